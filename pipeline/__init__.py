@@ -1,0 +1,53 @@
+"""onepass: linear models over Parquet lakes larger than memory, in one streaming pass.
+
+>>> from pipeline import Job, train
+>>> report = train(Job(lake="data", label="delay", model="models/delay"))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.evaluation import EvaluateReport, evaluate
+    from pipeline.job import Job
+    from pipeline.model import Model
+    from pipeline.scoring import ScoreReport, score
+    from pipeline.training import PlanReport, TrainReport, plan, train, train_pending
+
+_HOME = {
+    "EvaluateReport": "evaluation",
+    "Job": "job",
+    "Model": "model",
+    "PlanReport": "training",
+    "ScoreReport": "scoring",
+    "TrainReport": "training",
+    "evaluate": "evaluation",
+    "plan": "training",
+    "score": "scoring",
+    "train": "training",
+    "train_pending": "training",
+}
+
+__all__ = [
+    "EvaluateReport",
+    "Job",
+    "Model",
+    "PlanReport",
+    "ScoreReport",
+    "TrainReport",
+    "evaluate",
+    "plan",
+    "score",
+    "train",
+    "train_pending",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded at first use: numba and pyarrow would cost `onepass --help` half a second. No module
+    # bears the name of a function here, or importing it would hide the function.
+    if name in _HOME:
+        return getattr(import_module(f"pipeline.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

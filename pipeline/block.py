@@ -1,0 +1,47 @@
+"""A block: a batch of rows turned into numbers, the only thing that learners see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32Array: TypeAlias = NDArray[np.float32]
+FloatArray: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.int64]
+SlotArray: TypeAlias = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows as numbers: a dense part, a hashed part, labels and weights."""
+
+    dense: Float32Array
+    """Dense features, shape (n_rows, n_dense), C order."""
+    slots: SlotArray
+    """Index of the hashed weight of each hashed column, shape (n_rows, n_hashed)."""
+    label: FloatArray
+    """Labels in their own unit, shape (n_rows,); NaN throughout where the rows carry none."""
+    weight: FloatArray
+    """Importance of each row, shape (n_rows,), 1 where the job names no weight column."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.weight)
+
+    def take(self, index: IntArray) -> Block:
+        """Rows in the order of `index`."""
+        return Block(self.dense[index], self.slots[index], self.label[index], self.weight[index])
+
+    def pieces(self, n_rows: int) -> Iterator[Block]:
+        """Split into nearly equal consecutive blocks of at least `n_rows` rows (views)."""
+        n_pieces = max(1, self.n_rows // n_rows)
+        edges = np.linspace(0, self.n_rows, n_pieces + 1).astype(np.int64)
+        for start, stop in pairwise(edges):
+            rows = slice(start, stop)
+            yield Block(self.dense[rows], self.slots[rows], self.label[rows], self.weight[rows])

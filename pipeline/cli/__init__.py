@@ -1,0 +1,100 @@
+"""The command line: `onepass COMMAND`; each command is loaded when it is called."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+COMMANDS = {
+    "inspect": ("pipeline.cli.inspect", "What is in a lake and how each column would be used."),
+    "train": ("pipeline.cli.train", "Create a model, or train it on what is new in its lake."),
+    "evaluate": ("pipeline.cli.evaluate", "Metrics of a model on a lake with labels."),
+    "score": ("pipeline.cli.score", "Predictions for a lake, as Parquet."),
+    "log": ("pipeline.cli.log", "The ledger of a model: what was trained when, and how well."),
+    "summary": ("pipeline.cli.summary", "Coefficients of a model."),
+    # The only command that needs Prefect lives with the flows.
+    "serve": ("flows.serve", "Run a train job on a schedule, with Prefect."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # click would load every command for its first line of help.
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error (in any position).")
+def onepass(debug: bool) -> None:
+    """Train linear models on Parquet lakes larger than memory, in one streaming pass.
+
+    Exit codes: 0 done; 2 wrong usage or job; 3 bad or changed data; 4 another writer or a foreign
+    model; 130 interrupted.
+    """
+    del debug
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with the code of the outcome."""
+    arguments = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        onepass.main(args=arguments, prog_name="onepass", standalone_mode=False)
+    except BaseException as error:
+        if debug:
+            traceback.print_exc()
+        sys.exit(_exit_code(error))
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _exit_code(error: BaseException) -> int:
+    from pipeline.errors import OnepassError
+
+    match error:
+        case OnepassError():
+            return _say(str(error), error.exit_code)
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            return _say(error.format_message(), 2)
+        case KeyboardInterrupt() | click.Abort():
+            # Commands say themselves what was kept.
+            return 130
+        case BrokenPipeError():
+            return 0
+        case OSError():
+            where = f": {error.filename}" if error.filename else ""
+            return _say(f"{error.strerror or error}{where}", 2)
+        case SystemExit():
+            return int(error.code or 0)
+        case _:
+            kind = type(error).__name__
+            return _say(f"unexpected {kind}: {error} (--debug shows where)", 1)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"onepass: {message}", err=True)
+    return code

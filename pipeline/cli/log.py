@@ -1,0 +1,53 @@
+"""`onepass log`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pipeline.cli.display import print_table
+from pipeline.cli.options import json_option
+from pipeline.lake.partition import Partition
+from pipeline.ledger.entries import PlanEntry, SkipEntry, TrainEntry
+from pipeline.ledger.ledger import AnyEntry
+from pipeline.model import open_model
+
+
+@click.command("log")
+@click.argument("model", metavar="DIR")
+@json_option
+def command(model: str, as_json: bool) -> None:
+    """The ledger of a model: version, partition, rows, loss, time."""
+    opened = open_model(model)
+    if as_json:
+        click.echo(json.dumps({"entries": [_as_json(entry) for entry in opened.ledger.entries]}))
+        return
+    print_table(
+        [_row(entry) for entry in opened.ledger.entries],
+        ["version", "time", "action", "partition", "rows", "loss", "seconds", "noticed"],
+        right=(0, 4, 5, 6),
+    )
+
+
+def _row(entry: AnyEntry) -> list[str]:
+    head = [str(entry.version), entry.time[:19].replace("T", " "), entry.action]
+    match entry:
+        case TrainEntry():
+            name = Partition.model_validate(entry.partition).name
+            loss = "-" if entry.loss is None else f"{entry.loss:.5g}"
+            noticed = ", ".join(f"{kind} {n:,}" for kind, n in entry.counts.items())
+            return [*head, name, f"{entry.rows:,}", loss, f"{entry.seconds:.3f}", noticed]
+        case SkipEntry():
+            return [*head, str(entry.partition.get("path")), "", "", "", entry.reason]
+        case PlanEntry():
+            rows = sum(int(partition["rows"]) for partition in entry.partitions)
+            return [*head, f"{len(entry.partitions)} partitions", f"{rows:,}", "", "", ""]
+
+
+def _as_json(entry: AnyEntry) -> dict[str, object]:
+    content = entry.model_dump(mode="json")
+    if isinstance(entry, PlanEntry):
+        # The plan of a large lake would drown the log; the file has it in full.
+        content["partitions"] = len(entry.partitions)
+    return content

@@ -1,0 +1,158 @@
+"""Create a model: survey the lake, resolve every automatic choice, freeze the result."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+
+from pipeline.encode.profile import Choice
+from pipeline.encode.schema import Schema
+from pipeline.errors import DataError, JobError
+from pipeline.job import Job
+from pipeline.learn.learner import default_learning_rate
+from pipeline.learn.newton import MAX_WIDTH
+from pipeline.ledger.entries import FORMAT
+from pipeline.ledger.store import LocalStore
+from pipeline.model import MODEL_KEY, ModelFile
+from pipeline.stream import memory_per_row
+from pipeline.survey import Survey, survey
+
+BASE_BYTES = 400 << 20
+"""Resident memory of the interpreter and its libraries, Prefect included."""
+
+MAX_BATCH_ROWS = 65_536
+MIN_BATCH_ROWS = 1024
+
+DEFAULT_HASH_BITS = 18
+
+logger = logging.getLogger(__name__)
+
+
+def create_model(job: Job) -> list[str]:
+    """Create the model directory of a job.
+
+    Returns
+    -------
+    Warnings about the lake.
+
+    Raises
+    ------
+    JobError
+        If the job does not suit the lake, or the memory limit is too low for its width.
+    DataError
+        If the lake has files that cannot be used, or labels that are null.
+    """
+    found = survey_job(job)
+    schema = _schema(job, found)
+    resolved = _resolve(job, found, schema)
+    schema = schema.model_copy(update={"hash_bits": resolved.hash_bits})
+    content = ModelFile(
+        format=FORMAT,
+        id=uuid.uuid4().hex,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        job=resolved,
+        encoder=schema,
+        batch_rows=fit_batch_rows(resolved, schema),
+    )
+    data = content.model_dump_json(indent=2).encode() + b"\n"
+    if not LocalStore(job.model).create(MODEL_KEY, data):
+        logger.warning("another process has created %s meanwhile; going on with it", job.model)
+    return found.warnings
+
+
+def survey_job(job: Job) -> Survey:
+    """The survey that a job asks for."""
+    choice = Choice(
+        tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
+    )
+    return survey(
+        job.lake,
+        label=job.label,
+        weight=job.weight,
+        choice=choice,
+        loss=job.loss,
+        seed=job.seed,
+        skip_bad=job.on_bad == "skip",
+    )
+
+
+def fit_batch_rows(job: Job, schema: Schema) -> int:
+    """Rows per block, as many as the memory limit allows.
+
+    Raises
+    ------
+    JobError
+        If not even small blocks fit.
+    """
+    per_row = memory_per_row(len(schema.names(label=True)), schema.n_dense, schema.n_hashed)
+    free = job.memory_limit_bytes - BASE_BYTES - _learner_bytes(job, schema)
+    rows = free // per_row
+    if rows < MIN_BATCH_ROWS:
+        needed = job.memory_limit_bytes - free + MIN_BATCH_ROWS * per_row
+        raise JobError(
+            f"--memory-limit {job.memory_limit} is too low for {schema.n_dense} dense and "
+            f"{schema.n_hashed} hashed features: at least {needed / 2**20:.0f} MiB are needed"
+        )
+    return min(MAX_BATCH_ROWS, 1 << (int(rows).bit_length() - 1))
+
+
+def _schema(job: Job, found: Survey) -> Schema:
+    label = found.label
+    assert label is not None
+    if label.null_share and job.on_null_label == "error":
+        raise DataError(
+            f"{label.null_share:.1%} of the sampled labels ({job.label!r}) are null or NaN\n"
+            "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
+        )
+    columns = [column.use for column in found.columns if column.use is not None]
+    used = {column.name for column in columns} | {job.weight}
+    return Schema(
+        columns=columns,
+        label=label.label,
+        weight=job.weight,
+        hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
+        hive={name: kind for name, kind in found.hive.items() if name in used},
+    )
+
+
+def _resolve(job: Job, found: Survey, schema: Schema) -> Job:
+    assert found.label is not None
+    if not schema.columns:
+        raise JobError("no column is left to learn from; see: onepass inspect LAKE --label COLUMN")
+    solver = job.solver
+    if solver == "auto":
+        solver = "newton" if schema.n_dense <= MAX_WIDTH and not schema.n_hashed else "sgd"
+    hash_bits = job.hash_bits or _default_hash_bits(solver, schema)
+    width = schema.n_dense + ((1 << hash_bits) if schema.n_hashed else 0)
+    if solver == "newton" and width > 4 * MAX_WIDTH:
+        raise JobError(
+            f"newton keeps a matrix of width x width, and this design is {width} wide "
+            f"(at most {4 * MAX_WIDTH}); use --solver sgd, or fewer --hash-bits"
+        )
+    rate = job.learning_rate
+    if solver == "sgd":
+        rate = rate or default_learning_rate(schema.n_dense + schema.n_hashed)
+    return job.model_copy(
+        update={
+            "loss": found.label.loss,
+            "solver": solver,
+            "hash_bits": hash_bits,
+            "learning_rate": rate,
+        }
+    )
+
+
+def _default_hash_bits(solver: str, schema: Schema) -> int:
+    if solver != "newton":
+        return DEFAULT_HASH_BITS
+    # As many 0/1 features as the usual width leaves room for, at least a few.
+    return max(4, (MAX_WIDTH - schema.n_dense).bit_length() - 1)
+
+
+def _learner_bytes(job: Job, schema: Schema) -> int:
+    if job.solver == "newton":
+        width = schema.n_dense + schema.n_slots + 1
+        # Curvature, its moved and scaled copies, and a block of at least 20 rows per column.
+        return 8 * width * (8 * width + 3 * max(8192, 40 * width))
+    return 8 * 4 * schema.n_slots

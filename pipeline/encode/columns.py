@@ -1,0 +1,65 @@
+"""Arrow columns as numpy arrays, one way for the profile and the encoder alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.block import FloatArray
+from pipeline.encode.schema import HiveType, family
+from pipeline.errors import BadColumn
+
+
+def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
+    """Values of a key=value folder as an Arrow array of their type.
+
+    Raises
+    ------
+    BadColumn
+        If a value cannot be read as that type.
+    """
+    text = pa.array(values, pa.string())
+    target = {"integer": pa.int64(), "date": pa.date32(), "text": pa.string()}[kind]
+    try:
+        return text.cast(target)
+    except pa.ArrowInvalid:
+        raise BadColumn(f"expected {kind} in the path, found {values[0]!r}", name) from None
+
+
+def epoch_seconds(values: pa.Array) -> FloatArray:
+    """Dates or timestamps as seconds since 1970 (UTC), null as NaN."""
+    micros = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None)), safe=False)
+    return floats(micros.cast(pa.int64())) / 1e6
+
+
+def floats(values: pa.Array) -> FloatArray:
+    """Numbers or truth values of any width as float64, null as NaN."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8())
+    doubles = values.cast(pa.float64(), safe=False)
+    return np.asarray(doubles.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def as_text(values: pa.Array) -> pa.Array:
+    """Text as it is (plain or dictionary), integers and truth values spelt out."""
+    if pa.types.is_dictionary(values.type):
+        return values
+    return values if family(values.type) == "text" else values.cast(pa.string())
+
+
+def label_values(values: pa.Array, name: str) -> FloatArray:
+    """Labels as float64, null as NaN, shape (len(values),).
+
+    Raises
+    ------
+    BadColumn
+        If the column is not of numbers or truth values, or holds an infinite one.
+    """
+    if family(values.type) not in {"integer", "real", "bool", "null"}:
+        raise BadColumn(f"a label must be a number or a bool, found type {values.type}", name)
+    target = floats(values)
+    if np.isinf(target).any():
+        raise BadColumn(f"{int(np.isinf(target).sum())} labels are infinite", name)
+    return target

@@ -1,0 +1,204 @@
+"""The frozen decision how each column becomes numbers, kept in `model.json`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+
+HiveType: TypeAlias = Literal["integer", "date", "text"]
+
+TIME_PARTS = {"trend": 1, "hour": 2, "weekday": 6, "year": 2}
+"""Width of each feature group that a date or timestamp can give."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Numeric(_Frozen):
+    """A number, centred and scaled by the sample; null and non-finite values are imputed."""
+
+    kind: Literal["numeric"] = "numeric"
+    name: str
+    center: float
+    """Mean of the sample: subtracted before rounding to float32, and the imputed value."""
+    scale: float
+    """Standard deviation of the sample."""
+    missing: bool
+    """Whether a 0/1 feature tells missing values apart."""
+
+    def feature_names(self) -> list[str]:
+        """One name per dense feature, in order."""
+        return [self.name, *([f"{self.name} is null"] if self.missing else [])]
+
+
+class Bool(_Frozen):
+    """A truth value as 0 or 1."""
+
+    kind: Literal["bool"] = "bool"
+    name: str
+    missing: bool
+    """Whether a 0/1 feature tells missing values apart."""
+
+    def feature_names(self) -> list[str]:
+        """One name per dense feature, in order."""
+        return [self.name, *([f"{self.name} is null"] if self.missing else [])]
+
+
+class Time(_Frozen):
+    """A date or timestamp as a trend and the cycles that the sample spans."""
+
+    kind: Literal["time"] = "time"
+    name: str
+    center: float
+    """Mean of the sample, in seconds since 1970."""
+    scale: float
+    """Standard deviation of the sample, in seconds."""
+    parts: list[Literal["trend", "hour", "weekday", "year"]]
+    """A linear trend; hour and year as sine and cosine; six weekdays (not Monday)."""
+    missing: bool
+    """Whether a 0/1 feature tells missing values apart."""
+
+    def feature_names(self) -> list[str]:
+        """One name per dense feature, in order."""
+        names: list[str] = []
+        for part in self.parts:
+            match part:
+                case "trend":
+                    names.append(f"{self.name} (trend)")
+                case "weekday":
+                    names += [f"{self.name} is {day}" for day in _WEEKDAYS]
+                case cycle:
+                    names += [f"{self.name} {cycle} sin", f"{self.name} {cycle} cos"]
+        return [*names, *([f"{self.name} is null"] if self.missing else [])]
+
+
+class OneHot(_Frozen):
+    """A category with a 0/1 feature for each level but the first, which is the reference."""
+
+    kind: Literal["one_hot"] = "one_hot"
+    name: str
+    family: Literal["integer", "text", "bool"]
+    levels: list[str] = Field(min_length=1)
+    """Levels seen in the sample, most frequent first."""
+    missing: bool
+    """Whether a 0/1 feature tells missing values apart."""
+
+    def feature_names(self) -> list[str]:
+        """One name per dense feature, in order."""
+        names = [f"{self.name} = {level}" for level in self.levels[1:]]
+        names += [f"{self.name} is null"] if self.missing else []
+        return [*names, f"{self.name} is unknown"]
+
+
+class Hashed(_Frozen):
+    """A category with too many levels to list: the hash of each value picks its weight."""
+
+    kind: Literal["hashed"] = "hashed"
+    name: str
+    family: Literal["integer", "text"]
+
+    def feature_names(self) -> list[str]:
+        """Hashed columns have no dense feature."""
+        return []
+
+
+Column: TypeAlias = Annotated[Numeric | Bool | Time | OneHot | Hashed, Field(discriminator="kind")]
+
+
+class Label(_Frozen):
+    """The column to predict."""
+
+    name: str
+    center: float
+    """Subtracted from a regression label; 0 for a 0/1 label."""
+    scale: float
+    """Divides a regression label; 1 for a 0/1 label."""
+    classes: tuple[float, float] | None
+    """The two values of a binary label, the negative one first; None for a regression label."""
+
+
+class Schema(_Frozen):
+    """How a lake's rows become blocks."""
+
+    columns: list[Column]
+    label: Label
+    weight: str | None
+    """Column with the importance of each row."""
+    hash_bits: int
+    """log2 of the number of hashed weights; unused without hashed columns."""
+    hive: dict[str, HiveType]
+    """Type of each column that is written as a key=value folder."""
+
+    def feature_names(self) -> list[str]:
+        """Names of the dense features, in the order of their columns in a block."""
+        return [name for column in self.columns for name in column.feature_names()]
+
+    @property
+    def n_dense(self) -> int:
+        """Number of dense features."""
+        return len(self.feature_names())
+
+    @property
+    def n_hashed(self) -> int:
+        """Number of hashed columns."""
+        return sum(column.kind == "hashed" for column in self.columns)
+
+    @property
+    def n_slots(self) -> int:
+        """Number of hashed weights."""
+        return (1 << self.hash_bits) if self.n_hashed else 0
+
+    def names(self, *, label: bool) -> list[str]:
+        """Columns that are read from the files (key=value folders left out)."""
+        names = [column.name for column in self.columns]
+        if label:
+            names += [self.label.name, *([self.weight] if self.weight else [])]
+        return [name for name in dict.fromkeys(names) if name not in self.hive]
+
+    def text_names(self) -> list[str]:
+        """Columns whose values are looked up or hashed once per distinct value."""
+        return [c.name for c in self.columns if isinstance(c, OneHot | Hashed)]
+
+
+def family(dtype: pa.DataType) -> Family | Literal["null"]:
+    """The family of an Arrow type; types within one family are read alike."""
+    if pa.types.is_dictionary(dtype):
+        return family(dtype.value_type)
+    if pa.types.is_null(dtype):
+        return "null"
+    if pa.types.is_boolean(dtype):
+        return "bool"
+    if pa.types.is_integer(dtype):
+        return "integer"
+    if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+        return "real"
+    if pa.types.is_date(dtype) or pa.types.is_timestamp(dtype):
+        return "time"
+    if (
+        pa.types.is_string(dtype)
+        or pa.types.is_large_string(dtype)
+        or pa.types.is_string_view(dtype)
+    ):
+        return "text"
+    return "other"
+
+
+def accepted_families(column: Column) -> tuple[str, ...]:
+    """Families of file types that a frozen column can read without changing its meaning."""
+    match column:
+        case Numeric():
+            return ("integer", "real", "null")
+        case Bool():
+            return ("bool", "null")
+        case Time():
+            return ("time", "null")
+        case OneHot() | Hashed():
+            return (column.family, "null")
+
+
+_WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -1,0 +1,100 @@
+"""Evaluate a model on a lake with labels."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+from threadpoolctl import threadpool_limits
+
+from pipeline.encode.encoder import Encoder
+from pipeline.environment import peak_rss_bytes
+from pipeline.errors import EmptyLake
+from pipeline.lake.discover import discover
+from pipeline.lake.partition import partitions, read_footer
+from pipeline.learn.metrics import make_metrics
+from pipeline.model import Model
+from pipeline.progress import Progress
+from pipeline.stream import Reading, stream
+from pipeline.workers import Workers
+
+
+class EvaluateReport(BaseModel):
+    """How good a model's predictions are."""
+
+    model: str
+    version: int
+    rows: int
+    """Rows with a label."""
+    loss: float
+    """The job's loss, weighted mean per row."""
+    metrics: dict[str, float | None]
+    counts: dict[str, int]
+    """Dropped rows and treated values by kind."""
+    seconds: float
+    rows_per_second: float
+    peak_rss_bytes: int
+
+
+def evaluate(
+    lake: str | list[str],
+    model: str | Path,
+    *,
+    dask: str | None = None,
+    progress: Progress | None = None,
+) -> EvaluateReport:
+    """Predict every row of a lake and compare with its labels.
+
+    Parameters
+    ----------
+    lake
+        Directory, glob, file or list of files, with the columns the model was trained on.
+    model
+        Model directory.
+    dask
+        Address of a Dask scheduler; threads of this process by default.
+
+    Raises
+    ------
+    ModelNotFound, JobError
+        If there is no trained model or no such lake.
+    DataError
+        If a file is bad or there is no row with a label.
+    """
+    began, progress = time.perf_counter(), progress or Progress()
+    trained = Model.load(model)
+    job = trained.file.job
+    reading = Reading(
+        Encoder(trained.file.encoder, drop_null_label=job.on_null_label == "drop"),
+        trained.file.batch_rows,
+    )
+    metrics = make_metrics(job.loss, trained.file.encoder.label.center)
+    counts: dict[str, int] = {}
+    files = discover(lake)
+    progress.started(len(files), sum(read_footer(file).fingerprint.rows for file in files))
+    with Workers(dask) as workers, threadpool_limits(1, "blas"):
+        for file in files:
+            footer = read_footer(file)
+            for partition in partitions(file, footer):
+                for streamed in stream(partition, file, footer, reading, workers):
+                    block = streamed.encoded.block
+                    metrics.add(trained.learner.predict(block), block.label, block.weight)
+                    for kind, n in streamed.encoded.counts.items():
+                        counts[kind] = counts.get(kind, 0) + n
+                    progress.advanced(block.n_rows)
+    if not metrics.n_rows:
+        raise EmptyLake(f"the lake {lake!r} has no row with a label {job.label!r}")
+    seconds = time.perf_counter() - began
+    return EvaluateReport(
+        model=str(model),
+        version=trained.version,
+        rows=metrics.n_rows,
+        loss=metrics.loss(),
+        metrics={k: v if np.isfinite(v) else None for k, v in metrics.values().items()},
+        counts=counts,
+        seconds=seconds,
+        rows_per_second=metrics.n_rows / seconds,
+        peak_rss_bytes=peak_rss_bytes(),
+    )

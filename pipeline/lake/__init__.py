@@ -1,0 +1,1 @@
+"""Where rows come from: files, their identity, their order, their batches."""

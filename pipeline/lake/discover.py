@@ -1,0 +1,119 @@
+"""Find the Parquet files of a lake and the key=value folders they lie in."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+from pipeline.errors import EmptyLake, JobError
+
+SUFFIXES = (".parquet", ".parq", ".pq")
+NULL_KEY = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """One Parquet file of a lake."""
+
+    key: str
+    """Path by which the ledger knows the file: relative to the lake, or absolute in a list."""
+    location: str
+    """Path to open."""
+    hive: tuple[tuple[str, str | None], ...]
+    """Columns written as key=value folders, percent-decoded; None is the null partition."""
+
+
+def discover(lake: str | list[str]) -> list[LakeFile]:
+    """All Parquet files of a lake, sorted by key.
+
+    Parameters
+    ----------
+    lake
+        A directory (searched recursively), a glob, one file, or a list of files. Names that begin
+        with ``.`` or ``_`` are hidden, except folders of the form ``key=value``.
+
+    Raises
+    ------
+    JobError
+        If the lake, or a file of a list, does not exist.
+    EmptyLake
+        If it exists but holds no Parquet file.
+    """
+    if isinstance(lake, list):
+        files = [_listed(path) for path in lake]
+    elif os.path.isfile(lake):
+        files = [_listed(lake, key=os.path.basename(lake))]
+    elif os.path.isdir(lake):
+        files = [_below(lake, path) for path in _walk(lake)]
+    elif glob.has_magic(lake):
+        files = _matching(lake)
+    else:
+        raise JobError(f"the lake {lake!r} does not exist; give a directory, glob or Parquet file")
+    if not files:
+        raise EmptyLake(
+            f"no Parquet file in {lake!r}: expected names ending in {', '.join(SUFFIXES)} "
+            "(names beginning with '.' or '_' are left out)"
+        )
+    return sorted(set(files), key=lambda file: file.key)
+
+
+def _listed(path: str, key: str | None = None) -> LakeFile:
+    if not os.path.isfile(path):
+        raise JobError(f"the lake names {path!r}, which is not a file")
+    folders = PurePosixPath(path).parts[:-1]
+    return LakeFile(key or PurePosixPath(path).as_posix(), path, _hive(folders))
+
+
+def _below(root: str, path: str) -> LakeFile:
+    relative = PurePosixPath(os.path.relpath(path, root))
+    return LakeFile(relative.as_posix(), path, _hive(relative.parts[:-1]))
+
+
+def _matching(pattern: str) -> list[LakeFile]:
+    parts = PurePosixPath(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    root = os.path.join(*parts[:fixed])
+    files = []
+    for path in glob.iglob(pattern, recursive=True):
+        found = _walk(path) if os.path.isdir(path) else [path]
+        files += [_below(root, name) for name in found if _is_visible_file(name, root)]
+    return files
+
+
+def _is_visible_file(path: str, root: str) -> bool:
+    parts = PurePosixPath(os.path.relpath(path, root)).parts
+    return _is_parquet(parts[-1]) and not any(_hidden(part) for part in parts)
+
+
+def _walk(root: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        # A link to a folder above would otherwise be walked for ever.
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        for name in sorted(names):
+            if _is_parquet(name) and not _hidden(name):
+                yield os.path.join(folder, name)
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _hive(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
+    return tuple(
+        (unquote(key), None if value == NULL_KEY else unquote(value)) for key, value in pairs if key
+    )

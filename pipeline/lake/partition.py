@@ -1,0 +1,155 @@
+"""What a partition is and how it is recognised: footers, fingerprints, row-group ranges."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import BadPartition
+from pipeline.lake.discover import LakeFile
+
+SPLIT_BYTES = 512 << 20
+"""A file is cut into row-group ranges of about this many uncompressed bytes."""
+
+_TAIL_BYTES = 64 << 10
+_MAGIC = b"PAR1"
+
+
+class Fingerprint(BaseModel):
+    """Identity of a file's content, as far as its footer tells."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    """Length of the file in bytes."""
+    footer_sha256: str
+    """Digest of the Parquet footer: schema, row counts, page offsets and statistics."""
+    rows: int
+    """Number of rows in the file."""
+    row_groups: int
+    """Number of row groups in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The parsed end of a Parquet file."""
+
+    fingerprint: Fingerprint
+    metadata: pq.FileMetaData
+    schema: pa.Schema
+    """Arrow schema of the columns in the file (without key=value folders)."""
+
+    def row_group_rows(self) -> list[int]:
+        """Rows of each row group."""
+        return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
+
+
+class Partition(BaseModel):
+    """The unit of training and of checkpoint: a file, or a row-group range of a large one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Key of the file within its lake."""
+    first_row_group: int
+    """First row group of the range."""
+    end_row_group: int
+    """One past the last row group of the range."""
+    rows: int
+    """Rows in the range."""
+    fingerprint: Fingerprint
+    """Identity of the whole file."""
+
+    @property
+    def name(self) -> str:
+        """Path, with the row-group range where it is not the whole file."""
+        if (self.first_row_group, self.end_row_group) == (0, self.fingerprint.row_groups):
+            return self.path
+        return f"{self.path}[{self.first_row_group}:{self.end_row_group}]"
+
+    @property
+    def name_and_content(self) -> tuple[str, str]:
+        """What makes a partition the same one: its name, and the digest of its file's footer."""
+        return (self.name, f"{self.fingerprint.size}-{self.fingerprint.footer_sha256}")
+
+
+def read_footer(file: LakeFile) -> Footer:
+    """Read and parse the footer of one file.
+
+    Raises
+    ------
+    BadPartition
+        If the file is missing, unreadable, truncated or not Parquet.
+    """
+    try:
+        with open(file.location, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            footer = _footer_bytes(stream, size, file.key)
+        # A reader over the footer alone parses it: one read, and no second look at the file.
+        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+        schema = metadata.schema.to_arrow_schema()
+    except BadPartition:
+        raise
+    except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
+        raise BadPartition(f"cannot read the Parquet footer: {error}", path=file.key) from None
+    fingerprint = Fingerprint(
+        size=size,
+        footer_sha256=hashlib.sha256(footer).hexdigest(),
+        rows=metadata.num_rows,
+        row_groups=metadata.num_row_groups,
+    )
+    return Footer(fingerprint, metadata, schema)
+
+
+def _footer_bytes(stream: object, size: int, key: str) -> bytes:
+    if size < 12:
+        raise BadPartition(f"expected a Parquet file, found {size} bytes", path=key)
+    tail = _read_tail(stream, size, min(size, _TAIL_BYTES))
+    if tail[-4:] != _MAGIC:
+        raise BadPartition(
+            f"expected a Parquet file ending in {_MAGIC!r}, found {tail[-4:]!r} "
+            "(truncated, encrypted or not Parquet)",
+            path=key,
+        )
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if length > size - 4:
+        raise BadPartition(
+            f"the footer claims {length - 8} bytes, but the file has {size}", path=key
+        )
+    return tail[-length:] if length <= len(tail) else _read_tail(stream, size, length)
+
+
+def _read_tail(stream: object, size: int, length: int) -> bytes:
+    stream.seek(size - length)  # type: ignore[attr-defined]
+    return stream.read(length)  # type: ignore[attr-defined, no-any-return]
+
+
+def partitions(
+    file: LakeFile, footer: Footer, split_bytes: int = SPLIT_BYTES
+) -> Iterator[Partition]:
+    """Cut a file into partitions, by its footer alone and hence always the same way.
+
+    A file without rows has no partition.
+    """
+    metadata = footer.metadata
+    first, rows, nbytes = 0, 0, 0
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        rows += group.num_rows
+        nbytes += group.total_byte_size
+        last = index == metadata.num_row_groups - 1
+        if (nbytes >= split_bytes or last) and rows:
+            yield Partition(
+                path=file.key,
+                first_row_group=first,
+                end_row_group=index + 1,
+                rows=rows,
+                fingerprint=footer.fingerprint,
+            )
+            first, rows, nbytes = index + 1, 0, 0

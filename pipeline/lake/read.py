@@ -1,0 +1,194 @@
+"""Read a partition as units of bounded size, whatever the size of its row groups.
+
+A unit is what one Dask task decodes: a run of small row groups, or one slice of a large row group.
+Its edges depend on the partition and `batch_rows` alone, never on where a run was resumed. Slices
+of one row group share a decoder and are taken from it in order, because Parquet pages cannot be
+entered in the middle.
+
+pyarrow's defaults keep every byte read from a file until the reader is closed (350 MB for a 368 MB
+file); without pre-buffering and with a small stream buffer the same read holds about 10 MB.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import BadPartition
+from pipeline.lake.discover import LakeFile
+from pipeline.lake.partition import Footer, Partition
+
+_BUFFER_TOTAL = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Row groups, or one slice of one row group, that are decoded by one task."""
+
+    row_groups: tuple[int, ...]
+    rows: int
+    offset: int = 0
+    """First row of the slice within its row group."""
+
+    is_slice: bool = False
+    """Whether the unit is a part of its row group only."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Row group and offset at which the unit starts: its name within the partition."""
+        return (self.row_groups[0], self.offset)
+
+
+def units(
+    partition: Partition, footer: Footer, batch_rows: int, order: Sequence[int] | None = None
+) -> Iterator[Unit]:
+    """Cut a partition into units of at most `batch_rows` rows, in stored order or in `order`.
+
+    Parameters
+    ----------
+    order
+        The partition's row groups, permuted; the stored order by default.
+    """
+    rows_of = footer.row_group_rows()
+    pack: list[int] = []
+    packed = 0
+    for group in order or range(partition.first_row_group, partition.end_row_group):
+        rows = rows_of[group]
+        if pack and packed + rows > batch_rows:
+            yield Unit(tuple(pack), packed)
+            pack, packed = [], 0
+        if rows > batch_rows:
+            for offset in range(0, rows, batch_rows):
+                yield Unit((group,), min(batch_rows, rows - offset), offset, is_slice=True)
+        elif rows:
+            pack.append(group)
+            packed += rows
+    if pack:
+        yield Unit(tuple(pack), packed)
+
+
+@dataclass
+class PartitionReader:
+    """Decodes the units of one partition; safe to call from several threads.
+
+    Parameters
+    ----------
+    file, footer
+        What to read.
+    columns
+        Columns to decode, as named in the file.
+    texts
+        Those of them to read as dictionaries where a whole row group is decoded at once.
+    batch_rows
+        Rows of a slice of a large row group.
+    """
+
+    file: LakeFile
+    footer: Footer
+    columns: list[str]
+    texts: list[str]
+    batch_rows: int
+    _slices: dict[int, _SliceReader] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, unit: Unit) -> pa.Table:
+        """Rows of one unit.
+
+        Raises
+        ------
+        BadPartition
+            If a page cannot be decoded, or the rows are not as many as the footer says.
+        """
+        group = unit.row_groups[0]
+        try:
+            table = self._read_slice(unit) if unit.is_slice else self._read_whole(unit)
+        except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
+            raise BadPartition(
+                f"cannot decode: {error}", path=self.file.key, row_group=group
+            ) from None
+        if table.num_rows != unit.rows:
+            raise BadPartition(
+                f"the footer promises {unit.rows} rows, the pages hold {table.num_rows}",
+                path=self.file.key,
+                row_group=group,
+            )
+        return table
+
+    def _rows(self, group: int) -> int:
+        return int(self.footer.metadata.row_group(group).num_rows)
+
+    def _open(self, *, dictionaries: bool) -> pq.ParquetFile:
+        buffer_size = max(64 << 10, min(1 << 20, _BUFFER_TOTAL // max(1, len(self.columns))))
+        return pq.ParquetFile(
+            self.file.location,
+            metadata=self.footer.metadata,
+            pre_buffer=False,
+            buffer_size=buffer_size,
+            page_checksum_verification=True,
+            read_dictionary=self.texts if dictionaries else [],
+        )
+
+    def _read_whole(self, unit: Unit) -> pa.Table:
+        with self._open(dictionaries=True) as source:
+            groups = list(unit.row_groups)
+            return source.read_row_groups(groups, columns=self.columns, use_threads=False)
+
+    def _read_slice(self, unit: Unit) -> pa.Table:
+        group = unit.row_groups[0]
+        with self._lock:
+            if group not in self._slices:
+                # Dictionaries would grow with the row group, so here strings stay plain.
+                source = self._open(dictionaries=False)
+                self._slices[group] = _SliceReader(source, group, self.columns, self.batch_rows)
+            reader = self._slices[group]
+        table = reader.take(unit.offset // self.batch_rows)
+        if unit.offset + unit.rows == self._rows(group):
+            with self._lock:
+                del self._slices[group]
+        return table
+
+    def __getstate__(self) -> dict[str, object]:
+        # A worker elsewhere opens the file for itself; decoders and locks stay here.
+        return {name: getattr(self, name) for name in _PICKLED}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _slices={}, _lock=threading.Lock())
+
+
+_PICKLED = ("file", "footer", "columns", "texts", "batch_rows")
+
+
+class _SliceReader:
+    """Hands out the batches of one large row group in order, to whichever thread asks."""
+
+    def __init__(
+        self, source: pq.ParquetFile, group: int, columns: list[str], batch_rows: int
+    ) -> None:
+        self._batches = source.iter_batches(
+            batch_size=batch_rows, row_groups=[group], columns=columns, use_threads=True
+        )
+        self._next = 0
+        self._turn = threading.Condition()
+        self._failure: BaseException | None = None
+
+    def take(self, number: int) -> pa.Table:
+        """Batch `number` of the row group; waits until all earlier ones have been taken."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._next == number or self._failure is not None)
+            if self._failure is not None:
+                raise pa.ArrowInvalid(f"an earlier batch failed: {self._failure}")
+            try:
+                batch = next(self._batches)
+            except StopIteration:
+                raise pa.ArrowInvalid("the row group ended before its last batch") from None
+            except BaseException as error:
+                self._failure = error
+                raise
+            finally:
+                self._next += 1
+                self._turn.notify_all()
+            return pa.Table.from_batches([batch])

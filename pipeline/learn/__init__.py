@@ -1,0 +1,1 @@
+"""Learners: numbers in, weights out; no files, no Arrow."""

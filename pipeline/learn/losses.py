@@ -1,0 +1,112 @@
+"""Losses of a margin z and a label y, compiled once and used by every learner.
+
+A loss is known by its number in compiled code. Each has a value, two derivatives by the margin, and
+the inverse link from margin to prediction. A logistic label is 0 or 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from pipeline.block import FloatArray
+
+SQUARED = 0
+LOGISTIC = 1
+
+
+@njit(cache=True, nogil=True)
+def sigmoid(z: float) -> float:
+    """1 / (1 + exp(-z)) without overflow."""
+    if z >= 0:
+        return 1.0 / (1.0 + math.exp(-z))
+    e = math.exp(z)
+    return e / (1.0 + e)
+
+
+@njit(cache=True, nogil=True)
+def value(loss: int, z: float, y: float) -> float:
+    """Half the squared error, or the negative log likelihood in nats."""
+    if loss == SQUARED:
+        return 0.5 * (z - y) * (z - y)
+    return max(z, 0.0) - y * z + math.log1p(math.exp(-abs(z)))
+
+
+@njit(cache=True, nogil=True)
+def gradient(loss: int, z: float, y: float) -> float:
+    """First derivative of `value` with respect to z."""
+    if loss == SQUARED:
+        return z - y
+    return sigmoid(z) - y
+
+
+@njit(cache=True, nogil=True)
+def curvature(loss: int, z: float, y: float) -> float:
+    """Second derivative of `value` with respect to z."""
+    if loss == SQUARED:
+        return 1.0
+    p = sigmoid(z)
+    return p * (1.0 - p)
+
+
+@njit(cache=True, nogil=True)
+def _expand(
+    loss: int,
+    z: FloatArray,
+    y: FloatArray,
+    weight: FloatArray,
+    g: FloatArray,
+    c: FloatArray,
+) -> float:
+    total = 0.0
+    for i in range(len(z)):
+        total += weight[i] * value(loss, z[i], y[i])
+        g[i] = weight[i] * gradient(loss, z[i], y[i])
+        c[i] = weight[i] * curvature(loss, z[i], y[i])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _total(loss: int, z: FloatArray, y: FloatArray, weight: FloatArray) -> float:
+    total = 0.0
+    for i in range(len(z)):
+        total += weight[i] * value(loss, z[i], y[i])
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss by its name, over arrays of margins.
+
+    Examples
+    --------
+    >>> logistic = LOSSES["logistic"]
+    >>> round(logistic.total(np.zeros(1), np.ones(1), np.ones(1)), 4)
+    0.6931
+    """
+
+    name: str
+    code: int
+
+    def expand(
+        self, z: FloatArray, y: FloatArray, weight: FloatArray
+    ) -> tuple[float, FloatArray, FloatArray]:
+        """Weighted sum of the loss, and its derivatives by each margin, shape (n_rows,) each."""
+        g, c = np.empty(len(z)), np.empty(len(z))
+        return _expand(self.code, z, y, weight, g, c), g, c
+
+    def total(self, z: FloatArray, y: FloatArray, weight: FloatArray) -> float:
+        """Weighted sum of the loss."""
+        return float(_total(self.code, z, y, weight))
+
+    def mean(self, z: FloatArray) -> FloatArray:
+        """The prediction that belongs to a margin: itself, or a probability."""
+        if self.code == SQUARED:
+            return z
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
+
+
+LOSSES = {"squared": Loss("squared", SQUARED), "logistic": Loss("logistic", LOGISTIC)}

@@ -1,0 +1,86 @@
+"""The protocol of a stateful learner, and what it gives away of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.block import Block, FloatArray
+
+State = Mapping[str, NDArray[np.generic]]
+"""Arrays by name: everything that a learner needs to go on as if it had never stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of the features as they stand in a block."""
+
+    intercept: float
+    dense: FloatArray
+    """Shape (n_dense,)."""
+    hashed: FloatArray
+    """Shape (n_slots,)."""
+    dense_stderr: FloatArray | None
+    """Standard errors of the dense weights where the learner knows its curvature."""
+
+
+class Updater(Protocol):
+    """Learns from blocks, one after another.
+
+    Labels and margins are on the learner's scale (see `Learner`). An updater is not thread-safe.
+    """
+
+    def update(self, block: Block) -> FloatArray:
+        """Learn a block in place; return the margin of each row from before it was learnt.
+
+        Raises
+        ------
+        Diverged
+            If the weights are no longer finite.
+        """
+        ...
+
+    def predict(self, block: Block) -> FloatArray:
+        """Margin of each row, shape (n_rows,)."""
+        ...
+
+    def weights(self) -> Weights:
+        """The weights that `predict` uses."""
+        ...
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all arrays that change; same names and dtypes at any time.
+
+        Restored into an updater of the same settings, the rest of the stream gives the same bytes
+        on the same kind of machine with the same library versions.
+        """
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take over what `state` gave.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing or has another shape.
+        """
+        ...
+
+
+def checked(state: State, name: str, like: NDArray[np.generic]) -> NDArray[np.generic]:
+    """An array of a state, copied, after its shape and dtype have been compared with `like`.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or differs.
+    """
+    found = state.get(name)
+    if found is None or found.shape != like.shape or found.dtype != like.dtype:
+        shown = None if found is None else (found.shape, str(found.dtype))
+        raise ValueError(f"state {name!r}: expected {(like.shape, str(like.dtype))}, found {shown}")
+    return found.copy()

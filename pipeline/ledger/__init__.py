@@ -1,0 +1,1 @@
+"""What was trained, kept so that nothing is lost and nothing is trained twice."""

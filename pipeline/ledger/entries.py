@@ -1,0 +1,114 @@
+"""What the log of a model can say, one value per version."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from pipeline.errors import ForeignModel
+
+FORMAT = 1
+"""Version of the format of model directories that this code writes."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = Field(ge=1)
+    """Place in the log, from 1 without gaps."""
+    parent_sha256: str
+    """Digest of the entry before; of `model.json` for the first."""
+    attempt: str
+    """Random id of the writer, by which it recognises its own entry after a lost answer."""
+    time: str
+    """When it was written, UTC, ISO 8601."""
+
+
+class StateRef(BaseModel):
+    """A state file as the log knows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    size: int
+    sha256: str
+
+
+class PlanEntry(_Entry):
+    """The partitions that a run will train, in order; frozen, so that late files cannot reorder."""
+
+    action: Literal["plan"] = "plan"
+    partitions: list[dict[str, Any]]
+    """`Partition` values as JSON."""
+
+
+class TrainEntry(_Entry):
+    """One partition has been learnt."""
+
+    action: Literal["train"] = "train"
+    partition: dict[str, Any]
+    """The `Partition` as JSON."""
+    rows: int
+    """Rows learnt: those of the partition less those dropped."""
+    counts: dict[str, int]
+    """Dropped rows and treated values by kind."""
+    loss: float | None
+    """Progressive loss of the partition, each row predicted before it was learnt."""
+    metrics: dict[str, float | None]
+    """Progressive metrics of the partition."""
+    seconds: float
+    """Wall time from the first read to the finished state."""
+    peak_rss_bytes: int
+    """Highest resident memory of the process so far."""
+    environment: dict[str, str]
+    """Versions and machine kind, on which the bytes of the state may depend."""
+    state: StateRef
+
+
+class SkipEntry(_Entry):
+    """One partition is left out for good."""
+
+    action: Literal["skip"] = "skip"
+    partition: dict[str, Any]
+    """The `Partition` as JSON, as far as it could be read."""
+    reason: str
+
+
+Entry: TypeAlias = Annotated[PlanEntry | TrainEntry | SkipEntry, Field(discriminator="action")]
+
+_ADAPTER: TypeAdapter[PlanEntry | TrainEntry | SkipEntry] = TypeAdapter(Entry)
+
+
+def digest(data: bytes) -> str:
+    """Hex sha256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def dump_entry(entry: PlanEntry | TrainEntry | SkipEntry) -> bytes:
+    """One line of JSON."""
+    return entry.model_dump_json().encode() + b"\n"
+
+
+def load_entry(data: bytes, key: str) -> PlanEntry | TrainEntry | SkipEntry:
+    """Parse an entry.
+
+    Raises
+    ------
+    ForeignModel
+        If it is damaged or written by a newer format.
+    """
+    try:
+        return _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ForeignModel(
+            f"{key} is damaged or written by a newer onepass: {first['msg']} at {first['loc']}"
+        ) from None
+
+
+def make_entry(action: type[Any], fields: Mapping[str, Any]) -> Any:
+    """An entry of a kind, validated."""
+    return action.model_validate(dict(fields))

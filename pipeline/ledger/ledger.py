@@ -1,0 +1,202 @@
+"""The ledger of one model: versions in a chain, and what they say has been trained.
+
+A version exists when its log entry does. The entry names the digest of its parent, and is created
+only if its number is free: of two writers one wins, and the other stops (`ModelConflict`), because
+stochastic updates do not commute and cannot be put on top of another's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from pipeline.errors import ForeignModel, ModelConflict
+from pipeline.ledger.entries import (
+    PlanEntry,
+    SkipEntry,
+    StateRef,
+    TrainEntry,
+    digest,
+    dump_entry,
+    load_entry,
+    make_entry,
+)
+from pipeline.ledger.store import Store
+
+AnyEntry: TypeAlias = PlanEntry | TrainEntry | SkipEntry
+
+KEEP_NEWEST = 3
+KEEP_EVERY = 100
+"""States kept: the newest few, and every so many for audits."""
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """All versions of one model, read once and appended to.
+
+    Parameters
+    ----------
+    store
+        Where the model lives.
+    root_sha256
+        Digest of `model.json`, which the first entry names as its parent.
+
+    Raises
+    ------
+    ForeignModel
+        If the chain is broken or an entry is damaged.
+    """
+
+    def __init__(self, store: Store, root_sha256: str) -> None:
+        self._store = store
+        self._attempt = uuid.uuid4().hex
+        self._head_sha256 = root_sha256
+        self.entries: list[AnyEntry] = []
+        """Every version, oldest first."""
+        self._read()
+
+    @property
+    def version(self) -> int:
+        """Number of the newest version; 0 before the first."""
+        return len(self.entries)
+
+    def trained(self) -> list[TrainEntry]:
+        """Versions that learnt a partition, oldest first."""
+        return [entry for entry in self.entries if isinstance(entry, TrainEntry)]
+
+    def decided(self) -> list[TrainEntry | SkipEntry]:
+        """Versions that trained or skipped a partition, oldest first."""
+        return [entry for entry in self.entries if not isinstance(entry, PlanEntry)]
+
+    def pending(self) -> list[dict[str, Any]]:
+        """Partitions of the newest plan that are neither trained nor skipped, in its order."""
+        plans = [i for i, entry in enumerate(self.entries) if isinstance(entry, PlanEntry)]
+        if not plans:
+            return []
+        plan = self.entries[plans[-1]]
+        assert isinstance(plan, PlanEntry)
+        later = self.entries[plans[-1] + 1 :]
+        # A plan is worked off in order, but compared as a set lest its order be trusted blindly.
+        done = {_identity(e.partition) for e in later if not isinstance(e, PlanEntry)}
+        return [partition for partition in plan.partitions if _identity(partition) not in done]
+
+    def commit_plan(self, partitions: list[dict[str, Any]]) -> None:
+        """Freeze the order of the next partitions."""
+        self._append(PlanEntry, {"partitions": partitions})
+
+    def commit_skip(self, partition: Mapping[str, Any], reason: str) -> None:
+        """Leave a partition out for good."""
+        self._append(SkipEntry, {"partition": partition, "reason": reason})
+
+    def commit_train(self, state: bytes, fields: Mapping[str, Any]) -> TrainEntry:
+        """Record a learnt partition: first its state, then the entry that makes it count.
+
+        Raises
+        ------
+        ModelConflict
+            If another writer has committed this version.
+        """
+        key = f"state/{self.version + 1:08d}-{self._attempt}.npz"
+        self._store.put(key, state)
+        reference = StateRef(key=key, size=len(state), sha256=digest(state))
+        try:
+            entry = self._append(TrainEntry, {**fields, "state": reference})
+        except ModelConflict:
+            self._store.delete(key)
+            raise
+        assert isinstance(entry, TrainEntry)
+        self._forget_old_states()
+        return entry
+
+    def read_state(self, entry: TrainEntry) -> bytes:
+        """The state of a version.
+
+        Raises
+        ------
+        ForeignModel
+            If it is missing or not the bytes that were committed.
+        """
+        try:
+            data = self._store.get(entry.state.key)
+        except FileNotFoundError:
+            raise ForeignModel(f"{entry.state.key} is missing") from None
+        if digest(data) != entry.state.sha256:
+            raise ForeignModel(f"{entry.state.key} is damaged: its sha256 is not the log's")
+        return data
+
+    def newest_sound(self) -> tuple[TrainEntry | None, bytes | None]:
+        """The newest version whose state can be read, with its state; (None, None) if none is."""
+        for entry in reversed(self.trained()):
+            try:
+                return entry, self.read_state(entry)
+            except ForeignModel as error:
+                logger.warning("version %d cannot be used: %s", entry.version, error)
+        return None, None
+
+    def heal(self, entry: TrainEntry, state: bytes) -> None:
+        """Put back a damaged state, retrained to the very bytes that were committed.
+
+        Raises
+        ------
+        ForeignModel
+            If the bytes are not those that were committed.
+        """
+        if digest(state) != entry.state.sha256:
+            raise ForeignModel(
+                f"retraining version {entry.version} did not reproduce its state: expected sha256 "
+                f"{entry.state.sha256[:12]}, found {digest(state)[:12]}"
+            )
+        self._store.put(entry.state.key, state)
+
+    def _read(self) -> None:
+        for number, key in enumerate(self._store.list("log"), start=1):
+            if key != _log_key(number):
+                raise ForeignModel(f"expected {_log_key(number)} in the log, found {key}")
+            data = self._store.get(key)
+            self._accept(load_entry(data, key), data, key)
+
+    def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
+        if entry.version != self.version + 1 or entry.parent_sha256 != self._head_sha256:
+            raise ForeignModel(
+                f"{key} does not follow the entry before it: the log has been altered, "
+                "or belongs to another model"
+            )
+        self.entries.append(entry)
+        self._head_sha256 = digest(data)
+
+    def _append(self, action: Callable[..., AnyEntry], fields: Mapping[str, Any]) -> AnyEntry:
+        header = {
+            "version": self.version + 1,
+            "parent_sha256": self._head_sha256,
+            "attempt": self._attempt,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        entry: AnyEntry = make_entry(action, header | dict(fields))  # type: ignore[arg-type]
+        data, key = dump_entry(entry), _log_key(entry.version)
+        if not self._store.create(key, data) and self._store.get(key) != data:
+            raise ModelConflict(
+                f"another writer has committed version {entry.version} of this model meanwhile; "
+                "nothing of this run's last partition was kept, run again to go on from theirs"
+            )
+        self._accept(entry, data, key)
+        return entry
+
+    def _forget_old_states(self) -> None:
+        trained = self.trained()
+        # One more falls out of the newest few at each commit; older ones went at earlier commits.
+        for entry in trained[-KEEP_NEWEST - 2 : -KEEP_NEWEST]:
+            if entry.version % KEEP_EVERY:
+                self._store.delete(entry.state.key)
+
+
+def _identity(partition: Mapping[str, Any]) -> str:
+    return json.dumps(partition, sort_keys=True)
+
+
+def _log_key(version: int) -> str:
+    return f"log/{version:020d}.json"

@@ -1,0 +1,175 @@
+"""Keep bytes under names, durably: once and only once, or replaceable.
+
+A local write is complete or absent: a temporary file in the same folder, fsync, link or rename,
+fsync of the folder. `os.link` is the exclusive step because, unlike rename, it fails when the name
+exists, and unlike ``open(..., "x")`` it never shows a half-written file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import JobError, ModelConflict
+
+
+class Store(Protocol):
+    """Bytes by key; keys are relative paths with forward slashes."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Store `data` unless the key exists; False if it does. Durable on return."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data`, replacing what was there as a whole. Durable on return."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The bytes of a key.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such key.
+        """
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """Sorted keys directly below a folder, unfinished writes left out."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove a key; nothing happens if it does not exist."""
+        ...
+
+
+class LocalStore:
+    """A `Store` in a local directory.
+
+    Parameters
+    ----------
+    root
+        The directory; created by the first write.
+
+    Notes
+    -----
+    The file system must know hard links and honour fsync. Network shares and FUSE mounts often lack
+    hard links; writing there is refused with a clear error.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Store `data` unless the key exists."""
+        path = self._path(key)
+        with self._staged(path, data) as staged:
+            try:
+                os.link(staged, path)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
+                    raise JobError(
+                        f"the file system of {str(self.root)!r} has no hard links, which a model "
+                        "directory needs; keep the model on a local disk"
+                    ) from None
+                raise
+        _sync_folder(path.parent)
+        return True
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data`, replacing what was there."""
+        path = self._path(key)
+        with self._staged(path, data) as staged:
+            os.replace(staged, path)
+        _sync_folder(path.parent)
+
+    def get(self, key: str) -> bytes:
+        """The bytes of a key."""
+        return self._path(key).read_bytes()
+
+    def list(self, prefix: str) -> list[str]:
+        """Sorted keys directly below a folder."""
+        try:
+            names = os.listdir(self._path(prefix))
+        except FileNotFoundError:
+            return []
+        return sorted(f"{prefix}/{name}" for name in names if not name.endswith(".tmp"))
+
+    def delete(self, key: str) -> None:
+        """Remove a key."""
+        self._path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the directory against other processes on this machine.
+
+        This only spares the loser its work; what keeps two writers apart is `create`.
+
+        Raises
+        ------
+        ModelConflict
+            If another process holds it.
+        """
+        _make_folders(self.root)
+        with open(self.root / "writer.lock", "a+b") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                    yield  # No locks on this file system: the fence alone must do.
+                    return
+                lock.seek(0)
+                holder = lock.read().decode(errors="replace").strip() or "unknown"
+                raise ModelConflict(
+                    f"process {holder} is training the model in {str(self.root)!r}; "
+                    "wait until it has finished, then run again"
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()).encode())
+            lock.flush()
+            yield
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(part not in {"", ".", ".."} and "\\" not in part for part in parts):
+            raise ValueError(f"not a key of this store: {key!r}")
+        return self.root.joinpath(*parts)
+
+    @contextmanager
+    def _staged(self, path: Path, data: bytes) -> Iterator[Path]:
+        _make_folders(path.parent)
+        staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with open(staged, "xb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield staged
+        finally:
+            with suppress(FileNotFoundError):
+                staged.unlink()
+
+
+def _make_folders(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folders(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

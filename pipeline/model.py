@@ -1,0 +1,263 @@
+"""A model directory from the inside: the frozen job, the ledger, the newest state."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.block import FloatArray
+from pipeline.encode.encoder import Encoder
+from pipeline.encode.schema import Schema
+from pipeline.environment import environment
+from pipeline.errors import ForeignModel, ModelNotFound
+from pipeline.job import Job
+from pipeline.learn.learner import Learner, make_learner
+from pipeline.learn.updater import Weights
+from pipeline.ledger.entries import FORMAT, TrainEntry, digest
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.state import load_state
+from pipeline.ledger.store import LocalStore, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_KEY = "model.json"
+
+logger = logging.getLogger(__name__)
+
+
+class ModelFile(BaseModel):
+    """Content of `model.json`: what is fixed when a model is created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    format: int
+    """Version of the directory's format."""
+    id: str
+    """Random id of the model."""
+    created: str
+    """When, UTC, ISO 8601."""
+    job: Job
+    """The job, with every automatic choice resolved."""
+    encoder: Schema
+    """How rows become numbers."""
+    batch_rows: int
+    """Upper bound of rows in a block; fixed here because block edges decide the last bits."""
+
+    def learner(self) -> Learner:
+        """A fresh learner for this model."""
+        label = self.encoder.label
+        return make_learner(
+            solver=self.job.solver,
+            loss=self.job.loss,
+            n_dense=self.encoder.n_dense,
+            n_slots=self.encoder.n_slots,
+            l2=self.job.l2,
+            learning_rate=self.job.learning_rate,
+            center=label.center,
+            scale=label.scale,
+            clip=self.job.clip,
+        )
+
+    def label_unit(self, value: float) -> float:
+        """A label as blocks have it: classes as 0 and 1."""
+        classes = self.encoder.label.classes
+        return value if classes is None else float(value == classes[1])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model directory, read and verified."""
+
+    file: ModelFile
+    ledger: Ledger
+    store: LocalStore
+
+    @property
+    def path(self) -> str:
+        """The model directory."""
+        return str(self.store.root)
+
+
+def model_exists(path: str | Path) -> bool:
+    """Whether there is a model directory at `path`."""
+    return (Path(path) / MODEL_KEY).exists()
+
+
+def open_model(path: str | Path) -> OpenModel:
+    """Read `model.json` and the log, and verify the chain.
+
+    Raises
+    ------
+    ModelNotFound
+        If there is no model.
+    ForeignModel
+        If there is a log without its model, or anything in either is unsound.
+    """
+    store = LocalStore(path)
+    try:
+        data = store.get(MODEL_KEY)
+    except (FileNotFoundError, NotADirectoryError):
+        if store.list("log"):
+            raise ForeignModel(f"{str(path)!r} has a log but no {MODEL_KEY}") from None
+        raise ModelNotFound(
+            f"no model in {str(path)!r}; create one with: "
+            "onepass train LAKE --label COLUMN --model DIR"
+        ) from None
+    return OpenModel(_parse(data, path), Ledger(store, digest(data)), store)
+
+
+def load_learner(model: OpenModel) -> tuple[Learner, TrainEntry | None]:
+    """A learner with the newest sound state, and the version it is from (None if untrained)."""
+    learner = model.file.learner()
+    entry, state = model.ledger.newest_sound()
+    if entry is not None and state is not None:
+        restore(learner, state, entry.state.key)
+    return learner, entry
+
+
+def restore(learner: Learner, state: bytes, key: str) -> None:
+    """Put a state into a learner.
+
+    Raises
+    ------
+    ForeignModel
+        If its arrays are not those of this model.
+    """
+    try:
+        learner.restore(load_state(state))
+    except ValueError as error:
+        raise ForeignModel(f"{key} does not fit the model: {error}") from None
+
+
+def warn_if_elsewhere(entry: TrainEntry | None) -> None:
+    """Log a warning if a version was made with other libraries or on another kind of machine."""
+    if entry is None:
+        return
+    changed = {
+        name: (was, environment().get(name))
+        for name, was in entry.environment.items()
+        if environment().get(name) != was
+    }
+    if changed:
+        text = ", ".join(f"{name} {was} -> {now}" for name, (was, now) in changed.items())
+        logger.warning("the model was last trained elsewhere (%s); last bits may differ", text)
+
+
+class Model:
+    """A trained model to predict with.
+
+    Examples
+    --------
+    ::
+
+        model = Model.load("models/deliveries")
+        model.predict(table)  # a pyarrow Table, pandas DataFrame or mapping of columns
+    """
+
+    def __init__(self, opened: OpenModel, learner: Learner, entry: TrainEntry) -> None:
+        self.file = opened.file
+        self.entry = entry
+        """The version of the weights."""
+        self.rows = sum(entry.rows for entry in opened.ledger.trained())
+        """Rows learnt so far."""
+        self.learner = learner
+        self._encoder = Encoder(opened.file.encoder)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """The newest version in a model directory.
+
+        Raises
+        ------
+        ModelNotFound
+            If there is no model, or it has not been trained.
+        ForeignModel
+            If the directory is unsound.
+        """
+        opened = open_model(path)
+        learner, entry = load_learner(opened)
+        if entry is None:
+            raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
+        return cls(opened, learner, entry)
+
+    @property
+    def version(self) -> int:
+        """Version of the weights."""
+        return self.entry.version
+
+    @property
+    def weights(self) -> Weights:
+        """Weights of the encoded features, in the label's unit (logistic: log-odds)."""
+        return self.learner.weights()
+
+    def predict(self, rows: pa.Table | pd.DataFrame | Mapping[str, Any]) -> FloatArray:
+        """Predictions in the label's unit; probabilities of the positive class for logistic loss.
+
+        Parameters
+        ----------
+        rows
+            The feature columns, those of key=value folders included, in any order.
+
+        Returns
+        -------
+        Shape (n_rows,).
+
+        Raises
+        ------
+        BadColumn
+            If a column is missing or of another type.
+        """
+        table = _as_table(rows)
+        # What is a folder in the lake is a column here, so it is encoded as one.
+        flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
+        table = _typed_like_lake(table, self.file.encoder)
+        return self.learner.predict(flat.encode(table, {}, label=False).block)
+
+    def __repr__(self) -> str:
+        job = self.file.job
+        return (
+            f"<Model {job.model}: {job.solver}, {job.loss} loss of {job.label!r}, "
+            f"version {self.version}>"
+        )
+
+
+def _as_table(rows: Any) -> pa.Table:
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, Mapping):
+        return pa.table(dict(rows))
+    return pa.Table.from_pandas(rows, preserve_index=False)
+
+
+def _typed_like_lake(table: pa.Table, schema: Schema) -> pa.Table:
+    types = {"integer": pa.int64(), "date": pa.date32(), "text": pa.string()}
+    for name, kind in schema.hive.items():
+        at = table.schema.get_field_index(name)
+        if at >= 0 and table.schema.field(at).type != types[kind]:
+            table = table.set_column(at, name, table.column(at).cast(types[kind]))
+    return table
+
+
+def _parse(data: bytes, path: str | Path) -> ModelFile:
+    try:
+        found = json.loads(data)
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise ForeignModel(
+                f"{str(path)!r}: expected a model of format {FORMAT}, "
+                f"found {found.get('format') if isinstance(found, dict) else found!r}"
+            )
+        return ModelFile.model_validate(found)
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise ForeignModel(f"{str(path)!r}: {MODEL_KEY} is damaged: {first}") from None
+
+
+__all__ = ["Model", "ModelFile", "OpenModel", "Store", "load_learner", "model_exists", "open_model"]

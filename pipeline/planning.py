@@ -1,0 +1,156 @@
+"""Plan a run: compare the lake with the ledger, and freeze the order of what is new.
+
+Nothing is trained before every file has been looked at: known files must still have the fingerprint
+they were trained with, new ones must have the columns that the model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import BadPartition, ChangedPartition
+from pipeline.job import Job
+from pipeline.lake.discover import LakeFile, discover
+from pipeline.lake.order import permutation
+from pipeline.lake.partition import Fingerprint, Footer, Partition, partitions, read_footer
+from pipeline.ledger.entries import SkipEntry, TrainEntry
+from pipeline.model import OpenModel
+from pipeline.stream import check_columns
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a look at the whole lake found."""
+
+    new: list[Partition] = field(default_factory=list)
+    """Partitions that the ledger does not know, in the order of their names."""
+    skips: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    """Partitions to leave out, and why."""
+
+
+def make_plan(model: OpenModel, job: Job) -> list[Partition]:
+    """The partitions to train now: the rest of an unfinished plan, or else all new ones.
+
+    New partitions are frozen in the ledger as a plan first.
+
+    Raises
+    ------
+    ChangedPartition, BadPartition
+        As the job says.
+    """
+    scan = _scan(model, job)
+    for partition, reason in scan.skips:
+        model.ledger.commit_skip(partition, reason)
+    pending = pending_partitions(model)
+    if pending or not scan.new:
+        return pending
+    ordered = _ordered(scan.new, job, model.ledger.version)
+    model.ledger.commit_plan([partition.model_dump() for partition in ordered])
+    return ordered
+
+
+def pending_partitions(model: OpenModel) -> list[Partition]:
+    """The rest of the newest plan."""
+    return [Partition.model_validate(found) for found in model.ledger.pending()]
+
+
+def _ordered(new: list[Partition], job: Job, version: int) -> list[Partition]:
+    if job.order == "stored":
+        return new
+    return [new[i] for i in permutation(len(new), job.seed, "plan", version)]
+
+
+def _scan(model: OpenModel, job: Job) -> Scan:
+    known = _Known(model)
+    scan = Scan()
+    found = discover(job.lake)
+    for file in found:
+        try:
+            _look_at(file, known, model, job, scan)
+        except BadPartition as error:
+            if job.on_bad == "error":
+                raise
+            partition = {"path": file.key}
+            if not known.is_skipped(partition, error.reason):
+                scan.skips.append((partition, error.reason))
+    _check_pending(known, {file.key for file in found}, job, scan)
+    return scan
+
+
+def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Scan) -> None:
+    footer = read_footer(file)
+    trained = known.trained.get(file.key)
+    if trained is not None and footer.fingerprint not in trained:
+        _changed(file, footer, trained[-1], known, job, scan)
+        if job.on_changed == "skip":
+            return
+    new = [p for p in partitions(file, footer) if p.name_and_content not in known.partitions]
+    if new:
+        check_columns(file, footer, model.file.encoder.names(label=True))
+        scan.new += new
+
+
+def _changed(
+    file: LakeFile, footer: Footer, was: Fingerprint, known: _Known, job: Job, scan: Scan
+) -> None:
+    now = footer.fingerprint
+    difference = (
+        f"trained with {was.rows} rows, {was.size} bytes, footer {was.footer_sha256[:12]}; "
+        f"now {now.rows} rows, {now.size} bytes, footer {now.footer_sha256[:12]}"
+    )
+    if job.on_changed == "error":
+        raise ChangedPartition(
+            f"{file.key} has changed since it was trained ({difference})\n"
+            "Put the old file back, or choose --on-changed skip or retrain."
+        )
+    for partition in known.pending.get(file.key, []):
+        scan.skips.append((partition.model_dump(), f"changed before it was trained: {difference}"))
+    if job.on_changed == "skip":
+        for partition in partitions(file, footer):
+            if partition.name_and_content not in known.partitions:
+                scan.skips.append((partition.model_dump(), f"changed: {difference}"))
+
+
+def _check_pending(known: _Known, present: set[str], job: Job, scan: Scan) -> None:
+    for path, waiting in known.pending.items():
+        if path not in present:
+            reason = "planned, but no longer in the lake"
+            if job.on_bad == "error":
+                raise BadPartition(
+                    reason, path=path, advice="Put it back, or go on without it: --on-bad skip."
+                )
+            scan.skips += [(partition.model_dump(), reason) for partition in waiting]
+
+
+class _Known:
+    """The ledger's view of the lake, folded for lookup."""
+
+    def __init__(self, model: OpenModel) -> None:
+        self.partitions: set[tuple[str, str]] = set()
+        self.trained: dict[str, list[Fingerprint]] = {}
+        self.pending: dict[str, list[Partition]] = {}
+        self._skipped: set[tuple[str, str]] = set()
+        for entry in model.ledger.decided():
+            self._fold(entry)
+        for partition in pending_partitions(model):
+            self.partitions.add(partition.name_and_content)
+            self.trained.setdefault(partition.path, []).append(partition.fingerprint)
+            self.pending.setdefault(partition.path, []).append(partition)
+
+    def is_skipped(self, partition: dict[str, Any], reason: str) -> bool:
+        return (str(partition["path"]), reason) in self._skipped
+
+    def _fold(self, entry: TrainEntry | SkipEntry) -> None:
+        if isinstance(entry, SkipEntry):
+            self._skipped.add((str(entry.partition["path"]), entry.reason))
+        for partition in _readable(entry.partition):
+            self.partitions.add(partition.name_and_content)
+            if isinstance(entry, TrainEntry):
+                self.trained.setdefault(partition.path, []).append(partition.fingerprint)
+
+
+def _readable(found: dict[str, Any]) -> Iterator[Partition]:
+    if "fingerprint" in found:
+        yield Partition.model_validate(found)

@@ -1,0 +1,177 @@
+"""Score a lake: predictions as Parquet, one file per file of the lake, in the order of its rows.
+
+A finished file carries the fingerprint of its input and the state of the model in its metadata, so
+that scoring again does only what is missing or outdated. Files appear when they are complete.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+from threadpoolctl import threadpool_limits
+
+from pipeline.encode.encoder import Encoder
+from pipeline.environment import peak_rss_bytes
+from pipeline.errors import JobError
+from pipeline.lake.discover import LakeFile, discover
+from pipeline.lake.partition import Footer, partitions, read_footer
+from pipeline.model import Model
+from pipeline.progress import Progress
+from pipeline.stream import Reading, stream
+from pipeline.workers import Workers
+
+PREDICTION = "prediction"
+
+
+class ScoreReport(BaseModel):
+    """What was scored."""
+
+    model: str
+    version: int
+    out: str
+    """Where the predictions are."""
+    rows: int
+    """Rows of all prediction files."""
+    partitions: int
+    """Prediction files that were written."""
+    unchanged: int
+    """Prediction files that were there already, of this version and this input."""
+    seconds: float
+    rows_per_second: float
+    peak_rss_bytes: int
+
+
+def score(
+    lake: str | list[str],
+    model: str | Path,
+    out: str | Path,
+    *,
+    keep: list[str] | None = None,
+    dask: str | None = None,
+    progress: Progress | None = None,
+) -> ScoreReport:
+    """Write a prediction for every row of a lake.
+
+    Parameters
+    ----------
+    lake
+        Directory, glob, file or list of files; labels are not needed.
+    model
+        Model directory.
+    out
+        Output directory; files have the names they have in the lake.
+    keep
+        Columns of the lake to copy beside the predictions, such as an id.
+    dask
+        Address of a Dask scheduler; threads of this process by default.
+
+    Raises
+    ------
+    ModelNotFound, JobError
+        If there is no trained model or no such lake, or the output would fall into the lake.
+    DataError
+        If a file is bad.
+    """
+    began, progress = time.perf_counter(), progress or Progress()
+    trained = Model.load(model)
+    files = discover(lake)
+    _refuse_lake_as_output(files, Path(out))
+    reading = Reading(
+        Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
+    )
+    footers = [read_footer(file) for file in files]
+    progress.started(len(files), sum(footer.fingerprint.rows for footer in footers))
+    rows, written = 0, 0
+    with Workers(dask) as workers, threadpool_limits(1, "blas"):
+        for file, footer in zip(files, footers, strict=True):
+            target = _target(file, Path(out))
+            note = _note(trained, footer, reading.keep)
+            rows += footer.fingerprint.rows
+            if _is_current(target, note):
+                progress.advanced(footer.fingerprint.rows)
+                continue
+            _score_file(file, footer, target, note, trained, reading, workers, progress)
+            written += 1
+    seconds = time.perf_counter() - began
+    return ScoreReport(
+        model=str(model),
+        version=trained.version,
+        out=str(out),
+        rows=rows,
+        partitions=written,
+        unchanged=len(files) - written,
+        seconds=seconds,
+        rows_per_second=rows / seconds,
+        peak_rss_bytes=peak_rss_bytes(),
+    )
+
+
+def _target(file: LakeFile, out: Path) -> Path:
+    # A listed file is known by its absolute path; below the output it keeps all of it but the root.
+    return out / file.key.lstrip("/")
+
+
+def _refuse_lake_as_output(files: list[LakeFile], out: Path) -> None:
+    for file in files:
+        if _target(file, out).resolve() == Path(file.location).resolve():
+            raise JobError(f"--out {str(out)!r} would overwrite the lake; choose another directory")
+
+
+def _note(model: Model, footer: Footer, keep: tuple[str, ...]) -> dict[str, str]:
+    return {
+        "onepass.model": model.file.id,
+        "onepass.state": model.entry.state.sha256,
+        "onepass.input": f"{footer.fingerprint.size}-{footer.fingerprint.footer_sha256}",
+        "onepass.keep": ",".join(keep),
+    }
+
+
+def _is_current(target: Path, note: dict[str, str]) -> bool:
+    try:
+        metadata = pq.read_schema(target).metadata or {}
+    except (OSError, pa.ArrowException):
+        return False
+    return all(metadata.get(key.encode()) == value.encode() for key, value in note.items())
+
+
+def _score_file(
+    file: LakeFile,
+    footer: Footer,
+    target: Path,
+    note: dict[str, str],
+    model: Model,
+    reading: Reading,
+    workers: Workers,
+    progress: Progress,
+) -> None:
+    kept = [footer.schema.field(name) for name in reading.keep if name in footer.schema.names]
+    schema = pa.schema([*kept, (PREDICTION, pa.float64())], metadata=note)
+    with _replaced(target) as staged, pq.ParquetWriter(staged, schema, compression="zstd") as sink:
+        for partition in partitions(file, footer):
+            for streamed in stream(partition, file, footer, reading, workers):
+                predictions = model.learner.predict(streamed.encoded.block)
+                columns = [] if streamed.kept is None else streamed.kept.columns
+                table = pa.table([*columns, pa.array(predictions)], names=schema.names)
+                sink.write_table(table.cast(schema))
+                progress.advanced(len(predictions))
+
+
+@contextmanager
+def _replaced(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A leading dot hides the unfinished file from whoever reads the directory as a lake.
+    staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield staged
+        os.replace(staged, target)
+    finally:
+        with suppress(FileNotFoundError):
+            staged.unlink()

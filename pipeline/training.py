@@ -1,0 +1,340 @@
+"""Train: restore, learn one partition after another, commit each.
+
+Every entry into training (command, flow, retry, schedule) comes through here and looks into the
+model directory first, so there is nothing to resume by hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel
+from threadpoolctl import threadpool_limits
+
+from pipeline.create import create_model
+from pipeline.encode.encoder import Encoder
+from pipeline.environment import environment, peak_rss_bytes
+from pipeline.errors import BadPartition, ChangedPartition, DataError
+from pipeline.job import Job, parse_job, resume_job
+from pipeline.lake.discover import LakeFile, discover
+from pipeline.lake.partition import Partition, read_footer
+from pipeline.learn.learner import Learner
+from pipeline.learn.metrics import Metrics, make_metrics
+from pipeline.ledger.entries import TrainEntry, digest
+from pipeline.ledger.ledger import AnyEntry
+from pipeline.ledger.state import dump_state
+from pipeline.ledger.store import LocalStore
+from pipeline.model import (
+    OpenModel,
+    load_learner,
+    model_exists,
+    open_model,
+    restore,
+    warn_if_elsewhere,
+)
+from pipeline.planning import make_plan, pending_partitions
+from pipeline.progress import Progress
+from pipeline.stream import Reading, stream
+from pipeline.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+
+class TrainReport(BaseModel):
+    """What one run has done."""
+
+    model: str
+    """Model directory."""
+    version: int
+    """Newest version of the model."""
+    partitions: int
+    """Partitions trained by this run."""
+    rows: int
+    """Rows learnt by this run."""
+    skipped: int
+    """Partitions left out by this run."""
+    pending: int
+    """Partitions of the plan that are still to be trained."""
+    loss: float | None
+    """Progressive loss of this run: weighted mean per row; None if nothing was trained."""
+    metrics: dict[str, float | None]
+    """Progressive metrics of this run."""
+    seconds: float
+    rows_per_second: float
+    peak_rss_bytes: int
+    state_sha256: str | None
+    """Digest of the newest state; None before the first partition."""
+
+
+class PlanReport(BaseModel):
+    """What a run would train."""
+
+    model: str
+    version: int
+    partitions: int
+    rows: int
+    bytes: int
+    """Size of the files."""
+    created: bool
+    """Whether the model directory was created by this call."""
+    warnings: list[str]
+
+
+def train(
+    job: Job | Mapping[str, Any],
+    *,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train a model on everything in its lake that it has not seen.
+
+    Parameters
+    ----------
+    job
+        The job, or its fields; for an existing model ``{"model": directory}`` is enough.
+    progress
+        Told about each step; silent by default.
+
+    Raises
+    ------
+    JobError
+        If the job is incomplete, unsuited to the lake, or contradicts the model.
+    DataError
+        If a file is bad or has changed, and the job does not say to go on.
+    ModelConflict
+        If another process trains the same model.
+
+    Notes
+    -----
+    What has been committed stays, whatever happens afterwards; a run that fails or is interrupted
+    loses at most the partition that it was learning.
+    """
+    with _opened(job, progress or Progress()) as run:
+        had_pending = bool(run.model.ledger.pending())
+        run.plan()
+        run.train_pending()
+        if had_pending:
+            # The unfinished plan came first, so that its order is the one it was frozen with.
+            run.plan()
+            run.train_pending()
+        return run.report()
+
+
+def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:
+    """Create the model if need be, look at the whole lake, and freeze what is to be trained.
+
+    Raises as `train` does.
+    """
+    with _opened(job, progress or Progress()) as run:
+        pending = run.plan()
+        return PlanReport(
+            model=run.model.path,
+            version=run.model.ledger.version,
+            partitions=len(pending),
+            rows=sum(partition.rows for partition in pending),
+            bytes=sum({p.path: p.fingerprint.size for p in pending}.values()),
+            created=run.created,
+            warnings=run.warnings,
+        )
+
+
+def train_pending(
+    job: Job | Mapping[str, Any],
+    *,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train planned partitions, stopping after the one in which `max_seconds` have passed.
+
+    Raises as `train` does.
+    """
+    with _opened(job, progress or Progress()) as run:
+        run.train_pending(max_seconds)
+        return run.report()
+
+
+@contextmanager
+def _opened(job: Job | Mapping[str, Any], progress: Progress) -> Iterator[Run]:
+    given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
+    directory = str(given.get("model") or parse_job(given).model)
+    created, warnings = False, []
+    if not model_exists(directory):
+        complete = parse_job(given)
+        _refuse_headless_log(directory)
+        warnings = create_model(complete)
+        created = True
+    with LocalStore(directory).exclusive():
+        model = open_model(directory)
+        for warning in warnings:
+            progress.noted(warning)
+        resumed = resume_job(model.file.job, given)
+        with Workers(resumed.dask) as workers, threadpool_limits(1, "blas"):
+            yield Run(model, resumed, workers, progress, created, warnings)
+
+
+def _refuse_headless_log(directory: str) -> None:
+    if LocalStore(directory).list("log"):
+        open_model(directory)
+
+
+@dataclass
+class Run:
+    """One run of one writer over a model that it holds."""
+
+    model: OpenModel
+    job: Job
+    workers: Workers
+    progress: Progress
+    created: bool
+    warnings: list[str]
+    _learner: Learner | None = None
+    _reading: Reading = field(init=False)
+    _first_version: int = field(init=False)
+    _total: Metrics = field(init=False)
+    _started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        content = self.model.file
+        self._first_version = self.model.ledger.version
+        self._total = self._metrics()
+        self._reading = Reading(
+            Encoder(content.encoder, drop_null_label=content.job.on_null_label == "drop"),
+            batch_rows=content.batch_rows,
+            seed=content.job.seed if content.job.order == "shuffled" else None,
+        )
+
+    def plan(self) -> list[Partition]:
+        """Look at the whole lake and freeze what is to be trained."""
+        return make_plan(self.model, self.job)
+
+    def train_pending(self, max_seconds: float | None = None) -> None:
+        """Train the rest of the newest plan, or as much as fits into `max_seconds`."""
+        pending = pending_partitions(self.model)
+        self.progress.started(len(pending), sum(partition.rows for partition in pending))
+        if not pending:
+            return
+        files = {file.key: file for file in discover(self.job.lake)}
+        if self._learner is None:
+            self._learner = self._restored(files)
+        began = time.perf_counter()
+        for partition in pending:
+            self._train_or_skip(partition, files)
+            if max_seconds is not None and time.perf_counter() - began >= max_seconds:
+                break
+
+    def report(self) -> TrainReport:
+        """What this run has done so far."""
+        ledger = self.model.ledger
+        decided = [e for e in ledger.decided() if e.version > self._first_version]
+        trained = [entry for entry in decided if isinstance(entry, TrainEntry)]
+        seconds = time.perf_counter() - self._started
+        rows = sum(entry.rows for entry in trained)
+        newest = ledger.trained()[-1:]
+        return TrainReport(
+            model=self.model.path,
+            version=ledger.version,
+            partitions=len(trained),
+            rows=rows,
+            skipped=len(decided) - len(trained),
+            pending=len(ledger.pending()),
+            loss=_finite(self._total.loss()) if trained else None,
+            metrics=_finite_values(self._total) if trained else {},
+            seconds=seconds,
+            rows_per_second=rows / seconds,
+            peak_rss_bytes=peak_rss_bytes(),
+            state_sha256=newest[0].state.sha256 if newest else None,
+        )
+
+    def _train_or_skip(self, partition: Partition, files: dict[str, LakeFile]) -> None:
+        try:
+            self._train_partition(partition, files)
+        except (BadPartition, ChangedPartition) as error:
+            wish = self.job.on_bad if isinstance(error, BadPartition) else self.job.on_changed
+            if wish == "error":
+                raise
+            # Half a partition may have been learnt: go back to the last commit.
+            self._learner, _ = load_learner(self.model)
+            self._commit_skip(partition, error)
+
+    def _commit_skip(self, partition: Partition, error: DataError) -> None:
+        reason = str(error).splitlines()[0]
+        self.model.ledger.commit_skip(partition.model_dump(), reason)
+        self.progress.committed(self.model.ledger.entries[-1], self._total)
+
+    def _train_partition(self, partition: Partition, files: dict[str, LakeFile]) -> None:
+        began = time.perf_counter()
+        learner = self._learner
+        assert learner is not None
+        metrics, counts = self._learn(learner, partition, files)
+        state = dump_state(learner.state())
+        entry = self.model.ledger.commit_train(
+            state,
+            {
+                "partition": partition.model_dump(),
+                "rows": metrics.n_rows,
+                "counts": dict(counts),
+                "loss": _finite(metrics.loss()),
+                "metrics": _finite_values(metrics),
+                "seconds": time.perf_counter() - began,
+                "peak_rss_bytes": peak_rss_bytes(),
+                "environment": environment(),
+            },
+        )
+        self._total.merge(metrics)
+        self.progress.committed(entry, self._total)
+        pa.default_memory_pool().release_unused()
+
+    def _learn(
+        self, learner: Learner, partition: Partition, files: dict[str, LakeFile]
+    ) -> tuple[Metrics, Counter[str]]:
+        file = files.get(partition.path)
+        if file is None:
+            raise BadPartition("planned, but no longer in the lake", path=partition.path)
+        footer = read_footer(file)
+        if footer.fingerprint != partition.fingerprint:
+            raise ChangedPartition(f"{partition.path} has changed since it was planned")
+        metrics, counts = self._metrics(), Counter[str]()
+        for streamed in stream(partition, file, footer, self._reading, self.workers):
+            block = streamed.encoded.block
+            predictions = learner.update(block)
+            metrics.add(predictions, block.label, block.weight)
+            counts.update(streamed.encoded.counts)
+            self.progress.advanced(block.n_rows)
+        return metrics, counts
+
+    def _restored(self, files: dict[str, LakeFile]) -> Learner:
+        """The newest learner; a damaged newest state is retrained from the one before."""
+        learner, sound = load_learner(self.model)
+        lost = [
+            e for e in self.model.ledger.trained() if sound is None or e.version > sound.version
+        ]
+        for entry in lost:
+            logger.warning("retraining version %d, whose state is lost", entry.version)
+            self._learn(learner, Partition.model_validate(entry.partition), files)
+            state = dump_state(learner.state())
+            # States fall out of retention; only one that is still kept must come out again.
+            if digest(state) == entry.state.sha256 or entry is lost[-1]:
+                self.model.ledger.heal(entry, state)
+            restore(learner, state, entry.state.key)
+        warn_if_elsewhere(sound)
+        return learner
+
+    def _metrics(self) -> Metrics:
+        return make_metrics(self.model.file.job.loss, self.model.file.encoder.label.center)
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value and abs(value) != float("inf") else None
+
+
+def _finite_values(metrics: Metrics) -> dict[str, float | None]:
+    return {name: _finite(value) for name, value in metrics.values().items()}
+
+
+__all__ = ["AnyEntry", "PlanReport", "Run", "TrainReport", "plan", "train", "train_pending"]
