@@ -1,0 +1,1 @@
+"""Prefect flows over `pipeline`: thin, and the only place that imports Prefect."""

@@ -92,13 +92,13 @@ class Job(BaseModel):
         default=20.0, gt=0, description="Length of one train task of the Prefect flow, in seconds."
     )
 
-    @field_validator("lake", "holdout", "model", mode="after")
+    @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
     def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
         # A scheduled run starts elsewhere than the command that created the model.
         if isinstance(value, list):
-            return [os.path.abspath(path) for path in value]
-        return None if value is None else os.path.abspath(value)
+            return [_absolute(path) for path in value]
+        return _absolute(value)
 
     @field_validator("memory_limit", mode="before")
     @classmethod
@@ -212,6 +212,11 @@ def _explain_one(item: Any) -> str:
         return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name or 'job'}: {message}" + (f" (found {item['input']!r})" if name else "")
+
+
+def _absolute(path: Any) -> Any:
+    # An empty path would become the working directory; it is left to the field's own check.
+    return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
 
 
 def field_names() -> Iterable[str]:

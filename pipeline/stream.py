@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-from dask import delayed
+from dask.delayed import Delayed, delayed
 
 from pipeline.encode.encoder import Encoded, Encoder
 from pipeline.errors import BadColumn, BadPartition
@@ -98,9 +98,10 @@ def _row_group_order(partition: Partition, reading: Reading) -> list[int] | None
     return [first + int(i) for i in order]
 
 
-def _task(reader: PartitionReader, unit: Unit, file: LakeFile, reading: Reading) -> object:
+def _task(reader: PartitionReader, unit: Unit, file: LakeFile, reading: Reading) -> Delayed:
     table = delayed(reader.read, pure=False, traverse=False)(unit)
-    return delayed(_encode, pure=False, traverse=False)(table, unit, file, reading)
+    task: Delayed = delayed(_encode, pure=False, traverse=False)(table, unit, file, reading)
+    return task
 
 
 def _encode(table: pa.Table, unit: Unit, file: LakeFile, reading: Reading) -> Streamed:

@@ -76,6 +76,6 @@ def _connect(address: str) -> Any:
             "--dask needs the extra 'distributed': pip install 'onepass[distributed]'"
         ) from None
     try:
-        return Client(address, timeout="20s")
+        return Client(address, timeout="20s")  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise JobError(f"no Dask scheduler answers at {address!r}: {error}") from None

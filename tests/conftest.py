@@ -1,4 +1,4 @@
-"""Fixtures and small lakes that tests share."""
+"""Fixtures that tests share."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-ROOT = Path(__file__).parents[1]
-SAMPLES = ROOT / "data_samples"
+from lakes import number_table
 
 
 @pytest.fixture(scope="session")
@@ -22,24 +18,6 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("ONEPASS_REAL_DATA does not name a folder with the real data sets")
     return Path(folder).resolve()
-
-
-def number_table(n_rows: int, seed: int, *, classes: bool = False) -> pa.Table:
-    """Rows with three numbers, a text and a label that is linear in them."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n_rows, 3)) * [1.0, 50.0, 1e-3] + [0.0, 1000.0, 0.0]
-    level = rng.integers(0, 4, n_rows)
-    z = x[:, 0] + 0.02 * (x[:, 1] - 1000) + 300 * x[:, 2] + 0.5 * level
-    label = (z + rng.logistic(size=n_rows) > 0.7) if classes else z + rng.normal(size=n_rows)
-    return pa.table(
-        {
-            "a": x[:, 0],
-            "b": x[:, 1],
-            "c": x[:, 2].astype(np.float32),
-            "level": pa.array(np.array(["north", "east", "south", "west"])[level]),
-            "y": label.astype(np.int8) if classes else label,
-        }
-    )
 
 
 @pytest.fixture

@@ -52,13 +52,18 @@ def onepass(debug: bool) -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of the outcome."""
+    exit_with(onepass, argv)
+
+
+def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn:
+    """Run a command and exit: errors become one or two lines on stderr and an exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        onepass.main(args=arguments, prog_name="onepass", standalone_mode=False)
+        command.main(args=arguments, prog_name=command.name, standalone_mode=False)
     except BaseException as error:
         if debug:
             traceback.print_exc()

@@ -21,7 +21,7 @@ model_option = click.option("--model", required=True, metavar="DIR", help="Model
 dask_option = click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler.")
 
 
-class _Columns(click.ParamType):
+class _Columns(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Names separated by commas."""
 
     name = "columns"

@@ -30,6 +30,6 @@ def command(
         print_json(report)
         return
     click.echo(
-        f"scored {report.rows:,} rows in {report.seconds:.1f} s: {report.partitions} files written, "
-        f"{report.unchanged} were there already; in {report.out}"
+        f"scored {report.rows:,} rows in {report.seconds:.1f} s: {report.partitions} files "
+        f"written, {report.unchanged} were there already; in {report.out}"
     )

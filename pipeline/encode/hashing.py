@@ -100,4 +100,5 @@ def hash_slots(column: pa.Array, name: str, bits: int) -> SlotArray:
     valid = pc.fill_null(encoded.indices.cast(pa.int64()), len(values)).to_numpy(
         zero_copy_only=False
     )
-    return (hashed & np.uint32((1 << bits) - 1)).astype(np.int32)[valid]
+    slots: SlotArray = (hashed & np.uint32((1 << bits) - 1)).astype(np.int32)[valid]
+    return slots

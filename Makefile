@@ -1,0 +1,45 @@
+# make run   sets up, trains the sample lake through the Prefect flow, prints what was learnt
+# make test  sets up, runs the tests
+# make check lint, format and types
+# make clean removes what the targets above have made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Prefect keeps its database here and says nothing to anybody.
+export PREFECT_HOME := $(CURDIR)/.onepass/prefect
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
+export PREFECT_LOGGING_LEVEL ?= WARNING
+
+.PHONY: setup run test check clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (once; a minute or two) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "onepass needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+run: setup
+	@echo "training data_samples/job.yaml through the Prefect flow, from an empty model"
+	@echo "(Prefect starts a server of its own first, which takes 10 to 20 seconds) ..."
+	@rm -rf .onepass/models/deliveries
+	@$(BIN)/python -m flows.train --config data_samples/job.yaml
+
+test: setup
+	@echo "running the tests ..."
+	@$(BIN)/python -m pytest
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .onepass *.egg-info .pytest_cache .mypy_cache .ruff_cache
