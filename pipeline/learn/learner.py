@@ -69,8 +69,9 @@ class Learner:
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
-        self._label_range = checked(state, "label_range", self._label_range)  # type: ignore[assignment]
+        label_range = checked(state, "label_range", self._label_range)
         self.updater.restore(state)
+        self._label_range = label_range
 
     def _in_label_unit(self, margin: FloatArray) -> FloatArray:
         predictions = self.loss.mean(margin) * self._scale + self._center

@@ -21,10 +21,9 @@ LOGISTIC = 1
 @njit(cache=True, nogil=True)
 def sigmoid(z: float) -> float:
     """1 / (1 + exp(-z)) without overflow."""
-    if z >= 0:
-        return 1.0 / (1.0 + math.exp(-z))
-    e = math.exp(z)
-    return e / (1.0 + e)
+    # The same exponential in every function here, so that a loop over all computes it once.
+    e = math.exp(-abs(z))
+    return (1.0 if z >= 0 else e) / (1.0 + e)
 
 
 @njit(cache=True, nogil=True)
@@ -48,8 +47,8 @@ def curvature(loss: int, z: float, y: float) -> float:
     """Second derivative of `value` with respect to z."""
     if loss == SQUARED:
         return 1.0
-    p = sigmoid(z)
-    return p * (1.0 - p)
+    e = math.exp(-abs(z))
+    return e / (1.0 + e) ** 2
 
 
 @njit(cache=True, nogil=True)
@@ -106,7 +105,8 @@ class Loss:
         """The prediction that belongs to a margin: itself, or a probability."""
         if self.code == SQUARED:
             return z
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
+        e = np.exp(-np.abs(z))
+        return np.asarray(np.where(z >= 0, 1.0, e) / (1.0 + e))
 
 
 LOSSES = {"squared": Loss("squared", SQUARED), "logistic": Loss("logistic", LOGISTIC)}

@@ -81,13 +81,21 @@ class RegressionMetrics(_Sums):
         terms = (np.ones_like(error), error, error**2, np.abs(error), shifted, shifted**2)
         self.sums += [float(weight @ term) for term in terms]
 
+    def merge(self, other: Metrics) -> None:
+        """Take over the rows of another accumulator."""
+        assert isinstance(other, RegressionMetrics)
+        assert other.shift == self.shift
+        super().merge(other)
+
     def loss(self) -> float:
         """Mean squared error."""
         return self._mean("squared_error")
 
     def constant_loss(self) -> float:
-        """Variance of the labels."""
-        return max(0.0, self._mean("shifted_squared") - self._mean("shifted") ** 2)
+        """Variance of the labels; 0 where it drowns in the rounding of its sums."""
+        square = self._mean("shifted_squared")
+        variance = square - self._mean("shifted") ** 2
+        return 0.0 if variance < 1e-13 * square else variance
 
     def values(self) -> Values:
         """RMSE, MAE, R2, mean error, and the constant's loss."""

@@ -7,7 +7,8 @@ ridge regression, and neither the order nor the split of the rows matters.
 
 The idea is minibatch-prox (J. Wang, W. Wang, N. Srebro, COLT 2017) with the curvature of the past
 as the metric, which makes it renewable estimation (L. Luo, P. X.-K. Song, JRSS-B 82, 2020, sec.
-2.2). A start-up prior, faded as rows arrive, stands in for step sizes while H is still singular.
+2.2). Where the loss is not quadratic, a start-up prior, faded as rows arrive, stands in for step
+sizes while H is still singular.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import Block, FloatArray
+from pipeline.block import Block, Float32Array, FloatArray
 from pipeline.learn.losses import SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
@@ -23,11 +24,9 @@ from pipeline.learn.updater import State, Weights, checked
 MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
 
-_PRIOR = 1.0
-_PRIOR_FLOOR = 0.01
 _INTERCEPT_PRIOR = 1e-6
-_JITTER = 1e-9
-_SETTLED = 0.05
+_JITTER = 1e-12
+_SETTLED = 0.5
 _MAX_STEPS = 6
 _MAX_STEPS_WARM = 40
 
@@ -49,7 +48,6 @@ class Newton:
         self.loss, self.n_dense, self.n_slots, self.l2 = loss, n_dense, n_slots, l2
         width = n_dense + n_slots + 1
         self._scaling = Standardiser(width - 1)
-        self._weight_sum = np.zeros(())
         self._label_square = np.zeros(())
         self._w = np.zeros(width)
         self._h = np.zeros((width, width))
@@ -67,9 +65,9 @@ class Newton:
 
     def predict(self, block: Block) -> FloatArray:
         """Margin of each row."""
-        weights = self.weights()
-        z = block.dense.astype(np.float64) @ weights.dense + weights.intercept
-        return np.asarray(z + weights.hashed[block.slots].sum(axis=1) if self.n_slots else z)
+        intercept, raw = self._raw()
+        z = block.dense.astype(np.float64) @ raw[: self.n_dense] + intercept
+        return np.asarray(z + raw[self.n_dense :][block.slots].sum(axis=1) if self.n_slots else z)
 
     def weights(self) -> Weights:
         """Weights on the block's own features, with standard errors.
@@ -77,12 +75,10 @@ class Newton:
         Standard errors are the square roots of the diagonal of the inverse curvature (observed
         information), times the residual variance for squared loss.
         """
-        w = self._solution()
-        scale, center = self._scaling.scale, self._scaling.center
-        raw = w[:-1] / scale
-        stderr = self._stderr(w) / scale
+        intercept, raw = self._raw()
+        stderr = self._stderr() / self._scaling.scale
         return Weights(
-            intercept=float(w[-1] - raw @ center),
+            intercept=intercept,
             dense=raw[: self.n_dense],
             hashed=raw[self.n_dense :],
             dense_stderr=stderr[: self.n_dense],
@@ -100,31 +96,37 @@ class Newton:
             setattr(self._scaling if owner else self, attribute if owner else f"_{name}", array)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
-        names = ("n_rows", "n_applied", "mean", "m2", "center", "scale")
+        names = ("n_rows", "n_applied", "weight", "mean", "m2", "center", "scale")
         return {f"scaling.{name}": getattr(self._scaling, name) for name in names} | {
-            name: getattr(self, f"_{name}")
-            for name in ("weight_sum", "label_square", "w", "h", "b")
+            name: getattr(self, f"_{name}") for name in ("label_square", "w", "h", "b")
         }
 
+    def _raw(self) -> tuple[float, FloatArray]:
+        """Intercept and weights on features as they come."""
+        raw = self._w[:-1] / self._scaling.scale
+        return float(self._w[-1] - raw @ self._scaling.center), raw
+
     def _learn(self, block: Block) -> FloatArray:
-        x = self._features(block)
-        self._scaling.add(x)
+        features = self._features(block)
+        self._scaling.add(features, block.weight)
         if self._scaling.is_due():
             self._move(self._scaling.refresh())
-        x = self._scaling.apply(x)
+        x = self._scaling.apply(features)
         before = x @ self._w
         y, weight = block.label, block.weight
-        self._weight_sum += weight.sum()
         self._label_square += (weight * y * y).sum()
         if self.loss.code == SQUARED:
-            self._add_expansion(x, weight, weight * y)
-            self._w = _solve(self._h + np.diag(self._penalty()), self._b)
+            self._h += _gram(x, weight)
+            self._b += x.T @ (weight * y)
+            self._w = _solve(self._h + np.diag(self._ridge(0.0)), self._b)
         else:
             self._minimise(x, y, weight, before)
         return before
 
-    def _features(self, block: Block) -> FloatArray:
-        x = np.zeros((block.n_rows, self.n_dense + self.n_slots))
+    def _features(self, block: Block) -> Float32Array:
+        if not self.n_slots:
+            return np.ascontiguousarray(block.dense)
+        x = np.zeros((block.n_rows, self.n_dense + self.n_slots), np.float32)
         x[:, : self.n_dense] = block.dense
         rows = np.arange(block.n_rows)
         for column in block.slots.T:
@@ -138,7 +140,7 @@ class Newton:
         for _ in range(_MAX_STEPS_WARM if warm else _MAX_STEPS):
             point = self._w
             value, g, c = self.loss.expand(z, y, weight)
-            curvature = x.T @ (x * c[:, None])
+            curvature = _gram(x, c)
             past = self._h @ point - self._b + penalty * point
             slope = x.T @ g + past
             step = _solve(self._h + curvature + np.diag(penalty), slope)
@@ -176,10 +178,6 @@ class Newton:
             length *= 0.4
         return length
 
-    def _add_expansion(self, x: FloatArray, c: FloatArray, target: FloatArray) -> None:
-        self._h += x.T @ (x * c[:, None])
-        self._b += x.T @ target
-
     def _move(self, move: FloatArray) -> None:
         back = np.linalg.inv(move)
         self._w = move @ self._w
@@ -187,33 +185,36 @@ class Newton:
         self._b = back.T @ self._b
 
     def _penalty(self) -> FloatArray:
+        # The cube: a prior that fades more slowly still costs 10 % of log loss after 60,000 rows
+        # where the condition of the features is 1e4 and the weights are of that size.
         n_rows = max(1, int(self._scaling.n_rows))
-        prior = _PRIOR * min(1.0, max(_PRIOR_FLOOR, 20 * len(self._w) / n_rows))
-        return self._ridge(prior)
+        return self._ridge(min(1.0, 20 * len(self._w) / n_rows) ** 3)
 
     def _ridge(self, prior: float) -> FloatArray:
-        penalty = np.full(len(self._w), prior + self.l2 * float(self._weight_sum))
-        penalty[-1] = _INTERCEPT_PRIOR
-        return penalty
+        # The penalty is on features of unit variance; those in use had it at the last refresh.
+        unit = np.square(self._scaling.deviation() / self._scaling.scale)
+        return np.append(prior + self.l2 * float(self._scaling.weight) * unit, _INTERCEPT_PRIOR)
 
-    def _solution(self) -> FloatArray:
-        if self.loss.code != SQUARED or not self._weight_sum:
-            return self._w
-        # Exact ridge: the start-up prior has done its work and is left out.
-        return _solve(self._h + np.diag(self._ridge(0.0)), self._b)
-
-    def _stderr(self, w: FloatArray) -> FloatArray:
-        variance = 1.0
-        if self.loss.code == SQUARED:
-            residual = float(self._label_square - 2 * self._b @ w + w @ self._h @ w)
-            freedom = max(1.0, float(self._scaling.n_rows) - len(w))
-            variance = max(0.0, residual) / freedom
+    def _stderr(self) -> FloatArray:
         curvature = self._h + np.diag(self._ridge(0.0))
         scale = np.sqrt(np.maximum(np.diag(curvature), 1e-12))
-        covariance = np.linalg.pinv(curvature / np.outer(scale, scale), hermitian=True)
-        diagonal = np.sqrt(np.maximum(np.diag(covariance), 0.0) * variance) / scale
-        unseen = np.diag(self._h)[:-1] <= 0
-        return np.where(unseen, np.nan, diagonal[:-1])
+        values, vectors = np.linalg.eigh(curvature / np.outer(scale, scale))
+        known = values > _JITTER
+        covariance = np.square(vectors[:, known]) @ (1 / values[known])
+        variance = self._residual_variance(int(known.sum())) if self.loss.code == SQUARED else 1.0
+        stderr = np.sqrt(covariance * variance) / scale
+        return np.where(self._scaling.varies(), stderr[:-1], np.nan)
+
+    def _residual_variance(self, rank: int) -> float:
+        w = self._w
+        residual = float(self._label_square - 2 * self._b @ w + w @ self._h @ w)
+        return max(0.0, residual) / max(1, int(self._scaling.n_rows) - rank)
+
+
+def _gram(x: FloatArray, c: FloatArray) -> FloatArray:
+    """X' diag(c) X for c >= 0; numpy takes half the multiplications for a matrix by itself."""
+    half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
+    return np.asarray(half.T @ half)
 
 
 def _solve(a: FloatArray, b: FloatArray) -> FloatArray:

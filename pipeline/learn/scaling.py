@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.block import FloatArray
+from pipeline.block import Float32Array, FloatArray
+from pipeline.learn.kernels import moments, standardise
 
 
 class Standardiser:
-    """Running mean and variance of the features, and the map that is applied.
+    """Running weighted mean and variance of the features, and the map that is applied.
 
     The map is refreshed when the number of rows has doubled, so that it settles; in between it
     stays fixed. Moments merge by the pairwise update of Chan, Golub & LeVeque (1983, eq. 1.5).
@@ -22,25 +24,39 @@ class Standardiser:
     def __init__(self, n_features: int) -> None:
         self.n_rows = np.zeros((), np.int64)
         self.n_applied = np.zeros((), np.int64)
+        self.weight = np.zeros(())
         self.mean = np.zeros(n_features)
         self.m2 = np.zeros(n_features)
         self.center = np.zeros(n_features)
         self.scale = np.ones(n_features)
 
-    def add(self, x: FloatArray) -> None:
-        """Take the rows of `x`, shape (n_rows, n_features), into the moments."""
-        n = len(x)
-        mean = x.mean(axis=0)
-        m2 = np.square(x - mean).sum(axis=0)
-        total = int(self.n_rows) + n
+    def add(self, x: Float32Array, weight: FloatArray) -> None:
+        """Take the rows of `x`, shape (n_rows, n_features), into the moments.
+
+        A row counts as often as its weight says; a row of weight 0 might as well not be there.
+        """
+        mean, m2 = np.empty_like(self.mean), np.empty_like(self.m2)
+        added = moments(x, weight, mean, m2)
+        if not added:
+            return
+        total = float(self.weight) + added
         delta = mean - self.mean
-        self.m2 += m2 + delta**2 * (int(self.n_rows) * n / total)
-        self.mean += delta * (n / total)
-        self.n_rows[()] = total
+        self.m2 += m2 + delta**2 * (float(self.weight) * added / total)
+        self.mean += delta * (added / total)
+        self.weight[()] = total
+        self.n_rows += np.count_nonzero(weight)
 
     def is_due(self) -> bool:
         """Whether the rows have doubled since the map was last refreshed."""
         return int(self.n_rows) >= 2 * int(self.n_applied)
+
+    def varies(self) -> NDArray[np.bool_]:
+        """Which features are not constant so far, rounding aside."""
+        return np.asarray(self._deviation() > 1e-7 * np.abs(self.mean))
+
+    def deviation(self) -> FloatArray:
+        """Standard deviation of each feature so far; 1 where it is constant."""
+        return np.where(self.varies(), self._deviation(), 1.0)
 
     def refresh(self) -> FloatArray:
         """Apply the current moments.
@@ -51,10 +67,8 @@ class Standardiser:
         ``M @ w`` on the new features predict what ``w`` did on the old ones.
         """
         old_center, old_scale = self.center, self.scale
-        deviation = np.sqrt(self.m2 / max(1, int(self.n_rows)))
-        alive = deviation > 1e-7 * np.maximum(1.0, np.abs(self.mean))
         self.center = self.mean.copy()
-        self.scale = np.where(alive, deviation, 1.0)
+        self.scale = self.deviation()
         self.n_applied[()] = self.n_rows
         n_features = len(self.mean)
         move = np.zeros((n_features + 1, n_features + 1))
@@ -63,10 +77,12 @@ class Standardiser:
         move[-1, -1] = 1.0
         return move
 
-    def apply(self, x: FloatArray) -> FloatArray:
+    def apply(self, x: Float32Array) -> FloatArray:
         """Standardised features with a column of ones behind, shape (n_rows, n_features + 1)."""
         out = np.empty((len(x), x.shape[1] + 1))
-        np.subtract(x, self.center, out=out[:, :-1])
-        out[:, :-1] /= self.scale
-        out[:, -1] = 1.0
+        standardise(x, self.center, self.scale, out)
         return out
+
+    def _deviation(self) -> FloatArray:
+        weight = float(self.weight)
+        return np.sqrt(self.m2 / weight) if weight else np.zeros_like(self.m2)

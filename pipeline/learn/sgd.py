@@ -56,8 +56,8 @@ class Sgd:
             self._shrink,
             margin,
         )
-        # Once a weight overflows, every later margin is NaN, so the last rows tell.
-        if not (np.isfinite(self._w).all() and np.isfinite(margin[-1:]).all()):
+        # The intercept takes every gradient, and a row that hits an overflown slot has no margin.
+        if not (np.isfinite(self._w).all() and np.isfinite(margin).all()):
             raise Diverged(
                 f"the weights grew beyond all bounds at learning rate {self.learning_rate:g}; "
                 "train a new model with a smaller --learning-rate, or with --solver newton"

@@ -1,0 +1,114 @@
+"""The promise of quality on real data: one pass ends where the batch optimum is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from pipeline import Model, evaluate, train
+from pipeline.encode.encoder import Encoder
+from pipeline.errors import DataError
+
+L2 = 1e-6
+"""Of the peers alone, per row: as good as none."""
+
+LIMIT = 0.005
+"""Excess of the holdout loss over the batch optimum's."""
+
+
+def files(lake: Path) -> Iterator[tuple[dict[str, str], Path, pa.Table]]:
+    """Key=value folders, path in the lake and rows of each file."""
+    for path in sorted(lake.rglob("*.parquet")):
+        at = path.relative_to(lake)
+        hive = dict(part.split("=", 1) for part in at.parts[:-1])
+        with pq.ParquetFile(path) as file:
+            yield hive, at, file.read()
+
+
+def write_halves(source: Path, out: Path, change=lambda table: table) -> tuple[Path, Path]:
+    """A train lake of 80 % of the rows and a holdout lake of the others, folders kept."""
+    rng = np.random.default_rng(0)
+    for _, at, table in files(source):
+        table = change(table)
+        held_out = rng.random(table.num_rows) < 0.2
+        for name, rows in (("train", ~held_out), ("holdout", held_out)):
+            path = out / name / at
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table.filter(pa.array(rows)), path, row_group_size=20_000)
+    return out / "train", out / "holdout"
+
+
+def encoded(lake: Path, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """Features and labels of a lake as the model sees them."""
+    encoder = Encoder(model.file.encoder, drop_null_label=True)
+    blocks = [encoder.encode(table, hive).block for hive, _, table in files(lake)]
+    x = np.concatenate([block.dense for block in blocks]).astype(float)
+    return x, np.concatenate([block.label for block in blocks])
+
+
+def ridge_loss(x, y, x_held_out, y_held_out) -> float:
+    peer = Ridge(alpha=L2 * len(y)).fit(x, y)
+    # Ours are clipped to the labels seen as well.
+    predictions = np.clip(peer.predict(x_held_out), y.min(), y.max())
+    return float(np.mean((predictions - y_held_out) ** 2))
+
+
+def logistic_loss(x, y, x_held_out, y_held_out) -> float:
+    peer = LogisticRegression(
+        C=1 / (L2 * len(y)), tol=1e-8, max_iter=1000, solver="newton-cholesky"
+    )
+    z = peer.fit(x, y).decision_function(x_held_out)
+    return float(np.mean(np.logaddexp(0, z) - y_held_out * z))
+
+
+def assert_as_good_as_batch(model_dir: Path, train_lake: Path, holdout: Path, peer_loss) -> None:
+    model = Model.load(model_dir)
+    assert model.file.job.solver == "newton"
+    x, y = encoded(train_lake, model)
+    x_held_out, y_held_out = encoded(holdout, model)
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    deviation[deviation == 0] = 1
+    x, x_held_out = (x - mean) / deviation, (x_held_out - mean) / deviation
+    report = evaluate(str(holdout), model_dir)
+    batch = peer_loss(x, y, x_held_out, y_held_out)
+    assert model.rows == len(y)
+    assert report.rows == len(y_held_out)
+    excess = f"ours {report.loss:.6g}, batch {batch:.6g}, excess {report.loss / batch - 1:+.5%}"
+    print(excess)
+    assert abs(report.loss / batch - 1) < LIMIT, excess
+
+
+def test_air_quality_is_as_good_as_batch_ridge(real_data, tmp_path):
+    lake, holdout = write_halves(real_data / "beijing_air", tmp_path)
+    job = {"lake": str(lake), "label": "PM2.5", "model": str(tmp_path / "model")}
+    with pytest.raises(DataError, match="on-null-label drop"):
+        train(job)
+    assert not (tmp_path / "model").exists()
+    report = train(job | {"on_null_label": "drop"})
+    assert report.partitions == 12
+    assert report.metrics["r2"] > 0.8
+    assert_as_good_as_batch(tmp_path / "model", lake, holdout, ridge_loss)
+
+
+def test_flight_delay_is_as_good_as_batch_ridge(real_data, tmp_path):
+    lake, holdout = write_halves(real_data / "flights_200k", tmp_path)
+    train({"lake": str(lake), "label": "delay", "model": str(tmp_path / "model")})
+    assert_as_good_as_batch(tmp_path / "model", lake, holdout, ridge_loss)
+
+
+def test_late_flights_are_as_good_as_batch_logistic_regression(real_data, tmp_path):
+    def late(table: pa.Table) -> pa.Table:
+        label = pc.cast(pc.greater(table["delay"], 15), pa.int8())
+        return table.drop_columns("delay").append_column("late", label)
+
+    lake, holdout = write_halves(real_data / "flights_200k", tmp_path, late)
+    report = train({"lake": str(lake), "label": "late", "model": str(tmp_path / "model")})
+    assert 0.15 < report.metrics["positive"] < 0.25
+    assert_as_good_as_batch(tmp_path / "model", lake, holdout, logistic_loss)
