@@ -15,6 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from pipeline.cli.display import counted
 from pipeline.evaluation import EvaluateReport
 from pipeline.job import Job
 from pipeline.training import TrainReport
@@ -59,8 +60,8 @@ def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateRepor
         seconds = sum(group.seconds for group in groups)
         peak = max(group.peak_rss_bytes for group in groups)
         lines += [
-            f"Trained {partitions} partitions, {rows:,} rows, {rows / seconds:,.0f} rows/s, "
-            f"peak memory {peak / 1e6:,.0f} MB.",
+            f"Trained {counted(partitions, 'partition')}, {rows:,} rows, "
+            f"{rows / seconds:,.0f} rows/s, peak memory {peak / 1e6:,.0f} MB.",
             "",
             "| rows | loss | best constant |",
             "|---|---|---|",

@@ -86,9 +86,11 @@ class BadPartition(DataError):
         column: str | None = None,
         advice: str | None = None,
     ) -> None:
-        self.reason, self.path, self.row_group, self.column = reason, path, row_group, column
+        # Libraries below explain themselves in several lines.
+        self.reason = " ".join(reason.split())
+        self.path, self.row_group, self.column = path, row_group, column
         self.advice = advice or "Repair or remove the file, or go on without it: --on-bad skip."
-        super().__init__(f"{self.where()}: {reason}\n{self.advice}")
+        super().__init__(f"{self.where()}: {self.reason}\n{self.advice}")
 
     def where(self) -> str:
         """File, row group and column in one phrase."""

@@ -32,7 +32,9 @@ class Job(BaseModel):
     `model`, and a field that contradicts the frozen one is refused.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     lake: str | list[str] = Field(
         description="Directory, glob, file or list of files with the Parquet rows to train on."
@@ -131,7 +133,7 @@ def parse_bytes(text: str) -> int:
     ValueError
         If the text is not a positive number with an optional unit.
     """
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*", text)
     unit = _UNITS.get(match.group(2).lower()) if match else None
     if match is None or unit is None:
         raise ValueError(f"expected a size such as 800MB or 2GiB, found {text!r}")

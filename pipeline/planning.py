@@ -56,6 +56,20 @@ def pending_partitions(model: OpenModel) -> list[Partition]:
     return [Partition.model_validate(found) for found in model.ledger.pending()]
 
 
+def gone(path: str) -> BadPartition:
+    """The error for a planned file that has been removed."""
+    return BadPartition(
+        "planned, but no longer in the lake",
+        path=path,
+        advice="Put it back, or go on without it: --on-bad skip.",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What the log keeps of an error: where and what, but not the advice."""
+    return str(error).splitlines()[0]
+
+
 def _ordered(new: list[Partition], job: Job, version: int) -> list[Partition]:
     if job.order == "stored":
         return new
@@ -73,8 +87,9 @@ def _scan(model: OpenModel, job: Job) -> Scan:
             if job.on_bad == "error":
                 raise
             partition = {"path": file.key}
-            if not known.is_skipped(partition, error.reason):
-                scan.skips.append((partition, error.reason))
+            reason = first_line(error)
+            if not known.is_skipped(partition, reason):
+                scan.skips.append((partition, reason))
     _check_pending(known, {file.key for file in found}, job, scan)
     return scan
 
@@ -82,11 +97,13 @@ def _scan(model: OpenModel, job: Job) -> Scan:
 def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Scan) -> None:
     footer = read_footer(file)
     trained = known.trained.get(file.key)
-    if trained is not None and footer.fingerprint not in trained:
+    new = [p for p in partitions(file, footer) if p.name_and_content not in known.partitions]
+    # What has been left out once as changed is settled, and not complained about for ever.
+    settled = footer.fingerprint.rows and not new
+    if trained is not None and footer.fingerprint not in trained and not settled:
         _changed(file, footer, trained[-1], known, job, scan)
         if job.on_changed == "skip":
             return
-    new = [p for p in partitions(file, footer) if p.name_and_content not in known.partitions]
     if new:
         check_columns(file, footer, model.file.encoder.names(label=True))
         scan.new += new
@@ -106,22 +123,21 @@ def _changed(
             "Put the old file back, or choose --on-changed skip or retrain."
         )
     for partition in known.pending.get(file.key, []):
-        scan.skips.append((partition.model_dump(), f"changed before it was trained: {difference}"))
+        reason = f"{file.key} changed before it was trained: {difference}"
+        scan.skips.append((partition.model_dump(), reason))
     if job.on_changed == "skip":
         for partition in partitions(file, footer):
             if partition.name_and_content not in known.partitions:
-                scan.skips.append((partition.model_dump(), f"changed: {difference}"))
+                scan.skips.append((partition.model_dump(), f"{file.key} has changed: {difference}"))
 
 
 def _check_pending(known: _Known, present: set[str], job: Job, scan: Scan) -> None:
     for path, waiting in known.pending.items():
         if path not in present:
-            reason = "planned, but no longer in the lake"
+            error = gone(path)
             if job.on_bad == "error":
-                raise BadPartition(
-                    reason, path=path, advice="Put it back, or go on without it: --on-bad skip."
-                )
-            scan.skips += [(partition.model_dump(), reason) for partition in waiting]
+                raise error
+            scan.skips += [(partition.model_dump(), first_line(error)) for partition in waiting]
 
 
 class _Known:

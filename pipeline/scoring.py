@@ -83,7 +83,7 @@ def score(
     began, progress = time.perf_counter(), progress or Progress()
     trained = Model.load(model)
     files = discover(lake)
-    _refuse_lake_as_output(files, Path(out))
+    _refuse_lake_as_output(lake, files, Path(out))
     reading = Reading(
         Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
     )
@@ -119,10 +119,13 @@ def _target(file: LakeFile, out: Path) -> Path:
     return out / file.key.lstrip("/")
 
 
-def _refuse_lake_as_output(files: list[LakeFile], out: Path) -> None:
-    for file in files:
-        if _target(file, out).resolve() == Path(file.location).resolve():
-            raise JobError(f"--out {str(out)!r} would overwrite the lake; choose another directory")
+def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Path) -> None:
+    below = isinstance(lake, str) and out.resolve().is_relative_to(Path(lake).resolve())
+    if below or any(_target(f, out).resolve() == Path(f.location).resolve() for f in files):
+        raise JobError(
+            f"--out {str(out)!r} lies in the lake, where predictions would be taken for rows; "
+            "choose another directory"
+        )
 
 
 def _note(model: Model, footer: Footer, keep: tuple[str, ...]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
 from pipeline.encode.encoder import Encoded, Encoder
+from pipeline.encode.schema import family
 from pipeline.errors import BadColumn, BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.order import permutation
@@ -59,7 +60,8 @@ def stream(
     """
     check_columns(file, footer, reading.columns())
     schema = reading.encoder.schema
-    in_file = set(footer.schema.names)
+    # pyarrow takes only flat columns of text for dictionaries.
+    in_file = {field.name for field in footer.schema if family(field.type) == "text"}
     texts = [name for name in schema.text_names() if name in in_file]
     reader = PartitionReader(file, footer, reading.columns(), texts, reading.batch_rows)
     cut = units(partition, footer, reading.batch_rows, _row_group_order(partition, reading))

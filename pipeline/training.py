@@ -27,7 +27,7 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, read_footer
 from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics, make_metrics
-from pipeline.ledger.entries import TrainEntry, digest
+from pipeline.ledger.entries import SkipEntry, TrainEntry
 from pipeline.ledger.ledger import AnyEntry
 from pipeline.ledger.state import dump_state
 from pipeline.ledger.store import LocalStore
@@ -39,7 +39,7 @@ from pipeline.model import (
     restore,
     warn_if_elsewhere,
 )
-from pipeline.planning import make_plan, pending_partitions
+from pipeline.planning import first_line, gone, make_plan, pending_partitions
 from pipeline.progress import Progress
 from pipeline.stream import Reading, stream
 from pipeline.workers import Workers
@@ -165,8 +165,8 @@ def _opened(job: Job | Mapping[str, Any], progress: Progress) -> Iterator[Run]:
     directory = str(given.get("model") or parse_job(given).model)
     created, warnings = False, []
     if not model_exists(directory):
-        complete = parse_job(given)
         _refuse_headless_log(directory)
+        complete = parse_job(given)
         warnings = create_model(complete)
         created = True
     with LocalStore(directory).exclusive():
@@ -211,7 +211,13 @@ class Run:
 
     def plan(self) -> list[Partition]:
         """Look at the whole lake and freeze what is to be trained."""
-        return make_plan(self.model, self.job)
+        ledger = self.model.ledger
+        known = ledger.version
+        pending = make_plan(self.model, self.job)
+        for entry in ledger.entries[known:]:
+            if isinstance(entry, SkipEntry):
+                self.progress.noted(f"left out: {entry.reason}")
+        return pending
 
     def train_pending(self, max_seconds: float | None = None) -> None:
         """Train the rest of the newest plan, or as much as fits into `max_seconds`."""
@@ -263,8 +269,7 @@ class Run:
             self._commit_skip(partition, error)
 
     def _commit_skip(self, partition: Partition, error: DataError) -> None:
-        reason = str(error).splitlines()[0]
-        self.model.ledger.commit_skip(partition.model_dump(), reason)
+        self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
         self.progress.committed(self.model.ledger.entries[-1], self._total)
 
     def _train_partition(self, partition: Partition, files: dict[str, LakeFile]) -> None:
@@ -295,7 +300,7 @@ class Run:
     ) -> tuple[Metrics, Counter[str]]:
         file = files.get(partition.path)
         if file is None:
-            raise BadPartition("planned, but no longer in the lake", path=partition.path)
+            raise gone(partition.path)
         footer = read_footer(file)
         if footer.fingerprint != partition.fingerprint:
             raise ChangedPartition(f"{partition.path} has changed since it was planned")
@@ -318,8 +323,8 @@ class Run:
             logger.warning("retraining version %d, whose state is lost", entry.version)
             self._learn(learner, Partition.model_validate(entry.partition), files)
             state = dump_state(learner.state())
-            # States fall out of retention; only one that is still kept must come out again.
-            if digest(state) == entry.state.sha256 or entry is lost[-1]:
+            # The others have fallen out of retention and are only steps on the way.
+            if self.model.ledger.keeps_state(entry):
                 self.model.ledger.heal(entry, state)
             restore(learner, state, entry.state.key)
         warn_if_elsewhere(sound)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "data_samples"
@@ -27,3 +28,11 @@ def number_table(n_rows: int, seed: int, *, classes: bool = False) -> pa.Table:
             "y": label.astype(np.int8) if classes else label,
         }
     )
+
+
+def write_files(folder: Path, files: dict[str, pa.Table], **options: object) -> Path:
+    """Write tables as Parquet files below a folder, by relative path; returns the folder."""
+    for name, table in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / name, **options)
+    return folder

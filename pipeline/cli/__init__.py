@@ -88,8 +88,8 @@ def _exit_code(error: BaseException) -> int:
         case KeyboardInterrupt() | click.Abort():
             # Commands say themselves what was kept.
             return 130
-        case BrokenPipeError():
-            return 0
+        case SystemExit(__context__=BrokenPipeError()):
+            return 0  # Whoever reads has seen enough; click makes it a 1.
         case OSError():
             where = f": {error.filename}" if error.filename else ""
             return _say(f"{error.strerror or error}{where}", 2)

@@ -118,6 +118,11 @@ def print_table(
     Console(width=width, highlight=False, markup=False).print(table)
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun, such as ``1 partition`` or ``2,000 partitions``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def megabytes(nbytes: float) -> str:
     """Bytes for people."""
     return f"{nbytes / 1e6:,.0f} MB"

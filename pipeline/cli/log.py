@@ -6,7 +6,7 @@ import json
 
 import click
 
-from pipeline.cli.display import print_table
+from pipeline.cli.display import counted, print_table
 from pipeline.cli.options import json_option
 from pipeline.lake.partition import Partition
 from pipeline.ledger.entries import PlanEntry, SkipEntry, TrainEntry
@@ -42,7 +42,7 @@ def _row(entry: AnyEntry) -> list[str]:
             return [*head, str(entry.partition.get("path")), "", "", "", entry.reason]
         case PlanEntry():
             rows = sum(int(partition["rows"]) for partition in entry.partitions)
-            return [*head, f"{len(entry.partitions)} partitions", f"{rows:,}", "", "", ""]
+            return [*head, counted(len(entry.partitions), "partition"), f"{rows:,}", "", "", ""]
 
 
 def _as_json(entry: AnyEntry) -> dict[str, object]:

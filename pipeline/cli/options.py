@@ -57,9 +57,9 @@ def as_lake(lake: tuple[str, ...]) -> dict[str, str | list[str]]:
     return {"lake": lake[0] if len(lake) == 1 else list(lake)}
 
 
-def print_json(report: BaseModel) -> None:
-    """Print a report as one line."""
-    click.echo(json.dumps(report.model_dump(mode="json")))
+def print_json(report: BaseModel, **further: Any) -> None:
+    """Print a report, and further fields, as one line."""
+    click.echo(json.dumps(report.model_dump(mode="json") | further))
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import Display
+from pipeline.cli.display import Display, counted
 from pipeline.cli.options import as_lake, dask_option, json_option, model_option, print_json
 from pipeline.scoring import score
 
@@ -30,6 +30,7 @@ def command(
         print_json(report)
         return
     click.echo(
-        f"scored {report.rows:,} rows in {report.seconds:.1f} s: {report.partitions} files "
-        f"written, {report.unchanged} were there already; in {report.out}"
+        f"scored {report.rows:,} rows in {report.seconds:.1f} s: "
+        f"{counted(report.partitions, 'file')} written, "
+        f"{report.unchanged} were there already; in {report.out}"
     )

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from pipeline.cli.display import Display, megabytes
+from pipeline.cli.display import Display, counted, megabytes
 from pipeline.cli.options import given_job, job_options, json_option, print_json
 from pipeline.evaluation import EvaluateReport, evaluate
+from pipeline.model import open_model
+from pipeline.model import model_exists
 from pipeline.training import TrainReport, train
 
 
@@ -29,12 +31,13 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         except KeyboardInterrupt:
             _say_what_is_kept(given, display.version)
             raise
+    holdout = _evaluated(given, report)
     if as_json:
-        print_json(report)
-    else:
-        click.echo(describe(report))
-        if given.get("holdout"):
-            click.echo(describe_holdout(evaluate(given["holdout"], report.model)))
+        print_json(report, holdout=None if holdout is None else holdout.model_dump(mode="json"))
+        return
+    click.echo(describe(report))
+    if holdout is not None:
+        click.echo(describe_holdout(holdout))
 
 
 def describe(report: TrainReport) -> str:
@@ -42,7 +45,7 @@ def describe(report: TrainReport) -> str:
     lines = []
     if report.partitions:
         lines.append(
-            f"trained {report.partitions} partitions, {report.rows:,} rows in "
+            f"trained {counted(report.partitions, 'partition')}, {report.rows:,} rows in "
             f"{report.seconds:.1f} s ({report.rows_per_second:,.0f} rows/s), "
             f"peak memory {megabytes(report.peak_rss_bytes)}"
         )
@@ -50,7 +53,7 @@ def describe(report: TrainReport) -> str:
     else:
         lines.append("nothing to train: the model has seen every partition of its lake")
     if report.skipped:
-        lines.append(f"left out {report.skipped} partitions: onepass log {report.model}")
+        lines.append(f"left out {counted(report.skipped, 'partition')}: onepass log {report.model}")
     lines.append(f"model {_short(report.model)}, version {report.version}")
     return "\n".join(lines)
 
@@ -58,6 +61,12 @@ def describe(report: TrainReport) -> str:
 def describe_holdout(report: EvaluateReport) -> str:
     """An evaluation in one line."""
     return f"on {report.rows:,} holdout rows: {_losses(report.loss, report.metrics)}"
+
+
+def _evaluated(given: dict[str, Any], report: TrainReport) -> EvaluateReport | None:
+    remembered = open_model(report.model).file.job
+    holdout = given.get("holdout") or remembered.holdout
+    return evaluate(holdout, report.model, dask=given.get("dask")) if holdout else None
 
 
 def _losses(loss: float | None, metrics: dict[str, float | None]) -> str:
@@ -70,8 +79,11 @@ def _losses(loss: float | None, metrics: dict[str, float | None]) -> str:
 
 
 def _say_what_is_kept(given: dict[str, Any], version: int) -> None:
-    kept = f"version {version} is kept" if version else "what was committed before is kept"
     model = given.get("model", "DIR")
+    if not model_exists(model):
+        click.echo("interrupted before the model was created: nothing is kept", err=True)
+        return
+    kept = f"version {version} is kept" if version else "what was committed before is kept"
     click.echo(f"interrupted: {kept}; go on with: onepass train --model {model}", err=True)
 
 

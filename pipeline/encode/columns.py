@@ -9,6 +9,8 @@ from pipeline.block import FloatArray
 from pipeline.encode.schema import HiveType, family
 from pipeline.errors import BadColumn
 
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
 
 def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
     """Values of a key=value folder as an Arrow array of their type.
@@ -28,14 +30,26 @@ def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
 
 def epoch_seconds(values: pa.Array) -> FloatArray:
     """Dates or timestamps as seconds since 1970 (UTC), null as NaN."""
-    micros = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None)), safe=False)
-    return floats(micros.cast(pa.int64())) / 1e6
+    values = plain(values)
+    # Each in its own unit: casts between units wrap around silently in the far future.
+    if pa.types.is_timestamp(values.type):
+        return floats(values.cast(pa.int64())) / _PER_SECOND[values.type.unit]
+    if pa.types.is_date64(values.type):
+        return floats(values.cast(pa.int64())) / _PER_SECOND["ms"]
+    return floats(values.cast(pa.int32())) * 86_400.0
+
+
+def plain(values: pa.Array) -> pa.Array:
+    """The same values without a dictionary or a view, which few of Arrow's kernels take."""
+    if pa.types.is_dictionary(values.type):
+        distinct = plain(values.dictionary)
+        return pa.DictionaryArray.from_arrays(values.indices, distinct).dictionary_decode()
+    return values.cast(pa.string()) if pa.types.is_string_view(values.type) else values
 
 
 def floats(values: pa.Array) -> FloatArray:
     """Numbers or truth values of any width as float64, null as NaN."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = plain(values)
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
     doubles = values.cast(pa.float64(), safe=False)
@@ -43,9 +57,10 @@ def floats(values: pa.Array) -> FloatArray:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Text as it is (plain or dictionary), integers and truth values spelt out."""
+    """Text (plain or dictionary) as it is; integers and truth values spelt out."""
     if pa.types.is_dictionary(values.type):
-        return values
+        return pa.DictionaryArray.from_arrays(values.indices, as_text(values.dictionary))
+    values = plain(values)
     return values if family(values.type) == "text" else values.cast(pa.string())
 
 

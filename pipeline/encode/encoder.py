@@ -14,7 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.block import Block, Float32Array, FloatArray
-from pipeline.encode.columns import as_text, epoch_seconds, floats, label_values, typed_hive
+from pipeline.encode.columns import (
+    as_text,
+    epoch_seconds,
+    floats,
+    label_values,
+    plain,
+    typed_hive,
+)
 from pipeline.encode.hashing import hash_slots
 from pipeline.encode.schema import (
     Bool,
@@ -146,7 +153,7 @@ def _column(batch: pa.Table, name: str) -> pa.Array:
 def _write(column: Column, values: pa.Array, out: Float32Array) -> dict[str, int]:
     match column:
         case Numeric():
-            return _write_numeric(column, floats(values), out)
+            return _write_numeric(column, plain(values), out)
         case Bool():
             return _write_bool(column, floats(values), out)
         case Time():
@@ -157,13 +164,17 @@ def _write(column: Column, values: pa.Array, out: Float32Array) -> dict[str, int
             return {}
 
 
-def _write_numeric(column: Numeric, values: FloatArray, out: Float32Array) -> dict[str, int]:
-    scaled = (values - column.center) / column.scale
-    null = np.isnan(values)
+def _write_numeric(column: Numeric, values: pa.Array, out: Float32Array) -> dict[str, int]:
+    null = values.is_null().to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        scaled = (floats(values) - column.center) / column.scale
     # NaN fails the comparison, so null, infinite and unrepresentable values are all imputed.
     usable = np.abs(scaled) <= _LARGEST
     out[:, 0] = np.where(usable, scaled, 0.0)
-    return {"non_finite": int((~usable & ~null).sum())} | _mark(column.missing, ~usable, out)
+    noticed = {"non_finite": int((~usable & ~null).sum())} | _mark(column.missing, null, out)
+    if column.missing:
+        out[:, -1] = ~usable
+    return noticed
 
 
 def _write_bool(column: Bool, values: FloatArray, out: Float32Array) -> dict[str, int]:
@@ -201,17 +212,16 @@ def _write_one_hot(column: OneHot, values: pa.Array, out: Float32Array) -> dict[
     level_of = pc.index_in(distinct, value_set=pa.array(column.levels, pa.string()))
     n_levels = len(column.levels)
     # Levels 0..n-1, then unknown, then null.
-    table = np.append(pc.fill_null(level_of, n_levels).to_numpy(), n_levels + 1)
+    level_of = pc.if_else(distinct.is_null(), n_levels + 1, pc.fill_null(level_of, n_levels))
     codes = pc.fill_null(values.indices.cast(pa.int64()), len(distinct)).to_numpy()
-    level = table[codes]
+    level = np.append(level_of.to_numpy(), n_levels + 1)[codes]
     null, unknown = level == n_levels + 1, level == n_levels
-    rows = np.arange(len(out)) if len(level) == len(out) else slice(None)
     seen = (level > 0) & (level < n_levels)
     if len(level) == len(out):
         hit = np.flatnonzero(seen)
         out[hit, level[hit] - 1] = 1.0
     elif seen[0]:
-        out[rows, level[0] - 1] = 1.0
+        out[:, level[0] - 1] = 1.0
     out[:, -1] = unknown
     noticed = {"unknown_level": int(unknown.sum())}
     return noticed | _mark(column.missing, null, out[:, :-1])

@@ -92,11 +92,12 @@ def hash_slots(column: pa.Array, name: str, bits: int) -> SlotArray:
     """
     seed = murmur3_32(name)
     encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
-    # Codes index the distinct values; the last slot stands for null.
+    # Codes index the distinct values; the last slot stands for null, as do null values in between.
     values = encoded.dictionary
-    hashed = np.empty(len(values) + 1, np.uint32)
-    hashed[:-1] = hash_strings(pc.fill_null(values, ""), seed)
-    hashed[-1] = murmur3_32("\0null", seed)
+    hashed = np.full(len(values) + 1, murmur3_32("\0null", seed), np.uint32)
+    hashed[:-1][values.is_valid().to_numpy(zero_copy_only=False)] = hash_strings(
+        values.drop_null(), seed
+    )
     valid = pc.fill_null(encoded.indices.cast(pa.int64()), len(values)).to_numpy(
         zero_copy_only=False
     )

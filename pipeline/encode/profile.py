@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.block import FloatArray
-from pipeline.encode.columns import as_text, epoch_seconds, floats
+from pipeline.encode.columns import as_text, epoch_seconds, floats, plain
 from pipeline.encode.schema import Bool, Column, Hashed, Numeric, OneHot, Time, family
 from pipeline.errors import JobError
 
@@ -122,10 +122,9 @@ def profile_columns(
 def _profile(
     name: str, values: pa.Array, known_nulls: float | None, choice: Choice
 ) -> ColumnProfile:
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = plain(values)
     n_rows = max(1, len(values))
-    nulls = max(known_nulls or 0.0, values.null_count / n_rows)
+    nulls = known_nulls or values.null_count / n_rows
     usable = family(values.type) not in {"other", "null"}
     distinct = int(pc.count_distinct(values).as_py()) if usable else 0
     column = _Sampled(name, values, nulls, distinct, len(values) - values.null_count)
@@ -228,9 +227,8 @@ def location_and_scale(values: FloatArray) -> tuple[float, float]:
         return 0.0, 1.0
     # Magnitudes near 1e300 would overflow when squared.
     unit = float(np.abs(values).max()) or 1.0
-    center = float((values / unit).mean()) * unit
-    scale = float(((values - center) / unit).std()) * unit
-    return center, scale if scale > 1e-12 * unit else 1.0
+    center, scale = float((values / unit).mean()), float((values / unit).std())
+    return center * unit, (scale * unit if scale > 1e-12 else 0.0) or 1.0
 
 
 def _time(column: _Sampled) -> Time:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.block import FloatArray, IntArray
-from pipeline.encode.columns import as_text, epoch_seconds, floats
+from pipeline.encode.columns import as_text, epoch_seconds, floats, plain
 from pipeline.encode.profile import ColumnProfile
 from pipeline.encode.schema import family
 
@@ -60,6 +60,7 @@ def leak_warnings(
 def explained_variance(target: FloatArray, group: IntArray) -> float:
     """Adjusted share of the variance of `target` between groups (eta squared), 0 to 1."""
     n_rows = len(target)
+    target = _within_one(target)
     total = float(((target - target.mean()) ** 2).sum()) if n_rows else 0.0
     _, group = np.unique(group, return_inverse=True)
     n_groups = int(group.max(initial=-1)) + 1
@@ -73,24 +74,28 @@ def explained_variance(target: FloatArray, group: IntArray) -> float:
 
 
 def _alone(values: pa.Array, target: FloatArray, present: np.ndarray) -> float:
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = plain(values)
     kind = family(values.type)
     if kind == "text":
         codes = as_text(values).dictionary_encode().indices.fill_null(-1).to_numpy()
         return explained_variance(target[present], codes[present])
     numbers = epoch_seconds(values) if kind == "time" else floats(values)
     present = present & np.isfinite(numbers)
+    numbers, target = _within_one(numbers[present]), target[present]
     # Equal-count bins catch any monotone or stepwise dependence, not only a linear one.
-    linear = _r_squared(numbers[present], target[present])
-    return max(linear, explained_variance(target[present], _bins(numbers[present])))
+    return max(_r_squared(numbers, target), explained_variance(target, _bins(numbers)))
+
+
+def _within_one(values: FloatArray) -> FloatArray:
+    """Values over the largest of them: magnitudes near 1e300 would overflow when squared."""
+    return values / (np.abs(values).max(initial=0) or 1.0)
 
 
 def _r_squared(x: FloatArray, y: FloatArray) -> float:
     if len(x) < 10 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        r = np.corrcoef(x, y)[0, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.corrcoef(x, _within_one(y))[0, 1]
     return float(r * r) if np.isfinite(r) else 0.0
 
 

@@ -6,6 +6,8 @@ import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import takewhile
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -58,7 +60,7 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
             f"no Parquet file in {lake!r}: expected names ending in {', '.join(SUFFIXES)} "
             "(names beginning with '.' or '_' are left out)"
         )
-    return sorted(set(files), key=lambda file: file.key)
+    return [file for _, file in sorted({file.key: file for file in files}.items())]
 
 
 def _listed(path: str, key: str | None = None) -> LakeFile:
@@ -70,28 +72,53 @@ def _listed(path: str, key: str | None = None) -> LakeFile:
 
 def _below(root: str, path: str) -> LakeFile:
     relative = PurePosixPath(os.path.relpath(path, root))
-    return LakeFile(relative.as_posix(), path, _hive(relative.parts[:-1]))
+    return LakeFile(relative.as_posix(), path, _hive((*_keys_of(root), *relative.parts[:-1])))
+
+
+def _keys_of(root: str) -> tuple[str, ...]:
+    """The key=value folders that a lake ends in: one of its partitions is a lake as well."""
+    upwards = reversed(PurePosixPath(os.path.abspath(root)).parts)
+    return tuple(takewhile(lambda folder: "=" in folder, upwards))[::-1]
 
 
 def _matching(pattern: str) -> list[LakeFile]:
     parts = PurePosixPath(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    root = os.path.join(*parts[:fixed])
-    files = []
-    for path in glob.iglob(pattern, recursive=True):
-        found = _walk(path) if os.path.isdir(path) else [path]
-        files += [_below(root, name) for name in found if _is_visible_file(name, root)]
-    return files
+    root = os.path.join("", *parts[:fixed]) or "."
+    if "**" in parts:
+        # glob follows links in circles, by 40 names for the same file and more.
+        found = [path for path in _walk(root) if _fits(_parts(path, root), parts[fixed:])]
+    else:
+        matches = glob.iglob(os.path.join(root, *parts[fixed:]))
+        found = [name for path in matches for name in _files_at(path)]
+    return [_below(root, path) for path in found if _is_visible_file(path, root)]
+
+
+def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        # A folder that fits brings all files below it.
+        return True
+    if pattern[0] == "**":
+        return _fits(parts, pattern[1:]) or (bool(parts) and _fits(parts[1:], pattern))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+
+
+def _files_at(path: str) -> Iterator[str]:
+    return _walk(path) if os.path.isdir(path) else iter([path])
 
 
 def _is_visible_file(path: str, root: str) -> bool:
-    parts = PurePosixPath(os.path.relpath(path, root)).parts
+    parts = _parts(path, root)
     return _is_parquet(parts[-1]) and not any(_hidden(part) for part in parts)
+
+
+def _parts(path: str, root: str) -> tuple[str, ...]:
+    return PurePosixPath(os.path.relpath(path, root)).parts
 
 
 def _walk(root: str) -> Iterator[str]:
     seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         # A link to a folder above would otherwise be walked for ever.
         real = os.path.realpath(folder)
         if real in seen:
@@ -102,6 +129,10 @@ def _walk(root: str) -> Iterator[str]:
         for name in sorted(names):
             if _is_parquet(name) and not _hidden(name):
                 yield os.path.join(folder, name)
+
+
+def _unreadable(error: OSError) -> None:
+    raise JobError(f"cannot look into the lake's folder {error.filename!r}: {error.strerror}")
 
 
 def _is_parquet(name: str) -> bool:

@@ -98,6 +98,12 @@ def read_footer(file: LakeFile) -> Footer:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
         raise BadPartition(f"cannot read the Parquet footer: {error}", path=file.key) from None
+    rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    if sum(rows) != metadata.num_rows or min(rows, default=0) < 0:
+        raise BadPartition(
+            f"the footer claims {metadata.num_rows} rows, but row groups of {_brief(rows)}",
+            path=file.key,
+        )
     fingerprint = Fingerprint(
         size=size,
         footer_sha256=hashlib.sha256(footer).hexdigest(),
@@ -105,6 +111,10 @@ def read_footer(file: LakeFile) -> Footer:
         row_groups=metadata.num_row_groups,
     )
     return Footer(fingerprint, metadata, schema)
+
+
+def _brief(rows: list[int]) -> str:
+    return ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
 
 
 def _footer_bytes(stream: object, size: int, key: str) -> bytes:

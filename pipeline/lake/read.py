@@ -2,8 +2,8 @@
 
 A unit is what one Dask task decodes: a run of small row groups, or one slice of a large row group.
 Its edges depend on the partition and `batch_rows` alone, never on where a run was resumed. Slices
-of one row group share a decoder and are taken from it in order, because Parquet pages cannot be
-entered in the middle.
+of one row group share a decoder that yields them in order, because Parquet pages cannot be entered
+in the middle.
 
 pyarrow's defaults keep every byte read from a file until the reader is closed (350 MB for a 368 MB
 file); without pre-buffering and with a small stream buffer the same read holds about 10 MB.
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import BadPartition
@@ -106,6 +107,7 @@ class PartitionReader:
         group = unit.row_groups[0]
         try:
             table = self._read_slice(unit) if unit.is_slice else self._read_whole(unit)
+            _check_codes(table)
         except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
             raise BadPartition(
                 f"cannot decode: {error}", path=self.file.key, row_group=group
@@ -143,12 +145,16 @@ class PartitionReader:
             if group not in self._slices:
                 # Dictionaries would grow with the row group, so here strings stay plain.
                 source = self._open(dictionaries=False)
-                self._slices[group] = _SliceReader(source, group, self.columns, self.batch_rows)
+                batches = source.iter_batches(
+                    self.batch_rows, row_groups=[group], columns=self.columns, use_threads=True
+                )
+                n_slices = -(-self._rows(group) // self.batch_rows)
+                self._slices[group] = _SliceReader(batches, n_slices)
             reader = self._slices[group]
         table = reader.take(unit.offset // self.batch_rows)
-        if unit.offset + unit.rows == self._rows(group):
+        if not reader.n_left:
             with self._lock:
-                del self._slices[group]
+                self._slices.pop(group, None)
         return table
 
     def __getstate__(self) -> dict[str, object]:
@@ -159,36 +165,41 @@ class PartitionReader:
         self.__dict__.update(state, _slices={}, _lock=threading.Lock())
 
 
+def _check_codes(table: pa.Table) -> None:
+    """Refuse dictionary codes without a value, which pyarrow hands on as it finds them."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else []:
+            low, high = pc.min_max(chunk.indices).as_py().values()
+            n_values = len(chunk.dictionary)
+            if low is not None and not 0 <= low <= high < n_values:
+                raise pa.ArrowInvalid(
+                    f"codes {low} to {high} in column {name!r} of {n_values} distinct values"
+                )
+
+
 _PICKLED = ("file", "footer", "columns", "texts", "batch_rows")
 
 
 class _SliceReader:
-    """Hands out the batches of one large row group in order, to whichever thread asks."""
+    """Hands out the batches of one large row group to whichever thread asks.
 
-    def __init__(
-        self, source: pq.ParquetFile, group: int, columns: list[str], batch_rows: int
-    ) -> None:
-        self._batches = source.iter_batches(
-            batch_size=batch_rows, row_groups=[group], columns=columns, use_threads=True
-        )
-        self._next = 0
-        self._turn = threading.Condition()
-        self._failure: BaseException | None = None
+    Nobody waits for another's turn: who comes early decodes what lies before and leaves it there.
+    A slice may never be asked for, when the task of an earlier one has failed or was cancelled.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], n_left: int) -> None:
+        self.n_left = n_left
+        self._batches = enumerate(batches)
+        self._decoded: dict[int, pa.RecordBatch] = {}
+        self._lock = threading.Lock()
 
     def take(self, number: int) -> pa.Table:
-        """Batch `number` of the row group; waits until all earlier ones have been taken."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._next == number or self._failure is not None)
-            if self._failure is not None:
-                raise pa.ArrowInvalid(f"an earlier batch failed: {self._failure}")
-            try:
-                batch = next(self._batches)
-            except StopIteration:
-                raise pa.ArrowInvalid("the row group ended before its last batch") from None
-            except BaseException as error:
-                self._failure = error
-                raise
-            finally:
-                self._next += 1
-                self._turn.notify_all()
-            return pa.Table.from_batches([batch])
+        """Batch `number` of the row group, once."""
+        with self._lock:
+            while number not in self._decoded:
+                at, batch = next(self._batches, (None, None))
+                if at is None:
+                    raise pa.ArrowInvalid(f"batch {number} is not there, or was taken before")
+                self._decoded[at] = batch
+            self.n_left -= 1
+            return pa.Table.from_batches([self._decoded.pop(number)])

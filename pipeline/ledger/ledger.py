@@ -138,6 +138,11 @@ class Ledger:
                 logger.warning("version %d cannot be used: %s", entry.version, error)
         return None, None
 
+    def keeps_state(self, entry: TrainEntry) -> bool:
+        """Whether retention keeps the state of a version."""
+        newest = [kept.version for kept in self.trained()[-KEEP_NEWEST:]]
+        return entry.version in newest or entry.version % KEEP_EVERY == 0
+
     def heal(self, entry: TrainEntry, state: bytes) -> None:
         """Put back a damaged state, retrained to the very bytes that were committed.
 
@@ -187,10 +192,9 @@ class Ledger:
         return entry
 
     def _forget_old_states(self) -> None:
-        trained = self.trained()
         # One more falls out of the newest few at each commit; older ones went at earlier commits.
-        for entry in trained[-KEEP_NEWEST - 2 : -KEEP_NEWEST]:
-            if entry.version % KEEP_EVERY:
+        for entry in self.trained()[-KEEP_NEWEST - 2 :]:
+            if not self.keeps_state(entry):
                 self._store.delete(entry.state.key)
 
 

@@ -99,7 +99,7 @@ class LocalStore:
         """Sorted keys directly below a folder."""
         try:
             names = os.listdir(self._path(prefix))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(f"{prefix}/{name}" for name in names if not name.endswith(".tmp"))
 

@@ -1,0 +1,198 @@
+"""Draw a bounded sample of a lake: a few row groups of a few files, a few rows of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.block import IntArray
+from pipeline.encode.columns import label_values, plain, typed_hive
+from pipeline.encode.schema import HiveType, family
+from pipeline.errors import BadColumn, BadPartition, DataError
+from pipeline.lake.discover import LakeFile
+from pipeline.lake.order import permutation
+from pipeline.lake.partition import Footer, Partition
+from pipeline.lake.read import PartitionReader, Unit, units
+
+_T = TypeVar("_T")
+
+SAMPLE_FILES = 32
+SAMPLE_GROUPS = 4
+"""The sample takes rows from so many files, evenly spaced, and row groups of each."""
+
+SAMPLE_ROWS = 65_536
+SAMPLE_CELLS = 8 << 20
+"""It holds at most so many rows, and values."""
+
+DECODED_ROWS = 4 << 20
+"""So many rows are decoded to draw it from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file of the lake and its footer."""
+
+    file: LakeFile
+    footer: Footer
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows from all over the lake."""
+
+    rows: pa.Table
+    """The columns asked for, then the key=value folders, typed."""
+    place: IntArray
+    """For each row the number of the row group that it comes from, in stored order."""
+    n_places: int
+    """Number of row groups that rows were drawn from."""
+    bad: list[BadPartition]
+    """Files that could not be decoded; only where they are to be skipped."""
+
+
+def draw_sample(
+    files: list[ReadFile],
+    names: list[str],
+    hive: Mapping[str, HiveType],
+    *,
+    label: str | None,
+    seed: int,
+    skip_bad: bool = False,
+) -> Sample:
+    """Rows from evenly spaced row groups of files that have rows.
+
+    Parameters
+    ----------
+    names
+        Columns of the files to read.
+    hive
+        Key=value folders to append.
+
+    Raises
+    ------
+    BadPartition
+        If rows cannot be decoded or the label is not of numbers; where all files are bad, also
+        with `skip_bad`.
+    """
+    cells = list(_cells(files))
+    n_rows = min(SAMPLE_ROWS, max(2000, SAMPLE_CELLS // max(1, len(names))))
+    parts: list[pa.Table] = []
+    places: list[IntArray] = []
+    bad: dict[str, BadPartition] = {}
+    for number, (one, group) in enumerate(cells):
+        if one.file.key in bad:
+            continue
+        try:
+            part = _draw(one, group, names, max(1, n_rows // len(cells)), len(cells), seed)
+            _check_label(part, label, one, group)
+        except BadPartition as error:
+            bad[one.file.key] = error
+            if not skip_bad:
+                raise
+            continue
+        parts.append(_with_folders(part, one.file, hive))
+        places.append(np.full(len(part), number))
+    if not parts:
+        raise next(iter(bad.values()))
+    return Sample(_joined(parts), np.concatenate(places), len(cells), list(bad.values()))
+
+
+def _cells(files: list[ReadFile]) -> Iterator[tuple[ReadFile, int]]:
+    for one in _evenly(files, SAMPLE_FILES):
+        groups = [i for i, rows in enumerate(one.footer.row_group_rows()) if rows]
+        for group in _evenly(groups, SAMPLE_GROUPS):
+            yield one, group
+
+
+def _evenly(items: Sequence[_T], n: int) -> list[_T]:
+    places = np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
+    return [items[i] for i in places]
+
+
+def _draw(
+    one: ReadFile, group: int, names: list[str], n_rows: int, n_cells: int, seed: int
+) -> pa.Table:
+    """At most `n_rows` rows of a row group, spread over as much of it as may be decoded."""
+    available = one.footer.row_group_rows()[group]
+    within = min(available, max(n_rows, DECODED_ROWS // n_cells))
+    reader = PartitionReader(one.file, one.footer, names, [], batch_rows=SAMPLE_ROWS)
+    parts = []
+    for unit in _units_of(one, group):
+        if unit.offset >= within:
+            break
+        table = reader.read(unit)
+        ends = (unit.offset, min(unit.offset + unit.rows, within))
+        first, last = (n_rows * end // within for end in ends)
+        order = permutation(unit.rows, seed, "sample", one.file.key, *unit.place)
+        parts.append(_rows(table, names, np.sort(order[: last - first]), one, group))
+    return pa.concat_tables(parts)
+
+
+def _rows(
+    table: pa.Table, names: list[str], index: IntArray, one: ReadFile, group: int
+) -> pa.Table:
+    columns = [plain(table.column(name).combine_chunks()).take(pa.array(index)) for name in names]
+    for name, values in zip(names, columns, strict=True):
+        try:
+            values.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise BadPartition(
+                str(error), path=one.file.key, row_group=group, column=name
+            ) from None
+    return pa.table(columns, names=names)
+
+
+def _units_of(one: ReadFile, group: int) -> Iterator[Unit]:
+    whole = Partition(
+        path=one.file.key,
+        first_row_group=group,
+        end_row_group=group + 1,
+        rows=one.footer.row_group_rows()[group],
+        fingerprint=one.footer.fingerprint,
+    )
+    return units(whole, one.footer, SAMPLE_ROWS)
+
+
+def _check_label(part: pa.Table, label: str | None, one: ReadFile, group: int) -> None:
+    try:
+        if label is not None:
+            label_values(part.column(label).combine_chunks(), label)
+    except BadColumn as error:
+        raise BadPartition(
+            error.reason,
+            path=one.file.key,
+            row_group=group,
+            column=label,
+            advice="Choose another --label, or repair the file.",
+        ) from None
+
+
+def _with_folders(part: pa.Table, file: LakeFile, hive: Mapping[str, HiveType]) -> pa.Table:
+    for key, kind in hive.items():
+        value = dict(file.hive).get(key)
+        part = part.append_column(key, typed_hive(key, [value] * len(part), kind))
+    return part
+
+
+def _joined(parts: list[pa.Table]) -> pa.Table:
+    for name in parts[0].schema.names:
+        types = {part.schema.field(name).type for part in parts} - {pa.null()}
+        # Arrow widens integers by itself, and must, for they may be ids.
+        if len(types) > 1 and {family(found) for found in types} != {"integer"}:
+            parts = [_in_common_type(part, name) for part in parts]
+    try:
+        return pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowInvalid as error:
+        raise DataError(f"the files have integers of different types: {error}") from None
+
+
+def _in_common_type(part: pa.Table, name: str) -> pa.Table:
+    """One column in a type for all of its family: files differ in units, digits, widths."""
+    values, at = part.column(name).combine_chunks(), part.schema.get_field_index(name)
+    types = {"text": pa.string(), "time": pa.timestamp("us"), "null": pa.null()}
+    common = types.get(family(values.type), pa.float64())
+    return part.set_column(at, name, values.cast(common, safe=False))

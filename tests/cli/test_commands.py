@@ -1,0 +1,287 @@
+"""The commands: exit codes, one JSON object for machines, one or two lines for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import pipeline
+from pipeline import Model, train
+
+COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+
+
+@pytest.fixture
+def model(make_lake, tmp_path) -> Path:
+    train({"lake": str(make_lake()), "label": "y", "model": str(tmp_path / "model")})
+    return tmp_path / "model"
+
+
+def last_json(out: str) -> dict[str, Any]:
+    return json.loads(out.splitlines()[-1])
+
+
+# -- what goes well --------------------------------------------------------------------------------
+
+
+def test_train_says_what_it_did_and_then_that_nothing_is_left(make_lake, tmp_path, onepass):
+    model = tmp_path / "model"
+    code, out, err = onepass("train", make_lake(), "--label", "y", "--model", model)
+    assert code == 0
+    assert out.startswith("trained 6 partitions, 2,955 rows in ")
+    assert "version 7" in out
+    assert "6/6 partitions" in err
+    code, out, err = onepass("train", "--model", model)
+    assert (code, err) == (0, "")
+    assert "nothing to train" in out
+
+
+JSON_FIELDS = {
+    "train": "model version partitions rows skipped loss metrics seconds rows_per_second "
+    "peak_rss_bytes state_sha256",
+    "evaluate": "rows loss metrics",
+    "score": "rows partitions out",
+    "log": "entries",
+    "summary": "intercept coefficients",
+    "inspect": "files rows columns label warnings",
+}
+
+
+def test_last_line_with_json_is_one_object_with_the_promised_fields(
+    make_lake, tmp_path, onepass
+):
+    lake, model, out = make_lake(), tmp_path / "model", tmp_path / "out"
+    commands = {
+        "train": ("train", lake, "--label", "y", "--model", model),
+        "evaluate": ("evaluate", lake, "--model", model),
+        "score": ("score", lake, "--model", model, "--out", out),
+        "log": ("log", model),
+        "summary": ("summary", model),
+        "inspect": ("inspect", lake, "--label", "y"),
+    }
+    for name, arguments in commands.items():
+        code, printed, _ = onepass(*arguments, "--json")
+        found = last_json(printed)
+        assert code == 0
+        assert set(JSON_FIELDS[name].split()) <= set(found), name
+    trained = last_json(onepass("train", "--model", model, "--json")[1])
+    assert (trained["partitions"], trained["rows"], trained["loss"]) == (0, 0, None)
+
+
+def test_json_report_is_that_of_the_library(model, make_lake, tmp_path, onepass):
+    job = {"lake": str(tmp_path / "lake"), "label": "y", "model": str(tmp_path / "other")}
+    expected = train(job)
+    given = ("train", job["lake"], "--label", "y", "--model", tmp_path / "third", "--json")
+    found = last_json(onepass(*given)[1])
+    same = ("version", "partitions", "rows", "skipped", "loss", "metrics", "state_sha256")
+    assert {name: found[name] for name in same} == expected.model_dump(include=set(same))
+
+
+def test_job_file_and_flags_say_the_same_and_flags_go_first(make_lake, tmp_path, onepass):
+    job = {"lake": str(make_lake()), "label": "y", "model": str(tmp_path / "a"), "l2": 0.5}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    config = ("--config", tmp_path / "job.yaml")
+    first = last_json(onepass("train", *config, "--json")[1])
+    second = last_json(onepass("train", *config, "--model", tmp_path / "b", "--json")[1])
+    other = last_json(
+        onepass("train", *config, "--model", tmp_path / "c", "--l2", "0", "--json")[1]
+    )
+    assert first["state_sha256"] == second["state_sha256"] != other["state_sha256"]
+
+
+def test_log_names_every_partition_and_every_skip(make_lake, tmp_path, onepass):
+    lake, model = make_lake(), tmp_path / "model"
+    (lake / "part-3.parquet").write_text("no Parquet at all")
+    given = ("train", lake, "--label", "y", "--model", model, "--on-bad", "skip", "--json")
+    code, out, err = onepass(*given)
+    assert (code, last_json(out)["skipped"]) == (0, 1)
+    assert "warning: left out: part-3.parquet: expected a Parquet file" in err
+    code, out, _ = onepass("log", model)
+    lines = out.splitlines()
+    assert len(lines) == 1 + 7
+    assert all(sum(f"part-{i}.parquet" in line for line in lines) == 1 for i in range(6) if i != 3)
+    assert sum("skip" in line and "expected a Parquet file" in line for line in lines) == 1
+
+
+def test_summary_and_inspect_show_every_column(model, tmp_path, onepass):
+    code, out, _ = onepass("summary", model)
+    assert code == 0
+    assert all(name in out for name in Model.load(model).file.encoder.feature_names())
+    code, out, _ = onepass("inspect", tmp_path / "lake", "--label", "y")
+    assert code == 0
+    assert all(f"\n{name} " in out for name in ("a", "b", "c", "level"))
+
+
+def test_score_keeps_columns_and_says_what_was_there(model, tmp_path, onepass):
+    given = ("score", tmp_path / "lake", "--model", model, "--out", tmp_path / "out")
+    assert "6 files written, 0 were there already" in onepass(*given, "--keep", "a,level")[1]
+    assert "0 files written, 6 were there already" in onepass(*given, "--keep", "a,level")[1]
+
+
+# -- what goes wrong -------------------------------------------------------------------------------
+
+
+WRONG = {
+    "no such command": (["learn"], 2),
+    "no such option": (["train", "--magic"], 2),
+    "no job at all": (["train"], 2),
+    "model without lake": (["train", "--model", "nothing"], 2),
+    "no such model": (["evaluate", "lake", "--model", "nothing"], 2),
+    "no such model to log": (["log", "nothing"], 2),
+    "no such model to summarise": (["summary", "nothing"], 2),
+    "no such lake": (["inspect", "nowhere"], 2),
+    "no job file": (["train", "--config", "none.yaml"], 2),
+    "other job": (["train", "--model", "model", "--l2", "3"], 2),
+    "unknown label": (["train", "lake", "--label", "Y", "--model", "new"], 2),
+    "output into the lake": (["score", "lake", "--model", "model", "--out", "lake/out"], 2),
+    "no row": (["evaluate", "empty", "--model", "model"], 3),
+    "changed file": (["train", "--model", "changed"], 3),
+    "altered log": (["train", "--model", "altered"], 4),
+    "altered log shown": (["log", "altered"], 4),
+}
+
+
+@pytest.fixture
+def places(make_lake, tmp_path, monkeypatch) -> None:
+    """A folder with models and lakes in every state that `WRONG` asks for."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "altered"):
+        train({"lake": str(make_lake(2)), "label": "y", "model": name})
+    train({"lake": str(make_lake(2, name="other")), "label": "y", "model": "changed"})
+    make_lake(1, n_rows=99, name="other")
+    Path("empty").mkdir()
+    entry = Path("altered/log") / f"{2:020d}.json"
+    entry.write_text(entry.read_text().replace('"rows"', '"rows" '))
+
+
+def test_exit_code_tells_what_is_wrong_and_stderr_tells_it_in_short(places, onepass):
+    for name, (arguments, expected) in WRONG.items():
+        code, out, err = onepass(*arguments)
+        assert (code, out) == (expected, ""), (name, err)
+        assert err.startswith("onepass: "), name
+        assert "Traceback" not in err, name
+        assert len(err.splitlines()) <= (4 if name == "other job" else 2), (name, err)
+
+
+def test_debug_shows_the_traceback_in_any_position(places, onepass):
+    for arguments in (("--debug", "log", "nothing"), ("log", "nothing", "--debug")):
+        code, _, err = onepass(*arguments)
+        assert code == 2
+        assert "Traceback" in err
+        assert "ModelNotFound" in err
+
+
+def test_lazy_import_names_commands_that_exist(onepass):
+    for name in ("train", "evaluate", "score", "log", "summary", "inspect"):
+        code, out, _ = onepass(name, "--help")
+        assert code == 0
+        assert f"Usage: onepass {name}" in out
+    assert onepass("--help")[1].count("\n  ") >= 7
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+SLOW = """
+import sys, time
+from pipeline.cli import display, main
+advanced = display.Display.advanced
+display.Display.advanced = lambda self, n: (time.sleep(0.2), advanced(self, n))[1]
+display.LINE_SECONDS = 0
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_says_how_to_go_on_and_does(
+    make_lake, tmp_path, small_blocks, onepass, number
+):
+    lake, model = make_lake(), tmp_path / "model"
+    given = {"lake": str(lake), "label": "y"}
+    expected = train(given | {"model": str(tmp_path / "whole")})
+    pipeline.plan(given | {"model": str(model)})
+    command = [sys.executable, "-c", SLOW, "train", "--model", str(model)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        first = process.stderr.readline()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert first.startswith("trained 1/6 partitions")
+    assert (process.returncode, out) == (130, "")
+    said = f"interrupted: version 2 is kept; go on with: onepass train --model {model}"
+    assert err.strip() == said
+    report = train({"model": str(model)})
+    assert (report.partitions, report.state_sha256) == (5, expected.state_sha256)
+
+
+def test_run_interrupted_before_there_is_a_model_does_not_point_at_one(
+    make_lake, tmp_path, onepass, monkeypatch
+):
+    def interrupt(job: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.training.create_model", interrupt)
+    code, _, err = onepass("train", make_lake(1), "--label", "y", "--model", tmp_path / "model")
+    assert (code, err.strip()) == (130, "interrupted before the model was created: nothing is kept")
+    assert not (tmp_path / "model").exists()
+
+
+def test_help_loads_neither_numba_nor_pyarrow_nor_prefect():
+    code = (
+        "import sys\nfrom pipeline.cli import main\ntry: main(['--help'])\n"
+        "finally: print({'numba', 'pyarrow', 'prefect', 'dask', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: onepass [OPTIONS] COMMAND")
+    assert done.stdout.endswith("set()\n")
+
+
+def test_no_module_of_the_library_imports_prefect():
+    code = (
+        "import pkgutil, sys, pipeline\nfrom importlib import import_module\n"
+        "names = [m.name for m in pkgutil.walk_packages(pipeline.__path__, 'pipeline.')]\n"
+        "for name in names: import_module(name)\n"
+        "print(len(names), [m for m in sys.modules if m.split('.')[0] in ('prefect', 'flows')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split(maxsplit=1)[1] == "[]\n"
+    assert int(done.stdout.split()[0]) > 40
+
+
+def test_closed_pipe_is_no_error(model):
+    with subprocess.Popen(
+        [*COMMAND, "log", str(model)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_warnings_of_the_library_reach_stderr(model, tmp_path):
+    os.truncate(max((model / "state").iterdir()), 10)
+    command = [*COMMAND, "evaluate", str(tmp_path / "lake"), "--model", str(model)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "rows, version 6, loss" in done.stdout
+    assert done.stderr.startswith("warning: version 7 cannot be used: state/00000007-")
+
+
+def test_public_names_are_those_that_the_package_exports():
+    assert pipeline.__all__ == sorted(pipeline._HOME)
+    for name in pipeline.__all__:
+        found = getattr(pipeline, name)
+        assert found.__name__ == name
+        assert found.__module__.startswith("pipeline.")
+        assert found.__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        pipeline.nothing  # noqa: B018

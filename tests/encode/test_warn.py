@@ -1,0 +1,116 @@
+"""Warnings: leaks and sorted lakes are noticed, honest columns and shuffled lakes are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.encode.profile import Choice, profile_columns
+from pipeline.encode.warn import explained_variance, label_order_warnings, leak_warnings
+
+N = 4000
+
+
+def label(kind):
+    rng = np.random.default_rng(1)
+    return {
+        "number": rng.normal(size=N),
+        "classes": (rng.random(N) < 0.3).astype(float),
+        "huge": rng.normal(size=N) * 1e300,
+        "partly null": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N)),
+    }[kind]
+
+
+def leaks(target, **columns):
+    sample = pa.table(columns)
+    profiles = profile_columns(sample, {}, Choice(), skip=set())
+    assert all(profile.use is not None for profile in profiles)
+    return [warning.split(":")[0] for warning in leak_warnings("y", target, sample, profiles)]
+
+
+KINDS = ["number", "classes", "huge", "partly null"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_label_in_disguise_is_a_leak(kind):
+    rng, target = np.random.default_rng(0), label(kind)
+    known = np.nan_to_num(target)
+    noise = rng.normal(size=N) * 0.01 * np.nanstd(target / np.nanmax(target)) * np.nanmax(target)
+    rank = np.argsort(np.argsort(known)).astype(float)
+    assert leaks(
+        target,
+        same=known,
+        noisy=-3 * known + noise,
+        gaps=pa.array(known, mask=rng.random(N) < 0.3),
+        curved=np.exp(rank / N * 20),
+        when=pa.array(rank.astype(int)).cast(pa.timestamp("s")),
+        word=pa.array(np.where(known > np.median(known), "hi", "lo")),
+    ) == ["same", "noisy", "gaps", "curved", "when", *(["word"] if kind == "classes" else [])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_honest_columns_are_no_leaks(kind):
+    rng, target = np.random.default_rng(0), label(kind)
+    known = np.nan_to_num(target)
+    assert not leaks(
+        target,
+        chance=rng.normal(size=N),
+        useful=known / np.std(known / np.max(known)) / np.max(known) + rng.normal(size=N),
+        many=pa.array(rng.integers(0, 3000, N).astype(str)),
+        few=pa.array(rng.integers(0, 9, N).astype(str)).dictionary_encode(),
+        huge=rng.normal(size=N) * 1e307,
+        flag=rng.random(N) < 0.5,
+    )
+
+
+def test_category_that_determines_the_label_is_a_leak():
+    rng = np.random.default_rng(0)
+    code = rng.integers(0, 300, N)
+    target = rng.normal(size=300)[code]
+    assert leaks(
+        target,
+        code=pa.array(code.astype(str)),
+        view=pa.array(code.astype(str)).cast(pa.string_view()),
+        coarse=pa.array((code // 10).astype(str)),
+    ) == ["code", "view"]
+
+
+def test_column_that_is_not_used_is_not_warned_about():
+    target = label("number")
+    sample = pa.table({"same": target, "unused": [str(value) for value in target]})
+    profiles = profile_columns(sample, {}, Choice(exclude=("same",)), skip={"same"})
+    assert leak_warnings("y", target, sample, profiles) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lake_sorted_by_label_is_warned_about_and_a_shuffled_one_is_not(kind):
+    target = label(kind)
+    place = np.repeat(np.arange(8), N // 8)
+    (warning,) = label_order_warnings("y", np.sort(target), place, 8)
+    assert warning.startswith("y: ")
+    assert "sorted" in warning
+    assert label_order_warnings("y", target, place, 8) == []
+    one_place = np.zeros(N, np.int64)
+    assert label_order_warnings("y", np.sort(target), one_place, 1) == []
+
+
+def test_explained_variance_is_eta_squared():
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 5, N)
+    target = np.arange(5.0)[group] + rng.normal(size=N)
+    within = np.mean([target[group == g].var() for g in range(5)])
+    assert explained_variance(target, group) == pytest.approx(1 - within / target.var(), abs=0.01)
+    assert explained_variance(np.arange(5.0)[group], group) == 1
+
+
+@pytest.mark.parametrize("n_groups", [2, 50, 1900, 3999])
+def test_groups_explain_nothing_by_chance_however_many_there_are(n_groups):
+    rng = np.random.default_rng(0)
+    share = explained_variance(rng.normal(size=N), rng.integers(0, n_groups, N))
+    assert 0 <= share < 0.1
+
+
+def test_explained_variance_of_nothing_is_zero():
+    for target in ([], [1.0], [2.0] * 10):
+        assert explained_variance(np.array(target), np.arange(len(target)) % 2) == 0

@@ -1,0 +1,222 @@
+"""Read: units are bounded, cover each row once, and hold what pyarrow reads as a whole."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dask.delayed import delayed
+from lakes import number_table, write_files
+
+from pipeline.errors import BadPartition
+from pipeline.lake.discover import discover
+from pipeline.lake.order import permutation
+from pipeline.lake.partition import partitions, read_footer
+from pipeline.lake.read import PartitionReader, units
+from pipeline.workers import Workers
+
+GROUPS = (0, 40, 7, 250, 0, 100, 33, 1)
+COLUMNS = ["a", "level", "when", "text", "tag"]
+
+
+def mixed_table(n_rows, seed=0):
+    """Numbers, few and many distinct texts with nulls, times, and a dictionary column."""
+    rng = np.random.default_rng(seed)
+    many = pa.array(rng.integers(0, 10**6, n_rows).astype(str), mask=rng.random(n_rows) < 0.1)
+    return (
+        number_table(n_rows, seed)
+        .append_column("when", pa.array(rng.integers(0, 10**9, n_rows)).cast(pa.timestamp("ms")))
+        .append_column("text", many)
+        .append_column("tag", many.dictionary_encode())
+    )
+
+
+def write_groups(folder, groups=GROUPS, **options):
+    """One file with row groups of the sizes given; returns its only partition opened."""
+    table, at = mixed_table(sum(groups)), 0
+    folder.mkdir(exist_ok=True)
+    with pq.ParquetWriter(folder / "a.parquet", table.schema, **options) as sink:
+        for n_rows in groups:
+            sink.write_table(table.slice(at, n_rows), row_group_size=1 << 20)
+            at += n_rows
+    return opened(folder)
+
+
+def opened(folder):
+    (file,) = discover(str(folder))
+    footer = read_footer(file)
+    return file, footer, next(partitions(file, footer))
+
+
+def plain(table):
+    """Rows without chunks and dictionaries, for comparison."""
+    decoded = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(decoded, names=table.column_names).combine_chunks()
+
+
+def finish(work, seconds=60):
+    """Result of `work`, failing instead of waiting for ever."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert results, "it hangs, or failed"
+    return results[0]
+
+
+@pytest.mark.parametrize("batch_rows", [1, 7, 40, 90, 250, 1000])
+def test_units_cover_each_row_once_and_never_exceed_the_batch(tmp_path, batch_rows):
+    _, footer, partition = write_groups(tmp_path / "lake")
+    for seed in (None, 0, 1):
+        order = None if seed is None else [int(i) for i in permutation(len(GROUPS), seed)]
+        covered = []
+        for unit in units(partition, footer, batch_rows, order):
+            assert 0 < unit.rows <= batch_rows
+            rows = sum(GROUPS[group] for group in unit.row_groups)
+            assert unit.is_slice == (unit.rows < rows) or (unit.offset, unit.rows) == (0, rows)
+            for group in unit.row_groups:
+                n_rows = unit.rows if unit.is_slice else GROUPS[group]
+                covered += [(group, unit.offset + i) for i in range(n_rows)]
+        stored = [(group, row) for group, n_rows in enumerate(GROUPS) for row in range(n_rows)]
+        assert sorted(covered) == stored
+        if order is not None:
+            assert covered == sorted(stored, key=lambda at: (order.index(at[0]), at[1]))
+        else:
+            assert covered == stored
+
+
+def test_units_of_a_range_stay_within_it_and_are_named_apart(tmp_path):
+    file, footer, _ = write_groups(tmp_path / "lake")
+    places = []
+    for part in partitions(file, footer, 2000):
+        for unit in units(part, footer, 30):
+            assert all(part.first_row_group <= g < part.end_row_group for g in unit.row_groups)
+            places.append(unit.place)
+    assert len(set(places)) == len(places) > len(list(partitions(file, footer, 2000))) > 1
+
+
+@pytest.mark.parametrize("batch_rows", [7, 64, 250, 1000])
+def test_rows_are_those_that_pyarrow_reads_as_a_whole(tmp_path, batch_rows):
+    file, footer, partition = write_groups(tmp_path / "lake")
+    reader = PartitionReader(file, footer, COLUMNS, ["level", "text"], batch_rows)
+    parts = [plain(reader.read(unit)) for unit in units(partition, footer, batch_rows)]
+    whole = plain(pq.read_table(file.location, columns=COLUMNS))
+    assert plain(pa.concat_tables(parts)).select(COLUMNS).equals(whole)
+
+
+@pytest.mark.parametrize("page", [{}, {"data_page_size": 500, "dictionary_pagesize_limit": 2000}])
+def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page):
+    file, footer, partition = write_groups(tmp_path / "lake", (20_000, 5, 9000), **page)
+    reader = PartitionReader(file, footer, COLUMNS, ["level"], 512)
+    order = list(units(partition, footer, 512, [2, 0, 1]))
+    tasks = [(delayed(reader.read, pure=False, traverse=False)(unit), True) for unit in order]
+
+    def through_workers():
+        with Workers() as workers:
+            return [plain(table) for table in workers.ordered(iter(tasks))]
+
+    whole = plain(pq.read_table(file.location, columns=COLUMNS))
+    expected = pa.concat_tables([whole.slice(20_005), whole.slice(0, 20_005)])
+    assert plain(pa.concat_tables(finish(through_workers))).equals(expected.combine_chunks())
+    assert not reader._slices
+
+
+def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path):
+    """When a task fails, those behind it are cancelled; one that has begun must come to its end."""
+    file, footer, partition = write_groups(tmp_path / "lake", (1000,))
+    reader = PartitionReader(file, footer, ["a"], [], 100)
+    cut = list(units(partition, footer, 100))
+    whole = plain(pq.read_table(file.location, columns=["a"]))
+    for at in (5, 9, 0, 7, 1, 2, 3, 4, 6, 8):
+        rows = finish(lambda unit=cut[at]: reader.read(unit))
+        assert plain(rows).equals(whole.slice(at * 100, 100))
+
+
+def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path):
+    file, footer, partition = write_groups(tmp_path / "lake", (1000,))
+    (tmp_path / "lake/a.parquet").unlink()
+    reader = PartitionReader(file, footer, ["a"], [], 100)
+    for unit in units(partition, footer, 100):
+        with pytest.raises(BadPartition, match=r"a\.parquet, row group 0: cannot decode"):
+            reader.read(unit)
+
+
+def test_pickled_reader_reads_the_same(tmp_path):
+    file, footer, partition = write_groups(tmp_path / "lake", (1000,))
+    reader = PartitionReader(file, footer, COLUMNS, ["level"], 300)
+    first, *_ = cut = list(units(partition, footer, 300))
+    reader.read(first)
+    again = pickle.loads(pickle.dumps(reader))
+    rows = pa.concat_tables([again.read(unit) for unit in pickle.loads(pickle.dumps(cut))])
+    assert plain(rows).equals(plain(pq.read_table(file.location, columns=COLUMNS)))
+
+
+def read_all(folder, batch_rows):
+    """Rows of a lake of one file, or None if it is refused as a BadPartition."""
+    try:
+        file, footer, partition = opened(folder)
+        reader = PartitionReader(file, footer, ["a", "text"], ["text"], batch_rows)
+        parts = [reader.read(unit) for unit in units(partition, footer, batch_rows)]
+    except BadPartition:
+        return None
+    return plain(pa.concat_tables(parts))
+
+
+@pytest.mark.parametrize("batch_rows", [300, 5000])
+def test_footer_that_promises_more_rows_than_the_pages_hold_is_refused(tmp_path, batch_rows):
+    write_files(tmp_path, {"a.parquet": mixed_table(1000).select(["a", "text"])})
+    whole = (tmp_path / "a.parquet").read_bytes()
+    first = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    # Thrift's zigzag varint of 1000 and of 1001, in every count of the footer.
+    lying = whole[:first] + whole[first:].replace(b"\x16\xd0\x0f", b"\x16\xd2\x0f")
+    (tmp_path / "a.parquet").write_bytes(lying)
+    assert opened(tmp_path)[2].rows == 1001
+    assert finish(lambda: [read_all(tmp_path, batch_rows)]) == [None]
+
+
+@pytest.mark.parametrize("batch_rows", [50, 5000])
+@pytest.mark.parametrize("checksum", [True, False])
+def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
+    tmp_path, batch_rows, checksum
+):
+    table = mixed_table(400).select(["a", "text"])
+    write_files(tmp_path, {"a.parquet": table}, write_page_checksum=checksum)
+    whole = (tmp_path / "a.parquet").read_bytes()
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    rng = np.random.default_rng(0)
+
+    def damage_and_read():
+        damaged = bytearray(whole)
+        damaged[rng.integers(4, end)] ^= rng.integers(1, 256)
+        (tmp_path / "a.parquet").write_bytes(damaged)
+        return read_all(tmp_path, batch_rows)
+
+    read = finish(lambda: [damage_and_read() for _ in range(150)])
+    sound = [rows for rows in read if rows is not None]
+    assert all(rows.num_rows == 400 for rows in sound)
+    if checksum:
+        # Only the few bytes of page headers are not covered, and most of those matter little.
+        assert len(sound) < 15
+        assert all(rows.equals(plain(table)) for rows in sound)
+
+
+def test_column_names_with_dots_spaces_and_letters_from_elsewhere_are_read_as_they_are(tmp_path):
+    """pyarrow takes a dot in a name for a path into a nested column."""
+    names = ["PM2.5", "PM2", "ein ort", "straße.ñ", "", "s.x", "a\nb"]
+    rng = np.random.default_rng(0)
+    table = pa.table({name: rng.integers(0, 9, 50).astype(str) for name in names})
+    nested = pa.array([{"x": 1.0, "y": "z"}] * 50)
+    write_files(tmp_path, {"a.parquet": table.add_column(2, "s", nested)}, row_group_size=20)
+    file, footer, partition = opened(tmp_path)
+    for batch_rows in (6, 100):
+        for columns in (names, *([name] for name in names)):
+            reader = PartitionReader(file, footer, columns, columns, batch_rows)
+            rows = pa.concat_tables([reader.read(u) for u in units(partition, footer, batch_rows)])
+            assert plain(rows.select(columns)).equals(table.select(columns))

@@ -1,0 +1,222 @@
+"""The ledger: a chain that shows every alteration, and room for one writer only."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ForeignModel, ModelConflict
+from pipeline.ledger import ledger as ledger_module
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.store import LocalStore
+
+ROOT = "0" * 64
+
+
+def part(name: str) -> dict[str, Any]:
+    return {"path": name, "rows": 10}
+
+
+def fields(name: str) -> dict[str, Any]:
+    return {
+        "partition": part(name),
+        "rows": 10,
+        "counts": {"null_label": 1},
+        "loss": 0.5,
+        "metrics": {"rmse": 0.7, "r2": None},
+        "seconds": 0.1,
+        "peak_rss_bytes": 1,
+        "environment": {"python": "3"},
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "model")
+
+
+@pytest.fixture
+def model(store: LocalStore) -> LocalStore:
+    """A store with five versions: a plan of four partitions, three trained, one skipped."""
+    ledger = Ledger(store, ROOT)
+    ledger.commit_plan([part(name) for name in "abcd"])
+    for name in "abc":
+        ledger.commit_train(name.encode() * 9, fields(name))
+    ledger.commit_skip(part("d"), "footer is damaged")
+    return store
+
+
+def log_file(store: LocalStore, version: int) -> Path:
+    return store.root / f"log/{version:020d}.json"
+
+
+def test_versions_come_back_as_committed(model):
+    ledger = Ledger(model, ROOT)
+    assert [entry.action for entry in ledger.entries] == ["plan", *["train"] * 3, "skip"]
+    assert [entry.version for entry in ledger.entries] == [1, 2, 3, 4, 5] and ledger.version == 5
+    assert ledger.trained()[1].model_dump(include=set(fields("b"))) == fields("b")
+    assert ledger.read_state(ledger.trained()[2]) == b"c" * 9
+    assert ledger.decided()[-1].reason == "footer is damaged"
+
+
+def test_pending_is_the_rest_of_the_newest_plan_in_its_order(store):
+    ledger = Ledger(store, ROOT)
+    assert ledger.pending() == []
+    ledger.commit_plan([part(name) for name in "bcad"])
+    ledger.commit_train(b"", fields("c"))
+    ledger.commit_skip(part("b"), "bad")
+    assert ledger.pending() == Ledger(store, ROOT).pending() == [part("a"), part("d")]
+    ledger.commit_plan([part("e")])
+    assert Ledger(store, ROOT).pending() == [part("e")]
+
+
+def test_edited_entry_is_noticed(model):
+    for version in range(1, 5):
+        whole = log_file(model, version).read_bytes()
+        entry = json.loads(whole)
+        entry["time"] = "2001-01-01T00:00:00+00:00"
+        log_file(model, version).write_text(json.dumps(entry))
+        with pytest.raises(ForeignModel, match=f"{version + 1:020d}.json does not follow"):
+            Ledger(model, ROOT)
+        log_file(model, version).write_bytes(whole)
+    Ledger(model, ROOT)
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_removed_entry_is_noticed(model, version):
+    log_file(model, version).unlink()
+    with pytest.raises(ForeignModel, match=f"expected log/{version:020d}.json in the log"):
+        Ledger(model, ROOT)
+
+
+def test_renumbered_entries_are_noticed(model):
+    log_file(model, 3).unlink()
+    for version in (4, 5):
+        log_file(model, version).rename(log_file(model, version - 1))
+    with pytest.raises(ForeignModel, match="does not follow"):
+        Ledger(model, ROOT)
+
+
+def test_swapped_entries_are_noticed(model):
+    one, other = log_file(model, 3), log_file(model, 4)
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    with pytest.raises(ForeignModel, match="does not follow"):
+        Ledger(model, ROOT)
+
+
+def test_log_of_another_model_is_noticed(model):
+    with pytest.raises(ForeignModel, match="belongs to another model"):
+        Ledger(model, "1" * 64)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"action": "train"}', b"[1]"])
+def test_damaged_entry_is_named(model, content):
+    log_file(model, 3).write_bytes(content)
+    with pytest.raises(ForeignModel, match=f"{3:020d}.json is damaged"):
+        Ledger(model, ROOT)
+
+
+def test_second_writer_of_a_version_stops_and_takes_its_state_away(model):
+    first, second = Ledger(model, ROOT), Ledger(model, ROOT)
+    first.commit_train(b"first", fields("e"))
+    before = sorted(path.name for path in (model.root / "state").iterdir())
+    for commit in (
+        lambda: second.commit_train(b"second", fields("e")),
+        lambda: second.commit_plan([part("e")]),
+        lambda: second.commit_skip(part("e"), "bad"),
+    ):
+        with pytest.raises(ModelConflict, match="another writer has committed version 6"):
+            commit()
+    assert sorted(path.name for path in (model.root / "state").iterdir()) == before
+    found = Ledger(model, ROOT)
+    assert found.version == 6
+    assert found.read_state(found.trained()[-1]) == b"first"
+
+
+class LostAnswers(LocalStore):
+    """Creates, but says that somebody else was there before."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        super().create(key, data)
+        return False
+
+
+def test_own_entry_is_recognised_when_the_answer_was_lost(tmp_path):
+    ledger = Ledger(LostAnswers(tmp_path), ROOT)
+    ledger.commit_plan([part("a")])
+    ledger.commit_train(b"state", fields("a"))
+    found = Ledger(LocalStore(tmp_path), ROOT)
+    assert found.version == 2
+    assert found.read_state(found.trained()[0]) == b"state"
+
+
+def test_state_is_durable_before_the_log_names_it(store, monkeypatch):
+    ledger = Ledger(store, ROOT)
+    ledger.commit_train(b"first", fields("a"))
+    steps = []
+    for step in ("fsync", "link", "replace"):
+        real = getattr(os, step)
+
+        def recorded(first: Any, *rest: Any, real: Any = real, step: str = step) -> Any:
+            path = rest[0] if rest else os.readlink(f"/proc/self/fd/{first}")
+            steps.append((step, os.path.relpath(path, store.root).split(os.sep)[0]))
+            return real(first, *rest)
+
+        monkeypatch.setattr(os, step, recorded)
+    ledger.commit_train(b"second", fields("b"))
+    state = [("fsync", "state"), ("replace", "state"), ("fsync", "state")]
+    assert steps == [*state, ("fsync", "log"), ("link", "log"), ("fsync", "log")]
+
+
+def test_retention_keeps_the_newest_three_and_every_hundredth(store, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    ledger = Ledger(store, ROOT)
+    for i in range(203):
+        ledger.commit_train(str(i).encode(), fields(str(i)))
+        kept = store.list("state")
+        assert len(kept) == min(i + 1, 3) + (i >= 102) + (i >= 202)
+    assert [int(key[6:14]) for key in kept] == [100, 200, 201, 202, 203]
+    assert len(store.list("log")) == 203
+    assert ledger.read_state(ledger.trained()[99]) == b"99"
+
+
+def test_retention_leaves_files_that_the_log_does_not_name(store, monkeypatch):
+    store.put("state/00000001-somebody.npz", b"else")
+    ledger = Ledger(store, ROOT)
+    for name in "abcdefg":
+        ledger.commit_train(name.encode(), fields(name))
+    assert store.get("state/00000001-somebody.npz") == b"else"
+
+
+def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
+    ledger = Ledger(model, ROOT)
+    newest, before = ledger.trained()[2], ledger.trained()[1]
+    assert ledger.newest_sound() == (newest, b"c" * 9)
+    (model.root / newest.state.key).write_bytes(b"c" * 8 + b"x")
+    assert ledger.newest_sound() == (before, b"b" * 9)
+    assert f"{newest.state.key} is damaged" in caplog.text
+    (model.root / before.state.key).unlink()
+    assert ledger.newest_sound() == (ledger.trained()[0], b"a" * 9)
+    assert f"{before.state.key} is missing" in caplog.text
+    (model.root / ledger.trained()[0].state.key).unlink()
+    assert ledger.newest_sound() == (None, None)
+
+
+def test_healing_takes_the_committed_bytes_only(model):
+    ledger = Ledger(model, ROOT)
+    newest = ledger.trained()[-1]
+    (model.root / newest.state.key).unlink()
+    with pytest.raises(ForeignModel, match="did not reproduce its state"):
+        ledger.heal(newest, b"other bytes")
+    ledger.heal(newest, b"c" * 9)
+    assert ledger.read_state(newest) == b"c" * 9
+
+
+def test_retention_is_what_the_documentation_says():
+    assert (ledger_module.KEEP_NEWEST, ledger_module.KEEP_EVERY) == (3, 100)

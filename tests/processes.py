@@ -1,0 +1,189 @@
+"""Tasks in processes of their own: forks of one that has imported onepass but trained nothing.
+
+A fork costs 0.1 s where a new interpreter costs 2 s, so that a process can be killed at each of
+its steps in turn. Run as a script, this reads tasks from stdin and prints their outcomes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STEPS_OF_A_COMMIT = ("fsync", "link", "replace", "unlink", "mkdir")
+"""Functions of `os` through which a store touches the disk."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended."""
+
+    code: int
+    """Exit code, or the negative number of the signal that ended it."""
+    value: Any
+    """What it returned; None if it was killed or failed."""
+    err: str
+
+
+def run(*tasks: dict[str, Any], together: bool = False) -> list[Outcome]:
+    """Outcomes of tasks ``{"do": name, ...arguments}``, one after the other or all at once."""
+    command = [sys.executable, __file__, "together" if together else "in turn"]
+    done = subprocess.run(command, input=json.dumps(tasks), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [Outcome(**fields) for fields in json.loads(done.stdout)]
+
+
+def train_or_die(
+    job: dict[str, Any],
+    *,
+    die_at: str | None = None,
+    call: int = 0,
+    sleep: float = 0.0,
+    locked: bool = True,
+    split_bytes: int | None = None,
+    block_rows: int | None = None,
+) -> dict[str, Any]:
+    """Train, but die of SIGKILL at the `call`-th of the steps named by `die_at`."""
+    from pipeline import create, training
+    from pipeline.lake import partition
+    from pipeline.ledger.store import LocalStore
+    from pipeline.progress import Progress
+
+    step = _Step(call)
+
+    class Slow(Progress):
+        def advanced(self, n_rows: int) -> None:
+            time.sleep(sleep)
+            step.taken("advanced", die_at)
+
+        def committed(self, entry: Any, total: Any) -> None:
+            step.taken("committed", die_at)
+
+    if die_at == "commit":
+        _tell_steps_of_a_commit(step)
+    if not locked:
+        LocalStore.exclusive = lambda self: nullcontext()  # type: ignore[method-assign]
+    if block_rows is not None:
+        create.MAX_BATCH_ROWS = block_rows
+    if split_bytes is not None:
+        partition.partitions.__defaults__ = (split_bytes,)
+    return training.train(job, progress=Slow()).model_dump()
+
+
+def command_line(argv: list[str], *, uid: int | None = None) -> None:
+    """The command, as another user if one is given."""
+    from pipeline.cli import main
+
+    if uid is not None:
+        os.setgid(uid)
+        os.setuid(uid)
+    main(argv)
+
+
+class _Step:
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def taken(self, name: str, awaited: str | None) -> None:
+        if name != awaited:
+            return
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tell_steps_of_a_commit(step: _Step) -> None:
+    def telling(real: Any) -> Any:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            step.taken("commit", "commit")
+            return real(*args, **kwargs)
+
+        return wrapped
+
+    for name in STEPS_OF_A_COMMIT:
+        setattr(os, name, telling(getattr(os, name)))
+
+
+def _start(task: dict[str, Any], folder: Path) -> int:
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        for name, number in (("out", 1), ("err", 2)):
+            os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
+        arguments = {name: value for name, value in task.items() if name != "do"}
+        value = globals()[task["do"]](**arguments)
+        (folder / "value").write_text(json.dumps(value))
+        code = 0
+    except SystemExit as error:
+        code = int(error.code or 0)
+    except BaseException as error:
+        traceback.print_exc()
+        code = getattr(error, "exit_code", 1)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _end(child: int, folder: Path) -> dict[str, Any]:
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    value = json.loads((folder / "value").read_text()) if code == 0 and _has_value(folder) else None
+    return {"code": code, "value": value, "err": (folder / "err").read_text()}
+
+
+def _has_value(folder: Path) -> bool:
+    return (folder / "value").exists()
+
+
+def _warm_up() -> None:
+    """Load once what each child would load at first use; no thread may be started here."""
+    import numpy as np
+    from dask.delayed import delayed
+
+    from pipeline.block import Block
+    from pipeline.learn.learner import make_learner
+
+    delayed(int)(1).compute(scheduler="synchronous")
+    y = np.arange(8) % 2.0
+    block = Block(np.ones((8, 1), np.float32), np.zeros((8, 0), np.int32), y, np.ones(8))
+    given = {"n_dense": 1, "n_slots": 0, "l2": 0.0, "learning_rate": 0.1}
+    for solver in ("newton", "sgd"):
+        for loss in ("squared", "logistic"):
+            make_learner(
+                solver=solver, loss=loss, center=0.0, scale=1.0, clip=True, **given
+            ).update(block)
+
+
+def _main() -> None:
+    import pipeline.cli.train  # noqa: F401
+
+    _warm_up()
+    tasks = json.load(sys.stdin)
+    outcomes = []
+    with tempfile.TemporaryDirectory() as root:
+        folders = [Path(root) / str(i) for i in range(len(tasks))]
+        for folder in folders:
+            folder.mkdir()
+        if sys.argv[1] == "together":
+            children = [_start(*pair) for pair in zip(tasks, folders, strict=True)]
+            outcomes = [_end(*pair) for pair in zip(children, folders, strict=True)]
+        else:
+            for task, folder in zip(tasks, folders, strict=True):
+                outcomes.append(_end(_start(task, folder), folder))
+    print(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    _main()

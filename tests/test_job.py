@@ -1,0 +1,258 @@
+"""Job: one validated value, whether it comes from flags, YAML or Python."""
+
+from __future__ import annotations
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipeline.cli.options import given_job, job_options
+from pipeline.errors import JobError
+from pipeline.job import PER_RUN, Job, parse_bytes, parse_job, read_job_file, resume_job
+
+LEAST = {"lake": "/lake", "label": "y", "model": "/model"}
+FULL = LEAST | {
+    "lake": ["/lake/a.parquet", "/lake/b.parquet"],
+    "holdout": "/holdout",
+    "loss": "squared",
+    "solver": "sgd",
+    "learning_rate": 0.25,
+    "l2": 1e-3,
+    "features": ["a", "PM2.5", "ein ort"],
+    "exclude": ["d"],
+    "numeric": ["a"],
+    "categorical": ["b"],
+    "weight": "w",
+    "hash_bits": 12,
+    "clip": False,
+    "on_null_label": "drop",
+    "order": "stored",
+    "seed": 7,
+    "memory_limit": "800MB",
+    "on_bad": "skip",
+    "on_changed": "retrain",
+    "dask": "tcp://host:8786",
+    "group_seconds": 1.5,
+}
+
+
+def from_flags(values):
+    """The job that a command makes of flags."""
+    found = {}
+
+    @click.command()
+    @job_options
+    def command(lake, config, **flags):
+        found.update(given_job(lake, config, flags))
+
+    arguments = []
+    for name, value in values.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "lake":
+            arguments += value if isinstance(value, list) else [value]
+        elif isinstance(value, bool):
+            arguments.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            arguments += [flag, ",".join(value) if isinstance(value, list) else str(value)]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return parse_job(found)
+
+
+def test_every_field_is_in_the_full_example():
+    assert set(FULL) == set(Job.model_fields)
+    assert all(field.description for field in Job.model_fields.values())
+
+
+@pytest.mark.parametrize("values", [LEAST, FULL], ids=["least", "full"])
+def test_flags_yaml_and_python_give_the_same_job(tmp_path, values):
+    job = parse_job(values)
+    assert job == Job(**values) == from_flags(values)
+    underscores, hyphens = tmp_path / "job.yaml", tmp_path / "flags.yaml"
+    underscores.write_text(yaml.safe_dump(values))
+    hyphens.write_text(yaml.safe_dump({name.replace("_", "-"): v for name, v in values.items()}))
+    assert parse_job(read_job_file(underscores)) == parse_job(read_job_file(str(hyphens))) == job
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_paths_are_absolute_because_a_schedule_starts_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = parse_job({"lake": "a/../lake", "label": "y", "model": tmp_path / "m", "holdout": ["x"]})
+    assert (job.lake, job.model) == (f"{tmp_path}/lake", f"{tmp_path}/m")
+    assert job.holdout == [f"{tmp_path}/x"]
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_missing_field_is_named_with_what_to_give(name):
+    values = {key: value for key, value in LEAST.items() if key != name}
+    with pytest.raises(JobError, match=f"the job needs '{name}': give (--{name}|LAKE)"):
+        parse_job(values)
+
+
+def test_unknown_field_is_refused_with_those_that_exist():
+    with pytest.raises(JobError, match=r"'lables' is not a field .*label, model") as caught:
+        parse_job(LEAST | {"lables": "y"})
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"loss": "hinge"}, {"solver": "adam"}, {"order": "random"}, {"on_bad": "ignore"}),
+        *({"learning_rate": 0}, {"learning_rate": -1}, {"learning_rate": float("inf")}),
+        *({"learning_rate": float("nan")}, {"l2": -1e-9}, {"l2": float("inf")}),
+        *({"hash_bits": 0}, {"hash_bits": 27}, {"seed": -1}, {"seed": 0.5}),
+        *({"group_seconds": 0}, {"memory_limit": "much"}, {"memory_limit": "0"}),
+        *({"features": "a"}, {"label": ""}, {"label": True}, {"model": ""}, {"lake": 5}),
+    ],
+    ids=str,
+)
+def test_unusable_value_is_refused_by_name_and_shown(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(JobError, match=name) as caught:
+        parse_job(LEAST | wrong)
+    assert str(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"numeric": ["a", "b"], "categorical": ["b"]},
+        {"features": ["b"], "exclude": ["a", "b"]},
+        {"features": ["a", "y"]},
+        {"weight": "y"},
+    ],
+    ids=str,
+)
+def test_contradictions_are_refused(wrong):
+    with pytest.raises(JobError, match=r"\['b'\] are named in both|'y' cannot be a feature or the"):
+        parse_job(LEAST | wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"),
+    [
+        *(("1", 1), ("800MB", 8 * 10**8), ("2GiB", 2 << 30), ("1.5 gib", 3 << 29)),
+        *((" 64 KiB ", 1 << 16), (".5GB", 5 * 10**8), ("10b", 10), ("1.kb", 1000)),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text, nbytes):
+    assert parse_bytes(text) == nbytes
+    assert parse_job(LEAST | {"memory_limit": text}).memory_limit_bytes == nbytes
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "GB", "-1GB", "1..5GB", ".", "1e9", "1 GB 2", "5 GBit", "0MB", "0.0001", "inf", "9" * 400],
+)
+def test_other_sizes_are_refused(text):
+    with pytest.raises(ValueError, match="expected a size"):
+        parse_bytes(text)
+    with pytest.raises(JobError, match="memory_limit: expected a size"):
+        parse_job(LEAST | {"memory_limit": text})
+
+
+def test_size_may_be_a_number_in_yaml(tmp_path):
+    (tmp_path / "job.yaml").write_text("memory-limit: 800000000\n")
+    values = read_job_file(tmp_path / "job.yaml")
+    assert parse_job(LEAST | values).memory_limit_bytes == 800_000_000
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"- lake", b"just text", b"a: [", b"a: b: c", b"\0", b"\xff\xfe\xff"]
+)
+def test_job_file_that_is_none_is_a_job_error_naming_it(tmp_path, content):
+    path = tmp_path / "job.yaml"
+    path.write_bytes(content)
+    with pytest.raises(JobError, match=r"job\.yaml"):
+        read_job_file(path)
+
+
+def test_job_file_that_is_not_there_is_a_job_error(tmp_path):
+    for path in (tmp_path / "no.yaml", tmp_path):
+        with pytest.raises(JobError, match="cannot read the job file"):
+            read_job_file(path)
+
+
+OTHER = {
+    "lake": "/other",
+    "label": "z",
+    "loss": "logistic",
+    "solver": "newton",
+    "learning_rate": 0.5,
+    "l2": 0.1,
+    "features": ["a"],
+    "exclude": [],
+    "numeric": ["c"],
+    "categorical": [],
+    "weight": "v",
+    "hash_bits": 9,
+    "clip": True,
+    "on_null_label": "error",
+    "order": "shuffled",
+    "seed": 8,
+}
+
+
+def test_every_field_of_the_model_contradicts_when_it_differs():
+    frozen = parse_job(FULL)
+    assert set(OTHER) | PER_RUN == set(Job.model_fields)
+    for name, value in OTHER.items():
+        with pytest.raises(JobError) as caught:
+            resume_job(frozen, {"model": "/model", name: value})
+        first, line, advice = str(caught.value).splitlines()
+        assert "/model" in first
+        ours = getattr(frozen, name)
+        assert line == f"  {name}: the model has {ours!r}, this run asks for {value!r}"
+        assert "another --model" in advice
+
+
+def test_all_differing_fields_are_shown_at_once():
+    with pytest.raises(JobError) as caught:
+        resume_job(parse_job(FULL), OTHER)
+    shown = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:-1]]
+    assert shown == sorted(OTHER)
+
+
+def test_same_fields_again_or_left_out_give_the_frozen_job():
+    frozen = parse_job(FULL)
+    for given in ({}, {"model": "/model"}, FULL, {"seed": 7, "clip": False}):
+        assert resume_job(frozen, given) == frozen
+
+
+def test_automatic_fields_never_contradict_and_stay_as_frozen():
+    frozen = parse_job(FULL)
+    automatic = {"loss": "auto", "solver": "auto", "learning_rate": None, "hash_bits": None}
+    assert resume_job(frozen, automatic) == frozen
+
+
+def test_fields_of_a_run_are_taken_from_the_run():
+    frozen = parse_job(FULL)
+    new = {
+        "model": "/moved",
+        "holdout": None,
+        "memory_limit": "3GiB",
+        "on_bad": "error",
+        "on_changed": "skip",
+        "dask": None,
+        "group_seconds": 9.0,
+    }
+    assert set(new) == PER_RUN
+    assert resume_job(frozen, new) == frozen.model_copy(update=new)
+
+
+def test_list_of_files_may_grow_and_nothing_else_of_the_lake_may_change():
+    frozen = parse_job(FULL)
+    grown = [*FULL["lake"], "/lake/c.parquet"]
+    assert resume_job(frozen, {"lake": grown}).lake == grown
+    for ours, theirs in ((FULL["lake"], "/lake"), ("/lake", FULL["lake"]), ("/lake", "/other")):
+        with pytest.raises(JobError, match="lake: the model has"):
+            resume_job(parse_job(FULL | {"lake": ours}), {"lake": theirs})
+
+
+def test_unknown_or_unusable_field_is_refused_on_resume_as_well():
+    for wrong in ({"lables": "y"}, {"seed": -1}, {"memory_limit": "much"}):
+        with pytest.raises(JobError, match=next(iter(wrong))):
+            resume_job(parse_job(FULL), wrong)

@@ -1,0 +1,55 @@
+"""Memory stays below the limit, however large a row group is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.environment import peak_rss_bytes
+
+N_ROWS = 4_000_000
+N_COLUMNS = 30
+
+
+def write_single_row_group(path: Path) -> None:
+    """480 MB in one row group; its columns are views of one array, so that writing is cheap."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal(N_ROWS + 1000 * N_COLUMNS, dtype=np.float32)
+    columns = {f"x{i}": base[1000 * i : 1000 * i + N_ROWS] for i in range(N_COLUMNS)}
+    columns["y"] = columns["x0"] - 2 * columns["x1"] + columns["x2"] ** 2
+    schema = pa.schema([(name, pa.float32()) for name in columns])
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as sink:
+        sink.write_table(pa.table(columns, schema=schema), row_group_size=N_ROWS)
+    metadata = pq.read_metadata(path)
+    assert (metadata.num_row_groups, metadata.num_rows) == (1, N_ROWS)
+    assert path.stat().st_size > 480e6
+
+
+def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(tmp_path):
+    write_single_row_group(tmp_path / "large.parquet")
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "train"]
+    done = subprocess.run(
+        [*command, str(tmp_path), "--label", "y", "--model", str(tmp_path / "model"), "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    (tmp_path / "large.parquet").unlink()
+    assert report["rows"] == N_ROWS
+    assert report["peak_rss_bytes"] < 1 << 30
+    assert report["metrics"]["r2"] > 0.7
+
+
+def test_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():
+    ballast = np.ones(60_000_000)
+    code = "from pipeline.environment import peak_rss_bytes; print(peak_rss_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert peak_rss_bytes() > ballast.nbytes
+    assert 10e6 < int(done.stdout) < 400e6

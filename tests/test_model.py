@@ -1,0 +1,126 @@
+"""A model predicts from anything with the right columns, and is never more than data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lakes import number_table
+
+from pipeline import Model, plan, train
+from pipeline.errors import BadColumn, ForeignModel, ModelNotFound
+from pipeline.ledger.entries import digest
+from pipeline.model import open_model
+
+
+@pytest.fixture
+def path(make_lake, tmp_path) -> Path:
+    train({"lake": str(make_lake()), "label": "y", "model": str(tmp_path / "model")})
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def rows() -> pa.Table:
+    return number_table(500, seed=50)
+
+
+def test_predictions_are_good(path, rows):
+    model, y = Model.load(path), rows["y"].to_numpy()
+    error = y - model.predict(rows)
+    # The noise has a variance of 1.
+    assert error.var() < 1.2 < y.var() / 2
+    assert (model.version, model.rows) == (7, 2955)
+
+
+def test_table_frame_and_mapping_give_the_same_predictions(path, rows):
+    model = Model.load(path)
+    expected = model.predict(rows)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rows.to_pydict())
+    np.testing.assert_array_equal(model.predict(frame), expected)
+    np.testing.assert_array_equal(model.predict(rows.to_pydict()), expected)
+
+
+def test_order_and_surplus_of_columns_do_not_matter(path, rows):
+    model = Model.load(path)
+    expected = model.predict(rows)
+    other = rows.select(["level", "c", "b", "a"]).append_column("more", pa.nulls(len(rows)))
+    np.testing.assert_array_equal(model.predict(other), expected)
+    np.testing.assert_array_equal(model.predict(pa.concat_tables([rows, rows]))[500:], expected)
+
+
+def test_missing_and_mistyped_columns_are_named(path, rows):
+    model = Model.load(path)
+    with pytest.raises(BadColumn, match="column 'b'.*missing"):
+        model.predict(rows.drop_columns("b"))
+    with pytest.raises(BadColumn, match="column 'b'.*found type string"):
+        model.predict(rows.set_column(1, "b", pa.array(["x"] * len(rows))))
+
+
+def test_folders_of_the_lake_are_columns_of_the_rows(make_lake, tmp_path):
+    lake = make_lake(4)
+    for i in range(4):
+        folder = lake / f"shift={i}"
+        folder.mkdir()
+        table = pq.read_table(lake / f"part-{i}.parquet")
+        shifted = pa.array(table["y"].to_numpy() + 10.0 * i)
+        pq.write_table(table.set_column(4, "y", shifted), folder / "part.parquet")
+        (lake / f"part-{i}.parquet").unlink()
+    job = {"lake": str(lake), "label": "y", "model": str(tmp_path / "m"), "clip": False}
+    train(job | {"numeric": ["shift"]})
+    model, rows = Model.load(tmp_path / "m"), number_table(200, seed=9)
+    low, high = (model.predict(rows.append_column("shift", pa.array([s] * 200))) for s in (0, 3))
+    np.testing.assert_allclose(high - low, 30, atol=0.5)
+
+
+def test_weights_reproduce_the_predictions(path, rows):
+    model = Model.load(path)
+    names = model.file.encoder.feature_names()
+    assert len(model.weights.dense) == len(names) == len(model.weights.dense_stderr)
+    assert np.isfinite(model.weights.dense).all()
+    assert repr(model) == f"<Model {path}: newton, squared loss of 'y', version 7>"
+
+
+def test_no_model_and_an_untrained_one_are_told_apart(make_lake, tmp_path):
+    with pytest.raises(ModelNotFound, match="create one with"):
+        Model.load(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelNotFound, match="create one with"):
+        Model.load(tmp_path / "file")
+    plan({"lake": str(make_lake(2)), "label": "y", "model": str(tmp_path / "model")})
+    with pytest.raises(ModelNotFound, match="train it first"):
+        Model.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "damaged"),
+        (b"\xff\xfe", "damaged"),
+        (b"[]", "expected a model of format 1"),
+        (b'{"format": 2}', "expected a model of format 1, found 2"),
+        (b'{"format": 1, "id": "x"}', "damaged"),
+    ],
+)
+def test_unsound_model_file_is_refused(path, content, says):
+    (path / "model.json").write_bytes(content)
+    with pytest.raises(ForeignModel, match=says):
+        Model.load(path)
+
+
+def test_state_of_another_shape_is_refused(make_lake, path, tmp_path):
+    job = {"lake": str(make_lake()), "label": "y", "exclude": ["a"], "model": str(tmp_path / "m")}
+    train(job)
+    foreign = (tmp_path / "m").joinpath(open_model(tmp_path / "m").ledger.trained()[-1].state.key)
+    newest = open_model(path).ledger.entries[-1]
+    (path / newest.state.key).write_bytes(foreign.read_bytes())
+    entry = path / f"log/{newest.version:020d}.json"
+    fields = json.loads(entry.read_text())
+    fields["state"]["sha256"] = digest(foreign.read_bytes())
+    entry.write_text(json.dumps(fields))
+    with pytest.raises(ForeignModel, match=r"does not fit the model"):
+        Model.load(path)
