@@ -30,6 +30,7 @@ run: setup
 	@echo "training data_samples/job.yaml through the Prefect flow, from an empty model"
 	@echo "(Prefect starts a server of its own first, which takes 10 to 20 seconds) ..."
 	@rm -rf .onepass/models/deliveries
+	@mkdir -p $(PREFECT_HOME)
 	@$(BIN)/python -m flows.train --config data_samples/job.yaml
 
 test: setup

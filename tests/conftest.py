@@ -59,5 +59,5 @@ def onepass(
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models created by the test learn in blocks of at most 128 rows, so that a file has several."""
+    """Let models that the test creates learn in blocks of 128 rows, so that a file has several."""
     monkeypatch.setattr("pipeline.create.MAX_BATCH_ROWS", 128)

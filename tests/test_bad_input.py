@@ -56,6 +56,10 @@ def first_of(value: Any) -> Callable[[int], pa.Array]:
     return lambda n: pa.array([value, *np.linspace(0, 1, n - 1)], pa.float64())
 
 
+def untouched(lake: Path) -> None:
+    """Leave the lake as it is: the arguments are wrong."""
+
+
 def truncate(lake: Path) -> None:
     path = lake / "part-3.parquet"
     path.write_bytes(path.read_bytes()[:-100])
@@ -77,8 +81,8 @@ def as_text(table: pa.Table) -> pa.Table:
 
 CASES = {
     "no such lake": (shutil.rmtree, [], 2, "does not exist; give a directory"),
-    "label of another name": (lambda lake: None, ["--label", "Y"], 2, "'Y' in .*'level', 'y'"),
-    "label left out": (lambda lake: None, ["--label", ""], 2, "label"),
+    "label of another name": (untouched, ["--label", "Y"], 2, "'Y' in .*'level', 'y'"),
+    "label left out": (untouched, ["--label", ""], 2, "label"),
     "label of strings": (with_label(lambda n: ["yes", "no"] * (n // 2) + ["no"] * (n % 2)), [], 3,
                          "'y'.*number or a bool, found type string"),
     "label of lists": (with_label(lambda n: [[1.0]] * n), [], 3, "'y'.*found type list"),
@@ -102,12 +106,12 @@ CASES = {
                                   "part-3.parquet, column 'y'.*missing"),
     "lake without files": (no_files, [], 3, "no Parquet file in"),
     "lake without rows": (empty_files, [], 3, "6 usable Parquet files, but no row"),
-    "no column to learn from": (lambda lake: None, ["--exclude", "a,b,c,level"], 2, "no column is left"),
-    "unknown column": (lambda lake: None, ["--exclude", "z"], 2, "'z'"),
-    "too little memory": (lambda lake: None, ["--memory-limit", "100MB"], 2, "is too low"),
-    "no size": (lambda lake: None, ["--memory-limit", "much"], 2, "expected a size such as 800MB"),
-    "no number": (lambda lake: None, ["--l2", "-1"], 2, "greater than or equal to 0"),
-    "unknown solver": (lambda lake: None, ["--solver", "magic"], 2, "magic"),
+    "no column to learn from": (untouched, ["--exclude", "a,b,c,level"], 2, "no column is left"),
+    "unknown column": (untouched, ["--exclude", "z"], 2, "'z'"),
+    "too little memory": (untouched, ["--memory-limit", "100MB"], 2, "is too low"),
+    "no size": (untouched, ["--memory-limit", "much"], 2, "expected a size such as 800MB"),
+    "no number": (untouched, ["--l2", "-1"], 2, "greater than or equal to 0"),
+    "unknown solver": (untouched, ["--solver", "magic"], 2, "magic"),
 }  # fmt: skip
 
 
@@ -243,7 +247,7 @@ def test_late_file_that_does_not_fit_is_refused_and_the_model_stays(job, onepass
 def test_file_truncated_after_the_plan_is_skipped_where_asked(job):
     plan(job)
     truncate(Path(job["lake"]))
-    with pytest.raises(BadPartition, match="part-3.parquet"):
+    with pytest.raises(BadPartition, match=r"part-3.parquet"):
         train_pending({"model": job["model"]})
     report = train_pending({"model": job["model"], "on_bad": "skip"})
     assert (report.partitions, report.skipped, report.pending) == (2, 1, 0)

@@ -23,9 +23,7 @@ def rows_of(lake: Path) -> pa.Table:
     return pa.concat_tables(pq.read_table(path) for path in sorted(lake.iterdir()))
 
 
-def test_regression_metrics_are_those_of_the_predictions(
-    make_lake, tmp_path, small_blocks, solver
-):
+def test_regression_metrics_are_those_of_the_predictions(make_lake, tmp_path, small_blocks, solver):
     train({"lake": str(make_lake()), "label": "y", "model": str(tmp_path / "m"), "solver": solver})
     holdout = make_lake(3, 333, name="holdout")
     rows = rows_of(holdout)
@@ -68,7 +66,9 @@ def test_weights_of_the_rows_count(make_lake, tmp_path):
     rows = rows_of(lake)
     y, w = rows["y"].to_numpy(), rows["w"].to_numpy()
     error = y - Model.load(tmp_path / "m").predict(rows)
-    assert evaluate(str(lake), tmp_path / "m").loss == pytest.approx(np.average(error**2, weights=w))
+    assert evaluate(str(lake), tmp_path / "m").loss == pytest.approx(
+        np.average(error**2, weights=w)
+    )
 
 
 def test_evaluation_leaves_the_model_as_it_is(make_lake, tmp_path):

@@ -55,9 +55,9 @@ def test_order_and_surplus_of_columns_do_not_matter(path, rows):
 
 def test_missing_and_mistyped_columns_are_named(path, rows):
     model = Model.load(path)
-    with pytest.raises(BadColumn, match="column 'b'.*missing"):
+    with pytest.raises(BadColumn, match=r"column 'b'.*missing"):
         model.predict(rows.drop_columns("b"))
-    with pytest.raises(BadColumn, match="column 'b'.*found type string"):
+    with pytest.raises(BadColumn, match=r"column 'b'.*found type string"):
         model.predict(rows.set_column(1, "b", pa.array(["x"] * len(rows))))
 
 

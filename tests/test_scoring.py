@@ -120,7 +120,7 @@ def test_error_leaves_no_partial_file(job, tmp_path):
     for i in range(chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size):
         data[i] ^= 0xA5
     path.write_bytes(data)
-    with pytest.raises(BadPartition, match="part-1.parquet, row group 2"):
+    with pytest.raises(BadPartition, match=r"part-1.parquet, row group 2"):
         score(job["lake"], job["model"], tmp_path / "out")
     assert os.listdir(tmp_path / "out") == ["part-0.parquet"]
 

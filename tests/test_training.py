@@ -106,7 +106,7 @@ def test_second_run_trains_nothing_and_says_so(make_lake, tmp_path):
 def test_report_counts_what_the_log_says(job):
     report = train(job)
     entries = open_model(job["model"]).ledger.trained()
-    assert report.rows == sum(entry.rows for entry in entries) == sum(400 + 37 * i for i in range(6))
+    assert report.rows == sum(entry.rows for entry in entries) == 2955
     assert report.version == len(log(job)) == 7
     mean = sum(entry.loss * entry.rows for entry in entries) / report.rows
     assert report.loss == pytest.approx(mean, rel=1e-12)
@@ -254,7 +254,7 @@ def test_rewritten_file_is_trained_as_a_new_one_where_asked(job):
 def test_trained_file_that_lost_its_rows_is_noticed(job):
     train(job)
     write(job, "part-3.parquet", seed=33, n_rows=0)
-    with pytest.raises(ChangedPartition, match="part-3.parquet"):
+    with pytest.raises(ChangedPartition, match=r"part-3.parquet"):
         train({"model": job["model"]})
 
 

@@ -10,8 +10,7 @@ import click
 from pipeline.cli.display import Display, counted, megabytes
 from pipeline.cli.options import given_job, job_options, json_option, print_json
 from pipeline.evaluation import EvaluateReport, evaluate
-from pipeline.model import open_model
-from pipeline.model import model_exists
+from pipeline.model import model_exists, open_model
 from pipeline.training import TrainReport, train
 
 

@@ -144,10 +144,7 @@ class Encoder:
 def _column(batch: pa.Table, name: str) -> pa.Array:
     if batch.schema.get_field_index(name) < 0:
         raise BadColumn(f"the column is missing; the file has {batch.column_names}", name)
-    column = batch.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.unify_dictionaries()
-    return column.combine_chunks()
+    return batch.column(name).combine_chunks()
 
 
 def _write(column: Column, values: pa.Array, out: Float32Array) -> dict[str, int]:

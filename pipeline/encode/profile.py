@@ -30,6 +30,7 @@ _ID_NAME = re.compile(
 )
 _ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|No|Nr)$")
 _DAY = 86_400.0
+_ABSURD = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +223,28 @@ def _numeric(column: _Sampled) -> Numeric:
 
 
 def location_and_scale(values: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation; (0, 1) without values, scale 1 where all are equal."""
+    """Mean and standard deviation; (0, 1) without values, scale 1 where all are equal.
+
+    Where the outermost 0.1 % of the values make the deviation more than 10,000 times larger, they
+    are pulled in to the quantiles first.
+    """
     if not len(values):
         return 0.0, 1.0
+    center, scale = _moments(values)
+    # One absurd value must not flatten all others; short of that, heavy tails are the column's own.
+    low, high = np.quantile(values, [0.0005, 0.9995], method="nearest")
+    usual_center, usual_scale = _moments(np.clip(values, low, high))
+    if 0 < usual_scale < _ABSURD * scale:
+        return usual_center, usual_scale
+    return center, scale or 1.0
+
+
+def _moments(values: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation, 0 where it drowns in rounding."""
     # Magnitudes near 1e300 would overflow when squared.
     unit = float(np.abs(values).max()) or 1.0
     center, scale = float((values / unit).mean()), float((values / unit).std())
-    return center * unit, (scale * unit if scale > 1e-12 else 0.0) or 1.0
+    return center * unit, scale * unit if scale > 1e-12 else 0.0
 
 
 def _time(column: _Sampled) -> Time:

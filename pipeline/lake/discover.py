@@ -41,7 +41,7 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
     Raises
     ------
     JobError
-        If the lake, or a file of a list, does not exist.
+        If the lake, or a file of a list, does not exist or has a name that is not UTF-8.
     EmptyLake
         If it exists but holds no Parquet file.
     """
@@ -60,7 +60,15 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
             f"no Parquet file in {lake!r}: expected names ending in {', '.join(SUFFIXES)} "
             "(names beginning with '.' or '_' are left out)"
         )
+    _check_names(files)
     return [file for _, file in sorted({file.key: file for file in files}.items())]
+
+
+def _check_names(files: list[LakeFile]) -> None:
+    for file in files:
+        # Python stands in for bytes that are no text; the ledger could not write them.
+        if any("\ud800" <= letter <= "\udfff" for letter in file.key):
+            raise JobError(f"the file name {file.key!r} is not UTF-8; rename the file")
 
 
 def _listed(path: str, key: str | None = None) -> LakeFile:
@@ -109,7 +117,7 @@ def _files_at(path: str) -> Iterator[str]:
 
 def _is_visible_file(path: str, root: str) -> bool:
     parts = _parts(path, root)
-    return _is_parquet(parts[-1]) and not any(_hidden(part) for part in parts)
+    return _is_parquet(parts[-1]) and not any(_hidden(folder) for folder in parts[:-1])
 
 
 def _parts(path: str, root: str) -> tuple[str, ...]:
@@ -127,7 +135,7 @@ def _walk(root: str) -> Iterator[str]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _hidden(name))
         for name in sorted(names):
-            if _is_parquet(name) and not _hidden(name):
+            if _is_parquet(name):
                 yield os.path.join(folder, name)
 
 
@@ -136,11 +144,11 @@ def _unreadable(error: OSError) -> None:
 
 
 def _is_parquet(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
+    return name.lower().endswith(SUFFIXES) and not name.startswith((".", "_"))
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+def _hidden(folder: str) -> bool:
+    return folder.startswith(".") or (folder.startswith("_") and "=" not in folder)
 
 
 def _hive(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:

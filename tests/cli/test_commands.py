@@ -55,9 +55,7 @@ JSON_FIELDS = {
 }
 
 
-def test_last_line_with_json_is_one_object_with_the_promised_fields(
-    make_lake, tmp_path, onepass
-):
+def test_last_line_with_json_is_one_object_with_the_promised_fields(make_lake, tmp_path, onepass):
     lake, model, out = make_lake(), tmp_path / "model", tmp_path / "out"
     commands = {
         "train": ("train", lake, "--label", "y", "--model", model),

@@ -22,6 +22,8 @@ def test_hash_is_the_murmur3_of_scikit_learn():
     for seed in (0, 1, 2**31, 2**32 - 1):
         expected = [murmurhash3_32(value, seed, positive=True) for value in values]
         assert hash_strings(pa.array(values), seed).tolist() == expected
+        later = pa.array(["before", *values], pa.large_string()).slice(1)
+        assert hash_strings(later, seed).tolist() == expected
         assert [murmur3_32(value, seed) for value in values[:50]] == expected[:50]
 
 

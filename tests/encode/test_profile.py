@@ -184,3 +184,18 @@ def test_location_and_scale_are_finite_and_the_scale_is_above_zero(values):
         assert (center, scale) == (2, pytest.approx(np.std(values)))
     if len(set(values)) < 2:
         assert (center, scale) == (values[0] if values else 0, 1)
+
+
+@pytest.mark.parametrize("absurd", [1e30, -1e300])
+def test_one_absurd_value_does_not_flatten_all_others(absurd):
+    values = np.random.default_rng(0).normal(50.0, 3.0, 10_000)
+    values[17] = absurd
+    center, scale = location_and_scale(values)
+    assert center == pytest.approx(50, abs=0.2)
+    assert scale == pytest.approx(3, rel=0.02)
+
+
+def test_rare_values_keep_their_scale():
+    values = np.zeros(100_000)
+    values[:10] = 1.0
+    assert location_and_scale(values) == pytest.approx((values.mean(), values.std()))

@@ -19,9 +19,14 @@ def trained(model: str) -> list[str]:
     return [entry.partition["path"] for entry in open_model(model).ledger.trained()]
 
 
-def check_no_half_written_file(model: Path) -> None:
-    for path in model.rglob("*.*"):
+def check_what_a_kill_has_left(model: str) -> None:
+    """Nothing half-written under a name that counts, and each version with its state."""
+    for path in Path(model).rglob("*.*"):
         assert path.suffix in {".tmp", ".lock"} or path.stat().st_size
+    if model_exists(model):
+        ledger = open_model(model).ledger
+        for entry in ledger.trained():
+            ledger.read_state(entry)
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ def test_killed_at_any_step_of_any_commit_loses_and_repeats_nothing(make_job):
     assert codes == [KILLED] * n_steps + [0] * (len(jobs) - n_steps)
     assert 20 < n_steps < len(jobs)
     for job in jobs:
-        check_no_half_written_file(Path(job["model"]))
+        check_what_a_kill_has_left(job["model"])
         before = trained(job["model"]) if model_exists(job["model"]) else []
         report = train(job)
         assert report.state_sha256 == expected.state_sha256

@@ -127,6 +127,13 @@ def test_folder_that_cannot_be_listed_is_an_error_not_a_smaller_lake(tmp_path, m
         discover(str(tmp_path))
 
 
+def test_file_name_that_is_not_utf8_is_a_job_error_because_no_ledger_can_hold_it(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.parquet")).touch()
+    with pytest.raises(JobError, match="is not UTF-8; rename the file") as caught:
+        discover(str(tmp_path))
+    str(caught.value).encode()
+
+
 def test_missing_lake_or_listed_file_is_a_job_error(tmp_path):
     touch(tmp_path, "a.parquet")
     for lake in (f"{tmp_path}/no", [f"{tmp_path}/a.parquet", f"{tmp_path}/no"], [str(tmp_path)]):

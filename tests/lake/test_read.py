@@ -137,6 +137,10 @@ def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path):
     for at in (5, 9, 0, 7, 1, 2, 3, 4, 6, 8):
         rows = finish(lambda unit=cut[at]: reader.read(unit))
         assert plain(rows).equals(whole.slice(at * 100, 100))
+        if at == 5:
+            # What has been handed out is not kept.
+            with pytest.raises(BadPartition, match="was taken before"):
+                reader.read(cut[at])
 
 
 def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path):

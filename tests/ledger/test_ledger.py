@@ -57,7 +57,8 @@ def log_file(store: LocalStore, version: int) -> Path:
 def test_versions_come_back_as_committed(model):
     ledger = Ledger(model, ROOT)
     assert [entry.action for entry in ledger.entries] == ["plan", *["train"] * 3, "skip"]
-    assert [entry.version for entry in ledger.entries] == [1, 2, 3, 4, 5] and ledger.version == 5
+    assert [entry.version for entry in ledger.entries] == [1, 2, 3, 4, 5]
+    assert ledger.version == 5
     assert ledger.trained()[1].model_dump(include=set(fields("b"))) == fields("b")
     assert ledger.read_state(ledger.trained()[2]) == b"c" * 9
     assert ledger.decided()[-1].reason == "footer is damaged"

@@ -48,9 +48,8 @@ def test_create_keeps_what_is_there(store):
 
 def test_put_replaces_as_a_whole(store):
     store.put("state/1.npz", b"a long first content")
-    reader = open(store.root / "state/1.npz", "rb")
-    store.put("state/1.npz", b"second")
-    with reader:
+    with open(store.root / "state/1.npz", "rb") as reader:
+        store.put("state/1.npz", b"second")
         assert reader.read() == b"a long first content"
     assert store.get("state/1.npz") == b"second"
 
@@ -128,7 +127,7 @@ def test_file_system_without_hard_links_is_refused_with_advice(store, monkeypatc
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    with pytest.raises(JobError, match="no hard links.*keep the model on a local disk"):
+    with pytest.raises(JobError, match=r"no hard links.*keep the model on a local disk"):
         store.create("log/1", b"data")
     assert os.listdir(store.root / "log") == []
 
@@ -165,11 +164,9 @@ def _race(root: Path, rounds: int, start: Any, answers: Any) -> None:
 
 
 def test_only_one_holder_at_a_time_and_its_process_is_named(store):
-    with store.exclusive():
-        with (
-            pytest.raises(ModelConflict, match=f"process {os.getpid()} is training"),
-            LocalStore(store.root).exclusive(),
-        ):
-            pass
+    says = f"process {os.getpid()} is training"
+    again = LocalStore(store.root)
+    with store.exclusive(), pytest.raises(ModelConflict, match=says), again.exclusive():
+        pass
     with store.exclusive():
         pass
