@@ -10,26 +10,26 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.block import SlotArray
+from pipeline.compiled import compiled
 
 _C1 = np.uint32(0xCC9E2D51)
 _C2 = np.uint32(0x1B873593)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rotate(x: np.uint32, by: int) -> np.uint32:
     return np.uint32((x << np.uint32(by)) | (x >> np.uint32(32 - by)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mix(k: np.uint32) -> np.uint32:
     return np.uint32(_rotate(np.uint32(k * _C1), 15) * _C2)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> np.uint32:
     h = np.uint32(seed)
     n_words = (end - start) // 4
@@ -53,7 +53,7 @@ def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> 
     return np.uint32(h ^ (h >> np.uint32(16)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _murmur3_all(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], seed: np.uint32, out: NDArray[np.uint32]
 ) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from pipeline.block import Float32Array, FloatArray, SlotArray
+from pipeline.compiled import compiled
 from pipeline.learn.losses import gradient
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def moments(x: Float32Array, weight: FloatArray, mean: FloatArray, m2: FloatArray) -> float:
     """Write each column's weighted mean and sum of squares about it; return the sum of weights."""
     total = 0.0
@@ -26,7 +25,7 @@ def moments(x: Float32Array, weight: FloatArray, mean: FloatArray, m2: FloatArra
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: FloatArray) -> None:
     """Write ``(x - center) / scale`` with a column of ones behind."""
     factor = 1.0 / scale
@@ -36,7 +35,7 @@ def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: Flo
         out[i, x.shape[1]] = 1.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sgd_pass(
     loss: int,
     alpha: float,

@@ -10,15 +10,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from pipeline.block import FloatArray
+from pipeline.compiled import compiled
 
 SQUARED = 0
 LOGISTIC = 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sigmoid(z: float) -> float:
     """1 / (1 + exp(-z)) without overflow."""
     # The same exponential in every function here, so that a loop over all computes it once.
@@ -26,7 +26,7 @@ def sigmoid(z: float) -> float:
     return (1.0 if z >= 0 else e) / (1.0 + e)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def value(loss: int, z: float, y: float) -> float:
     """Half the squared error, or the negative log likelihood in nats."""
     if loss == SQUARED:
@@ -34,7 +34,7 @@ def value(loss: int, z: float, y: float) -> float:
     return max(z, 0.0) - y * z + math.log1p(math.exp(-abs(z)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gradient(loss: int, z: float, y: float) -> float:
     """First derivative of `value` with respect to z."""
     if loss == SQUARED:
@@ -42,7 +42,7 @@ def gradient(loss: int, z: float, y: float) -> float:
     return sigmoid(z) - y
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def curvature(loss: int, z: float, y: float) -> float:
     """Second derivative of `value` with respect to z."""
     if loss == SQUARED:
@@ -51,7 +51,7 @@ def curvature(loss: int, z: float, y: float) -> float:
     return e / (1.0 + e) ** 2
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _expand(
     loss: int,
     z: FloatArray,
@@ -68,7 +68,7 @@ def _expand(
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _total(loss: int, z: FloatArray, y: FloatArray, weight: FloatArray) -> float:
     total = 0.0
     for i in range(len(z)):
