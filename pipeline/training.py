@@ -24,11 +24,10 @@ from pipeline.environment import environment, peak_rss_bytes
 from pipeline.errors import BadPartition, ChangedPartition, DataError
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.discover import LakeFile, discover
-from pipeline.lake.partition import Partition, read_footer
+from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics, make_metrics
 from pipeline.ledger.entries import SkipEntry, TrainEntry
-from pipeline.ledger.ledger import AnyEntry
 from pipeline.ledger.state import dump_state
 from pipeline.ledger.store import LocalStore
 from pipeline.model import (
@@ -301,16 +300,18 @@ class Run:
         file = files.get(partition.path)
         if file is None:
             raise gone(partition.path)
-        footer = read_footer(file)
-        if footer.fingerprint != partition.fingerprint:
-            raise ChangedPartition(f"{partition.path} has changed since it was planned")
+        footer = _unchanged_footer(file, partition)
         metrics, counts = self._metrics(), Counter[str]()
-        for streamed in stream(partition, file, footer, self._reading, self.workers):
-            block = streamed.encoded.block
-            predictions = learner.update(block)
-            metrics.add(predictions, block.label, block.weight)
-            counts.update(streamed.encoded.counts)
-            self.progress.advanced(block.n_rows)
+        try:
+            for streamed in stream(partition, file, footer, self._reading, self.workers):
+                block = streamed.encoded.block
+                predictions = learner.update(block)
+                metrics.add(predictions, block.label, block.weight)
+                counts.update(streamed.encoded.counts)
+                self.progress.advanced(block.n_rows)
+        finally:
+            # A file replaced while it is read gives rows of both contents, or looks corrupt.
+            _unchanged_footer(file, partition)
         return metrics, counts
 
     def _restored(self, files: dict[str, LakeFile]) -> Learner:
@@ -334,6 +335,16 @@ class Run:
         return make_metrics(self.model.file.job.loss, self.model.file.encoder.label.center)
 
 
+def _unchanged_footer(file: LakeFile, partition: Partition) -> Footer:
+    footer = read_footer(file)
+    if footer.fingerprint != partition.fingerprint:
+        raise ChangedPartition(
+            f"{partition.path} has changed since it was planned\n"
+            "Put the old file back, or choose --on-changed skip or retrain."
+        )
+    return footer
+
+
 def _finite(value: float) -> float | None:
     return value if value == value and abs(value) != float("inf") else None
 
@@ -342,4 +353,4 @@ def _finite_values(metrics: Metrics) -> dict[str, float | None]:
     return {name: _finite(value) for name, value in metrics.values().items()}
 
 
-__all__ = ["AnyEntry", "PlanReport", "Run", "TrainReport", "plan", "train", "train_pending"]
+__all__ = ["PlanReport", "Run", "TrainReport", "plan", "train", "train_pending"]

@@ -272,6 +272,21 @@ def test_file_that_changes_between_plan_and_training_is_noticed(job):
     assert "changed before it was trained" in skips(job)["part-3.parquet"]
 
 
+def test_file_replaced_while_it_is_read_is_not_trained(job):
+    lake = Path(job["lake"])
+
+    class Replacing(Progress):
+        def advanced(self, n_rows: int) -> None:
+            for path in lake.iterdir():
+                fresh = path.with_suffix(".new")
+                pq.write_table(number_table(90, seed=5), fresh)
+                fresh.replace(path)
+
+    with pytest.raises(ChangedPartition, match="has changed since it was planned"):
+        train(job, progress=Replacing())
+    assert trained(job) == []
+
+
 @pytest.mark.parametrize("entry_point", [train, train_pending])
 def test_planned_file_that_is_gone_is_an_error_or_a_skip(job, entry_point):
     plan(job)

@@ -58,6 +58,7 @@ class Ledger:
         self._head_sha256 = root_sha256
         self.entries: list[AnyEntry] = []
         """Every version, oldest first."""
+        self._trained: list[TrainEntry] = []
         self._read()
 
     @property
@@ -67,7 +68,7 @@ class Ledger:
 
     def trained(self) -> list[TrainEntry]:
         """Versions that learnt a partition, oldest first."""
-        return [entry for entry in self.entries if isinstance(entry, TrainEntry)]
+        return list(self._trained)
 
     def decided(self) -> list[TrainEntry | SkipEntry]:
         """Versions that trained or skipped a partition, oldest first."""
@@ -140,7 +141,7 @@ class Ledger:
 
     def keeps_state(self, entry: TrainEntry) -> bool:
         """Whether retention keeps the state of a version."""
-        newest = [kept.version for kept in self.trained()[-KEEP_NEWEST:]]
+        newest = [kept.version for kept in self._trained[-KEEP_NEWEST:]]
         return entry.version in newest or entry.version % KEEP_EVERY == 0
 
     def heal(self, entry: TrainEntry, state: bytes) -> None:
@@ -172,6 +173,8 @@ class Ledger:
                 "or belongs to another model"
             )
         self.entries.append(entry)
+        if isinstance(entry, TrainEntry):
+            self._trained.append(entry)
         self._head_sha256 = digest(data)
 
     def _append(self, action: Callable[..., AnyEntry], fields: Mapping[str, Any]) -> AnyEntry:
@@ -193,7 +196,7 @@ class Ledger:
 
     def _forget_old_states(self) -> None:
         # One more falls out of the newest few at each commit; older ones went at earlier commits.
-        for entry in self.trained()[-KEEP_NEWEST - 2 :]:
+        for entry in self._trained[-KEEP_NEWEST - 2 :]:
             if not self.keeps_state(entry):
                 self._store.delete(entry.state.key)
 
