@@ -18,6 +18,7 @@ from prefect.artifacts import (
 from pipeline.cli.display import counted
 from pipeline.evaluation import EvaluateReport
 from pipeline.job import Job
+from pipeline.model import open_model
 from pipeline.training import TrainReport
 
 
@@ -73,7 +74,7 @@ def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateRepor
         lines += [] if partitions else ["", "| rows | loss | best constant |", "|---|---|---|"]
         constant_loss = holdout.metrics["constant_loss"]
         lines.append(f"| holdout ({holdout.rows:,}) | {holdout.loss:.6g} | {constant_loss:.6g} |")
-    lines += ["", f"Model `{job.model}`, version {groups[-1].version if groups else '-'}."]
+    lines += ["", f"Model `{job.model}`, version {open_model(job.model).ledger.version}."]
     return "\n".join(lines)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.schedules import Cron, Interval, Schedule
+from prefect.settings import PREFECT_API_URL
 
 from flows.train import complete_job, train
 from pipeline.job import read_job_file
@@ -28,6 +31,12 @@ def command(
     """
     if (cron is None) == (interval is None):
         raise click.UsageError("give either --cron or --interval")
+    schedule = _schedule(cron, interval, timezone)
+    if PREFECT_API_URL.value() is None:
+        raise click.UsageError(
+            "a schedule needs a Prefect server: run 'prefect server start' and set "
+            "PREFECT_API_URL, for instance to http://127.0.0.1:4200/api"
+        )
     job = complete_job(read_job_file(config))
     train.serve(
         name=name or Path(config).stem,
@@ -37,15 +46,19 @@ def command(
         ),
         # Restarted by its supervisor, the service must find its schedule as it was.
         pause_on_shutdown=False,
-        **_schedule(cron, interval, timezone),
+        schedule=schedule,
     )
 
 
-def _schedule(cron: str | None, interval: int | None, timezone: str | None) -> dict[str, Any]:
+def _schedule(cron: str | None, interval: int | None, timezone: str | None) -> Schedule:
     if cron is None:
-        return {"interval": interval}
-    if timezone is None:
-        return {"cron": cron}
-    from prefect.schedules import Cron
-
-    return {"schedule": Cron(cron, timezone=timezone)}
+        return Interval(timedelta(seconds=interval or 1))
+    try:
+        schedule = Cron(cron, timezone=timezone)
+        CronSchedule(cron=cron, timezone=timezone)
+    except ValueError:
+        raise click.UsageError(
+            f"expected a cron schedule such as '0 3 * * *' and a known time zone, found {cron!r}"
+            + (f" and {timezone!r}" if timezone else "")
+        ) from None
+    return schedule

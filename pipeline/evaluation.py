@@ -84,8 +84,8 @@ def evaluate(
                     for kind, n in streamed.encoded.counts.items():
                         counts[kind] = counts.get(kind, 0) + n
                     progress.advanced(block.n_rows)
-    if not metrics.n_rows:
-        raise EmptyLake(f"the lake {lake!r} has no row with a label {job.label!r}")
+    if not np.isfinite(metrics.loss()):
+        raise EmptyLake(f"the lake {lake!r} has no row with a label {job.label!r} and a weight")
     seconds = time.perf_counter() - began
     return EvaluateReport(
         model=str(model),

@@ -102,6 +102,13 @@ class Job(BaseModel):
             return [_absolute(path) for path in value]
         return _absolute(value)
 
+    @field_validator("features", "exclude", "numeric", "categorical", mode="before")
+    @classmethod
+    def _names_may_be_separated_by_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [name.strip() for name in value.split(",") if name.strip()]
+        return value
+
     @field_validator("memory_limit", mode="before")
     @classmethod
     def _memory_limit_is_a_size(cls, value: Any) -> str:
@@ -213,7 +220,8 @@ def _explain_one(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{name or 'job'}: {message}" + (f" (found {item['input']!r})" if name else "")
+    shows_input = not name or "found" in message
+    return f"{name or 'job'}: {message}" + ("" if shows_input else f" (found {item['input']!r})")
 
 
 def _absolute(path: Any) -> Any:

@@ -183,9 +183,11 @@ class Model:
             If the directory is unsound.
         """
         opened = open_model(path)
-        learner, entry = load_learner(opened)
-        if entry is None:
+        entry, state = opened.ledger.newest_during_training()
+        if entry is None or state is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
+        learner = opened.file.learner()
+        restore(learner, state, entry.state.key)
         return cls(opened, learner, entry)
 
     @property
@@ -198,7 +200,9 @@ class Model:
         """Weights of the encoded features, in the label's unit (logistic: log-odds)."""
         return self.learner.weights()
 
-    def predict(self, rows: pa.Table | pd.DataFrame | Mapping[str, Any]) -> FloatArray:
+    def predict(
+        self, rows: pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]
+    ) -> FloatArray:
         """Predictions in the label's unit; probabilities of the positive class for logistic loss.
 
         Parameters
@@ -214,6 +218,8 @@ class Model:
         ------
         BadColumn
             If a column is missing or of another type.
+        TypeError
+            If `rows` is nothing of columns.
         """
         table = _as_table(rows)
         # What is a folder in the lake is a column here, so it is encoded as one.
@@ -232,9 +238,17 @@ class Model:
 def _as_table(rows: Any) -> pa.Table:
     if isinstance(rows, pa.Table):
         return rows
-    if isinstance(rows, Mapping):
-        return pa.table(dict(rows))
-    return pa.Table.from_pandas(rows, preserve_index=False)
+    if isinstance(rows, pa.RecordBatch):
+        return pa.Table.from_batches([rows])
+    try:
+        if isinstance(rows, Mapping):
+            return pa.table(dict(rows))
+        return pa.Table.from_pandas(rows, preserve_index=False)
+    except (AttributeError, TypeError, pa.ArrowException) as error:
+        raise TypeError(
+            "expected a pyarrow Table or RecordBatch, a pandas DataFrame, or a mapping of equally "
+            f"long columns; found {type(rows).__name__}: {error}"
+        ) from None
 
 
 def _typed_like_lake(table: pa.Table, schema: Schema) -> pa.Table:

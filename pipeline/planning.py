@@ -6,6 +6,7 @@ they were trained with, new ones must have the columns that the model reads.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from pipeline.lake.partition import Fingerprint, Footer, Partition, partitions, 
 from pipeline.ledger.entries import SkipEntry, TrainEntry
 from pipeline.model import OpenModel
 from pipeline.stream import check_columns
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -90,17 +93,32 @@ def _scan(model: OpenModel, job: Job) -> Scan:
             reason = first_line(error)
             if not known.is_skipped(partition, reason):
                 scan.skips.append((partition, reason))
+    _warn_of_copies(known, scan.new)
     _check_pending(known, {file.key for file in found}, job, scan)
     return scan
+
+
+def _warn_of_copies(known: _Known, new: list[Partition]) -> None:
+    for partition in new:
+        trained_as = known.trained_as.get(partition.name_and_content[1], partition.path)
+        if trained_as != partition.path:
+            logger.warning(
+                "%s looks like %s, which has been trained: renamed or copied?",
+                partition.path,
+                trained_as,
+            )
 
 
 def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Scan) -> None:
     footer = read_footer(file)
     trained = known.trained.get(file.key)
-    new = [p for p in partitions(file, footer) if p.name_and_content not in known.partitions]
+    is_changed = trained is not None and footer.fingerprint not in trained
+    # Content that was left out as changed can still be asked for.
+    settled_by = known.learnt if is_changed and job.on_changed == "retrain" else known.partitions
+    new = [p for p in partitions(file, footer) if p.name_and_content not in settled_by]
     # What has been left out once as changed is settled, and not complained about for ever.
     settled = footer.fingerprint.rows and not new
-    if trained is not None and footer.fingerprint not in trained and not settled:
+    if trained is not None and is_changed and not settled:
         _changed(file, footer, trained[-1], known, job, scan)
         if job.on_changed == "skip":
             return
@@ -147,6 +165,8 @@ class _Known:
         self.partitions: set[tuple[str, str]] = set()
         self.trained: dict[str, list[Fingerprint]] = {}
         self.pending: dict[str, list[Partition]] = {}
+        self.learnt: set[tuple[str, str]] = set()
+        self.trained_as: dict[str, str] = {}
         self._skipped: set[tuple[str, str]] = set()
         for entry in model.ledger.decided():
             self._fold(entry)
@@ -164,6 +184,8 @@ class _Known:
         for partition in _readable(entry.partition):
             self.partitions.add(partition.name_and_content)
             if isinstance(entry, TrainEntry):
+                self.learnt.add(partition.name_and_content)
+                self.trained_as[partition.name_and_content[1]] = partition.path
                 self.trained.setdefault(partition.path, []).append(partition.fingerprint)
 
 

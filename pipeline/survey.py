@@ -89,7 +89,12 @@ def survey(
         hive=hive,
         label=described,
         bad=bad,
-        warnings=[*rare.values(), *(c.warning for c in columns if c.warning), *warnings],
+        warnings=[
+            *rare.values(),
+            *_shadowed(readable, folders),
+            *(c.warning for c in columns if c.warning),
+            *warnings,
+        ],
     )
 
 
@@ -152,6 +157,15 @@ def _rare(readable: list[ReadFile], choice: Choice, wanted: set[str | None]) -> 
         for name, n in sorted(seen.items())
         if 2 * n < len(readable) and name not in asked_for and choice.wants(name)
     }
+
+
+def _shadowed(readable: list[ReadFile], folders: dict[str, HiveType]) -> list[str]:
+    """Warnings about key=value folders that hide a column of the files."""
+    in_files = {name for one in readable for name in one.footer.schema.names}
+    return [
+        f"{name}: both a key=value folder and a column of the files; the folder is used"
+        for name in sorted(in_files & set(folders))
+    ]
 
 
 def _usual_kinds(

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.create import create_model
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
-from pipeline.errors import BadPartition, ChangedPartition, DataError
+from pipeline.errors import BadPartition, ChangedPartition, DataError, JobError, ModelNotFound
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
@@ -165,16 +165,37 @@ def _opened(job: Job | Mapping[str, Any], progress: Progress) -> Iterator[Run]:
     created, warnings = False, []
     if not model_exists(directory):
         _refuse_headless_log(directory)
+        if "lake" not in given:
+            raise ModelNotFound(f"no model in {directory!r}; to create one, give LAKE and --label")
         complete = parse_job(given)
+        _check_holdout(complete)
         warnings = create_model(complete)
         created = True
     with LocalStore(directory).exclusive():
         model = open_model(directory)
         for warning in warnings:
             progress.noted(warning)
-        resumed = resume_job(model.file.job, given)
+        resumed = _resumed(model, given)
+        _check_holdout(resumed)
         with Workers(resumed.dask) as workers, threadpool_limits(1, "blas"):
             yield Run(model, resumed, workers, progress, created, warnings)
+
+
+def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
+    try:
+        return resume_job(model.file.job, given)
+    except JobError as error:
+        if model.ledger.trained():
+            raise
+        raise JobError(
+            f"{error}\nNothing has been trained yet: removing {model.path} loses nothing."
+        ) from None
+
+
+def _check_holdout(job: Job) -> None:
+    # Before hours of training, not after.
+    if job.holdout is not None:
+        discover(job.holdout)
 
 
 def _refuse_headless_log(directory: str) -> None:

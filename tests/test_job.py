@@ -105,7 +105,7 @@ def test_unknown_field_is_refused_with_those_that_exist():
         *({"learning_rate": float("nan")}, {"l2": -1e-9}, {"l2": float("inf")}),
         *({"hash_bits": 0}, {"hash_bits": 27}, {"seed": -1}, {"seed": 0.5}),
         *({"group_seconds": 0}, {"memory_limit": "much"}, {"memory_limit": "0"}),
-        *({"features": "a"}, {"label": ""}, {"label": True}, {"model": ""}, {"lake": 5}),
+        *({"features": 5}, {"label": ""}, {"label": True}, {"model": ""}, {"lake": 5}),
     ],
     ids=str,
 )

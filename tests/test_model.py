@@ -124,3 +124,31 @@ def test_state_of_another_shape_is_refused(make_lake, path, tmp_path):
     entry.write_text(json.dumps(fields))
     with pytest.raises(ForeignModel, match=r"does not fit the model"):
         Model.load(path)
+
+
+def test_reader_beside_a_writer_catches_up_and_takes_the_newest(path, rows, make_lake, monkeypatch):
+    from pipeline.ledger.ledger import Ledger
+
+    read_state = Ledger.read_state
+    lake = make_lake()
+
+    def train_first(ledger, entry):
+        # Between the reader's look at the log and at the state, the writer commits four versions.
+        monkeypatch.setattr(Ledger, "read_state", read_state)
+        for i in range(4):
+            pq.write_table(number_table(40, seed=60 + i), lake / f"more-{i}.parquet")
+        train({"model": str(path)})
+        return read_state(ledger, entry)
+
+    monkeypatch.setattr(Ledger, "read_state", train_first)
+    model = Model.load(path)
+    assert model.version == open_model(path).ledger.version == 12
+
+
+def test_record_batch_is_taken_and_other_things_are_named(path, rows):
+    model = Model.load(path)
+    (batch,) = rows.combine_chunks().to_batches()
+    np.testing.assert_array_equal(model.predict(batch), model.predict(rows))
+    for wrong in ("rows.parquet", None, [{"a": 1}], {"a": 1}, {"a": [1], "b": [1, 2]}):
+        with pytest.raises(TypeError, match=f"found {type(wrong).__name__}"):
+            model.predict(wrong)

@@ -370,7 +370,7 @@ def test_lake_without_rows_is_empty_and_files_without_rows_do_no_harm(tmp_path):
 def test_extreme_values_neither_fail_nor_warn(tmp_path):
     rng = np.random.default_rng(0)
     huge = rng.choice([-1.7e308, 1.7e308], N)
-    found = look(write(tmp_path, rows(x=huge, y=rng.normal(size=N) * 1e300)))
+    found = look(write(tmp_path, rows(x=huge, y=rng.normal(size=N) * 1e90)))
     use = {column.name: column.use for column in found.columns}["x"]
     assert 0 < use.scale < np.inf
     assert 0 < found.label.label.scale < np.inf
@@ -381,3 +381,22 @@ def test_lake_may_be_surveyed_without_a_label():
     found = survey(str(SAMPLES / "deliveries"), label=None)
     assert found.label is None
     assert "minutes" in {column.name for column in found.columns if column.use}
+
+
+def test_folder_that_hides_a_column_of_the_files_is_warned_about(tmp_path):
+    table = rows(date=pa.array([dt.date(2025, 7, 1)] * N))
+    lake = write_files(tmp_path / "lake", {f"date=2026-01-0{i}/a.parquet": table for i in (1, 2)})
+    found = look(lake)
+    assert any("date: both a key=value folder and a column" in text for text in found.warnings)
+    assert not any("date" in text for text in look(lake, exclude=["date"]).warnings)
+
+
+def test_null_labels_are_warned_about(tmp_path):
+    table = pa.table({"y": [1.0, None, 2.0, 3.0] * 25, "a": list(range(100))})
+    assert "25.0% of the labels are null" in look(write(tmp_path / "lake", table)).warnings[0]
+
+
+def test_labels_too_large_to_square_are_refused(tmp_path):
+    table = pa.table({"y": [1e200, 1.0] * 50, "a": list(range(100))})
+    with pytest.raises(BadPartition, match=r"labels beyond 1e\+100"):
+        look(write(tmp_path / "lake", table))

@@ -300,6 +300,39 @@ def test_planned_file_that_is_gone_is_an_error_or_a_skip(job, entry_point):
     assert len(trained(job)) == 5
 
 
+def test_what_was_left_out_as_changed_can_still_be_retrained(job):
+    train(job)
+    write(job, "part-3.parquet", seed=33, n_rows=511)
+    assert train({"model": job["model"], "on_changed": "skip"}).skipped == 1
+    report = train({"model": job["model"], "on_changed": "retrain"})
+    assert (report.partitions, report.rows) == (1, 511)
+    assert train({"model": job["model"], "on_changed": "retrain"}).partitions == 0
+
+
+def test_renamed_file_is_trained_with_a_warning(job, caplog):
+    train(job)
+    lake = Path(job["lake"])
+    (lake / "part-3.parquet").rename(lake / "renamed.parquet")
+    assert train({"model": job["model"]}).partitions == 1
+    assert "renamed.parquet looks like part-3.parquet, which has been trained" in caplog.text
+
+
+def test_missing_holdout_is_noticed_before_training(job):
+    with pytest.raises(JobError, match="does not exist"):
+        train(job | {"holdout": job["lake"] + "-gone"})
+    assert not Path(job["model"]).exists()
+
+
+def test_model_that_has_trained_nothing_may_be_removed_says_the_refusal(job):
+    plan(job)
+    with pytest.raises(JobError, match=r"removing .* loses nothing"):
+        train(job | {"l2": 0.5})
+    train(job)
+    with pytest.raises(JobError, match=r"l2: the model has 0\.0, this run asks for 0\.5") as caught:
+        train(job | {"l2": 0.5})
+    assert "loses nothing" not in str(caught.value)
+
+
 # -- damage --------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ from pipeline.block import FloatArray
 from pipeline.encode.schema import HiveType, family
 from pipeline.errors import BadColumn
 
+LARGEST_LABEL = 1e100
+
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -75,6 +77,8 @@ def label_values(values: pa.Array, name: str) -> FloatArray:
     if family(values.type) not in {"integer", "real", "bool", "null"}:
         raise BadColumn(f"a label must be a number or a bool, found type {values.type}", name)
     target = floats(values)
+    if np.nanmax(np.abs(target), initial=0.0) > LARGEST_LABEL and not np.isinf(target).any():
+        raise BadColumn(f"labels beyond {LARGEST_LABEL:g} cannot be squared and summed", name)
     if np.isinf(target).any():
         raise BadColumn(f"{int(np.isinf(target).sum())} labels are infinite", name)
     return target

@@ -46,6 +46,7 @@ def profile_label(
         If logistic loss is asked for and the label does not have two classes, 0/1 or -1/1.
     """
     present = values[~np.isnan(values)]
+    null_share = 1 - len(present) / max(1, len(values))
     if not len(present):
         raise JobError(f"the label {name!r} is null in every sampled row")
     distinct = np.unique(present)
@@ -61,10 +62,10 @@ def profile_label(
     return LabelProfile(
         label=label,
         loss="logistic" if binary else "squared",
-        null_share=1 - len(present) / max(1, len(values)),
+        null_share=null_share,
         mean=float(present.mean()),
         distinct=len(distinct),
-        warnings=_warnings(name, distinct, classes, loss),
+        warnings=[*_null_warnings(name, null_share), *_warnings(name, distinct, classes, loss)],
     )
 
 
@@ -73,6 +74,14 @@ def _classes(distinct: FloatArray) -> tuple[float, float] | None:
         if len(distinct) == 2 and set(distinct) == set(classes):
             return classes
     return None
+
+
+def _null_warnings(name: str, null_share: float) -> list[str]:
+    if not null_share:
+        return []
+    return [
+        f"{name}: {null_share:.1%} of the labels are null; --on-null-label drop leaves them out"
+    ]
 
 
 def _warnings(

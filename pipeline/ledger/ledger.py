@@ -139,6 +139,22 @@ class Ledger:
                 logger.warning("version %d cannot be used: %s", entry.version, error)
         return None, None
 
+    def newest_during_training(self) -> tuple[TrainEntry | None, bytes | None]:
+        """As `newest_sound`, for a reader while another process trains.
+
+        The writer removes the states of versions that it has left behind; where one is gone, the
+        reader catches up with the log and takes the newest again.
+        """
+        while self._trained:
+            entry, version = self._trained[-1], self.version
+            try:
+                return entry, self.read_state(entry)
+            except ForeignModel:
+                self._read()
+                if self.version == version:
+                    break
+        return self.newest_sound()
+
     def keeps_state(self, entry: TrainEntry) -> bool:
         """Whether retention keeps the state of a version."""
         newest = [kept.version for kept in self._trained[-KEEP_NEWEST:]]
@@ -160,7 +176,8 @@ class Ledger:
         self._store.put(entry.state.key, state)
 
     def _read(self) -> None:
-        for number, key in enumerate(self._store.list("log"), start=1):
+        known = self.version
+        for number, key in enumerate(self._store.list("log")[known:], start=known + 1):
             if key != _log_key(number):
                 raise ForeignModel(f"expected {_log_key(number)} in the log, found {key}")
             data = self._store.get(key)
