@@ -65,6 +65,7 @@ def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn
     try:
         command.main(args=arguments, prog_name=command.name, standalone_mode=False)
     except BaseException as error:
+        # The end of the program: interrupts and exits, too, become a code, and nothing is dropped.
         if debug:
             traceback.print_exc()
         sys.exit(_exit_code(error))
