@@ -130,15 +130,15 @@ def _resolve(job: Job, found: Survey, schema: Schema) -> Job:
             f"newton keeps a matrix of width x width, and this design is {width} wide "
             f"(at most {4 * MAX_WIDTH}); use --solver sgd, or fewer --hash-bits"
         )
-    rate = job.learning_rate
+    rates = job.learning_rate
     if solver == "sgd":
-        rate = rate or default_learning_rate(schema.n_dense + schema.n_hashed)
+        rates = rates or [default_learning_rate(schema.n_dense + schema.n_hashed)]
     return job.model_copy(
         update={
             "loss": found.label.loss,
             "solver": solver,
             "hash_bits": hash_bits,
-            "learning_rate": rate,
+            "learning_rate": rates,
         }
     )
 

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import JobError
+
+_AUTOMATIC = frozenset({"learning_rate", "classes"})
+"""Lists that are filled in when a model is created."""
+
+_RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
+    "learning_rate": (lambda x: x > 0, math.inf, "a number above 0"),
+    "l2": (lambda x: x >= 0, math.inf, "a number of at least 0"),
+    "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
+}
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9} | {
     "kib": 2**10,
@@ -23,6 +41,21 @@ PER_RUN = frozenset(
     {"model", "holdout", "memory_limit", "on_bad", "on_changed", "dask", "group_seconds"}
 )
 """Fields that say how one run goes; all others define the model and are frozen with it."""
+
+
+LossName: TypeAlias = Literal[
+    "auto",
+    "squared",
+    "huber",
+    "quantile",
+    "poisson",
+    "gamma",
+    "logistic",
+    "hinge",
+    "softmax",
+]
+
+Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
 
 
 class Job(BaseModel):
@@ -44,16 +77,50 @@ class Job(BaseModel):
     holdout: str | list[str] | None = Field(
         default=None, description="Another lake to evaluate the model on after training."
     )
-    loss: Literal["auto", "squared", "logistic"] = Field(
+    loss: LossName = Field(
         default="auto", description="What to minimise; auto reads it off the label."
     )
-    solver: Literal["auto", "newton", "sgd"] = Field(
+    quantile: list[float] = Field(
+        default=[0.5],
+        min_length=1,
+        description="Quantiles of quantile loss, between 0 and 1; several give several predictions.",
+    )
+    delta: float | None = Field(
+        default=None,
+        gt=0,
+        description="Residual at which huber loss turns linear; unset: the label's scale.",
+    )
+    classes: list[str] = Field(
+        default_factory=list,
+        description="Classes of softmax loss; empty: those of the sample.",
+    )
+    solver: Solver = Field(
         default="auto", description="The learner; auto is newton where the width allows."
     )
-    learning_rate: float | None = Field(
-        default=None, gt=0, description="alpha of sgd; unset: 0.1 over the features' squared norm."
+    learning_rate: list[float] = Field(
+        default_factory=list,
+        description="Step size of a first-order solver; several are tried in the same pass.",
     )
-    l2: float = Field(default=0.0, ge=0, description="L2 penalty per row on standardised features.")
+    l2: list[float] = Field(
+        default=[0.0],
+        min_length=1,
+        description="L2 penalty per row on standardised features; several are tried alike.",
+    )
+    l1: float = Field(default=0.0, ge=0, description="L1 penalty per row of ftrl.")
+    schedule: Literal["auto", "constant", "inverse_scaling", "linear"] = Field(
+        default="auto", description="How the learning rate falls; linear ends with the plan."
+    )
+    averaging: Literal["auto", "none", "polynomial"] = Field(
+        default="auto", description="Whether a first-order solver predicts with averaged weights."
+    )
+    implicit: bool | None = Field(
+        default=None, description="Whether steps are implicit, which cannot overshoot."
+    )
+    minibatch: int = Field(default=1, ge=1, le=4096, description="Rows of one first-order step.")
+    half_life: str | None = Field(
+        default=None,
+        description="Age at which data counts half, such as '500000 rows' or '30 partitions'.",
+    )
     features: list[str] = Field(
         default_factory=list, description="Use these columns only; empty: all but the label."
     )
@@ -77,6 +144,13 @@ class Job(BaseModel):
     order: Literal["shuffled", "stored"] = Field(
         default="shuffled", description="Order of partitions, row groups and rows."
     )
+    interleave: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Partitions mixed into one unit of training, for lakes sorted across files.",
+    )
+    epochs: int = Field(default=1, ge=1, description="Passes over each partition.")
     seed: int = Field(default=0, ge=0, description="Seed of the shuffled order and the sample.")
     memory_limit: str = Field(
         default="1GiB", description="Upper bound of resident memory, such as 800MB or 2GiB."
@@ -102,12 +176,39 @@ class Job(BaseModel):
             return [_absolute(path) for path in value]
         return _absolute(value)
 
-    @field_validator("features", "exclude", "numeric", "categorical", mode="before")
+    @field_validator(
+        "features", "exclude", "numeric", "categorical", "classes", mode="before"
+    )
     @classmethod
     def _names_may_be_separated_by_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [name.strip() for name in value.split(",") if name.strip()]
         return value
+
+    @field_validator("learning_rate", "l2", "quantile", mode="before")
+    @classmethod
+    def _numbers_may_stand_alone_or_be_separated_by_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return [] if value is None else value if isinstance(value, list) else [value]
+
+    @field_validator("learning_rate", "l2", "quantile")
+    @classmethod
+    def _numbers_are_distinct_and_in_range(
+        cls, value: list[float], info: ValidationInfo
+    ) -> list[float]:
+        above, below, text = _RANGES[str(info.field_name)]
+        wrong = [number for number in value if not (above(number) and number < below)]
+        if wrong:
+            raise ValueError(f"expected {text}, found {wrong[0]:g}")
+        if len(set(value)) < len(value):
+            raise ValueError(f"expected each value once, found {value}")
+        return sorted(value) if info.field_name == "quantile" else value
+
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _half_life_is_an_age(cls, value: Any) -> str | None:
+        return None if value is None else "{:g} {}".format(*parse_age(str(value)))
 
     @field_validator("memory_limit", mode="before")
     @classmethod
@@ -125,6 +226,18 @@ class Job(BaseModel):
         if self.label in self.features or self.label == self.weight:
             raise ValueError(f"the label {self.label!r} cannot be a feature or the weight as well")
         return self
+
+    @property
+    def half_life_rows(self) -> float | None:
+        """`half_life`, if it is counted in rows."""
+        age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
+        return age if unit == "rows" else None
+
+    @property
+    def half_life_partitions(self) -> float | None:
+        """`half_life`, if it is counted in partitions."""
+        age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
+        return age if unit == "partitions" else None
 
     @property
     def memory_limit_bytes(self) -> int:
@@ -148,6 +261,21 @@ def parse_bytes(text: str) -> int:
     if size <= 0:
         raise ValueError(f"expected a size above zero, found {text!r}")
     return size
+
+
+def parse_age(text: str) -> tuple[float, str]:
+    """Turn an age such as ``"500000 rows"`` or ``"30 partitions"`` into a number and its unit.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a positive number with one of the two units.
+    """
+    match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:e\+?[0-9]+)?)\s*([a-z]+)\s*", text)
+    unit = match.group(2) if match else ""
+    if match is None or unit.rstrip("s") not in {"row", "partition"} or not float(match.group(1)):
+        raise ValueError(f"expected an age such as '500000 rows' or '30 partitions', found {text!r}")
+    return float(match.group(1)), unit.rstrip("s") + "s"
 
 
 def parse_job(values: Mapping[str, Any]) -> Job:
@@ -194,7 +322,7 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     lines = []
     for name in sorted(set(given) - PER_RUN):
         ours, theirs = getattr(frozen, name), getattr(asked, name)
-        automatic = theirs is None or theirs == "auto"
+        automatic = theirs is None or theirs == "auto" or (theirs == [] and name in _AUTOMATIC)
         grows = name == "lake" and isinstance(ours, list) and isinstance(theirs, list)
         if not (automatic or grows or ours == theirs):
             lines.append(f"  {name}: the model has {ours!r}, this run asks for {theirs!r}")

@@ -21,10 +21,11 @@ model_option = click.option("--model", required=True, metavar="DIR", help="Model
 dask_option = click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler.")
 
 
-class _Columns(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Names separated by commas."""
+class _List(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Names or numbers separated by commas."""
 
-    name = "columns"
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         if isinstance(value, list):
@@ -75,7 +76,7 @@ def _kind(annotation: Any) -> Any:
     if get_origin(annotation) is Literal:
         return click.Choice(list(get_args(annotation)))
     if get_origin(annotation) is list:
-        return _Columns()
+        return _List("numbers" if float in get_args(annotation) else "names")
     if options:
         return _kind(options[0])
     return annotation

@@ -62,7 +62,7 @@ def sgd_pass(
         for k in range(slots.shape[1]):
             z += shrink[0] * hashed[slots[i, k]]
         margin[i] = z
-        g = weight[i] * gradient(loss, z, label[i])
+        g = weight[i] * gradient(loss, 0.0, 0.0, z, label[i])
         decay = weight[i] * l2
         for j in range(n_dense):
             w[j] -= alpha * (g * dense[i, j] + decay * w[j])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
-from pipeline.learn.losses import LOSSES, SQUARED, Loss
+from pipeline.learn.losses import SQUARED, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.sgd import Sgd
 from pipeline.learn.updater import State, Updater, Weights, checked
@@ -95,7 +95,7 @@ def make_learner(
     clip: bool,
 ) -> Learner:
     """A fresh learner from the settings of a resolved job."""
-    chosen = LOSSES[loss]
+    chosen = Loss(loss)
     updater: Updater
     if solver == "newton":
         updater = Newton(chosen, n_dense, n_slots, l2=l2)

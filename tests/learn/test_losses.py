@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from pipeline.learn.losses import LOSSES, curvature, gradient, value
+from pipeline.learn.losses import Loss, curvature, gradient, value
 
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
@@ -38,7 +38,7 @@ def test_everything_is_finite_and_convex_at_extreme_margins(loss):
 
 
 def test_logistic_value_grows_linearly_with_a_wrong_margin():
-    code = LOSSES["logistic"].code
+    code = Loss("logistic").code
     assert value(code, -1e6, 1.0) == 1e6
     assert value(code, 1e6, 0.0) == 1e6
     assert value(code, 1e6, 1.0) == 0.0
@@ -61,5 +61,5 @@ def test_total_is_the_weighted_sum_of_values_and_what_expand_says(loss):
 
 def test_mean_is_the_inverse_link_to_full_precision_in_both_tails():
     z = np.linspace(-700, 700, 2001)
-    np.testing.assert_allclose(LOSSES["logistic"].mean(z), expit(z), rtol=1e-13)
-    np.testing.assert_array_equal(LOSSES["squared"].mean(z), z)
+    np.testing.assert_allclose(Loss("logistic").mean(z), expit(z), rtol=1e-13)
+    np.testing.assert_array_equal(Loss("squared").mean(z), z)

@@ -10,14 +10,14 @@ from blocks import log_loss, make_block, random_block, split, true_weights
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
 from pipeline.block import Block
-from pipeline.learn.losses import LOSSES
+from pipeline.learn.losses import Loss
 from pipeline.learn.newton import Newton
 
 both_losses = pytest.mark.parametrize("loss", ["squared", "logistic"])
 
 
 def fit(block: Block, *, loss: str, n_rows: int = 10**9, l2: float = 0.0, n_slots: int = 0):
-    newton = Newton(LOSSES[loss], block.dense.shape[1], n_slots, l2=l2)
+    newton = Newton(Loss(loss), block.dense.shape[1], n_slots, l2=l2)
     for piece in split(block, n_rows):
         newton.update(piece)
     return newton
@@ -258,7 +258,7 @@ def test_squared_standard_errors_are_the_closed_form(n_rows):
 def test_logistic_standard_errors_are_the_inverse_fisher_information(n_rows):
     block = wild(random_block(20_000, 4, seed=18, loss="logistic"))
     newton = fit(block, loss="logistic", n_rows=n_rows)
-    p = LOSSES["logistic"].mean(newton.predict(block))
+    p = Loss("logistic").mean(newton.predict(block))
     np.testing.assert_allclose(
         newton.weights().dense_stderr, information(block.dense, p * (1 - p)), rtol=0.02
     )

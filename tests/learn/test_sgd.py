@@ -11,7 +11,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from pipeline.block import Block
 from pipeline.errors import Diverged
-from pipeline.learn.losses import LOSSES
+from pipeline.learn.losses import Loss
 from pipeline.learn.sgd import Sgd
 from pipeline.ledger.state import dump_state
 
@@ -51,7 +51,7 @@ def test_weights_are_the_textbooks(loss, hashed, weighted, alpha, l2):
     if weighted and alpha * l2 > 0.9:
         # A row counts double at most, or the rule itself would diverge.
         block = replace(block, weight=np.minimum(block.weight, 1.5))
-    sgd = Sgd(LOSSES[loss], 3, N_SLOTS if hashed else 0, learning_rate=alpha, l2=l2)
+    sgd = Sgd(Loss(loss), 3, N_SLOTS if hashed else 0, learning_rate=alpha, l2=l2)
     margin = sgd.update(block)
     if not hashed:
         block = replace(block, slots=np.empty((300, 0), np.int32))
@@ -66,7 +66,7 @@ def test_weights_are_the_textbooks(loss, hashed, weighted, alpha, l2):
 
 def test_shrink_factor_never_underflows():
     block = random_block(2000, 0, seed=2, n_hashed=1, n_slots=N_SLOTS)
-    sgd = Sgd(LOSSES["squared"], 0, N_SLOTS, learning_rate=0.05, l2=9.0)
+    sgd = Sgd(Loss("squared"), 0, N_SLOTS, learning_rate=0.05, l2=9.0)
     sgd.update(block)
     # Unfolded it would be 0.55**2000.
     assert 1e-6 <= sgd.state()["shrink"][0] <= 1.0
@@ -98,7 +98,7 @@ def test_weights_are_scikit_learns(loss, l2):
         peer = type(peer)(**peer.get_params())
         extra = {} if loss == "squared" else {"classes": [0.0, 1.0]}
         peer.partial_fit(x, block.label, **extra)
-    sgd = Sgd(LOSSES[loss], 4, 0, learning_rate=alpha, l2=l2)
+    sgd = Sgd(Loss(loss), 4, 0, learning_rate=alpha, l2=l2)
     sgd.update(block)
     np.testing.assert_allclose(sgd.weights().dense, np.ravel(peer.coef_), rtol=1e-9)
     np.testing.assert_allclose(sgd.weights().intercept, peer.intercept_[0], rtol=1e-9)
@@ -108,7 +108,7 @@ def test_weights_are_scikit_learns(loss, l2):
 @pytest.mark.parametrize("n_rows", [1, 13, 200])
 def test_split_into_blocks_does_not_change_a_bit(loss, n_rows):
     block = random_block(400, 3, seed=4, loss=loss, n_hashed=2, n_slots=N_SLOTS, weighted=True)
-    whole, parts = (Sgd(LOSSES[loss], 3, N_SLOTS, learning_rate=0.05, l2=0.1) for _ in range(2))
+    whole, parts = (Sgd(Loss(loss), 3, N_SLOTS, learning_rate=0.05, l2=0.1) for _ in range(2))
     margin = whole.update(block)
     margins = [parts.update(piece) for piece in split(block, n_rows)]
     np.testing.assert_array_equal(np.concatenate(margins), margin)
@@ -121,6 +121,6 @@ def test_split_into_blocks_does_not_change_a_bit(loss, n_rows):
 )
 def test_a_rate_that_diverges_is_an_error_with_advice(loss, alpha, l2, n_hashed):
     block = random_block(3000, 3, seed=5, loss=loss, n_hashed=n_hashed, n_slots=N_SLOTS)
-    sgd = Sgd(LOSSES[loss], 3, N_SLOTS, learning_rate=alpha, l2=l2)
+    sgd = Sgd(Loss(loss), 3, N_SLOTS, learning_rate=alpha, l2=l2)
     with pytest.raises(Diverged, match=f"learning rate {alpha:g}.*--learning-rate.*newton"):
         sgd.update(block)

@@ -9,7 +9,7 @@ import pytest
 from blocks import random_block
 
 from pipeline.block import Block
-from pipeline.learn.losses import LOSSES
+from pipeline.learn.losses import Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.sgd import Sgd
 from pipeline.learn.updater import Updater
@@ -31,8 +31,8 @@ def case(solver: str, loss: str, *, n_hashed: int) -> Case:
 
     def make() -> Updater:
         if solver == "newton":
-            return Newton(LOSSES[loss], 4, n_slots, l2=0.01)
-        return Sgd(LOSSES[loss], 4, n_slots, learning_rate=0.02, l2=0.01)
+            return Newton(Loss(loss), 4, n_slots, l2=0.01)
+        return Sgd(Loss(loss), 4, n_slots, learning_rate=0.02, l2=0.01)
 
     return make, stream
 
