@@ -1,6 +1,6 @@
 """Block-proximal streaming Newton: the batch optimum in one pass, without a learning rate.
 
-The past is one quadratic model of its loss, Q(w) = w'Hw/2 - b'w, in O(d^2) memory. Each block
+The past is one quadratic model of its loss, Q(w) = w'Hw/2 - b'w, in O(width^2) memory. Each block
 asks for the w that minimises Q plus the block's own loss; there the block's loss is replaced by its
 second-order expansion and added to Q. For squared loss the expansion is exact, so this is recursive
 ridge regression, and neither the order nor the split of the rows matters.
@@ -8,16 +8,21 @@ ridge regression, and neither the order nor the split of the rows matters.
 The idea is minibatch-prox (J. Wang, W. Wang, N. Srebro, COLT 2017) with the curvature of the past
 as the metric, which makes it renewable estimation (L. Luo, P. X.-K. Song, JRSS-B 82, 2020, sec.
 2.2). Where the loss is not quadratic, a start-up prior, faded as rows arrive, stands in for step
-sizes while H is still singular.
+sizes while H is still singular. A kink is rounded over a width (for quantile as in M. Fernandes,
+E. Guerre, E. Horta, JBES 39, 2021), for its second derivative is where the information is.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import Block, Float32Array, FloatArray
-from pipeline.learn.losses import SQUARED, Loss
+from pipeline.block import Block, FloatArray
+from pipeline.errors import Diverged
+from pipeline.learn.curvature import Curvature, gram, softmax_gram, solve
+from pipeline.learn.losses import HINGE, HUBER, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
 
@@ -25,64 +30,177 @@ MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
 
 _INTERCEPT_PRIOR = 1e-6
-_JITTER = 1e-12
+_FIRST_ROWS = 32_768
+_FIRST_BYTES = 32 << 20
 _SETTLED = 0.5
+_SETTLED_FIRST = 0.05
 _MAX_STEPS = 6
-_MAX_STEPS_WARM = 40
+_MAX_STEPS_FIRST = 40
+_HINGE_WIDTH = 0.1
+_QUANTILE_WIDTH = 0.15
+_FLOOR = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Standardised rows of one block with a column of ones behind, and what is fixed of them."""
+
+    x: FloatArray
+    y: FloatArray
+    weight: FloatArray
+    offset: FloatArray
+    """Part of the margins that comes from elsewhere, shape (n_rows, n_outputs) or (n_rows, 1)."""
+
+    def margins(self, w: FloatArray) -> FloatArray:
+        return np.asarray(self.x @ w.T + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expansion:
+    """Loss of a block around a point: value, slope, curvature by the flattened weights."""
+
+    value: float
+    slope: FloatArray
+    curvature: FloatArray
+    noise: float
+    """Sum of the squared gradients by the margin."""
+    bend: float
+    """Sum of the second derivatives by the margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The quadratic model of the past along a step."""
+
+    slope: float
+    bend: float
+    decrement: float
+    """Decrease that a full step promises, times two."""
 
 
 class Newton:
-    """Streaming Newton on standardised dense features; hashed columns become 0/1 features.
+    """Streaming Newton on standardised dense features.
 
     Parameters
     ----------
     loss
         What to minimise.
-    n_dense, n_slots
-        Width of the dense part of a block, and number of hashed weights.
+    n_dense
+        Width of the dense part of a block.
     l2
         Ridge penalty: adds ``l2 / 2 * |w|^2`` per row, on standardised features, intercept free.
+    base
+        Intercept to start from.
+    half_life
+        Age in rows at which a row counts half; None: all rows count alike.
     """
 
-    def __init__(self, loss: Loss, n_dense: int, n_slots: int, *, l2: float = 0.0) -> None:
-        self.loss, self.n_dense, self.n_slots, self.l2 = loss, n_dense, n_slots, l2
-        width = n_dense + n_slots + 1
-        self._scaling = Standardiser(width - 1)
+    def __init__(
+        self,
+        loss: Loss,
+        n_dense: int,
+        *,
+        l2: float = 0.0,
+        base: float = 0.0,
+        half_life: float | None = None,
+    ) -> None:
+        self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
+        self._scaling = Standardiser(n_dense)
+        self._weight = np.zeros(())
         self._label_square = np.zeros(())
-        self._w = np.zeros(width)
-        self._h = np.zeros((width, width))
-        self._b = np.zeros(width)
+        self._noise = np.zeros(())
+        self._bend = np.zeros(())
+        self._w = np.zeros((loss.n_outputs, n_dense + 1))
+        self._w[:, -1] = base
+        self._h = np.zeros((self._w.size, self._w.size))
+        self._b = np.zeros(self._w.size)
 
     @property
     def block_rows(self) -> int:
-        """Rows of one block: enough that its own curvature is well determined."""
-        return max(4096, 20 * len(self._w))
+        """Rows to learn at once: enough that their own curvature is well determined.
+
+        The first rows are expanded where nothing is known yet, so they are taken in one large
+        piece: with 1 % positives that takes the excess over batch from 0.14 % to 0.01 %.
+        """
+        least = max(4096, 20 * self._w.size)
+        if self._scaling.n_rows:
+            return least
+        return max(least, min(_FIRST_ROWS, _FIRST_BYTES // (8 * self._w.size)))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
-        margins = [self._learn(piece) for piece in block.pieces(self.block_rows) if piece.n_rows]
-        return np.concatenate(margins) if margins else np.empty(0)
+        margins = [self.learn(piece) for piece in block.pieces(self.block_rows) if piece.n_rows]
+        return np.concatenate(margins) if margins else self.predict(block)
+
+    def learn(self, block: Block, offset: FloatArray | None = None) -> FloatArray:
+        """Learn one block as a whole; return the margins from before, offset included.
+
+        Parameters
+        ----------
+        offset
+            Part of each margin that comes from elsewhere, shaped like the margins.
+        """
+        weight = self._aged(block.weight)
+        self._scaling.add(np.ascontiguousarray(block.dense), block.weight)
+        if self._scaling.is_due():
+            self._move(self._scaling.refresh())
+        rows = _Rows(
+            self._scaling.apply(np.ascontiguousarray(block.dense)),
+            block.label,
+            weight,
+            np.zeros((block.n_rows, 1)) if offset is None else offset.reshape(block.n_rows, -1),
+        )
+        before = rows.margins(self._w)
+        self._weight += weight.sum()
+        if self.loss.code == SQUARED:
+            self._learn_exactly(rows)
+        else:
+            self._minimise(rows, before)
+        if not np.isfinite(self._w).all():
+            raise Diverged("the weights of newton are no longer finite; look for absurd values")
+        return self._shaped(before)
+
+    def fade(self, factor: float) -> None:
+        """Let all rows so far count only `factor` as much."""
+        for sums in (self._h, self._b, self._weight, self._label_square, self._noise, self._bend):
+            sums *= factor
 
     def predict(self, block: Block) -> FloatArray:
         """Margin of each row."""
         intercept, raw = self._raw()
-        z = block.dense.astype(np.float64) @ raw[: self.n_dense] + intercept
-        return np.asarray(z + raw[self.n_dense :][block.slots].sum(axis=1) if self.n_slots else z)
+        return self._shaped(block.dense.astype(np.float64) @ raw.T + intercept)
 
     def weights(self) -> Weights:
-        """Weights on the block's own features, with standard errors.
-
-        Standard errors are the square roots of the diagonal of the inverse curvature (observed
-        information), times the residual variance for squared loss.
-        """
+        """Weights on the block's own features, with their covariance; see `covariance`."""
         intercept, raw = self._raw()
-        stderr = self._stderr() / self._scaling.scale
-        return Weights(
-            intercept=intercept,
-            dense=raw[: self.n_dense],
-            hashed=raw[self.n_dense :],
-            dense_stderr=stderr[: self.n_dense],
-        )
+        if self.loss.code != SOFTMAX:
+            return Weights(intercept[0], raw[0], np.empty(0), self.covariance())
+        return Weights(intercept, raw, np.empty((0, len(raw))), self.covariance())
+
+    def covariance(self) -> FloatArray | None:
+        """Covariance of the weights on the block's own features, the intercept's behind.
+
+        The inverse curvature (observed information) times the dispersion: 1 for logistic, softmax
+        and poisson; the residual variance for squared; else the mean squared gradient over the
+        mean curvature, which for quantile is the sparsity formula for errors of one distribution
+        (R. Koenker, "Quantile Regression", 2005, sec. 3.2), for huber that of P. Huber, "Robust
+        Statistics", 1981, eq. 7.6.6.
+
+        Returns
+        -------
+        Shape (n_outputs * (n_dense + 1),) squared; NaN for features that never varied. None for
+        hinge, which is no likelihood.
+        """
+        if self.loss.code == HINGE:
+            return None
+        curvature = Curvature(self._h + np.diag(self._ridge(0.0)))
+        to_raw = np.diag(np.append(1 / self._scaling.scale, 1.0))
+        to_raw[-1, :-1] = -self._scaling.center / self._scaling.scale
+        to_raw = np.kron(np.eye(len(self._w)), to_raw)
+        found = to_raw @ curvature.inverse() @ to_raw.T * self._dispersion(curvature.rank)
+        constant = np.tile(np.append(~self._scaling.varies(), False), len(self._w))
+        found[constant] = found[:, constant] = np.nan
+        return np.asarray(found)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
@@ -97,90 +215,108 @@ class Newton:
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         names = ("n_rows", "n_applied", "weight", "mean", "m2", "center", "scale")
+        own = ("weight", "label_square", "noise", "bend", "w", "h", "b")
         return {f"scaling.{name}": getattr(self._scaling, name) for name in names} | {
-            name: getattr(self, f"_{name}") for name in ("label_square", "w", "h", "b")
+            name: getattr(self, f"_{name}") for name in own
         }
 
-    def _raw(self) -> tuple[float, FloatArray]:
-        """Intercept and weights on features as they come."""
-        raw = self._w[:-1] / self._scaling.scale
-        return float(self._w[-1] - raw @ self._scaling.center), raw
+    def _shaped(self, margins: FloatArray) -> FloatArray:
+        return margins if self.loss.code == SOFTMAX else margins[:, 0]
 
-    def _learn(self, block: Block) -> FloatArray:
-        features = self._features(block)
-        self._scaling.add(features, block.weight)
-        if self._scaling.is_due():
-            self._move(self._scaling.refresh())
-        x = self._scaling.apply(features)
-        before = x @ self._w
-        y, weight = block.label, block.weight
-        self._label_square += (weight * y * y).sum()
-        if self.loss.code == SQUARED:
-            self._h += _gram(x, weight)
-            self._b += x.T @ (weight * y)
-            self._w = _solve(self._h + np.diag(self._ridge(0.0)), self._b)
-        else:
-            self._minimise(x, y, weight, before)
-        return before
+    def _raw(self) -> tuple[FloatArray, FloatArray]:
+        """Intercepts and weights on features as they come."""
+        raw = self._w[:, :-1] / self._scaling.scale
+        return self._w[:, -1] - raw @ self._scaling.center, raw
 
-    def _features(self, block: Block) -> Float32Array:
-        if not self.n_slots:
-            return np.ascontiguousarray(block.dense)
-        x = np.zeros((block.n_rows, self.n_dense + self.n_slots), np.float32)
-        x[:, : self.n_dense] = block.dense
-        rows = np.arange(block.n_rows)
-        for column in block.slots.T:
-            # One row may hit a slot through several columns, so the hits of each are added.
-            x[rows, self.n_dense + column] += 1.0
-        return x
+    def _aged(self, weight: FloatArray) -> FloatArray:
+        if self.half_life is None:
+            return weight
+        self.fade(0.5 ** (len(weight) / self.half_life))
+        return np.asarray(weight * 0.5 ** (np.arange(len(weight))[::-1] / self.half_life))
 
-    def _minimise(self, x: FloatArray, y: FloatArray, weight: FloatArray, z: FloatArray) -> None:
-        penalty = self._penalty()
-        warm = int(self._scaling.n_rows) <= 5 * len(self._w) + len(z)
-        for _ in range(_MAX_STEPS_WARM if warm else _MAX_STEPS):
-            point = self._w
-            value, g, c = self.loss.expand(z, y, weight)
-            curvature = _gram(x, c)
+    def _learn_exactly(self, rows: _Rows) -> None:
+        y = rows.y - rows.offset[:, 0]
+        self._label_square += (rows.weight * y * y).sum()
+        self._h += gram(rows.x, rows.weight)
+        self._b += rows.x.T @ (rows.weight * y)
+        self._w[0] = solve(self._h + np.diag(self._ridge(0.0)), self._b)
+
+    def _minimise(self, rows: _Rows, z: FloatArray) -> None:
+        penalty, shape = self._penalty(), self._w.shape
+        is_first = int(self._scaling.n_rows) <= 5 * self._w.size + len(z)
+        width, majorise = self._width(rows, z), is_first
+        for _ in range(_MAX_STEPS_FIRST if is_first else _MAX_STEPS):
+            # The residuals of the first block shrink as it is fitted.
+            width = self._width(rows, z) if is_first else width
+            point = self._w.ravel()
+            found = self._expand(rows, z, width, majorise)
             past = self._h @ point - self._b + penalty * point
-            slope = x.T @ g + past
-            step = _solve(self._h + curvature + np.diag(penalty), slope)
+            slope = found.slope + past
+            step = solve(self._h + found.curvature + np.diag(penalty), slope)
             decrement = float(slope @ step)
-            if decrement < _SETTLED:
+            if decrement < (_SETTLED_FIRST if is_first else _SETTLED):
                 # A full step lands on the minimum of the quadratic model that is kept below.
-                self._w = point - step
+                self._w = (point - step).reshape(shape)
                 break
-            length = self._line_search(x @ step, step, z, y, weight, value, past, decrement)
-            self._w = point - length * step
-            z = x @ self._w
-        self._h += curvature
-        self._b += curvature @ point - x.T @ g
+            bend = float(step @ (self._h @ step + penalty * step))
+            line = _Line(float(step @ past), bend, decrement)
+            dz = rows.x @ step.reshape(shape).T
+            length = self._search(line, rows, z, dz, width, found)
+            majorise = length < 0.1
+            self._w = (point - length * step).reshape(shape)
+            z = rows.margins(self._w)
+        self._h += found.curvature
+        self._b += found.curvature @ point - found.slope
+        self._noise += found.noise
+        self._bend += found.bend
 
-    def _line_search(
+    def _expand(self, rows: _Rows, z: FloatArray, width: float, majorise: bool) -> _Expansion:
+        x, y, weight = rows.x, rows.y, rows.weight
+        if self.loss.code == SOFTMAX:
+            value, g, p = self.loss.expand_softmax(z, y, weight)
+            return _Expansion(value, (g.T @ x).ravel(), softmax_gram(x, p, weight), 0.0, 0.0)
+        z = np.ascontiguousarray(z[:, 0])
+        value, g, c = self.loss.expand(z, y, weight, width=width, majorise=majorise)
+        bend = float(c.sum())
+        if not majorise and (self.loss.is_kinked or self.loss.code == HUBER):
+            # A rare feature whose rows all lie off the kink would be free to go anywhere.
+            c += _FLOOR * self.loss.expand(z, y, weight, width=width, majorise=True)[2]
+        noise = float((g * g / np.maximum(weight, 1e-300)).sum())
+        return _Expansion(value, x.T @ g, gram(x, c), noise, bend)
+
+    def _width(self, rows: _Rows, z: FloatArray) -> float:
+        if not self.loss.is_kinked:
+            return 0.0
+        if self.loss.code == HINGE:
+            return _HINGE_WIDTH
+        low, first, third, high = np.quantile(rows.y - z[:, 0], [0.1, 0.25, 0.75, 0.9])
+        # The middle half alone is no scale where most labels are the same.
+        return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))
+
+    def _search(
         self,
-        dz: FloatArray,
-        step: FloatArray,
+        line: _Line,
+        rows: _Rows,
         z: FloatArray,
-        y: FloatArray,
-        weight: FloatArray,
-        value: float,
-        past: FloatArray,
-        decrement: float,
+        dz: FloatArray,
+        width: float,
+        found: _Expansion,
     ) -> float:
-        slope = float(step @ past)
-        bend = float(step @ (self._h @ step) + step @ (self._penalty() * step))
         length = 1.0
         while length > 1e-6:
-            change = self.loss.total(z - length * dz, y, weight) - value
-            change += -length * slope + 0.5 * length**2 * bend
+            moved = self._shaped(z - length * dz)
+            change = self.loss.total(np.ascontiguousarray(moved), rows.y, rows.weight, width=width)
+            change += -found.value - length * line.slope + 0.5 * length**2 * line.bend
             # Armijo's condition, with room for rounding in sums over a block.
-            if change <= -1e-4 * length * decrement + 1e-9 * abs(value):
+            if change <= -1e-4 * length * line.decrement + 1e-9 * abs(found.value):
                 break
             length *= 0.4
         return length
 
     def _move(self, move: FloatArray) -> None:
+        move = np.kron(np.eye(len(self._w)), move)
         back = np.linalg.inv(move)
-        self._w = move @ self._w
+        self._w = (move @ self._w.ravel()).reshape(self._w.shape)
         self._h = back.T @ self._h @ back
         self._b = back.T @ self._b
 
@@ -188,38 +324,21 @@ class Newton:
         # The cube: a prior that fades more slowly still costs 10 % of log loss after 60,000 rows
         # where the condition of the features is 1e4 and the weights are of that size.
         n_rows = max(1, int(self._scaling.n_rows))
-        return self._ridge(min(1.0, 20 * len(self._w) / n_rows) ** 3)
+        return self._ridge(min(1.0, 20 * self._w.size / n_rows) ** 3)
 
     def _ridge(self, prior: float) -> FloatArray:
         # The penalty is on features of unit variance; those in use had it at the last refresh.
         unit = np.square(self._scaling.deviation() / self._scaling.scale)
-        return np.append(prior + self.l2 * float(self._scaling.weight) * unit, _INTERCEPT_PRIOR)
+        one = np.append(prior + self.l2 * float(self._weight) * unit, _INTERCEPT_PRIOR)
+        return np.tile(one, len(self._w))
 
-    def _stderr(self) -> FloatArray:
-        curvature = self._h + np.diag(self._ridge(0.0))
-        scale = np.sqrt(np.maximum(np.diag(curvature), 1e-12))
-        values, vectors = np.linalg.eigh(curvature / np.outer(scale, scale))
-        known = values > _JITTER
-        covariance = np.square(vectors[:, known]) @ (1 / values[known])
-        variance = self._residual_variance(int(known.sum())) if self.loss.code == SQUARED else 1.0
-        stderr = np.sqrt(covariance * variance) / scale
-        return np.where(self._scaling.varies(), stderr[:-1], np.nan)
-
-    def _residual_variance(self, rank: int) -> float:
-        w = self._w
-        residual = float(self._label_square - 2 * self._b @ w + w @ self._h @ w)
-        return max(0.0, residual) / max(1, int(self._scaling.n_rows) - rank)
-
-
-def _gram(x: FloatArray, c: FloatArray) -> FloatArray:
-    """X' diag(c) X for c >= 0; numpy takes half the multiplications for a matrix by itself."""
-    half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
-    return np.asarray(half.T @ half)
-
-
-def _solve(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Solve a symmetric positive semi-definite system, scaled to a unit diagonal."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(a), 1e-12))
-    scaled = a * np.outer(scale, scale)
-    scaled[np.diag_indices_from(scaled)] += _JITTER
-    return np.asarray(scale * np.linalg.solve(scaled, scale * b))
+    def _dispersion(self, rank: int) -> float:
+        freedom = max(1, int(self._scaling.n_rows) - rank)
+        if self.loss.code == SQUARED:
+            w = self._w[0]
+            residual = float(self._label_square - 2 * self._b @ w + w @ self._h @ w)
+            return max(0.0, residual) / freedom
+        if self.loss.name in {"logistic", "softmax", "poisson"}:
+            return 1.0
+        correction = int(self._scaling.n_rows) / freedom
+        return correction * float(self._noise) / max(float(self._bend), 1e-300)

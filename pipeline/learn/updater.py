@@ -17,15 +17,20 @@ State = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights of the features as they stand in a block."""
+    """Weights of the features as they stand in a block.
 
-    intercept: float
+    Losses with several margins (softmax) have one more axis, of length n_outputs.
+    """
+
+    intercept: float | FloatArray
+    """A number, or shape (n_outputs,)."""
     dense: FloatArray
-    """Shape (n_dense,)."""
+    """Shape (n_dense,), or (n_outputs, n_dense)."""
     hashed: FloatArray
-    """Shape (n_slots,)."""
-    dense_stderr: FloatArray | None
-    """Standard errors of the dense weights where the learner knows its curvature."""
+    """Shape (n_slots,), or (n_slots, n_outputs)."""
+    covariance: FloatArray | None
+    """Of the dense weights and the intercept behind them, output by output, where the learner knows
+    its curvature; shape (n_outputs * (n_dense + 1),) squared."""
 
 
 class Updater(Protocol):

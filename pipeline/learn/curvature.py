@@ -1,0 +1,76 @@
+"""Curvature matrices of blocks of rows, and linear systems with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.block import FloatArray
+
+_JITTER = 1e-12
+_CHUNK_BYTES = 16 << 20
+
+
+def gram(x: FloatArray, c: FloatArray) -> FloatArray:
+    """X' diag(c) X for c >= 0; numpy takes half the multiplications for a matrix by itself."""
+    half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
+    return np.asarray(half.T @ half)
+
+
+def softmax_gram(x: FloatArray, p: FloatArray, weight: FloatArray) -> FloatArray:
+    """Curvature of softmax loss by the weights of all classes, class by class.
+
+    The block of classes k and l is X' diag(weight * p_k * (1[k = l] - p_l)) X
+    (D. Boehning, "Multinomial logistic regression algorithm", 1992, eq. 2.3).
+
+    Parameters
+    ----------
+    x
+        Shape (n_rows, width).
+    p
+        Probabilities, shape (n_rows, n_classes).
+
+    Returns
+    -------
+    Shape (n_classes * width, n_classes * width).
+    """
+    n_rows, width = x.shape
+    n_classes = p.shape[1]
+    total = np.zeros((n_classes * width, n_classes * width))
+    step = max(1, _CHUNK_BYTES // (8 * width * n_classes))
+    for start in range(0, n_rows, step):
+        rows = slice(start, start + step)
+        spread = p[rows, :, None] * (x[rows] * np.sqrt(weight[rows])[:, None])[:, None, :]
+        spread = spread.reshape(len(spread), -1)
+        total -= spread.T @ spread
+    for k in range(n_classes):
+        place = slice(k * width, (k + 1) * width)
+        total[place, place] += gram(x, weight * p[:, k])
+    return total
+
+
+class Curvature:
+    """A symmetric positive semi-definite matrix, decomposed after scaling to a unit diagonal."""
+
+    def __init__(self, a: FloatArray) -> None:
+        self._scale = np.sqrt(np.maximum(np.diag(a), _JITTER))
+        values, vectors = np.linalg.eigh(a / np.outer(self._scale, self._scale))
+        known = values > _JITTER
+        self._values, self._vectors = values[known], vectors[:, known]
+
+    @property
+    def rank(self) -> int:
+        """Number of directions of which anything is known."""
+        return len(self._values)
+
+    def inverse(self) -> FloatArray:
+        """The pseudo-inverse."""
+        root = self._vectors / np.sqrt(self._values) / self._scale[:, None]
+        return np.asarray(root @ root.T)
+
+
+def solve(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Solve a symmetric positive semi-definite system, scaled to a unit diagonal."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(a), 1e-12))
+    scaled = a * np.outer(scale, scale)
+    scaled[np.diag_indices_from(scaled)] += _JITTER
+    return np.asarray(scale * np.linalg.solve(scaled, scale * b))
