@@ -202,6 +202,16 @@ class Newton:
         found[constant] = found[:, constant] = np.nan
         return np.asarray(found)
 
+    def kink_width(self, label: FloatArray, margins: FloatArray) -> float:
+        """Width over which a kink is rounded on rows with these margins, (n_rows, n_outputs)."""
+        if not self.loss.is_kinked or not len(label):
+            return 0.0
+        if self.loss.code == HINGE:
+            return _HINGE_WIDTH
+        low, first, third, high = np.quantile(label - margins[:, 0], [0.1, 0.25, 0.75, 0.9])
+        # The middle half alone is no scale where most labels are the same.
+        return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
         return {name: array.copy() for name, array in self._arrays().items()}
@@ -244,10 +254,10 @@ class Newton:
     def _minimise(self, rows: _Rows, z: FloatArray) -> None:
         penalty, shape = self._penalty(), self._w.shape
         is_first = int(self._scaling.n_rows) <= 5 * self._w.size + len(z)
-        width, majorise = self._width(rows, z), is_first
+        width, majorise = self.kink_width(rows.y, z), is_first
         for _ in range(_MAX_STEPS_FIRST if is_first else _MAX_STEPS):
             # The residuals of the first block shrink as it is fitted.
-            width = self._width(rows, z) if is_first else width
+            width = self.kink_width(rows.y, z) if is_first else width
             point = self._w.ravel()
             found = self._expand(rows, z, width, majorise)
             past = self._h @ point - self._b + penalty * point
@@ -283,15 +293,6 @@ class Newton:
             c += _FLOOR * self.loss.expand(z, y, weight, width=width, majorise=True)[2]
         noise = float((g * g / np.maximum(weight, 1e-300)).sum())
         return _Expansion(value, x.T @ g, gram(x, c), noise, bend)
-
-    def _width(self, rows: _Rows, z: FloatArray) -> float:
-        if not self.loss.is_kinked:
-            return 0.0
-        if self.loss.code == HINGE:
-            return _HINGE_WIDTH
-        low, first, third, high = np.quantile(rows.y - z[:, 0], [0.1, 0.25, 0.75, 0.9])
-        # The middle half alone is no scale where most labels are the same.
-        return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))
 
     def _search(
         self,

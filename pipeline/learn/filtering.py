@@ -1,0 +1,218 @@
+"""A weight and its variance for every hashed slot, learnt row by row without a learning rate.
+
+Each weight is believed to be normal, independent of the others (assumed-density filtering; T.
+Graepel et al., "Web-scale Bayesian click-through rate prediction", ICML 2010, sec. 3). A row moves
+the margin z of its slots, whose variances p_s sum up to v, to the minimum of
+
+    loss(z') / dispersion + (z' - z)^2 / (2 v)
+
+and each slot takes its share p_s / v of the way; p_s then shrinks by the curvature found there, as
+in a Kalman filter. For squared loss and one slot a row this is the running mean. The variance of
+the prior is learnt too, by expectation maximisation over the slots in use whenever the rows have
+doubled (D. MacKay, "Bayesian interpolation", 1992, sec. 4): it decides how far rare levels are
+trusted, which no fixed value gets right for all data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.block import FloatArray, SlotArray
+from pipeline.compiled import compiled
+from pipeline.learn.losses import (
+    HINGE,
+    QUANTILE,
+    SOFTMAX,
+    Loss,
+    curvature,
+    implicit_gradient,
+    majoriser,
+    softmax,
+)
+
+FIRST_PRIOR = 0.3
+"""Prior variance of a weight before anything is known, on labels of unit scale."""
+
+_FIRST_DOUBLING = 4096
+_EM_STEPS = 30
+_EM_PRIOR_SLOTS = 2
+_FLOOR = 0.03
+_LEAST_DISPERSION = 1e-6
+
+
+@compiled
+def _filter_pass(
+    loss: int,
+    a: float,
+    width: float,
+    dispersion: float,
+    slots: SlotArray,
+    offset: FloatArray,
+    label: FloatArray,
+    weight: FloatArray,
+    hashed: FloatArray,
+    margin: FloatArray,
+) -> None:
+    """Learn rows in order; `hashed` holds weight and variance, (n_slots, n_outputs, 2)."""
+    n_rows, n_columns = slots.shape
+    n_outputs = offset.shape[1]
+    p, z = np.empty(n_outputs), np.empty(n_outputs)
+    for i in range(n_rows):
+        for o in range(n_outputs):
+            own = 0.0
+            for k in range(n_columns):
+                own += hashed[slots[i, k], o, 0]
+            margin[i, o] = own
+            z[o] = offset[i, o] + own
+        if weight[i] == 0.0:
+            continue
+        share = weight[i] / dispersion
+        if loss == SOFTMAX:
+            softmax(z, p)
+        for o in range(n_outputs):
+            v = 0.0
+            for k in range(n_columns):
+                v += hashed[slots[i, k], o, 1]
+            if loss == SOFTMAX:
+                c = share * p[o] * (1.0 - p[o])
+                s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
+            else:
+                s = share * implicit_gradient(loss, a, z[o], label[i], share * v)
+                if loss == QUANTILE or loss == HINGE:
+                    # On the kink itself there is all curvature or none: what lies around it.
+                    c = curvature(loss, a, width, z[o], label[i])
+                    c = share * (c + _FLOOR * majoriser(loss, a, width, z[o], label[i]))
+                else:
+                    c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
+            for k in range(n_columns):
+                slot = slots[i, k]
+                variance = hashed[slot, o, 1]
+                hashed[slot, o, 0] -= variance * s
+                # Twice the same slot in one row takes its share twice, but never all of it.
+                hashed[slot, o, 1] = variance - variance * variance * c / (1.0 + c * v)
+
+
+class SlotFilter:
+    """Normal beliefs about the weights of hashed slots.
+
+    Parameters
+    ----------
+    loss
+        What to minimise.
+    n_slots
+        Number of hashed weights.
+    l2
+        Ridge penalty per row; the learnt prior is never wider than the one that it stands for.
+    """
+
+    def __init__(self, loss: Loss, n_slots: int, *, l2: float = 0.0) -> None:
+        self.loss, self.l2 = loss, l2
+        self.hashed = np.zeros((n_slots, loss.n_outputs, 2))
+        self.hashed[:, :, 1] = FIRST_PRIOR
+        self.prior = np.array(FIRST_PRIOR)
+        """Variance of a slot that no row has hit."""
+        self.dispersion = np.ones(2)
+        """Running sums of squared gradients and of curvatures."""
+        self.n_rows = np.zeros((), np.int64)
+        self.n_refreshed = np.zeros((), np.int64)
+
+    @property
+    def weights(self) -> FloatArray:
+        """Shape (n_slots, n_outputs)."""
+        return self.hashed[:, :, 0]
+
+    def margins(self, slots: SlotArray) -> FloatArray:
+        """Sum of the weights that each row hits, shape (n_rows, n_outputs)."""
+        total = np.zeros((len(slots), self.loss.n_outputs))
+        for column in slots.T:
+            total += self.weights[column]
+        return total
+
+    def learn(
+        self,
+        slots: SlotArray,
+        offset: FloatArray,
+        label: FloatArray,
+        weight: FloatArray,
+        width: float,
+    ) -> FloatArray:
+        """Learn rows in order; return the slots' part of each margin from before its row.
+
+        Parameters
+        ----------
+        offset
+            The other part of each margin, shape (n_rows, n_outputs).
+        width
+            Over which a kink of the loss is rounded to have a curvature.
+
+        Returns
+        -------
+        Shape (n_rows, n_outputs).
+        """
+        margin = np.empty_like(offset)
+        _filter_pass(
+            self.loss.code,
+            self.loss.shape,
+            width,
+            self._dispersion(),
+            np.ascontiguousarray(slots),
+            np.ascontiguousarray(offset),
+            label,
+            weight,
+            self.hashed,
+            margin,
+        )
+        self._observe(offset + margin, label, weight, width)
+        self.n_rows += np.count_nonzero(weight)
+        if int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed)):
+            self._refresh_prior()
+        return margin
+
+    def fade(self, factor: float) -> None:
+        """Let all rows so far count only `factor` as much: beliefs widen towards the prior."""
+        used, known = self._known()
+        beliefs = self.hashed.reshape(-1, 2)
+        beliefs[used, 1] = 1 / (known * factor + 1 / self.prior)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All arrays that change, by name."""
+        names = ("hashed", "prior", "dispersion", "n_rows", "n_refreshed")
+        return {name: getattr(self, name) for name in names}
+
+    def _dispersion(self) -> float:
+        if self.loss.name in {"logistic", "softmax", "poisson"}:
+            return 1.0
+        return max(float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION)
+
+    def _observe(
+        self, z: FloatArray, label: FloatArray, weight: FloatArray, width: float
+    ) -> None:
+        if self.loss.code == SOFTMAX:
+            return
+        _, g, c = self.loss.expand(np.ascontiguousarray(z[:, 0]), label, weight, width=width)
+        self.dispersion *= 0.9
+        self.dispersion += 0.1 * np.array([(g * g / np.maximum(weight, 1e-300)).sum(), c.sum()])
+
+    def _known(self) -> tuple[NDArray[np.int64], FloatArray]:
+        """Weights that rows have hit, as flat indices, and the precision that the rows gave."""
+        variance = self.hashed.reshape(-1, 2)[:, 1]
+        used = np.flatnonzero(variance < float(self.prior) * (1 - 1e-12))
+        return used, 1 / variance[used] - 1 / float(self.prior)
+
+    def _refresh_prior(self) -> None:
+        self.n_refreshed[()] = self.n_rows
+        used, known = self._known()
+        beliefs = self.hashed.reshape(-1, 2)
+        pull = beliefs[used, 0] / beliefs[used, 1]
+        prior = float(self.prior)
+        for _ in range(_EM_STEPS):
+            variance = 1 / (known + 1 / prior)
+            second_moment = float((np.square(pull * variance) + variance).sum())
+            prior = (second_moment + _EM_PRIOR_SLOTS * FIRST_PRIOR) / (len(used) + _EM_PRIOR_SLOTS)
+        if self.l2:
+            prior = min(prior, 1 / (self.l2 * float(self.n_rows)))
+        variance = 1 / (known + 1 / prior)
+        beliefs[:, 1] = prior
+        beliefs[used, 0], beliefs[used, 1] = pull * variance, variance
+        self.prior[()] = prior

@@ -1,0 +1,116 @@
+"""Newton for the dense features together with a filter for the hashed slots.
+
+Each piece of a block is learnt twice: row by row by the slots, given what the dense features say,
+then as a whole by Newton, given what the slots said of each row before they had learnt it. The
+margins that Newton is given are thus honest, and no slot can hide what it has merely memorised.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.block import Block, FloatArray
+from pipeline.learn.filtering import SlotFilter
+from pipeline.learn.losses import SOFTMAX, Loss
+from pipeline.learn.newton import Newton
+from pipeline.learn.updater import State, Weights, checked
+
+
+class Hybrid:
+    """`Newton` on the dense part of a block and `SlotFilter` on its hashed part.
+
+    Parameters
+    ----------
+    loss, n_dense, l2, base, half_life
+        As of `Newton`.
+    n_slots
+        Number of hashed weights.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        n_dense: int,
+        n_slots: int,
+        *,
+        l2: float = 0.0,
+        base: float = 0.0,
+        half_life: float | None = None,
+    ) -> None:
+        self.loss, self.half_life = loss, half_life
+        self._newton = Newton(loss, n_dense, l2=l2, base=base, half_life=half_life)
+        self._slots = SlotFilter(loss, n_slots, l2=l2)
+
+    @property
+    def block_rows(self) -> int:
+        """Rows to learn at once.
+
+        Few, because each half learns with the other as it was before: on 70,000 rows of two hashed
+        columns the excess over batch was 3.4 % in pieces of 16,384 rows, 0.8 % of 4,096 and 0.3 %
+        of 1,024.
+        """
+        return max(1024, 20 * self.loss.n_outputs * (self._newton.n_dense + 1))
+
+    def update(self, block: Block) -> FloatArray:
+        """Learn a block; see `Updater.update`."""
+        margins = [self._learn(piece) for piece in block.pieces(self.block_rows) if piece.n_rows]
+        return np.concatenate(margins) if margins else self.predict(block)
+
+    def predict(self, block: Block) -> FloatArray:
+        """Margin of each row."""
+        return self._shaped(self._dense_margins(block) + self._slots.margins(block.slots))
+
+    def fade(self, factor: float) -> None:
+        """Let all rows so far count only `factor` as much."""
+        self._newton.fade(factor)
+        self._slots.fade(factor)
+
+    def weights(self) -> Weights:
+        """Weights of both parts; the covariance is that of the dense part given the slots."""
+        dense = self._newton.weights()
+        hashed = self._slots.weights.copy()
+        return Weights(
+            dense.intercept,
+            dense.dense,
+            hashed if self.loss.code == SOFTMAX else hashed[:, 0],
+            dense.covariance,
+        )
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all arrays; see `Updater.state`."""
+        own = {f"slots.{name}": array.copy() for name, array in self._slots.arrays().items()}
+        return {f"dense.{name}": array for name, array in self._newton.state().items()} | own
+
+    def restore(self, state: State) -> None:
+        """Take over a state; see `Updater.restore`."""
+        found = {
+            name: checked(state, f"slots.{name}", like)
+            for name, like in self._slots.arrays().items()
+        }
+        self._newton.restore(_without_prefix(state))
+        for name, array in found.items():
+            setattr(self._slots, name, array)
+
+    def _learn(self, block: Block) -> FloatArray:
+        offset = self._dense_margins(block)
+        if self.half_life is not None:
+            self._slots.fade(0.5 ** (block.n_rows / self.half_life))
+        width = self._newton.kink_width(block.label, offset + self._slots.margins(block.slots))
+        said = self._slots.learn(block.slots, offset, block.label, block.weight, width)
+        self._newton.learn(block, said)
+        return self._shaped(offset + said)
+
+    def _dense_margins(self, block: Block) -> FloatArray:
+        return self._newton.predict(block).reshape(block.n_rows, -1)
+
+    def _shaped(self, margins: FloatArray) -> FloatArray:
+        return margins if self.loss.code == SOFTMAX else margins[:, 0]
+
+
+def _without_prefix(state: State) -> State:
+    return {
+        name.removeprefix("dense."): array
+        for name, array in state.items()
+        if name.startswith("dense.")
+    }
