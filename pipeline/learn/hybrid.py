@@ -66,6 +66,9 @@ class Hybrid:
         self._newton.fade(factor)
         self._slots.fade(factor)
 
+    def horizon(self, done: int, planned: int) -> None:
+        """Nothing here depends on how many rows follow."""
+
     def weights(self) -> Weights:
         """Weights of both parts; the covariance is that of the dense part given the slots."""
         dense = self._newton.weights()

@@ -170,6 +170,9 @@ class Newton:
         intercept, raw = self._raw()
         return self._shaped(block.dense.astype(np.float64) @ raw.T + intercept)
 
+    def horizon(self, done: int, planned: int) -> None:
+        """Nothing here depends on how many rows follow."""
+
     def weights(self) -> Weights:
         """Weights on the block's own features, with their covariance; see `covariance`."""
         intercept, raw = self._raw()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +53,10 @@ class Updater(Protocol):
         """Margin of each row, shape (n_rows,)."""
         ...
 
+    def horizon(self, done: int, planned: int) -> None:
+        """Take note that `planned` rows follow the first `done` ones, for rates that end there."""
+        ...
+
     def weights(self) -> Weights:
         """The weights that `predict` uses."""
         ...
@@ -74,6 +78,38 @@ class Updater(Protocol):
             If an array is missing or has another shape.
         """
         ...
+
+
+class Restorable(Protocol):
+    """Anything with a state."""
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all arrays that change."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take over what `state` gave."""
+        ...
+
+
+def restored(parts: Sequence[Restorable], state: State) -> None:
+    """Restore parts whose arrays are called ``number.name``: all of them, or none.
+
+    Raises
+    ------
+    ValueError
+        If the arrays of one part are not those it needs.
+    """
+    before = [part.state() for part in parts]
+    try:
+        for number, part in enumerate(parts):
+            prefix = f"{number}."
+            own = {n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)}
+            part.restore(own)
+    except ValueError:
+        for part, earlier in zip(parts, before, strict=True):
+            part.restore(earlier)
+        raise
 
 
 def checked(state: State, name: str, like: NDArray[np.generic]) -> NDArray[np.generic]:
