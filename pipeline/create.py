@@ -72,6 +72,7 @@ def survey_job(job: Job) -> Survey:
         weight=job.weight,
         choice=choice,
         loss=job.loss,
+        classes=job.classes,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
     )

@@ -14,7 +14,7 @@ from pipeline.environment import peak_rss_bytes
 from pipeline.errors import EmptyLake
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import partitions, read_footer
-from pipeline.learn.metrics import make_metrics
+from pipeline.learn.metrics import Tables
 from pipeline.model import Model
 from pipeline.progress import Progress
 from pipeline.stream import Reading, stream
@@ -31,6 +31,8 @@ class EvaluateReport(BaseModel):
     loss: float
     """The job's loss, weighted mean per row."""
     metrics: dict[str, float | None]
+    tables: dict[str, list[dict[str, float | str | None]]]
+    """Metrics of several numbers: calibration, quantiles, classes."""
     counts: dict[str, int]
     """Dropped rows and treated values by kind."""
     seconds: float
@@ -70,7 +72,7 @@ def evaluate(
         Encoder(trained.file.encoder, drop_null_label=job.on_null_label == "drop"),
         trained.file.batch_rows,
     )
-    metrics = make_metrics(job.loss, trained.file.encoder.label.center)
+    metrics = trained.file.metrics()
     counts: dict[str, int] = {}
     files = discover(lake)
     progress.started(len(files), sum(read_footer(file).fingerprint.rows for file in files))
@@ -92,9 +94,24 @@ def evaluate(
         version=trained.version,
         rows=metrics.n_rows,
         loss=metrics.loss(),
-        metrics={k: v if np.isfinite(v) else None for k, v in metrics.values().items()},
+        metrics={name: _finite(value) for name, value in metrics.values().items()},
+        tables=_finite_tables(metrics.tables()),
         counts=counts,
         seconds=seconds,
         rows_per_second=metrics.n_rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _finite_tables(tables: Tables) -> dict[str, list[dict[str, float | str | None]]]:
+    return {
+        table: [
+            {name: one if isinstance(one, str) else _finite(one) for name, one in row.items()}
+            for row in rows
+        ]
+        for table, rows in tables.items()
+    }

@@ -19,6 +19,7 @@ from pipeline.environment import environment
 from pipeline.errors import ForeignModel, ModelNotFound
 from pipeline.job import Job
 from pipeline.learn.learner import Learner, make_learner
+from pipeline.learn.metrics import Metrics, make_metrics
 from pipeline.learn.updater import Weights
 from pipeline.ledger.entries import FORMAT, TrainEntry, digest
 from pipeline.ledger.ledger import Ledger
@@ -66,10 +67,16 @@ class ModelFile(BaseModel):
             clip=self.job.clip,
         )
 
-    def label_unit(self, value: float) -> float:
-        """A label as blocks have it: classes as 0 and 1."""
-        classes = self.encoder.label.classes
-        return value if classes is None else float(value == classes[1])
+    def metrics(self) -> Metrics:
+        """An empty accumulator of the metrics of this model's loss."""
+        label = self.encoder.label
+        return make_metrics(
+            self.job.loss,
+            label_center=label.center,
+            delta=self.job.delta or 1.0,
+            quantiles=tuple(self.job.quantile),
+            classes=tuple(label.classes or ()),
+        )
 
 
 @dataclass(frozen=True, slots=True)

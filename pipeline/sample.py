@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.block import IntArray
-from pipeline.encode.columns import label_values, plain, typed_hive
+from pipeline.encode.columns import label_family, label_values, plain, typed_hive
 from pipeline.encode.schema import HiveType, family
 from pipeline.errors import BadColumn, BadPartition, DataError
 from pipeline.lake.discover import LakeFile
@@ -75,7 +75,7 @@ def draw_sample(
     Raises
     ------
     BadPartition
-        If rows cannot be decoded or the label is not of numbers; where all files are bad, also
+        If rows cannot be decoded or the label is of no usable type; where all files are bad, also
         with `skip_bad`.
     """
     cells = list(_cells(files))
@@ -160,7 +160,9 @@ def _units_of(one: ReadFile, group: int) -> Iterator[Unit]:
 def _check_label(part: pa.Table, label: str | None, one: ReadFile, group: int) -> None:
     try:
         if label is not None:
-            label_values(part.column(label).combine_chunks(), label)
+            values = part.column(label).combine_chunks()
+            if label_family(values, label) != "text":
+                label_values(values, label)
     except BadColumn as error:
         raise BadPartition(
             error.reason,

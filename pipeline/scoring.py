@@ -24,11 +24,10 @@ from pipeline.errors import JobError
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, partitions, read_footer
 from pipeline.model import Model
+from pipeline.predictions import prediction_columns, prediction_fields
 from pipeline.progress import Progress
 from pipeline.stream import Reading, stream
 from pipeline.workers import Workers
-
-PREDICTION = "prediction"
 
 
 class ScoreReport(BaseModel):
@@ -58,7 +57,7 @@ def score(
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
-    """Write a prediction for every row of a lake.
+    """Write a prediction for every row of a lake, in the columns that `pipeline.predictions` tells.
 
     Parameters
     ----------
@@ -76,7 +75,8 @@ def score(
     Raises
     ------
     ModelNotFound, JobError
-        If there is no trained model or no such lake, or the output would fall into the lake.
+        If there is no trained model or no such lake, the output would fall into the lake, or a
+        column to keep has the name of a prediction.
     DataError
         If a file is bad.
     """
@@ -84,6 +84,7 @@ def score(
     trained = Model.load(model)
     files = discover(lake)
     _refuse_lake_as_output(lake, files, Path(out))
+    _refuse_taken_names(trained, keep or [])
     reading = Reading(
         Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
     )
@@ -128,6 +129,12 @@ def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Pa
         )
 
 
+def _refuse_taken_names(model: Model, keep: list[str]) -> None:
+    taken = sorted({field.name for field in prediction_fields(model.file)} & set(keep))
+    if taken:
+        raise JobError(f"--keep names {taken}, which the predictions are called")
+
+
 def _note(model: Model, footer: Footer, keep: tuple[str, ...]) -> dict[str, str]:
     return {
         "onepass.model": model.file.id,
@@ -156,15 +163,16 @@ def _score_file(
     progress: Progress,
 ) -> None:
     kept = [footer.schema.field(name) for name in reading.keep if name in footer.schema.names]
-    schema = pa.schema([*kept, (PREDICTION, pa.float64())], metadata=note)
+    schema = pa.schema([*kept, *prediction_fields(model.file)], metadata=note)
     with _replaced(target) as staged, pq.ParquetWriter(staged, schema, compression="zstd") as sink:
         for partition in partitions(file, footer):
             for streamed in stream(partition, file, footer, reading, workers):
-                predictions = model.learner.predict(streamed.encoded.block)
-                columns = [] if streamed.kept is None else streamed.kept.columns
-                table = pa.table([*columns, pa.array(predictions)], names=schema.names)
+                block = streamed.encoded.block
+                columns = prediction_columns(model.learner.predict(block), model.file)
+                kept_columns = [] if streamed.kept is None else streamed.kept.columns
+                table = pa.table([*kept_columns, *columns], names=schema.names)
                 sink.write_table(table.cast(schema))
-                progress.advanced(len(predictions))
+                progress.advanced(block.n_rows)
 
 
 @contextmanager

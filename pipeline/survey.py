@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import pyarrow as pa
 
-from pipeline.encode.columns import label_values, typed_hive
+from pipeline.encode.columns import typed_hive
 from pipeline.encode.label import LabelProfile, profile_label
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
 from pipeline.encode.schema import HiveType, family
+from pipeline.encode.target import label_target
 from pipeline.encode.warn import label_order_warnings, leak_warnings
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
 from pipeline.lake.discover import LakeFile, discover
@@ -47,11 +49,17 @@ def survey(
     label: str | None,
     weight: str | None = None,
     choice: Choice | None = None,
-    loss: Literal["auto", "squared", "logistic"] = "auto",
+    loss: str = "auto",
+    classes: Sequence[str] = (),
     seed: int = 0,
     skip_bad: bool = False,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
+
+    Parameters
+    ----------
+    loss, classes
+        As in the job; see `profile_label`.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def survey(
     usable = [one for one in readable if one.file.key not in {error.path for error in bad}]
     columns = profile_columns(sample.rows, _null_shares(usable), choice, skip=wanted)
     columns += _unread(filled[0], {*read, *folders}, hive, rare)
-    described, warnings = _describe_label(label, loss, sample, columns)
+    described, warnings = _describe_label(label, loss, classes, sample, columns)
     return Survey(
         n_files=len(usable),
         n_rows=sum(one.footer.fingerprint.rows for one in usable),
@@ -251,18 +259,20 @@ def _refuse(one: ReadFile, column: str, reason: str) -> NoReturn:
 
 
 def _describe_label(
-    label: str | None,
-    loss: Literal["auto", "squared", "logistic"],
+    name: str | None,
+    loss: str,
+    classes: Sequence[str],
     sample: Sample,
     columns: list[ColumnProfile],
 ) -> tuple[LabelProfile | None, list[str]]:
-    if label is None:
+    if name is None:
         return None, []
-    target = label_values(sample.rows.column(label).combine_chunks(), label)
-    described = profile_label(label, target, loss)
-    order = label_order_warnings(label, target, sample.place, sample.n_places)
-    leaks = leak_warnings(label, target, sample.rows, columns)
-    return described, [*described.warnings, *order, *leaks]
+    values = sample.rows.column(name).combine_chunks()
+    found = profile_label(name, values, loss, classes)
+    target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
+    order = label_order_warnings(name, target, sample.place, sample.n_places, classes=nominal)
+    leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
+    return found, [*found.warnings, *order, *leaks]
 
 
 def _null_shares(files: list[ReadFile]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.learner import Learner
-from pipeline.learn.metrics import Metrics, make_metrics
+from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import SkipEntry, TrainEntry
 from pipeline.ledger.state import dump_state
 from pipeline.ledger.store import LocalStore
@@ -353,7 +353,7 @@ class Run:
         return learner
 
     def _metrics(self) -> Metrics:
-        return make_metrics(self.model.file.job.loss, self.model.file.encoder.label.center)
+        return self.model.file.metrics()
 
 
 def _unchanged_footer(file: LakeFile, partition: Partition) -> Footer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import click
@@ -19,6 +19,8 @@ from pipeline.progress import Progress as Told
 
 LINE_SECONDS = 1.0
 """Plain lines come at most so often."""
+
+_SKETCHED = 1e-4
 
 
 class Display(Told):
@@ -116,6 +118,18 @@ def print_table(
     # A pipe has no width: cutting names there would make the output useless to grep.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False).print(table)
+
+
+def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
+    """Print a warning if a loss is above that of the best constant."""
+    constant = metrics.get("constant_loss")
+    # The constant's loss of huber and quantile loss comes from a sketch of the labels.
+    if loss is not None and constant is not None and loss > constant * (1 + _SKETCHED):
+        click.echo(
+            f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
+            "prediction: on these rows the model is of no use",
+            err=True,
+        )
 
 
 def counted(n: int, noun: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import Display
+from pipeline.cli.display import Display, print_table, warn_if_worse
 from pipeline.cli.options import as_lake, dask_option, json_option, model_option, print_json
 from pipeline.evaluation import evaluate
 
@@ -18,11 +18,27 @@ def command(lake: tuple[str, ...], model: str, dask: str | None, as_json: bool) 
     """Metrics of a model on LAKE, which must have the label."""
     with Display("evaluated") as display:
         report = evaluate(as_lake(lake)["lake"], model, dask=dask, progress=display)
+    warn_if_worse(report.loss, report.metrics)
     if as_json:
         print_json(report)
         return
     click.echo(f"{report.rows:,} rows, version {report.version}, loss {report.loss:.6g}")
     for name, value in report.metrics.items():
-        click.echo(f"  {name:<14} {'-' if value is None else f'{value:.6g}'}")
+        click.echo(f"  {name:<18} {'-' if value is None else f'{value:.6g}'}")
     for kind, n in report.counts.items():
-        click.echo(f"  {kind:<14} {n:,} rows")
+        click.echo(f"  {kind:<18} {n:,} rows")
+    for name, rows in report.tables.items():
+        click.echo(f"\n{name}")
+        _print_metrics(rows)
+
+
+def _print_metrics(rows: list[dict[str, float | str | None]]) -> None:
+    if rows:
+        names = list(rows[0])
+        numbers = [i for i, name in enumerate(names) if name != "class"]
+        cells = [[_cell(row[name]) for name in names] for row in rows]
+        print_table(cells, names, right=numbers)
+
+
+def _cell(value: float | str | None) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.5g}"

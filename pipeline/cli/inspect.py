@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import click
 
 from pipeline.cli.display import megabytes, print_table
 from pipeline.cli.options import as_lake, json_option
+from pipeline.encode.label import LabelProfile
 from pipeline.encode.profile import Choice, ColumnProfile
+from pipeline.job import LossName
 from pipeline.survey import Survey, survey
+
+_CLASSES_SHOWN = 12
 
 
 def _columns(text: str | None) -> tuple[str, ...]:
@@ -19,6 +24,8 @@ def _columns(text: str | None) -> tuple[str, ...]:
 @click.command("inspect")
 @click.argument("lake", nargs=-1, required=True)
 @click.option("--label", help="Column to predict.")
+@click.option("--loss", type=click.Choice(get_args(LossName)), default="auto", help="To minimise.")
+@click.option("--classes", metavar="CLASSES", help="Classes of the label, negative one first.")
 @click.option("--features", metavar="COLUMNS", help="Use these columns only.")
 @click.option("--exclude", metavar="COLUMNS", help="Columns to leave out.")
 @click.option("--numeric", metavar="COLUMNS", help="Columns to read as numbers.")
@@ -27,6 +34,8 @@ def _columns(text: str | None) -> tuple[str, ...]:
 def command(
     lake: tuple[str, ...],
     label: str | None,
+    loss: str,
+    classes: str | None,
     features: str | None,
     exclude: str | None,
     numeric: str | None,
@@ -38,7 +47,14 @@ def command(
     Files that cannot be used are listed. Distinct values are those of a bounded sample.
     """
     choice = Choice(*map(_columns, (features, exclude, numeric, categorical)))
-    found = survey(as_lake(lake)["lake"], label=label, choice=choice, skip_bad=True)
+    found = survey(
+        as_lake(lake)["lake"],
+        label=label,
+        loss=loss,
+        classes=_columns(classes),
+        choice=choice,
+        skip_bad=True,
+    )
     if as_json:
         click.echo(json.dumps(_as_json(found)))
     else:
@@ -53,15 +69,22 @@ def _print(found: Survey) -> None:
     header = ["column", "type", "nulls", "distinct", "use", "why"]
     print_table([_row(column) for column in found.columns], header, right=(2, 3))
     if found.label is not None:
-        label = found.label
-        click.echo(
-            f"\nlabel {label.label.name}: {label.loss} loss, mean {label.mean:.5g}, "
-            f"{label.distinct:,} distinct, {label.null_share:.1%} null"
-        )
+        click.echo("\n" + _describe(found.label))
     for error in found.bad:
         click.echo(f"bad file: {str(error).splitlines()[0]}")
     for warning in found.warnings:
         click.echo(f"warning: {warning}")
+
+
+def _describe(label: LabelProfile) -> str:
+    mean = "" if label.mean is None else f"mean {label.mean:.5g}, "
+    text = (
+        f"label {label.label.name}: {label.loss} loss, {mean}"
+        f"{label.distinct:,} distinct, {label.null_share:.1%} null"
+    )
+    shares = [f"{name} {share:.2%}" for name, share in label.class_shares.items()]
+    more = f", ... ({len(shares):,} in all)" if len(shares) > _CLASSES_SHOWN else ""
+    return text + (f"\nclasses: {', '.join(shares[:_CLASSES_SHOWN])}{more}" if shares else "")
 
 
 def _row(column: ColumnProfile) -> list[str]:
@@ -97,6 +120,7 @@ def _as_json(found: Survey) -> dict[str, object]:
             "mean": label.mean,
             "distinct": label.distinct,
             "null_share": label.null_share,
+            "class_shares": label.class_shares,
         },
         "bad": [str(error).splitlines()[0] for error in found.bad],
         "warnings": found.warnings,

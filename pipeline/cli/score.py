@@ -21,6 +21,10 @@ def command(
 ) -> None:
     """Predictions for LAKE: one Parquet file per file, rows in the same order.
 
+    The column prediction holds a number in the label's unit, a probability (logistic), a margin
+    (hinge) or the most likely class (softmax). There is a further column prediction_CLASS for
+    each class of softmax, and prediction_QUANTILE for each of several quantiles.
+
     Files that are there already, of the same model version and input, are left as they are.
     """
     columns = [name for name in keep.split(",") if name]

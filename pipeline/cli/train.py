@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
-from pipeline.cli.display import Display, counted, megabytes
+from pipeline.cli.display import Display, counted, megabytes, warn_if_worse
 from pipeline.cli.options import given_job, job_options, json_option, print_json
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.model import model_exists, open_model
 from pipeline.training import TrainReport, train
+
+_SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", "below")
+"""What of the metrics is printed beside the loss, where the loss has it."""
 
 
 @click.command("train")
@@ -30,7 +33,10 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         except KeyboardInterrupt:
             _say_what_is_kept(given, display.version)
             raise
+    warn_if_worse(report.loss, report.metrics)
     holdout = _evaluated(given, report)
+    if holdout is not None:
+        warn_if_worse(holdout.loss, holdout.metrics)
     if as_json:
         print_json(report, holdout=None if holdout is None else holdout.model_dump(mode="json"))
         return
@@ -70,7 +76,7 @@ def _evaluated(given: dict[str, Any], report: TrainReport) -> EvaluateReport | N
 
 def _losses(loss: float | None, metrics: dict[str, float | None]) -> str:
     constant = metrics.get("constant_loss")
-    shown = {k: v for k, v in metrics.items() if k in {"rmse", "r2", "auc", "accuracy"}}
+    shown = {name: metrics[name] for name in _SHOWN if name in metrics}
     rest = "".join(f", {k} {v:.4g}" for k, v in shown.items() if v is not None)
     loss_text = "-" if loss is None else f"{loss:.5g}"
     constant_text = "-" if constant is None else f"{constant:.5g}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 
@@ -66,16 +68,33 @@ def as_text(values: pa.Array) -> pa.Array:
     return values if family(values.type) == "text" else values.cast(pa.string())
 
 
-def label_values(values: pa.Array, name: str) -> FloatArray:
-    """Labels as float64, null as NaN, shape (len(values),).
+def label_family(values: pa.Array, name: str) -> Literal["number", "bool", "text", "null"]:
+    """What a label's column holds.
 
     Raises
     ------
     BadColumn
-        If the column is not of numbers or truth values, or holds an infinite one.
+        If it is none of numbers, truth values and text.
     """
-    if family(values.type) not in {"integer", "real", "bool", "null"}:
-        raise BadColumn(f"a label must be a number or a bool, found type {values.type}", name)
+    match family(values.type):
+        case "integer" | "real":
+            return "number"
+        case ("bool" | "text" | "null") as found:
+            return found
+        case _:
+            raise BadColumn(
+                f"a label must be a number, a bool or text, found type {values.type}", name
+            )
+
+
+def label_values(values: pa.Array, name: str) -> FloatArray:
+    """Labels of numbers or truth values as float64, null as NaN, shape (len(values),).
+
+    Raises
+    ------
+    BadColumn
+        If one is infinite or too large to be squared.
+    """
     target = floats(values)
     if np.nanmax(np.abs(target), initial=0.0) > LARGEST_LABEL and not np.isinf(target).any():
         raise BadColumn(f"labels beyond {LARGEST_LABEL:g} cannot be squared and summed", name)

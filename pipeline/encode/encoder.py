@@ -18,7 +18,6 @@ from pipeline.encode.columns import (
     as_text,
     epoch_seconds,
     floats,
-    label_values,
     plain,
     typed_hive,
 )
@@ -34,6 +33,7 @@ from pipeline.encode.schema import (
     accepted_families,
     family,
 )
+from pipeline.encode.target import label_target
 from pipeline.errors import BadColumn
 
 _DAY = 86_400.0
@@ -125,7 +125,7 @@ class Encoder:
         if not label:
             return np.full(n_rows, np.nan), weight
         spec = self.schema.label
-        target = label_values(_column(batch, spec.name), spec.name)
+        target = label_target(_column(batch, spec.name), spec)
         missing = int(np.isnan(target).sum())
         if missing and not self.drop_null_label:
             raise BadColumn(
@@ -134,8 +134,6 @@ class Encoder:
                 "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
             )
         counts.update({"null_label": missing} if missing else {})
-        if spec.classes is not None:
-            target = _binary(target, spec.classes, spec.name)
         if self.schema.weight is not None:
             weight = _weights(_column(batch, self.schema.weight), self.schema.weight)
         return target, weight
@@ -229,18 +227,6 @@ def _mark(expected: bool, missing: np.ndarray, out: Float32Array) -> dict[str, i
         out[:, -1] = missing
         return {}
     return {"unexpected_null": int(missing.sum())}
-
-
-def _binary(target: FloatArray, classes: tuple[float, float], name: str) -> FloatArray:
-    negative, positive = classes
-    strange = ~((target == negative) | (target == positive) | np.isnan(target))
-    if strange.any():
-        raise BadColumn(
-            f"expected a label of {negative:g} or {positive:g}, "
-            f"found {target[np.flatnonzero(strange)[0]]:g}",
-            name,
-        )
-    return np.where(np.isnan(target), np.nan, (target == positive).astype(np.float64))
 
 
 def _weights(values: pa.Array, name: str) -> FloatArray:

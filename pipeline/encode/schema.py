@@ -114,12 +114,18 @@ class Label(_Frozen):
     """The column to predict."""
 
     name: str
-    center: float
-    """Subtracted from a regression label; 0 for a 0/1 label."""
-    scale: float
-    """Divides a regression label; 1 for a 0/1 label."""
-    classes: tuple[float, float] | None
-    """The two values of a binary label, the negative one first; None for a regression label."""
+    family: Literal["number", "bool", "text"] = "number"
+    """What the column holds; numbers and truth values are read alike, text is not."""
+    center: float = 0.0
+    """Subtracted from the label of squared, huber and quantile loss; 0 for all others."""
+    scale: float = 1.0
+    """Divides the label of squared, huber and quantile loss; 1 for all others."""
+    base: float = 0.0
+    """Margin at which learning starts: log of the mean label for poisson and gamma, else 0."""
+    domain: Literal["real", "non_negative", "positive"] = "real"
+    """Numbers that the loss can learn from."""
+    classes: list[str] | None = None
+    """Texts of the classes; of two the negative one comes first. None for a regression label."""
 
 
 class Schema(_Frozen):
@@ -162,7 +168,8 @@ class Schema(_Frozen):
 
     def text_names(self) -> list[str]:
         """Columns whose values are looked up or hashed once per distinct value."""
-        return [c.name for c in self.columns if isinstance(c, OneHot | Hashed)]
+        names = [c.name for c in self.columns if isinstance(c, OneHot | Hashed)]
+        return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
 
 def family(dtype: pa.DataType) -> Family | Literal["null"]:

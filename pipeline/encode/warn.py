@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
@@ -18,7 +20,7 @@ SORTED = 0.25
 
 
 def label_order_warnings(
-    label: str, values: FloatArray, place: IntArray, n_places: int
+    label: str, values: FloatArray, place: IntArray, n_places: int, *, classes: bool = False
 ) -> list[str]:
     """Warn where the label depends on where a row lies.
 
@@ -26,11 +28,13 @@ def label_order_warnings(
     ----------
     values
         Labels of the sample, NaN where null.
+    classes
+        Whether they are indices of classes, whose order means nothing.
     place
         Index of the row group that each row came from, in stored order.
     """
     present = ~np.isnan(values)
-    share = explained_variance(values[present], place[present])
+    share = _explained(classes)(values[present], place[present])
     if n_places < 2 or share < SORTED:
         return []
     return [
@@ -41,14 +45,27 @@ def label_order_warnings(
 
 
 def leak_warnings(
-    label: str, target: FloatArray, sample: pa.Table, profiles: list[ColumnProfile]
+    label: str,
+    target: FloatArray,
+    sample: pa.Table,
+    profiles: list[ColumnProfile],
+    *,
+    classes: bool = False,
 ) -> list[str]:
-    """Warn about columns that alone predict the label almost perfectly."""
+    """Warn about columns that alone predict the label almost perfectly.
+
+    Parameters
+    ----------
+    target
+        Labels of the sample, NaN where null.
+    classes
+        Whether they are indices of classes, whose order means nothing.
+    """
     present = ~np.isnan(target)
     found = []
     for profile in profiles:
         if profile.use is not None:
-            share = _alone(sample.column(profile.name).combine_chunks(), target, present)
+            share = _alone(sample.column(profile.name).combine_chunks(), target, present, classes)
             if share > LEAK:
                 found.append(
                     f"{profile.name}: alone explains {share:.1%} of {label}; known only after the "
@@ -73,17 +90,40 @@ def explained_variance(target: FloatArray, group: IntArray) -> float:
     return max(0.0, 1 - (within / (n_rows - n_groups)) / (total / (n_rows - 1)))
 
 
-def _alone(values: pa.Array, target: FloatArray, present: np.ndarray) -> float:
-    values = plain(values)
+def explained_classes(target: FloatArray, group: IntArray) -> float:
+    """What `explained_variance` is for a number, for indices of classes.
+
+    The sum over the classes of the variance of being of that class or not, which is their Gini
+    impurity; for two classes the same as `explained_variance`.
+    """
+    n_rows = len(target)
+    _, group, in_group = np.unique(group, return_inverse=True, return_counts=True)
+    _, target_class, in_class = np.unique(target, return_inverse=True, return_counts=True)
+    total = n_rows - float((in_class.astype(np.float64) ** 2).sum()) / max(1, n_rows)
+    if total <= 0 or n_rows <= 2 * len(in_group):
+        return 0.0
+    cells, in_cell = np.unique(group * len(in_class) + target_class, return_counts=True)
+    within = n_rows - float((in_cell**2.0 / in_group[cells // len(in_class)]).sum())
+    # Adjusted for the groups' number: many small groups explain noise by chance.
+    return max(0.0, 1 - (within / (n_rows - len(in_group))) / (total / (n_rows - 1)))
+
+
+def _explained(classes: bool) -> Callable[[FloatArray, IntArray], float]:
+    return explained_classes if classes else explained_variance
+
+
+def _alone(values: pa.Array, target: FloatArray, present: np.ndarray, classes: bool) -> float:
+    values, explained = plain(values), _explained(classes)
     kind = family(values.type)
     if kind == "text":
         codes = as_text(values).dictionary_encode().indices.fill_null(-1).to_numpy()
-        return explained_variance(target[present], codes[present])
+        return explained(target[present], codes[present])
     numbers = epoch_seconds(values) if kind == "time" else floats(values)
     present = present & np.isfinite(numbers)
     numbers, target = _within_one(numbers[present]), target[present]
     # Equal-count bins catch any monotone or stepwise dependence, not only a linear one.
-    return max(_r_squared(numbers, target), explained_variance(target, _bins(numbers)))
+    in_steps = explained(target, _bins(numbers))
+    return in_steps if classes else max(_r_squared(numbers, target), in_steps)
 
 
 def _within_one(values: FloatArray) -> FloatArray:

@@ -1,0 +1,169 @@
+"""Metrics of two classes: probabilities of logistic loss, margins of hinge loss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.block import FloatArray
+from pipeline.learn.metrics.base import Metrics, Sums, Tables, Values, counted, ratio
+
+_N_BINS = 4096
+_N_GROUPS = 10
+_TINY = 1e-15
+
+
+class Ranking:
+    """How scores of negatives and positives lie to each other, in 4096 bins from -20 to 20.
+
+    Rows of one bin count as ties, so that the error of the AUC is at most `auc_error`, half the
+    share of pairs of a negative and a positive within one bin.
+    """
+
+    def __init__(self) -> None:
+        self.bins = np.zeros((3, _N_BINS))
+        """Weight of negatives, weight of positives, weighted sum of what comes with each score."""
+
+    def add(
+        self, score: FloatArray, positive: np.ndarray, weight: FloatArray, value: FloatArray
+    ) -> None:
+        """Take rows into account, arrays of shape (n_rows,)."""
+        place = np.clip((score + 20) * (_N_BINS / 40), 0, _N_BINS - 1).astype(np.int64)
+        for side in (0, 1):
+            rows = positive == bool(side)
+            self.bins[side] += counted(place[rows], weight[rows], _N_BINS)
+        self.bins[2] += counted(place, weight * value, _N_BINS)
+
+    def merge(self, other: Ranking) -> None:
+        """Take over the rows of another."""
+        self.bins += other.bins
+
+    def values(self) -> Values:
+        """AUC and the bound of its error; NaN where there is one class only."""
+        negative, positive, _ = self.bins
+        below = np.cumsum(negative) - negative
+        pairs = float(negative.sum() * positive.sum())
+        tied = 0.5 * float(positive @ negative)
+        auc = ratio(float(positive @ below) + tied, pairs)
+        return {"auc": auc, "auc_error": ratio(tied, pairs)}
+
+
+class BinaryMetrics(Sums):
+    """Log loss, AUC, accuracy, Brier score and calibration of probabilities."""
+
+    names = ("weight", "log_loss", "correct", "positive", "squared_error")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ranking = Ranking()
+
+    def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
+        """Take rows into account; labels are 0 or 1."""
+        p = np.clip(prediction, _TINY, 1 - _TINY)
+        positive = label > 0.5
+        nll = -np.log(np.where(positive, p, 1 - p))
+        self._add(weight, nll, (p > 0.5) == positive, positive, (prediction - positive) ** 2)
+        self.ranking.add(np.log(p) - np.log1p(-p), positive, weight, prediction)
+
+    def merge(self, other: Metrics) -> None:
+        """Take over the rows of another accumulator."""
+        super().merge(other)
+        assert isinstance(other, BinaryMetrics)
+        self.ranking.merge(other.ranking)
+
+    def loss(self) -> float:
+        """Mean negative log likelihood in nats."""
+        return self._mean("log_loss")
+
+    def constant_loss(self) -> float:
+        """Entropy of the label in nats."""
+        p = self._mean("positive")
+        return float(-sum(q * np.log(q) for q in (p, 1 - p) if q > 0)) if p == p else p
+
+    def values(self) -> Values:
+        """Log loss, AUC with its error bound, accuracy, Brier score, calibration error, ..."""
+        return {
+            "log_loss": self.loss(),
+            **self.ranking.values(),
+            "accuracy": self._mean("correct"),
+            "brier": self._mean("squared_error"),
+            "calibration_error": self._calibration_error(),
+            "positive": self._mean("positive"),
+            "constant_loss": self.constant_loss(),
+        }
+
+    def tables(self) -> Tables:
+        """Calibration: up to ten groups of rows by predicted probability, about equally heavy."""
+        names = ("from", "to", "prediction", "positive", "weight")
+        return {"calibration": [dict(zip(names, row, strict=True)) for row in self._groups()]}
+
+    def _calibration_error(self) -> float:
+        """Expected calibration error: |mean prediction - share of positives|, over the groups."""
+        gaps = [weight * abs(mean - share) for *_, mean, share, weight in self._groups()]
+        return ratio(sum(gaps), float(self.sums[0]))
+
+    def _groups(self) -> list[tuple[float, float, float, float, float]]:
+        """Edges, mean prediction, share of positives and weight of each group."""
+        negative, positive, predicted = self.ranking.bins
+        weight = negative + positive
+        if not weight.any():
+            return []
+        # A bin belongs to the tenth of the rows that its middle lies in; half-way means the lower.
+        middle = (np.cumsum(weight) - 0.5 * weight) * (_N_GROUPS / weight.sum())
+        group = np.clip(np.ceil(np.round(middle, 9)) - 1, 0, _N_GROUPS - 1)
+        found = []
+        for g in np.unique(group[weight > 0]):
+            bins = np.flatnonzero((group == g) & (weight > 0))
+            total = float(weight[bins].sum())
+            edges = _probability_edge(bins[0]), _probability_edge(bins[-1] + 1)
+            mean, share = predicted[bins].sum() / total, positive[bins].sum() / total
+            found.append((*edges, float(mean), float(share), total))
+        return found
+
+
+def _probability_edge(at: int) -> float:
+    """Probability at the lower edge of a bin of log-odds; the outermost bins reach to 0 and 1."""
+    if at in (0, _N_BINS):
+        return float(at > 0)
+    return float(1 / (1 + np.exp(20 - at * (40 / _N_BINS))))
+
+
+class HingeMetrics(Sums):
+    """Hinge loss, accuracy and AUC of margins; the positive class is predicted above 0."""
+
+    names = ("weight", "hinge", "correct", "positive")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ranking = Ranking()
+
+    def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
+        """Take rows into account; labels are 0 or 1."""
+        positive = label > 0.5
+        hinge = np.maximum(0.0, 1 - np.where(positive, prediction, -prediction))
+        self._add(weight, hinge, (prediction > 0) == positive, positive)
+        self.ranking.add(prediction, positive, weight, prediction)
+
+    def merge(self, other: Metrics) -> None:
+        """Take over the rows of another accumulator."""
+        super().merge(other)
+        assert isinstance(other, HingeMetrics)
+        self.ranking.merge(other.ranking)
+
+    def loss(self) -> float:
+        """Mean hinge loss."""
+        return self._mean("hinge")
+
+    def constant_loss(self) -> float:
+        """Loss of the margin 1 with the sign of the more frequent class: twice the other share."""
+        p = self._mean("positive")
+        return 2 * min(p, 1 - p)
+
+    def values(self) -> Values:
+        """Hinge loss, AUC with its error bound, accuracy, share of positives, constant's loss."""
+        return {
+            "hinge": self.loss(),
+            **self.ranking.values(),
+            "accuracy": self._mean("correct"),
+            "positive": self._mean("positive"),
+            "constant_loss": self.constant_loss(),
+        }
