@@ -10,11 +10,11 @@ from pipeline.encode.profile import Choice
 from pipeline.encode.schema import Schema
 from pipeline.errors import DataError, JobError
 from pipeline.job import Job
-from pipeline.learn.learner import default_learning_rate
-from pipeline.learn.newton import MAX_WIDTH
+from pipeline.learn.memory import learner_bytes
 from pipeline.ledger.entries import FORMAT
 from pipeline.ledger.store import LocalStore
 from pipeline.model import MODEL_KEY, ModelFile
+from pipeline.resolve import DEFAULT_HASH_BITS, candidate_settings, implied_loss, resolve
 from pipeline.stream import memory_per_row
 from pipeline.survey import Survey, survey
 
@@ -23,8 +23,6 @@ BASE_BYTES = 400 << 20
 
 MAX_BATCH_ROWS = 65_536
 MIN_BATCH_ROWS = 1024
-
-DEFAULT_HASH_BITS = 18
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +43,8 @@ def create_model(job: Job) -> list[str]:
     """
     found = survey_job(job)
     schema = _schema(job, found)
-    resolved = _resolve(job, found, schema)
+    assert found.label is not None
+    resolved = resolve(job, found.label, schema)
     schema = schema.model_copy(update={"hash_bits": resolved.hash_bits})
     content = ModelFile(
         format=FORMAT,
@@ -71,7 +70,7 @@ def survey_job(job: Job) -> Survey:
         label=job.label,
         weight=job.weight,
         choice=choice,
-        loss=job.loss,
+        loss=implied_loss(job),
         classes=job.classes,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
@@ -87,7 +86,7 @@ def fit_batch_rows(job: Job, schema: Schema) -> int:
         If not even small blocks fit.
     """
     per_row = memory_per_row(len(schema.names(label=True)), schema.n_dense, schema.n_hashed)
-    free = job.memory_limit_bytes - BASE_BYTES - _learner_bytes(job, schema)
+    free = job.memory_limit_bytes - BASE_BYTES - _learners_bytes(job, schema)
     rows = free // per_row
     if rows < MIN_BATCH_ROWS:
         needed = job.memory_limit_bytes - free + MIN_BATCH_ROWS * per_row
@@ -107,6 +106,8 @@ def _schema(job: Job, found: Survey) -> Schema:
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
         )
     columns = [column.use for column in found.columns if column.use is not None]
+    if not columns:
+        raise JobError("no column is left to learn from; see: onepass inspect LAKE --label COLUMN")
     used = {column.name for column in columns} | {job.weight}
     return Schema(
         columns=columns,
@@ -117,43 +118,5 @@ def _schema(job: Job, found: Survey) -> Schema:
     )
 
 
-def _resolve(job: Job, found: Survey, schema: Schema) -> Job:
-    assert found.label is not None
-    if not schema.columns:
-        raise JobError("no column is left to learn from; see: onepass inspect LAKE --label COLUMN")
-    solver = job.solver
-    if solver == "auto":
-        solver = "newton" if schema.n_dense <= MAX_WIDTH and not schema.n_hashed else "sgd"
-    hash_bits = job.hash_bits or _default_hash_bits(solver, schema)
-    width = schema.n_dense + ((1 << hash_bits) if schema.n_hashed else 0)
-    if solver == "newton" and width > 4 * MAX_WIDTH:
-        raise JobError(
-            f"newton keeps a matrix of width x width, and this design is {width} wide "
-            f"(at most {4 * MAX_WIDTH}); use --solver sgd, or fewer --hash-bits"
-        )
-    rates = job.learning_rate
-    if solver == "sgd":
-        rates = rates or [default_learning_rate(schema.n_dense + schema.n_hashed)]
-    return job.model_copy(
-        update={
-            "loss": found.label.loss,
-            "solver": solver,
-            "hash_bits": hash_bits,
-            "learning_rate": rates,
-        }
-    )
-
-
-def _default_hash_bits(solver: str, schema: Schema) -> int:
-    if solver != "newton":
-        return DEFAULT_HASH_BITS
-    # As many 0/1 features as the usual width leaves room for, at least a few.
-    return max(4, (MAX_WIDTH - schema.n_dense).bit_length() - 1)
-
-
-def _learner_bytes(job: Job, schema: Schema) -> int:
-    if job.solver == "newton":
-        width = schema.n_dense + schema.n_slots + 1
-        # Curvature, its moved and scaled copies, and a block of at least 20 rows per column.
-        return 8 * width * (8 * width + 3 * max(8192, 40 * width))
-    return 8 * 4 * schema.n_slots
+def _learners_bytes(job: Job, schema: Schema) -> int:
+    return sum(learner_bytes(settings) for settings in candidate_settings(job, schema))

@@ -83,7 +83,7 @@ class Job(BaseModel):
     quantile: list[float] = Field(
         default=[0.5],
         min_length=1,
-        description="Quantiles of quantile loss, between 0 and 1; several give several predictions.",
+        description="Quantiles of quantile loss, above 0 and below 1; several are learnt alike.",
     )
     delta: float | None = Field(
         default=None,
@@ -176,9 +176,7 @@ class Job(BaseModel):
             return [_absolute(path) for path in value]
         return _absolute(value)
 
-    @field_validator(
-        "features", "exclude", "numeric", "categorical", "classes", mode="before"
-    )
+    @field_validator("features", "exclude", "numeric", "categorical", "classes", mode="before")
     @classmethod
     def _names_may_be_separated_by_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -273,8 +271,11 @@ def parse_age(text: str) -> tuple[float, str]:
     """
     match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:e\+?[0-9]+)?)\s*([a-z]+)\s*", text)
     unit = match.group(2) if match else ""
-    if match is None or unit.rstrip("s") not in {"row", "partition"} or not float(match.group(1)):
-        raise ValueError(f"expected an age such as '500000 rows' or '30 partitions', found {text!r}")
+    known = unit.rstrip("s") in {"row", "partition"}
+    if match is None or not known or not float(match.group(1)):
+        raise ValueError(
+            f"expected an age such as '500000 rows' or '30 partitions', found {text!r}"
+        )
     return float(match.group(1)), unit.rstrip("s") + "s"
 
 

@@ -7,29 +7,37 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.block import FloatArray
+from pipeline.block import Block, Float32Array, FloatArray
+from pipeline.encode.classes import class_values
 from pipeline.encode.encoder import Encoder
+from pipeline.encode.frequent import Frequent
 from pipeline.encode.schema import Schema
 from pipeline.environment import environment
-from pipeline.errors import ForeignModel, ModelNotFound
+from pipeline.errors import ForeignModel, JobError, ModelNotFound
 from pipeline.job import Job
-from pipeline.learn.learner import Learner, make_learner
+from pipeline.learn.candidates import Candidates
+from pipeline.learn.learner import Learner, Learns
 from pipeline.learn.metrics import Metrics, make_metrics
 from pipeline.learn.updater import Weights
 from pipeline.ledger.entries import FORMAT, TrainEntry, digest
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.state import load_state
 from pipeline.ledger.store import LocalStore, Store
+from pipeline.resolve import candidate_settings
+from pipeline.trainee import Trainee
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MODEL_KEY = "model.json"
+
+Rows: TypeAlias = "pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]"
 
 logger = logging.getLogger(__name__)
 
@@ -52,20 +60,12 @@ class ModelFile(BaseModel):
     batch_rows: int
     """Upper bound of rows in a block; fixed here because block edges decide the last bits."""
 
-    def learner(self) -> Learner:
-        """A fresh learner for this model."""
-        label = self.encoder.label
-        return make_learner(
-            solver=self.job.solver,
-            loss=self.job.loss,
-            n_dense=self.encoder.n_dense,
-            n_slots=self.encoder.n_slots,
-            l2=self.job.l2[0],
-            learning_rate=(self.job.learning_rate or [None])[0],
-            center=label.center,
-            scale=label.scale,
-            clip=self.job.clip,
-        )
+    def trainee(self) -> Trainee:
+        """A fresh learner for this model, or several to choose from."""
+        settings = candidate_settings(self.job, self.encoder)
+        learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
+        hashed = [column.name for column in self.encoder.columns if column.kind == "hashed"]
+        return Trainee(learner, Frequent(hashed))
 
     def metrics(self) -> Metrics:
         """An empty accumulator of the metrics of this model's loss."""
@@ -121,27 +121,13 @@ def open_model(path: str | Path) -> OpenModel:
     return OpenModel(_parse(data, path), Ledger(store, digest(data)), store)
 
 
-def load_learner(model: OpenModel) -> tuple[Learner, TrainEntry | None]:
+def load_trainee(model: OpenModel) -> tuple[Trainee, TrainEntry | None]:
     """A learner with the newest sound state, and the version it is from (None if untrained)."""
-    learner = model.file.learner()
+    trainee = model.file.trainee()
     entry, state = model.ledger.newest_sound()
     if entry is not None and state is not None:
-        restore(learner, state, entry.state.key)
-    return learner, entry
-
-
-def restore(learner: Learner, state: bytes, key: str) -> None:
-    """Put a state into a learner.
-
-    Raises
-    ------
-    ForeignModel
-        If its arrays are not those of this model.
-    """
-    try:
-        learner.restore(load_state(state))
-    except ValueError as error:
-        raise ForeignModel(f"{key} does not fit the model: {error}") from None
+        trainee.restore(state, entry.state.key)
+    return trainee, entry
 
 
 def warn_if_elsewhere(entry: TrainEntry | None) -> None:
@@ -169,14 +155,15 @@ class Model:
         model.predict(table)  # a pyarrow Table, pandas DataFrame or mapping of columns
     """
 
-    def __init__(self, opened: OpenModel, learner: Learner, entry: TrainEntry) -> None:
+    def __init__(self, opened: OpenModel, trainee: Trainee, entry: TrainEntry) -> None:
         self.file = opened.file
         self.entry = entry
         """The version of the weights."""
         self.rows = sum(entry.rows for entry in opened.ledger.trained())
         """Rows learnt so far."""
-        self.learner = learner
-        self._encoder = Encoder(opened.file.encoder)
+        self.learner: Learns = trainee.learner
+        self.frequent = trainee.frequent
+        """Frequent values of the hashed columns."""
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -193,9 +180,9 @@ class Model:
         entry, state = opened.ledger.newest_during_training()
         if entry is None or state is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
-        learner = opened.file.learner()
-        restore(learner, state, entry.state.key)
-        return cls(opened, learner, entry)
+        trainee = opened.file.trainee()
+        trainee.restore(state, entry.state.key)
+        return cls(opened, trainee, entry)
 
     @property
     def version(self) -> int:
@@ -203,14 +190,16 @@ class Model:
         return self.entry.version
 
     @property
-    def weights(self) -> Weights:
-        """Weights of the encoded features, in the label's unit (logistic: log-odds)."""
+    def weights(self) -> list[Weights]:
+        """Weights of the encoded features in the label's unit: one value, or one a quantile.
+
+        For a loss with a link (logistic: log-odds; poisson, gamma: logarithm) they are by the
+        margin.
+        """
         return self.learner.weights()
 
-    def predict(
-        self, rows: pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]
-    ) -> FloatArray:
-        """Predictions in the label's unit; probabilities of the positive class for logistic loss.
+    def predict(self, rows: Rows) -> NDArray[Any]:
+        """Predictions in the label's unit.
 
         Parameters
         ----------
@@ -219,7 +208,9 @@ class Model:
 
         Returns
         -------
-        Shape (n_rows,).
+        Shape (n_rows,): a number; the probability of the positive class for logistic loss; the
+        margin for hinge loss; the most likely class for softmax loss, as in the label's column.
+        Shape (n_rows, n_quantiles) for several quantiles, in rising order.
 
         Raises
         ------
@@ -228,11 +219,45 @@ class Model:
         TypeError
             If `rows` is nothing of columns.
         """
-        table = _as_table(rows)
+        found = self.learner.predict(self._block(rows))
+        if self.file.job.loss != "softmax":
+            return found
+        return np.asarray(class_values(self.file.encoder.label))[found.argmax(axis=1)]
+
+    def predict_proba(self, rows: Rows) -> FloatArray:
+        """Probability of each class of `classes`, shape (n_rows, n_classes).
+
+        Raises
+        ------
+        JobError
+            If the loss of the model gives no probabilities.
+        BadColumn, TypeError
+            As `predict`.
+        """
+        loss = self.file.job.loss
+        if loss not in {"logistic", "softmax"}:
+            raise JobError(f"a model of {loss} loss has no probabilities; use predict")
+        found = self.learner.predict(self._block(rows))
+        return found if loss == "softmax" else np.column_stack([1 - found, found])
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """Classes in the order of their probabilities; None for a regression."""
+        label = self.file.encoder.label
+        return None if label.classes is None else class_values(label)
+
+    def features(self, rows: Rows) -> Float32Array:
+        """The dense features that `weights` belong to, shape (n_rows, n_dense).
+
+        Raises as `predict`.
+        """
+        return self._block(rows).dense
+
+    def _block(self, rows: Rows) -> Block:
         # What is a folder in the lake is a column here, so it is encoded as one.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
-        table = _typed_like_lake(table, self.file.encoder)
-        return self.learner.predict(flat.encode(table, {}, label=False).block)
+        table = _typed_like_lake(_as_table(rows), self.file.encoder)
+        return flat.encode(table, {}, label=False).block
 
     def __repr__(self) -> str:
         job = self.file.job
@@ -281,4 +306,4 @@ def _parse(data: bytes, path: str | Path) -> ModelFile:
         raise ForeignModel(f"{str(path)!r}: {MODEL_KEY} is damaged: {first}") from None
 
 
-__all__ = ["Model", "ModelFile", "OpenModel", "Store", "load_learner", "model_exists", "open_model"]
+__all__ = ["Model", "ModelFile", "OpenModel", "Store", "load_trainee", "model_exists", "open_model"]

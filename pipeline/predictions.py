@@ -11,20 +11,18 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipeline.block import FloatArray
-from pipeline.encode.schema import Label
+from pipeline.encode.classes import class_type, class_values
 from pipeline.learn.metrics.quantile import middle
 from pipeline.model import ModelFile
 
 PREDICTION = "prediction"
-
-_INT64 = 1 << 63
 
 
 def prediction_fields(file: ModelFile) -> list[pa.Field]:
     """Names and types of the columns that a model predicts."""
     label = file.encoder.label
     of_class = file.job.loss == "softmax"
-    first = pa.field(PREDICTION, _class_type(label) if of_class else pa.float64())
+    first = pa.field(PREDICTION, class_type(label) if of_class else pa.float64())
     return [first, *(pa.field(f"{PREDICTION}_{part}", pa.float64()) for part in _parts(file))]
 
 
@@ -44,7 +42,7 @@ def prediction_columns(predictions: FloatArray, file: ModelFile) -> list[pa.Arra
     if file.job.loss != "softmax":
         return [parts[middle(file.job.quantile)], *parts]
     label = file.encoder.label
-    known = pa.array(_class_values(label), _class_type(label))
+    known = pa.array(class_values(label), class_type(label))
     return [known.take(pa.array(table.argmax(axis=1))), *parts]
 
 
@@ -54,27 +52,3 @@ def _parts(file: ModelFile) -> list[str]:
         return list(file.encoder.label.classes or ())
     quantiles = file.job.quantile if file.job.loss == "quantile" else []
     return [f"{quantile:g}" for quantile in quantiles] if len(quantiles) > 1 else []
-
-
-def _class_type(label: Label) -> pa.DataType:
-    if label.family != "number":
-        return {"text": pa.string(), "bool": pa.bool_()}[label.family]
-    whole = all(_is_int64(text) for text in label.classes or ())
-    return pa.int64() if whole else pa.float64()
-
-
-def _class_values(label: Label) -> list[str] | list[bool] | list[int] | list[float]:
-    classes = label.classes or []
-    if label.family == "text":
-        return classes
-    if label.family == "bool":
-        return [text == "true" for text in classes]
-    whole = _class_type(label) == pa.int64()
-    return [int(text) for text in classes] if whole else [float(text) for text in classes]
-
-
-def _is_int64(text: str) -> bool:
-    try:
-        return -_INT64 <= int(text) < _INT64
-    except ValueError:
-        return False

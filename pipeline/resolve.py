@@ -7,7 +7,7 @@ from itertools import product
 from pipeline.encode.label import LabelProfile
 from pipeline.encode.schema import Schema
 from pipeline.errors import JobError
-from pipeline.job import Job
+from pipeline.job import Job, LossName
 from pipeline.learn.firstorder import DEFAULTS, default_rate
 from pipeline.learn.learner import Settings
 from pipeline.learn.newton import MAX_WIDTH
@@ -17,10 +17,10 @@ WIDEST = 4 * MAX_WIDTH
 
 DEFAULT_HASH_BITS = 18
 
-_OF_ONE_LOSS = {"quantile": "quantile", "delta": "huber", "classes": "softmax"}
+_OF_ONE_LOSS: dict[str, LossName] = {"quantile": "quantile", "delta": "huber", "classes": "softmax"}
 
 
-def implied_loss(job: Job) -> str:
+def implied_loss(job: Job) -> LossName:
     """The job's loss, or the one that a setting made for it alone implies.
 
     Raises
@@ -29,7 +29,7 @@ def implied_loss(job: Job) -> str:
         If such a setting belongs to another loss than the one asked for.
     """
     default = {name: field.get_default() for name, field in Job.model_fields.items()}
-    implied = job.loss
+    implied: LossName = job.loss
     for name, loss in _OF_ONE_LOSS.items():
         if (getattr(job, name) or None) == (default[name] or None):
             continue
@@ -55,10 +55,11 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
         If settings do not go together, or the design is too wide for the solver.
     """
     solver = _solver(job, label, schema)
+    choice: dict[str, object]
     if solver == "newton":
         _refuse(job, _FIRST_ORDER_ONLY, "newton has no learning rate and takes no such steps")
         choice = {"learning_rate": [], "schedule": "constant", "averaging": "none"}
-        choice |= {"implicit": False}
+        choice["implicit"] = False
     else:
         _refuse(job, {"half_life": None}, "only newton forgets")
         choice = _first_order(job, solver, schema)
@@ -102,7 +103,7 @@ def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
             base=label.base,
             clip=job.clip,
         )
-        for rate, l2 in product(job.learning_rate or [None], job.l2)
+        for rate, l2 in product([*job.learning_rate] or [None], job.l2)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from dask.delayed import Delayed, delayed
@@ -123,6 +123,6 @@ def _encode(table: pa.Table, unit: Unit, file: LakeFile, reading: Reading) -> St
         ) from None
     if reading.seed is not None:
         order = permutation(encoded.block.n_rows, reading.seed, "rows", file.key, *unit.place)
-        encoded = Encoded(encoded.block.take(order), encoded.counts)
+        encoded = replace(encoded, block=encoded.block.take(order))
     kept = table.select(list(reading.keep)) if reading.keep else None
     return Streamed(encoded, unit, kept)

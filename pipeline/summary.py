@@ -123,9 +123,7 @@ def _classes(weights: Weights, n_classes: int) -> list[Weights]:
     for k in range(n_classes):
         place = slice(k * width, (k + 1) * width)
         own = None if weights.covariance is None else weights.covariance[place, place]
-        found.append(
-            Weights(float(intercepts[k]), weights.dense[k], weights.hashed[:, k], own)
-        )
+        found.append(Weights(float(intercepts[k]), weights.dense[k], weights.hashed[:, k], own))
     return found
 
 

@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 
 from pipeline.block import FloatArray
 from pipeline.encode.columns import as_text, floats, plain
-from pipeline.encode.schema import family
+from pipeline.encode.schema import Label, family
 from pipeline.errors import BadColumn
 
 MAX_CLASSES = 1000
 """Softmax keeps weights for each class; more classes than this are hardly meant."""
 
 _EXACT = 2.0**53
+_INT64 = 1 << 63
 
 
 def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
@@ -129,3 +130,29 @@ def _number_text(text: str) -> str:
     if number != number:
         raise ValueError(f"expected a number, found {text!r}")
     return str(int(number)) if number.is_integer() and abs(number) < _EXACT else repr(number)
+
+
+def class_type(label: Label) -> pa.DataType:
+    """Type of the values of a label of classes."""
+    if label.family != "number":
+        return {"text": pa.string(), "bool": pa.bool_()}[label.family]
+    whole = all(_is_int64(text) for text in label.classes or ())
+    return pa.int64() if whole else pa.float64()
+
+
+def class_values(label: Label) -> list[str] | list[bool] | list[int] | list[float]:
+    """The classes of a label as the values that they are in its column."""
+    classes = label.classes or []
+    if label.family == "text":
+        return classes
+    if label.family == "bool":
+        return [text == "true" for text in classes]
+    whole = class_type(label) == pa.int64()
+    return [int(text) for text in classes] if whole else [float(text) for text in classes]
+
+
+def _is_int64(text: str) -> bool:
+    try:
+        return -_INT64 <= int(text) < _INT64
+    except ValueError:
+        return False

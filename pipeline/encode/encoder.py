@@ -21,6 +21,7 @@ from pipeline.encode.columns import (
     plain,
     typed_hive,
 )
+from pipeline.encode.frequent import commonest
 from pipeline.encode.hashing import hash_slots
 from pipeline.encode.schema import (
     Bool,
@@ -48,6 +49,8 @@ class Encoded:
     block: Block
     counts: Counter[str]
     """Dropped rows and treated values by kind, such as ``null_label`` or ``unknown_level``."""
+    frequent: dict[str, dict[str, int]]
+    """Commonest values of each hashed column, with their rows; empty where no label is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,15 @@ class Encoder:
         dense = np.zeros((n_rows, self.schema.n_dense), np.float32)
         slots = np.empty((n_rows, self.schema.n_hashed), np.int32)
         first, hashed = 0, 0
+        frequent: dict[str, dict[str, int]] = {}
         for column in self.schema.columns:
             values = self._values(column, batch, hive)
             if isinstance(column, Hashed):
-                slots[:, hashed] = hash_slots(as_text(values), column.name, self.schema.hash_bits)
+                text = _dictionary(as_text(values))
+                slots[:, hashed] = hash_slots(text, column.name, self.schema.hash_bits)
                 hashed += 1
+                if label:
+                    frequent[column.name] = commonest(text, n_rows // max(1, len(text)))
             else:
                 width = len(column.feature_names())
                 noticed = _write(column, values, dense[:, first : first + width])
@@ -103,7 +110,8 @@ class Encoder:
         target, weight = self._target(batch, n_rows, counts, label=label)
         block = Block(dense, slots, target, weight)
         keep = np.isfinite(target) if label else np.ones(n_rows, bool)
-        return Encoded(block if keep.all() else block.take(np.flatnonzero(keep)), counts)
+        block = block if keep.all() else block.take(np.flatnonzero(keep))
+        return Encoded(block, counts, frequent)
 
     def _values(self, column: Column, batch: pa.Table, hive: Mapping[str, str | None]) -> pa.Array:
         if column.name in self.schema.hive:
@@ -220,6 +228,10 @@ def _write_one_hot(column: OneHot, values: pa.Array, out: Float32Array) -> dict[
     out[:, -1] = unknown
     noticed = {"unknown_level": int(unknown.sum())}
     return noticed | _mark(column.missing, null, out[:, :-1])
+
+
+def _dictionary(text: pa.Array) -> pa.Array:
+    return text if pa.types.is_dictionary(text.type) else pc.dictionary_encode(text)
 
 
 def _mark(expected: bool, missing: np.ndarray, out: Float32Array) -> dict[str, int]:

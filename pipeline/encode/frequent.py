@@ -22,18 +22,25 @@ KEPT = 500
 """Values of a column that are kept."""
 
 _LONGEST = 200
+"""Longer values, in characters, are no names that anybody would read."""
 
 
-def commonest(values: pa.Array) -> dict[str, int]:
-    """The commonest values of a dictionary-encoded text column, with their number of rows."""
+def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
+    """The commonest values of a dictionary-encoded text column, with their number of rows.
+
+    Parameters
+    ----------
+    times
+        Rows that each value stands for.
+    """
     codes = values.indices.drop_null().to_numpy()
     counts = np.bincount(codes, minlength=len(values.dictionary))
     places = np.argsort(-counts, kind="stable")[:PER_BATCH]
     names = values.dictionary.take(pa.array(places)).to_pylist()
     return {
-        str(name)[:_LONGEST]: int(n)
+        name: int(n) * times
         for name, n in zip(names, counts[places], strict=True)
-        if n and name is not None
+        if n and name is not None and len(name) <= _LONGEST
     }
 
 
@@ -76,8 +83,7 @@ class Frequent:
         if not isinstance(found, dict) or set(found) != set(self._counts):
             raise ValueError(f"expected values of {sorted(self._counts)}, found something else")
         self._counts = {
-            name: Counter({str(value): int(n) for value, n in found[name]})
-            for name in self._counts
+            name: Counter({str(value): int(n) for value, n in found[name]}) for name in self._counts
         }
 
 

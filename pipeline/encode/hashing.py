@@ -78,6 +78,11 @@ def hash_strings(values: pa.Array, seed: int) -> NDArray[np.uint32]:
     return out
 
 
+def slots_of(values: list[str], name: str, bits: int) -> SlotArray:
+    """Slot of each text as a value of the column `name`; see `hash_slots`."""
+    return hash_slots(pa.array(values, pa.string()), name, bits)
+
+
 def hash_slots(column: pa.Array, name: str, bits: int) -> SlotArray:
     """Slot of each value of a text column, shape (len(column),); a null has a slot of its own.
 

@@ -114,7 +114,7 @@ class Objective:
         return self.prior + weight * self.ridge
 
     def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Dense weights with intercepts (n_outputs, n_dense + 1), and slots (n_slots, n_outputs)."""
+        """Dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
         at, n_outputs = self.n_dense_weights, self.loss.n_outputs
         return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
 

@@ -79,7 +79,7 @@ def _filter_pass(
                 s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
             else:
                 s = share * implicit_gradient(loss, a, z[o], label[i], share * v)
-                if loss == QUANTILE or loss == HINGE:
+                if loss in (QUANTILE, HINGE):
                     # On the kink itself there is all curvature or none: what lies around it.
                     c = curvature(loss, a, width, z[o], label[i])
                     c = share * (c + _FLOOR * majoriser(loss, a, width, z[o], label[i]))
@@ -185,9 +185,7 @@ class SlotFilter:
             return 1.0
         return max(float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION)
 
-    def _observe(
-        self, z: FloatArray, label: FloatArray, weight: FloatArray, width: float
-    ) -> None:
+    def _observe(self, z: FloatArray, label: FloatArray, weight: FloatArray, width: float) -> None:
         if self.loss.code == SOFTMAX:
             return
         _, g, c = self.loss.expand(np.ascontiguousarray(z[:, 0]), label, weight, width=width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,8 @@ class Settings:
     learning_rate: float | None
     l2: float
     l1: float
-    schedule: Literal["constant", "inverse_scaling", "linear"]
-    averaging: Literal["none", "polynomial"]
+    schedule: str
+    averaging: str
     implicit: bool
     minibatch: int
     half_life_rows: float | None
@@ -211,7 +211,5 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             base=s.base,
         )
     if s.n_slots:
-        return Hybrid(
-            loss, s.n_dense, s.n_slots, l2=s.l2, base=s.base, half_life=s.half_life_rows
-        )
+        return Hybrid(loss, s.n_dense, s.n_slots, l2=s.l2, base=s.base, half_life=s.half_life_rows)
     return Newton(loss, s.n_dense, l2=s.l2, base=s.base, half_life=s.half_life_rows)

@@ -290,14 +290,15 @@ class Loss:
             Whether the second array is of `majoriser` rather than of `curvature`.
         """
         g, c = np.empty(len(z)), np.empty(len(z))
-        return _expand(self.code, self.shape, width, majorise, z, y, weight, g, c), g, c
+        value = _expand(self.code, self.shape, width, majorise, z, y, weight, g, c)
+        return float(value), g, c
 
     def expand_softmax(
         self, z: FloatArray, y: FloatArray, weight: FloatArray
     ) -> tuple[float, FloatArray, FloatArray]:
         """Weighted sum of the loss, its gradient, and the probabilities, (n_rows, n_classes)."""
         g, p = np.empty_like(z), np.empty_like(z)
-        return _expand_softmax(z, y, weight, g, p), g, p
+        return float(_expand_softmax(z, y, weight, g, p)), g, p
 
     def total(
         self, z: FloatArray, y: FloatArray, weight: FloatArray, *, width: float = 0.0

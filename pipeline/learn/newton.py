@@ -41,6 +41,16 @@ _QUANTILE_WIDTH = 0.15
 _FLOOR = 0.03
 
 
+def least_rows(n_weights: int) -> int:
+    """Rows of a block whose own curvature is well determined."""
+    return max(4096, 20 * n_weights)
+
+
+def first_rows(n_weights: int) -> int:
+    """Rows of the first block, as many as fit into a bounded matrix."""
+    return max(least_rows(n_weights), min(_FIRST_ROWS, _FIRST_BYTES // (8 * n_weights)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """Standardised rows of one block with a column of ones behind, and what is fixed of them."""
@@ -122,10 +132,7 @@ class Newton:
         The first rows are expanded where nothing is known yet, so they are taken in one large
         piece: with 1 % positives that takes the excess over batch from 0.14 % to 0.01 %.
         """
-        least = max(4096, 20 * self._w.size)
-        if self._scaling.n_rows:
-            return least
-        return max(least, min(_FIRST_ROWS, _FIRST_BYTES // (8 * self._w.size)))
+        return least_rows(self._w.size) if self._scaling.n_rows else first_rows(self._w.size)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
@@ -318,7 +325,7 @@ class Newton:
         return length
 
     def _move(self, move: FloatArray) -> None:
-        move = np.kron(np.eye(len(self._w)), move)
+        move = np.asarray(np.kron(np.eye(len(self._w)), move), np.float64)
         back = np.linalg.inv(move)
         self._w = (move @ self._w.ravel()).reshape(self._w.shape)
         self._h = back.T @ self._h @ back

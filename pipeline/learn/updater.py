@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def restored(parts: Sequence[Restorable], state: State) -> None:
         raise
 
 
-def checked(state: State, name: str, like: NDArray[np.generic]) -> NDArray[np.generic]:
+def checked(state: State, name: str, like: NDArray[np.generic]) -> NDArray[Any]:
     """An array of a state, copied, after its shape and dtype have been compared with `like`.
 
     Raises

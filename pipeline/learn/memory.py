@@ -1,0 +1,27 @@
+"""Memory that a learner needs, to choose the size of blocks by."""
+
+from __future__ import annotations
+
+from pipeline.learn.learner import Settings
+from pipeline.learn.newton import first_rows
+
+_COPIES = 4
+"""The state itself, its copy, the bytes of its file, and room for temporaries."""
+
+
+def learner_bytes(settings: Settings) -> int:
+    """Bytes that a learner with these settings holds at its fullest."""
+    n_heads = len(settings.quantiles) if settings.loss == "quantile" else 1
+    n_outputs = max(1, settings.n_classes) if settings.loss == "softmax" else 1
+    return n_heads * _head_bytes(settings, n_outputs)
+
+
+def _head_bytes(settings: Settings, n_outputs: int) -> int:
+    weights = n_outputs * (settings.n_dense + 1)
+    slots = n_outputs * settings.n_slots
+    if settings.solver != "newton":
+        # Up to a weight, two accumulators, an average and its clock.
+        return _COPIES * 5 * 8 * (weights + slots)
+    # Curvature with its moved and scaled copies; the first block, standardised, and its roots.
+    dense = 8 * 8 * weights**2 + 3 * 8 * (settings.n_dense + 1) * first_rows(weights)
+    return dense + _COPIES * 2 * 8 * slots

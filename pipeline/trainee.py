@@ -1,0 +1,60 @@
+"""What training changes: the learner, and the frequent values seen on the way.
+
+Both are one state. It is written after every partition and put back before the next run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.block import Block, FloatArray
+from pipeline.encode.encoder import Encoded
+from pipeline.encode.frequent import Frequent
+from pipeline.errors import ForeignModel
+from pipeline.learn.learner import Learns
+from pipeline.ledger.state import dump_state, load_state
+
+_FREQUENT = "frequent"
+
+
+class Trainee:
+    """A learner with the most frequent values of the hashed columns.
+
+    Parameters
+    ----------
+    learner
+        Fresh, or at least of the same settings as the states to restore.
+    frequent
+        Of the hashed columns.
+    """
+
+    def __init__(self, learner: Learns, frequent: Frequent) -> None:
+        self.learner, self.frequent = learner, frequent
+
+    def learn(self, encoded: Encoded, held_out: Block | None) -> FloatArray:
+        """Learn a block; return the prediction of each row from before it was learnt."""
+        if held_out is not None:
+            self.learner.judge(held_out)
+        self.frequent.add(encoded.frequent)
+        return self.learner.update(encoded.block)
+
+    def dump(self) -> bytes:
+        """The state as the bytes of a file."""
+        return dump_state(self.learner.state() | {_FREQUENT: self.frequent.dump()})
+
+    def restore(self, data: bytes, key: str) -> None:
+        """Take over a state.
+
+        Raises
+        ------
+        ForeignModel
+            If its arrays are not those of this model; names the file `key`.
+        """
+        try:
+            state = load_state(data)
+            if _FREQUENT not in state:
+                raise ValueError(f"state {_FREQUENT!r} is missing")
+            self.learner.restore(state)
+            self.frequent.load(np.asarray(state[_FREQUENT], np.uint8))
+        except ValueError as error:
+            raise ForeignModel(f"{key} does not fit the model: {error}") from None
