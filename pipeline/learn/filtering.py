@@ -175,6 +175,17 @@ class SlotFilter:
         beliefs = self.hashed.reshape(-1, 2)
         beliefs[used, 1] = 1 / (known * factor + 1 / self.prior)
 
+    @property
+    def precision(self) -> float:
+        """Penalty ``precision / 2 * w^2`` of a weight that the prior stands for."""
+        return self._dispersion() / float(self.prior)
+
+    def adopt(self, weights: FloatArray, curvature: FloatArray) -> None:
+        """Take over weights, with the curvature of all rows by each of them, flat."""
+        beliefs = self.hashed.reshape(-1, 2)
+        beliefs[:, 0] = weights
+        beliefs[:, 1] = 1 / (curvature / self._dispersion() + 1 / float(self.prior))
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All arrays that change, by name."""
         names = ("hashed", "prior", "dispersion", "n_rows", "n_refreshed")

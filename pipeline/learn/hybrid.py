@@ -7,10 +7,13 @@ margins that Newton is given are thus honest, and no slot can hide what it has m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
+from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.filtering import SlotFilter
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.newton import Newton
@@ -79,6 +82,28 @@ class Hybrid:
             hashed if self.loss.code == SOFTMAX else hashed[:, 0],
             dense.covariance,
         )
+
+    def objective(self) -> Objective:
+        """What is minimised, for passes over all rows: slots have the prior that was learnt."""
+        dense = self._newton.objective()
+        slots = self._slots.hashed.shape[:2]
+        return replace(
+            dense,
+            n_slots=slots[0],
+            ridge=np.append(dense.ridge, np.zeros(slots)),
+            prior=np.append(dense.prior, np.full(slots, self._slots.precision)),
+        )
+
+    def point(self) -> FloatArray:
+        """All weights, flat, on the features of `objective`."""
+        return np.append(self._newton.point(), self._slots.weights)
+
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
+        """Go on from sums over all rows at `point` as if they were what has been learnt."""
+        assert sums.slot_curvature is not None
+        at = len(point) - self._slots.weights.size
+        self._newton.adopt(point[:at], sums)
+        self._slots.adopt(point[at:], sums.slot_curvature)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""

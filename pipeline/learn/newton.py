@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
+from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.curvature import Curvature, gram, softmax_gram, solve
 from pipeline.learn.losses import HINGE, HUBER, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
@@ -221,6 +222,37 @@ class Newton:
         low, first, third, high = np.quantile(label - margins[:, 0], [0.1, 0.25, 0.75, 0.9])
         # The middle half alone is no scale where most labels are the same.
         return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))
+
+    def objective(self) -> Objective:
+        """What is minimised, for passes over all rows."""
+        free = np.append(np.full(self.n_dense, self.l2), 0.0)
+        return Objective(
+            loss=self.loss,
+            center=self._scaling.center,
+            scale=self._scaling.scale,
+            n_slots=0,
+            ridge=np.tile(free, len(self._w)),
+            prior=np.zeros(self._w.size),
+        )
+
+    def point(self) -> FloatArray:
+        """All weights, flat, on the features of `objective`."""
+        return self._w.ravel().copy()
+
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
+        """Go on from sums over all rows at `point` as if they were what has been learnt.
+
+        The weights become the minimum of the quadratic model there.
+        """
+        assert sums.curvature is not None
+        self._h, at = sums.curvature.copy(), self._w.size
+        self._b = self._h @ point - sums.slope[:at]
+        self._weight[()] = sums.weight
+        self._noise[()], self._bend[()] = sums.noise, sums.bend
+        # The sum of squared residuals, from which that of the labels follows.
+        square = 2 * sums.value + 2 * self._b @ point - point @ self._h @ point
+        self._label_square[()] = square if self.loss.code == SQUARED else 0.0
+        self._w = solve(self._h + np.diag(self._ridge(0.0)), self._b).reshape(self._w.shape)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
