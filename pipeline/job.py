@@ -206,7 +206,7 @@ class Job(BaseModel):
     @field_validator("half_life", mode="before")
     @classmethod
     def _half_life_is_an_age(cls, value: Any) -> str | None:
-        return None if value is None else "{:g} {}".format(*parse_age(str(value)))
+        return None if value is None else "{:.15g} {}".format(*parse_age(str(value)))
 
     @field_validator("memory_limit", mode="before")
     @classmethod
@@ -270,13 +270,12 @@ def parse_age(text: str) -> tuple[float, str]:
         If the text is not a positive number with one of the two units.
     """
     match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:e\+?[0-9]+)?)\s*([a-z]+)\s*", text)
-    unit = match.group(2) if match else ""
-    known = unit.rstrip("s") in {"row", "partition"}
-    if match is None or not known or not float(match.group(1)):
+    age, unit = (float(match.group(1)), match.group(2).rstrip("s")) if match else (0.0, "")
+    if unit not in {"row", "partition"} or not 0 < age < math.inf:
         raise ValueError(
             f"expected an age such as '500000 rows' or '30 partitions', found {text!r}"
         )
-    return float(match.group(1)), unit.rstrip("s") + "s"
+    return age, unit + "s"
 
 
 def parse_job(values: Mapping[str, Any]) -> Job:

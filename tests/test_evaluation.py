@@ -11,7 +11,7 @@ import pytest
 from lakes import number_table
 
 from pipeline import Model, evaluate, train
-from pipeline.errors import EmptyLake, JobError, ModelNotFound
+from pipeline.errors import BadPartition, EmptyLake, JobError, ModelNotFound
 
 
 @pytest.fixture(params=["newton", "sgd"])
@@ -54,6 +54,38 @@ def test_classification_metrics_are_those_of_the_predictions(
     assert report.metrics["log_loss"] == pytest.approx(log_loss, rel=1e-9)
     assert report.metrics["accuracy"] == pytest.approx(np.mean((p > 0.5) == y), abs=1e-12)
     assert report.metrics["auc"] == pytest.approx(auc, abs=2e-3)
+
+
+@pytest.mark.parametrize("stored", ["text", "bool", "dictionary"])
+def test_two_classes_are_the_same_however_they_are_stored(make_lake, tmp_path, stored):
+    lake, other = make_lake(4, classes=True), make_lake(4, classes=True, name="other")
+    for path in other.iterdir():
+        table = pq.read_table(path)
+        flags = table["y"].to_numpy() == 1
+        y = pa.array(flags if stored == "bool" else np.where(flags, "yes", "no"))
+        y = y.dictionary_encode() if stored == "dictionary" else y
+        pq.write_table(table.set_column(4, "y", y), path, row_group_size=150)
+    reports = []
+    for folder in (lake, other):
+        job = {"lake": str(folder), "label": "y", "model": f"{folder}-model"}
+        train(job)
+        reports.append(evaluate(str(folder), job["model"]))
+    assert reports[1].metrics == reports[0].metrics
+    assert reports[1].tables == reports[0].tables
+    assert len(reports[0].tables["calibration"]) == 10
+    assert Model.load(f"{other}-model").file.job.loss == "logistic"
+
+
+def test_class_that_the_model_does_not_know_names_the_file(make_lake, tmp_path):
+    lake = make_lake(3, classes=True)
+    train({"lake": str(lake), "label": "y", "model": str(tmp_path / "m")})
+    table = number_table(50, seed=7, classes=True)
+    y = pa.array([0, 1, 2] * 16 + [0, 1], pa.int8())
+    pq.write_table(table.set_column(4, "y", y), lake / "part-9.parquet")
+    with pytest.raises(BadPartition, match=r"label of 0 or 1, found 2\n.*--classes") as caught:
+        evaluate(str(lake), tmp_path / "m")
+    error = caught.value
+    assert (error.path, error.row_group, error.column) == ("part-9.parquet", 0, "y")
 
 
 def test_weights_of_the_rows_count(make_lake, tmp_path):

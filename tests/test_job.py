@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 import pytest
 import yaml
@@ -16,9 +18,18 @@ FULL = LEAST | {
     "lake": ["/lake/a.parquet", "/lake/b.parquet"],
     "holdout": "/holdout",
     "loss": "squared",
+    "quantile": [0.1, 0.9],
+    "delta": 1.5,
+    "classes": ["no", "yes"],
     "solver": "sgd",
-    "learning_rate": 0.25,
-    "l2": 1e-3,
+    "learning_rate": [0.25, 0.5],
+    "l2": [1e-3],
+    "l1": 0.01,
+    "schedule": "linear",
+    "averaging": "polynomial",
+    "implicit": True,
+    "minibatch": 8,
+    "half_life": "500000 rows",
     "features": ["a", "PM2.5", "ein ort"],
     "exclude": ["d"],
     "numeric": ["a"],
@@ -28,6 +39,8 @@ FULL = LEAST | {
     "clip": False,
     "on_null_label": "drop",
     "order": "stored",
+    "interleave": 4,
+    "epochs": 2,
     "seed": 7,
     "memory_limit": "800MB",
     "on_bad": "skip",
@@ -54,7 +67,8 @@ def from_flags(values):
         elif isinstance(value, bool):
             arguments.append(flag if value else flag.replace("--", "--no-", 1))
         else:
-            arguments += [flag, ",".join(value) if isinstance(value, list) else str(value)]
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            arguments += [flag, text]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return parse_job(found)
@@ -100,9 +114,13 @@ def test_unknown_field_is_refused_with_those_that_exist():
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"loss": "hinge"}, {"solver": "adam"}, {"order": "random"}, {"on_bad": "ignore"}),
+        *({"loss": "absolute"}, {"solver": "lbfgs"}, {"order": "random"}, {"on_bad": "ignore"}),
         *({"learning_rate": 0}, {"learning_rate": -1}, {"learning_rate": float("inf")}),
         *({"learning_rate": float("nan")}, {"l2": -1e-9}, {"l2": float("inf")}),
+        *({"quantile": 1.2}, {"quantile": 0}, {"quantile": 1}, {"quantile": "much"}),
+        *({"delta": 0}, {"delta": -1}, {"l1": -1}, {"l1": "inf"}, {"minibatch": 0}),
+        *({"minibatch": 4097}, {"interleave": 0}, {"interleave": 1025}, {"epochs": 0}),
+        *({"schedule": "cosine"}, {"averaging": "half"}, {"half_life": "3 days"}, {"classes": 5}),
         *({"hash_bits": 0}, {"hash_bits": 27}, {"seed": -1}, {"seed": 0.5}),
         *({"group_seconds": 0}, {"memory_limit": "much"}, {"memory_limit": "0"}),
         *({"features": 5}, {"label": ""}, {"label": True}, {"model": ""}, {"lake": 5}),
@@ -114,6 +132,72 @@ def test_unusable_value_is_refused_by_name_and_shown(wrong):
     with pytest.raises(JobError, match=name) as caught:
         parse_job(LEAST | wrong)
     assert str(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("learning_rate", [0.1, 0.0], "expected a number above 0, found 0"),
+        ("learning_rate", "0.1,1,0.1", r"each value once, found \[0.1, 1.0, 0.1\]"),
+        ("l2", [1, -1], "expected a number of at least 0, found -1"),
+        ("l2", "0,0.0", "each value once"),
+        ("quantile", "0.1,1.2", "expected a number above 0 and below 1, found 1.2"),
+        ("quantile", [0.5, 0.5], "each value once"),
+    ],
+)
+def test_each_of_several_numbers_must_be_in_range_and_another_one(field, value, says):
+    with pytest.raises(JobError, match=f"^{field}: ") as caught:
+        parse_job(LEAST | {field: value})
+    assert re.search(says, str(caught.value))
+
+
+@pytest.mark.parametrize("field", ["l2", "quantile"])
+@pytest.mark.parametrize("empty", ["", []])
+def test_lists_that_need_a_number_are_not_empty(field, empty):
+    with pytest.raises(JobError, match=field):
+        parse_job(LEAST | {field: empty})
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "expected"),
+    [
+        ("learning_rate", 0.5, [0.5]),
+        ("learning_rate", "0.1, 1,10", [0.1, 1, 10]),
+        ("learning_rate", "1,0.1", [1, 0.1]),
+        ("learning_rate", None, []),
+        ("learning_rate", "", []),
+        ("l2", 0, [0]),
+        ("l2", "0,1e-6,1e-3", [0, 1e-6, 1e-3]),
+        ("quantile", 0.9, [0.9]),
+        ("quantile", "0.9,0.1,0.5", [0.1, 0.5, 0.9]),
+        ("classes", "b, a", ["b", "a"]),
+        ("classes", ["a,b", "c"], ["a,b", "c"]),
+    ],
+)
+def test_lists_may_stand_alone_or_between_commas_and_quantiles_are_sorted(field, given, expected):
+    assert getattr(parse_job(LEAST | {field: given}), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "partitions"),
+    [
+        *(("500000 rows", 5e5, None), ("1234567 row", 1234567, None), ("5e5 rows", 5e5, None)),
+        *((" 500_000  rows ", 5e5, None), ("30 partitions", None, 30), ("1.5partition", None, 1.5)),
+    ],
+)
+def test_half_life_is_an_age_in_rows_or_partitions(text, rows, partitions):
+    job = parse_job(LEAST | {"half_life": text})
+    assert (job.half_life_rows, job.half_life_partitions) == (rows, partitions)
+    assert parse_job(job.model_dump()) == job
+    assert parse_job(LEAST).half_life_rows is parse_job(LEAST).half_life_partitions is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "rows", "5", "0 rows", "-1 rows", "5 days", "1e400 rows", "5 rows 3", "rows 5"]
+)
+def test_other_half_lives_are_refused(text):
+    with pytest.raises(JobError, match="half_life: expected an age"):
+        parse_job(LEAST | {"half_life": text})
 
 
 @pytest.mark.parametrize(
@@ -180,9 +264,18 @@ OTHER = {
     "lake": "/other",
     "label": "z",
     "loss": "logistic",
+    "quantile": [0.5],
+    "delta": 2.5,
+    "classes": ["yes", "no"],
     "solver": "newton",
-    "learning_rate": 0.5,
-    "l2": 0.1,
+    "learning_rate": [0.5],
+    "l2": [0.1],
+    "l1": 0.0,
+    "schedule": "constant",
+    "averaging": "none",
+    "implicit": False,
+    "minibatch": 1,
+    "half_life": "30 partitions",
     "features": ["a"],
     "exclude": [],
     "numeric": ["c"],
@@ -192,6 +285,8 @@ OTHER = {
     "clip": True,
     "on_null_label": "error",
     "order": "shuffled",
+    "interleave": 1,
+    "epochs": 1,
     "seed": 8,
 }
 
@@ -224,7 +319,9 @@ def test_same_fields_again_or_left_out_give_the_frozen_job():
 
 def test_automatic_fields_never_contradict_and_stay_as_frozen():
     frozen = parse_job(FULL)
-    automatic = {"loss": "auto", "solver": "auto", "learning_rate": None, "hash_bits": None}
+    automatic = dict.fromkeys(["loss", "solver", "schedule", "averaging"], "auto")
+    automatic |= dict.fromkeys(["learning_rate", "hash_bits", "delta", "implicit", "half_life"])
+    automatic |= {"classes": []}
     assert resume_job(frozen, automatic) == frozen
 
 

@@ -131,6 +131,12 @@ def test_column_to_keep_that_is_not_there_is_named(job, tmp_path):
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_column_to_keep_with_the_name_of_a_prediction_is_refused(job, tmp_path):
+    with pytest.raises(JobError, match=r"--keep names \['prediction'\]"):
+        score(job["lake"], job["model"], tmp_path / "out", keep=["a", "prediction"])
+    assert not list(tmp_path.glob("out/*"))
+
+
 def test_file_without_rows_gives_a_file_without_rows(job, tmp_path):
     pq.write_table(number_table(0, seed=0), Path(job["lake"]) / "part-1.parquet")
     assert score(job["lake"], job["model"], tmp_path / "out").partitions == 3

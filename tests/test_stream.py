@@ -30,7 +30,7 @@ LAYOUTS = [{"row_group_size": size} for size in (1, 37, 256, 1000, 10_000)]
 
 
 def encoder(columns=COLUMNS, **hive):
-    label = Label(name="y", center=0, scale=1, classes=None)
+    label = Label(name="y")
     return Encoder(Schema(columns=columns, label=label, weight=None, hash_bits=18, hive=hive))
 
 

@@ -352,11 +352,38 @@ def test_infinite_label_names_the_file_that_has_it(tmp_path, values):
     assert (caught.value.path, caught.value.column) == ("p001.parquet", "y")
 
 
-@pytest.mark.parametrize("values", [words(), [dt.date(2026, 1, 1)] * N, [[1.0]] * N, [b"x"] * N])
-def test_label_that_is_not_a_number_is_refused(tmp_path, values):
+@pytest.mark.parametrize("values", [[dt.date(2026, 1, 1)] * N, [[1.0]] * N, [b"x"] * N])
+def test_label_of_another_type_is_refused(tmp_path, values):
     for skip_bad in (False, True):
         with pytest.raises(BadPartition, match=r"column 'y': a label must be a number"):
             look(write(tmp_path, rows(y=values)), skip_bad=skip_bad)
+
+
+def test_text_with_few_values_is_a_label_of_classes(tmp_path):
+    found = look(write(tmp_path, rows(y=words()), rows(y=words().dictionary_encode())))
+    assert (found.label.loss, found.label.label.classes) == ("softmax", ["u", "v", "w"])
+    named = look(tmp_path, classes=["w", "v", "u", "t"])
+    assert named.label.label.classes == ["w", "v", "u", "t"]
+    with pytest.raises(JobError, match="'y' also has w"):
+        look(tmp_path, classes=["u", "v", "t"])
+    with pytest.raises(JobError, match="squared loss needs a label of numbers"):
+        look(tmp_path, loss="squared")
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_lake_sorted_by_class_and_a_column_that_tells_the_class_are_warned_about(tmp_path, as_text):
+    rng = np.random.default_rng(0)
+    kind = rng.permutation(np.repeat(np.arange(5), 400))
+    names = np.array(["m", "e", "z", "a", "q"])
+    table = rows(2000, leak=names[kind] + pa.array(["!"] * 2000).to_numpy(False), noise=kind % 2)
+    y = pa.array(names[kind] if as_text else (kind * 7) % 5)
+    table = table.set_column(0, "y", y).append_column("order", [kind])
+    for name, whole in (("mixed", table), ("sorted", table.sort_by("order"))):
+        lake = write(tmp_path / name, *(whole.slice(i * 250, 250) for i in range(8)))
+        found = look(lake, loss="softmax", exclude=["order"])
+        leaks = [text for text in found.warnings if "alone explains" in text]
+        assert [text.split(":")[0] for text in leaks] == ["leak"]
+        assert any("sorted or grouped" in text for text in found.warnings) == (name == "sorted")
 
 
 def test_lake_without_rows_is_empty_and_files_without_rows_do_no_harm(tmp_path):

@@ -21,6 +21,7 @@ LINE_SECONDS = 1.0
 """Plain lines come at most so often."""
 
 _SKETCHED = 1e-4
+"""By how much the best constant's loss of huber loss, which a sketch tells, may be too low."""
 
 
 class Display(Told):
@@ -123,7 +124,6 @@ def print_table(
 def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
     """Print a warning if a loss is above that of the best constant."""
     constant = metrics.get("constant_loss")
-    # The constant's loss of huber and quantile loss comes from a sketch of the labels.
     if loss is not None and constant is not None and loss > constant * (1 + _SKETCHED):
         click.echo(
             f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "

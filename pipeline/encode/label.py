@@ -127,8 +127,8 @@ def _chosen(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
     if len(distinct) == 2:
         low, high = distinct
         return "squared", [
-            f"{name}: two values, {low:.12g} and {high:.12g}, trained as numbers (not 0/1 classes); "
-            f"--loss logistic --classes {low:.12g},{high:.12g} to train them as classes"
+            f"{name}: two values, {low:.12g} and {high:.12g}, trained as numbers (not 0/1 "
+            f"classes); --loss logistic --classes {low:.12g},{high:.12g} to train them as classes"
         ]
     if 3 <= len(distinct) <= FEW_VALUES and (distinct == np.floor(distinct)).all():
         counts = ", --loss poisson if they are counts" if distinct[0] >= 0 else ""

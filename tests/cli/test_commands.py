@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -116,6 +119,52 @@ def test_summary_and_inspect_show_every_column(model, tmp_path, onepass):
     code, out, _ = onepass("inspect", tmp_path / "lake", "--label", "y")
     assert code == 0
     assert all(f"\n{name} " in out for name in ("a", "b", "c", "level"))
+
+
+def test_inspect_shows_the_classes_of_a_label_and_takes_the_loss(make_lake, tmp_path, onepass):
+    lake = make_lake()
+    code, out, _ = onepass("inspect", lake, "--label", "level", "--exclude", "y")
+    assert code == 0
+    assert "label level: softmax loss, 4 distinct, 0.0% null" in out
+    assert "classes: east 2" in out
+    given = ("--loss", "logistic", "--classes", "east,west")
+    code, _, err = onepass("inspect", lake, "--label", "level", *given)
+    assert (code, "'level' also has north, south" in err) == (2, True)
+    found = last_json(onepass("inspect", lake, "--label", "level", "--json")[1])
+    assert list(found["label"]["class_shares"]) == ["east", "north", "south", "west"]
+    assert found["label"]["mean"] is None
+
+
+def test_evaluate_prints_metrics_and_tables(make_lake, tmp_path, onepass):
+    lake, model = make_lake(classes=True), tmp_path / "model"
+    code, out, err = onepass("train", lake, "--label", "y", "--model", model)
+    assert code == 0
+    assert "auc 0." in out
+    assert "accuracy 0." in out
+    code, out, err = onepass("evaluate", lake, "--model", model)
+    assert (code, err) == (0, "")
+    assert re.search(r"^  constant_loss +0\.\d+$", out, re.MULTILINE)
+    assert re.search(r"^calibration\n *from +to +prediction +positive +weight", out, re.MULTILINE)
+    assert len(out.split("calibration\n")[1].splitlines()) == 1 + 10
+    found = last_json(onepass("evaluate", lake, "--model", model, "--json")[1])
+    assert len(found["tables"]["calibration"]) == 10
+    assert found["metrics"]["constant_loss"] > found["loss"]
+
+
+def test_model_that_is_worse_than_a_constant_is_warned_about(make_lake, tmp_path, onepass):
+    lake, model, other = make_lake(), tmp_path / "model", make_lake(name="other")
+    for path in other.iterdir():
+        table = pq.read_table(path)
+        y = pa.array(-table["y"].to_numpy())
+        pq.write_table(table.set_column(4, "y", y), path)
+    _, _, err = onepass("train", lake, "--label", "y", "--model", model)
+    assert "warning" not in err
+    for more in ((), ("--json",)):
+        code, _, err = onepass("evaluate", other, "--model", model, *more)
+        assert code == 0
+        assert re.search(r"^warning: the loss \S+ is worse than \S+, that of the best", err)
+    _, _, err = onepass("train", "--model", model, "--holdout", other)
+    assert "warning: the loss" in err
 
 
 def test_score_keeps_columns_and_says_what_was_there(model, tmp_path, onepass):

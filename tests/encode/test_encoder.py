@@ -19,18 +19,18 @@ NAN, INF = float("nan"), float("inf")
 UTC = dt.UTC
 
 
-def encode(columns, table, *, hive=None, folders=None, label=False, classes=None, **options):
+def encode(columns, table, *, hive=None, folders=None, label=False, **options):
     """Encode a table (or one column ``x``) by a schema of these columns."""
     schema = Schema(
         columns=columns if isinstance(columns, list) else [columns],
-        label=Label(name="y", center=0, scale=1, classes=classes),
+        label=label if isinstance(label, Label) else Label(name="y"),
         weight=options.pop("weight", None),
         hash_bits=16,
         hive=hive or {},
     )
     if isinstance(table, pa.Array | pa.ChunkedArray):
         table = pa.table({"x": table})
-    return Encoder(schema, **options).encode(table, folders or {}, label=label)
+    return Encoder(schema, **options).encode(table, folders or {}, label=bool(label))
 
 
 def numeric(missing=True, center=2.0, scale=4.0, name="x"):
@@ -382,39 +382,15 @@ def test_rows_are_scored_without_label_and_weight():
     assert block.weight.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(
-    ("classes", "values", "expected"),
-    [
-        (None, [0, 2, -5], [0, 2, -5]),
-        ((0, 1), [0, 1, 1], [0, 1, 1]),
-        ((0, 1), [False, True, True], [0, 1, 1]),
-        ((-1, 1), [-1, 1, -1], [0, 1, 0]),
-        ((0, 1), [Decimal("0.0"), Decimal("1.0"), Decimal("1.0")], [0, 1, 1]),
-    ],
-)
-def test_labels_of_two_classes_become_zero_and_one(classes, values, expected):
-    table = pa.table({"y": pa.array(values)})
-    assert encode([], table, label=True, classes=classes).block.label.tolist() == expected
-    coded = pa.table({"y": pa.array(values).dictionary_encode()})
-    assert encode([], coded, label=True, classes=classes).block.label.tolist() == expected
-
-
-@pytest.mark.parametrize(
-    ("classes", "values", "words"),
-    [
-        ((0, 1), [0.0, -1.0], "expected a label of 0 or 1, found -1"),
-        ((-1, 1), [1.0, 0.0], "expected a label of -1 or 1, found 0"),
-        ((0, 1), [0.0, 0.5], "found 0.5"),
-        (None, [1.0, INF], "1 labels are infinite"),
-        ((0, 1), [-INF, 0.0], "1 labels are infinite"),
-        (None, ["1", "2"], "must be a number or a bool, found type string"),
-        (None, [dt.date(2026, 1, 1)], "must be a number or a bool, found type date32"),
-        (None, [[1.0]], "must be a number or a bool, found type list"),
-    ],
-)
-def test_labels_that_are_none_are_refused_by_name(classes, values, words):
-    with pytest.raises(BadColumn, match=rf"column 'y': .*{words}"):
-        encode([], pa.table({"y": values}), label=True, classes=classes, drop_null_label=True)
+def test_labels_of_classes_become_their_indices():
+    table = pa.table({"y": ["b", "c", None, "a", "c"], "x": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    label = Label(name="y", family="text", classes=["a", "b", "c"])
+    encoded = encode(numeric(center=0, scale=1), table, label=label, drop_null_label=True)
+    assert encoded.block.label.tolist() == [1, 2, 0, 2]
+    assert encoded.block.dense[:, 0].tolist() == [1, 2, 4, 5]
+    assert encoded.counts == {"null_label": 1}
+    with pytest.raises(BadColumn, match=r"'y': .*one of the 3 classes, found d\n.*--classes"):
+        encode([], pa.table({"y": ["a", "d"]}), label=label)
 
 
 def test_weights_are_read_from_their_column():
