@@ -8,7 +8,7 @@ from pipeline.encode.label import LabelProfile
 from pipeline.encode.schema import Schema
 from pipeline.errors import JobError
 from pipeline.job import Job, LossName
-from pipeline.learn.firstorder import DEFAULTS, default_rate
+from pipeline.learn.firstorder import BEST_HASHED, BEST_WIDE, DEFAULTS, default_rate
 from pipeline.learn.learner import Settings
 from pipeline.learn.newton import MAX_WIDTH
 
@@ -17,7 +17,7 @@ WIDEST = 4 * MAX_WIDTH
 
 DEFAULT_HASH_BITS = 18
 
-_OF_ONE_LOSS: dict[str, LossName] = {"quantile": "quantile", "delta": "huber", "classes": "softmax"}
+_OF_ONE_LOSS: dict[str, LossName] = {"quantile": "quantile", "delta": "huber"}
 
 
 def implied_loss(job: Job) -> LossName:
@@ -70,7 +70,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
             "loss": label.loss,
             "solver": solver,
             "delta": (job.delta or label.delta) if label.loss == "huber" else None,
-            "classes": label.label.classes or [] if label.loss == "softmax" else [],
+            "classes": label.label.classes or [],
             "hash_bits": job.hash_bits or DEFAULT_HASH_BITS,
             **choice,
         }

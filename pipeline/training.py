@@ -25,22 +25,20 @@ from pipeline.errors import BadPartition, ChangedPartition, DataError, JobError,
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
-from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import SkipEntry, TrainEntry
-from pipeline.ledger.state import dump_state
 from pipeline.ledger.store import LocalStore
 from pipeline.model import (
     OpenModel,
-    load_learner,
+    load_trainee,
     model_exists,
     open_model,
-    restore,
     warn_if_elsewhere,
 )
 from pipeline.planning import first_line, gone, make_plan, pending_partitions
 from pipeline.progress import Progress
 from pipeline.stream import Reading, stream
+from pipeline.trainee import Trainee
 from pipeline.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -213,7 +211,7 @@ class Run:
     progress: Progress
     created: bool
     warnings: list[str]
-    _learner: Learner | None = None
+    _trainee: Trainee | None = None
     _reading: Reading = field(init=False)
     _first_version: int = field(init=False)
     _total: Metrics = field(init=False)
@@ -246,8 +244,8 @@ class Run:
         if not pending:
             return
         files = {file.key: file for file in discover(self.job.lake)}
-        if self._learner is None:
-            self._learner = self._restored(files)
+        if self._trainee is None:
+            self._trainee = self._restored(files)
         began = time.perf_counter()
         for partition in pending:
             self._train_or_skip(partition, files)
@@ -285,7 +283,7 @@ class Run:
             if wish == "error":
                 raise
             # Half a partition may have been learnt: go back to the last commit.
-            self._learner, _ = load_learner(self.model)
+            self._trainee, _ = load_trainee(self.model)
             self._commit_skip(partition, error)
 
     def _commit_skip(self, partition: Partition, error: DataError) -> None:
@@ -294,10 +292,10 @@ class Run:
 
     def _train_partition(self, partition: Partition, files: dict[str, LakeFile]) -> None:
         began = time.perf_counter()
-        learner = self._learner
-        assert learner is not None
-        metrics, counts = self._learn(learner, partition, files)
-        state = dump_state(learner.state())
+        trainee = self._trainee
+        assert trainee is not None
+        metrics, counts = self._learn(trainee, partition, files)
+        state = trainee.dump()
         entry = self.model.ledger.commit_train(
             state,
             {
@@ -316,7 +314,7 @@ class Run:
         pa.default_memory_pool().release_unused()
 
     def _learn(
-        self, learner: Learner, partition: Partition, files: dict[str, LakeFile]
+        self, trainee: Trainee, partition: Partition, files: dict[str, LakeFile]
     ) -> tuple[Metrics, Counter[str]]:
         file = files.get(partition.path)
         if file is None:
@@ -326,7 +324,7 @@ class Run:
         try:
             for streamed in stream(partition, file, footer, self._reading, self.workers):
                 block = streamed.encoded.block
-                predictions = learner.update(block)
+                predictions = trainee.learn(streamed.encoded, None)
                 metrics.add(predictions, block.label, block.weight)
                 counts.update(streamed.encoded.counts)
                 self.progress.advanced(block.n_rows)
@@ -335,22 +333,22 @@ class Run:
             _unchanged_footer(file, partition)
         return metrics, counts
 
-    def _restored(self, files: dict[str, LakeFile]) -> Learner:
+    def _restored(self, files: dict[str, LakeFile]) -> Trainee:
         """The newest learner; a damaged newest state is retrained from the one before."""
-        learner, sound = load_learner(self.model)
+        trainee, sound = load_trainee(self.model)
         lost = [
             e for e in self.model.ledger.trained() if sound is None or e.version > sound.version
         ]
         for entry in lost:
             logger.warning("retraining version %d, whose state is lost", entry.version)
-            self._learn(learner, Partition.model_validate(entry.partition), files)
-            state = dump_state(learner.state())
+            self._learn(trainee, Partition.model_validate(entry.partition), files)
+            state = trainee.dump()
             # The others have fallen out of retention and are only steps on the way.
             if self.model.ledger.keeps_state(entry):
                 self.model.ledger.heal(entry, state)
-            restore(learner, state, entry.state.key)
+            trainee.restore(state, entry.state.key)
         warn_if_elsewhere(sound)
-        return learner
+        return trainee
 
     def _metrics(self) -> Metrics:
         return self.model.file.metrics()

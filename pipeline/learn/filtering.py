@@ -7,13 +7,15 @@ the margin z of its slots, whose variances p_s sum up to v, to the minimum of
     loss(z') / dispersion + (z' - z)^2 / (2 v)
 
 and each slot takes its share p_s / v of the way; p_s then shrinks by the curvature found there, as
-in a Kalman filter. For squared loss and one slot a row this is the running mean. The variance of
+in a Kalman filter. Where the rest of the margin is uncertain, its variance is a part of v, too. For squared loss and one slot a row this is the running mean. The variance of
 the prior is learnt too, by expectation maximisation over the slots in use whenever the rows have
 doubled (D. MacKay, "Bayesian interpolation", 1992, sec. 4): it decides how far rare levels are
 trusted, which no fixed value gets right for all data.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,7 @@ FIRST_PRIOR = 0.3
 """Prior variance of a weight before anything is known, on labels of unit scale."""
 
 _FIRST_DOUBLING = 4096
+_NARROWEST, _WIDEST = 1e-8, 10.0
 _EM_STEPS = 30
 _EM_PRIOR_SLOTS = 2
 _FLOOR = 0.03
@@ -49,6 +52,7 @@ def _filter_pass(
     dispersion: float,
     slots: SlotArray,
     offset: FloatArray,
+    doubt: FloatArray,
     label: FloatArray,
     weight: FloatArray,
     hashed: FloatArray,
@@ -71,7 +75,7 @@ def _filter_pass(
         if loss == SOFTMAX:
             softmax(z, p)
         for o in range(n_outputs):
-            v = 0.0
+            v = doubt[i, o]
             for k in range(n_columns):
                 v += hashed[slots[i, k], o, 1]
             if loss == SOFTMAX:
@@ -91,6 +95,15 @@ def _filter_pass(
                 hashed[slot, o, 0] -= variance * s
                 # Twice the same slot in one row takes its share twice, but never all of it.
                 hashed[slot, o, 1] = variance - variance * variance * c / (1.0 + c * v)
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The part of the margins that comes from dense features, shape (n_rows, n_outputs) each."""
+
+    margin: FloatArray
+    variance: FloatArray
+    """How uncertain it is: a row teaches its slots the less, the more it is."""
 
 
 class SlotFilter:
@@ -132,7 +145,7 @@ class SlotFilter:
     def learn(
         self,
         slots: SlotArray,
-        offset: FloatArray,
+        other: Other,
         label: FloatArray,
         weight: FloatArray,
         width: float,
@@ -141,8 +154,8 @@ class SlotFilter:
 
         Parameters
         ----------
-        offset
-            The other part of each margin, shape (n_rows, n_outputs).
+        other
+            The part of each margin that slots have none in.
         width
             Over which a kink of the loss is rounded to have a curvature.
 
@@ -150,20 +163,21 @@ class SlotFilter:
         -------
         Shape (n_rows, n_outputs).
         """
-        margin = np.empty_like(offset)
+        margin = np.empty_like(other.margin)
         _filter_pass(
             self.loss.code,
             self.loss.shape,
             width,
             self._dispersion(),
             np.ascontiguousarray(slots),
-            np.ascontiguousarray(offset),
+            np.ascontiguousarray(other.margin),
+            np.ascontiguousarray(other.variance),
             label,
             weight,
             self.hashed,
             margin,
         )
-        self._observe(offset + margin, label, weight, width)
+        self._observe(other.margin + margin, label, weight, width)
         self.n_rows += np.count_nonzero(weight)
         if int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed)):
             self._refresh_prior()
@@ -219,6 +233,7 @@ class SlotFilter:
             variance = 1 / (known + 1 / prior)
             second_moment = float((np.square(pull * variance) + variance).sum())
             prior = (second_moment + _EM_PRIOR_SLOTS * FIRST_PRIOR) / (len(used) + _EM_PRIOR_SLOTS)
+        prior = min(max(prior, _NARROWEST), _WIDEST)
         if self.l2:
             prior = min(prior, 1 / (self.l2 * float(self.n_rows)))
         variance = 1 / (known + 1 / prior)

@@ -7,6 +7,7 @@ margins that Newton is given are thus honest, and no slot can hide what it has m
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +15,14 @@ from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
 from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.filtering import SlotFilter
+from pipeline.learn.filtering import Other, SlotFilter
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.updater import State, Weights, checked
+
+_PROBE = 64
+_DOUBT = 0.01
+"""Variance of a margin, on labels of unit scale, above which it counts as uncertain."""
 
 
 class Hybrid:
@@ -42,7 +47,7 @@ class Hybrid:
         half_life: float | None = None,
     ) -> None:
         self.loss, self.half_life = loss, half_life
-        self._newton = Newton(loss, n_dense, l2=l2, base=base, half_life=half_life)
+        self._newton = Newton(loss, n_dense, l2=l2, base=base, half_life=half_life, cautious=True)
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 
     @property
@@ -121,13 +126,29 @@ class Hybrid:
             setattr(self._slots, name, array)
 
     def _learn(self, block: Block) -> FloatArray:
-        offset = self._dense_margins(block)
         if self.half_life is not None:
             self._slots.fade(0.5 ** (block.n_rows / self.half_life))
-        width = self._newton.kink_width(block.label, offset + self._slots.margins(block.slots))
-        said = self._slots.learn(block.slots, offset, block.label, block.weight, width)
+        before = self._dense_margins(block)
+        known = self._slots.margins(block.slots)
+        other = self._other(block, before, known)
+        width = self._newton.kink_width(block.label, before + known)
+        said = self._slots.learn(block.slots, other, block.label, block.weight, width)
         self._newton.learn(block, said)
-        return self._shaped(offset + said)
+        return self._shaped(before + said)
+
+    def _other(self, block: Block, before: FloatArray, known: FloatArray) -> Other:
+        """What the slots are to take as given of the margins.
+
+        While the dense weights are uncertain, all rows of a block share one large error: a trend
+        learnt within a day and carried on to the next. Slots would take it for theirs, so Newton
+        first looks at the block.
+        """
+        probe = self._newton.margin_variance(block.take(np.arange(min(_PROBE, block.n_rows))))
+        if float(probe.mean()) < _DOUBT:
+            return Other(before, np.zeros_like(before))
+        scout = deepcopy(self._newton)
+        scout.learn(block, known)
+        return Other(scout.predict(block).reshape(before.shape), scout.margin_variance(block))
 
     def _dense_margins(self, block: Block) -> FloatArray:
         return self._newton.predict(block).reshape(block.n_rows, -1)

@@ -104,6 +104,9 @@ class Newton:
         Intercept to start from.
     half_life
         Age in rows at which a row counts half; None: all rows count alike.
+    cautious
+        Whether squared loss, too, has the start-up prior. What others learn meanwhile then is not
+        misled by the first rows; the end is no longer exactly ridge regression.
     """
 
     def __init__(
@@ -114,8 +117,10 @@ class Newton:
         l2: float = 0.0,
         base: float = 0.0,
         half_life: float | None = None,
+        cautious: bool = False,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
+        self._cautious = cautious
         self._scaling = Standardiser(n_dense)
         self._weight = np.zeros(())
         self._label_square = np.zeros(())
@@ -223,6 +228,23 @@ class Newton:
         # The middle half alone is no scale where most labels are the same.
         return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))
 
+    def margin_variance(self, block: Block) -> FloatArray:
+        """Variance of each margin from what is not yet known of the weights.
+
+        Returns
+        -------
+        Shape (n_rows, n_outputs).
+        """
+        variance = np.empty((block.n_rows, len(self._w)))
+        n_rows, width = int(self._scaling.n_rows), self.n_dense + 1
+        inverse = Curvature(self._h + np.diag(self._penalty())).inverse()
+        inverse *= self._dispersion(0) if n_rows else 1.0
+        x = self._scaling.apply(np.ascontiguousarray(block.dense))
+        for k in range(len(self._w)):
+            own = slice(k * width, (k + 1) * width)
+            variance[:, k] = np.einsum("ij,ij->i", x @ inverse[own, own], x)
+        return variance
+
     def objective(self) -> Objective:
         """What is minimised, for passes over all rows."""
         free = np.append(np.full(self.n_dense, self.l2), 0.0)
@@ -291,7 +313,8 @@ class Newton:
         self._label_square += (rows.weight * y * y).sum()
         self._h += gram(rows.x, rows.weight)
         self._b += rows.x.T @ (rows.weight * y)
-        self._w[0] = solve(self._h + np.diag(self._ridge(0.0)), self._b)
+        penalty = self._penalty() if self._cautious else self._ridge(0.0)
+        self._w[0] = solve(self._h + np.diag(penalty), self._b)
 
     def _minimise(self, rows: _Rows, z: FloatArray) -> None:
         penalty, shape = self._penalty(), self._w.shape

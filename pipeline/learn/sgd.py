@@ -76,7 +76,7 @@ class Sgd:
             intercept=float(self._w[-1]),
             dense=self._w[:-1].copy(),
             hashed=self._hashed * self._shrink[0],
-            dense_stderr=None,
+            covariance=None,
         )
 
     def state(self) -> dict[str, NDArray[np.generic]]:
