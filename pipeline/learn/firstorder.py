@@ -1,44 +1,234 @@
+"""The first-order solvers: one step per row, or per few rows, on dense features and hashed slots.
+
+For each row i in turn: theta := theta - rate * grad J(theta; x_i, y_i), where J is the row's loss
+plus ``l2 / 2 * |theta|^2`` without the intercept, times the row's weight (L. Bottou, "Stochastic
+Gradient Descent Tricks", 2012, sec. 1). The rules of `pipeline.learn.rules` differ in the rate that
+each weight has.
+
+The penalty of a hashed weight is applied by the rows that hit it, those of `ftrl` by its closed
+form. Steps of several rows take the mean of their gradients; a slot that several of them hit takes
+theirs one after another. Polynomial averaging with eta = 8 (O. Shamir, T. Zhang, ICML 2013, sec.
+4): average += 9 / (t + 8) * (weights - average) after step t.
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.learn.sgd import Sgd
+import numpy as np
+from numpy.typing import NDArray
 
-BEST_WIDE = BEST_HASHED = "sgd"
+from pipeline.block import Block, FloatArray
+from pipeline.errors import Diverged
+from pipeline.learn.batch import Objective, Sums
+from pipeline.learn.firstorder_pass import CLOCK, N_SCALARS, learn_rows
+from pipeline.learn.losses import SOFTMAX, Loss
+from pipeline.learn.rules import CODES, N_NUMBERS, SCHEDULES
+from pipeline.learn.updater import State, Weights, checked
 
 
-@dataclass
-class D:
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How a solver steps, apart from its rule."""
+
+    learning_rate: float
+    """alpha; unused by dog."""
     schedule: str = "constant"
-    averaging: str = "none"
+    averages: bool = False
+    """Whether predictions are those of the averaged weights."""
     implicit: bool = False
+    """Whether the gradient is taken at the end of the step; for steps of one row and one margin."""
+    minibatch: int = 1
+    l1: float = 0.0
+    l2: float = 0.0
 
 
-DEFAULTS = {"sgd": D()}
+@dataclass(frozen=True, slots=True)
+class Default:
+    """Measured defaults of a rule."""
+
+    rate: float
+    schedule: str
+    averaging: str
+    implicit: bool
+    per_length: bool = False
+    """Whether the rate is divided by the mean squared length of a standardised row."""
 
 
-def default_rate(rule, width):
-    return 0.1 / (width + 1)
+DEFAULTS = {
+    "sgd": Default(0.1, "constant", "none", False, per_length=True),
+    "adagrad": Default(0.1, "constant", "polynomial", False),
+    "nag": Default(0.3, "constant", "polynomial", True),
+    "adam": Default(0.003, "linear", "none", False),
+    "ftrl": Default(0.1, "constant", "none", False),
+    "dog": Default(1.0, "constant", "polynomial", True),
+}
+
+BEST_WIDE = "dog"
+BEST_HASHED = "nag"
+"""Rules of `solver: auto` where newton does not fit."""
 
 
-class S(Sgd):
-    def horizon(self, a, b):
-        pass
+def default_rate(rule: str, n_features: int) -> float:
+    """The rate of a rule where the job names none."""
+    default = DEFAULTS[rule]
+    return default.rate / (n_features + 1) if default.per_length else default.rate
 
 
-def make_first_order(
-    rule,
-    loss,
-    n_dense,
-    n_slots,
-    *,
-    learning_rate,
-    l2,
-    l1,
-    schedule,
-    averaging,
-    implicit,
-    minibatch,
-    base,
-):
-    return S(loss, n_dense, n_slots, learning_rate=learning_rate, l2=l2)
+class FirstOrder:
+    """A first-order solver; `update` gives the margins of the iterate, `predict` of the average.
+
+    Parameters
+    ----------
+    rule
+        One of `CODES`.
+    loss
+        What to minimise.
+    n_dense, n_slots
+        Width of the dense part of a block, and number of hashed weights.
+    steps
+        How it steps.
+    base
+        Intercept to start from.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        loss: Loss,
+        n_dense: int,
+        n_slots: int,
+        steps: Steps,
+        *,
+        base: float = 0.0,
+    ) -> None:
+        self.rule, self.loss, self.steps, self.base = rule, loss, steps, base
+        self._planned = (0, 0)
+        n_outputs, n_numbers = loss.n_outputs, N_NUMBERS[rule]
+        self._dense = np.zeros((n_numbers, n_outputs, n_dense + 1))
+        self._dense[0, :, -1] = base
+        self._hashed = np.zeros((n_slots, n_outputs, n_numbers + 2 * steps.averages))
+        self._average = self._dense[0].copy()
+        self._scalars = np.zeros(N_SCALARS)
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether steps are implicit: where asked for, and a step has one margin."""
+        return (
+            self.steps.implicit
+            and self.steps.minibatch == 1
+            and self.loss.code != SOFTMAX
+            and self.rule not in {"adam", "ftrl"}
+        )
+
+    def update(self, block: Block) -> FloatArray:
+        """Learn a block row by row; see `Updater.update`."""
+        steps, n_outputs = self.steps, self.loss.n_outputs
+        margin = np.empty((block.n_rows, n_outputs))
+        done, planned = self._planned
+        learn_rows(
+            CODES[self.rule],
+            self.loss.code,
+            self.loss.shape,
+            (steps.learning_rate, SCHEDULES[steps.schedule], float(done), float(planned)),
+            steps.l1,
+            steps.l2,
+            self.is_implicit,
+            steps.averages,
+            steps.minibatch,
+            self.base,
+            np.ascontiguousarray(block.dense),
+            np.ascontiguousarray(block.slots),
+            block.label,
+            block.weight,
+            self._dense,
+            self._hashed,
+            self._average,
+            self._scalars,
+            np.empty((2 * n_outputs + 1, self._dense.shape[2])),
+            margin,
+            np.empty_like(margin),
+        )
+        # The intercept takes every gradient, and a row that hits an overflown slot has no margin.
+        if not (np.isfinite(self._dense[0]).all() and np.isfinite(margin).all()):
+            raise Diverged(
+                f"the weights grew beyond all bounds at learning rate {steps.learning_rate:g}; "
+                "train a new model with a smaller --learning-rate, or with --solver newton"
+            )
+        return self._shaped(margin)
+
+    def horizon(self, done: int, planned: int) -> None:
+        """Take note that `planned` rows follow the first `done` ones, where a linear rate ends."""
+        self._planned = (done, planned)
+
+    def predict(self, block: Block) -> FloatArray:
+        """Margin of each row."""
+        dense, used = self._used_dense(), self._used_hashed(block.slots)
+        z = block.dense.astype(np.float64) @ dense[:, :-1].T + dense[:, -1]
+        return self._shaped(z + used.sum(axis=1))
+
+    def weights(self) -> Weights:
+        """The weights that `predict` uses; first-order rules know no covariance."""
+        dense = self._used_dense()
+        hashed = self._used_hashed(np.arange(len(self._hashed)))
+        if self.loss.code == SOFTMAX:
+            return Weights(dense[:, -1].copy(), dense[:, :-1].copy(), hashed, None)
+        return Weights(float(dense[0, -1]), dense[0, :-1].copy(), hashed[:, 0], None)
+
+    def objective(self) -> Objective:
+        """What is minimised, for passes over all rows."""
+        n_outputs, width = self._dense.shape[1:]
+        free = np.append(np.full(width - 1, self.steps.l2), 0.0)
+        n_slots = len(self._hashed)
+        ridge = np.append(np.tile(free, n_outputs), np.full(n_slots * n_outputs, self.steps.l2))
+        return Objective(
+            loss=self.loss,
+            center=np.zeros(width - 1),
+            scale=np.ones(width - 1),
+            n_slots=n_slots,
+            ridge=ridge,
+            prior=np.zeros(len(ridge)),
+        )
+
+    def point(self) -> FloatArray:
+        """All weights that `predict` uses, flat."""
+        return np.append(self._used_dense(), self._used_hashed(np.arange(len(self._hashed))))
+
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
+        """Go on from these weights; what the rule remembers of gradients stays."""
+        del sums
+        at = self._average.size
+        self._dense[0] = self._average = point[:at].reshape(self._average.shape).copy()
+        hashed = point[at:].reshape(self._hashed.shape[:2])
+        self._hashed[:, :, 0] = hashed
+        if self.steps.averages:
+            self._hashed[:, :, -2], self._hashed[:, :, -1] = hashed, self._scalars[CLOCK]
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all arrays; see `Updater.state`."""
+        return {name: array.copy() for name, array in self._arrays().items()}
+
+    def restore(self, state: State) -> None:
+        """Take over a state; see `Updater.restore`."""
+        found = {name: checked(state, name, like) for name, like in self._arrays().items()}
+        for name, array in found.items():
+            setattr(self, f"_{name}", array)
+
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        names = ("dense", "hashed", "average", "scalars")
+        return {name: getattr(self, f"_{name}") for name in names}
+
+    def _used_dense(self) -> FloatArray:
+        return self._average if self.steps.averages else self._dense[0]
+
+    def _used_hashed(self, slots: NDArray[np.integer]) -> FloatArray:
+        """Weights of slots that predictions use, with n_outputs as a further axis."""
+        numbers = self._hashed[slots]
+        weight = numbers[..., 0]
+        if not self.steps.averages:
+            return np.asarray(weight)
+        behind = np.exp(self._scalars[CLOCK] - numbers[..., -1])
+        return np.asarray(weight + (numbers[..., -2] - weight) * behind)
+
+    def _shaped(self, margins: FloatArray) -> FloatArray:
+        return margins if self.loss.code == SOFTMAX else margins[:, 0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.block import Float32Array, FloatArray, SlotArray
+from pipeline.block import Float32Array, FloatArray
 from pipeline.compiled import compiled
-from pipeline.learn.losses import gradient
 
 
 @compiled
@@ -33,46 +32,3 @@ def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: Flo
         for j in range(x.shape[1]):
             out[i, j] = (x[i, j] - center[j]) * factor[j]
         out[i, x.shape[1]] = 1.0
-
-
-@compiled
-def sgd_pass(
-    loss: int,
-    alpha: float,
-    l2: float,
-    dense: Float32Array,
-    slots: SlotArray,
-    label: FloatArray,
-    weight: FloatArray,
-    w: FloatArray,
-    hashed: FloatArray,
-    shrink: FloatArray,
-    margin: FloatArray,
-) -> None:
-    """One gradient step per row, in order; see `Sgd`.
-
-    `w` holds the dense weights and the intercept behind them. The hashed weights are
-    ``shrink[0] * hashed``: the penalty shrinks all of them at each row through that one factor.
-    """
-    n_rows, n_dense = dense.shape
-    for i in range(n_rows):
-        z = float(w[n_dense])
-        for j in range(n_dense):
-            z += dense[i, j] * w[j]
-        for k in range(slots.shape[1]):
-            z += shrink[0] * hashed[slots[i, k]]
-        margin[i] = z
-        g = weight[i] * gradient(loss, 0.0, 0.0, z, label[i])
-        decay = weight[i] * l2
-        for j in range(n_dense):
-            w[j] -= alpha * (g * dense[i, j] + decay * w[j])
-        w[n_dense] -= alpha * g
-        if slots.shape[1]:
-            shrink[0] *= 1.0 - alpha * decay
-            # Before the step divides by it: a strong penalty makes it zero or negative.
-            if shrink[0] < 1e-6:
-                for s in range(len(hashed)):
-                    hashed[s] *= shrink[0]
-                shrink[0] = 1.0
-            for k in range(slots.shape[1]):
-                hashed[slots[i, k]] -= alpha * g / shrink[0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
-from pipeline.learn.firstorder import make_first_order
+from pipeline.learn.firstorder import FirstOrder, Steps
 from pipeline.learn.hybrid import Hybrid
 from pipeline.learn.losses import REGRESSION, Loss
 from pipeline.learn.newton import Newton
@@ -196,20 +196,16 @@ class Learner:
 def _make_updater(settings: Settings, loss: Loss) -> Updater:
     s = settings
     if s.solver != "newton":
-        return make_first_order(
-            s.solver,
-            loss,
-            s.n_dense,
-            s.n_slots,
-            learning_rate=s.learning_rate,
-            l2=s.l2,
-            l1=s.l1,
+        steps = Steps(
+            learning_rate=s.learning_rate or 1.0,
             schedule=s.schedule,
-            averaging=s.averaging,
+            averages=s.averaging == "polynomial",
             implicit=s.implicit,
             minibatch=s.minibatch,
-            base=s.base,
+            l1=s.l1,
+            l2=s.l2,
         )
+        return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=s.base)
     if s.n_slots:
         return Hybrid(loss, s.n_dense, s.n_slots, l2=s.l2, base=s.base, half_life=s.half_life_rows)
     return Newton(loss, s.n_dense, l2=s.l2, base=s.base, half_life=s.half_life_rows)
