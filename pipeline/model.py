@@ -222,7 +222,8 @@ class Model:
         found = self.learner.predict(self._block(rows))
         if self.file.job.loss != "softmax":
             return found
-        return np.asarray(class_values(self.file.encoder.label))[found.argmax(axis=1)]
+        classes: NDArray[Any] = np.asarray(class_values(self.file.encoder.label))
+        return np.asarray(classes[found.argmax(axis=1)])
 
     def predict_proba(self, rows: Rows) -> FloatArray:
         """Probability of each class of `classes`, shape (n_rows, n_classes).

@@ -80,6 +80,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
 def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
     """Settings of each learner that a resolved job trains: its learning rates times its l2."""
     label = schema.label
+    rates: list[float | None] = [*job.learning_rate] or [None]
     return [
         Settings(
             solver=job.solver,
@@ -103,7 +104,7 @@ def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
             base=label.base,
             clip=job.clip,
         )
-        for rate, l2 in product([*job.learning_rate] or [None], job.l2)
+        for rate, l2 in product(rates, job.l2)
     ]
 
 

@@ -7,7 +7,7 @@ import click
 from pipeline.cli.display import print_table
 from pipeline.cli.options import json_option, print_json
 from pipeline.model import Model
-from pipeline.summary import summarise
+from pipeline.summary import Coefficient, HashedValue, Summary, summarise
 
 
 @click.command("summary")
@@ -15,28 +15,66 @@ from pipeline.summary import summarise
 @click.option("--top", default=30, show_default=True, help="Features to show, by effect.")
 @json_option
 def command(model: str, top: int, as_json: bool) -> None:
-    """Coefficients of a model, with standard errors where the solver has them."""
+    """Coefficients of a model in the units of its columns, with their uncertainty.
+
+    Standard errors, p-values and 95 % intervals are those of the solver's curvature; newton has
+    it. Values of hashed columns are the frequent ones.
+    """
     found = summarise(Model.load(model))
     if as_json:
         print_json(found)
         return
     click.echo(
         f"{found.solver}, {found.loss} loss of {found.label}, version {found.version}, "
-        f"{found.rows:,} rows\nintercept {found.intercept:.6g}\n"
+        f"{found.rows:,} rows\n"
     )
-    shown = found.coefficients[:top]
+    _print_coefficients(found, top)
+    if found.hashed:
+        _print_hashed(found, top)
+
+
+def _print_coefficients(found: Summary, top: int) -> None:
+    shown = [*found.intercepts, *found.coefficients[:top]]
+    header = ["feature", "per unit", "std error", "z", "p", "low", "high", "effect"]
+    has_outputs = any(c.output is not None for c in shown)
+    rows = [[*([c.output or ""] if has_outputs else []), *_coefficient(c)] for c in shown]
+    first = 2 if has_outputs else 1
     print_table(
-        [
-            [c.feature, f"{c.coefficient:.5g}", _number(c.std_error), f"{c.effect:.4g}"]
-            for c in shown
-        ],
-        ["feature", "per unit", "std error", "effect"],
-        right=(1, 2, 3),
+        rows,
+        [*(["of"] if has_outputs else []), *header],
+        right=tuple(range(first, first + len(header) - 1)),
     )
     if len(found.coefficients) > top:
         click.echo(f"... and {len(found.coefficients) - top} more (--top)")
-    for name, slots in found.hashed.items():
-        click.echo(f"{name}: hashed into {slots:,} shared slots")
+
+
+def _coefficient(c: Coefficient) -> list[str]:
+    p_value = "-" if c.p_value is None else "<1e-4" if c.p_value < 1e-4 else f"{c.p_value:.4f}"
+    return [
+        c.feature,
+        f"{c.coefficient:.5g}",
+        _number(c.std_error),
+        _number(c.z),
+        p_value,
+        _number(c.low),
+        _number(c.high),
+        f"{c.effect:.4g}",
+    ]
+
+
+def _print_hashed(found: Summary, top: int) -> None:
+    names = ", ".join(found.hashed)
+    slots = next(iter(found.hashed.values()))
+    click.echo(f"\nhashed: {names} share {slots:,} weights; frequent values:")
+    has_outputs = any(v.output is not None for v in found.hashed_values)
+    rows = [_value(v, has_outputs) for v in found.hashed_values[:top]]
+    header = [*(["of"] if has_outputs else []), "column", "value", "weight", "rows, at least"]
+    print_table(rows, header, right=(len(header) - 2, len(header) - 1))
+
+
+def _value(v: HashedValue, has_outputs: bool) -> list[str]:
+    head = [v.output or ""] if has_outputs else []
+    return [*head, v.column, v.value, f"{v.weight:.4g}", f"{v.rows:,}"]
 
 
 def _number(value: float | None) -> str:

@@ -2,15 +2,17 @@
 
 Each weight is believed to be normal, independent of the others (assumed-density filtering; T.
 Graepel et al., "Web-scale Bayesian click-through rate prediction", ICML 2010, sec. 3). A row moves
-the margin z of its slots, whose variances p_s sum up to v, to the minimum of
+its margin z, of variance v, the sum of the p_s of its slots, to the minimum of
 
     loss(z') / dispersion + (z' - z)^2 / (2 v)
 
 and each slot takes its share p_s / v of the way; p_s then shrinks by the curvature found there, as
-in a Kalman filter. Where the rest of the margin is uncertain, its variance is a part of v, too. For squared loss and one slot a row this is the running mean. The variance of
-the prior is learnt too, by expectation maximisation over the slots in use whenever the rows have
-doubled (D. MacKay, "Bayesian interpolation", 1992, sec. 4): it decides how far rare levels are
-trusted, which no fixed value gets right for all data.
+in a Kalman filter. Where the rest of the margin is uncertain, its variance is a part of v, too. For
+squared loss and one slot a row this is the running mean.
+
+The variance of the prior is learnt as well, by expectation maximisation over the slots in use
+whenever the rows have doubled (D. MacKay, "Bayesian interpolation", 1992, sec. 4): it decides how
+far rare levels are trusted, which no fixed value gets right for all data.
 """
 
 from __future__ import annotations

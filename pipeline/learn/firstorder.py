@@ -219,7 +219,7 @@ class FirstOrder:
         return {name: getattr(self, f"_{name}") for name in names}
 
     def _used_dense(self) -> FloatArray:
-        return self._average if self.steps.averages else self._dense[0]
+        return np.asarray(self._average if self.steps.averages else self._dense[0])
 
     def _used_hashed(self, slots: NDArray[np.integer]) -> FloatArray:
         """Weights of slots that predictions use, with n_outputs as a further axis."""

@@ -139,7 +139,7 @@ def slot_step(
         return step
     if rule == FTRL:
         new, numbers[1], numbers[2] = ftrl(rate, l1, l2, g, numbers[0], numbers[1], numbers[2])
-        return numbers[0] - new
+        return float(numbers[0] - new)
     return rate * g
 
 
@@ -309,7 +309,8 @@ def learn_rows(
             g = gradients[first, o]
             if implicit and g != 0.0:
                 reach += slots_reach(rule, rate, norm, g, slots[first], hashed, o)
-                end = implicit_gradient(loss, a, margin[first, o], label[first], reach * weight[first])
+                reach *= weight[first]
+                end = implicit_gradient(loss, a, margin[first, o], label[first], reach)
                 ratio = weight[first] * end / g
                 for j in range(n_dense + 1):
                     step[o, j] *= ratio

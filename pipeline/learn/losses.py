@@ -189,7 +189,7 @@ def softmax(z: FloatArray, p: FloatArray) -> float:
         total += p[k]
     for k in range(len(z)):
         p[k] /= total
-    return top + math.log(total)
+    return float(top + math.log(total))
 
 
 @compiled

@@ -7,6 +7,7 @@ the textbook's batch rule, there to be compared with.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -146,10 +147,8 @@ def _lbfgs(walk: _Walk, point: FloatArray, n_passes: int) -> tuple[FloatArray, S
         return value / sums.weight, slope * unit / sums.weight
 
     options = {"maxcor": _MEMORY, "maxiter": n_passes, "ftol": _SETTLED, "gtol": 0.0}
-    try:
+    with suppress(_Exhausted):
         minimize(mean, point / unit, jac=True, method="L-BFGS-B", options=options)
-    except _Exhausted:
-        pass
     return best[1], walk(best[1], curvature=True)[2]
 
 
@@ -160,10 +159,10 @@ class _Exhausted(Exception):
 def _gradient_descent(
     walk: _Walk, point: FloatArray, n_passes: int, learning_rate: float | None
 ) -> tuple[FloatArray, Sums]:
-    value, slope, sums = walk(point, curvature=n_passes == 1)
+    _, slope, sums = walk(point, curvature=False)
     for number in range(2, n_passes + 1):
         bound = (sums.norm + float(walk.penalty(sums).max(initial=0.0))) / sums.weight
         rate = learning_rate or 1 / max(bound, 1e-300)
         point = point - rate * slope / sums.weight
-        value, slope, sums = walk(point, curvature=number == n_passes)
+        _, slope, sums = walk(point, curvature=number == n_passes)
     return point, sums

@@ -24,7 +24,6 @@ SCHEDULES = {"constant": CONSTANT, "inverse_scaling": INVERSE_SCALING, "linear":
 _TINY = 1e-12
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _FTRL_BETA = 1.0
-_POWER = 0.25
 
 
 @compiled
@@ -36,7 +35,7 @@ def scheduled(schedule: int, alpha: float, t: float, done: float, planned: float
     al., "When, why and how much?", 2023). Without a plan linear is constant.
     """
     if schedule == INVERSE_SCALING:
-        return alpha * t**-_POWER
+        return alpha / math.sqrt(math.sqrt(t))
     if schedule == LINEAR and planned > 0.0:
         return alpha * max(0.0, 1.0 - (t - 1.0 - done) / planned)
     return alpha
