@@ -8,7 +8,7 @@ from pipeline.encode.label import LabelProfile
 from pipeline.encode.schema import Schema
 from pipeline.errors import JobError
 from pipeline.job import Job, LossName
-from pipeline.learn.firstorder import BEST_HASHED, BEST_WIDE, DEFAULTS, default_rate
+from pipeline.learn.firstorder import BEST, DEFAULTS, default_rate
 from pipeline.learn.learner import Settings
 from pipeline.learn.newton import MAX_WIDTH
 
@@ -121,11 +121,17 @@ def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
     fits = schema.n_dense <= MAX_WIDTH and weights <= 2 * MAX_WIDTH
     if fits and not _given(job, _FIRST_ORDER_ONLY):
         return "newton"
-    return BEST_HASHED if schema.n_hashed else BEST_WIDE
+    return BEST
 
 
 def _first_order(job: Job, solver: str, schema: Schema) -> dict[str, object]:
     automatic = DEFAULTS[solver]
+    if solver in {"ftrl", "dog"}:
+        _refuse(job, {"schedule": "auto"}, "its rates fall by themselves")
+    if solver == "dog":
+        _refuse(job, {"learning_rate": []}, "it finds its rate")
+    if solver in {"adam", "ftrl"} and job.implicit:
+        _refuse(job, {"implicit": None}, "its steps have no implicit form")
     width = schema.n_dense + schema.n_hashed
     return {
         "learning_rate": job.learning_rate or [default_rate(solver, width)],

@@ -37,7 +37,7 @@ class Steps:
     averages: bool = False
     """Whether predictions are those of the averaged weights."""
     implicit: bool = False
-    """Whether the gradient is taken at the end of the step; for steps of one row and one margin."""
+    """Whether the gradient is taken at the end of the step; for steps of one row."""
     minibatch: int = 1
     l1: float = 0.0
     l2: float = 0.0
@@ -57,16 +57,16 @@ class Default:
 
 DEFAULTS = {
     "sgd": Default(0.1, "constant", "none", False, per_length=True),
-    "adagrad": Default(0.1, "constant", "polynomial", False),
-    "nag": Default(0.3, "constant", "polynomial", True),
-    "adam": Default(0.003, "linear", "none", False),
+    "adagrad": Default(0.3, "linear", "none", True),
+    "nag": Default(1.0, "constant", "polynomial", True),
+    "adam": Default(0.003, "constant", "polynomial", False),
     "ftrl": Default(0.1, "constant", "none", False),
     "dog": Default(1.0, "constant", "polynomial", True),
 }
 
-BEST_WIDE = "dog"
-BEST_HASHED = "nag"
-"""Rules of `solver: auto` where newton does not fit."""
+BEST = "nag"
+"""Rule of `solver: auto` where newton does not fit: of all at one rate it was off the batch optimum
+by the least on 800 dense columns and on hashed clicks together."""
 
 
 def default_rate(rule: str, n_features: int) -> float:
@@ -113,11 +113,10 @@ class FirstOrder:
 
     @property
     def is_implicit(self) -> bool:
-        """Whether steps are implicit: where asked for, and a step has one margin."""
+        """Whether steps are implicit: where asked for, and the rule has rates."""
         return (
             self.steps.implicit
             and self.steps.minibatch == 1
-            and self.loss.code != SOFTMAX
             and self.rule not in {"adam", "ftrl"}
         )
 

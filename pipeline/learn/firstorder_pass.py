@@ -310,8 +310,13 @@ def learn_rows(
             if implicit and g != 0.0:
                 reach += slots_reach(rule, rate, norm, g, slots[first], hashed, o)
                 reach *= weight[first]
-                end = implicit_gradient(loss, a, margin[first, o], label[first], reach)
-                ratio = weight[first] * end / g
+                if loss == SOFTMAX:
+                    # To first order: classes depend on each other, and have no closed form.
+                    p = g / weight[first] + (1.0 if label[first] == o else 0.0)
+                    ratio = 1.0 / (1.0 + reach * p * (1.0 - p))
+                else:
+                    end = implicit_gradient(loss, a, margin[first, o], label[first], reach)
+                    ratio = weight[first] * end / g
                 for j in range(n_dense + 1):
                     step[o, j] *= ratio
             move_dense(dense, o, step[o], base, scalars)
