@@ -36,7 +36,7 @@ class _RunLog(Progress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         match entry:
             case TrainEntry():
-                path = entry.partition["path"]
+                path = ", ".join(str(partition["path"]) for partition in entry.partitions)
                 self._logger.debug("version %d: %s, %d rows", entry.version, path, entry.rows)
             case SkipEntry():
                 self._logger.warning("left out: %s", entry.reason)

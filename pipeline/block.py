@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -37,6 +37,18 @@ class Block:
     def take(self, index: IntArray) -> Block:
         """Rows in the order of `index`."""
         return Block(self.dense[index], self.slots[index], self.label[index], self.weight[index])
+
+    @staticmethod
+    def concatenated(blocks: Sequence[Block]) -> Block:
+        """All rows of several blocks, one after another."""
+        if len(blocks) == 1:
+            return blocks[0]
+        return Block(
+            np.concatenate([block.dense for block in blocks]),
+            np.concatenate([block.slots for block in blocks]),
+            np.concatenate([block.label for block in blocks]),
+            np.concatenate([block.weight for block in blocks]),
+        )
 
     def pieces(self, n_rows: int) -> Iterator[Block]:
         """Split into nearly equal consecutive blocks of at least `n_rows` rows (views)."""

@@ -10,6 +10,7 @@ from pipeline.encode.profile import Choice
 from pipeline.encode.schema import Schema
 from pipeline.errors import DataError, JobError
 from pipeline.job import Job
+from pipeline.lake.cursors import GROUP_READER_BYTES, READER_BYTES
 from pipeline.learn.memory import learner_bytes
 from pipeline.ledger.entries import FORMAT
 from pipeline.ledger.store import LocalStore
@@ -86,7 +87,8 @@ def fit_batch_rows(job: Job, schema: Schema) -> int:
         If not even small blocks fit.
     """
     per_row = memory_per_row(len(schema.names(label=True)), schema.n_dense, schema.n_hashed)
-    free = job.memory_limit_bytes - BASE_BYTES - _learners_bytes(job, schema)
+    readers = GROUP_READER_BYTES if job.interleave > 1 else READER_BYTES
+    free = job.memory_limit_bytes - BASE_BYTES - readers - _learners_bytes(job, schema)
     rows = free // per_row
     if rows < MIN_BATCH_ROWS:
         needed = job.memory_limit_bytes - free + MIN_BATCH_ROWS * per_row

@@ -115,6 +115,10 @@ def _bad_partition(
 class ChangedPartition(DataError):
     """Raised when a file that the ledger knows has another fingerprint now."""
 
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
+        super().__init__(message)
+
 
 class ModelConflict(OnepassError, RuntimeError):
     """Raised when another writer holds the model or has committed the same version first."""

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
 from pipeline.errors import EmptyLake
+from pipeline.lake.cursors import Source
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import partitions, read_footer
 from pipeline.learn.metrics import Tables
@@ -80,7 +81,7 @@ def evaluate(
         for file in files:
             footer = read_footer(file)
             for partition in partitions(file, footer):
-                for streamed in stream(partition, file, footer, reading, workers):
+                for streamed in stream([Source(partition, file, footer)], reading, workers):
                     block = streamed.encoded.block
                     metrics.add(trained.learner.predict(block), block.label, block.weight)
                     for kind, n in streamed.encoded.counts.items():

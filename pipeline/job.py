@@ -226,6 +226,11 @@ class Job(BaseModel):
         return self
 
     @property
+    def has_candidates(self) -> bool:
+        """Whether several learners are tried side by side."""
+        return max(1, len(self.learning_rate)) * len(self.l2) > 1
+
+    @property
     def half_life_rows(self) -> float | None:
         """`half_life`, if it is counted in rows."""
         age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")

@@ -7,7 +7,6 @@ they were trained with, new ones must have the columns that the model reads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.order import permutation
 from pipeline.lake.partition import Fingerprint, Footer, Partition, partitions, read_footer
-from pipeline.ledger.entries import SkipEntry, TrainEntry
+from pipeline.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, TrainEntry
 from pipeline.model import OpenModel
 from pipeline.stream import check_columns
 
@@ -33,8 +32,26 @@ class Scan:
     """Partitions to leave out, and why."""
 
 
-def make_plan(model: OpenModel, job: Job) -> list[Partition]:
-    """The partitions to train now: the rest of an unfinished plan, or else all new ones.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Partitions that are learnt and committed as one."""
+
+    epoch: int
+    """Pass over these partitions, from 1."""
+    partitions: list[Partition]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all partitions."""
+        return sum(partition.rows for partition in self.partitions)
+
+    def without(self, partition: Partition) -> Group:
+        """The group but for one of its partitions."""
+        return Group(self.epoch, [one for one in self.partitions if one != partition])
+
+
+def make_plan(model: OpenModel, job: Job) -> list[Group]:
+    """What to train now: the rest of an unfinished plan, or else all that is new.
 
     New partitions are frozen in the ledger as a plan first.
 
@@ -46,17 +63,38 @@ def make_plan(model: OpenModel, job: Job) -> list[Partition]:
     scan = _scan(model, job)
     for partition, reason in scan.skips:
         model.ledger.commit_skip(partition, reason)
-    pending = pending_partitions(model)
+    pending = pending_groups(model)
     if pending or not scan.new:
         return pending
-    ordered = _ordered(scan.new, job, model.ledger.version)
-    model.ledger.commit_plan([partition.model_dump() for partition in ordered])
-    return ordered
+    groups = _groups(scan.new, job, model.ledger.version)
+    model.ledger.commit_plan(
+        [
+            PlannedGroup(epoch=g.epoch, partitions=[p.model_dump() for p in g.partitions])
+            for g in groups
+        ]
+    )
+    return groups
 
 
-def pending_partitions(model: OpenModel) -> list[Partition]:
+def pending_groups(model: OpenModel) -> list[Group]:
     """The rest of the newest plan."""
-    return [Partition.model_validate(found) for found in model.ledger.pending()]
+    return [
+        Group(group.epoch, [Partition.model_validate(found) for found in group.partitions])
+        for group in model.ledger.pending()
+    ]
+
+
+def planned_rows(model: OpenModel, version: int) -> tuple[int, int]:
+    """Rows learnt before the plan that was the newest at a version, and rows of that plan.
+
+    They come from the ledger alone, so that whoever resumes counts alike.
+    """
+    entries = model.ledger.entries[:version]
+    plans = [entry for entry in entries if isinstance(entry, PlanEntry)]
+    if not plans:
+        return 0, 0
+    done = sum(e.rows for e in entries[: plans[-1].version] if isinstance(e, TrainEntry))
+    return done, sum(int(p["rows"]) for g in plans[-1].groups for p in g.partitions)
 
 
 def gone(path: str) -> BadPartition:
@@ -73,10 +111,21 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _ordered(new: list[Partition], job: Job, version: int) -> list[Partition]:
-    if job.order == "stored":
-        return new
-    return [new[i] for i in permutation(len(new), job.seed, "plan", version)]
+def _groups(new: list[Partition], job: Job, version: int) -> list[Group]:
+    """Groups of evenly spaced partitions, once for each epoch.
+
+    Neighbours are alike in a lake that is sorted across files, so each group takes partitions from
+    all over it.
+    """
+    n_groups = -(-len(new) // job.interleave)
+    found: list[Group] = []
+    for epoch in range(1, job.epochs + 1):
+        groups = [Group(epoch, new[first::n_groups]) for first in range(n_groups)]
+        if job.order == "shuffled":
+            order = permutation(n_groups, job.seed, "plan", version, epoch)
+            groups = [groups[i] for i in order]
+        found += groups
+    return found
 
 
 def _scan(model: OpenModel, job: Job) -> Scan:
@@ -138,7 +187,8 @@ def _changed(
     if job.on_changed == "error":
         raise ChangedPartition(
             f"{file.key} has changed since it was trained ({difference})\n"
-            "Put the old file back, or choose --on-changed skip or retrain."
+            "Put the old file back, or choose --on-changed skip or retrain.",
+            path=file.key,
         )
     for partition in known.pending.get(file.key, []):
         reason = f"{file.key} changed before it was trained: {difference}"
@@ -170,7 +220,8 @@ class _Known:
         self._skipped: set[tuple[str, str]] = set()
         for entry in model.ledger.decided():
             self._fold(entry)
-        for partition in pending_partitions(model):
+        waiting = {p.name_and_content: p for g in pending_groups(model) for p in g.partitions}
+        for partition in waiting.values():
             self.partitions.add(partition.name_and_content)
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)
             self.pending.setdefault(partition.path, []).append(partition)
@@ -181,14 +232,12 @@ class _Known:
     def _fold(self, entry: TrainEntry | SkipEntry) -> None:
         if isinstance(entry, SkipEntry):
             self._skipped.add((str(entry.partition["path"]), entry.reason))
-        for partition in _readable(entry.partition):
+            if "fingerprint" in entry.partition:
+                self.partitions.add(Partition.model_validate(entry.partition).name_and_content)
+            return
+        for found in entry.partitions:
+            partition = Partition.model_validate(found)
             self.partitions.add(partition.name_and_content)
-            if isinstance(entry, TrainEntry):
-                self.learnt.add(partition.name_and_content)
-                self.trained_as[partition.name_and_content[1]] = partition.path
-                self.trained.setdefault(partition.path, []).append(partition.fingerprint)
-
-
-def _readable(found: dict[str, Any]) -> Iterator[Partition]:
-    if "fingerprint" in found:
-        yield Partition.model_validate(found)
+            self.learnt.add(partition.name_and_content)
+            self.trained_as[partition.name_and_content[1]] = partition.path
+            self.trained.setdefault(partition.path, []).append(partition.fingerprint)

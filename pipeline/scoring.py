@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
 from pipeline.errors import JobError
+from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, partitions, read_footer
 from pipeline.model import Model
@@ -166,7 +167,7 @@ def _score_file(
     schema = pa.schema([*kept, *prediction_fields(model.file)], metadata=note)
     with _replaced(target) as staged, pq.ParquetWriter(staged, schema, compression="zstd") as sink:
         for partition in partitions(file, footer):
-            for streamed in stream(partition, file, footer, reading, workers):
+            for streamed in stream([Source(partition, file, footer)], reading, workers):
                 block = streamed.encoded.block
                 columns = prediction_columns(model.learner.predict(block), model.file)
                 kept_columns = [] if streamed.kept is None else streamed.kept.columns

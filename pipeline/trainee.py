@@ -5,12 +5,16 @@ Both are one state. It is written after every partition and put back before the 
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 
 from pipeline.block import Block, FloatArray
 from pipeline.encode.encoder import Encoded
 from pipeline.encode.frequent import Frequent
 from pipeline.errors import ForeignModel
+from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import Learns
 from pipeline.ledger.state import dump_state, load_state
 
@@ -37,6 +41,12 @@ class Trainee:
             self.learner.judge(held_out)
         self.frequent.add(encoded.frequent)
         return self.learner.update(encoded.block)
+
+    def standings(self) -> list[dict[str, Any]]:
+        """How the candidates do; empty where there is one learner only."""
+        if not isinstance(self.learner, Candidates):
+            return []
+        return [asdict(standing) for standing in self.learner.standings()]
 
     def dump(self) -> bytes:
         """The state as the bytes of a file."""

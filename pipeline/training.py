@@ -23,6 +23,7 @@ from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
 from pipeline.errors import BadPartition, ChangedPartition, DataError, JobError, ModelNotFound
 from pipeline.job import Job, parse_job, resume_job
+from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.metrics import Metrics
@@ -35,7 +36,14 @@ from pipeline.model import (
     open_model,
     warn_if_elsewhere,
 )
-from pipeline.planning import first_line, gone, make_plan, pending_partitions
+from pipeline.planning import (
+    Group,
+    first_line,
+    gone,
+    make_plan,
+    pending_groups,
+    planned_rows,
+)
 from pipeline.progress import Progress
 from pipeline.stream import Reading, stream
 from pipeline.trainee import Trainee
@@ -52,7 +60,7 @@ class TrainReport(BaseModel):
     version: int
     """Newest version of the model."""
     partitions: int
-    """Partitions trained by this run."""
+    """Partitions trained by this run, once for each epoch."""
     rows: int
     """Rows learnt by this run."""
     skipped: int
@@ -133,9 +141,9 @@ def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> P
         return PlanReport(
             model=run.model.path,
             version=run.model.ledger.version,
-            partitions=len(pending),
-            rows=sum(partition.rows for partition in pending),
-            bytes=sum({p.path: p.fingerprint.size for p in pending}.values()),
+            partitions=sum(len(group.partitions) for group in pending),
+            rows=sum(group.rows for group in pending),
+            bytes=sum({p.path: p.fingerprint.size for p in _all_partitions(pending)}.values()),
             created=run.created,
             warnings=run.warnings,
         )
@@ -212,6 +220,7 @@ class Run:
     created: bool
     warnings: list[str]
     _trainee: Trainee | None = None
+    _horizon: tuple[int, int] = (0, 0)
     _reading: Reading = field(init=False)
     _first_version: int = field(init=False)
     _total: Metrics = field(init=False)
@@ -225,9 +234,10 @@ class Run:
             Encoder(content.encoder, drop_null_label=content.job.on_null_label == "drop"),
             batch_rows=content.batch_rows,
             seed=content.job.seed if content.job.order == "shuffled" else None,
+            holds_out=content.job.has_candidates,
         )
 
-    def plan(self) -> list[Partition]:
+    def plan(self) -> list[Group]:
         """Look at the whole lake and freeze what is to be trained."""
         ledger = self.model.ledger
         known = ledger.version
@@ -239,16 +249,17 @@ class Run:
 
     def train_pending(self, max_seconds: float | None = None) -> None:
         """Train the rest of the newest plan, or as much as fits into `max_seconds`."""
-        pending = pending_partitions(self.model)
-        self.progress.started(len(pending), sum(partition.rows for partition in pending))
+        pending = pending_groups(self.model)
+        self.progress.started(len(pending), sum(group.rows for group in pending))
         if not pending:
             return
         files = {file.key: file for file in discover(self.job.lake)}
         if self._trainee is None:
             self._trainee = self._restored(files)
+        self._horizon = planned_rows(self.model, self.model.ledger.version)
         began = time.perf_counter()
-        for partition in pending:
-            self._train_or_skip(partition, files)
+        for group in pending:
+            self._train_or_skip(group, files)
             if max_seconds is not None and time.perf_counter() - began >= max_seconds:
                 break
 
@@ -263,10 +274,10 @@ class Run:
         return TrainReport(
             model=self.model.path,
             version=ledger.version,
-            partitions=len(trained),
+            partitions=sum(len(entry.partitions) for entry in trained),
             rows=rows,
             skipped=len(decided) - len(trained),
-            pending=len(ledger.pending()),
+            pending=sum(len(group.partitions) for group in ledger.pending()),
             loss=_finite(self._total.loss()) if trained else None,
             metrics=_finite_values(self._total) if trained else {},
             seconds=seconds,
@@ -275,32 +286,38 @@ class Run:
             state_sha256=newest[0].state.sha256 if newest else None,
         )
 
-    def _train_or_skip(self, partition: Partition, files: dict[str, LakeFile]) -> None:
-        try:
-            self._train_partition(partition, files)
-        except (BadPartition, ChangedPartition) as error:
-            wish = self.job.on_bad if isinstance(error, BadPartition) else self.job.on_changed
-            if wish == "error":
-                raise
-            # Half a partition may have been learnt: go back to the last commit.
-            self._trainee, _ = load_trainee(self.model)
-            self._commit_skip(partition, error)
+    def _train_or_skip(self, group: Group, files: dict[str, LakeFile]) -> None:
+        while group.partitions:
+            try:
+                return self._train_group(group, files)
+            except (BadPartition, ChangedPartition) as error:
+                wish = self.job.on_bad if isinstance(error, BadPartition) else self.job.on_changed
+                if wish == "error":
+                    raise
+                # Half a group may have been learnt: go back to the last commit.
+                self._trainee, _ = load_trainee(self.model)
+                for partition in [one for one in group.partitions if one.path == error.path]:
+                    self._commit_skip(partition, error)
+                    group = group.without(partition)
+        return None
 
     def _commit_skip(self, partition: Partition, error: DataError) -> None:
         self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
         self.progress.committed(self.model.ledger.entries[-1], self._total)
 
-    def _train_partition(self, partition: Partition, files: dict[str, LakeFile]) -> None:
+    def _train_group(self, group: Group, files: dict[str, LakeFile]) -> None:
         began = time.perf_counter()
         trainee = self._trainee
         assert trainee is not None
-        metrics, counts = self._learn(trainee, partition, files)
+        metrics, counts = self._learn(trainee, group, files, self._horizon)
         state = trainee.dump()
         entry = self.model.ledger.commit_train(
             state,
             {
-                "partition": partition.model_dump(),
+                "epoch": group.epoch,
+                "partitions": [partition.model_dump() for partition in group.partitions],
                 "rows": metrics.n_rows,
+                "candidates": trainee.standings(),
                 "counts": dict(counts),
                 "loss": _finite(metrics.loss()),
                 "metrics": _finite_values(metrics),
@@ -314,23 +331,23 @@ class Run:
         pa.default_memory_pool().release_unused()
 
     def _learn(
-        self, trainee: Trainee, partition: Partition, files: dict[str, LakeFile]
+        self, trainee: Trainee, group: Group, files: dict[str, LakeFile], horizon: tuple[int, int]
     ) -> tuple[Metrics, Counter[str]]:
-        file = files.get(partition.path)
-        if file is None:
-            raise gone(partition.path)
-        footer = _unchanged_footer(file, partition)
+        sources = [source_of(partition, files) for partition in group.partitions]
         metrics, counts = self._metrics(), Counter[str]()
+        trainee.learner.horizon(*horizon)
+        trainee.learner.partition_begins()
         try:
-            for streamed in stream(partition, file, footer, self._reading, self.workers):
+            for streamed in stream(sources, self._reading, self.workers, epoch=group.epoch):
                 block = streamed.encoded.block
-                predictions = trainee.learn(streamed.encoded, None)
+                predictions = trainee.learn(streamed.encoded, streamed.held_out)
                 metrics.add(predictions, block.label, block.weight)
                 counts.update(streamed.encoded.counts)
                 self.progress.advanced(block.n_rows)
         finally:
             # A file replaced while it is read gives rows of both contents, or looks corrupt.
-            _unchanged_footer(file, partition)
+            for source in sources:
+                _unchanged_footer(source.file, source.partition)
         return metrics, counts
 
     def _restored(self, files: dict[str, LakeFile]) -> Trainee:
@@ -341,7 +358,8 @@ class Run:
         ]
         for entry in lost:
             logger.warning("retraining version %d, whose state is lost", entry.version)
-            self._learn(trainee, Partition.model_validate(entry.partition), files)
+            group = Group(entry.epoch, [Partition.model_validate(p) for p in entry.partitions])
+            self._learn(trainee, group, files, planned_rows(self.model, entry.version))
             state = trainee.dump()
             # The others have fallen out of retention and are only steps on the way.
             if self.model.ledger.keeps_state(entry):
@@ -354,14 +372,33 @@ class Run:
         return self.model.file.metrics()
 
 
+def source_of(partition: Partition, files: dict[str, LakeFile]) -> Source:
+    """A partition in its file, after that has been compared with its fingerprint.
+
+    Raises
+    ------
+    BadPartition, ChangedPartition
+        If the file is gone, unreadable or another one now.
+    """
+    file = files.get(partition.path)
+    if file is None:
+        raise gone(partition.path)
+    return Source(partition, file, _unchanged_footer(file, partition))
+
+
 def _unchanged_footer(file: LakeFile, partition: Partition) -> Footer:
     footer = read_footer(file)
     if footer.fingerprint != partition.fingerprint:
         raise ChangedPartition(
             f"{partition.path} has changed since it was planned\n"
-            "Put the old file back, or choose --on-changed skip or retrain."
+            "Put the old file back, or choose --on-changed skip or retrain.",
+            path=partition.path,
         )
     return footer
+
+
+def _all_partitions(groups: list[Group]) -> list[Partition]:
+    return [partition for group in groups for partition in group.partitions]
 
 
 def _finite(value: float) -> float | None:

@@ -34,20 +34,27 @@ def _row(entry: AnyEntry) -> list[str]:
     head = [str(entry.version), entry.time[:19].replace("T", " "), entry.action]
     match entry:
         case TrainEntry():
-            name = Partition.model_validate(entry.partition).name
+            name = _names(entry)
             loss = "-" if entry.loss is None else f"{entry.loss:.5g}"
             noticed = ", ".join(f"{kind} {n:,}" for kind, n in entry.counts.items())
             return [*head, name, f"{entry.rows:,}", loss, f"{entry.seconds:.3f}", noticed]
         case SkipEntry():
             return [*head, str(entry.partition.get("path")), "", "", "", entry.reason]
         case PlanEntry():
-            rows = sum(int(partition["rows"]) for partition in entry.partitions)
-            return [*head, counted(len(entry.partitions), "partition"), f"{rows:,}", "", "", ""]
+            planned = [partition for group in entry.groups for partition in group.partitions]
+            rows = sum(int(partition["rows"]) for partition in planned)
+            return [*head, counted(len(planned), "partition"), f"{rows:,}", "", "", ""]
+
+
+def _names(entry: TrainEntry) -> str:
+    names = [Partition.model_validate(partition).name for partition in entry.partitions]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}" + (f" (epoch {entry.epoch})" if entry.epoch > 1 else "")
 
 
 def _as_json(entry: AnyEntry) -> dict[str, object]:
     content = entry.model_dump(mode="json")
     if isinstance(entry, PlanEntry):
         # The plan of a large lake would drown the log; the file has it in full.
-        content["partitions"] = len(entry.partitions)
+        content["groups"] = len(entry.groups)
     return content

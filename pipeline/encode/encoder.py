@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.block import Block, Float32Array, FloatArray
+from pipeline.block import Block, Float32Array, FloatArray, IntArray
 from pipeline.encode.columns import (
     as_text,
     epoch_seconds,
@@ -51,6 +51,8 @@ class Encoded:
     """Dropped rows and treated values by kind, such as ``null_label`` or ``unknown_level``."""
     frequent: dict[str, dict[str, int]]
     """Commonest values of each hashed column, with their rows; empty where no label is read."""
+    rows: IntArray | None = None
+    """Places of the block's rows in the batch; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,10 @@ class Encoder:
         target, weight = self._target(batch, n_rows, counts, label=label)
         block = Block(dense, slots, target, weight)
         keep = np.isfinite(target) if label else np.ones(n_rows, bool)
-        block = block if keep.all() else block.take(np.flatnonzero(keep))
-        return Encoded(block, counts, frequent)
+        if keep.all():
+            return Encoded(block, counts, frequent)
+        rows = np.flatnonzero(keep)
+        return Encoded(block.take(rows), counts, frequent, rows)
 
     def _values(self, column: Column, batch: pa.Table, hive: Mapping[str, str | None]) -> pa.Array:
         if column.name in self.schema.hive:

@@ -9,8 +9,26 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.block import IntArray
+
+
+def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]:
+    """Which of `n` things, from number `first` on, belong to a sample of about `share` of them.
+
+    Each is decided by a hash of its number and the place alone (SplitMix64; G. Steele, D. Lea, C.
+    Flood, OOPSLA 2014), so that it is the same however the things are cut into batches.
+    """
+    text = "\x1f".join(str(part) for part in place)
+    key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    numbers = np.arange(first + 1, first + n + 1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        x = np.uint64(key) + numbers * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    return np.asarray(x < np.uint64(int(share * 2**64)))
 
 
 def permutation(n: int, seed: int, *place: object) -> IntArray:

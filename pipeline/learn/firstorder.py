@@ -115,9 +115,7 @@ class FirstOrder:
     def is_implicit(self) -> bool:
         """Whether steps are implicit: where asked for, and the rule has rates."""
         return (
-            self.steps.implicit
-            and self.steps.minibatch == 1
-            and self.rule not in {"adam", "ftrl"}
+            self.steps.implicit and self.steps.minibatch == 1 and self.rule not in {"adam", "ftrl"}
         )
 
     def update(self, block: Block) -> FloatArray:

@@ -37,28 +37,54 @@ class StateRef(BaseModel):
     sha256: str
 
 
+class PlannedGroup(BaseModel):
+    """Partitions that are learnt and committed as one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int = Field(default=1, ge=1)
+    """Pass over these partitions, from 1."""
+    partitions: list[dict[str, Any]] = Field(min_length=1)
+    """`Partition` values as JSON: one, or as many as are interleaved."""
+
+
 class PlanEntry(_Entry):
-    """The partitions that a run will train, in order; frozen, so that late files cannot reorder."""
+    """What a run will train, in order; frozen, so that late files cannot reorder."""
 
     action: Literal["plan"] = "plan"
-    partitions: list[dict[str, Any]]
-    """`Partition` values as JSON."""
+    groups: list[PlannedGroup]
+
+
+class CandidateEntry(BaseModel):
+    """How one of several learners does on the held-out rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float | None
+    l2: float
+    loss: float | None
+    """Mean loss per held-out row, on scaled labels; None before the first or after divergence."""
+    chosen: bool
 
 
 class TrainEntry(_Entry):
-    """One partition has been learnt."""
+    """A group of partitions has been learnt."""
 
     action: Literal["train"] = "train"
-    partition: dict[str, Any]
-    """The `Partition` as JSON."""
+    epoch: int = Field(default=1, ge=1)
+    """Pass over these partitions, from 1."""
+    partitions: list[dict[str, Any]] = Field(min_length=1)
+    """`Partition` values as JSON."""
     rows: int
-    """Rows learnt: those of the partition less those dropped."""
+    """Rows learnt: those of the partitions less those dropped or held out."""
+    candidates: list[CandidateEntry] = Field(default_factory=list)
+    """Learners that are tried side by side; empty for one."""
     counts: dict[str, int]
     """Dropped rows and treated values by kind."""
     loss: float | None
-    """Progressive loss of the partition, each row predicted before it was learnt."""
+    """Progressive loss of the group, each row predicted before it was learnt."""
     metrics: dict[str, float | None]
-    """Progressive metrics of the partition."""
+    """Progressive metrics of the group."""
     seconds: float
     """Wall time from the first read to the finished state."""
     peak_rss_bytes: int
@@ -69,7 +95,7 @@ class TrainEntry(_Entry):
 
 
 class SkipEntry(_Entry):
-    """One partition is left out for good."""
+    """One partition is left out for good, in all epochs."""
 
     action: Literal["skip"] = "skip"
     partition: dict[str, Any]

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger.entries import (
     PlanEntry,
+    PlannedGroup,
     SkipEntry,
     StateRef,
     TrainEntry,
@@ -74,21 +75,39 @@ class Ledger:
         """Versions that trained or skipped a partition, oldest first."""
         return [entry for entry in self.entries if not isinstance(entry, PlanEntry)]
 
-    def pending(self) -> list[dict[str, Any]]:
-        """Partitions of the newest plan that are neither trained nor skipped, in its order."""
-        plans = [i for i, entry in enumerate(self.entries) if isinstance(entry, PlanEntry)]
-        if not plans:
-            return []
-        plan = self.entries[plans[-1]]
-        assert isinstance(plan, PlanEntry)
-        later = self.entries[plans[-1] + 1 :]
-        # A plan is worked off in order, but compared as a set lest its order be trusted blindly.
-        done = {_identity(e.partition) for e in later if not isinstance(e, PlanEntry)}
-        return [partition for partition in plan.partitions if _identity(partition) not in done]
+    def newest_plan(self) -> PlanEntry | None:
+        """The newest plan; None before the first."""
+        plans = [entry for entry in self.entries if isinstance(entry, PlanEntry)]
+        return plans[-1] if plans else None
 
-    def commit_plan(self, partitions: list[dict[str, Any]]) -> None:
+    def pending(self) -> list[PlannedGroup]:
+        """What of the newest plan is neither trained nor skipped, in its order."""
+        plan = self.newest_plan()
+        if plan is None:
+            return []
+        # A plan is worked off in order, but compared as a set lest its order be trusted blindly.
+        trained: set[tuple[int, str]] = set()
+        skipped: set[str] = set()
+        for entry in self.entries[plan.version :]:
+            if isinstance(entry, TrainEntry):
+                trained |= {(entry.epoch, _identity(p)) for p in entry.partitions}
+            elif isinstance(entry, SkipEntry):
+                skipped.add(_identity(entry.partition))
+        left = []
+        for group in plan.groups:
+            names = {_identity(p): p for p in group.partitions}
+            waiting = [
+                p
+                for name, p in names.items()
+                if name not in skipped and (group.epoch, name) not in trained
+            ]
+            if waiting:
+                left.append(PlannedGroup(epoch=group.epoch, partitions=waiting))
+        return left
+
+    def commit_plan(self, groups: list[PlannedGroup]) -> None:
         """Freeze the order of the next partitions."""
-        self._append(PlanEntry, {"partitions": partitions})
+        self._append(PlanEntry, {"groups": groups})
 
     def commit_skip(self, partition: Mapping[str, Any], reason: str) -> None:
         """Leave a partition out for good."""
