@@ -330,7 +330,9 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
         automatic = theirs is None or theirs == "auto" or (theirs == [] and name in _AUTOMATIC)
         grows = name == "lake" and isinstance(ours, list) and isinstance(theirs, list)
         if not (automatic or grows or ours == theirs):
-            lines.append(f"  {name}: the model has {ours!r}, this run asks for {theirs!r}")
+            lines.append(
+                f"  {name}: the model has {_shown(ours)}, this run asks for {_shown(theirs)}"
+            )
     if lines:
         raise JobError(
             f"the model in {asked.model} was created by a different job:\n"
@@ -339,6 +341,10 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
         )
     automatic_fields = {n: getattr(frozen, n) for n in given if n not in PER_RUN | {"lake"}}
     return asked.model_copy(update=automatic_fields)
+
+
+def _shown(value: Any) -> str:
+    return repr(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
 def _explain(error: ValidationError) -> str:

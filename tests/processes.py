@@ -153,17 +153,16 @@ def _warm_up() -> None:
     from dask.delayed import delayed
 
     from pipeline.block import Block
-    from pipeline.learn.learner import make_learner
+    from pipeline.learn.firstorder import FirstOrder, Steps
+    from pipeline.learn.losses import Loss
+    from pipeline.learn.newton import Newton
 
     delayed(int)(1).compute(scheduler="synchronous")
     y = np.arange(8) % 2.0
     block = Block(np.ones((8, 1), np.float32), np.zeros((8, 0), np.int32), y, np.ones(8))
-    given = {"n_dense": 1, "n_slots": 0, "l2": 0.0, "learning_rate": 0.1}
-    for solver in ("newton", "sgd"):
-        for loss in ("squared", "logistic"):
-            make_learner(
-                solver=solver, loss=loss, center=0.0, scale=1.0, clip=True, **given
-            ).update(block)
+    for loss in (Loss("squared"), Loss("logistic")):
+        Newton(loss, 1).update(block)
+        FirstOrder("sgd", loss, 1, 0, Steps(0.1)).update(block)
 
 
 def _main() -> None:

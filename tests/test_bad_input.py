@@ -154,9 +154,9 @@ def test_null_labels_are_dropped_and_counted_where_asked(make_lake, tmp_path, on
     given = ("train", lake, "--label", "y", "--model", model, "--on-null-label", "drop")
     assert onepass(*given)[0] == 0
     for entry in open_model(model).ledger.trained():
-        dropped = n_null if entry.partition["path"] == "part-3.parquet" else 0
+        dropped = n_null if entry.partitions[0]["path"] == "part-3.parquet" else 0
         assert entry.counts.get("null_label", 0) == dropped
-        assert entry.rows == entry.partition["rows"] - dropped
+        assert entry.rows == entry.partitions[0]["rows"] - dropped
 
 
 # -- files that go bad after the model was made ----------------------------------------------------
@@ -190,7 +190,7 @@ def test_corrupt_last_file_is_not_half_trained(job, tmp_path, onepass, solver):
     assert (code, out) == (3, "")
     assert complaint(err).startswith("onepass: part-5.parquet, row group 1")
     ledger = open_model(job["model"]).ledger
-    assert [entry.partition["path"] for entry in ledger.trained()] == [
+    assert [entry.partitions[0]["path"] for entry in ledger.trained()] == [
         f"part-{i}.parquet" for i in range(5)
     ]
     ledger.read_state(ledger.trained()[-1])

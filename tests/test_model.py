@@ -80,8 +80,11 @@ def test_folders_of_the_lake_are_columns_of_the_rows(make_lake, tmp_path):
 def test_weights_reproduce_the_predictions(path, rows):
     model = Model.load(path)
     names = model.file.encoder.feature_names()
-    assert len(model.weights.dense) == len(names) == len(model.weights.dense_stderr)
-    assert np.isfinite(model.weights.dense).all()
+    (weights,) = model.weights
+    assert len(weights.dense) == len(names) == len(weights.covariance) - 1
+    np.testing.assert_allclose(
+        model.predict(rows), model.features(rows) @ weights.dense + weights.intercept, rtol=1e-5
+    )
     assert repr(model) == f"<Model {path}: newton, squared loss of 'y', version 7>"
 
 

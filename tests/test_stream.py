@@ -15,6 +15,7 @@ from pipeline import Model, train
 from pipeline.encode.encoder import Encoder
 from pipeline.encode.schema import Hashed, Label, Numeric, OneHot, Schema
 from pipeline.errors import BadPartition
+from pipeline.lake.cursors import Source
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import partitions, read_footer
 from pipeline.stream import Reading, memory_per_row, stream
@@ -49,7 +50,7 @@ def read(folder, *, batch_rows=256, split_bytes=1 << 30, columns=COLUMNS, **opti
         for file in discover(str(folder)):
             footer = read_footer(file)
             for partition in partitions(file, footer, split_bytes):
-                found += stream(partition, file, footer, reading, workers)
+                found += stream([Source(partition, file, footer)], reading, workers)
     return found
 
 

@@ -49,7 +49,7 @@ def log(job: dict[str, Any]) -> list[Any]:
 
 
 def trained(job: dict[str, Any]) -> list[str]:
-    return [entry.partition["path"] for entry in open_model(job["model"]).ledger.trained()]
+    return [entry.partitions[0]["path"] for entry in open_model(job["model"]).ledger.trained()]
 
 
 def skips(job: dict[str, Any]) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_resume_of_a_resume_gives_the_same_bytes(any_job):
     assert left == [5, 4, 3, 2, 1, 0]
     idle = train_pending({"model": again["model"]}, max_seconds=0)
     assert (idle.partitions, idle.state_sha256) == (0, expected.state_sha256)
-    assert [e.partition for e in log(again)[1:]] == [e.partition for e in log(any_job)[1:]]
+    assert [e.partitions for e in log(again)[1:]] == [e.partitions for e in log(any_job)[1:]]
 
 
 def test_row_group_ranges_of_large_files_resume_too(job, monkeypatch):
@@ -390,7 +390,7 @@ def test_log_of_another_model_is_refused(job):
 def test_edited_model_file_is_refused(job):
     train(job)
     path = Path(job["model"]) / "model.json"
-    path.write_text(path.read_text().replace('"l2": 0.0', '"l2": 1.0'))
+    path.write_text(path.read_text().replace('"l1": 0.0', '"l1": 1.0'))
     with pytest.raises(ForeignModel, match="belongs to another model"):
         train({"model": job["model"]})
 
@@ -418,7 +418,7 @@ def test_different_job_is_refused_showing_both_sides(job):
     message = str(error.value)
     assert "  l2: the model has 0.5, this run asks for 1.0" in message
     assert "  label: the model has 'y', this run asks for 'a'" in message
-    assert "  exclude: the model has [], this run asks for ['b']" in message
+    assert "  exclude: the model has [], this run asks for 'b'" in message
     assert log(job) == before
 
 

@@ -53,7 +53,7 @@ JSON_FIELDS = {
     "evaluate": "rows loss metrics",
     "score": "rows partitions out",
     "log": "entries",
-    "summary": "intercept coefficients",
+    "summary": "intercepts coefficients",
     "inspect": "files rows columns label warnings",
 }
 

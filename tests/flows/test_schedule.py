@@ -93,4 +93,6 @@ def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
                 tmp_path / "serve.log",
             )
     trained = open_model(model).ledger.trained()
-    assert [(e.partition["path"], e.rows) for e in trained[before:]] == [("landed.parquet", 123)]
+    assert [(e.partitions[0]["path"], e.rows) for e in trained[before:]] == [
+        ("landed.parquet", 123)
+    ]

@@ -70,7 +70,7 @@ def test_flow_goes_on_after_a_failure_and_trains_nothing_twice(make_lake, tmp_pa
     lake = make_lake()
     whole = train({"lake": str(lake), "label": "y", "model": tmp_path / "whole"})
     job = Job(lake=str(lake), label="y", model=str(tmp_path / "model"), group_seconds=1e-6)
-    last = open_model(tmp_path / "whole").ledger.trained()[-1].partition["path"]
+    last = open_model(tmp_path / "whole").ledger.trained()[-1].partitions[0]["path"]
     # Planned with a sound file, the run then meets it damaged in its data pages.
     from pipeline import plan
 

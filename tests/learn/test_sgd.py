@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from blocks import random_block, split
+from pipeline.learn.sgd import Sgd
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from pipeline.block import Block
 from pipeline.errors import Diverged
 from pipeline.learn.losses import Loss
-from pipeline.learn.sgd import Sgd
 from pipeline.ledger.state import dump_state
 
 N_SLOTS = 8

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from blocks import random_block
+from pipeline.learn.sgd import Sgd
 
 from pipeline.block import Block
 from pipeline.learn.losses import Loss
 from pipeline.learn.newton import Newton
-from pipeline.learn.sgd import Sgd
 from pipeline.learn.updater import Updater
 from pipeline.ledger.state import dump_state, load_state
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger import ledger as ledger_module
+from pipeline.ledger.entries import PlannedGroup
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore
 
@@ -21,9 +22,13 @@ def part(name: str) -> dict[str, Any]:
     return {"path": name, "rows": 10}
 
 
+def group(name: str, epoch: int = 1) -> PlannedGroup:
+    return PlannedGroup(epoch=epoch, partitions=[part(name)])
+
+
 def fields(name: str) -> dict[str, Any]:
     return {
-        "partition": part(name),
+        "partitions": [part(name)],
         "rows": 10,
         "counts": {"null_label": 1},
         "loss": 0.5,
@@ -43,7 +48,7 @@ def store(tmp_path: Path) -> LocalStore:
 def model(store: LocalStore) -> LocalStore:
     """A store with five versions: a plan of four partitions, three trained, one skipped."""
     ledger = Ledger(store, ROOT)
-    ledger.commit_plan([part(name) for name in "abcd"])
+    ledger.commit_plan([group(name) for name in "abcd"])
     for name in "abc":
         ledger.commit_train(name.encode() * 9, fields(name))
     ledger.commit_skip(part("d"), "footer is damaged")
@@ -67,12 +72,12 @@ def test_versions_come_back_as_committed(model):
 def test_pending_is_the_rest_of_the_newest_plan_in_its_order(store):
     ledger = Ledger(store, ROOT)
     assert ledger.pending() == []
-    ledger.commit_plan([part(name) for name in "bcad"])
+    ledger.commit_plan([group(name) for name in "bcad"])
     ledger.commit_train(b"", fields("c"))
     ledger.commit_skip(part("b"), "bad")
-    assert ledger.pending() == Ledger(store, ROOT).pending() == [part("a"), part("d")]
-    ledger.commit_plan([part("e")])
-    assert Ledger(store, ROOT).pending() == [part("e")]
+    assert ledger.pending() == Ledger(store, ROOT).pending() == [group("a"), group("d")]
+    ledger.commit_plan([group("e")])
+    assert Ledger(store, ROOT).pending() == [group("e")]
 
 
 def test_edited_entry_is_noticed(model):
@@ -129,7 +134,7 @@ def test_second_writer_of_a_version_stops_and_takes_its_state_away(model):
     before = sorted(path.name for path in (model.root / "state").iterdir())
     for commit in (
         lambda: second.commit_train(b"second", fields("e")),
-        lambda: second.commit_plan([part("e")]),
+        lambda: second.commit_plan([group("e")]),
         lambda: second.commit_skip(part("e"), "bad"),
     ):
         with pytest.raises(ModelConflict, match="another writer has committed version 6"):
@@ -150,7 +155,7 @@ class LostAnswers(LocalStore):
 
 def test_own_entry_is_recognised_when_the_answer_was_lost(tmp_path):
     ledger = Ledger(LostAnswers(tmp_path), ROOT)
-    ledger.commit_plan([part("a")])
+    ledger.commit_plan([group("a")])
     ledger.commit_train(b"state", fields("a"))
     found = Ledger(LocalStore(tmp_path), ROOT)
     assert found.version == 2
