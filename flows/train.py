@@ -20,8 +20,7 @@ from pipeline.errors import OnepassError
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import SkipEntry, TrainEntry
-from pipeline.ledger.ledger import AnyEntry
+from pipeline.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from pipeline.model import model_exists, open_model
 from pipeline.progress import Progress
 from pipeline.training import PlanReport, TrainReport, plan, train_pending
@@ -119,7 +118,7 @@ def _train_groups(job: Job, n_partitions: int, progress: Any) -> list[TrainRepor
 
 def _outcome(job: Job, groups: list[TrainReport], holdout: EvaluateReport | None) -> dict[str, Any]:
     ledger = open_model(job.model).ledger
-    newest = ledger.trained()[-1:]
+    newest = ledger.learnt()[-1:]
     return {
         "model": job.model,
         "version": ledger.version,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation import EvaluateReport, evaluate
     from pipeline.job import Job
     from pipeline.model import Model
+    from pipeline.refining import RefineReport, refine
     from pipeline.scoring import ScoreReport, score
     from pipeline.training import PlanReport, TrainReport, plan, train, train_pending
 
@@ -21,10 +22,12 @@ _HOME = {
     "Job": "job",
     "Model": "model",
     "PlanReport": "training",
+    "RefineReport": "refining",
     "ScoreReport": "scoring",
     "TrainReport": "training",
     "evaluate": "evaluation",
     "plan": "training",
+    "refine": "refining",
     "score": "scoring",
     "train": "training",
     "train_pending": "training",
@@ -35,10 +38,12 @@ __all__ = [
     "Job",
     "Model",
     "PlanReport",
+    "RefineReport",
     "ScoreReport",
     "TrainReport",
     "evaluate",
     "plan",
+    "refine",
     "score",
     "train",
     "train_pending",

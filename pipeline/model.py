@@ -26,7 +26,7 @@ from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import Learner, Learns
 from pipeline.learn.metrics import Metrics, make_metrics
 from pipeline.learn.updater import Weights
-from pipeline.ledger.entries import FORMAT, TrainEntry, digest
+from pipeline.ledger.entries import FORMAT, LearntEntry, digest
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore, Store
 from pipeline.resolve import candidate_settings
@@ -121,7 +121,7 @@ def open_model(path: str | Path) -> OpenModel:
     return OpenModel(_parse(data, path), Ledger(store, digest(data)), store)
 
 
-def load_trainee(model: OpenModel) -> tuple[Trainee, TrainEntry | None]:
+def load_trainee(model: OpenModel) -> tuple[Trainee, LearntEntry | None]:
     """A learner with the newest sound state, and the version it is from (None if untrained)."""
     trainee = model.file.trainee()
     entry, state = model.ledger.newest_sound()
@@ -130,7 +130,7 @@ def load_trainee(model: OpenModel) -> tuple[Trainee, TrainEntry | None]:
     return trainee, entry
 
 
-def warn_if_elsewhere(entry: TrainEntry | None) -> None:
+def warn_if_elsewhere(entry: LearntEntry | None) -> None:
     """Log a warning if a version was made with other libraries or on another kind of machine."""
     if entry is None:
         return
@@ -155,7 +155,7 @@ class Model:
         model.predict(table)  # a pyarrow Table, pandas DataFrame or mapping of columns
     """
 
-    def __init__(self, opened: OpenModel, trainee: Trainee, entry: TrainEntry) -> None:
+    def __init__(self, opened: OpenModel, trainee: Trainee, entry: LearntEntry) -> None:
         self.file = opened.file
         self.entry = entry
         """The version of the weights."""

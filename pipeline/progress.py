@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.ledger import AnyEntry
+from pipeline.ledger.entries import AnyEntry
 
 
 class Progress:

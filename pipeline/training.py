@@ -21,13 +21,20 @@ from threadpoolctl import threadpool_limits
 from pipeline.create import create_model
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
-from pipeline.errors import BadPartition, ChangedPartition, DataError, JobError, ModelNotFound
+from pipeline.errors import (
+    BadPartition,
+    ChangedPartition,
+    DataError,
+    ForeignModel,
+    JobError,
+    ModelNotFound,
+)
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import SkipEntry, TrainEntry
+from pipeline.ledger.entries import RefineEntry, SkipEntry, TrainEntry
 from pipeline.ledger.store import LocalStore
 from pipeline.model import (
     OpenModel,
@@ -120,7 +127,7 @@ def train(
     What has been committed stays, whatever happens afterwards; a run that fails or is interrupted
     loses at most the partition that it was learning.
     """
-    with _opened(job, progress or Progress()) as run:
+    with opened(job, progress or Progress()) as run:
         had_pending = bool(run.model.ledger.pending())
         run.plan()
         run.train_pending()
@@ -136,7 +143,7 @@ def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> P
 
     Raises as `train` does.
     """
-    with _opened(job, progress or Progress()) as run:
+    with opened(job, progress or Progress()) as run:
         pending = run.plan()
         return PlanReport(
             model=run.model.path,
@@ -159,19 +166,30 @@ def train_pending(
 
     Raises as `train` does.
     """
-    with _opened(job, progress or Progress()) as run:
+    with opened(job, progress or Progress()) as run:
         run.train_pending(max_seconds)
         return run.report()
 
 
 @contextmanager
-def _opened(job: Job | Mapping[str, Any], progress: Progress) -> Iterator[Run]:
+def opened(
+    job: Job | Mapping[str, Any], progress: Progress, *, creates: bool = True
+) -> Iterator[Run]:
+    """Hold a model for one run, as its only writer.
+
+    Parameters
+    ----------
+    creates
+        Whether a model that is not there yet is created.
+
+    Raises as `train` does.
+    """
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
     directory = str(given.get("model") or parse_job(given).model)
     created, warnings = False, []
     if not model_exists(directory):
         _refuse_headless_log(directory)
-        if "lake" not in given:
+        if "lake" not in given or not creates:
             raise ModelNotFound(f"no model in {directory!r}; to create one, give LAKE and --label")
         complete = parse_job(given)
         _check_holdout(complete)
@@ -221,7 +239,7 @@ class Run:
     warnings: list[str]
     _trainee: Trainee | None = None
     _horizon: tuple[int, int] = (0, 0)
-    _reading: Reading = field(init=False)
+    reading: Reading = field(init=False)
     _first_version: int = field(init=False)
     _total: Metrics = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
@@ -230,7 +248,7 @@ class Run:
         content = self.model.file
         self._first_version = self.model.ledger.version
         self._total = self._metrics()
-        self._reading = Reading(
+        self.reading = Reading(
             Encoder(content.encoder, drop_null_label=content.job.on_null_label == "drop"),
             batch_rows=content.batch_rows,
             seed=content.job.seed if content.job.order == "shuffled" else None,
@@ -255,7 +273,7 @@ class Run:
             return
         files = {file.key: file for file in discover(self.job.lake)}
         if self._trainee is None:
-            self._trainee = self._restored(files)
+            self._trainee = self.restored(files)
         self._horizon = planned_rows(self.model, self.model.ledger.version)
         began = time.perf_counter()
         for group in pending:
@@ -270,7 +288,7 @@ class Run:
         trained = [entry for entry in decided if isinstance(entry, TrainEntry)]
         seconds = time.perf_counter() - self._started
         rows = sum(entry.rows for entry in trained)
-        newest = ledger.trained()[-1:]
+        newest = ledger.learnt()[-1:]
         return TrainReport(
             model=self.model.path,
             version=ledger.version,
@@ -338,7 +356,7 @@ class Run:
         trainee.learner.horizon(*horizon)
         trainee.learner.partition_begins()
         try:
-            for streamed in stream(sources, self._reading, self.workers, epoch=group.epoch):
+            for streamed in stream(sources, self.reading, self.workers, epoch=group.epoch):
                 block = streamed.encoded.block
                 predictions = trainee.learn(streamed.encoded, streamed.held_out)
                 metrics.add(predictions, block.label, block.weight)
@@ -350,13 +368,16 @@ class Run:
                 _unchanged_footer(source.file, source.partition)
         return metrics, counts
 
-    def _restored(self, files: dict[str, LakeFile]) -> Trainee:
+    def restored(self, files: dict[str, LakeFile]) -> Trainee:
         """The newest learner; a damaged newest state is retrained from the one before."""
         trainee, sound = load_trainee(self.model)
-        lost = [
-            e for e in self.model.ledger.trained() if sound is None or e.version > sound.version
-        ]
+        lost = [e for e in self.model.ledger.learnt() if sound is None or e.version > sound.version]
         for entry in lost:
+            if isinstance(entry, RefineEntry):
+                raise ForeignModel(
+                    f"{entry.state.key}, the state of version {entry.version}, is lost, and batch "
+                    "passes are not repeated by training; restore the file from a copy"
+                )
             logger.warning("retraining version %d, whose state is lost", entry.version)
             group = Group(entry.epoch, [Partition.model_validate(p) for p in entry.partitions])
             self._learn(trainee, group, files, planned_rows(self.model, entry.version))

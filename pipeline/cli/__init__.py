@@ -14,6 +14,7 @@ import click
 COMMANDS = {
     "inspect": ("pipeline.cli.inspect", "What is in a lake and how each column would be used."),
     "train": ("pipeline.cli.train", "Create a model, or train it on what is new in its lake."),
+    "refine": ("pipeline.cli.refine", "Batch passes over what a model has learnt, to the optimum."),
     "evaluate": ("pipeline.cli.evaluate", "Metrics of a model on a lake with labels."),
     "score": ("pipeline.cli.score", "Predictions for a lake, as Parquet."),
     "log": ("pipeline.cli.log", "The ledger of a model: what was trained when, and how well."),

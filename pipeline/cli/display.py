@@ -13,8 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import PlanEntry, SkipEntry, TrainEntry
-from pipeline.ledger.ledger import AnyEntry
+from pipeline.ledger.entries import AnyEntry, PlanEntry, SkipEntry, TrainEntry
 from pipeline.progress import Progress as Told
 
 LINE_SECONDS = 1.0

@@ -9,8 +9,7 @@ import click
 from pipeline.cli.display import counted, print_table
 from pipeline.cli.options import json_option
 from pipeline.lake.partition import Partition
-from pipeline.ledger.entries import PlanEntry, SkipEntry, TrainEntry
-from pipeline.ledger.ledger import AnyEntry
+from pipeline.ledger.entries import AnyEntry, PlanEntry, RefineEntry, SkipEntry, TrainEntry
 from pipeline.model import open_model
 
 
@@ -40,6 +39,11 @@ def _row(entry: AnyEntry) -> list[str]:
             return [*head, name, f"{entry.rows:,}", loss, f"{entry.seconds:.3f}", noticed]
         case SkipEntry():
             return [*head, str(entry.partition.get("path")), "", "", "", entry.reason]
+        case RefineEntry():
+            text = f"{len(entry.losses)} passes of {entry.rule}"
+            first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))
+            noticed = f"objective {first} -> {last}"
+            return [*head, text, f"{entry.rows:,}", "", f"{entry.seconds:.3f}", noticed]
         case PlanEntry():
             planned = [partition for group in entry.groups for partition in group.partitions]
             rows = sum(int(partition["rows"]) for partition in planned)

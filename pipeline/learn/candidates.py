@@ -78,6 +78,10 @@ class Candidates:
         self._weight[0] += block.weight.sum()
         self._n_rows[0] += block.n_rows
 
+    def best(self) -> Learner:
+        """The candidate whose predictions count."""
+        return self._learners[self._best()]
+
     def standings(self) -> list[Standing]:
         """Each candidate with its score, in the order of the settings."""
         weight, best = float(self._weight.sum()), self._best()
@@ -94,11 +98,11 @@ class Candidates:
 
     def predict(self, block: Block) -> FloatArray:
         """Predictions of the best candidate."""
-        return self._learners[self._best()].predict(block)
+        return self.best().predict(block)
 
     def weights(self) -> list[Weights]:
         """Weights of the best candidate."""
-        return self._learners[self._best()].weights()
+        return self.best().weights()
 
     def partition_begins(self) -> None:
         """Take note that the rows of the next partition follow."""

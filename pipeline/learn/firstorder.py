@@ -191,9 +191,9 @@ class FirstOrder:
         """All weights that `predict` uses, flat."""
         return np.append(self._used_dense(), self._used_hashed(np.arange(len(self._hashed))))
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
         """Go on from these weights; what the rule remembers of gradients stays."""
-        del sums
+        del sums, newton_step
         at = self._average.size
         self._dense[0] = self._average = point[:at].reshape(self._average.shape).copy()
         hashed = point[at:].reshape(self._hashed.shape[:2])

@@ -103,11 +103,11 @@ class Hybrid:
         """All weights, flat, on the features of `objective`."""
         return np.append(self._newton.point(), self._slots.weights)
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
         """Go on from sums over all rows at `point` as if they were what has been learnt."""
         assert sums.slot_curvature is not None
         at = len(point) - self._slots.weights.size
-        self._newton.adopt(point[:at], sums)
+        self._newton.adopt(point[:at], sums, newton_step=newton_step)
         self._slots.adopt(point[at:], sums.slot_curvature)
 
     def state(self) -> dict[str, NDArray[np.generic]]:

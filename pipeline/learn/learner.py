@@ -69,6 +69,10 @@ class Learns(Protocol):
         """Score rows that are never learnt."""
         ...
 
+    def best(self) -> Learner:
+        """The learner whose predictions count."""
+        ...
+
     def partition_begins(self) -> None:
         """Take note that the rows of the next partition follow."""
         ...
@@ -138,6 +142,10 @@ class Learner:
 
     def judge(self, block: Block) -> None:
         """Score rows that are never learnt: nothing to compare with here."""
+
+    def best(self) -> Learner:
+        """The learner whose predictions count: this one."""
+        return self
 
     def partition_begins(self) -> None:
         """Let what has been learnt age, where `half_life` is counted in partitions."""

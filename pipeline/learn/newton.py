@@ -261,11 +261,8 @@ class Newton:
         """All weights, flat, on the features of `objective`."""
         return self._w.ravel().copy()
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
-        """Go on from sums over all rows at `point` as if they were what has been learnt.
-
-        The weights become the minimum of the quadratic model there.
-        """
+    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
+        """Go on from sums over all rows at `point` as if they were what has been learnt."""
         assert sums.curvature is not None
         self._h, at = sums.curvature.copy(), self._w.size
         self._b = self._h @ point - sums.slope[:at]
@@ -274,7 +271,9 @@ class Newton:
         # The sum of squared residuals, from which that of the labels follows.
         square = 2 * sums.value + 2 * self._b @ point - point @ self._h @ point
         self._label_square[()] = square if self.loss.code == SQUARED else 0.0
-        self._w = solve(self._h + np.diag(self._ridge(0.0)), self._b).reshape(self._w.shape)
+        if newton_step:
+            point = solve(self._h + np.diag(self._ridge(0.0)), self._b)
+        self._w = point.reshape(self._w.shape).copy()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""

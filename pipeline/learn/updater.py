@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
+from pipeline.learn.batch import Objective, Sums
 
 State = Mapping[str, NDArray[np.generic]]
 """Arrays by name: everything that a learner needs to go on as if it had never stopped."""
@@ -55,6 +56,26 @@ class Updater(Protocol):
 
     def horizon(self, done: int, planned: int) -> None:
         """Take note that `planned` rows follow the first `done` ones, for rates that end there."""
+        ...
+
+    def objective(self) -> Objective:
+        """What is minimised, for batch passes over all rows."""
+        ...
+
+    def point(self) -> FloatArray:
+        """All weights that `predict` uses, flat, as `objective` takes them."""
+        ...
+
+    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
+        """Go on from weights that a batch rule has found.
+
+        Parameters
+        ----------
+        sums
+            Over all rows at the point, with curvature.
+        newton_step
+            Whether to go on to the minimum of the quadratic model there, where there is one.
+        """
         ...
 
     def weights(self) -> Weights:

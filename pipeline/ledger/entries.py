@@ -94,6 +94,25 @@ class TrainEntry(_Entry):
     state: StateRef
 
 
+class RefineEntry(_Entry):
+    """Batch passes over all partitions learnt so far have refined the weights."""
+
+    action: Literal["refine"] = "refine"
+    rule: str
+    n_passes: int
+    """Passes that were allowed."""
+    learning_rate: float | None
+    """Of gradient descent; None where it was found."""
+    losses: list[float]
+    """Penalised mean loss per row that each pass found, on scaled labels."""
+    rows: int
+    """Rows of one pass."""
+    seconds: float
+    peak_rss_bytes: int
+    environment: dict[str, str]
+    state: StateRef
+
+
 class SkipEntry(_Entry):
     """One partition is left out for good, in all epochs."""
 
@@ -103,9 +122,12 @@ class SkipEntry(_Entry):
     reason: str
 
 
-Entry: TypeAlias = Annotated[PlanEntry | TrainEntry | SkipEntry, Field(discriminator="action")]
+AnyEntry: TypeAlias = PlanEntry | TrainEntry | RefineEntry | SkipEntry
 
-_ADAPTER: TypeAdapter[PlanEntry | TrainEntry | SkipEntry] = TypeAdapter(Entry)
+LearntEntry: TypeAlias = TrainEntry | RefineEntry
+"""Versions with a state."""
+
+_ADAPTER: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="action")])
 
 
 def digest(data: bytes) -> str:
@@ -113,12 +135,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def dump_entry(entry: PlanEntry | TrainEntry | SkipEntry) -> bytes:
+def dump_entry(entry: AnyEntry) -> bytes:
     """One line of JSON."""
     return entry.model_dump_json().encode() + b"\n"
 
 
-def load_entry(data: bytes, key: str) -> PlanEntry | TrainEntry | SkipEntry:
+def load_entry(data: bytes, key: str) -> AnyEntry:
     """Parse an entry.
 
     Raises

@@ -12,12 +12,15 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger.entries import (
+    AnyEntry,
+    LearntEntry,
     PlanEntry,
     PlannedGroup,
+    RefineEntry,
     SkipEntry,
     StateRef,
     TrainEntry,
@@ -27,8 +30,6 @@ from pipeline.ledger.entries import (
     make_entry,
 )
 from pipeline.ledger.store import Store
-
-AnyEntry: TypeAlias = PlanEntry | TrainEntry | SkipEntry
 
 KEEP_NEWEST = 3
 KEEP_EVERY = 100
@@ -59,7 +60,7 @@ class Ledger:
         self._head_sha256 = root_sha256
         self.entries: list[AnyEntry] = []
         """Every version, oldest first."""
-        self._trained: list[TrainEntry] = []
+        self._learnt: list[LearntEntry] = []
         self._read()
 
     @property
@@ -69,11 +70,15 @@ class Ledger:
 
     def trained(self) -> list[TrainEntry]:
         """Versions that learnt a partition, oldest first."""
-        return list(self._trained)
+        return [entry for entry in self._learnt if isinstance(entry, TrainEntry)]
+
+    def learnt(self) -> list[LearntEntry]:
+        """Versions with a state, oldest first."""
+        return list(self._learnt)
 
     def decided(self) -> list[TrainEntry | SkipEntry]:
         """Versions that trained or skipped a partition, oldest first."""
-        return [entry for entry in self.entries if not isinstance(entry, PlanEntry)]
+        return [entry for entry in self.entries if isinstance(entry, TrainEntry | SkipEntry)]
 
     def newest_plan(self) -> PlanEntry | None:
         """The newest plan; None before the first."""
@@ -114,26 +119,38 @@ class Ledger:
         self._append(SkipEntry, {"partition": partition, "reason": reason})
 
     def commit_train(self, state: bytes, fields: Mapping[str, Any]) -> TrainEntry:
-        """Record a learnt partition: first its state, then the entry that makes it count.
+        """Record a learnt group: first its state, then the entry that makes it count.
 
         Raises
         ------
         ModelConflict
             If another writer has committed this version.
         """
+        entry = self._commit_state(TrainEntry, state, fields)
+        assert isinstance(entry, TrainEntry)
+        return entry
+
+    def commit_refine(self, state: bytes, fields: Mapping[str, Any]) -> RefineEntry:
+        """Record refined weights; as `commit_train`."""
+        entry = self._commit_state(RefineEntry, state, fields)
+        assert isinstance(entry, RefineEntry)
+        return entry
+
+    def _commit_state(
+        self, action: Callable[..., AnyEntry], state: bytes, fields: Mapping[str, Any]
+    ) -> AnyEntry:
         key = f"state/{self.version + 1:08d}-{self._attempt}.npz"
         self._store.put(key, state)
         reference = StateRef(key=key, size=len(state), sha256=digest(state))
         try:
-            entry = self._append(TrainEntry, {**fields, "state": reference})
+            entry = self._append(action, {**fields, "state": reference})
         except ModelConflict:
             self._store.delete(key)
             raise
-        assert isinstance(entry, TrainEntry)
         self._forget_old_states()
         return entry
 
-    def read_state(self, entry: TrainEntry) -> bytes:
+    def read_state(self, entry: LearntEntry) -> bytes:
         """The state of a version.
 
         Raises
@@ -149,23 +166,23 @@ class Ledger:
             raise ForeignModel(f"{entry.state.key} is damaged: its sha256 is not the log's")
         return data
 
-    def newest_sound(self) -> tuple[TrainEntry | None, bytes | None]:
+    def newest_sound(self) -> tuple[LearntEntry | None, bytes | None]:
         """The newest version whose state can be read, with its state; (None, None) if none is."""
-        for entry in reversed(self.trained()):
+        for entry in reversed(self._learnt):
             try:
                 return entry, self.read_state(entry)
             except ForeignModel as error:
                 logger.warning("version %d cannot be used: %s", entry.version, error)
         return None, None
 
-    def newest_during_training(self) -> tuple[TrainEntry | None, bytes | None]:
+    def newest_during_training(self) -> tuple[LearntEntry | None, bytes | None]:
         """As `newest_sound`, for a reader while another process trains.
 
         The writer removes the states of versions that it has left behind; where one is gone, the
         reader catches up with the log and takes the newest again.
         """
-        while self._trained:
-            entry, version = self._trained[-1], self.version
+        while self._learnt:
+            entry, version = self._learnt[-1], self.version
             try:
                 return entry, self.read_state(entry)
             except ForeignModel:
@@ -174,12 +191,12 @@ class Ledger:
                     break
         return self.newest_sound()
 
-    def keeps_state(self, entry: TrainEntry) -> bool:
+    def keeps_state(self, entry: LearntEntry) -> bool:
         """Whether retention keeps the state of a version."""
-        newest = [kept.version for kept in self._trained[-KEEP_NEWEST:]]
+        newest = [kept.version for kept in self._learnt[-KEEP_NEWEST:]]
         return entry.version in newest or entry.version % KEEP_EVERY == 0
 
-    def heal(self, entry: TrainEntry, state: bytes) -> None:
+    def heal(self, entry: LearntEntry, state: bytes) -> None:
         """Put back a damaged state, retrained to the very bytes that were committed.
 
         Raises
@@ -209,8 +226,8 @@ class Ledger:
                 "or belongs to another model"
             )
         self.entries.append(entry)
-        if isinstance(entry, TrainEntry):
-            self._trained.append(entry)
+        if isinstance(entry, LearntEntry):
+            self._learnt.append(entry)
         self._head_sha256 = digest(data)
 
     def _append(self, action: Callable[..., AnyEntry], fields: Mapping[str, Any]) -> AnyEntry:
@@ -232,7 +249,7 @@ class Ledger:
 
     def _forget_old_states(self) -> None:
         # One more falls out of the newest few at each commit; older ones went at earlier commits.
-        for entry in self._trained[-KEEP_NEWEST - 2 :]:
+        for entry in self._learnt[-KEEP_NEWEST - 2 :]:
             if not self.keeps_state(entry):
                 self._store.delete(entry.state.key)
 
