@@ -75,6 +75,7 @@ def survey_job(job: Job) -> Survey:
         classes=job.classes,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
+        interleaves=job.interleave > 1,
     )
 
 

@@ -254,6 +254,18 @@ class Model:
         """
         return self._block(rows).dense
 
+    def to_sklearn(self) -> Any:
+        """A scikit-learn pipeline of the same encoding and coefficients; see `export`.
+
+        Raises
+        ------
+        JobError
+            If the model has no counterpart there.
+        """
+        from pipeline.export import to_sklearn
+
+        return to_sklearn(self)
+
     def _block(self, rows: Rows) -> Block:
         # What is a folder in the lake is a column here, so it is encoded as one.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))

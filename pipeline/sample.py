@@ -48,6 +48,8 @@ class Sample:
     """The columns asked for, then the key=value folders, typed."""
     place: IntArray
     """For each row the number of the row group that it comes from, in stored order."""
+    file: IntArray
+    """For each row the number of the file that it comes from."""
     n_places: int
     """Number of row groups that rows were drawn from."""
     bad: list[BadPartition]
@@ -82,6 +84,8 @@ def draw_sample(
     n_rows = min(SAMPLE_ROWS, max(2000, SAMPLE_CELLS // max(1, len(names))))
     parts: list[pa.Table] = []
     places: list[IntArray] = []
+    files_of: list[IntArray] = []
+    numbers = {one.file.key: number for number, one in enumerate(files)}
     bad: dict[str, BadPartition] = {}
     for number, (one, group) in enumerate(cells):
         if one.file.key in bad:
@@ -96,9 +100,16 @@ def draw_sample(
             continue
         parts.append(_with_folders(part, one.file, hive))
         places.append(np.full(len(part), number))
+        files_of.append(np.full(len(part), numbers[one.file.key]))
     if not parts:
         raise next(iter(bad.values()))
-    return Sample(_joined(parts), np.concatenate(places), len(cells), list(bad.values()))
+    return Sample(
+        rows=_joined(parts),
+        place=np.concatenate(places),
+        file=np.concatenate(files_of),
+        n_places=len(cells),
+        bad=list(bad.values()),
+    )
 
 
 def _cells(files: list[ReadFile]) -> Iterator[tuple[ReadFile, int]]:

@@ -17,7 +17,7 @@ from pipeline.encode.label import LabelProfile, profile_label
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
 from pipeline.encode.schema import HiveType, family
 from pipeline.encode.target import label_target
-from pipeline.encode.warn import label_order_warnings, leak_warnings
+from pipeline.encode.warn import Place, label_order_warnings, leak_warnings
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import read_footer
@@ -53,6 +53,7 @@ def survey(
     classes: Sequence[str] = (),
     seed: int = 0,
     skip_bad: bool = False,
+    interleaves: bool = False,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
@@ -60,6 +61,8 @@ def survey(
     ----------
     loss, classes
         As in the job; see `profile_label`.
+    interleaves
+        Whether files will be read in turn, so that a sorted lake needs no warning.
 
     Raises
     ------
@@ -87,7 +90,10 @@ def survey(
     usable = [one for one in readable if one.file.key not in {error.path for error in bad}]
     columns = profile_columns(sample.rows, _null_shares(usable), choice, skip=wanted)
     columns += _unread(filled[0], {*read, *folders}, hive, rare)
-    described, warnings = _describe_label(label, loss, classes, sample, columns)
+    place = Place(sample.place, sample.file, len(filled))
+    described, warnings = _describe_label(
+        label, loss, classes, sample, None if interleaves else place, columns
+    )
     return Survey(
         n_files=len(usable),
         n_rows=sum(one.footer.fingerprint.rows for one in usable),
@@ -263,6 +269,7 @@ def _describe_label(
     loss: str,
     classes: Sequence[str],
     sample: Sample,
+    place: Place | None,
     columns: list[ColumnProfile],
 ) -> tuple[LabelProfile | None, list[str]]:
     if name is None:
@@ -270,7 +277,7 @@ def _describe_label(
     values = sample.rows.column(name).combine_chunks()
     found = profile_label(name, values, loss, classes)
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
-    order = label_order_warnings(name, target, sample.place, sample.n_places, classes=nominal)
+    order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
     leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
     return found, [*found.warnings, *order, *leaks]
 

@@ -34,7 +34,7 @@ from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import RefineEntry, SkipEntry, TrainEntry
+from pipeline.ledger.entries import CandidateEntry, RefineEntry, SkipEntry, TrainEntry
 from pipeline.ledger.store import LocalStore
 from pipeline.model import (
     OpenModel,
@@ -78,6 +78,8 @@ class TrainReport(BaseModel):
     """Progressive loss of this run: weighted mean per row; None if nothing was trained."""
     metrics: dict[str, float | None]
     """Progressive metrics of this run."""
+    candidates: list[CandidateEntry]
+    """Learners that are tried side by side, as of the newest version; empty for one."""
     seconds: float
     rows_per_second: float
     peak_rss_bytes: int
@@ -298,6 +300,7 @@ class Run:
             pending=sum(len(group.partitions) for group in ledger.pending()),
             loss=_finite(self._total.loss()) if trained else None,
             metrics=_finite_values(self._total) if trained else {},
+            candidates=next((e.candidates for e in reversed(ledger.trained())), []),
             seconds=seconds,
             rows_per_second=rows / seconds,
             peak_rss_bytes=peak_rss_bytes(),

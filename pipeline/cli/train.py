@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from pipeline.cli.display import Display, counted, megabytes, warn_if_worse
+from pipeline.cli.display import Display, counted, megabytes, print_table, warn_if_worse
 from pipeline.cli.options import given_job, job_options, json_option, print_json
 from pipeline.evaluation import EvaluateReport, evaluate
+from pipeline.ledger.entries import CandidateEntry
 from pipeline.model import model_exists, open_model
 from pipeline.training import TrainReport, train
 
@@ -41,6 +42,8 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         print_json(report, holdout=None if holdout is None else holdout.model_dump(mode="json"))
         return
     click.echo(describe(report))
+    if report.candidates:
+        print_candidates(report.candidates)
     if holdout is not None:
         click.echo(describe_holdout(holdout))
 
@@ -61,6 +64,24 @@ def describe(report: TrainReport) -> str:
         lines.append(f"left out {counted(report.skipped, 'partition')}: onepass log {report.model}")
     lines.append(f"model {_short(report.model)}, version {report.version}")
     return "\n".join(lines)
+
+
+def print_candidates(candidates: list[CandidateEntry]) -> None:
+    """The learners that were tried side by side, the chosen one marked."""
+    click.echo("on held-out rows (mean loss on scaled labels):")
+    print_table(
+        [
+            [
+                "*" if one.chosen else "",
+                "-" if one.learning_rate is None else f"{one.learning_rate:g}",
+                f"{one.l2:g}",
+                "out" if one.loss is None else f"{one.loss:.6g}",
+            ]
+            for one in candidates
+        ],
+        ["", "learning rate", "l2", "loss"],
+        right=(1, 2, 3),
+    )
 
 
 def describe_holdout(report: EvaluateReport) -> str:

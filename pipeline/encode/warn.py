@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,26 @@ LEAK = 0.95
 SORTED = 0.25
 """Share of the label's variance that may lie between places before the lake counts as sorted."""
 
+INTERLEAVE = 16
+"""Partitions that are proposed to be read in turn where a lake is sorted across files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the rows of a sample lie."""
+
+    row_group: IntArray
+    """Number of the row group of each row, in stored order."""
+    file: IntArray
+    """Number of the file of each row."""
+    n_files: int
+    """Files of the lake that have rows."""
+
 
 def label_order_warnings(
-    label: str, values: FloatArray, place: IntArray, n_places: int, *, classes: bool = False
+    label: str, values: FloatArray, place: Place, *, classes: bool = False
 ) -> list[str]:
-    """Warn where the label depends on where a row lies.
+    """Warn where the label depends on where a row lies, and say what helps.
 
     Parameters
     ----------
@@ -30,17 +46,23 @@ def label_order_warnings(
         Labels of the sample, NaN where null.
     classes
         Whether they are indices of classes, whose order means nothing.
-    place
-        Index of the row group that each row came from, in stored order.
     """
     present = ~np.isnan(values)
-    share = _explained(classes)(values[present], place[present])
-    if n_places < 2 or share < SORTED:
+    explained = _explained(classes)
+    between_groups = explained(values[present], place.row_group[present])
+    between_files = explained(values[present], place.file[present])
+    if max(between_groups, between_files) < SORTED:
         return []
+    if between_files >= SORTED and place.n_files > 1:
+        return [
+            f"{label}: {between_files:.0%} of the label's variance lies between files, so the lake "
+            f"is sorted or grouped by it; --interleave {min(INTERLEAVE, place.n_files)} learns "
+            "from all over it at once"
+        ]
     return [
-        f"{label}: {share:.0%} of the label's variance lies between row groups, so the lake is "
-        "sorted or grouped by it; keep --order shuffled and prefer newton, which is not misled "
-        "on squared loss"
+        f"{label}: {between_groups:.0%} of the label's variance lies between row groups of a file, "
+        "so files are sorted or grouped by it; --order shuffled, the default, reads several row "
+        "groups in turn"
     ]
 
 

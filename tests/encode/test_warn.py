@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.encode.profile import Choice, profile_columns
 from pipeline.encode.warn import (
+    Place,
     explained_classes,
     explained_variance,
     label_order_warnings,
@@ -92,12 +93,17 @@ def test_column_that_is_not_used_is_not_warned_about():
 def test_lake_sorted_by_label_is_warned_about_and_a_shuffled_one_is_not(kind):
     target = label(kind)
     place = np.repeat(np.arange(8), N // 8)
-    (warning,) = label_order_warnings("y", np.sort(target), place, 8)
+    one_file = Place(place, np.zeros_like(place), 1)
+    (warning,) = label_order_warnings("y", np.sort(target), one_file)
     assert warning.startswith("y: ")
     assert "sorted" in warning
-    assert label_order_warnings("y", target, place, 8) == []
+    assert label_order_warnings("y", target, one_file) == []
+    (warning,) = label_order_warnings("y", np.sort(target), Place(place, place, 40))
+    assert "between files" in warning
+    assert "--interleave 16" in warning
     one_place = np.zeros(N, np.int64)
-    assert label_order_warnings("y", np.sort(target), one_place, 1) == []
+    nowhere = Place(one_place, one_place, 1)
+    assert label_order_warnings("y", np.sort(target), nowhere) == []
 
 
 def test_explained_variance_is_eta_squared():
