@@ -151,7 +151,7 @@ class Hybrid:
         return Other(scout.predict(block).reshape(before.shape), scout.margin_variance(block))
 
     def _dense_margins(self, block: Block) -> FloatArray:
-        return self._newton.predict(block).reshape(block.n_rows, -1)
+        return self._newton.predict(block).reshape(block.n_rows, self.loss.n_outputs)
 
     def _shaped(self, margins: FloatArray) -> FloatArray:
         return margins if self.loss.code == SOFTMAX else margins[:, 0]

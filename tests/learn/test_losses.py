@@ -1,65 +1,136 @@
-"""Losses: derivatives, extremes, the inverse link."""
+"""Losses: value, derivatives, majoriser and implicit step agree with each other."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from blocks import LOSSES, labels_for
 
-from pipeline.learn.losses import Loss, curvature, gradient, value
+from pipeline.learn.losses import (
+    COUNTS,
+    Loss,
+    curvature,
+    gradient,
+    implicit_gradient,
+    majoriser,
+    softmax,
+    value,
+)
 
-losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-
-
-def labels(loss) -> tuple[float, ...]:
-    return (0.0, 1.0) if loss.name == "logistic" else (-3.0, 0.5)
-
-
-@losses
-@pytest.mark.parametrize("z", [-30.0, -2.0, -1e-3, 0.0, 0.7, 5.0, 30.0])
-def test_gradient_and_curvature_are_the_finite_differences(loss, z):
-    h = 1e-4
-    for y in labels(loss):
-        # float64 alone limits the difference: an absolute error of about eps * value / h.
-        slope = (value(loss.code, z + h, y) - value(loss.code, z - h, y)) / (2 * h)
-        assert gradient(loss.code, z, y) == pytest.approx(slope, rel=1e-6, abs=1e-9)
-        bend = (gradient(loss.code, z + h, y) - gradient(loss.code, z - h, y)) / (2 * h)
-        assert curvature(loss.code, z, y) == pytest.approx(bend, rel=1e-6, abs=1e-11)
+losses = pytest.mark.parametrize("loss", LOSSES, ids=str)
+widths = pytest.mark.parametrize("width", [0.0, 0.2])
+STEP = 1e-5
 
 
-@losses
-def test_everything_is_finite_and_convex_at_extreme_margins(loss):
-    z = np.array([s * 10.0**e for s in (-1, 1) for e in range(7)])
-    for y in labels(loss):
-        total, g, c = loss.expand(z, np.full_like(z, y), np.ones_like(z))
-        assert np.isfinite([total, *g, *c]).all()
-        assert (c >= 0).all()
-        assert np.isfinite(loss.mean(z)).all()
+def points(loss: Loss, seed: int = 0, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=n) * 2
+    return z, labels_for(loss, z + rng.normal(size=n), rng)
 
 
-def test_logistic_value_grows_linearly_with_a_wrong_margin():
-    code = Loss("logistic").code
-    assert value(code, -1e6, 1.0) == 1e6
-    assert value(code, 1e6, 0.0) == 1e6
-    assert value(code, 1e6, 1.0) == 0.0
+def near_a_kink(loss: Loss, z: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
+    """Where the second derivative jumps, finite differences mean nothing."""
+    residual = np.abs(1 - (2 * y - 1) * z) if loss.name == "hinge" else np.abs(y - z)
+    at = {"huber": loss.shape}.get(loss.name, width)
+    return np.abs(residual - at) < 10 * STEP
 
 
 @losses
-def test_total_is_the_weighted_sum_of_values_and_what_expand_says(loss):
+@widths
+def test_derivatives_are_those_of_the_value(loss, width):
+    z, y = points(loss)
+    keep = ~near_a_kink(loss, z, y, width)
+    for zi, yi in zip(z[keep], y[keep], strict=True):
+        at = [value(loss.code, loss.shape, width, zi + s, yi) for s in (-STEP, STEP)]
+        slope = [gradient(loss.code, loss.shape, width, zi + s, yi) for s in (-STEP, STEP)]
+        scale = 1 + abs(slope[0])
+        g = gradient(loss.code, loss.shape, width, zi, yi)
+        assert g == pytest.approx((at[1] - at[0]) / (2 * STEP), abs=1e-4 * scale)
+        if width or not loss.is_kinked:
+            c = curvature(loss.code, loss.shape, width, zi, yi)
+            assert c == pytest.approx((slope[1] - slope[0]) / (2 * STEP), abs=1e-4 * scale)
+
+
+@losses
+@widths
+def test_rounding_a_kink_changes_the_loss_by_at_most_a_quarter_of_its_width(loss, width):
+    z, y = points(loss)
+    one = np.ones(1)
+    for zi, yi in zip(z, y, strict=True):
+        sharp = loss.total(np.array([zi]), np.array([yi]), one)
+        rounded = loss.total(np.array([zi]), np.array([yi]), one, width=width)
+        assert 0 <= rounded - sharp <= width / 4 + 1e-12
+
+
+@losses
+def test_majoriser_lies_above_the_loss_and_touches_it(loss):
+    if loss.name in COUNTS:
+        pytest.skip("exp has no parabola above it")
+    width = 0.2 if loss.is_kinked else 0.0
+    z, y = points(loss, n=40)
+    for zi, yi in zip(z, y, strict=True):
+        args = (loss.code, loss.shape, width)
+        start, g, c = value(*args, zi, yi), gradient(*args, zi, yi), majoriser(*args, zi, yi)
+        assert c >= curvature(*args, zi, yi) - 1e-6
+        for other in np.linspace(-8, 8, 81):
+            parabola = start + g * (other - zi) + 0.5 * c * (other - zi) ** 2
+            assert value(*args, other, yi) <= parabola + 1e-6 * (1 + abs(parabola))
+
+
+@losses
+@pytest.mark.parametrize("q", [1e-3, 0.5, 20.0])
+def test_implicit_gradient_is_the_one_at_the_end_of_the_step(loss, q):
+    z, y = points(loss)
+    for zi, yi in zip(z, y, strict=True):
+        s = implicit_gradient(loss.code, loss.shape, zi, yi, q)
+        end = zi - q * s
+        # On a kink any slope between the two sides will do.
+        low = gradient(loss.code, loss.shape, 0.0, end - 1e-7, yi)
+        high = gradient(loss.code, loss.shape, 0.0, end + 1e-7, yi)
+        assert low - 1e-4 * (1 + abs(low)) <= s <= high + 1e-4 * (1 + abs(high))
+        assert abs(s) <= abs(gradient(loss.code, loss.shape, 0.0, zi, yi)) + 1e-12
+
+
+@losses
+def test_extreme_margins_have_finite_derivatives(loss):
+    for z in (-600.0, -30.0, 0.0, 30.0, 600.0):
+        for y in labels_for(loss, np.array([-1.0, 1.0]), np.random.default_rng(0)):
+            assert np.isfinite(value(loss.code, loss.shape, 0.1, z, y))
+            assert np.isfinite(gradient(loss.code, loss.shape, 0.1, z, y))
+            assert 0 <= curvature(loss.code, loss.shape, 0.1, z, y) < np.inf
+
+
+@losses
+def test_prediction_of_the_best_constant_margin_is_the_best_constant(loss):
+    _, y = points(loss, n=4000)
+    weight, grid = np.ones(len(y)), np.linspace(-6, 6, 2401)
+    best = grid[np.argmin([loss.total(np.full(len(y), z), y, weight) for z in grid])]
+    prediction = float(loss.mean(np.array([best]))[0])
+    if loss.name in COUNTS | {"squared", "logistic"}:
+        assert prediction == pytest.approx(y.mean(), rel=0.01, abs=0.005)
+    elif loss.name == "quantile":
+        assert prediction == pytest.approx(np.quantile(y, loss.shape), abs=0.05)
+
+
+def test_softmax_is_its_definition_and_has_its_gradient():
     rng = np.random.default_rng(1)
-    z, weight = rng.normal(size=50) * 5, rng.uniform(0, 3, 50)
-    y = rng.choice(labels(loss), 50)
-    by_hand = sum(w * value(loss.code, a, b) for w, a, b in zip(weight, z, y, strict=True))
-    total, g, c = loss.expand(z, y, weight)
-    assert loss.total(z, y, weight) == pytest.approx(by_hand, rel=1e-12)
-    assert total == pytest.approx(by_hand, rel=1e-12)
-    each = zip(z, y, strict=True)
-    np.testing.assert_allclose(g, weight * [gradient(loss.code, a, b) for a, b in each])
-    each = zip(z, y, strict=True)
-    np.testing.assert_allclose(c, weight * [curvature(loss.code, a, b) for a, b in each])
+    z, y, weight = rng.normal(size=(50, 4)) * 3, rng.integers(0, 4, 50) * 1.0, rng.random(50)
+    loss = Loss("softmax", n_classes=4)
+    total, g, p = loss.expand_softmax(z, y, weight)
+    exact = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(p, exact, rtol=1e-12)
+    np.testing.assert_allclose(loss.mean(z), exact, rtol=1e-12)
+    assert total == pytest.approx(-(weight * np.log(exact[np.arange(50), y.astype(int)])).sum())
+    for i, k in ((0, 0), (7, 3), (49, 1)):
+        moved = [z.copy(), z.copy()]
+        moved[0][i, k] -= STEP
+        moved[1][i, k] += STEP
+        low, high = (loss.total(m, y, weight) for m in moved)
+        assert g[i, k] == pytest.approx((high - low) / (2 * STEP), abs=1e-6)
 
 
-def test_mean_is_the_inverse_link_to_full_precision_in_both_tails():
-    z = np.linspace(-700, 700, 2001)
-    np.testing.assert_allclose(Loss("logistic").mean(z), expit(z), rtol=1e-13)
-    np.testing.assert_array_equal(Loss("squared").mean(z), z)
+def test_softmax_of_huge_margins_is_finite():
+    p = np.empty(3)
+    assert softmax(np.array([1e4, -1e4, 9990.0]), p) == pytest.approx(1e4, rel=1e-6)
+    assert np.isfinite(p).all()
+    assert p.sum() == pytest.approx(1)

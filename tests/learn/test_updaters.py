@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
-from blocks import random_block
-from pipeline.learn.sgd import Sgd
+from blocks import LOSSES, SOFTMAX, random_block
 
 from pipeline.block import Block
+from pipeline.learn.firstorder import FirstOrder, Steps
+from pipeline.learn.hybrid import Hybrid
 from pipeline.learn.losses import Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.updater import Updater
@@ -22,27 +24,46 @@ SIZES = (300, 1, 40, 0, 700, 9000, 64)
 Case = tuple[Callable[[], Updater], list[Block]]
 
 
-def case(solver: str, loss: str, *, n_hashed: int) -> Case:
+def case(make: Callable[[int], Updater], loss: Loss, n_hashed: int = 0) -> Case:
     n_slots = N_SLOTS if n_hashed else 0
     stream = [
         random_block(n_rows, 4, seed, loss=loss, n_hashed=n_hashed, n_slots=n_slots, weighted=True)
         for seed, n_rows in enumerate(SIZES)
     ]
-
-    def make() -> Updater:
-        if solver == "newton":
-            return Newton(Loss(loss), 4, n_slots, l2=0.01)
-        return Sgd(Loss(loss), 4, n_slots, learning_rate=0.02, l2=0.01)
-
-    return make, stream
+    return partial(make, n_slots), stream
 
 
-CASES = {
-    f"{solver} {loss}{' hashed' if n_hashed else ''}": case(solver, loss, n_hashed=n_hashed)
-    for solver in ("newton", "sgd")
-    for loss in ("squared", "logistic")
-    for n_hashed in (0, 2)
-}
+def newton(loss: Loss, n_slots: int, **options) -> Updater:
+    return Hybrid(loss, 4, n_slots, **options) if n_slots else Newton(loss, 4, **options)
+
+
+def first_order(rule: str, loss: Loss, steps: Steps, n_slots: int) -> Updater:
+    updater = FirstOrder(rule, loss, 4, n_slots, steps)
+    updater.horizon(0, sum(SIZES))
+    return updater
+
+
+CASES: dict[str, Case] = {}
+for loss in [*LOSSES, SOFTMAX]:
+    CASES[f"newton {loss.name}"] = case(partial(newton, loss, l2=0.01), loss)
+    CASES[f"newton {loss.name} hashed"] = case(partial(newton, loss, l2=0.01), loss, 2)
+CASES["newton half-life"] = case(partial(newton, LOSSES[1], half_life=500.0), LOSSES[1])
+CASES["newton half-life hashed"] = case(partial(newton, LOSSES[1], half_life=500.0), LOSSES[1], 2)
+RATES = {"sgd": 0.02, "adagrad": 0.2, "nag": 0.3, "adam": 0.02, "ftrl": 0.2, "dog": 1.0}
+for rule, rate in RATES.items():
+    for loss in (LOSSES[0], LOSSES[1], LOSSES[3], SOFTMAX):
+        CASES[f"{rule} {loss.name}"] = case(
+            partial(first_order, rule, loss, Steps(rate, l2=0.001)), loss, 2
+        )
+    CASES[f"{rule} averaged, implicit"] = case(
+        partial(first_order, rule, LOSSES[1], Steps(rate, averages=True, implicit=True)),
+        LOSSES[1],
+        2,
+    )
+    CASES[f"{rule} mini-batches, linear"] = case(
+        partial(first_order, rule, LOSSES[0], Steps(rate, schedule="linear", minibatch=8)),
+        LOSSES[0],
+    )
 every_updater = pytest.mark.parametrize(("make", "stream"), CASES.values(), ids=CASES)
 
 
@@ -59,8 +80,11 @@ def test_resume_at_every_step_is_bitwise_equal(make, stream):
         for block, margin in zip(stream[step:], margins[step:], strict=True):
             np.testing.assert_array_equal(resumed.update(block), margin)
         assert dump_state(resumed.state()) == dump_state(whole.state())
-        # These come from arrays that no margin depends on.
-        np.testing.assert_array_equal(resumed.weights().dense_stderr, whole.weights().dense_stderr)
+        # This comes from arrays that no margin depends on.
+        one, other = resumed.weights().covariance, whole.weights().covariance
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_array_equal(one, other)
 
 
 @every_updater
@@ -82,13 +106,19 @@ def test_margins_of_update_are_predictions_from_before(make, stream):
     updater = make()
     for block in stream:
         expected = updater.predict(block)
+        first = slice(_rows_that_know_nothing_of_each_other(updater, block))
         margin = updater.update(block)
-        assert margin.shape == (block.n_rows,)
-        # Newton learns a block in pieces; the later ones are predicted by what the first taught.
-        first = slice(next(block.pieces(getattr(updater, "block_rows", 1 << 30))).n_rows)
-        if isinstance(updater, Sgd):
-            first = slice(1)
-        np.testing.assert_allclose(margin[first], expected[first], rtol=1e-9, atol=1e-9)
+        assert margin.shape == expected.shape
+        assert len(margin) == block.n_rows
+        if not (isinstance(updater, FirstOrder) and updater.steps.averages):
+            np.testing.assert_allclose(margin[first], expected[first], rtol=1e-9, atol=1e-9)
+
+
+def _rows_that_know_nothing_of_each_other(updater: Updater, block: Block) -> int:
+    """Newton learns a block in pieces, slots and first-order rules learn row by row."""
+    if isinstance(updater, Newton):
+        return next(block.pieces(updater.block_rows)).n_rows
+    return updater.steps.minibatch if isinstance(updater, FirstOrder) else 1
 
 
 @every_updater
@@ -118,17 +148,18 @@ def test_unfit_state_is_refused_and_changes_nothing(make, stream, defect):
         else:
             wrong = np.append(array, 0.0) if defect == "shape" else array.astype(np.float32)
             state[name] = wrong.astype(array.dtype) if defect == "shape" else wrong
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(ValueError, match=name.rpartition(".")[-1]):
             updater.restore(state)
         assert dump_state(updater.state()) == before
 
 
 @every_updater
 def test_empty_block_changes_nothing(make, stream):
-    empty = random_block(0, 4, 0, n_hashed=stream[0].slots.shape[1], n_slots=N_SLOTS)
+    empty = stream[0].take(np.arange(0))
     for updater in (make(), make()):
         before = dump_state(updater.state())
-        assert updater.update(empty).shape == updater.predict(empty).shape == (0,)
+        assert updater.update(empty).shape == updater.predict(empty).shape
+        assert len(updater.predict(empty)) == 0
         assert dump_state(updater.state()) == before
         updater.update(stream[0])
 
@@ -140,7 +171,8 @@ def test_everything_is_finite_after_every_step(make, stream):
         assert np.isfinite(updater.update(block)).all()
         assert all(np.isfinite(array).all() for array in updater.state().values())
         weights = updater.weights()
-        assert np.isfinite([weights.intercept, *weights.dense, *weights.hashed]).all()
+        for numbers in (weights.intercept, weights.dense, weights.hashed):
+            assert np.isfinite(numbers).all()
 
 
 @every_updater
@@ -161,8 +193,9 @@ def test_weights_are_what_predict_uses(make, stream):
     for block in stream:
         updater.update(block)
     probe, weights = stream[4], updater.weights()
-    z = weights.intercept + probe.dense @ weights.dense
-    z = z + weights.hashed[probe.slots].sum(axis=1)
+    z = weights.intercept + probe.dense @ weights.dense.T
+    if probe.slots.shape[1]:
+        z = z + weights.hashed[probe.slots].sum(axis=1)
     np.testing.assert_allclose(updater.predict(probe), z, rtol=1e-9, atol=1e-12)
 
 
@@ -175,4 +208,4 @@ def test_learning_lowers_the_loss(make, stream):
         updater.update(block)
     after = loss.total(updater.predict(probe), probe.label, probe.weight)
     # Labels of 0 and 1 on four columns alone are noisy: newton itself ends at 0.89.
-    assert after < 0.95 * before
+    assert after < 0.97 * before if before > 0 else after < before
