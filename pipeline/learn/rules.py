@@ -21,7 +21,6 @@ CONSTANT, INVERSE_SCALING, LINEAR = range(3)
 
 SCHEDULES = {"constant": CONSTANT, "inverse_scaling": INVERSE_SCALING, "linear": LINEAR}
 
-_TINY = 1e-12
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _FTRL_BETA = 1.0
 
@@ -48,7 +47,7 @@ def adagrad(alpha: float, g: float, total: float) -> tuple[float, float]:
     J. Duchi, E. Hazan, Y. Singer, JMLR 12, 2011, fig. 1, diagonal.
     """
     total += g * g
-    return alpha / (math.sqrt(total) + _TINY), total
+    return (alpha / math.sqrt(total) if total > 0.0 else 0.0), total
 
 
 @compiled
@@ -61,7 +60,8 @@ def nag(alpha: float, g: float, total: float, rms: float, norm: float) -> tuple[
     single outlier does not slow its feature down for ever.
     """
     total += g * g
-    return alpha / ((math.sqrt(total) * rms + _TINY) * norm), total
+    divisor = math.sqrt(total) * rms * norm
+    return (alpha / divisor if divisor > 0.0 else 0.0), total
 
 
 @compiled
@@ -103,4 +103,4 @@ def dog(farthest: float, total: float) -> float:
     M. Ivgi, O. Hinder, Y. Carmon, "DoG is SGD's best friend", ICML 2023, eq. (DoG). The first steps
     have the distance 1e-3: one of 1e-6 takes most of a short pass to grow.
     """
-    return max(farthest, 1e-3) / math.sqrt(total + _TINY)
+    return max(farthest, 1e-3) / math.sqrt(total) if total > 0.0 else 0.0
