@@ -151,6 +151,7 @@ class Candidates:
             return learner.update(block)
         except Diverged:
             self._out[number] = True
+            self._losses[:, number] = 0.0
             if self._out.all():
                 raise
             # What it had become is of no use to anybody; a fresh one has finite arrays.

@@ -40,7 +40,7 @@ FIRST_PRIOR = 0.3
 
 _FIRST_DOUBLING = 4096
 _NARROWEST, _WIDEST = 1e-8, 10.0
-_EM_STEPS = 30
+_EM_STEPS = 100
 _EM_PRIOR_SLOTS = 2
 _FLOOR = 0.03
 _LEAST_DISPERSION = 1e-6
@@ -208,12 +208,12 @@ class SlotFilter:
         return {name: getattr(self, name) for name in names}
 
     def _dispersion(self) -> float:
-        if self.loss.name in {"logistic", "softmax", "poisson"}:
+        if self.loss.has_unit_dispersion:
             return 1.0
         return max(float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION)
 
     def _observe(self, z: FloatArray, label: FloatArray, weight: FloatArray, width: float) -> None:
-        if self.loss.code == SOFTMAX:
+        if self.loss.has_unit_dispersion:
             return
         _, g, c = self.loss.expand(np.ascontiguousarray(z[:, 0]), label, weight, width=width)
         self.dispersion *= 0.9

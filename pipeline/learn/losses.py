@@ -271,6 +271,11 @@ class Loss:
         """Whether the loss has a kink, so that its curvature has to be estimated over a width."""
         return self.code in (QUANTILE, HINGE)
 
+    @property
+    def has_unit_dispersion(self) -> bool:
+        """Whether the loss is the negative log likelihood of labels without a scale of their own."""
+        return self.name in {"logistic", "softmax", "poisson"}
+
     def expand(
         self,
         z: FloatArray,

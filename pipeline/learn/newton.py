@@ -273,7 +273,7 @@ class Newton:
         self._label_square[()] = square if self.loss.code == SQUARED else 0.0
         if newton_step:
             point = solve(self._h + np.diag(self._ridge(0.0)), self._b)
-        self._w = point.reshape(self._w.shape).copy()
+        self._w = self._centred(point.reshape(self._w.shape).copy())
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
@@ -339,10 +339,15 @@ class Newton:
             majorise = length < 0.1
             self._w = (point - length * step).reshape(shape)
             z = rows.margins(self._w)
+        self._w = self._centred(self._w)
         self._h += found.curvature
         self._b += found.curvature @ point - found.slope
         self._noise += found.noise
         self._bend += found.bend
+
+    def _centred(self, w: FloatArray) -> FloatArray:
+        # What all classes have in common changes no probability; rounding would let it wander.
+        return w - w.mean(axis=0) if self.loss.code == SOFTMAX else w
 
     def _expand(self, rows: _Rows, z: FloatArray, width: float, majorise: bool) -> _Expansion:
         x, y, weight = rows.x, rows.y, rows.weight
@@ -355,7 +360,9 @@ class Newton:
         if not majorise and (self.loss.is_kinked or self.loss.code == HUBER):
             # A rare feature whose rows all lie off the kink would be free to go anywhere.
             c += _FLOOR * self.loss.expand(z, y, weight, width=width, majorise=True)[2]
-        noise = float((g * g / np.maximum(weight, 1e-300)).sum())
+        noise = 0.0
+        if not self.loss.has_unit_dispersion:
+            noise = float((g * g / np.maximum(weight, 1e-300)).sum())
         return _Expansion(value, x.T @ g, gram(x, c), noise, bend)
 
     def _search(
@@ -403,7 +410,7 @@ class Newton:
             w = self._w[0]
             residual = float(self._label_square - 2 * self._b @ w + w @ self._h @ w)
             return max(0.0, residual) / freedom
-        if self.loss.name in {"logistic", "softmax", "poisson"}:
+        if self.loss.has_unit_dispersion:
             return 1.0
         correction = int(self._scaling.n_rows) / freedom
         return correction * float(self._noise) / max(float(self._bend), 1e-300)

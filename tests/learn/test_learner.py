@@ -8,17 +8,40 @@ import numpy as np
 import pytest
 from blocks import make_block, random_block, split
 
-from pipeline.learn.learner import Learner, default_learning_rate, make_learner
+from pipeline.learn.learner import Learner, Settings
 from pipeline.ledger.state import dump_state, load_state
 
 solvers = pytest.mark.parametrize("solver", ["newton", "sgd"])
 
 
-def learner(solver: str, loss: str = "squared", *, hashed: bool = False, **given) -> Learner:
-    settings = {"l2": 0.01, "learning_rate": 0.02, "center": 0.0, "scale": 1.0, "clip": False}
-    return make_learner(
-        solver=solver, loss=loss, n_dense=3, n_slots=8 if hashed else 0, **settings | given
+def settings(solver: str, loss: str = "squared", *, hashed: bool = False, **given) -> Settings:
+    plain = Settings(
+        solver=solver,
+        loss=loss,
+        n_dense=3,
+        n_slots=8 if hashed else 0,
+        learning_rate=0.02,
+        l2=0.01,
+        l1=0.0,
+        schedule="constant",
+        averaging="none",
+        implicit=False,
+        minibatch=1,
+        half_life_rows=None,
+        half_life_partitions=None,
+        quantiles=(0.5,),
+        delta=1.0,
+        n_classes=0,
+        center=0.0,
+        scale=1.0,
+        base=0.0,
+        clip=False,
     )
+    return replace(plain, **given)
+
+
+def learner(solver: str, loss: str = "squared", **given) -> Learner:
+    return Learner(settings(solver, loss, **given))
 
 
 @solvers
@@ -40,8 +63,9 @@ def test_weights_reproduce_predictions(solver, loss, hashed):
     block = random_block(2000, 3, seed=2, loss=loss, n_hashed=2 * hashed, n_slots=8)
     model.update(replace(block, label=block.label * scale + center))
     probe = random_block(200, 3, seed=3, n_hashed=2 * hashed, n_slots=8)
-    w = model.weights()
-    z = w.intercept + probe.dense @ w.dense + w.hashed[probe.slots].sum(axis=1)
+    (w,) = model.weights()
+    z = w.intercept + probe.dense @ w.dense
+    z = z + w.hashed[probe.slots].sum(axis=1) if hashed else z
     expected = z if loss == "squared" else 1 / (1 + np.exp(-z))
     np.testing.assert_allclose(model.predict(probe), expected, rtol=1e-9)
 
@@ -52,12 +76,11 @@ def test_standard_errors_are_in_the_labels_unit(solver):
     plain, scaled = learner(solver), learner(solver, scale=40.0)
     plain.update(block)
     scaled.update(replace(block, label=block.label * 40))
+    (ours,), (theirs,) = scaled.weights(), plain.weights()
     if solver == "sgd":
-        assert scaled.weights().dense_stderr is None
+        assert ours.covariance is None
     else:
-        np.testing.assert_allclose(
-            scaled.weights().dense_stderr, 40 * plain.weights().dense_stderr, rtol=1e-9
-        )
+        np.testing.assert_allclose(ours.covariance, 40**2 * theirs.covariance, rtol=1e-9)
 
 
 @solvers
@@ -105,14 +128,15 @@ def test_state_holds_the_label_range(solver):
 
 
 @solvers
-@pytest.mark.parametrize("name", ["label_range", "w"])
+@pytest.mark.parametrize("name", ["label_range", "weights"])
 def test_unfit_state_is_refused_and_changes_nothing(solver, name):
+    name = {"weights": "0.w" if solver == "newton" else "0.dense"}.get(name, name)
     good, model = learner(solver, clip=True), learner(solver, clip=True)
     good.update(random_block(50, 3, seed=10))
     model.update(random_block(50, 3, seed=11))
     before, state = dump_state(model.state()), good.state()
     del state[name]
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=name.removeprefix("0.")):
         model.restore(state)
     assert dump_state(model.state()) == before
 
@@ -125,15 +149,72 @@ def test_empty_block_changes_nothing(solver):
     assert dump_state(model.state()) == before
 
 
-def test_default_rate_converges_on_standardised_rows_of_any_width():
-    for width in (1, 10, 300):
-        rate = default_learning_rate(width)
-        model = make_learner(
-            solver="sgd", loss="squared", n_dense=width, n_slots=0, l2=0.0, learning_rate=None,
-            center=0.0, scale=1.0, clip=False,
-        )  # fmt: skip
-        block = random_block(20_000, width, seed=13)
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+@solvers
+def test_quantiles_are_columns_that_never_cross(solver):
+    model = learner(solver, "quantile", quantiles=QUANTILES, l2=0.0)
+    block, probe = random_block(20_000, 3, seed=13), random_block(5000, 3, seed=14)
+    assert model.update(block).shape == (20_000, 3)
+    found = model.predict(probe)
+    assert (np.diff(found, axis=1) >= 0).all()
+    below = (probe.label[:, None] < found).mean(axis=0)
+    np.testing.assert_allclose(below, QUANTILES, atol=0.03)
+    assert len(model.weights()) == 3
+
+
+def test_several_quantiles_are_the_single_ones():
+    block = random_block(3000, 3, seed=15)
+    together = learner("newton", "quantile", quantiles=QUANTILES)
+    together.update(block)
+    for quantile, weights in zip(QUANTILES, together.weights(), strict=True):
+        alone = learner("newton", "quantile", quantiles=(quantile,))
+        alone.update(block)
+        np.testing.assert_array_equal(weights.dense, alone.weights()[0].dense)
+
+
+def test_delta_of_huber_is_in_the_labels_unit():
+    block = random_block(3000, 3, seed=16)
+    there = replace(block, label=block.label * 50 + 7)
+    plain = learner("newton", "huber", delta=0.5)
+    scaled = learner("newton", "huber", delta=25.0, center=7.0, scale=50.0)
+    plain.update(block)
+    scaled.update(there)
+    np.testing.assert_allclose(scaled.predict(there), plain.predict(block) * 50 + 7, rtol=1e-9)
+
+
+def test_softmax_predicts_probabilities():
+    model = learner("newton", "softmax", n_classes=3)
+    block = random_block(4000, 3, seed=17, loss="softmax")
+    model.update(block)
+    p = model.predict(block)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (p.argmax(axis=1) == block.label).mean() > 0.5
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+@solvers
+def test_counts_are_predicted_by_positive_means(loss, solver):
+    block = random_block(4000, 3, seed=18, loss=loss)
+    model = learner(solver, loss, base=float(np.log(block.label.mean())))
+    np.testing.assert_allclose(model.predict(block), block.label.mean())
+    model.update(block)
+    assert (model.predict(block) > 0).all()
+    assert np.corrcoef(model.predict(block), block.label)[0, 1] > 0.3
+
+
+def test_half_life_in_partitions_halves_what_partitions_have_taught():
+    blocks = [random_block(500, 3, seed=20 + i) for i in range(4)]
+    model = learner("newton", half_life_partitions=2.0, l2=0.0)
+    for block in blocks:
+        model.partition_begins()
         model.update(block)
-        assert model.updater.learning_rate == rate
-        # Noise of variance 1 is in the labels themselves.
-        assert np.var(model.predict(block) - block.label) < 1.2
+    aged = [
+        replace(block, weight=np.full(500, 0.5 ** (age / 2)))
+        for age, block in zip((3, 2, 1, 0), blocks, strict=True)
+    ]
+    exact = learner("newton", l2=0.0)
+    for block in aged:
+        exact.update(block)
+    np.testing.assert_allclose(model.predict(blocks[0]), exact.predict(blocks[0]), atol=1e-8)
