@@ -37,10 +37,11 @@ class Trainee:
 
     def learn(self, encoded: Encoded, held_out: Block | None) -> FloatArray:
         """Learn a block; return the prediction of each row from before it was learnt."""
+        self.frequent.add(encoded.frequent)
+        predictions = self.learner.update(encoded.block)
         if held_out is not None:
             self.learner.judge(held_out)
-        self.frequent.add(encoded.frequent)
-        return self.learner.update(encoded.block)
+        return predictions
 
     def standings(self) -> list[dict[str, Any]]:
         """How the candidates do; empty where there is one learner only."""

@@ -24,6 +24,9 @@ GROUP_READER_BYTES = 384 << 20
 
 MAX_CURSORS = 16
 
+LEAST_ROWS = 32
+"""Rows that a cursor gives to a block at least; fewer would cost more than they mix."""
+
 _PAGE_BYTES = 1 << 20
 """Pages that most writers cut, uncompressed."""
 
@@ -97,7 +100,7 @@ def _cursors(
         place = ("row groups", partition.path, *([epoch] if epoch > 1 else []))
         order = [order[int(i)] for i in permutation(len(order), seed, *place)]
         n_cursors = _n_cursors(source, columns, share_rows)
-    rows = max(1, share_rows // n_cursors)
+    rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
     reader = PartitionReader(
         source.file, footer, columns.names, [n for n in columns.names if n in columns.texts], rows
     )
@@ -108,6 +111,15 @@ def _cursors(
     ]
 
 
+def _even(rows: int, group_rows: int) -> int:
+    """Rows of a slice, such that a row group is cut into nearly equal ones.
+
+    All cursors come to the ends of their row groups at the same time, and a block of remnants would
+    look like no other.
+    """
+    return -(-group_rows // -(-group_rows // rows)) if group_rows > rows else rows
+
+
 def _n_cursors(source: Source, columns: Columns, share: int) -> int:
     rows = source.footer.row_group_rows()
     large = [
@@ -116,7 +128,7 @@ def _n_cursors(source: Source, columns: Columns, share: int) -> int:
         if rows[group] > share
     ]
     affordable = READER_BYTES // max(1, _decoder_bytes(source, columns))
-    return max(1, min(len(large), affordable, MAX_CURSORS))
+    return max(1, min(len(large), affordable, MAX_CURSORS, share // LEAST_ROWS))
 
 
 def _check_memory(sources: Sequence[Source], columns: Columns, batch_rows: int) -> None:

@@ -273,7 +273,7 @@ class Loss:
 
     @property
     def has_unit_dispersion(self) -> bool:
-        """Whether the loss is the negative log likelihood of labels without a scale of their own."""
+        """Whether it is the negative log likelihood of labels that have no scale of their own."""
         return self.name in {"logistic", "softmax", "poisson"}
 
     def expand(
