@@ -300,6 +300,7 @@ def test_every_field_of_the_model_contradicts_when_it_differs():
         first, line, advice = str(caught.value).splitlines()
         assert "/model" in first
         ours = getattr(frozen, name)
+        ours, value = (v[0] if isinstance(v, list) and len(v) == 1 else v for v in (ours, value))
         assert line == f"  {name}: the model has {ours!r}, this run asks for {value!r}"
         assert "another --model" in advice
 

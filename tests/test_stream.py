@@ -152,7 +152,7 @@ def test_unusable_values_name_file_row_group_and_column_even_from_another_proces
     table = table.set_column(table.schema.get_field_index("y"), "y", [labels])
     error = bad(tmp_path, table, row_group_size=300)
     assert (error.path, error.row_group, error.column) == ("a.parquet", 2, "y")
-    assert str(error).startswith("a.parquet, row group 2, column 'y': 1 of 256 labels are null or")
+    assert str(error).startswith("a.parquet, row group 2, column 'y': 1 of 150 labels are null or")
     assert "--on-null-label drop" in str(error)
 
 
