@@ -14,7 +14,7 @@ E. Guerre, E. Horta, JBES 39, 2021), for its second derivative is where the info
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,11 @@ _FLOOR = 0.03
 def least_rows(n_weights: int) -> int:
     """Rows of a block whose own curvature is well determined."""
     return max(4096, 20 * n_weights)
+
+
+def kept_rows(n_weights: int) -> int:
+    """Rows that are learnt anew with the next ones until there are so many."""
+    return max(4096, 30 * n_weights)
 
 
 def first_rows(n_weights: int) -> int:
@@ -130,6 +135,7 @@ class Newton:
         self._w[:, -1] = base
         self._h = np.zeros((self._w.size, self._w.size))
         self._b = np.zeros(self._w.size)
+        self._keep(None)
 
     @property
     def block_rows(self) -> int:
@@ -138,7 +144,8 @@ class Newton:
         The first rows are expanded where nothing is known yet, so they are taken in one large
         piece: with 1 % positives that takes the excess over batch from 0.14 % to 0.01 %.
         """
-        return least_rows(self._w.size) if self._scaling.n_rows else first_rows(self._w.size)
+        knows = int(self._scaling.n_rows) >= least_rows(self._w.size)
+        return least_rows(self._w.size) if knows else first_rows(self._w.size)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
@@ -153,20 +160,22 @@ class Newton:
         offset
             Part of each margin that comes from elsewhere, shaped like the margins.
         """
-        weight = self._aged(block.weight)
-        self._scaling.add(np.ascontiguousarray(block.dense), block.weight)
+        aged = replace(
+            block, dense=np.ascontiguousarray(block.dense), weight=self._aged(block.weight)
+        )
+        is_first = not self._scaling.n_rows
+        self._scaling.add(aged.dense, block.weight)
         if self._scaling.is_due():
             self._move(self._scaling.refresh())
-        rows = _Rows(
-            self._scaling.apply(np.ascontiguousarray(block.dense)),
-            block.label,
-            weight,
-            np.zeros((block.n_rows, 1)) if offset is None else offset.reshape(block.n_rows, -1),
-        )
+        if offset is None:
+            offset = np.zeros((block.n_rows, 1))
+        rows = self._rows(aged, offset.reshape(block.n_rows, -1))
         before = rows.margins(self._w)
-        self._weight += weight.sum()
+        self._weight += aged.weight.sum()
         if self.loss.code == SQUARED:
             self._learn_exactly(rows)
+        elif not self._cautious and (is_first or len(self._kept_weight)):
+            self._learn_again(aged)
         else:
             self._minimise(rows, before)
         if not np.isfinite(self._w).all():
@@ -175,8 +184,9 @@ class Newton:
 
     def fade(self, factor: float) -> None:
         """Let all rows so far count only `factor` as much."""
-        for sums in (self._h, self._b, self._weight, self._label_square, self._noise, self._bend):
-            sums *= factor
+        sums = (self._h, self._b, self._weight, self._label_square, self._noise, self._bend)
+        for array in (*sums, self._kept_weight):
+            array *= factor
 
     def predict(self, block: Block) -> FloatArray:
         """Margin of each row."""
@@ -274,6 +284,7 @@ class Newton:
         if newton_step:
             point = solve(self._h + np.diag(self._ridge(0.0)), self._b)
         self._w = self._centred(point.reshape(self._w.shape).copy())
+        self._keep(None)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
@@ -281,7 +292,13 @@ class Newton:
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
-        found = {name: checked(state, name, like) for name, like in self._arrays().items()}
+        found = {
+            name: checked(state, name, like, any_rows=name.startswith("kept"))
+            for name, like in self._arrays().items()
+        }
+        lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"expected rows of one number, found {lengths}")
         for name, array in found.items():
             owner, _, attribute = name.rpartition(".")
             setattr(self._scaling if owner else self, attribute if owner else f"_{name}", array)
@@ -289,8 +306,9 @@ class Newton:
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         names = ("n_rows", "n_applied", "weight", "mean", "m2", "center", "scale")
         own = ("weight", "label_square", "noise", "bend", "w", "h", "b")
+        kept = ("kept_dense", "kept_label", "kept_weight")
         return {f"scaling.{name}": getattr(self._scaling, name) for name in names} | {
-            name: getattr(self, f"_{name}") for name in own
+            name: getattr(self, f"_{name}") for name in own + kept
         }
 
     def _shaped(self, margins: FloatArray) -> FloatArray:
@@ -307,6 +325,35 @@ class Newton:
         self.fade(0.5 ** (len(weight) / self.half_life))
         return np.asarray(weight * 0.5 ** (np.arange(len(weight))[::-1] / self.half_life))
 
+    def _learn_again(self, block: Block) -> None:
+        """Learn a block together with all rows before it, as if they had come at once.
+
+        Rows are kept until they are as many as a block has at least. Expansions of the first ones
+        around what little they tell are poor: in files of 2,000 rows, 371 weights of 7 classes
+        ended 1.6 % above the batch optimum, and 0.04 % below it so.
+        """
+        kept = Block(
+            self._kept_dense,
+            np.empty((len(self._kept_label), 0), np.int32),
+            self._kept_label,
+            self._kept_weight,
+        )
+        together = Block.concatenated([kept, replace(block, slots=block.slots[:, :0])])
+        for sums in (self._h, self._b, self._noise, self._bend):
+            sums *= 0.0
+        rows = self._rows(together, np.zeros((together.n_rows, 1)))
+        self._minimise(rows, rows.margins(self._w))
+        self._keep(together if together.n_rows < kept_rows(self._w.size) else None)
+
+    def _keep(self, block: Block | None) -> None:
+        self._kept_dense = np.empty((0, self.n_dense), np.float32) if block is None else block.dense
+        self._kept_label = np.empty(0) if block is None else block.label
+        self._kept_weight = np.empty(0) if block is None else block.weight
+
+    def _rows(self, block: Block, offset: FloatArray) -> _Rows:
+        x = self._scaling.apply(np.ascontiguousarray(block.dense))
+        return _Rows(x, block.label, block.weight, offset)
+
     def _learn_exactly(self, rows: _Rows) -> None:
         y = rows.y - rows.offset[:, 0]
         self._label_square += (rows.weight * y * y).sum()
@@ -322,7 +369,7 @@ class Newton:
         for _ in range(_MAX_STEPS_FIRST if is_first else _MAX_STEPS):
             # The residuals of the first block shrink as it is fitted.
             width = self.kink_width(rows.y, z) if is_first else width
-            point = self._w.ravel()
+            point, is_majorised = self._w.ravel(), majorise
             found = self._expand(rows, z, width, majorise)
             past = self._h @ point - self._b + penalty * point
             slope = found.slope + past
@@ -340,6 +387,10 @@ class Newton:
             self._w = (point - length * step).reshape(shape)
             z = rows.margins(self._w)
         self._w = self._centred(self._w)
+        if is_majorised:
+            # A parabola above the loss is a step size; kept, it would pass for information.
+            point = self._w.ravel()
+            found = self._expand(rows, rows.margins(self._w), width, False)
         self._h += found.curvature
         self._b += found.curvature @ point - found.slope
         self._noise += found.noise

@@ -83,7 +83,8 @@ class Updater(Protocol):
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all arrays that change; same names and dtypes at any time.
+        """Copies of all arrays that change; same names and dtypes at any time, and, but for rows
+        that are kept at first, the same shapes.
 
         Restored into an updater of the same settings, the rest of the stream gives the same bytes
         on the same kind of machine with the same library versions.
@@ -133,8 +134,15 @@ def restored(parts: Sequence[Restorable], state: State) -> None:
         raise
 
 
-def checked(state: State, name: str, like: NDArray[np.generic]) -> NDArray[Any]:
+def checked(
+    state: State, name: str, like: NDArray[np.generic], *, any_rows: bool = False
+) -> NDArray[Any]:
     """An array of a state, copied, after its shape and dtype have been compared with `like`.
+
+    Parameters
+    ----------
+    any_rows
+        Whether its first axis may have any length.
 
     Raises
     ------
@@ -142,7 +150,14 @@ def checked(state: State, name: str, like: NDArray[np.generic]) -> NDArray[Any]:
         If it is missing or differs.
     """
     found = state.get(name)
-    if found is None or found.shape != like.shape or found.dtype != like.dtype:
+    first = 1 if any_rows else 0
+    fits = (
+        found is not None
+        and found.ndim == like.ndim
+        and found.shape[first:] == like.shape[first:]
+        and found.dtype == like.dtype
+    )
+    if found is None or not fits:
         shown = None if found is None else (found.shape, str(found.dtype))
         raise ValueError(f"state {name!r}: expected {(like.shape, str(like.dtype))}, found {shown}")
     return found.copy()

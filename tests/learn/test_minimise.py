@@ -107,10 +107,10 @@ def test_newton_goes_on_from_sums_over_all_rows_as_if_it_had_learnt_them(name):
     adopted.restore(streamed.state())
     sums = adopted.objective().sums(adopted.point(), first, curvature=True)
     adopted.adopt(adopted.point(), sums, newton_step=True)
-    np.testing.assert_allclose(adopted.predict(second), streamed.predict(second), atol=1e-3)
+    np.testing.assert_allclose(adopted.predict(second), streamed.predict(second), atol=5e-3)
     for one in (streamed, adopted):
         one.update(second)
-    np.testing.assert_allclose(adopted.predict(second), streamed.predict(second), atol=1e-3)
+    np.testing.assert_allclose(adopted.predict(second), streamed.predict(second), atol=5e-3)
     a, b = (np.diag(one.covariance()) for one in (streamed, adopted))
     np.testing.assert_allclose(a, b, rtol=0.02)
 

