@@ -226,9 +226,7 @@ def print_summary(rows: list[Row]) -> None:
         found = np.array([r.excess[name] for r in dense if name in r.excess])
         if len(found):
             shares = ", ".join(f"{np.mean(found <= p):.0%} within {p} %" for p in (0.05, 0.5, 2))
-            print(
-                f"{name.strip()}: dense tasks with enough rows, median {np.median(found):.3f} %, {shares}"
-            )
+            print(f"{name.strip()}, dense: median {np.median(found):.3f} %, {shares}")
     ours = np.array([r.excess["onepass"] for r in dense])
     if len(ours):
         tell("dense within 0.5 %", bool((ours <= 0.5).all()))

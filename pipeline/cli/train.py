@@ -34,7 +34,9 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         except KeyboardInterrupt:
             _say_what_is_kept(given, display.version)
             raise
-    warn_if_worse(report.loss, report.metrics)
+    # The only partition so far was predicted before anything had been learnt.
+    if report.version > 2:
+        warn_if_worse(report.loss, report.metrics)
     holdout = _evaluated(given, report)
     if holdout is not None:
         warn_if_worse(holdout.loss, holdout.metrics)

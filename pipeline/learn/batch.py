@@ -13,10 +13,9 @@ import numpy as np
 
 from pipeline.block import Block, FloatArray
 from pipeline.learn.curvature import gram, softmax_gram
+from pipeline.learn.expansion import floored
 from pipeline.learn.kernels import standardise
-from pipeline.learn.losses import HUBER, SOFTMAX, Loss
-
-_FLOOR = 0.03
+from pipeline.learn.losses import SOFTMAX, Loss
 
 
 @dataclass(slots=True)
@@ -127,8 +126,7 @@ class Objective:
             return value, g, weight[:, None] * p * (1 - p), p
         z = np.ascontiguousarray(z[:, 0])
         value, g, c = self.loss.expand(z, y, weight, width=width)
-        if self.loss.is_kinked or self.loss.code == HUBER:
-            c += _FLOOR * self.loss.expand(z, y, weight, width=width, majorise=True)[2]
+        c = floored(self.loss, c, z, y, weight, width)
         return value, g[:, None], c[:, None], None
 
     def _dense_curvature(

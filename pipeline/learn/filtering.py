@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import FloatArray, SlotArray
 from pipeline.compiled import compiled
+from pipeline.learn.expansion import FLOOR
 from pipeline.learn.losses import (
     HINGE,
     QUANTILE,
@@ -42,7 +43,6 @@ _FIRST_DOUBLING = 4096
 _NARROWEST, _WIDEST = 1e-8, 10.0
 _EM_STEPS = 100
 _EM_PRIOR_SLOTS = 2
-_FLOOR = 0.03
 _LEAST_DISPERSION = 1e-6
 
 
@@ -88,7 +88,7 @@ def _filter_pass(
                 if loss in (QUANTILE, HINGE):
                     # On the kink itself there is all curvature or none: what lies around it.
                     c = curvature(loss, a, width, z[o], label[i])
-                    c = share * (c + _FLOOR * majoriser(loss, a, width, z[o], label[i]))
+                    c = share * (c + FLOOR * majoriser(loss, a, width, z[o], label[i]))
                 else:
                     c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
             for k in range(n_columns):

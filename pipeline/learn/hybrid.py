@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
 from pipeline.learn.batch import Objective, Sums
+from pipeline.learn.expansion import kink_width
 from pipeline.learn.filtering import Other, SlotFilter
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.newton import Newton
@@ -131,7 +132,7 @@ class Hybrid:
         before = self._dense_margins(block)
         known = self._slots.margins(block.slots)
         other = self._other(block, before, known)
-        width = self._newton.kink_width(block.label, before + known)
+        width = kink_width(self.loss, block.label, before + known)
         said = self._slots.learn(block.slots, other, block.label, block.weight, width)
         self._newton.learn(block, said)
         return self._shaped(before + said)

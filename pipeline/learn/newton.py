@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.curvature import Curvature, gram, softmax_gram, solve
-from pipeline.learn.losses import HINGE, HUBER, SOFTMAX, SQUARED, Loss
+from pipeline.learn.curvature import Curvature, gram, solve
+from pipeline.learn.expansion import Expansion, Rows, expand, kink_width
+from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
 
@@ -37,9 +38,6 @@ _SETTLED = 0.5
 _SETTLED_FIRST = 0.05
 _MAX_STEPS = 6
 _MAX_STEPS_FIRST = 40
-_HINGE_WIDTH = 0.1
-_QUANTILE_WIDTH = 0.15
-_FLOOR = 0.03
 
 
 def least_rows(n_weights: int) -> int:
@@ -55,33 +53,6 @@ def kept_rows(n_weights: int) -> int:
 def first_rows(n_weights: int) -> int:
     """Rows of the first block, as many as fit into a bounded matrix."""
     return max(least_rows(n_weights), min(_FIRST_ROWS, _FIRST_BYTES // (8 * n_weights)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Standardised rows of one block with a column of ones behind, and what is fixed of them."""
-
-    x: FloatArray
-    y: FloatArray
-    weight: FloatArray
-    offset: FloatArray
-    """Part of the margins that comes from elsewhere, shape (n_rows, n_outputs) or (n_rows, 1)."""
-
-    def margins(self, w: FloatArray) -> FloatArray:
-        return np.asarray(self.x @ w.T + self.offset)
-
-
-@dataclass(frozen=True, slots=True)
-class _Expansion:
-    """Loss of a block around a point: value, slope, curvature by the flattened weights."""
-
-    value: float
-    slope: FloatArray
-    curvature: FloatArray
-    noise: float
-    """Sum of the squared gradients by the margin."""
-    bend: float
-    """Sum of the second derivatives by the margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,16 +199,6 @@ class Newton:
         found[constant] = found[:, constant] = np.nan
         return np.asarray(found)
 
-    def kink_width(self, label: FloatArray, margins: FloatArray) -> float:
-        """Width over which a kink is rounded on rows with these margins, (n_rows, n_outputs)."""
-        if not self.loss.is_kinked or not len(label):
-            return 0.0
-        if self.loss.code == HINGE:
-            return _HINGE_WIDTH
-        low, first, third, high = np.quantile(label - margins[:, 0], [0.1, 0.25, 0.75, 0.9])
-        # The middle half alone is no scale where most labels are the same.
-        return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))
-
     def margin_variance(self, block: Block) -> FloatArray:
         """Variance of each margin from what is not yet known of the weights.
 
@@ -350,11 +311,11 @@ class Newton:
         self._kept_label = np.empty(0) if block is None else block.label
         self._kept_weight = np.empty(0) if block is None else block.weight
 
-    def _rows(self, block: Block, offset: FloatArray) -> _Rows:
+    def _rows(self, block: Block, offset: FloatArray) -> Rows:
         x = self._scaling.apply(np.ascontiguousarray(block.dense))
-        return _Rows(x, block.label, block.weight, offset)
+        return Rows(x, block.label, block.weight, offset)
 
-    def _learn_exactly(self, rows: _Rows) -> None:
+    def _learn_exactly(self, rows: Rows) -> None:
         y = rows.y - rows.offset[:, 0]
         self._label_square += (rows.weight * y * y).sum()
         self._h += gram(rows.x, rows.weight)
@@ -362,15 +323,15 @@ class Newton:
         penalty = self._penalty() if self._cautious else self._ridge(0.0)
         self._w[0] = solve(self._h + np.diag(penalty), self._b)
 
-    def _minimise(self, rows: _Rows, z: FloatArray) -> None:
+    def _minimise(self, rows: Rows, z: FloatArray) -> None:
         penalty, shape = self._penalty(), self._w.shape
         is_first = int(self._scaling.n_rows) <= 5 * self._w.size + len(z)
-        width, majorise = self.kink_width(rows.y, z), is_first
+        width, majorise = kink_width(self.loss, rows.y, z), is_first
         for _ in range(_MAX_STEPS_FIRST if is_first else _MAX_STEPS):
             # The residuals of the first block shrink as it is fitted.
-            width = self.kink_width(rows.y, z) if is_first else width
+            width = kink_width(self.loss, rows.y, z) if is_first else width
             point, is_majorised = self._w.ravel(), majorise
-            found = self._expand(rows, z, width, majorise)
+            found = expand(self.loss, rows, z, width, majorise)
             past = self._h @ point - self._b + penalty * point
             slope = found.slope + past
             step = solve(self._h + found.curvature + np.diag(penalty), slope)
@@ -390,7 +351,7 @@ class Newton:
         if is_majorised:
             # A parabola above the loss is a step size; kept, it would pass for information.
             point = self._w.ravel()
-            found = self._expand(rows, rows.margins(self._w), width, False)
+            found = expand(self.loss, rows, rows.margins(self._w), width, False)
         self._h += found.curvature
         self._b += found.curvature @ point - found.slope
         self._noise += found.noise
@@ -400,30 +361,14 @@ class Newton:
         # What all classes have in common changes no probability; rounding would let it wander.
         return w - w.mean(axis=0) if self.loss.code == SOFTMAX else w
 
-    def _expand(self, rows: _Rows, z: FloatArray, width: float, majorise: bool) -> _Expansion:
-        x, y, weight = rows.x, rows.y, rows.weight
-        if self.loss.code == SOFTMAX:
-            value, g, p = self.loss.expand_softmax(z, y, weight)
-            return _Expansion(value, (g.T @ x).ravel(), softmax_gram(x, p, weight), 0.0, 0.0)
-        z = np.ascontiguousarray(z[:, 0])
-        value, g, c = self.loss.expand(z, y, weight, width=width, majorise=majorise)
-        bend = float(c.sum())
-        if not majorise and (self.loss.is_kinked or self.loss.code == HUBER):
-            # A rare feature whose rows all lie off the kink would be free to go anywhere.
-            c += _FLOOR * self.loss.expand(z, y, weight, width=width, majorise=True)[2]
-        noise = 0.0
-        if not self.loss.has_unit_dispersion:
-            noise = float((g * g / np.maximum(weight, 1e-300)).sum())
-        return _Expansion(value, x.T @ g, gram(x, c), noise, bend)
-
     def _search(
         self,
         line: _Line,
-        rows: _Rows,
+        rows: Rows,
         z: FloatArray,
         dz: FloatArray,
         width: float,
-        found: _Expansion,
+        found: Expansion,
     ) -> float:
         length = 1.0
         while length > 1e-6:
