@@ -17,7 +17,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +176,9 @@ def sparse(block: Block, n_slots: int):
 
 def add_vw(row: Row, task: Task, file: ModelFile, learnt: Block, judged: Block, peers: str) -> None:
     """Vowpal Wabbit on the raw columns, as text."""
+    if installed("vowpalwabbit") is None:
+        print("no Vowpal Wabbit here: pip install vowpalwabbit", file=sys.stderr)
+        return
     classes = file.encoder.label.classes
     order = np.arange(len(task.train))
     train_lines = vw_lines(task, task.train.take(pa.array(order)), classes)
@@ -237,6 +240,14 @@ def print_summary(rows: list[Row]) -> None:
             tell(f"{kind} within {limit} %", max(found) <= limit)
 
 
+def installed(name: str) -> str | None:
+    """Version of a package; None where it is absent."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def tell(target: str, is_met: bool) -> None:
     """One target."""
     print(f"target {target}: {'met' if is_met else 'MISSED'}")
@@ -252,7 +263,7 @@ def main() -> None:
     size = "quick" if given.quick else "full"
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}")
     packages = ["numpy", "scipy", "pyarrow", "numba", "scikit-learn", "vowpalwabbit"]
-    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print(", ".join(f"{name} {installed(name) or 'absent'}" for name in packages))
     rows = []
     for name, make in all_tasks():
         if given.only and given.only not in name:
