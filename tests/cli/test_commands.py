@@ -237,8 +237,10 @@ def test_lazy_import_names_commands_that_exist(onepass):
 # -- processes -------------------------------------------------------------------------------------
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from pipeline.cli import display, main
+# A shell that starts the tests in the background lets them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 advanced = display.Display.advanced
 display.Display.advanced = lambda self, n: (time.sleep(0.2), advanced(self, n))[1]
 display.LINE_SECONDS = 0
