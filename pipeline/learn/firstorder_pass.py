@@ -225,6 +225,68 @@ def move_slot(
 
 
 @compiled
+def gather(
+    rule: int,
+    loss: int,
+    a: float,
+    rows: tuple[int, int],
+    x: Float32Array,
+    slots: SlotArray,
+    label: FloatArray,
+    weight: FloatArray,
+    dense: FloatArray,
+    hashed: FloatArray,
+    scalars: FloatArray,
+    work: FloatArray,
+    margin: FloatArray,
+    gradients: FloatArray,
+) -> float:
+    """Margins and gradients of the rows of one step; return the mean weight of these rows.
+
+    The last row is left in ``work[0]``, the gradients by dense weights in the layers behind it.
+    """
+    first, last = rows
+    row, grad = work[0], work[1 : 1 + margin.shape[1]]
+    grad[:, :] = 0.0
+    importance = 0.0
+    for i in range(first, last):
+        for j in range(x.shape[1]):
+            row[j] = x[i, j]
+        row_margins(row, slots[i], dense, hashed, margin[i])
+        row_gradients(loss, a, margin[i], label[i], weight[i] / (last - first), gradients[i])
+        for o in range(len(grad)):
+            for j in range(len(row)):
+                grad[o, j] += gradients[i, o] * row[j]
+        # A row of weight 0 might as well not be there.
+        if weight[i] > 0.0:
+            importance += weight[i] / (last - first)
+            scalars[ROWS] += 1.0
+            if rule == NAG:
+                observe_row(row, slots.shape[1], dense, scalars)
+    return importance
+
+
+@compiled
+def penalise(decay: float, dense: FloatArray, grad: FloatArray) -> None:
+    """Add the gradient of the ridge penalty, which spares the intercept."""
+    for o in range(grad.shape[0]):
+        for j in range(grad.shape[1] - 1):
+            grad[o, j] += decay * dense[0, o, j]
+
+
+@compiled
+def implicit_ratio(
+    loss: int, a: float, z: float, y: float, weight: float, g: float, reach: float, output: int
+) -> float:
+    """Gradient at the end of a step over that at its start, `g`, which has the weight in it."""
+    if loss == SOFTMAX:
+        # To first order: classes depend on each other, and have no closed form.
+        p = g / weight + (1.0 if y == output else 0.0)
+        return 1.0 / (1.0 + reach * weight * p * (1.0 - p))
+    return weight * implicit_gradient(loss, a, z, y, reach * weight) / g
+
+
+@compiled
 def learn_rows(
     rule: int,
     loss: int,
@@ -261,38 +323,23 @@ def learn_rows(
     margin, gradients
         Outputs of shape (n_rows, n_outputs): margins from before each step, and scratch.
     """
-    n_rows, n_dense = x.shape
     n_outputs, n_columns = margin.shape[1], slots.shape[1]
     alpha, schedule, done, planned = rates
     row, grad, step = work[0], work[1 : 1 + n_outputs], work[1 + n_outputs :]
-    row[n_dense] = 1.0
-    for first in range(0, n_rows, minibatch):
-        last = min(n_rows, first + minibatch)
-        grad[:, :] = 0.0
-        importance = 0.0
-        for i in range(first, last):
-            for j in range(n_dense):
-                row[j] = x[i, j]
-            row_margins(row, slots[i], dense, hashed, margin[i])
-            row_gradients(loss, a, margin[i], label[i], weight[i] / (last - first), gradients[i])
-            for o in range(n_outputs):
-                for j in range(n_dense + 1):
-                    grad[o, j] += gradients[i, o] * row[j]
-            # A row of weight 0 might as well not be there.
-            if weight[i] > 0.0:
-                importance += weight[i] / (last - first)
-                scalars[ROWS] += 1.0
-                if rule == NAG:
-                    observe_row(row, n_columns, dense, scalars)
+    row[x.shape[1]] = 1.0
+    for first in range(0, len(x), minibatch):
+        last = min(len(x), first + minibatch)
+        importance = gather(
+            rule, loss, a, (first, last), x, slots, label, weight, dense, hashed, scalars, work,
+            margin, gradients,
+        )  # fmt: skip
         if importance == 0.0:
             continue
         scalars[STEPS] += 1.0
         t = scalars[STEPS]
         norm = math.sqrt(scalars[LENGTHS] / scalars[ROWS]) if rule == NAG else 1.0
         if rule != FTRL and l2 > 0.0:
-            for o in range(n_outputs):
-                for j in range(n_dense):
-                    grad[o, j] += l2 * importance * dense[0, o, j]
+            penalise(l2 * importance, dense, grad)
         if rule == DOG:
             rate = dog_rate(grad, gradients[first:last], n_columns, scalars)
         else:
@@ -305,20 +352,12 @@ def learn_rows(
             reach = dense_steps(
                 rule, rate, l1, l2, t, scalars[ROWS], norm, grad[o], row, dense, o, step[o]
             )
-            ratio = 1.0
-            g = gradients[first, o]
+            ratio, g = 1.0, gradients[first, o]
             if implicit and g != 0.0:
                 reach += slots_reach(rule, rate, norm, g, slots[first], hashed, o)
-                reach *= weight[first]
-                if loss == SOFTMAX:
-                    # To first order: classes depend on each other, and have no closed form.
-                    p = g / weight[first] + (1.0 if label[first] == o else 0.0)
-                    ratio = 1.0 / (1.0 + reach * p * (1.0 - p))
-                else:
-                    end = implicit_gradient(loss, a, margin[first, o], label[first], reach)
-                    ratio = weight[first] * end / g
-                for j in range(n_dense + 1):
-                    step[o, j] *= ratio
+                z, y = margin[first, o], label[first]
+                ratio = implicit_ratio(loss, a, z, y, weight[first], g, reach, o)
+                step[o] *= ratio
             move_dense(dense, o, step[o], base, scalars)
             for i in range(first, last):
                 for k in range(n_columns):
@@ -329,6 +368,4 @@ def learn_rows(
                     move = ratio * slot_step(rule, rate, l1, l2, t, norm, own, numbers)
                     move_slot(numbers, move, averages, share, clock_before, scalars)
         if averages:
-            for o in range(n_outputs):
-                for j in range(n_dense + 1):
-                    average[o, j] += share * (dense[0, o, j] - average[o, j])
+            average += share * (dense[0] - average)
