@@ -210,10 +210,14 @@ class Newton:
         n_rows, width = int(self._scaling.n_rows), self.n_dense + 1
         inverse = Curvature(self._h + np.diag(self._penalty())).inverse()
         inverse *= self._dispersion(0) if n_rows else 1.0
+        covariance = inverse.reshape(len(self._w), width, len(self._w), width)
+        if self.loss.code == SOFTMAX:
+            # What all classes have in common is not known, and does not matter.
+            covariance = covariance - covariance.mean(axis=0, keepdims=True)
+            covariance = covariance - covariance.mean(axis=2, keepdims=True)
         x = self._scaling.apply(np.ascontiguousarray(block.dense))
         for k in range(len(self._w)):
-            own = slice(k * width, (k + 1) * width)
-            variance[:, k] = np.einsum("ij,ij->i", x @ inverse[own, own], x)
+            variance[:, k] = np.einsum("ij,ij->i", x @ covariance[k, :, k], x)
         return variance
 
     def objective(self) -> Objective:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from blocks import LOSSES, make_block, random_block, split
+from blocks import LOSSES, SOFTMAX, make_block, random_block, split
 from scipy.optimize import minimize
 
 from pipeline.block import Block
+from pipeline.learn.batch import Sums
 from pipeline.learn.filtering import FIRST_PRIOR, Other, SlotFilter
 from pipeline.learn.hybrid import Hybrid
-from pipeline.learn.losses import Loss
+from pipeline.learn.losses import COUNTS, Loss
+from pipeline.learn.minimise import minimise
 
 NOTHING = np.zeros
 
@@ -187,3 +189,23 @@ def test_l2_narrows_the_prior():
     free.update(block)
     held.update(block)
     assert np.abs(held.weights().hashed).max() < 0.6 * np.abs(free.weights().hashed).max()
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, SOFTMAX], ids=str)
+def test_every_loss_learns_dense_and_hashed_parts_nearly_as_well_as_batch(loss):
+    block = random_block(30_000, 3, 11, loss=loss, n_hashed=2, n_slots=60)
+    probe = random_block(10_000, 3, 12, loss=loss, n_hashed=2, n_slots=60)
+    base = float(np.log(block.label.mean())) if loss.name in COUNTS else 0.0
+    hybrid = Hybrid(loss, 3, 60, base=base)
+    for piece in split(block, 3000):
+        hybrid.update(piece)
+    ours = loss.total(hybrid.predict(probe), probe.label, probe.weight)
+    what = hybrid.objective()
+
+    def evaluate(point: np.ndarray, curvature: bool) -> Sums:
+        return what.sums(point, block, width=0.05, curvature=curvature)
+
+    found = minimise("lbfgs", what, hybrid.point(), evaluate, 80)
+    hybrid.adopt(found.point, found.sums, newton_step=False)
+    best = loss.total(hybrid.predict(probe), probe.label, probe.weight)
+    assert ours - best < 0.02 * abs(best)
