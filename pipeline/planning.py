@@ -7,6 +7,7 @@ they were trained with, new ones must have the columns that the model reads.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,9 +46,9 @@ class Group:
         """Rows of all partitions."""
         return sum(partition.rows for partition in self.partitions)
 
-    def without(self, partition: Partition) -> Group:
-        """The group but for one of its partitions."""
-        return Group(self.epoch, [one for one in self.partitions if one != partition])
+    def without(self, partitions: Sequence[Partition]) -> Group:
+        """The group but for some of its partitions."""
+        return Group(self.epoch, [one for one in self.partitions if one not in partitions])
 
 
 def make_plan(model: OpenModel, job: Job) -> list[Group]:

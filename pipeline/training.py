@@ -278,8 +278,10 @@ class Run:
             self._trainee = self.restored(files)
         self._horizon = planned_rows(self.model, self.model.ledger.version)
         began = time.perf_counter()
+        left_out: list[Partition] = []
         for group in pending:
-            self._train_or_skip(group, files)
+            # What an earlier epoch has shown to be bad is not tried again.
+            left_out += self._train_or_skip(group.without(left_out), files)
             if max_seconds is not None and time.perf_counter() - began >= max_seconds:
                 break
 
@@ -307,20 +309,24 @@ class Run:
             state_sha256=newest[0].state.sha256 if newest else None,
         )
 
-    def _train_or_skip(self, group: Group, files: dict[str, LakeFile]) -> None:
+    def _train_or_skip(self, group: Group, files: dict[str, LakeFile]) -> list[Partition]:
+        """Train a group but for its members that are to be left out; returns those."""
+        left_out: list[Partition] = []
         while group.partitions:
             try:
-                return self._train_group(group, files)
+                self._train_group(group, files)
+                break
             except (BadPartition, ChangedPartition) as error:
                 wish = self.job.on_bad if isinstance(error, BadPartition) else self.job.on_changed
-                if wish == "error":
+                at_fault = [one for one in group.partitions if _is_at_fault(one, error)]
+                if wish == "error" or not at_fault:
                     raise
                 # Half a group may have been learnt: go back to the last commit.
                 self._trainee, _ = load_trainee(self.model)
-                for partition in [one for one in group.partitions if one.path == error.path]:
+                for partition in at_fault:
                     self._commit_skip(partition, error)
-                    group = group.without(partition)
-        return None
+                group, left_out = group.without(at_fault), left_out + at_fault
+        return left_out
 
     def _commit_skip(self, partition: Partition, error: DataError) -> None:
         self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
@@ -419,6 +425,14 @@ def _unchanged_footer(file: LakeFile, partition: Partition) -> Footer:
             path=partition.path,
         )
     return footer
+
+
+def _is_at_fault(partition: Partition, error: BadPartition | ChangedPartition) -> bool:
+    row_group = error.row_group if isinstance(error, BadPartition) else None
+    is_within = row_group is None or (
+        partition.first_row_group <= row_group < partition.end_row_group
+    )
+    return partition.path == error.path and is_within
 
 
 def _all_partitions(groups: list[Group]) -> list[Partition]:

@@ -105,13 +105,17 @@ def _flags(job: dict) -> list[str]:
     return [job["lake"], "--label", job["label"], "--model", job["model"]]
 
 
-def test_bad_member_is_left_out_and_the_rest_of_its_group_is_trained(job, tmp_path):
-    plan(job | {"interleave": 4})
-    path = Path(job["lake"], "part-03.parquet")
+def spoil(path: Path, row_group: int) -> None:
+    """Overwrite the first page of a row group."""
     data = bytearray(path.read_bytes())
-    start = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    start = pq.read_metadata(path).row_group(row_group).column(0).data_page_offset
     data[start : start + 400] = bytes(400)
     path.write_bytes(data)
+
+
+def test_bad_member_is_left_out_and_the_rest_of_its_group_is_trained(job, tmp_path):
+    plan(job | {"interleave": 4})
+    spoil(Path(job["lake"], "part-03.parquet"), 1)
     with pytest.raises(BadPartition, match="part-03"):
         train({"model": job["model"]})
     report = train({"model": job["model"], "on_bad": "skip"})
@@ -120,6 +124,31 @@ def test_bad_member_is_left_out_and_the_rest_of_its_group_is_trained(job, tmp_pa
     del expected["part-03.parquet", 1]
     assert times_trained(job) == expected
     assert train({"model": job["model"], "on_bad": "skip"}).partitions == 0
+
+
+def test_bad_range_of_a_file_does_not_take_the_others_with_it(job, monkeypatch):
+    monkeypatch.setattr("pipeline.lake.partition.partitions.__defaults__", (1,))
+    planned = plan(job | {"interleave": 8}).partitions
+    spoil(Path(job["lake"], "part-03.parquet"), 1)
+    report = train({"model": job["model"], "on_bad": "skip"})
+    assert (report.skipped, report.partitions) == (1, planned - 1)
+    (left_out,) = (e for e in open_model(job["model"]).ledger.entries if e.action == "skip")
+    assert left_out.partition["first_row_group"] == 1
+
+
+def test_partition_that_is_bad_in_the_first_epoch_is_not_tried_again(job, tmp_path):
+    """The log is the same whether one process trains all epochs or each commit has its own."""
+    stepwise = job | {"model": str(tmp_path / "steps")}
+    for one in (job, stepwise):
+        plan(one | {"epochs": 3, "interleave": 2})
+    spoil(Path(job["lake"], "part-03.parquet"), 1)
+    assert train({"model": job["model"], "on_bad": "skip"}).skipped == 1
+    step = {"model": stepwise["model"], "on_bad": "skip"}
+    while train_pending(step, max_seconds=0).pending:
+        pass
+    ours, theirs = (open_model(one["model"]).ledger for one in (job, stepwise))
+    assert [e.action for e in ours.entries] == [e.action for e in theirs.entries]
+    assert [e.state.sha256 for e in ours.trained()] == [e.state.sha256 for e in theirs.trained()]
 
 
 @pytest.mark.parametrize(
