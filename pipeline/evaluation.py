@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,13 @@ from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
 from pipeline.errors import EmptyLake
 from pipeline.lake.cursors import Source
-from pipeline.lake.discover import discover
-from pipeline.lake.partition import partitions, read_footer
-from pipeline.learn.metrics import Tables
-from pipeline.model import Model
+from pipeline.lake.discover import LakeFile, discover
+from pipeline.lake.partition import Partition, partitions, read_footer
+from pipeline.learn.learner import Learner
+from pipeline.learn.metrics import Metrics, Tables
+from pipeline.model import Model, ModelFile
 from pipeline.progress import Progress
-from pipeline.stream import Reading, stream
+from pipeline.stream import Reading, Streamed, Together, streams
 from pipeline.workers import Workers
 
 
@@ -73,20 +76,20 @@ def evaluate(
         Encoder(trained.file.encoder, drop_null_label=job.on_null_label == "drop"),
         trained.file.batch_rows,
     )
-    metrics = trained.file.metrics()
-    counts: dict[str, int] = {}
-    files = discover(lake)
-    progress.started(len(files), sum(read_footer(file).fingerprint.rows for file in files))
+    metrics, counts = trained.file.metrics(), Counter[str]()
+    groups, n_files, n_rows = [], 0, 0
+    for file in discover(lake):
+        footer = read_footer(file)
+        groups += [Together(partial(_source, file, one)) for one in partitions(file, footer)]
+        n_files, n_rows = n_files + 1, n_rows + footer.fingerprint.rows
+    progress.started(n_files, n_rows)
     with Workers(dask) as workers, threadpool_limits(1, "blas"):
-        for file in files:
-            footer = read_footer(file)
-            for partition in partitions(file, footer):
-                for streamed in stream([Source(partition, file, footer)], reading, workers):
-                    block = streamed.encoded.block
-                    metrics.add(trained.learner.predict(block), block.label, block.weight)
-                    for kind, n in streamed.encoded.counts.items():
-                        counts[kind] = counts.get(kind, 0) + n
-                    progress.advanced(block.n_rows)
+        judge = partial(_judged, trained.file, trained.learner.best())
+        for parts in streams(groups, reading, workers, judge):
+            for part, noticed in parts:
+                metrics.merge(part)
+                counts.update(noticed)
+                progress.advanced(part.n_rows)
     if not np.isfinite(metrics.loss()):
         raise EmptyLake(f"the lake {lake!r} has no row with a label {job.label!r} and a weight")
     seconds = time.perf_counter() - began
@@ -97,11 +100,21 @@ def evaluate(
         loss=metrics.loss(),
         metrics={name: _finite(value) for name, value in metrics.values().items()},
         tables=_finite_tables(metrics.tables()),
-        counts=counts,
+        counts=dict(counts),
         seconds=seconds,
         rows_per_second=metrics.n_rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+def _source(file: LakeFile, partition: Partition) -> list[Source]:
+    return [Source(partition, file, read_footer(file))]
+
+
+def _judged(file: ModelFile, learner: Learner, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
+    block, metrics = streamed.encoded.block, file.metrics()
+    metrics.add(learner.predict(block), block.label, block.weight)
+    return metrics, streamed.encoded.counts
 
 
 def _finite(value: float) -> float | None:

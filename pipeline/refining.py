@@ -15,10 +15,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from pipeline.block import Block, FloatArray
+from pipeline.block import FloatArray
 from pipeline.environment import environment, peak_rss_bytes
 from pipeline.errors import JobError, ModelNotFound
 from pipeline.job import Job
+from pipeline.lake.cursors import Source
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import Partition
 from pipeline.learn.batch import Objective, Sums
@@ -27,7 +28,7 @@ from pipeline.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from pipeline.learn.newton import MAX_WIDTH
 from pipeline.learn.updater import Updater
 from pipeline.progress import Progress
-from pipeline.stream import summed
+from pipeline.stream import Streamed, Together, streams
 from pipeline.training import Run, opened, source_of
 
 LEAST_PASSES = 2
@@ -157,9 +158,13 @@ class _Refinement:
         return total
 
     def _parts(self, function: Any) -> Iterator[Sums]:
-        for partition in self._partitions:
-            source = source_of(partition, self._files)
-            yield from summed([source], self._run.reading, self._run.workers, function)
+        groups = [Together(partial(self._source, partition)) for partition in self._partitions]
+        stored = replace(self._run.reading, seed=None)
+        for sums in streams(groups, stored, self._run.workers, function):
+            yield from sums
+
+    def _source(self, partition: Partition) -> list[Source]:
+        return [source_of(partition, self._files)]
 
 
 def _block_sums(
@@ -168,8 +173,9 @@ def _block_sums(
     objective: Objective,
     point: FloatArray,
     curvature: bool,
-    block: Block,
+    streamed: Streamed,
 ) -> Sums:
+    block = streamed.encoded.block
     scaled = replace(block, label=(block.label - center) / scale)
     return objective.sums(point, scaled, width=KINK_WIDTH, curvature=curvature)
 

@@ -11,6 +11,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,11 +26,12 @@ from pipeline.environment import peak_rss_bytes
 from pipeline.errors import JobError
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
-from pipeline.lake.partition import Footer, partitions, read_footer
-from pipeline.model import Model
+from pipeline.lake.partition import Footer, Partition, partitions, read_footer
+from pipeline.learn.learner import Learner
+from pipeline.model import Model, ModelFile
 from pipeline.predictions import prediction_columns, prediction_fields
 from pipeline.progress import Progress
-from pipeline.stream import Reading, stream
+from pipeline.stream import Reading, Streamed, Together, streams
 from pipeline.workers import Workers
 
 
@@ -91,29 +95,48 @@ def score(
     )
     footers = [read_footer(file) for file in files]
     progress.started(len(files), sum(footer.fingerprint.rows for footer in footers))
-    rows, written = 0, 0
+    rows = sum(footer.fingerprint.rows for footer in footers)
+    due: list[_Due] = []
+    for file, footer in zip(files, footers, strict=True):
+        one = _due(file, footer, Path(out), trained, reading.keep)
+        if _is_current(one.target, one.note):
+            progress.advanced(footer.fingerprint.rows)
+        else:
+            due.append(one)
     with Workers(dask) as workers, threadpool_limits(1, "blas"):
-        for file, footer in zip(files, footers, strict=True):
-            target = _target(file, Path(out))
-            note = _note(trained, footer, reading.keep)
-            rows += footer.fingerprint.rows
-            if _is_current(target, note):
-                progress.advanced(footer.fingerprint.rows)
-                continue
-            _score_file(file, footer, target, note, trained, reading, workers, progress)
-            written += 1
+        _score_files(due, trained, reading, workers, progress)
     seconds = time.perf_counter() - began
     return ScoreReport(
         model=str(model),
         version=trained.version,
         out=str(out),
         rows=rows,
-        partitions=written,
-        unchanged=len(files) - written,
+        partitions=len(due),
+        unchanged=len(files) - len(due),
         seconds=seconds,
         rows_per_second=rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A file to score."""
+
+    file: LakeFile
+    footer: Footer
+    target: Path
+    note: dict[str, str]
+    schema: pa.Schema
+    partitions: list[Partition]
+
+
+def _due(file: LakeFile, footer: Footer, out: Path, model: Model, keep: tuple[str, ...]) -> _Due:
+    note = _note(model, footer, keep)
+    kept = [footer.schema.field(name) for name in keep if name in footer.schema.names]
+    schema = pa.schema([*kept, *prediction_fields(model.file)], metadata=note)
+    target = _target(file, out)
+    return _Due(file, footer, target, note, schema, list(partitions(file, footer)))
 
 
 def _target(file: LakeFile, out: Path) -> Path:
@@ -153,27 +176,34 @@ def _is_current(target: Path, note: dict[str, str]) -> bool:
     return all(metadata.get(key.encode()) == value.encode() for key, value in note.items())
 
 
-def _score_file(
-    file: LakeFile,
-    footer: Footer,
-    target: Path,
-    note: dict[str, str],
-    model: Model,
-    reading: Reading,
-    workers: Workers,
-    progress: Progress,
+def _score_files(
+    due: list[_Due], model: Model, reading: Reading, workers: Workers, progress: Progress
 ) -> None:
-    kept = [footer.schema.field(name) for name in reading.keep if name in footer.schema.names]
-    schema = pa.schema([*kept, *prediction_fields(model.file)], metadata=note)
-    with _replaced(target) as staged, pq.ParquetWriter(staged, schema, compression="zstd") as sink:
-        for partition in partitions(file, footer):
-            for streamed in stream([Source(partition, file, footer)], reading, workers):
-                block = streamed.encoded.block
-                columns = prediction_columns(model.learner.predict(block), model.file)
-                kept_columns = [] if streamed.kept is None else streamed.kept.columns
-                table = pa.table([*kept_columns, *columns], names=schema.names)
-                sink.write_table(table.cast(schema))
-                progress.advanced(block.n_rows)
+    groups = [
+        Together(partial(_source, one, partition)) for one in due for partition in one.partitions
+    ]
+    predict = partial(_predictions, model.learner.best(), model.file)
+    parts = streams(groups, reading, workers, predict)
+    for one in due:
+        with (
+            _replaced(one.target) as staged,
+            pq.ParquetWriter(staged, one.schema, compression="zstd") as sink,
+        ):
+            for tables in islice(parts, len(one.partitions)):
+                for table in tables:
+                    sink.write_table(table.rename_columns(one.schema.names).cast(one.schema))
+                    progress.advanced(table.num_rows)
+
+
+def _source(one: _Due, partition: Partition) -> list[Source]:
+    return [Source(partition, one.file, one.footer)]
+
+
+def _predictions(learner: Learner, file: ModelFile, streamed: Streamed) -> pa.Table:
+    columns = prediction_columns(learner.predict(streamed.encoded.block), file)
+    kept = [] if streamed.kept is None else streamed.kept.columns
+    found = [*kept, *columns]
+    return pa.table(found, names=[str(i) for i in range(len(found))])
 
 
 @contextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -13,14 +12,13 @@ import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
 from pipeline.block import Block
-from pipeline.encode.encoder import Encoded, Encoder
+from pipeline.encode.encoder import Draft, Encoded, Encoder, Part
 from pipeline.encode.schema import family
-from pipeline.errors import BadColumn, BadPartition
-from pipeline.lake.cursors import Columns, Source, rounds
+from pipeline.errors import BadColumn, BadPartition, DataError
+from pipeline.lake.cursors import Columns, Source, Step, rounds
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.order import drawn, permutation
 from pipeline.lake.partition import Footer
-from pipeline.lake.read import Unit
 from pipeline.workers import WINDOW, Workers
 
 T = TypeVar("T")
@@ -62,6 +60,16 @@ class Streamed:
     """The columns named in `Reading.keep`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Partitions that are read in turn, as one."""
+
+    find: Callable[[], Sequence[Source]]
+    """Gives the partitions in their files, when reading has come so far."""
+    epoch: int = 1
+    """Pass over these partitions, from 1; each has an order of its own."""
+
+
 def stream(
     sources: Sequence[Source], reading: Reading, workers: Workers, *, epoch: int = 1
 ) -> Iterator[Streamed]:
@@ -72,41 +80,46 @@ def stream(
     BadPartition
         If rows cannot be decoded or encoded, naming file, row group and column.
     """
-    for source in sources:
-        check_columns(source.file, source.footer, reading.columns())
-    steps_of: deque[int] = deque()
-    results = workers.ordered(_tasks(sources, reading, epoch, steps_of))
-    for number, first in enumerate(results):
-        n_steps = steps_of.popleft()
-        if n_steps == 1:
-            yield first
-        else:
-            parts = [first, *islice(results, n_steps - 1)]
-            yield _mixed(parts, reading, _place(sources, epoch, number))
+    for blocks in streams([Together(lambda: sources, epoch)], reading, workers, itself):
+        yield from blocks
 
 
-def summed(
-    sources: Sequence[Source], reading: Reading, workers: Workers, function: Callable[[Block], T]
-) -> Iterator[T]:
-    """What a function makes of each block, in stored order, worked out where the block is read.
+def streams(
+    groups: Sequence[Together],
+    reading: Reading,
+    workers: Workers,
+    function: Callable[[Streamed], T],
+) -> Generator[Iterator[T], None, None]:
+    """What a function makes of each block, worked out where the block is read, for each group.
 
-    Raises as `stream`.
+    Reading runs ahead across groups, so each is to be taken to its end before the next.
+
+    Raises
+    ------
+    DataError
+        As `stream`, and what `Together.find` raises; when the block in question is asked for.
     """
-    for source in sources:
-        check_columns(source.file, source.footer, reading.columns())
-    stored = replace(reading, seed=None)
-    apply = delayed(_apply, pure=False, traverse=False)
-    tasks = _tasks(sources, stored, 1, deque())
-    yield from workers.ordered((apply(function, task), is_local) for task, is_local in tasks)
+    ends: deque[bool] = deque()
+    results = workers.ordered(_tasks(groups, reading, function, ends))
+
+    def one() -> Iterator[T]:
+        for result in results:
+            is_last = ends.popleft()
+            if result is not None:
+                yield result
+            if is_last:
+                return
+
+    try:
+        for _ in groups:
+            yield one()
+    finally:
+        results.close()
 
 
-def _apply(function: Callable[[Block], T], streamed: Streamed) -> T:
-    return function(streamed.encoded.block)
-
-
-def _place(sources: Sequence[Source], epoch: int, number: int) -> tuple[object, ...]:
-    """What tells the order of rows in one block from that in all others."""
-    return ("rows", sources[0].partition.name, epoch, number)
+def itself(streamed: Streamed) -> Streamed:
+    """The block as it is: to be worked on where it is consumed."""
+    return streamed
 
 
 def check_columns(file: LakeFile, footer: Footer, names: list[str]) -> None:
@@ -127,98 +140,122 @@ def check_columns(file: LakeFile, footer: Footer, names: list[str]) -> None:
 def memory_per_row(n_columns: int, n_dense: int, n_hashed: int) -> int:
     """Bytes that one row needs while it is on its way through the window of tasks.
 
-    Decoded values, the block, its permuted copy and temporary columns, for each task under way, the
-    one being waited for and the one being learnt.
+    Decoded values, the block and temporary columns, for each task under way, the one being waited
+    for and the one being learnt.
     """
     return (WINDOW + 2) * (24 * n_columns + 12 * n_dense + 8 * n_hashed + 48)
 
 
 def _tasks(
-    sources: Sequence[Source], reading: Reading, epoch: int, steps_of: deque[int]
+    groups: Sequence[Together],
+    reading: Reading,
+    function: Callable[[Streamed], T],
+    ends: deque[bool],
 ) -> Iterator[tuple[Delayed, bool]]:
-    """A task for each unit; the number of units in each block is appended to `steps_of`."""
-    schema = reading.encoder.schema
+    """A task for each block; whether it is the last of its group is appended to `ends`."""
+    for group in groups:
+        number, steps = 0, None
+        try:
+            for following in _rounds(group, reading):
+                if steps is not None:
+                    ends.append(False)
+                    yield _task(group, number, steps, reading, function)
+                    number += 1
+                steps = following
+        except DataError as error:
+            # Raised in its turn: the groups before this one are still to be learnt.
+            ends.append(True)
+            yield delayed(_fail, pure=False, traverse=False)(error), True
+        else:
+            ends.append(True)
+            yield _task(group, number, steps or [], reading, function)
+
+
+def _rounds(group: Together, reading: Reading) -> Iterator[list[Step]]:
+    sources = group.find()
+    names = reading.columns()
+    for source in sources:
+        check_columns(source.file, source.footer, names)
     # pyarrow takes only flat columns of text for dictionaries.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
-    columns = Columns(reading.columns(), frozenset(schema.text_names()) & in_files)
-    found = rounds(sources, columns, reading.batch_rows, seed=reading.seed, epoch=epoch)
-    for number, steps in enumerate(found):
-        steps_of.append(len(steps))
-        place = _place(sources, epoch, number) if len(steps) == 1 else None
-        for step in steps:
-            table = delayed(step.reader.read, pure=False, traverse=False)(step.unit)
-            encode = delayed(_encode, pure=False, traverse=False)
-            yield encode(table, step.unit, step.source, reading, place), step.unit.is_slice
+    columns = Columns(names, frozenset(reading.encoder.schema.text_names()) & in_files)
+    return rounds(sources, columns, reading.batch_rows, seed=reading.seed, epoch=group.epoch)
 
 
-def _mixed(parts: list[Streamed], reading: Reading, place: tuple[object, ...]) -> Streamed:
-    block = _shuffled(Block.concatenated([p.encoded.block for p in parts]), reading, place)
-    held = [part.held_out for part in parts if part.held_out is not None]
-    counts: Counter[str] = Counter()
-    frequent: dict[str, Counter[str]] = {}
-    for part in parts:
-        counts.update(part.encoded.counts)
-        for name, values in part.encoded.frequent.items():
-            frequent.setdefault(name, Counter()).update(values)
-    return Streamed(
-        Encoded(block, counts, {name: dict(values) for name, values in frequent.items()}),
-        Block.concatenated(held) if held else None,
-        kept=None,
-    )
-
-
-def _shuffled(block: Block, reading: Reading, place: tuple[object, ...]) -> Block:
-    if reading.seed is None:
-        return block
-    return block.take(permutation(block.n_rows, reading.seed, *place))
-
-
-def _encode(
-    table: pa.Table,
-    unit: Unit,
-    source: Source,
+def _task(
+    group: Together,
+    number: int,
+    steps: list[Step],
     reading: Reading,
-    place: tuple[object, ...] | None,
-) -> Streamed:
-    """Encode a unit; one that is a whole block, at `place`, is shuffled as well."""
-    file = source.file
+    function: Callable[[Streamed], T],
+) -> tuple[Delayed, bool]:
+    # Slices share decoders that live in this process.
+    is_local = any(step.unit.is_slice for step in steps)
+    make = delayed(_make, pure=False, traverse=False)
+    return make(steps, reading, ("rows", group.epoch, number), function), is_local
+
+
+def _fail(error: DataError) -> None:
+    raise error
+
+
+def _make(
+    steps: list[Step],
+    reading: Reading,
+    place: tuple[object, ...],
+    function: Callable[[Streamed], T],
+) -> T | None:
+    """Decode and encode one block; `place` tells the order of its rows from that in others."""
+    if not steps:
+        return None
+    n_rows = sum(step.unit.rows for step in steps)
+    order = None
+    if reading.seed is not None:
+        name = steps[0].source.partition.name
+        order = permutation(n_rows, reading.seed, place[0], name, *place[1:])
+    draft = Draft(reading.encoder, n_rows, order, label=reading.label)
+    kept = []
+    for step in steps:
+        table = step.reader.read(step.unit)
+        _write(draft, table, step)
+        if reading.keep:
+            kept.append(table.select(list(reading.keep)))
+    encoded, held_out = draft.finish(), None
+    if reading.holds_out:
+        encoded, held_out = _set_apart(encoded, steps)
+    return function(Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None))
+
+
+def _write(draft: Draft, table: pa.Table, step: Step) -> None:
+    file, row_group = step.source.file, step.unit.row_groups[0]
     try:
-        encoded = reading.encoder.encode(table, dict(file.hive), label=reading.label)
+        draft.write(Part(table, dict(file.hive)))
     except BadColumn as error:
         raise BadPartition(
             error.reason,
             path=file.key,
-            row_group=unit.row_groups[0],
+            row_group=row_group,
             column=error.column,
             advice=error.advice,
         ) from None
     except pa.ArrowException as error:
-        raise BadPartition(
-            f"cannot convert: {error}", path=file.key, row_group=unit.row_groups[0]
-        ) from None
-    held_out = None
-    if reading.holds_out:
-        encoded, held_out = _set_apart(encoded, unit, source)
-    if place is not None:
-        encoded = replace(encoded, block=_shuffled(encoded.block, reading, place))
-    kept = table.select(list(reading.keep)) if reading.keep else None
-    return Streamed(encoded, held_out, kept)
+        raise BadPartition(f"cannot convert: {error}", path=file.key, row_group=row_group) from None
 
 
-def _set_apart(encoded: Encoded, unit: Unit, source: Source) -> tuple[Encoded, Block]:
+def _set_apart(encoded: Encoded, steps: list[Step]) -> tuple[Encoded, Block]:
     """Split off the rows that are held out, which depends on their places in the file alone."""
-    rows_of = source.footer.row_group_rows()
-    places = [(group, rows_of[group], 0) for group in unit.row_groups]
-    if unit.is_slice:
-        places = [(unit.row_groups[0], unit.rows, unit.offset)]
-    apart = np.concatenate(
-        [
-            drawn(rows, offset, HELD_OUT_SHARE, "held out", source.file.key, group)
+    drawn_of = []
+    for step in steps:
+        unit, rows_of = step.unit, step.source.footer.row_group_rows()
+        places = [(group, rows_of[group], 0) for group in unit.row_groups]
+        if unit.is_slice:
+            places = [(unit.row_groups[0], unit.rows, unit.offset)]
+        drawn_of += [
+            drawn(rows, offset, HELD_OUT_SHARE, "held out", step.source.file.key, group)
             for group, rows, offset in places
         ]
-    )
-    apart = apart if encoded.rows is None else apart[encoded.rows]
-    block = encoded.block
+    apart = np.concatenate(drawn_of)[encoded.rows]
+    block, learnt = encoded.block, np.flatnonzero(~apart)
     counts = encoded.counts + Counter(held_out=int(apart.sum()))
-    learnt = replace(encoded, block=block.take(np.flatnonzero(~apart)), counts=counts)
-    return learnt, block.take(np.flatnonzero(apart))
+    rest = replace(encoded, block=block.take(learnt), counts=counts, rows=encoded.rows[learnt])
+    return rest, block.take(np.flatnonzero(apart))

@@ -6,9 +6,11 @@ Both are one state. It is written after every partition and put back before the 
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
 from pipeline.encode.encoder import Encoded
@@ -16,7 +18,8 @@ from pipeline.encode.frequent import Frequent
 from pipeline.errors import ForeignModel
 from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import Learns
-from pipeline.ledger.state import dump_state, load_state
+from pipeline.ledger.state import dump_state, load_state, write_state
+from pipeline.ledger.store import Content
 
 _FREQUENT = "frequent"
 
@@ -51,7 +54,14 @@ class Trainee:
 
     def dump(self) -> bytes:
         """The state as the bytes of a file."""
-        return dump_state(self.learner.state() | {_FREQUENT: self.frequent.dump()})
+        return dump_state(self._arrays())
+
+    def snapshot(self) -> Content:
+        """The state as it is now, to be written while learning goes on."""
+        return partial(write_state, self._arrays())
+
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        return self.learner.state() | {_FREQUENT: self.frequent.dump()}
 
     def restore(self, data: bytes, key: str) -> None:
         """Take over a state.

@@ -10,21 +10,22 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from pipeline.committer import Committer
 from pipeline.create import create_model
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
 from pipeline.errors import (
     BadPartition,
     ChangedPartition,
-    DataError,
     ForeignModel,
     JobError,
     ModelNotFound,
@@ -52,7 +53,7 @@ from pipeline.planning import (
     planned_rows,
 )
 from pipeline.progress import Progress
-from pipeline.stream import Reading, stream
+from pipeline.stream import Reading, Streamed, Together, itself, stream, streams
 from pipeline.trainee import Trainee
 from pipeline.workers import Workers
 
@@ -126,8 +127,9 @@ def train(
 
     Notes
     -----
-    What has been committed stays, whatever happens afterwards; a run that fails or is interrupted
-    loses at most the partition that it was learning.
+    What has been committed stays, whatever happens afterwards. A partition is committed while the
+    next one is learnt, so a run that fails or is interrupted loses the partition that it was
+    learning, and one that is killed perhaps the one before as well.
     """
     with opened(job, progress or Progress()) as run:
         had_pending = bool(run.model.ledger.pending())
@@ -242,6 +244,7 @@ class Run:
     _trainee: Trainee | None = None
     _horizon: tuple[int, int] = (0, 0)
     reading: Reading = field(init=False)
+    _committer: Committer = field(init=False)
     _first_version: int = field(init=False)
     _total: Metrics = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
@@ -250,6 +253,7 @@ class Run:
         content = self.model.file
         self._first_version = self.model.ledger.version
         self._total = self._metrics()
+        self._committer = Committer(self.model.ledger, self._committed)
         self.reading = Reading(
             Encoder(content.encoder, drop_null_label=content.job.on_null_label == "drop"),
             batch_rows=content.batch_rows,
@@ -277,13 +281,10 @@ class Run:
         if self._trainee is None:
             self._trainee = self.restored(files)
         self._horizon = planned_rows(self.model, self.model.ledger.version)
-        began = time.perf_counter()
-        left_out: list[Partition] = []
-        for group in pending:
-            # What an earlier epoch has shown to be bad is not tried again.
-            left_out += self._train_or_skip(group.without(left_out), files)
-            if max_seconds is not None and time.perf_counter() - began >= max_seconds:
-                break
+        until = None if max_seconds is None else time.perf_counter() + max_seconds
+        with self._committer:
+            while pending:
+                pending = self._train_groups(pending, files, until)
 
     def report(self) -> TrainReport:
         """What this run has done so far."""
@@ -309,63 +310,82 @@ class Run:
             state_sha256=newest[0].state.sha256 if newest else None,
         )
 
-    def _train_or_skip(self, group: Group, files: dict[str, LakeFile]) -> list[Partition]:
-        """Train a group but for its members that are to be left out; returns those."""
-        left_out: list[Partition] = []
-        while group.partitions:
+    def _train_groups(
+        self, groups: list[Group], files: dict[str, LakeFile], until: float | None
+    ) -> list[Group]:
+        """Train groups; return those that are left after some partitions have been left out."""
+        n_trained = 0
+        together = [Together(partial(_sources, g, files), g.epoch) for g in groups]
+        with closing(streams(together, self.reading, self.workers, itself)) as blocks_of:
             try:
-                self._train_group(group, files)
-                break
+                for group, blocks in zip(groups, blocks_of, strict=False):
+                    self._train_group(group, blocks, files)
+                    n_trained += 1
+                    if until is not None and time.perf_counter() >= until:
+                        break
             except (BadPartition, ChangedPartition) as error:
-                wish = self.job.on_bad if isinstance(error, BadPartition) else self.job.on_changed
-                at_fault = [one for one in group.partitions if _is_at_fault(one, error)]
-                if wish == "error" or not at_fault:
-                    raise
-                # Half a group may have been learnt: go back to the last commit.
-                self._trainee, _ = load_trainee(self.model)
-                for partition in at_fault:
-                    self._commit_skip(partition, error)
-                group, left_out = group.without(at_fault), left_out + at_fault
-        return left_out
+                return self._without_fault(groups[n_trained:], error)
+        return []
 
-    def _commit_skip(self, partition: Partition, error: DataError) -> None:
-        self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
-        self.progress.committed(self.model.ledger.entries[-1], self._total)
+    def _without_fault(
+        self, groups: list[Group], error: BadPartition | ChangedPartition
+    ) -> list[Group]:
+        """Go back to the last commit, and leave out what is at fault in the first of `groups`.
 
-    def _train_group(self, group: Group, files: dict[str, LakeFile]) -> None:
+        It is left out of later epochs as well: what has been shown to be bad is not tried again.
+        """
+        wish = self.job.on_bad if isinstance(error, BadPartition) else self.job.on_changed
+        at_fault = [one for one in groups[0].partitions if _is_at_fault(one, error)]
+        if wish == "error" or not at_fault:
+            raise error
+        self._committer.wait()
+        # Half a group may have been learnt.
+        self._trainee, _ = load_trainee(self.model)
+        for partition in at_fault:
+            self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
+            self.progress.committed(self.model.ledger.entries[-1], self._total)
+        left = [group.without(at_fault) for group in groups]
+        return [group for group in left if group.partitions]
+
+    def _train_group(
+        self, group: Group, blocks: Iterator[Streamed], files: dict[str, LakeFile]
+    ) -> None:
         began = time.perf_counter()
         trainee = self._trainee
         assert trainee is not None
-        metrics, counts = self._learn(trainee, group, files, self._horizon)
-        state = trainee.dump()
-        entry = self.model.ledger.commit_train(
-            state,
-            {
-                "epoch": group.epoch,
-                "partitions": [partition.model_dump() for partition in group.partitions],
-                "rows": metrics.n_rows,
-                "candidates": trainee.standings(),
-                "counts": dict(counts),
-                "loss": _finite(metrics.loss()),
-                "metrics": _finite_values(metrics),
-                "seconds": time.perf_counter() - began,
-                "peak_rss_bytes": peak_rss_bytes(),
-                "environment": environment(),
-            },
-        )
-        self._total.merge(metrics)
-        self.progress.committed(entry, self._total)
+        metrics, counts = self._learn(trainee, group, blocks, files, self._horizon)
+        fields = {
+            "epoch": group.epoch,
+            "partitions": [partition.model_dump() for partition in group.partitions],
+            "rows": metrics.n_rows,
+            "candidates": trainee.standings(),
+            "counts": dict(counts),
+            "loss": _finite(metrics.loss()),
+            "metrics": _finite_values(metrics),
+            "seconds": time.perf_counter() - began,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "environment": environment(),
+        }
+        self._committer.submit(trainee.snapshot(), fields, metrics)
         pa.default_memory_pool().release_unused()
 
+    def _committed(self, entry: TrainEntry, metrics: Metrics) -> None:
+        self._total.merge(metrics)
+        self.progress.committed(entry, self._total)
+
     def _learn(
-        self, trainee: Trainee, group: Group, files: dict[str, LakeFile], horizon: tuple[int, int]
+        self,
+        trainee: Trainee,
+        group: Group,
+        blocks: Iterator[Streamed],
+        files: dict[str, LakeFile],
+        horizon: tuple[int, int],
     ) -> tuple[Metrics, Counter[str]]:
-        sources = [source_of(partition, files) for partition in group.partitions]
         metrics, counts = self._metrics(), Counter[str]()
         trainee.learner.horizon(*horizon)
         trainee.learner.partition_begins()
         try:
-            for streamed in stream(sources, self.reading, self.workers, epoch=group.epoch):
+            for streamed in blocks:
                 block = streamed.encoded.block
                 predictions = trainee.learn(streamed.encoded, streamed.held_out)
                 metrics.add(predictions, block.label, block.weight)
@@ -373,8 +393,8 @@ class Run:
                 self.progress.advanced(block.n_rows)
         finally:
             # A file replaced while it is read gives rows of both contents, or looks corrupt.
-            for source in sources:
-                _unchanged_footer(source.file, source.partition)
+            for partition in group.partitions:
+                source_of(partition, files)
         return metrics, counts
 
     def restored(self, files: dict[str, LakeFile]) -> Trainee:
@@ -389,7 +409,10 @@ class Run:
                 )
             logger.warning("retraining version %d, whose state is lost", entry.version)
             group = Group(entry.epoch, [Partition.model_validate(p) for p in entry.partitions])
-            self._learn(trainee, group, files, planned_rows(self.model, entry.version))
+            sources = _sources(group, files)
+            blocks = stream(sources, self.reading, self.workers, epoch=group.epoch)
+            horizon = planned_rows(self.model, entry.version)
+            self._learn(trainee, group, blocks, files, horizon)
             state = trainee.dump()
             # The others have fallen out of retention and are only steps on the way.
             if self.model.ledger.keeps_state(entry):
@@ -400,6 +423,10 @@ class Run:
 
     def _metrics(self) -> Metrics:
         return self.model.file.metrics()
+
+
+def _sources(group: Group, files: dict[str, LakeFile]) -> list[Source]:
+    return [source_of(partition, files) for partition in group.partitions]
 
 
 def source_of(partition: Partition, files: dict[str, LakeFile]) -> Source:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -41,7 +41,7 @@ class Workers:
         if self._client is not None:
             self._client.close()
 
-    def ordered(self, tasks: Iterable[tuple[Delayed, bool]]) -> Iterator[Any]:
+    def ordered(self, tasks: Iterable[tuple[Delayed, bool]]) -> Generator[Any, None, None]:
         """Results of tasks in their order, computed a few ahead.
 
         Parameters

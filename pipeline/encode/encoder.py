@@ -1,28 +1,19 @@
-"""Turn Arrow columns into blocks, as the frozen schema says.
-
-Columns of a batch have as many rows as the batch; a key=value folder has one, and numpy spreads it.
-"""
+"""Turn Arrow columns into blocks, as the frozen schema says."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.block import Block, Float32Array, FloatArray, IntArray
-from pipeline.encode.columns import (
-    as_text,
-    epoch_seconds,
-    floats,
-    plain,
-    typed_hive,
-)
+from pipeline.block import Block, Float32Array, FloatArray, IntArray, SlotArray
+from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed_hive
 from pipeline.encode.frequent import commonest
-from pipeline.encode.hashing import hash_slots
+from pipeline.encode.hashing import slot_codes
 from pipeline.encode.schema import (
     Bool,
     Column,
@@ -35,11 +26,21 @@ from pipeline.encode.schema import (
     family,
 )
 from pipeline.encode.target import label_target
+from pipeline.encode.transpose import Numbers, Slots, write_levels
 from pipeline.errors import BadColumn
 
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
-_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one file."""
+
+    batch: pa.Table
+    """With the columns of ``schema.names(label=label)``."""
+    hive: Mapping[str, str | None] = field(default_factory=dict)
+    """Values of the key=value folders that the file lies in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,10 @@ class Encoded:
     block: Block
     counts: Counter[str]
     """Dropped rows and treated values by kind, such as ``null_label`` or ``unknown_level``."""
-    frequent: dict[str, dict[str, int]]
+    frequent: dict[str, Counter[str]]
     """Commonest values of each hashed column, with their rows; empty where no label is read."""
-    rows: IntArray | None = None
-    """Places of the block's rows in the batch; None for all of them."""
+    rows: IntArray
+    """Place of each of the block's rows among the rows of all parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,56 +74,100 @@ class Encoder:
     def encode(
         self, batch: pa.Table, hive: Mapping[str, str | None], *, label: bool = True
     ) -> Encoded:
-        """One batch as a block.
+        """Rows of one file as a block, in their order; see `encode_parts`."""
+        draft = Draft(self, batch.num_rows, label=label)
+        draft.write(Part(batch, hive))
+        return draft.finish()
 
-        Parameters
-        ----------
-        batch
-            Rows with the columns of ``schema.names(label=label)``.
-        hive
-            Values of the key=value folders that the batch lies in.
-        label
-            Whether the rows carry a label and a weight to read.
+
+class Draft:
+    """A block that is filled part by part, in any order of its rows.
+
+    Parameters
+    ----------
+    encoder
+        Says how.
+    n_rows
+        Rows of all parts.
+    order
+        Row k of the block is row ``order[k]`` of the parts, one after another; as they come by
+        default.
+    label
+        Whether the rows carry a label and a weight to read.
+    """
+
+    def __init__(
+        self, encoder: Encoder, n_rows: int, order: IntArray | None = None, *, label: bool = True
+    ) -> None:
+        self._encoder, self._label = encoder, label
+        self._schema = schema = encoder.schema
+        self._order = np.arange(n_rows) if order is None else order
+        self._place = self._order
+        if order is not None:
+            self._place = np.empty(n_rows, np.int64)
+            self._place[order] = np.arange(n_rows)
+        self._n_written = 0
+        self._dense = np.empty((n_rows, schema.n_dense), np.float32)
+        self._slots = np.empty((n_rows, schema.n_hashed), np.int32)
+        self._target = np.full(n_rows, np.nan)
+        self._weight = np.ones(n_rows)
+        self._counts: Counter[str] = Counter()
+        self._frequent: dict[str, Counter[str]] = {}
+
+    def write(self, part: Part) -> None:
+        """Fill in the next rows.
 
         Raises
         ------
         BadColumn
             If a column is missing, of another type, or has values that cannot be used.
         """
-        counts: Counter[str] = Counter()
-        n_rows = batch.num_rows
-        dense = np.zeros((n_rows, self.schema.n_dense), np.float32)
-        slots = np.empty((n_rows, self.schema.n_hashed), np.int32)
-        first, hashed = 0, 0
-        frequent: dict[str, dict[str, int]] = {}
-        for column in self.schema.columns:
-            values = self._values(column, batch, hive)
+        n_rows = part.batch.num_rows
+        rows = self._place[self._n_written : self._n_written + n_rows]
+        self._n_written += n_rows
+        numbers, noted, slots = Numbers(), [], Slots()
+        first = 0
+        for column in self._schema.columns:
+            values = self._values(column, part)
+            width = len(column.feature_names())
+            in_folder = column.name in self._schema.hive
             if isinstance(column, Hashed):
-                text = _dictionary(as_text(values))
-                slots[:, hashed] = hash_slots(text, column.name, self.schema.hash_bits)
-                hashed += 1
-                if label:
-                    frequent[column.name] = commonest(text, n_rows // max(1, len(text)))
+                slots.add(*self._slot_codes(column, values, n_rows if in_folder else 0))
+            elif in_folder:
+                self._spread(column, values, rows, first)
+            elif isinstance(column, OneHot):
+                self._write_levels(column, values, rows, self._dense[:, first : first + width])
             else:
-                width = len(column.feature_names())
-                noticed = _write(column, values, dense[:, first : first + width])
-                spread = n_rows if column.name in self.schema.hive else 1
-                counts.update({kind: n * spread for kind, n in noticed.items() if n})
-                first += width
-        target, weight = self._target(batch, n_rows, counts, label=label)
-        block = Block(dense, slots, target, weight)
-        keep = np.isfinite(target) if label else np.ones(n_rows, bool)
-        if keep.all():
-            return Encoded(block, counts, frequent)
-        rows = np.flatnonzero(keep)
-        return Encoded(block.take(rows), counts, frequent, rows)
+                noted += _add_numbers(column, values, numbers, first)
+            first += width
+        for (bad_kind, null_kind), found in zip(
+            noted, numbers.write(rows, self._dense), strict=True
+        ):
+            self._count({bad_kind: found[0], null_kind: found[1]})
+        slots.write(rows, self._slots)
+        if self._label:
+            self._write_target(part.batch, rows)
 
-    def _values(self, column: Column, batch: pa.Table, hive: Mapping[str, str | None]) -> pa.Array:
-        if column.name in self.schema.hive:
-            if column.name not in hive:
+    def finish(self) -> Encoded:
+        """The block, without rows that have no label."""
+        assert self._n_written == len(self._order)
+        block = Block(self._dense, self._slots, self._target, self._weight)
+        rows = self._order
+        if self._label and self._counts["null_label"]:
+            kept = np.flatnonzero(np.isfinite(self._target))
+            block, rows = block.take(kept), rows[kept]
+        return Encoded(block, +self._counts, self._frequent, rows)
+
+    def _count(self, noticed: Mapping[str, int]) -> None:
+        self._counts.update({kind: n for kind, n in noticed.items() if kind and n})
+
+    def _values(self, column: Column, part: Part) -> pa.Array:
+        hive = self._schema.hive
+        if column.name in hive:
+            if column.name not in part.hive:
                 raise BadColumn("expected in the path as a key=value folder", column.name)
-            return typed_hive(column.name, [hive[column.name]], self.schema.hive[column.name])
-        values = _column(batch, column.name)
+            return typed_hive(column.name, [part.hive[column.name]], hive[column.name])
+        values = _column(part.batch, column.name)
         found, accepted = family(values.type), accepted_families(column)
         if found not in accepted:
             raise BadColumn(
@@ -130,73 +175,94 @@ class Encoder:
             )
         return values
 
-    def _target(
-        self, batch: pa.Table, n_rows: int, counts: Counter[str], *, label: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        weight = np.ones(n_rows)
-        if not label:
-            return np.full(n_rows, np.nan), weight
-        spec = self.schema.label
+    def _spread(self, column: Column, values: pa.Array, rows: IntArray, first: int) -> None:
+        """Write the one value of a key=value folder to all rows."""
+        width, n_rows = len(column.feature_names()), len(rows)
+        one = np.zeros((1, width), np.float32)
+        if isinstance(column, OneHot):
+            noticed = _write_levels(column, values, np.zeros(1, np.int64), one)
+        else:
+            numbers = Numbers()
+            kinds = _add_numbers(column, values, numbers, 0)
+            noticed = {}
+            for names, found in zip(kinds, numbers.write(np.zeros(1, np.int64), one), strict=True):
+                noticed |= dict(zip(names, found, strict=True))
+        self._dense[rows, first : first + width] = one
+        self._count({kind: n * n_rows for kind, n in noticed.items()})
+
+    def _write_levels(
+        self, column: OneHot, values: pa.Array, rows: IntArray, out: Float32Array
+    ) -> None:
+        self._count(_write_levels(column, values, rows, out))
+
+    def _slot_codes(
+        self, column: Hashed, values: pa.Array, n_folder_rows: int
+    ) -> tuple[pa.Array, SlotArray | None]:
+        if self._label:
+            commonest_of = commonest(values, max(1, n_folder_rows))
+            self._frequent.setdefault(column.name, Counter()).update(commonest_of)
+        codes, slot_of = slot_codes(values, column.name, self._schema.hash_bits)
+        if n_folder_rows:
+            codes = pa.repeat(codes[0], n_folder_rows)
+        return codes, slot_of
+
+    def _write_target(self, batch: pa.Table, rows: IntArray) -> None:
+        spec = self._schema.label
         target = label_target(_column(batch, spec.name), spec)
         missing = int(np.isnan(target).sum())
-        if missing and not self.drop_null_label:
+        if missing and not self._encoder.drop_null_label:
             raise BadColumn(
-                f"{missing} of {n_rows} labels are null or NaN",
+                f"{missing} of {len(rows)} labels are null or NaN",
                 spec.name,
                 "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
             )
-        counts.update({"null_label": missing} if missing else {})
-        if self.schema.weight is not None:
-            weight = _weights(_column(batch, self.schema.weight), self.schema.weight)
-        return target, weight
+        self._count({"null_label": missing})
+        self._target[rows] = target
+        if self._schema.weight is not None:
+            self._weight[rows] = _weights(_column(batch, self._schema.weight), self._schema.weight)
 
 
 def _column(batch: pa.Table, name: str) -> pa.Array:
     if batch.schema.get_field_index(name) < 0:
         raise BadColumn(f"the column is missing; the file has {batch.column_names}", name)
-    return batch.column(name).combine_chunks()
+    chunks = batch.column(name)
+    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
 
 
-def _write(column: Column, values: pa.Array, out: Float32Array) -> dict[str, int]:
+def _add_numbers(
+    column: Column, values: pa.Array, numbers: Numbers, first: int
+) -> list[tuple[str, str]]:
+    """Hand on the features of a column; return how what is noticed of each is called, or ""."""
     match column:
         case Numeric():
-            return _write_numeric(column, plain(values), out)
+            mark = first + 1 if column.missing else -1
+            numbers.add(plain(values), column.center, column.scale, first, mark)
+            return [("non_finite", "" if column.missing else "unexpected_null")]
         case Bool():
-            return _write_bool(column, floats(values), out)
+            mark = first + 1 if column.missing else -1
+            numbers.add(plain(values).cast(pa.uint8()), 0.0, 1.0, first, mark)
+            return [("", "" if column.missing else "unexpected_null")]
         case Time():
-            return _write_time(column, epoch_seconds(values), out)
-        case OneHot():
-            return _write_one_hot(column, values, out)
-        case Hashed():
-            return {}
+            return _add_time(column, epoch_seconds(values), numbers, first)
+        case OneHot() | Hashed():
+            raise TypeError(f"{column.name} is a category")
 
 
-def _write_numeric(column: Numeric, values: pa.Array, out: Float32Array) -> dict[str, int]:
-    null = values.is_null().to_numpy(zero_copy_only=False)
-    with np.errstate(over="ignore"):
-        scaled = (floats(values) - column.center) / column.scale
-    # NaN fails the comparison, so null, infinite and unrepresentable values are all imputed.
-    usable = np.abs(scaled) <= _LARGEST
-    out[:, 0] = np.where(usable, scaled, 0.0)
-    noticed = {"non_finite": int((~usable & ~null).sum())} | _mark(column.missing, null, out)
-    if column.missing:
-        out[:, -1] = ~usable
-    return noticed
-
-
-def _write_bool(column: Bool, values: FloatArray, out: Float32Array) -> dict[str, int]:
-    null = np.isnan(values)
-    out[:, 0] = np.where(null, 0.0, values)
-    return _mark(column.missing, null, out)
-
-
-def _write_time(column: Time, seconds: FloatArray, out: Float32Array) -> dict[str, int]:
+def _add_time(
+    column: Time, seconds: FloatArray, numbers: Numbers, first: int
+) -> list[tuple[str, str]]:
     null = np.isnan(seconds)
     at = np.where(null, column.center, seconds)
     features = [feature for part in column.parts for feature in _time_part(part, at, column)]
     for i, feature in enumerate(features):
-        out[:, i] = np.where(null, 0.0, feature)
-    return _mark(column.missing, null, out)
+        # The first tells of the nulls, which all have.
+        mask = null if i == 0 else None
+        values = pa.array(np.where(null, 0.0, feature), mask=mask)
+        mark = first + len(features) if i == 0 and column.missing else -1
+        numbers.add(values, 0.0, 1.0, first + i, mark)
+    kinds = [("", "")] * len(features)
+    kinds[0] = ("", "" if column.missing else "unexpected_null")
+    return kinds
 
 
 def _time_part(part: str, seconds: FloatArray, column: Time) -> list[FloatArray]:
@@ -212,7 +278,9 @@ def _time_part(part: str, seconds: FloatArray, column: Time) -> list[FloatArray]
             return [np.sin(angle), np.cos(angle)]
 
 
-def _write_one_hot(column: OneHot, values: pa.Array, out: Float32Array) -> dict[str, int]:
+def _write_levels(
+    column: OneHot, values: pa.Array, rows: IntArray, out: Float32Array
+) -> dict[str, int]:
     if not pa.types.is_dictionary(values.type):
         values = pc.dictionary_encode(values)
     distinct = as_text(values.dictionary).cast(pa.string())
@@ -220,29 +288,11 @@ def _write_one_hot(column: OneHot, values: pa.Array, out: Float32Array) -> dict[
     n_levels = len(column.levels)
     # Levels 0..n-1, then unknown, then null.
     level_of = pc.if_else(distinct.is_null(), n_levels + 1, pc.fill_null(level_of, n_levels))
-    codes = pc.fill_null(values.indices.cast(pa.int64()), len(distinct)).to_numpy()
-    level = np.append(level_of.to_numpy(), n_levels + 1)[codes]
-    null, unknown = level == n_levels + 1, level == n_levels
-    seen = (level > 0) & (level < n_levels)
-    if len(level) == len(out):
-        hit = np.flatnonzero(seen)
-        out[hit, level[hit] - 1] = 1.0
-    elif seen[0]:
-        out[:, level[0] - 1] = 1.0
-    out[:, -1] = unknown
-    noticed = {"unknown_level": int(unknown.sum())}
-    return noticed | _mark(column.missing, null, out[:, :-1])
-
-
-def _dictionary(text: pa.Array) -> pa.Array:
-    return text if pa.types.is_dictionary(text.type) else pc.dictionary_encode(text)
-
-
-def _mark(expected: bool, missing: np.ndarray, out: Float32Array) -> dict[str, int]:
-    if expected:
-        out[:, -1] = missing
-        return {}
-    return {"unexpected_null": int(missing.sum())}
+    table = np.append(level_of.to_numpy(zero_copy_only=False), n_levels + 1).astype(np.int64)
+    codes = pc.fill_null(values.indices.cast(pa.int32()), len(distinct)).to_numpy()
+    null_place = n_levels - 1 if column.missing else -1
+    unknown, null = write_levels(codes, table, n_levels, null_place, rows, out)
+    return {"unknown_level": unknown, "" if column.missing else "unexpected_null": null}
 
 
 def _weights(values: pa.Array, name: str) -> FloatArray:

@@ -7,6 +7,8 @@ more than decoding the column.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import SlotArray
 from pipeline.compiled import compiled
+from pipeline.encode.columns import as_text, plain
 
 _C1 = np.uint32(0xCC9E2D51)
 _C2 = np.uint32(0x1B873593)
@@ -55,7 +58,7 @@ def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> 
 
 @compiled
 def _murmur3_all(
-    offsets: NDArray[np.int64], data: NDArray[np.uint8], seed: np.uint32, out: NDArray[np.uint32]
+    offsets: NDArray[Any], data: NDArray[np.uint8], seed: np.uint32, out: NDArray[np.uint32]
 ) -> None:
     for i in range(len(out)):
         out[i] = _murmur3(data, offsets[i], offsets[i + 1], seed)
@@ -67,14 +70,16 @@ def murmur3_32(text: str, seed: int = 0) -> int:
 
 
 def hash_strings(values: pa.Array, seed: int) -> NDArray[np.uint32]:
-    """MurmurHash3 of each string of an array without nulls, shape (len(values),)."""
-    plain = values.cast(pa.large_string())
-    out = np.empty(len(plain), np.uint32)
-    if len(plain):
-        _, offsets_buffer, data_buffer = plain.buffers()
-        offsets = np.frombuffer(offsets_buffer, np.int64)[plain.offset :][: len(plain) + 1]
+    """MurmurHash3 of each string of an array, shape (len(values),); of a null anything."""
+    large = pa.types.is_large_string(values.type)
+    texts = values if large or pa.types.is_string(values.type) else values.cast(pa.string())
+    out = np.empty(len(texts), np.uint32)
+    if len(texts):
+        _, offsets_buffer, data_buffer = texts.buffers()
+        offsets = np.frombuffer(offsets_buffer, np.int64 if large else np.int32)
+        # An empty buffer may have no bytes to point at.
         data = np.frombuffer(data_buffer or b"\0", np.uint8)
-        _murmur3_all(offsets, data, np.uint32(seed), out)
+        _murmur3_all(offsets[texts.offset :][: len(texts) + 1], data, np.uint32(seed), out)
     return out
 
 
@@ -84,27 +89,51 @@ def slots_of(values: list[str], name: str, bits: int) -> SlotArray:
 
 
 def hash_slots(column: pa.Array, name: str, bits: int) -> SlotArray:
-    """Slot of each value of a text column, shape (len(column),); a null has a slot of its own.
+    """Slot of each value of a column, shape (len(column),); see `slot_codes`."""
+    codes, slot_of = slot_codes(column, name, bits)
+    places = pc.fill_null(codes, len(slot_of) - 1).to_numpy() if slot_of is not None else codes
+    return np.asarray(places if slot_of is None else slot_of[places], np.int32)
+
+
+def slot_codes(column: pa.Array, name: str, bits: int) -> tuple[pa.Array, SlotArray | None]:
+    """Codes of a column's values with the slot of each code, or the slots themselves.
 
     Parameters
     ----------
     column
-        Text, plain or dictionary encoded. Each distinct value is hashed once.
+        Text, integers, or a dictionary of these. Values of a dictionary are hashed once, plain text
+        row by row, which costs less than to find the distinct ones.
     name
         The column's name; it seeds the hash, so equal values of two columns differ.
     bits
         log2 of the number of slots.
+
+    Returns
+    -------
+    Codes of type int32 and the slot of each, with that of null behind; or slots of type int32
+    without nulls, and None.
     """
     seed = murmur3_32(name)
-    encoded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
-    # Codes index the distinct values; the last slot stands for null, as do null values in between.
-    values = encoded.dictionary
-    hashed = np.full(len(values) + 1, murmur3_32("\0null", seed), np.uint32)
-    hashed[:-1][values.is_valid().to_numpy(zero_copy_only=False)] = hash_strings(
-        values.drop_null(), seed
+    column = column if _is_plain_text(column.type) else _dictionary(column)
+    if not pa.types.is_dictionary(column.type):
+        return pa.array(_slots(column, seed, bits)), None
+    distinct = as_text(column.dictionary)
+    with_null = np.append(
+        _slots(distinct, seed, bits), _slots(pa.nulls(1, pa.string()), seed, bits)
     )
-    valid = pc.fill_null(encoded.indices.cast(pa.int64()), len(values)).to_numpy(
-        zero_copy_only=False
-    )
-    slots: SlotArray = (hashed & np.uint32((1 << bits) - 1)).astype(np.int32)[valid]
-    return slots
+    return column.indices.cast(pa.int32()), with_null
+
+
+def _slots(texts: pa.Array, seed: int, bits: int) -> SlotArray:
+    hashed = hash_strings(texts, seed)
+    if texts.null_count:
+        hashed[texts.is_null().to_numpy(zero_copy_only=False)] = murmur3_32("\0null", seed)
+    return (hashed & np.uint32((1 << bits) - 1)).astype(np.int32)
+
+
+def _is_plain_text(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
+
+
+def _dictionary(values: pa.Array) -> pa.Array:
+    return values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(plain(values))

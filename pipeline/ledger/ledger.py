@@ -7,12 +7,13 @@ stochastic updates do not commute and cannot be put on top of another's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger.entries import (
@@ -29,7 +30,7 @@ from pipeline.ledger.entries import (
     load_entry,
     make_entry,
 )
-from pipeline.ledger.store import Store
+from pipeline.ledger.store import Content, Store
 
 KEEP_NEWEST = 3
 KEEP_EVERY = 100
@@ -118,7 +119,7 @@ class Ledger:
         """Leave a partition out for good."""
         self._append(SkipEntry, {"partition": partition, "reason": reason})
 
-    def commit_train(self, state: bytes, fields: Mapping[str, Any]) -> TrainEntry:
+    def commit_train(self, state: Content, fields: Mapping[str, Any]) -> TrainEntry:
         """Record a learnt group: first its state, then the entry that makes it count.
 
         Raises
@@ -130,18 +131,19 @@ class Ledger:
         assert isinstance(entry, TrainEntry)
         return entry
 
-    def commit_refine(self, state: bytes, fields: Mapping[str, Any]) -> RefineEntry:
+    def commit_refine(self, state: Content, fields: Mapping[str, Any]) -> RefineEntry:
         """Record refined weights; as `commit_train`."""
         entry = self._commit_state(RefineEntry, state, fields)
         assert isinstance(entry, RefineEntry)
         return entry
 
     def _commit_state(
-        self, action: Callable[..., AnyEntry], state: bytes, fields: Mapping[str, Any]
+        self, action: Callable[..., AnyEntry], state: Content, fields: Mapping[str, Any]
     ) -> AnyEntry:
         key = f"state/{self.version + 1:08d}-{self._attempt}.npz"
-        self._store.put(key, state)
-        reference = StateRef(key=key, size=len(state), sha256=digest(state))
+        digested = _Digested(state)
+        self._store.put(key, digested.write)
+        reference = StateRef(key=key, size=digested.size, sha256=digested.sha256)
         try:
             entry = self._append(action, {**fields, "state": reference})
         except ModelConflict:
@@ -252,6 +254,42 @@ class Ledger:
         for entry in self._learnt[-KEEP_NEWEST - 2 :]:
             if not self.keeps_state(entry):
                 self._store.delete(entry.state.key)
+
+
+class _Digested:
+    """Content that takes its own size and digest while it is written."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been written."""
+        return self._digest.hexdigest()
+
+    def write(self, stream: BinaryIO) -> None:
+        """Write the content to a file."""
+        self._digest, self.size = hashlib.sha256(), 0
+        tee = _Tee(self._take, stream)
+        if callable(self._content):
+            self._content(tee)  # type: ignore[arg-type]
+        else:
+            tee.write(self._content)
+
+    def _take(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        self.size += len(data)
+
+
+class _Tee:
+    def __init__(self, take: Callable[[bytes | memoryview], None], stream: BinaryIO) -> None:
+        self._take, self._stream = take, stream
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._take(data)
+        return self._stream.write(data)
 
 
 def _identity(partition: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +19,58 @@ from pipeline.errors import ForeignModel
 
 Arrays = dict[str, NDArray[np.generic]]
 
+_PIECE = 256 << 10
+"""Bytes that checksum, digest and file take in turn, while they are in the cache."""
+
+
+class Writable(Protocol):
+    """Takes bytes."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Take some more."""
+        ...
+
+
+class _Forward(io.RawIOBase):
+    """A stream that hands on what is written, and cannot seek."""
+
+    def __init__(self, sink: Writable) -> None:
+        self._sink = sink
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._sink.write(data)
+        return len(data)
+
+
+def write_state(arrays: Mapping[str, NDArray[np.generic]], stream: Writable) -> None:
+    """Write a state, piece by piece: of a large one there is no second copy in memory."""
+    # A stream that cannot seek: the same bytes whether they go to a file or into a digest.
+    with zipfile.ZipFile(_Forward(stream), "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            little = np.require(little, requirements="C")
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                header, np.lib.format.header_data_from_array_1_0(little)
+            )
+            # ZipInfo's own default date is fixed: 1980-01-01.
+            member = zipfile.ZipInfo(f"{name}.npy")
+            member.file_size = len(header.getvalue()) + little.nbytes
+            with archive.open(member, "w") as sink:
+                sink.write(header.getvalue())
+                content = little.reshape(-1).view(np.uint8).data
+                for start in range(0, len(content), _PIECE):
+                    sink.write(content[start : start + _PIECE])
+
 
 def dump_state(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     """Bytes of a state."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(arrays):
-            array = np.asarray(arrays[name])
-            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            member = io.BytesIO()
-            np.lib.format.write_array(
-                member, np.require(little, requirements="C"), (1, 0), allow_pickle=False
-            )
-            # ZipInfo's own default date is fixed: 1980-01-01.
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
+    write_state(arrays, buffer)
     return buffer.getvalue()
 
 

@@ -11,12 +11,15 @@ import errno
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 from pipeline.errors import JobError, ModelConflict
+
+Content: TypeAlias = "bytes | Callable[[BinaryIO], None]"
+"""Bytes, or what writes them."""
 
 
 class Store(Protocol):
@@ -26,7 +29,7 @@ class Store(Protocol):
         """Store `data` unless the key exists; False if it does. Durable on return."""
         ...
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Content) -> None:
         """Store `data`, replacing what was there as a whole. Durable on return."""
         ...
 
@@ -84,7 +87,7 @@ class LocalStore:
         _sync_folder(path.parent)
         return True
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Content) -> None:
         """Store `data`, replacing what was there."""
         path = self._path(key)
         with self._staged(path, data) as staged:
@@ -144,12 +147,15 @@ class LocalStore:
         return self.root.joinpath(*parts)
 
     @contextmanager
-    def _staged(self, path: Path, data: bytes) -> Iterator[Path]:
+    def _staged(self, path: Path, data: Content) -> Iterator[Path]:
         _make_folders(path.parent)
         staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             with open(staged, "xb") as stream:
-                stream.write(data)
+                if callable(data):
+                    data(stream)
+                else:
+                    stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
             yield staged
