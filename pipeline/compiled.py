@@ -5,17 +5,94 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+_REORDERED = {"reassoc", "contract", "nsz", "arcp"}
+
+
 def compiled(function: _Function) -> _Function:
     """Decorate a function for compilation by numba."""
+    return _compiled(function, fastmath=False)
+
+
+def reordered(function: _Function) -> _Function:
+    """As `compiled`, but sums may be taken in another order, in vector registers.
+
+    That makes a sum over 30 features four times as fast. The order is fixed by the compiler for a
+    kind of processor, so the same machine gives the same bits; NaN and infinity stay what they are.
+    """
+    return _compiled(function, fastmath=_REORDERED)
+
+
+def _compiled(function: _Function, *, fastmath: bool | set[str]) -> _Function:
+    # Division by zero gives infinity: a check before each would keep it out of vector registers.
     try:
-        result = njit(cache=True, nogil=True)(function)
+        result = njit(cache=True, nogil=True, fastmath=fastmath, error_model="numpy")(function)
     except RuntimeError:
         # Neither the package's folder nor the home can be written, as in many containers: compile
         # again in each process, which costs a few seconds at its start.
-        result = njit(nogil=True)(function)
+        result = njit(nogil=True, fastmath=fastmath, error_model="numpy")(function)
     return cast(_Function, result)
+
+
+@intrinsic
+def _address_as_pointer(typing_context: Any, address: Any) -> Any:
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        del context, signature
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), make
+
+
+@intrinsic
+def _prefetched(typing_context: Any, array: Any, place: Any) -> Any:
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.gep(found.data, [arguments[1]])
+        byte = ir.PointerType(ir.IntType(8))
+        number = ir.IntType(32)
+        function = _declared(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        to_write, is_kept, is_data = (ir.Constant(number, value) for value in (1, 3, 1))
+        builder.call(function, [builder.bitcast(pointer, byte), to_write, is_kept, is_data])
+        return context.get_dummy_value()
+
+    return types.void(array, place), make
+
+
+@intrinsic
+def _stored_four(
+    typing_context: Any, array: Any, place: Any, a: Any, b: Any, c: Any, d: Any
+) -> Any:
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.gep(found.data, [arguments[1]])
+        vector = ir.VectorType(ir.FloatType(), 4)
+        four = ir.Constant(vector, ir.Undefined)
+        for lane, value in enumerate(arguments[2:]):
+            four = builder.insert_element(four, value, ir.Constant(ir.IntType(32), lane))
+        builder.store(four, builder.bitcast(pointer, vector.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, place, a, b, c, d), make
+
+
+_declared: Any = cgutils.get_or_insert_function
+
+pointer: Any = _address_as_pointer
+"""In compiled code: an address as a pointer, for `numba.carray`."""
+
+prefetch: Any = _prefetched
+"""In compiled code: ask for the cache line of a place of a flat array, without waiting for it."""
+
+store_four: Any = _stored_four
+"""In compiled code: write four float32 side by side from a place of a flat float32 array on."""

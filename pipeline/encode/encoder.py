@@ -235,12 +235,11 @@ def _add_numbers(
     """Hand on the features of a column; return how what is noticed of each is called, or ""."""
     match column:
         case Numeric():
-            mark = first + 1 if column.missing else -1
-            numbers.add(plain(values), column.center, column.scale, first, mark)
+            center, scale, missing = column.center, column.scale, column.missing
+            numbers.add(plain(values), center, scale, first, mark=missing)
             return [("non_finite", "" if column.missing else "unexpected_null")]
         case Bool():
-            mark = first + 1 if column.missing else -1
-            numbers.add(plain(values).cast(pa.uint8()), 0.0, 1.0, first, mark)
+            numbers.add(plain(values).cast(pa.uint8()), 0.0, 1.0, first, mark=column.missing)
             return [("", "" if column.missing else "unexpected_null")]
         case Time():
             return _add_time(column, epoch_seconds(values), numbers, first)
@@ -254,15 +253,12 @@ def _add_time(
     null = np.isnan(seconds)
     at = np.where(null, column.center, seconds)
     features = [feature for part in column.parts for feature in _time_part(part, at, column)]
+    last = len(features) - 1
     for i, feature in enumerate(features):
-        # The first tells of the nulls, which all have.
-        mask = null if i == 0 else None
-        values = pa.array(np.where(null, 0.0, feature), mask=mask)
-        mark = first + len(features) if i == 0 and column.missing else -1
-        numbers.add(values, 0.0, 1.0, first + i, mark)
-    kinds = [("", "")] * len(features)
-    kinds[0] = ("", "" if column.missing else "unexpected_null")
-    return kinds
+        # The last tells of the nulls, which all have.
+        values = pa.array(np.where(null, 0.0, feature), mask=null if i == last else None)
+        numbers.add(values, 0.0, 1.0, first + i, mark=column.missing and i == last)
+    return [("", "")] * last + [("", "" if column.missing else "unexpected_null")]
 
 
 def _time_part(part: str, seconds: FloatArray, column: Time) -> list[FloatArray]:

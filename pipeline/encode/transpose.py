@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import carray, types  # type: ignore[attr-defined]
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
-from pipeline.compiled import compiled
+from pipeline.compiled import compiled, pointer, store_four
 
-_TILE = 256
+_TILE = 128
 _LARGEST = float(np.finfo(np.float32).max)
 
 _PLAIN_TYPES = {
@@ -29,21 +27,6 @@ _PLAIN_TYPES = {
     *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
     *(pa.float32(), pa.float64()),
 }
-
-
-@intrinsic
-def _address_as_pointer(typing_context: Any, address: Any) -> Any:
-    """An address as a pointer."""
-    del typing_context
-
-    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        del context, signature
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), make
-
-
-_pointer: Any = _address_as_pointer
 
 
 @compiled
@@ -78,17 +61,19 @@ def _impute(
     first_bit: int,
     out: Float32Array,
     mark: Float32Array,
+    has_mark: bool,
 ) -> tuple[int, int]:
-    """As `_scaled` where some are null; return how many are none though not null, and nulls."""
+    """As `_scaled` where some may be null; return how many are none though not null, and nulls."""
     unusable, nulls = 0, 0
     for i in range(len(x)):
         v = (float(x[i]) - center) * factor
-        valid = _is_valid(bits, first_bit + i)
+        valid = len(bits) == 0 or _is_valid(bits, first_bit + i)
         usable = valid and abs(v) <= _LARGEST
         nulls += not valid
         unusable += valid and not usable
         out[i] = np.float32(v if usable else 0.0)
-        mark[i] = np.float32(0.0 if usable else 1.0)
+        if has_mark:
+            mark[i] = np.float32(0.0 if usable else 1.0)
     return unusable, nulls
 
 
@@ -101,49 +86,52 @@ def _write_numbers(
     center: FloatArray,
     factor: FloatArray,
     column: IntArray,
-    mark: IntArray,
+    has_mark: NDArray[np.bool_],
     rows: IntArray,
     dense: Float32Array,
     unusable: IntArray,
     nulls: IntArray,
 ) -> None:
-    n_rows = len(rows)
-    one, other = np.empty(_TILE, np.float32), np.empty(_TILE, np.float32)
+    n_rows, n_features = len(rows), len(values) + has_mark.sum()
     flat = dense.reshape(dense.size)
     width = np.uint64(dense.shape[1])
+    tile = np.empty((n_features, _TILE), np.float32)
+    place = np.empty(n_features, np.int64)
     for start in range(0, n_rows, _TILE):
         stop = min(n_rows, start + _TILE)
-        n = stop - start
+        n, f = stop - start, 0
         for c in range(len(values)):
-            x = carray(_pointer(values[c]), (n_rows,), like.dtype)[start:stop]
-            at = np.uint64(column[c])
-            if validity[c] == 0 and mark[c] < 0:
-                unusable[c] += _scaled(x, center[c], factor[c], one[:n])
-                for i in range(n):
-                    flat[np.uint64(rows[start + i]) * width + at] = one[i]
+            x = carray(pointer(values[c]), (n_rows,), like.dtype)[start:stop]
+            place[f] = column[c]
+            if validity[c] == 0 and not has_mark[c]:
+                unusable[c] += _scaled(x, center[c], factor[c], tile[f])
+                f += 1
                 continue
-            if validity[c] == 0:
-                bad = _scaled(x, center[c], factor[c], one[:n])
-                unusable[c] += bad
-                other[:n] = 0.0
-                if bad:
-                    for i in range(n):
-                        v = (float(x[i]) - center[c]) * factor[c]
-                        other[i] = np.float32(0.0 if abs(v) <= _LARGEST else 1.0)
-            else:
-                n_bytes = (first_bit[c] + n_rows + 7) // 8
-                bits = carray(_pointer(validity[c]), (n_bytes,), np.uint8)
-                found = _impute(
-                    x, center[c], factor[c], bits, first_bit[c] + start, one[:n], other[:n]
-                )
-                unusable[c] += found[0]
-                nulls[c] += found[1]
-            for i in range(n):
-                flat[np.uint64(rows[start + i]) * width + at] = one[i]
-            if mark[c] >= 0:
-                at = np.uint64(mark[c])
+            n_bytes = (first_bit[c] + n_rows + 7) // 8 if validity[c] else 0
+            bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
+            mark = tile[min(f + 1, n_features - 1)]
+            bad, null = _impute(
+                x, center[c], factor[c], bits, first_bit[c] + start, tile[f], mark, has_mark[c]
+            )
+            unusable[c] += bad
+            nulls[c] += null
+            f += 1
+            if has_mark[c]:
+                place[f] = column[c] + 1
+                f += 1
+        f = 0
+        while f < n_features:
+            at = np.uint64(place[f])
+            if f + 3 < n_features and place[f + 3] == place[f] + 3:
+                one, two, three, four = tile[f], tile[f + 1], tile[f + 2], tile[f + 3]
                 for i in range(n):
-                    flat[np.uint64(rows[start + i]) * width + at] = other[i]
+                    spot = np.uint64(rows[start + i]) * width + at
+                    store_four(flat, spot, one[i], two[i], three[i], four[i])
+                f += 4
+                continue
+            for i in range(n):
+                flat[np.uint64(rows[start + i]) * width + at] = tile[f, i]
+            f += 1
 
 
 @compiled
@@ -163,20 +151,20 @@ def _write_slots(
     for start in range(0, n_rows, _TILE):
         stop = min(n_rows, start + _TILE)
         for c in range(len(codes)):
-            code = carray(_pointer(codes[c]), (n_rows,), np.int32)
+            code = carray(pointer(codes[c]), (n_rows,), np.int32)
             if tables[c] == 0:
                 at = np.uint64(column[c])
                 for i in range(start, stop):
                     flat[np.uint64(rows[i]) * width + at] = code[i]
                 continue
-            table = carray(_pointer(tables[c]), (lengths[c],), np.int32)
+            table = carray(pointer(tables[c]), (lengths[c],), np.int32)
             at, null = np.uint64(column[c]), lengths[c] - 1
             if validity[c] == 0:
                 for i in range(start, stop):
                     flat[np.uint64(rows[i]) * width + at] = table[np.uint64(code[i])]
                 continue
             n_bytes = (first_bit[c] + n_rows + 7) // 8
-            bits = carray(_pointer(validity[c]), (n_bytes,), np.uint8)
+            bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
             for i in range(start, stop):
                 valid = _is_valid(bits, first_bit[c] + i)
                 place = np.uint64(code[i]) if valid else np.uint64(null)
@@ -216,10 +204,10 @@ class Numbers:
     """Columns of numbers on their way into the dense part of a block."""
 
     _arrays: list[pa.Array] = field(default_factory=list)
-    _rows: list[tuple[float, float, int, int]] = field(default_factory=list)
+    _rows: list[tuple[float, float, int, bool]] = field(default_factory=list)
 
     def add(
-        self, values: pa.Array, center: float, scale: float, column: int, mark: int = -1
+        self, values: pa.Array, center: float, scale: float, column: int, *, mark: bool = False
     ) -> None:
         """Take a column.
 
@@ -232,7 +220,7 @@ class Numbers:
         column
             Of the block.
         mark
-            Column of the block that is 1 where a value was imputed and 0 elsewhere; -1 for none.
+            Whether the next column of the block is 1 where a value was imputed and 0 elsewhere.
         """
         if values.type not in _PLAIN_TYPES:
             values = values.cast(pa.float64(), safe=False)
@@ -260,7 +248,7 @@ class Numbers:
                 np.array(center, np.float64),
                 np.array(factor, np.float64),
                 np.array(column, np.int64),
-                np.array(mark, np.int64),
+                np.array(mark, np.bool_),
                 rows,
                 dense,
                 unusable,

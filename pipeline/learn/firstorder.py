@@ -23,7 +23,7 @@ from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.firstorder_pass import CLOCK, N_SCALARS, learn_rows
 from pipeline.learn.losses import SOFTMAX, Loss
-from pipeline.learn.rules import CODES, N_NUMBERS, SCHEDULES
+from pipeline.learn.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from pipeline.learn.updater import State, Weights, checked
 
 
@@ -104,10 +104,11 @@ class FirstOrder:
     ) -> None:
         self.rule, self.loss, self.steps, self.base = rule, loss, steps, base
         self._planned = (0, 0)
-        n_outputs, n_numbers = loss.n_outputs, N_NUMBERS[rule]
-        self._dense = np.zeros((n_numbers, n_outputs, n_dense + 1))
+        n_outputs = loss.n_outputs
+        self._dense = np.zeros((N_NUMBERS[rule], n_outputs, n_dense + 1))
         self._dense[0, :, -1] = base
-        self._hashed = np.zeros((n_slots, n_outputs, n_numbers + 2 * steps.averages))
+        n_numbers = N_SLOT_NUMBERS[rule] + 2 * steps.averages
+        self._hashed = np.zeros((n_slots, n_outputs, n_numbers), np.float32)
         self._average = self._dense[0].copy()
         self._scalars = np.zeros(N_SCALARS)
 
@@ -142,9 +143,7 @@ class FirstOrder:
             self._hashed,
             self._average,
             self._scalars,
-            np.empty((2 * n_outputs + 1, self._dense.shape[2])),
             margin,
-            np.empty_like(margin),
         )
         # The intercept takes every gradient, and a row that hits an overflown slot has no margin.
         if not (np.isfinite(self._dense[0]).all() and np.isfinite(margin).all()):
@@ -220,7 +219,7 @@ class FirstOrder:
 
     def _used_hashed(self, slots: NDArray[np.integer]) -> FloatArray:
         """Weights of slots that predictions use, with n_outputs as a further axis."""
-        numbers = self._hashed[slots]
+        numbers = self._hashed[slots].astype(np.float64)
         weight = numbers[..., 0]
         if not self.steps.averages:
             return np.asarray(weight)

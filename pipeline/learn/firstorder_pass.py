@@ -1,7 +1,8 @@
 """The compiled loop of the first-order solvers: margins, gradients, one rule's steps, averages.
 
 Numbers of a dense weight lie in layers, ``dense[number, output, feature]`` with the intercept as
-the last feature; those of a hashed weight lie side by side, ``hashed[slot, output, number]``.
+the last feature; those of a hashed weight lie side by side, ``hashed[slot, output, number]``, and
+in float32: most of their cost is the wait for memory.
 Number 0 is the weight; with averaging the last two of a hashed weight are its average and the clock
 at which that was brought up to date.
 """
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from pipeline.block import Float32Array, FloatArray, SlotArray
-from pipeline.compiled import compiled
+from pipeline.compiled import compiled, prefetch, reordered
 from pipeline.learn.losses import SOFTMAX, gradient, implicit_gradient, softmax
 from pipeline.learn.rules import (
     ADAGRAD,
@@ -36,242 +39,16 @@ N_SCALARS = 7
 
 _AVERAGING_POWER = 8.0
 
-
-@compiled
-def row_margins(
-    x: FloatArray, slots: SlotArray, dense: FloatArray, hashed: FloatArray, z: FloatArray
-) -> None:
-    """Write the margins of one row: x with a 1 behind, and the slots that it hits."""
-    for o in range(len(z)):
-        total = 0.0
-        for j in range(len(x)):
-            total += x[j] * dense[0, o, j]
-        for k in range(len(slots)):
-            total += hashed[slots[k], o, 0]
-        z[o] = total
+_AHEAD = 4
+"""Rows after this one whose slots are asked for."""
 
 
 @compiled
-def row_gradients(
-    loss: int, a: float, z: FloatArray, y: float, weight: float, g: FloatArray
-) -> None:
-    """Write the gradients by the margins of one row, times its weight."""
-    if loss == SOFTMAX:
-        softmax(z, g)
-        g[int(y)] -= 1.0
-        for o in range(len(g)):
-            g[o] *= weight
-    else:
-        g[0] = weight * gradient(loss, a, 0.0, z[0], y)
-
-
-@compiled
-def dense_steps(
-    rule: int,
-    rate: float,
-    l1: float,
-    l2: float,
-    t: float,
-    n_rows: float,
-    norm: float,
-    grad: FloatArray,
-    x: FloatArray,
-    dense: FloatArray,
-    output: int,
-    step: FloatArray,
-) -> float:
-    """Write the step of each dense weight; return how far the margin moves per unit of gradient."""
-    reach = 0.0
-    n = len(grad)
-    w = dense[0, output]
-    if rule == ADAGRAD:
-        total = dense[1, output]
-        for j in range(n):
-            own, total[j] = adagrad(rate, grad[j], total[j])
-            step[j] = own * grad[j]
-            reach += own * x[j] * x[j]
-    elif rule == NAG:
-        total, square = dense[1, output], dense[2, output]
-        for j in range(n):
-            own, total[j] = nag(rate, grad[j], total[j], math.sqrt(square[j] / n_rows), norm)
-            step[j] = own * grad[j]
-            reach += own * x[j] * x[j]
-    elif rule == ADAM:
-        mean, square = dense[1, output], dense[2, output]
-        for j in range(n):
-            step[j], mean[j], square[j] = adam(rate, grad[j], mean[j], square[j], t)
-    elif rule == FTRL:
-        z, total = dense[1, output], dense[2, output]
-        for j in range(n):
-            # The intercept, last, is free of penalties.
-            free = j == n - 1
-            new, z[j], total[j] = ftrl(
-                rate, 0.0 if free else l1, 0.0 if free else l2, grad[j], w[j], z[j], total[j]
-            )
-            step[j] = w[j] - new
-    else:
-        for j in range(n):
-            step[j] = rate * grad[j]
-            reach += rate * x[j] * x[j]
-    return reach
-
-
-@compiled
-def slot_step(
-    rule: int,
-    rate: float,
-    l1: float,
-    l2: float,
-    t: float,
-    norm: float,
-    g: float,
-    numbers: FloatArray,
-) -> float:
-    """The step of one hashed weight."""
-    if rule == ADAGRAD:
-        own, numbers[1] = adagrad(rate, g, numbers[1])
-        return own * g
-    if rule == NAG:
-        own, numbers[1] = nag(rate, g, numbers[1], 1.0, norm)
-        return own * g
-    if rule == ADAM:
-        step, numbers[1], numbers[2] = adam(rate, g, numbers[1], numbers[2], t)
-        return step
-    if rule == FTRL:
-        new, numbers[1], numbers[2] = ftrl(rate, l1, l2, g, numbers[0], numbers[1], numbers[2])
-        return float(numbers[0] - new)
-    return rate * g
-
-
-@compiled
-def slots_reach(
-    rule: int, rate: float, norm: float, g: float, slots: SlotArray, hashed: FloatArray, output: int
-) -> float:
-    """How far the margin moves per unit of gradient through the slots that a row hits."""
-    reach = 0.0
-    for k in range(len(slots)):
-        numbers = hashed[slots[k], output]
-        if rule == ADAGRAD:
-            reach += adagrad(rate, g, numbers[1])[0]
-        elif rule == NAG:
-            reach += nag(rate, g, numbers[1], 1.0, norm)[0]
-        else:
-            reach += rate
-    return reach
-
-
-@compiled
-def observe_row(x: FloatArray, n_slots: int, dense: FloatArray, scalars: FloatArray) -> None:
-    """Note the squares of one row for nag."""
-    length = float(n_slots)
-    for j in range(len(x)):
-        for o in range(dense.shape[1]):
-            dense[2, o, j] += x[j] * x[j]
-        if dense[2, 0, j] > 0.0:
-            length += x[j] * x[j] / dense[2, 0, j] * scalars[ROWS]
-    scalars[LENGTHS] += length
-
-
-@compiled
-def dog_rate(grad: FloatArray, g: FloatArray, n_slots: int, scalars: FloatArray) -> float:
-    """Note the length of one gradient; return the rate of dog.
-
-    `g` are the gradients by the margins of the rows, shape (n_rows, n_outputs).
-    """
-    scalars[GRADIENTS] += (grad * grad).sum() + n_slots * (g * g).sum()
-    scalars[FARTHEST] = max(scalars[FARTHEST], math.sqrt(max(0.0, scalars[DISTANCE])))
-    return dog(scalars[FARTHEST], scalars[GRADIENTS])
-
-
-@compiled
-def move_dense(
-    dense: FloatArray, output: int, step: FloatArray, base: float, scalars: FloatArray
-) -> None:
-    """Take the steps of the dense weights, and note the distance from the start for dog."""
-    w = dense[0, output]
-    last = len(step) - 1
-    for j in range(len(step)):
-        origin = base if j == last else 0.0
-        before = w[j] - origin
-        w[j] -= step[j]
-        scalars[DISTANCE] += (w[j] - origin) ** 2 - before**2
-
-
-@compiled
-def move_slot(
-    numbers: FloatArray,
-    step: float,
-    averages: bool,
-    share: float,
-    clock_before: float,
-    scalars: FloatArray,
-) -> None:
-    """Take the step of one hashed weight, after its average has caught up with it.
-
-    A weight that no row hits does not move, so the steps that its average has missed are one: it
-    has come nearer by the product of all ``1 - share`` since, whose logarithm is the clock.
-    """
-    before, n = numbers[0], len(numbers)
-    numbers[0] = before - step
-    scalars[DISTANCE] += numbers[0] ** 2 - before**2
-    if averages and numbers[n - 1] == scalars[CLOCK]:
-        # Hit a second time in this step, or in the very first: it has the share of the first move.
-        numbers[n - 2] -= share * step
-    elif averages:
-        behind = math.exp(clock_before - numbers[n - 1])
-        average = before + (numbers[n - 2] - before) * behind
-        numbers[n - 2] = average + share * (numbers[0] - average)
-        numbers[n - 1] = scalars[CLOCK]
-
-
-@compiled
-def gather(
-    rule: int,
-    loss: int,
-    a: float,
-    rows: tuple[int, int],
-    x: Float32Array,
-    slots: SlotArray,
-    label: FloatArray,
-    weight: FloatArray,
-    dense: FloatArray,
-    hashed: FloatArray,
-    scalars: FloatArray,
-    work: FloatArray,
-    margin: FloatArray,
-    gradients: FloatArray,
-) -> float:
-    """Margins and gradients of the rows of one step; return the mean weight of these rows.
-
-    The last row is left in ``work[0]``, the gradients by dense weights in the layers behind it.
-    """
-    first, last = rows
-    row, grad = work[0], work[1 : 1 + margin.shape[1]]
-    grad[:, :] = 0.0
-    importance = 0.0
-    for i in range(first, last):
-        for j in range(x.shape[1]):
-            row[j] = x[i, j]
-        row_margins(row, slots[i], dense, hashed, margin[i])
-        row_gradients(loss, a, margin[i], label[i], weight[i] / (last - first), gradients[i])
-        for o in range(len(grad)):
-            for j in range(len(row)):
-                grad[o, j] += gradients[i, o] * row[j]
-        # A row of weight 0 might as well not be there.
-        if weight[i] > 0.0:
-            importance += weight[i] / (last - first)
-            scalars[ROWS] += 1.0
-            if rule == NAG:
-                observe_row(row, slots.shape[1], dense, scalars)
-    return importance
-
-
-@compiled
-def penalise(decay: float, dense: FloatArray, grad: FloatArray) -> None:
-    """Add the gradient of the ridge penalty, which spares the intercept."""
-    for o in range(grad.shape[0]):
-        for j in range(grad.shape[1] - 1):
-            grad[o, j] += decay * dense[0, o, j]
+def decayed(x: float) -> float:
+    """exp(x) for x <= 0; slots that are often hit are little behind, and need no exponential."""
+    if x > -0.01:
+        return 1.0 + x * (1.0 + x * (0.5 + x * (1.0 / 6.0)))
+    return math.exp(x)
 
 
 @compiled
@@ -286,7 +63,7 @@ def implicit_ratio(
     return weight * implicit_gradient(loss, a, z, y, reach * weight) / g
 
 
-@compiled
+@reordered
 def learn_rows(
     rule: int,
     loss: int,
@@ -303,14 +80,14 @@ def learn_rows(
     label: FloatArray,
     weight: FloatArray,
     dense: FloatArray,
-    hashed: FloatArray,
+    hashed: Float32Array,
     average: FloatArray,
     scalars: FloatArray,
-    work: FloatArray,
     margin: FloatArray,
-    gradients: FloatArray,
 ) -> None:
     """Learn rows in order, a step for each `minibatch` of them.
+
+    One long function on purpose: split into steps that take arrays, it takes four times as long.
 
     Parameters
     ----------
@@ -318,54 +95,192 @@ def learn_rows(
         alpha, schedule, rows before the plan, rows of the plan.
     average
         Averages of the dense weights, shape (n_outputs, n_dense + 1).
-    work
-        Scratch of shape (2 * n_outputs + 1, n_dense + 1).
-    margin, gradients
-        Outputs of shape (n_rows, n_outputs): margins from before each step, and scratch.
+    margin
+        Output of shape (n_rows, n_outputs): margins from before each step.
     """
-    n_outputs, n_columns = margin.shape[1], slots.shape[1]
+    n_rows, n_dense = x.shape
+    n_columns, n_numbers = slots.shape[1], hashed.shape[2]
+    n_outputs, width = margin.shape[1], n_dense + 1
     alpha, schedule, done, planned = rates
-    row, grad, step = work[0], work[1 : 1 + n_outputs], work[1 + n_outputs :]
-    row[x.shape[1]] = 1.0
-    for first in range(0, len(x), minibatch):
-        last = min(len(x), first + minibatch)
-        importance = gather(
-            rule, loss, a, (first, last), x, slots, label, weight, dense, hashed, scalars, work,
-            margin, gradients,
-        )  # fmt: skip
+    flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
+    row, moves = np.ones(width), np.empty(n_columns)
+    z, p = np.empty(n_outputs), np.empty(n_outputs)
+    g, grad = np.empty((minibatch, n_outputs)), np.empty((n_outputs, width))
+    step = np.empty((n_outputs, width))
+    steps, rows, lengths = scalars[STEPS], scalars[ROWS], scalars[LENGTHS]
+    distance, clock = scalars[DISTANCE], scalars[CLOCK]
+    for first in range(0, n_rows, minibatch):
+        last = min(n_rows, first + minibatch)
+        share_of_row = 1.0 / (last - first)
+
+        # Margins, gradients by them, and their sum by the dense weights.
+        importance = 0.0
+        for i in range(first, last):
+            ahead = min(i + _AHEAD, n_rows - 1)
+            for k in range(n_columns):
+                prefetch(flat, np.uint64(slots[ahead, k]) * stride)
+            for j in range(n_dense):
+                row[j] = x[i, j]
+            for o in range(n_outputs):
+                total = 0.0
+                for j in range(width):
+                    total += row[j] * dense[0, o, j]
+                for k in range(n_columns):
+                    total += hashed[np.uint32(slots[i, k]), o, 0]
+                z[o] = margin[i, o] = total
+            importance += share_of_row * weight[i]
+            if loss == SOFTMAX:
+                softmax(z, p)
+                p[int(label[i])] -= 1.0
+            else:
+                p[0] = gradient(loss, a, 0.0, z[0], label[i])
+            for o in range(n_outputs):
+                own = share_of_row * weight[i] * p[o]
+                g[i - first, o] = own
+                if i == first:
+                    for j in range(width):
+                        grad[o, j] = own * row[j]
+                else:
+                    for j in range(width):
+                        grad[o, j] += own * row[j]
+            # A row of weight 0 might as well not be there.
+            if weight[i] > 0.0:
+                rows += 1.0
+                if rule == NAG:
+                    for o in range(1, n_outputs):
+                        for j in range(width):
+                            dense[2, o, j] += row[j] * row[j]
+                    length = 0.0
+                    for j in range(width):
+                        own = row[j] * row[j]
+                        square = dense[2, 0, j] + own
+                        dense[2, 0, j] = square
+                        length += own / square if square > 0.0 else 0.0
+                    lengths += n_columns + length * rows
         if importance == 0.0:
             continue
-        scalars[STEPS] += 1.0
-        t = scalars[STEPS]
-        norm = math.sqrt(scalars[LENGTHS] / scalars[ROWS]) if rule == NAG else 1.0
+        steps += 1.0
         if rule != FTRL and l2 > 0.0:
-            penalise(l2 * importance, dense, grad)
+            for o in range(n_outputs):
+                for j in range(n_dense):
+                    grad[o, j] += l2 * importance * dense[0, o, j]
+
+        # The rate, and the clock of averages.
+        norm = math.sqrt(lengths / rows) if rule == NAG else 1.0
         if rule == DOG:
-            rate = dog_rate(grad, gradients[first:last], n_columns, scalars)
+            squares = 0.0
+            for o in range(n_outputs):
+                for j in range(width):
+                    squares += grad[o, j] * grad[o, j]
+                for i in range(last - first):
+                    squares += n_columns * g[i, o] * g[i, o]
+            scalars[GRADIENTS] += squares
+            scalars[FARTHEST] = max(scalars[FARTHEST], math.sqrt(max(0.0, distance)))
+            rate = dog(scalars[FARTHEST], scalars[GRADIENTS])
         else:
-            rate = scheduled(schedule, alpha, scalars[ROWS], done, planned)
-        share = (_AVERAGING_POWER + 1.0) / (t + _AVERAGING_POWER)
-        clock_before = scalars[CLOCK]
-        if averages and t > 1.0:
-            scalars[CLOCK] += math.log1p(-share)
+            rate = scheduled(schedule, alpha, rows, done, planned)
+        share, clock_before = (_AVERAGING_POWER + 1.0) / (steps + _AVERAGING_POWER), clock
+        if averages and steps > 1.0:
+            clock += math.log1p(-share)
+        now = np.float32(clock)
+
         for o in range(n_outputs):
-            reach = dense_steps(
-                rule, rate, l1, l2, t, scalars[ROWS], norm, grad[o], row, dense, o, step[o]
-            )
-            ratio, g = 1.0, gradients[first, o]
-            if implicit and g != 0.0:
-                reach += slots_reach(rule, rate, norm, g, slots[first], hashed, o)
-                z, y = margin[first, o], label[first]
-                ratio = implicit_ratio(loss, a, z, y, weight[first], g, reach, o)
-                step[o] *= ratio
-            move_dense(dense, o, step[o], base, scalars)
+            # Steps of the dense weights, and how far they move the margin per unit of gradient.
+            reach = 0.0
+            if rule == ADAGRAD:
+                for j in range(width):
+                    own, total = adagrad(rate, grad[o, j], dense[1, o, j])
+                    dense[1, o, j] = total
+                    step[o, j] = own * grad[o, j]
+                    reach += own * row[j] * row[j]
+            elif rule == NAG:
+                for j in range(width):
+                    square = dense[2, o, j] / rows
+                    own, total = nag(rate, grad[o, j], dense[1, o, j], square, norm)
+                    dense[1, o, j] = total
+                    step[o, j] = own * grad[o, j]
+                    reach += own * row[j] * row[j]
+            elif rule == ADAM:
+                for j in range(width):
+                    step[o, j], dense[1, o, j], dense[2, o, j] = adam(
+                        rate, grad[o, j], dense[1, o, j], dense[2, o, j], steps
+                    )
+            elif rule == FTRL:
+                for j in range(width):
+                    # The intercept, last, is free of penalties.
+                    on = 1.0 if j < n_dense else 0.0
+                    w = dense[0, o, j]
+                    new, dense[1, o, j], dense[2, o, j] = ftrl(
+                        rate, on * l1, on * l2, grad[o, j], w, dense[1, o, j], dense[2, o, j]
+                    )
+                    step[o, j] = w - new
+            else:
+                for j in range(width):
+                    step[o, j] = rate * grad[o, j]
+                    reach += rate * row[j] * row[j]
+
+            # Steps of the slots, row by row, each with its share of the ridge penalty.
+            ratio = 1.0
             for i in range(first, last):
+                decay = l2 * share_of_row * weight[i]
                 for k in range(n_columns):
-                    numbers = hashed[slots[i, k], o]
-                    own = gradients[i, o]
-                    if rule != FTRL:
-                        own += l2 * weight[i] / (last - first) * numbers[0]
-                    move = ratio * slot_step(rule, rate, l1, l2, t, norm, own, numbers)
-                    move_slot(numbers, move, averages, share, clock_before, scalars)
-        if averages:
-            average += share * (dense[0] - average)
+                    s = np.uint32(slots[i, k])
+                    w = hashed[s, o, 0]
+                    own = g[i - first, o] + (0.0 if rule == FTRL else decay * w)
+                    if rule == ADAGRAD:
+                        moved, total = adagrad(rate, own, hashed[s, o, 1])
+                        hashed[s, o, 1] = np.float32(total)
+                    elif rule == NAG:
+                        moved, total = nag(rate, own, hashed[s, o, 1], 1.0, norm)
+                        hashed[s, o, 1] = np.float32(total)
+                    elif rule == ADAM:
+                        moves[k], m, v = adam(rate, own, hashed[s, o, 1], hashed[s, o, 2], steps)
+                        hashed[s, o, 1], hashed[s, o, 2] = np.float32(m), np.float32(v)
+                        continue
+                    elif rule == FTRL:
+                        new, m, v = ftrl(rate, l1, l2, own, w, hashed[s, o, 1], hashed[s, o, 2])
+                        hashed[s, o, 1], hashed[s, o, 2] = np.float32(m), np.float32(v)
+                        moves[k] = w - new
+                        continue
+                    else:
+                        moved = rate
+                    moves[k] = moved * own
+                    reach += moved
+                if implicit and g[i - first, o] != 0.0:
+                    ratio = implicit_ratio(
+                        loss, a, margin[i, o], label[i], weight[i], g[i - first, o], reach, o
+                    )
+                # A weight that no row hits does not move, so the steps that its average has missed
+                # are one: it has come nearer by the product of all 1 - share since, whose logarithm
+                # is the clock.
+                for k in range(n_columns):
+                    s = np.uint32(slots[i, k])
+                    before, move = float(hashed[s, o, 0]), ratio * moves[k]
+                    after = before - move
+                    hashed[s, o, 0] = np.float32(after)
+                    if rule == DOG:
+                        distance += after * after - before * before
+                    if averages and hashed[s, o, n_numbers - 1] == now:
+                        # Hit a second time in this step, or in the very first: it has the share of
+                        # the first move.
+                        hashed[s, o, n_numbers - 2] -= np.float32(share * move)
+                    elif averages:
+                        behind = decayed(clock_before - hashed[s, o, n_numbers - 1])
+                        mean = before + (hashed[s, o, n_numbers - 2] - before) * behind
+                        mean += share * (after - mean)
+                        hashed[s, o, n_numbers - 2] = np.float32(mean)
+                        hashed[s, o, n_numbers - 1] = now
+
+            if rule == DOG:
+                for j in range(width):
+                    origin = base if j == n_dense else 0.0
+                    before = dense[0, o, j] - origin
+                    after = before - ratio * step[o, j]
+                    distance += after * after - before * before
+            for j in range(width):
+                dense[0, o, j] -= ratio * step[o, j]
+            if averages:
+                for j in range(width):
+                    average[o, j] += share * (dense[0, o, j] - average[o, j])
+    scalars[STEPS], scalars[ROWS], scalars[LENGTHS] = steps, rows, lengths
+    scalars[DISTANCE], scalars[CLOCK] = distance, clock

@@ -188,12 +188,15 @@ class Learner:
         self._label_range = label_range
 
     def _scaled(self, block: Block) -> Block:
+        if (self.settings.center, self.settings.scale) == (0.0, 1.0):
+            return block
         return replace(block, label=(block.label - self.settings.center) / self.settings.scale)
 
     def _in_label_unit(self, margins: list[FloatArray]) -> FloatArray:
         means = [loss.mean(z) for loss, z in zip(self.losses, margins, strict=True)]
         found = means[0] if len(means) == 1 else np.sort(np.column_stack(means), axis=1)
-        found = found * self.settings.scale + self.settings.center
+        if (self.settings.center, self.settings.scale) != (0.0, 1.0):
+            found = found * self.settings.scale + self.settings.center
         low, high = self._label_range
         # Before the first row the range is empty and nothing can be clipped to it.
         if self.settings.clip and self.settings.loss in REGRESSION and low <= high:

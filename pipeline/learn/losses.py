@@ -169,11 +169,12 @@ def implicit_gradient(loss: int, a: float, z: float, y: float, q: float) -> floa
         else:
             low = s
         step = excess / (1.0 + q * curvature(loss, a, 0.0, z - q * s, y))
-        if abs(step) <= 1e-10 * abs(g):
-            break
         s -= step
         if not low <= s <= high:
             s = 0.5 * (low + high)
+        elif abs(step) <= 1e-6 * abs(g):
+            # The error falls with the square of the step.
+            break
     return s
 
 
@@ -237,6 +238,14 @@ def _total(
     for i in range(len(z)):
         total += weight[i] * value(loss, a, h, z[i], y[i])
     return total
+
+
+@compiled
+def _probabilities(z: FloatArray) -> FloatArray:
+    p = np.empty(len(z))
+    for i in range(len(z)):
+        p[i] = sigmoid(z[i])
+    return p
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +328,7 @@ class Loss:
         Margins of softmax, shape (n_rows, n_classes), give probabilities of that shape.
         """
         if self.code == LOGISTIC:
-            e = np.exp(-np.abs(z))
-            return np.asarray(np.where(z >= 0, 1.0, e) / (1.0 + e))
+            return _probabilities(z)
         if self.name in COUNTS:
             # Beyond this the mean is no longer a finite number.
             return np.exp(np.minimum(z, 700.0))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from pipeline.compiled import compiled
 
 SGD, ADAGRAD, NAG, ADAM, FTRL, DOG = range(6)
@@ -15,7 +17,10 @@ SGD, ADAGRAD, NAG, ADAM, FTRL, DOG = range(6)
 CODES = {"sgd": SGD, "adagrad": ADAGRAD, "nag": NAG, "adam": ADAM, "ftrl": FTRL, "dog": DOG}
 
 N_NUMBERS = {"sgd": 1, "adagrad": 2, "nag": 3, "adam": 3, "ftrl": 3, "dog": 1}
-"""Numbers kept of each weight, itself included."""
+"""Numbers kept of each dense weight, itself included."""
+
+N_SLOT_NUMBERS = N_NUMBERS | {"nag": 2}
+"""Numbers kept of each hashed weight; the mean square of nag is 1 there."""
 
 CONSTANT, INVERSE_SCALING, LINEAR = range(3)
 
@@ -41,27 +46,33 @@ def scheduled(schedule: int, alpha: float, t: float, done: float, planned: float
 
 
 @compiled
+def _over_root(alpha: float, square: float) -> float:
+    """alpha / sqrt(square), 0 of 0; in single precision, which twice as many lanes have."""
+    root = math.sqrt(np.float32(square))
+    return float(np.float32(alpha) / root) if root > np.float32(0.0) else 0.0
+
+
+@compiled
 def adagrad(alpha: float, g: float, total: float) -> tuple[float, float]:
     """total += g^2; rate = alpha / sqrt(total).
 
     J. Duchi, E. Hazan, Y. Singer, JMLR 12, 2011, fig. 1, diagonal.
     """
     total += g * g
-    return (alpha / math.sqrt(total) if total > 0.0 else 0.0), total
+    return _over_root(alpha, total), total
 
 
 @compiled
-def nag(alpha: float, g: float, total: float, rms: float, norm: float) -> tuple[float, float]:
+def nag(alpha: float, g: float, total: float, square: float, norm: float) -> tuple[float, float]:
     """total += g^2; rate = alpha / (sqrt(total) rms norm).
 
-    `rms` is the root mean square of the feature so far, `norm` that of the row's length after each
-    feature has been divided by its own. S. Ross, P. Mineiro, J. Langford, "Normalized online
-    learning", UAI 2013, algorithm 2, with the root mean square where they have the maximum: a
-    single outlier does not slow its feature down for ever.
+    `square` is the mean square of the feature so far, `rms` its root, `norm` that of the row's
+    length after each feature has been divided by its own. S. Ross, P. Mineiro, J. Langford,
+    "Normalized online learning", UAI 2013, algorithm 2, with the root mean square where they have
+    the maximum: a single outlier does not slow its feature down for ever.
     """
     total += g * g
-    divisor = math.sqrt(total) * rms * norm
-    return (alpha / divisor if divisor > 0.0 else 0.0), total
+    return _over_root(alpha / norm if norm > 0.0 else 0.0, total * square), total
 
 
 @compiled

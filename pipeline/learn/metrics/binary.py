@@ -2,14 +2,63 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.block import FloatArray
-from pipeline.learn.metrics.base import Metrics, Sums, Tables, Values, counted, ratio
+from pipeline.compiled import compiled
+from pipeline.learn.metrics.base import Metrics, Sums, Tables, Values, ratio
 
 _N_BINS = 4096
 _N_GROUPS = 10
 _TINY = 1e-15
+
+
+@compiled
+def _place(score: float) -> int:
+    return int(min(max((score + 20.0) * (_N_BINS / 40.0), 0.0), _N_BINS - 1.0))
+
+
+@compiled
+def _rank(
+    score: FloatArray,
+    positive: NDArray[np.bool_],
+    weight: FloatArray,
+    value: FloatArray,
+    bins: FloatArray,
+) -> None:
+    for i in range(len(score)):
+        place = _place(score[i])
+        bins[1 if positive[i] else 0, place] += weight[i]
+        bins[2, place] += weight[i] * value[i]
+
+
+@compiled
+def _judge(
+    prediction: FloatArray,
+    label: FloatArray,
+    weight: FloatArray,
+    sums: FloatArray,
+    bins: FloatArray,
+) -> None:
+    """Add rows to the sums of `BinaryMetrics` and to its ranking, in one pass."""
+    total = np.zeros(5)
+    for i in range(len(label)):
+        w, positive = weight[i], label[i] > 0.5
+        p = min(max(prediction[i], _TINY), 1.0 - _TINY)
+        side = 1.0 if positive else 0.0
+        total[0] += w
+        total[1] -= w * math.log(p if positive else 1.0 - p)
+        total[2] += w if (p > 0.5) == positive else 0.0
+        total[3] += w * side
+        total[4] += w * (prediction[i] - side) ** 2
+        # Single precision is enough to find a bin.
+        place = _place(float(math.log(np.float32(p / (1.0 - p)))))
+        bins[1 if positive else 0, place] += w
+        bins[2, place] += w * prediction[i]
+    sums += total
 
 
 class Ranking:
@@ -27,11 +76,7 @@ class Ranking:
         self, score: FloatArray, positive: np.ndarray, weight: FloatArray, value: FloatArray
     ) -> None:
         """Take rows into account, arrays of shape (n_rows,)."""
-        place = np.clip((score + 20) * (_N_BINS / 40), 0, _N_BINS - 1).astype(np.int64)
-        for side in (0, 1):
-            rows = positive == bool(side)
-            self.bins[side] += counted(place[rows], weight[rows], _N_BINS)
-        self.bins[2] += counted(place, weight * value, _N_BINS)
+        _rank(score, positive, weight, value, self.bins)
 
     def merge(self, other: Ranking) -> None:
         """Take over the rows of another."""
@@ -58,11 +103,8 @@ class BinaryMetrics(Sums):
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
         """Take rows into account; labels are 0 or 1."""
-        p = np.clip(prediction, _TINY, 1 - _TINY)
-        positive = label > 0.5
-        nll = -np.log(np.where(positive, p, 1 - p))
-        self._add(weight, nll, (p > 0.5) == positive, positive, (prediction - positive) ** 2)
-        self.ranking.add(np.log(p) - np.log1p(-p), positive, weight, prediction)
+        self.n_rows += len(label)
+        _judge(prediction, label, weight, self.sums, self.ranking.bins)
 
     def merge(self, other: Metrics) -> None:
         """Take over the rows of another accumulator."""
