@@ -31,6 +31,8 @@ SAMPLE_CELLS = 8 << 20
 DECODED_ROWS = 4 << 20
 """So many rows are decoded to draw it from."""
 
+_SLICE_ROWS = 16_384
+
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
@@ -103,6 +105,8 @@ def draw_sample(
         files_of.append(np.full(len(part), numbers[one.file.key]))
     if not parts:
         raise next(iter(bad.values()))
+    # What was decoded is many times the sample, and would stay with the process.
+    pa.default_memory_pool().release_unused()
     return Sample(
         rows=_joined(parts),
         place=np.concatenate(places),
@@ -130,7 +134,7 @@ def _draw(
     """At most `n_rows` rows of a row group, spread over as much of it as may be decoded."""
     available = one.footer.row_group_rows()[group]
     within = min(available, max(n_rows, DECODED_ROWS // n_cells))
-    reader = PartitionReader(one.file, one.footer, names, [], batch_rows=SAMPLE_ROWS)
+    reader = PartitionReader(one.file, one.footer, names, [], batch_rows=_SLICE_ROWS)
     parts = []
     for unit in _units_of(one, group):
         if unit.offset >= within:
@@ -165,7 +169,7 @@ def _units_of(one: ReadFile, group: int) -> Iterator[Unit]:
         rows=one.footer.row_group_rows()[group],
         fingerprint=one.footer.fingerprint,
     )
-    return units(whole, one.footer, SAMPLE_ROWS)
+    return units(whole, one.footer, _SLICE_ROWS)
 
 
 def _check_label(part: pa.Table, label: str | None, one: ReadFile, group: int) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
@@ -367,7 +366,6 @@ class Run:
             "environment": environment(),
         }
         self._committer.submit(trainee.snapshot(), fields, metrics)
-        pa.default_memory_pool().release_unused()
 
     def _committed(self, entry: TrainEntry, metrics: Metrics) -> None:
         self._total.merge(metrics)

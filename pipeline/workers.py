@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from dask.delayed import Delayed
+from dask.local import get_sync
 
 from pipeline.errors import JobError
 
@@ -65,7 +66,7 @@ class Workers:
         if self._client is not None and not is_local:
             return self._client.compute(task)
         # The threads come from the pool; within one of them Dask runs the little graph in order.
-        return self._pool.submit(task.compute, scheduler="synchronous")
+        return self._pool.submit(get_sync, task.__dask_graph__(), task.key)
 
 
 def _connect(address: str) -> Any:

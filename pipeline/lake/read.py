@@ -124,7 +124,7 @@ class PartitionReader:
         return int(self.footer.metadata.row_group(group).num_rows)
 
     def _open(self, *, dictionaries: bool) -> pq.ParquetFile:
-        buffer_size = max(64 << 10, min(1 << 20, _BUFFER_TOTAL // max(1, len(self.columns))))
+        buffer_size = max(64 << 10, min(1 << 18, _BUFFER_TOTAL // max(1, len(self.columns))))
         return pq.ParquetFile(
             self.file.location,
             metadata=self.footer.metadata,
