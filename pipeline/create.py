@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 from pipeline.encode.profile import Choice
-from pipeline.encode.schema import Schema
+from pipeline.encode.schema import Hashed, OneHot, Schema
 from pipeline.errors import DataError, JobError
 from pipeline.job import Job
 from pipeline.lake.cursors import GROUP_READER_BYTES, READER_BYTES
@@ -24,6 +24,9 @@ BASE_BYTES = 400 << 20
 
 MAX_BATCH_ROWS = 65_536
 MIN_BATCH_ROWS = 1024
+
+MOST_LISTED = 8
+"""Levels of a category that newton has as features of their own, in a lake with hashed columns."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ def create_model(job: Job) -> list[str]:
     schema = _schema(job, found)
     assert found.label is not None
     resolved = resolve(job, found.label, schema)
-    schema = schema.model_copy(update={"hash_bits": resolved.hash_bits})
+    schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
     content = ModelFile(
         format=FORMAT,
         id=uuid.uuid4().hex,
@@ -59,6 +62,24 @@ def create_model(job: Job) -> list[str]:
     if not LocalStore(job.model).create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
     return found.warnings
+
+
+def _hashed(schema: Schema, solver: str) -> Schema:
+    """Hash listed categories, too, where some are hashed anyway and a listed one is dear.
+
+    To the first-order solvers a level is a slot or a column full of zeros, which costs as much as
+    the number of levels. Newton is more exact on listed levels, but takes their number squared.
+    """
+    most = MOST_LISTED if solver == "newton" else 2
+    if not schema.n_hashed:
+        return schema
+    columns = [
+        Hashed(name=column.name, family=column.family)
+        if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most
+        else column
+        for column in schema.columns
+    ]
+    return schema.model_copy(update={"columns": columns})
 
 
 def survey_job(job: Job) -> Survey:

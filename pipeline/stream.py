@@ -12,6 +12,7 @@ import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
 from pipeline.block import Block
+from pipeline.encode.columns import plain
 from pipeline.encode.encoder import Draft, Encoded, Encoder, Part
 from pipeline.encode.schema import family
 from pipeline.errors import BadColumn, BadPartition, DataError
@@ -219,7 +220,9 @@ def _make(
         table = step.reader.read(step.unit)
         _write(draft, table, step)
         if reading.keep:
-            kept.append(table.select(list(reading.keep)))
+            # Whether text comes as a dictionary differs from row group to row group.
+            columns = [plain(table.column(name).combine_chunks()) for name in reading.keep]
+            kept.append(pa.table(columns, names=list(reading.keep)))
     encoded, held_out = draft.finish(), None
     if reading.holds_out:
         encoded, held_out = _set_apart(encoded, steps)

@@ -77,10 +77,12 @@ def test_interleaved_partitions_are_learnt_and_committed_together(job):
 def test_interleaving_a_sorted_lake_leads_to_the_model_of_a_shuffled_one(job, holdout, tmp_path):
     shuffled = write(tmp_path / "shuffled", rows(6000, 1))
     losses = {}
+    sgd = {"solver": "sgd", "learning_rate": 0.05}
+    calm = sgd | {"averaging": "polynomial"}
     for name, more in {
-        "sorted": {"solver": "sgd", "learning_rate": 0.05, "order": "stored"},
-        "interleaved": {"solver": "sgd", "learning_rate": 0.05, "interleave": 12},
-        "shuffled": {"solver": "sgd", "learning_rate": 0.05, "lake": shuffled},
+        "sorted": sgd | {"order": "stored"},
+        "interleaved": calm | {"interleave": 12},
+        "shuffled": calm | {"lake": shuffled},
         "newton": {"interleave": 6},
         "newton shuffled": {"lake": shuffled},
     }.items():

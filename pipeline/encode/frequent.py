@@ -23,8 +23,10 @@ PER_BATCH = 64
 KEPT = 500
 """Values of a column that are kept."""
 
-_LOOKED_AT = 4096
-"""Rows of a batch that are looked at, about."""
+_LOOKED_AT = 1024
+"""Rows of a long batch that are looked at, about."""
+
+_LONG = 8192
 
 _LONGEST = 200
 """Longer values, in characters, are no names that anybody would read."""
@@ -41,9 +43,14 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     times
         Rows that each value stands for.
     """
-    step = max(1, len(values) // _LOOKED_AT)
+    step = len(values) // _LOOKED_AT if len(values) > _LONG else 1
     if step > 1:
-        values = values.take(pa.array(np.arange(step // 2, len(values), step)))
+        places = pa.array(np.arange(step // 2, len(values), step))
+        if pa.types.is_dictionary(values.type):
+            chosen = values.indices.take(places)
+            values = pa.DictionaryArray.from_arrays(chosen, values.dictionary)
+        else:
+            values = values.take(places)
     values = values if pa.types.is_dictionary(values.type) else plain(values).dictionary_encode()
     codes = values.indices.drop_null().to_numpy()
     distinct, counts = np.unique(codes, return_counts=True)

@@ -34,21 +34,23 @@ def _mix(k: np.uint32) -> np.uint32:
 
 @compiled
 def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> np.uint32:
-    h = np.uint32(seed)
-    n_words = (end - start) // 4
-    for i in range(n_words):
-        at = start + 4 * i
+    # Unsigned places: a signed one is checked for being negative at each byte.
+    h, at, stop = np.uint32(seed), np.uint64(start), np.uint64(end)
+    while at + np.uint64(4) <= stop:
         k = (
             np.uint32(data[at])
-            | np.uint32(data[at + 1]) << np.uint32(8)
-            | np.uint32(data[at + 2]) << np.uint32(16)
-            | np.uint32(data[at + 3]) << np.uint32(24)
+            | np.uint32(data[at + np.uint64(1)]) << np.uint32(8)
+            | np.uint32(data[at + np.uint64(2)]) << np.uint32(16)
+            | np.uint32(data[at + np.uint64(3)]) << np.uint32(24)
         )
         h ^= _mix(np.uint32(k))
         h = np.uint32(_rotate(h, 13) * np.uint32(5) + np.uint32(0xE6546B64))
-    rest = np.uint32(0)
-    for at in range(end - 1, start + 4 * n_words - 1, -1):
-        rest = np.uint32((rest << np.uint32(8)) | np.uint32(data[at]))
+        at += np.uint64(4)
+    rest, shift = np.uint32(0), np.uint32(0)
+    while at < stop:
+        rest |= np.uint32(data[at]) << shift
+        shift += np.uint32(8)
+        at += np.uint64(1)
     h ^= _mix(rest)
     h ^= np.uint32(end - start)
     h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))

@@ -25,6 +25,8 @@ from pipeline.lake.partition import Footer, Partition
 
 _BUFFER_TOTAL = 32 << 20
 
+_DICTIONARY_BYTES_PER_ROW = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -123,7 +125,22 @@ class PartitionReader:
     def _rows(self, group: int) -> int:
         return int(self.footer.metadata.row_group(group).num_rows)
 
-    def _open(self, *, dictionaries: bool) -> pq.ParquetFile:
+    def _dictionaries(self, groups: Sequence[int], rows: int) -> list[str]:
+        """Text columns to read as dictionaries, of which `rows` rows are made into one.
+
+        Where a writer gave up its dictionary for plain text, pyarrow would have to build one, which
+        takes as long as all other columns together.
+        """
+        metadata = self.footer.metadata
+        found = set(self.texts)
+        for group in groups if found else ():
+            for i in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(i)
+                if chunk.path_in_schema in found and not _is_coded(chunk, rows):
+                    found.discard(chunk.path_in_schema)
+        return [name for name in self.texts if name in found]
+
+    def _open(self, dictionaries: list[str]) -> pq.ParquetFile:
         buffer_size = max(64 << 10, min(1 << 18, _BUFFER_TOTAL // max(1, len(self.columns))))
         return pq.ParquetFile(
             self.file.location,
@@ -131,20 +148,19 @@ class PartitionReader:
             pre_buffer=False,
             buffer_size=buffer_size,
             page_checksum_verification=True,
-            read_dictionary=self.texts if dictionaries else [],
+            read_dictionary=dictionaries,
         )
 
     def _read_whole(self, unit: Unit) -> pa.Table:
-        with self._open(dictionaries=True) as source:
-            groups = list(unit.row_groups)
+        groups = list(unit.row_groups)
+        with self._open(self._dictionaries(groups, unit.rows)) as source:
             return source.read_row_groups(groups, columns=self.columns, use_threads=False)
 
     def _read_slice(self, unit: Unit) -> pa.Table:
         group = unit.row_groups[0]
         with self._lock:
             if group not in self._slices:
-                # Dictionaries would grow with the row group, so here strings stay plain.
-                source = self._open(dictionaries=False)
+                source = self._open(self._dictionaries([group], self.batch_rows))
                 batches = source.iter_batches(
                     self.batch_rows, row_groups=[group], columns=self.columns, use_threads=True
                 )
@@ -163,6 +179,19 @@ class PartitionReader:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _slices={}, _lock=threading.Lock())
+
+
+def _is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
+    """Whether text is stored as codes, and its dictionary small enough to be looked up per batch.
+
+    The footer does not say where a writer changed to plain text in the middle, but a plain value
+    takes 4 bytes and its text, and a code hardly ever more than 2.
+    """
+    if not chunk.has_dictionary_page or not chunk.num_values:
+        return False
+    dictionary = chunk.data_page_offset - (chunk.dictionary_page_offset or 0)
+    codes = chunk.total_uncompressed_size - dictionary
+    return bool(codes < 4 * chunk.num_values and dictionary < _DICTIONARY_BYTES_PER_ROW * rows)
 
 
 def _check_codes(table: pa.Table) -> None:

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import FloatArray, SlotArray
-from pipeline.compiled import compiled
+from pipeline.block import Float32Array, FloatArray, SlotArray
+from pipeline.compiled import compiled, prefetch, reordered
 from pipeline.learn.expansion import FLOOR
 from pipeline.learn.losses import (
     HINGE,
@@ -42,8 +42,10 @@ FIRST_PRIOR = 0.3
 _FIRST_DOUBLING = 4096
 _NARROWEST, _WIDEST = 1e-8, 10.0
 _EM_STEPS = 100
+_EM_SLOTS = 65_536
 _EM_PRIOR_SLOTS = 2
 _LEAST_DISPERSION = 1e-6
+_AHEAD = 4
 
 
 @compiled
@@ -57,18 +59,22 @@ def _filter_pass(
     doubt: FloatArray,
     label: FloatArray,
     weight: FloatArray,
-    hashed: FloatArray,
+    hashed: Float32Array,
     margin: FloatArray,
 ) -> None:
     """Learn rows in order; `hashed` holds weight and variance, (n_slots, n_outputs, 2)."""
     n_rows, n_columns = slots.shape
     n_outputs = offset.shape[1]
     p, z = np.empty(n_outputs), np.empty(n_outputs)
+    flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
     for i in range(n_rows):
+        ahead = min(i + _AHEAD, n_rows - 1)
+        for k in range(n_columns):
+            prefetch(flat, np.uint64(slots[ahead, k]) * stride)
         for o in range(n_outputs):
             own = 0.0
             for k in range(n_columns):
-                own += hashed[slots[i, k], o, 0]
+                own += hashed[np.uint32(slots[i, k]), o, 0]
             margin[i, o] = own
             z[o] = offset[i, o] + own
         if weight[i] == 0.0:
@@ -79,7 +85,7 @@ def _filter_pass(
         for o in range(n_outputs):
             v = doubt[i, o]
             for k in range(n_columns):
-                v += hashed[slots[i, k], o, 1]
+                v += hashed[np.uint32(slots[i, k]), o, 1]
             if loss == SOFTMAX:
                 c = share * p[o] * (1.0 - p[o])
                 s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
@@ -91,12 +97,23 @@ def _filter_pass(
                     c = share * (c + FLOOR * majoriser(loss, a, width, z[o], label[i]))
                 else:
                     c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
+            shrunk = c / (1.0 + c * v)
             for k in range(n_columns):
-                slot = slots[i, k]
-                variance = hashed[slot, o, 1]
-                hashed[slot, o, 0] -= variance * s
+                slot = np.uint32(slots[i, k])
+                variance = float(hashed[slot, o, 1])
+                hashed[slot, o, 0] -= np.float32(variance * s)
                 # Twice the same slot in one row takes its share twice, but never all of it.
-                hashed[slot, o, 1] = variance - variance * variance * c / (1.0 + c * v)
+                hashed[slot, o, 1] = np.float32(variance - variance * variance * shrunk)
+
+
+@compiled
+def _margins(slots: SlotArray, hashed: Float32Array, margin: FloatArray) -> None:
+    for i in range(len(slots)):
+        for o in range(margin.shape[1]):
+            total = 0.0
+            for k in range(slots.shape[1]):
+                total += hashed[np.uint32(slots[i, k]), o, 0]
+            margin[i, o] = total
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +123,27 @@ class Other:
     margin: FloatArray
     variance: FloatArray
     """How uncertain it is: a row teaches its slots the less, the more it is."""
+
+
+@reordered
+def _learnt_prior(pull: FloatArray, known: FloatArray, prior: float) -> float:
+    """Variance of the prior by expectation maximisation.
+
+    Parameters
+    ----------
+    pull, known
+        Of each slot that rows have hit: weight over variance, and the precision that rows gave.
+    prior
+        To start from.
+    """
+    for _ in range(_EM_STEPS):
+        moment = 0.0
+        for k in range(len(pull)):
+            variance = 1.0 / (known[k] + 1.0 / prior)
+            weight = pull[k] * variance
+            moment += weight * weight + variance
+        prior = (moment + _EM_PRIOR_SLOTS * FIRST_PRIOR) / (len(pull) + _EM_PRIOR_SLOTS)
+    return prior
 
 
 class SlotFilter:
@@ -123,7 +161,7 @@ class SlotFilter:
 
     def __init__(self, loss: Loss, n_slots: int, *, l2: float = 0.0) -> None:
         self.loss, self.l2 = loss, l2
-        self.hashed = np.zeros((n_slots, loss.n_outputs, 2))
+        self.hashed = np.zeros((n_slots, loss.n_outputs, 2), np.float32)
         self.hashed[:, :, 1] = FIRST_PRIOR
         self.prior = np.array(FIRST_PRIOR)
         """Variance of a slot that no row has hit."""
@@ -135,13 +173,12 @@ class SlotFilter:
     @property
     def weights(self) -> FloatArray:
         """Shape (n_slots, n_outputs)."""
-        return self.hashed[:, :, 0]
+        return self.hashed[:, :, 0].astype(np.float64)
 
     def margins(self, slots: SlotArray) -> FloatArray:
         """Sum of the weights that each row hits, shape (n_rows, n_outputs)."""
-        total = np.zeros((len(slots), self.loss.n_outputs))
-        for column in slots.T:
-            total += self.weights[column]
+        total = np.empty((len(slots), self.loss.n_outputs))
+        _margins(np.ascontiguousarray(slots), self.hashed, total)
         return total
 
     def learn(
@@ -222,19 +259,17 @@ class SlotFilter:
     def _known(self) -> tuple[NDArray[np.int64], FloatArray]:
         """Weights that rows have hit, as flat indices, and the precision that the rows gave."""
         variance = self.hashed.reshape(-1, 2)[:, 1]
-        used = np.flatnonzero(variance < float(self.prior) * (1 - 1e-12))
-        return used, 1 / variance[used] - 1 / float(self.prior)
+        used = np.flatnonzero(variance < np.float32(self.prior))
+        return used, 1 / variance[used].astype(np.float64) - 1 / float(self.prior)
 
     def _refresh_prior(self) -> None:
         self.n_refreshed[()] = self.n_rows
         used, known = self._known()
         beliefs = self.hashed.reshape(-1, 2)
-        pull = beliefs[used, 0] / beliefs[used, 1]
-        prior = float(self.prior)
-        for _ in range(_EM_STEPS):
-            variance = 1 / (known + 1 / prior)
-            second_moment = float((np.square(pull * variance) + variance).sum())
-            prior = (second_moment + _EM_PRIOR_SLOTS * FIRST_PRIOR) / (len(used) + _EM_PRIOR_SLOTS)
+        pull = beliefs[used, 0].astype(np.float64) / beliefs[used, 1]
+        # A sample tells the variance of millions of weights to half a percent.
+        step = max(1, len(used) // _EM_SLOTS)
+        prior = _learnt_prior(pull[::step], known[::step], float(self.prior))
         prior = min(max(prior, _NARROWEST), _WIDEST)
         if self.l2:
             prior = min(prior, 1 / (self.l2 * float(self.n_rows)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pipeline.learn.learner import Settings
 from pipeline.learn.newton import first_rows
+from pipeline.learn.rules import N_SLOT_NUMBERS
 
-_COPIES = 4
-"""The state itself, its copy, the bytes of its file, and room for temporaries."""
+_COPIES = 3
+"""The state itself, its copy while that is written, and room for temporaries."""
 
 
 def learner_bytes(settings: Settings) -> int:
@@ -20,8 +21,10 @@ def _head_bytes(settings: Settings, n_outputs: int) -> int:
     weights = n_outputs * (settings.n_dense + 1)
     slots = n_outputs * settings.n_slots
     if settings.solver != "newton":
-        # Up to a weight, two accumulators, an average and its clock.
-        return _COPIES * 5 * 8 * (weights + slots)
+        numbers = N_SLOT_NUMBERS[settings.solver] + 2 * (settings.averaging == "polynomial")
+        # Dense weights are a weight, two accumulators and an average, in double precision.
+        return _COPIES * (4 * 8 * weights + numbers * 4 * slots)
     # Curvature with its moved and scaled copies; the first block, standardised, and its roots.
     dense = 8 * 8 * weights**2 + 3 * 8 * (settings.n_dense + 1) * first_rows(weights)
-    return dense + _COPIES * 2 * 8 * slots
+    # Weight and variance of a slot; the precisions of those in use when the prior is refreshed.
+    return dense + (_COPIES * 2 * 4 + 3 * 8) * slots

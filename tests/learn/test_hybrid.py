@@ -34,7 +34,7 @@ def test_one_slot_a_row_and_squared_loss_give_the_posterior_mean():
     for slot in range(4):
         own = label[slots[:, 0] == slot]
         precision = len(own) + 1 / FIRST_PRIOR
-        assert filter_.weights[slot, 0] == pytest.approx(own.sum() / precision)
+        assert filter_.weights[slot, 0] == pytest.approx(own.sum() / precision, rel=1e-4)
         assert filter_.hashed[slot, 0, 1] == pytest.approx(1 / precision)
 
 
@@ -46,7 +46,7 @@ def test_sample_weights_are_repeated_rows_and_zero_is_none():
     learn_slots(one, slots, label, weight)
     times = weight.astype(int)
     learn_slots(other, np.repeat(slots, times, axis=0), np.repeat(label, times))
-    np.testing.assert_allclose(one.hashed, other.hashed, rtol=1e-12)
+    np.testing.assert_allclose(one.hashed, other.hashed, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["squared", "logistic"])
