@@ -14,6 +14,7 @@ theirs one after another. Polynomial averaging with eta = 8 (O. Shamir, T. Zhang
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.firstorder_pass import CLOCK, N_SCALARS, learn_rows
+from pipeline.learn.firstorder_pass import CLOCK, N_SCALARS, padded, rows_learner
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from pipeline.learn.updater import State, Weights, checked
@@ -105,8 +106,9 @@ class FirstOrder:
         self.rule, self.loss, self.steps, self.base = rule, loss, steps, base
         self._planned = (0, 0)
         n_outputs = loss.n_outputs
-        self._dense = np.zeros((N_NUMBERS[rule], n_outputs, n_dense + 1))
-        self._dense[0, :, -1] = base
+        self._width = n_dense + 1
+        self._dense = np.zeros((N_NUMBERS[rule], n_outputs, padded(self._width)))
+        self._dense[0, :, n_dense] = base
         n_numbers = N_SLOT_NUMBERS[rule] + 2 * steps.averages
         self._hashed = np.zeros((n_slots, n_outputs, n_numbers), np.float32)
         self._average = self._dense[0].copy()
@@ -124,8 +126,13 @@ class FirstOrder:
         steps, n_outputs = self.steps, self.loss.n_outputs
         margin = np.empty((block.n_rows, n_outputs))
         done, planned = self._planned
-        learn_rows(
+        learn_rows = rows_learner(
             CODES[self.rule],
+            has_slots=block.slots.shape[1] > 0,
+            has_classes=self.loss.code == SOFTMAX,
+            has_batches=steps.minibatch > 1,
+        )
+        learn_rows(
             self.loss.code,
             self.loss.shape,
             (steps.learning_rate, SCHEDULES[steps.schedule], float(done), float(planned)),
@@ -173,7 +180,7 @@ class FirstOrder:
 
     def objective(self) -> Objective:
         """What is minimised, for passes over all rows."""
-        n_outputs, width = self._dense.shape[1:]
+        n_outputs, width = self._dense.shape[1], self._width
         free = np.append(np.full(width - 1, self.steps.l2), 0.0)
         n_slots = len(self._hashed)
         ridge = np.append(np.tile(free, n_outputs), np.full(n_slots * n_outputs, self.steps.l2))
@@ -193,8 +200,9 @@ class FirstOrder:
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
         """Go on from these weights; what the rule remembers of gradients stays."""
         del sums, newton_step
-        at = self._average.size
-        self._dense[0] = self._average = point[:at].reshape(self._average.shape).copy()
+        at = len(self._average) * self._width
+        self._average[:, : self._width] = point[:at].reshape(len(self._average), self._width)
+        self._dense[0] = self._average
         hashed = point[at:].reshape(self._hashed.shape[:2])
         self._hashed[:, :, 0] = hashed
         if self.steps.averages:
@@ -206,16 +214,23 @@ class FirstOrder:
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
-        found = {name: checked(state, name, like) for name, like in self._arrays().items()}
+        arrays = self._arrays()
+        found = {name: checked(state, name, like) for name, like in arrays.items()}
         for name, array in found.items():
-            setattr(self, f"_{name}", array)
+            arrays[name][...] = array
 
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
-        names = ("dense", "hashed", "average", "scalars")
-        return {name: getattr(self, f"_{name}") for name in names}
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        # The padding is the loop's affair.
+        return {
+            "dense": self._dense[:, :, : self._width],
+            "hashed": self._hashed,
+            "average": self._average[:, : self._width],
+            "scalars": self._scalars,
+        }
 
     def _used_dense(self) -> FloatArray:
-        return np.asarray(self._average if self.steps.averages else self._dense[0])
+        padded_weights = self._average if self.steps.averages else self._dense[0]
+        return np.asarray(padded_weights[:, : self._width])
 
     def _used_hashed(self, slots: NDArray[np.integer]) -> FloatArray:
         """Weights of slots that predictions use, with n_outputs as a further axis."""

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from pipeline.compiled import compiled
+from pipeline.compiled import inlined
 
 SGD, ADAGRAD, NAG, ADAM, FTRL, DOG = range(6)
 
@@ -28,9 +28,10 @@ SCHEDULES = {"constant": CONSTANT, "inverse_scaling": INVERSE_SCALING, "linear":
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _FTRL_BETA = 1.0
+_TINY = np.float32(1e-30)
 
 
-@compiled
+@inlined
 def scheduled(schedule: int, alpha: float, t: float, done: float, planned: float) -> float:
     """Rate of the t-th row, t from 1.
 
@@ -45,14 +46,23 @@ def scheduled(schedule: int, alpha: float, t: float, done: float, planned: float
     return alpha
 
 
-@compiled
+@inlined
 def _over_root(alpha: float, square: float) -> float:
-    """alpha / sqrt(square), 0 of 0; in single precision, which twice as many lanes have."""
-    root = math.sqrt(np.float32(square))
-    return float(np.float32(alpha) / root) if root > np.float32(0.0) else 0.0
+    """alpha / sqrt(square), in single precision: twice as many fit into a register.
+
+    Where no gradient has been seen yet it is merely large, for there is nothing to multiply by it;
+    a comparison with 0 in its place would take as long as the root.
+    """
+    return float(np.float32(alpha) / math.sqrt(np.float32(square) + _TINY))
 
 
-@compiled
+@inlined
+def square_share(own: float, total: float) -> float:
+    """own / total, 0 of 0, in single precision."""
+    return float(np.float32(own) / (np.float32(total) + _TINY))
+
+
+@inlined
 def adagrad(alpha: float, g: float, total: float) -> tuple[float, float]:
     """total += g^2; rate = alpha / sqrt(total).
 
@@ -62,7 +72,7 @@ def adagrad(alpha: float, g: float, total: float) -> tuple[float, float]:
     return _over_root(alpha, total), total
 
 
-@compiled
+@inlined
 def nag(alpha: float, g: float, total: float, square: float, norm: float) -> tuple[float, float]:
     """total += g^2; rate = alpha / (sqrt(total) rms norm).
 
@@ -75,7 +85,7 @@ def nag(alpha: float, g: float, total: float, square: float, norm: float) -> tup
     return _over_root(alpha / norm if norm > 0.0 else 0.0, total * square), total
 
 
-@compiled
+@inlined
 def adam(
     alpha: float, g: float, mean: float, square: float, t: float
 ) -> tuple[float, float, float]:
@@ -90,7 +100,7 @@ def adam(
     return alpha * mean / (1.0 - _BETA1**t) / deviation, mean, square
 
 
-@compiled
+@inlined
 def ftrl(
     alpha: float, l1: float, l2: float, g: float, w: float, z: float, n: float
 ) -> tuple[float, float, float]:
@@ -107,7 +117,7 @@ def ftrl(
     return -(z - math.copysign(l1, z)) / ((_FTRL_BETA + math.sqrt(n)) / alpha + l2), z, n
 
 
-@compiled
+@inlined
 def dog(farthest: float, total: float) -> float:
     """rate = max distance from the start so far / sqrt(sum of squared gradient lengths).
 
