@@ -80,20 +80,39 @@ def _prefetched(typing_context: Any, array: Any, place: Any) -> Any:
 
 
 @intrinsic
-def _stored_four(
-    typing_context: Any, array: Any, place: Any, a: Any, b: Any, c: Any, d: Any
+def _stored_square(
+    typing_context: Any, out: Any, a: Any, b: Any, c: Any, d: Any, tile: Any, place: Any, step: Any
 ) -> Any:
     def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = context.make_array(signature.args[0])(context, builder, arguments[0])
-        pointer = builder.gep(found.data, [arguments[1]])
+        *spots, tile, place, step = arguments[1:]
         vector = ir.VectorType(ir.FloatType(), 4)
-        four = ir.Constant(vector, ir.Undefined)
-        for lane, value in enumerate(arguments[2:]):
-            four = builder.insert_element(four, value, ir.Constant(ir.IntType(32), lane))
-        builder.store(four, builder.bitcast(pointer, vector.as_pointer()), align=4)
+        source = context.make_array(signature.args[5])(context, builder, tile)
+        sink = context.make_array(signature.args[0])(context, builder, arguments[0])
+
+        def loaded(number: int) -> Any:
+            at = builder.add(place, builder.mul(step, ir.Constant(step.type, number)))
+            pointer = builder.gep(source.data, [at])
+            return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
+
+        def shuffled(one: Any, other: Any, *lanes: int) -> Any:
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), lanes)
+            return builder.shuffle_vector(one, other, mask)
+
+        one, two, three, four = (loaded(number) for number in range(4))
+        low, high = shuffled(one, two, 0, 4, 1, 5), shuffled(one, two, 2, 6, 3, 7)
+        low_2, high_2 = shuffled(three, four, 0, 4, 1, 5), shuffled(three, four, 2, 6, 3, 7)
+        rows = [
+            shuffled(low, low_2, 0, 1, 4, 5),
+            shuffled(low, low_2, 2, 3, 6, 7),
+            shuffled(high, high_2, 0, 1, 4, 5),
+            shuffled(high, high_2, 2, 3, 6, 7),
+        ]
+        for spot, row in zip(spots, rows, strict=True):
+            pointer = builder.gep(sink.data, [spot])
+            builder.store(row, builder.bitcast(pointer, vector.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, place, a, b, c, d), make
+    return types.void(out, a, b, c, d, tile, place, step), make
 
 
 _declared: Any = cgutils.get_or_insert_function
@@ -104,5 +123,7 @@ pointer: Any = _address_as_pointer
 prefetch: Any = _prefetched
 """In compiled code: ask for the cache line of a place of a flat array, without waiting for it."""
 
-store_four: Any = _stored_four
-"""In compiled code: write four float32 side by side from a place of a flat float32 array on."""
+store_square: Any = _stored_square
+"""In compiled code: transpose four by four float32. Arguments: the flat array to write to, the four
+places where a row of four begins; the flat array to read, the place of the first of its four
+columns, and the distance from one column to the next."""

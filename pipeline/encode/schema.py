@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
@@ -172,6 +173,7 @@ class Schema(_Frozen):
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
 
+@cache
 def family(dtype: pa.DataType) -> Family | Literal["null"]:
     """The family of an Arrow type; types within one family are read alike."""
     if pa.types.is_dictionary(dtype):

@@ -17,10 +17,10 @@ from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
-from pipeline.compiled import compiled, pointer, store_four
+from pipeline.compiled import compiled, pointer, prefetch, store_square
 
 _TILE = 128
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = np.finfo(np.float32).max
 
 _PLAIN_TYPES = {
     *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
@@ -42,13 +42,17 @@ def _scaled(
     out: Float32Array,
 ) -> int:
     """Write standardised numbers, 0 for those that are none; return how many are none."""
-    unusable = 0
+    some = False
     for i in range(len(x)):
-        v = (float(x[i]) - center) * factor
+        v = (x[i] - center) * factor
         # NaN fails the comparison, so null, infinite and unrepresentable values are all imputed.
         usable = abs(v) <= _LARGEST
-        unusable += not usable
-        out[i] = np.float32(v if usable else 0.0)
+        some |= not usable
+        out[i] = np.float32(v) if usable else np.float32(0.0)
+    unusable = 0
+    if some:
+        for i in range(len(x)):
+            unusable += not abs((x[i] - center) * factor) <= _LARGEST
     return unusable
 
 
@@ -66,7 +70,7 @@ def _impute(
     """As `_scaled` where some may be null; return how many are none though not null, and nulls."""
     unusable, nulls = 0, 0
     for i in range(len(x)):
-        v = (float(x[i]) - center) * factor
+        v = (x[i] - center) * factor
         valid = len(bits) == 0 or _is_valid(bits, first_bit + i)
         usable = valid and abs(v) <= _LARGEST
         nulls += not valid
@@ -96,12 +100,17 @@ def _write_numbers(
     flat = dense.reshape(dense.size)
     width = np.uint64(dense.shape[1])
     tile = np.empty((n_features, _TILE), np.float32)
+    flat_tile = tile.reshape(tile.size)
+    per_line = 64 // like.itemsize
     place = np.empty(n_features, np.int64)
     for start in range(0, n_rows, _TILE):
         stop = min(n_rows, start + _TILE)
         n, f = stop - start, 0
         for c in range(len(values)):
-            x = carray(pointer(values[c]), (n_rows,), like.dtype)[start:stop]
+            whole = carray(pointer(values[c]), (n_rows,), like.dtype)
+            for ahead in range(stop, min(n_rows, stop + _TILE), per_line):
+                prefetch(whole, np.uint64(ahead))
+            x = whole[start:stop]
             place[f] = column[c]
             if validity[c] == 0 and not has_mark[c]:
                 unusable[c] += _scaled(x, center[c], factor[c], tile[f])
@@ -119,18 +128,34 @@ def _write_numbers(
             if has_mark[c]:
                 place[f] = column[c] + 1
                 f += 1
+        for i in range(start, stop):
+            prefetch(flat, np.uint64(rows[i]) * width)
         f = 0
         while f < n_features:
-            at = np.uint64(place[f])
+            at, i = np.uint64(place[f]), 0
             if f + 3 < n_features and place[f + 3] == place[f] + 3:
-                one, two, three, four = tile[f], tile[f + 1], tile[f + 2], tile[f + 3]
-                for i in range(n):
+                while i + 3 < n:
+                    store_square(
+                        flat,
+                        np.uint64(rows[start + i]) * width + at,
+                        np.uint64(rows[start + i + 1]) * width + at,
+                        np.uint64(rows[start + i + 2]) * width + at,
+                        np.uint64(rows[start + i + 3]) * width + at,
+                        flat_tile,
+                        np.uint64(f * _TILE + i),
+                        np.uint64(_TILE),
+                    )
+                    i += 4
+                while i < n:
                     spot = np.uint64(rows[start + i]) * width + at
-                    store_four(flat, spot, one[i], two[i], three[i], four[i])
+                    for g in range(4):
+                        flat[spot + np.uint64(g)] = tile[f + g, i]
+                    i += 1
                 f += 4
                 continue
-            for i in range(n):
+            while i < n:
                 flat[np.uint64(rows[start + i]) * width + at] = tile[f, i]
+                i += 1
             f += 1
 
 
@@ -240,13 +265,15 @@ class Numbers:
             arrays = [self._arrays[i] for i in chosen]
             center, factor, column, mark = zip(*(self._rows[i] for i in chosen), strict=True)
             width = kind.bit_width // 8
+            # A centre that is rounded to their own precision moves all rows alike.
+            precision = np.float32 if kind == pa.float32() else np.float64
             unusable, nulls = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
             _write_numbers(
                 np.empty(0, kind.to_pandas_dtype()),
                 np.array([_data(values, width) for values in arrays], np.int64),
                 *_validity(arrays),
-                np.array(center, np.float64),
-                np.array(factor, np.float64),
+                np.array(center, precision),
+                np.array(factor, precision),
                 np.array(column, np.int64),
                 np.array(mark, np.bool_),
                 rows,
