@@ -36,7 +36,16 @@ def inlined(function: _Function) -> _Function:
     Without that, arrays are handed over with their counts of references, and the compiler does not
     see what is constant: a row of 30 features takes four times as long.
     """
-    options = {"nogil": True, "fastmath": _REORDERED, "error_model": "numpy", "forceinline": True}
+    return _inlined(function, _REORDERED)
+
+
+def inlined_as_written(function: _Function) -> _Function:
+    """As `inlined`, for arithmetic that means what it says: ``(x + big) - big`` rounds x."""
+    return _inlined(function, False)
+
+
+def _inlined(function: _Function, fastmath: bool | set[str]) -> _Function:
+    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "forceinline": True}
     return cast(_Function, njit(**options)(function))
 
 

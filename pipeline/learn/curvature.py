@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.block import FloatArray
+from pipeline.block import Float32Array, FloatArray
+from pipeline.learn.kernels import weighted
 
 _JITTER = 1e-12
 _CHUNK_BYTES = 16 << 20
+_RUN = 512
+_LANES = 8
+_WELL = 1e-3
+"""Least eigenvalue, of a curvature with unit diagonal: rounding is off by 1e-6 at most."""
 
 
-def gram(x: FloatArray, c: FloatArray) -> FloatArray:
-    """X' diag(c) X for c >= 0; numpy takes half the multiplications for a matrix by itself."""
-    half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
-    return np.asarray(half.T @ half)
+def gram(x: FloatArray | Float32Array, c: FloatArray) -> FloatArray:
+    """X' diag(c) X for c >= 0, in double precision.
+
+    Products of single precision are summed in it over `_RUN` rows at most. numpy takes half the
+    multiplications for a matrix by itself.
+    """
+    if x.dtype == np.float64:
+        half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
+        return np.asarray(half.T @ half)
+    n_rows, width = x.shape
+    # A multiple of the width of a register takes 30 % less time than 31 columns.
+    half = np.empty((n_rows, -(-width // _LANES) * _LANES), np.float32)
+    weighted(x, c, half)
+    whole = n_rows - n_rows % _RUN
+    runs = half[:whole].reshape(-1, _RUN, half.shape[1])
+    total = np.matmul(runs.transpose(0, 2, 1), runs).sum(axis=0, dtype=np.float64)
+    total += half[whole:].T @ half[whole:]
+    return np.asarray(total[:width, :width])
+
+
+def is_well_conditioned(a: FloatArray) -> bool:
+    """Whether rounding to single precision leaves all directions of a curvature what they are."""
+    scale = np.sqrt(np.diag(a))
+    if not (scale > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(a / np.outer(scale, scale))[0] > _WELL)
 
 
 def softmax_gram(x: FloatArray, p: FloatArray, weight: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.block import FloatArray
+from pipeline.block import Float32Array, FloatArray
 from pipeline.learn.curvature import gram, softmax_gram
 from pipeline.learn.losses import HINGE, HUBER, SOFTMAX, Loss
 
@@ -22,7 +22,8 @@ _QUANTILE_WIDTH = 0.15
 class Rows:
     """Standardised rows of one block with a column of ones behind, and what is fixed of them."""
 
-    x: FloatArray
+    x: FloatArray | Float32Array
+    """In single precision where that is enough; see `Newton`."""
     y: FloatArray
     weight: FloatArray
     offset: FloatArray
@@ -30,14 +31,17 @@ class Rows:
 
     def margins(self, w: FloatArray) -> FloatArray:
         """Margins by weights of shape (n_outputs, width)."""
-        return np.asarray(self.x @ w.T + self.offset)
+        return np.asarray(self.x @ w.T.astype(self.x.dtype) + self.offset)
+
+    def summed(self, g: FloatArray) -> FloatArray:
+        """Sum of the rows, each times its number of `g`, shape (width,)."""
+        return np.asarray(g.astype(self.x.dtype) @ self.x, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """Loss of a block around a point: value, slope, curvature by the flattened weights."""
+    """Loss of a block around a point: slope and curvature by the flattened weights."""
 
-    value: float
     slope: FloatArray
     curvature: FloatArray
     noise: float
@@ -58,17 +62,17 @@ def expand(loss: Loss, rows: Rows, z: FloatArray, width: float, majorise: bool) 
     """
     x, y, weight = rows.x, rows.y, rows.weight
     if loss.code == SOFTMAX:
-        value, g, p = loss.expand_softmax(z, y, weight)
-        return Expansion(value, (g.T @ x).ravel(), softmax_gram(x, p, weight), 0.0, 0.0)
+        _, g, p = loss.expand_softmax(z, y, weight)
+        return Expansion((g.T @ x).ravel(), softmax_gram(x, p, weight), 0.0, 0.0)
     z = np.ascontiguousarray(z[:, 0])
-    value, g, c = loss.expand(z, y, weight, width=width, majorise=majorise)
+    g, c = loss.derivatives(z, y, weight, width=width, majorise=majorise)
     bend = float(c.sum())
     if not majorise:
         c = floored(loss, c, z, y, weight, width)
     noise = 0.0
     if not loss.has_unit_dispersion:
         noise = float((g * g / np.maximum(weight, 1e-300)).sum())
-    return Expansion(value, x.T @ g, gram(x, c), noise, bend)
+    return Expansion(rows.summed(g), gram(x, c), noise, bend)
 
 
 def floored(
@@ -77,7 +81,7 @@ def floored(
     """Curvatures c by margins z with a floor, where the loss has flat parts; see `FLOOR`."""
     if not (loss.is_kinked or loss.code == HUBER):
         return c
-    return c + FLOOR * loss.expand(z, y, weight, width=width, majorise=True)[2]
+    return c + FLOOR * loss.derivatives(z, y, weight, width=width, majorise=True)[1]
 
 
 def kink_width(loss: Loss, label: FloatArray, margins: FloatArray) -> float:

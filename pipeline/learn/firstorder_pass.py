@@ -110,9 +110,7 @@ def _square_length(row: FloatArray, dense: FloatArray) -> float:
 
 
 @inlined
-def _sgd_steps(
-    rate: float, o: int, row: FloatArray, grad: FloatArray, step: FloatArray
-) -> float:
+def _sgd_steps(rate: float, o: int, row: FloatArray, grad: FloatArray, step: FloatArray) -> float:
     reach = 0.0
     for j in range(len(row)):
         step[o, j] = rate * grad[o, j]

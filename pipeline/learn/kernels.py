@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from pipeline.block import Float32Array, FloatArray
-from pipeline.compiled import compiled
+from pipeline.compiled import compiled, reordered
+
+_TILE = 64
 
 
 @compiled
@@ -24,11 +30,52 @@ def moments(x: Float32Array, weight: FloatArray, mean: FloatArray, m2: FloatArra
     return total
 
 
+@reordered
+def shifted_sums(
+    x: Float32Array, weight: FloatArray, shift: FloatArray, first: FloatArray, second: FloatArray
+) -> float:
+    """Add each column's weighted sums of ``x - shift`` and of its square; return that of weights.
+
+    In single precision over a few rows, in double over all.
+    """
+    total, width = 0.0, x.shape[1]
+    near = shift.astype(np.float32)
+    one, two = np.empty(width, np.float32), np.empty(width, np.float32)
+    for start in range(0, len(x), _TILE):
+        one[:] = 0.0
+        two[:] = 0.0
+        for i in range(start, min(len(x), start + _TILE)):
+            w = np.float32(weight[i])
+            total += weight[i]
+            for j in range(width):
+                d = x[i, j] - near[j]
+                one[j] += w * d
+                two[j] += w * d * d
+        for j in range(width):
+            first[j] += one[j]
+            second[j] += two[j]
+    return total
+
+
 @compiled
-def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: FloatArray) -> None:
-    """Write ``(x - center) / scale`` with a column of ones behind."""
+def standardise(
+    x: Float32Array, center: FloatArray, scale: FloatArray, out: FloatArray | Float32Array
+) -> None:
+    """Write ``(x - center) / scale`` with a column of ones behind, in the precision of `out`."""
     factor = 1.0 / scale
     for i in range(len(x)):
         for j in range(x.shape[1]):
             out[i, j] = (x[i, j] - center[j]) * factor[j]
         out[i, x.shape[1]] = 1.0
+
+
+@compiled
+def weighted(x: Float32Array, c: FloatArray, out: Float32Array) -> None:
+    """Write rows times the root of c, and zeros into the columns of `out` that are more."""
+    width = x.shape[1]
+    for i in range(len(x)):
+        root = np.float32(math.sqrt(c[i]))
+        for j in range(width):
+            out[i, j] = root * x[i, j]
+        for j in range(width, out.shape[1]):
+            out[i, j] = 0.0

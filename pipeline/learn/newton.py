@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.curvature import Curvature, gram, solve
-from pipeline.learn.expansion import Expansion, Rows, expand, kink_width
+from pipeline.learn.curvature import Curvature, gram, is_well_conditioned, solve
+from pipeline.learn.expansion import Rows, expand, kink_width
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
@@ -34,6 +34,7 @@ MAX_WIDTH = 512
 _INTERCEPT_PRIOR = 1e-6
 _FIRST_ROWS = 32_768
 _FIRST_BYTES = 32 << 20
+_SETTLED_ROWS = 8192
 _SETTLED = 0.5
 _SETTLED_FIRST = 0.05
 _MAX_STEPS = 6
@@ -106,6 +107,7 @@ class Newton:
         self._w[:, -1] = base
         self._h = np.zeros((self._w.size, self._w.size))
         self._b = np.zeros(self._w.size)
+        self._single = np.zeros((), np.bool_)
         self._keep(None)
 
     @property
@@ -113,10 +115,13 @@ class Newton:
         """Rows to learn at once: enough that their own curvature is well determined.
 
         The first rows are expanded where nothing is known yet, so they are taken in one large
-        piece: with 1 % positives that takes the excess over batch from 0.14 % to 0.01 %.
+        piece: with 1 % positives that takes the excess over batch from 0.14 % to 0.01 %. Later a
+        piece is small beside what is known, and a larger one needs fewer systems to be solved.
         """
-        knows = int(self._scaling.n_rows) >= least_rows(self._w.size)
-        return least_rows(self._w.size) if knows else first_rows(self._w.size)
+        n_rows, least = int(self._scaling.n_rows), least_rows(self._w.size)
+        if n_rows < least:
+            return first_rows(self._w.size)
+        return max(least, min(_SETTLED_ROWS, n_rows // 64))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
@@ -138,6 +143,7 @@ class Newton:
         self._scaling.add(aged.dense, block.weight)
         if self._scaling.is_due():
             self._move(self._scaling.refresh())
+            self._single[()] = self._single_is_enough()
         if offset is None:
             offset = np.zeros((block.n_rows, 1))
         rows = self._rows(aged, offset.reshape(block.n_rows, -1))
@@ -270,7 +276,7 @@ class Newton:
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         names = ("n_rows", "n_applied", "weight", "mean", "m2", "center", "scale")
-        own = ("weight", "label_square", "noise", "bend", "w", "h", "b")
+        own = ("weight", "label_square", "noise", "bend", "w", "h", "b", "single")
         kept = ("kept_dense", "kept_label", "kept_weight")
         return {f"scaling.{name}": getattr(self._scaling, name) for name in names} | {
             name: getattr(self, f"_{name}") for name in own + kept
@@ -316,14 +322,24 @@ class Newton:
         self._kept_weight = np.empty(0) if block is None else block.weight
 
     def _rows(self, block: Block, offset: FloatArray) -> Rows:
-        x = self._scaling.apply(np.ascontiguousarray(block.dense))
+        x = self._scaling.apply(np.ascontiguousarray(block.dense), single=bool(self._single))
         return Rows(x, block.label, block.weight, offset)
+
+    def _single_is_enough(self) -> bool:
+        """Whether blocks are worked out in single precision from now on, which takes half the time.
+
+        Where features all but depend on each other, rounding would decide between them; the first
+        rows, which start from anywhere, stay exact as well.
+        """
+        if self.loss.code == SOFTMAX or int(self._scaling.n_rows) < 2 * first_rows(self._w.size):
+            return False
+        return is_well_conditioned(self._h)
 
     def _learn_exactly(self, rows: Rows) -> None:
         y = rows.y - rows.offset[:, 0]
         self._label_square += (rows.weight * y * y).sum()
         self._h += gram(rows.x, rows.weight)
-        self._b += rows.x.T @ (rows.weight * y)
+        self._b += rows.summed(rows.weight * y)
         penalty = self._penalty() if self._cautious else self._ridge(0.0)
         self._w[0] = solve(self._h + np.diag(penalty), self._b)
 
@@ -347,7 +363,7 @@ class Newton:
             bend = float(step @ (self._h @ step + penalty * step))
             line = _Line(float(step @ past), bend, decrement)
             dz = rows.x @ step.reshape(shape).T
-            length = self._search(line, rows, z, dz, width, found)
+            length = self._search(line, rows, z, dz, width)
             majorise = length < 0.1
             self._w = (point - length * step).reshape(shape)
             z = rows.margins(self._w)
@@ -372,15 +388,17 @@ class Newton:
         z: FloatArray,
         dz: FloatArray,
         width: float,
-        found: Expansion,
     ) -> float:
-        length = 1.0
+        def value(moved: FloatArray) -> float:
+            moved = np.ascontiguousarray(self._shaped(moved))
+            return self.loss.total(moved, rows.y, rows.weight, width=width)
+
+        start, length = value(z), 1.0
         while length > 1e-6:
-            moved = self._shaped(z - length * dz)
-            change = self.loss.total(np.ascontiguousarray(moved), rows.y, rows.weight, width=width)
-            change += -found.value - length * line.slope + 0.5 * length**2 * line.bend
+            change = value(z - length * dz) - start
+            change += -length * line.slope + 0.5 * length**2 * line.bend
             # Armijo's condition, with room for rounding in sums over a block.
-            if change <= -1e-4 * length * line.decrement + 1e-9 * abs(found.value):
+            if change <= -1e-4 * length * line.decrement + 1e-9 * abs(start):
                 break
             length *= 0.4
         return length

@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray
-from pipeline.learn.kernels import moments, standardise
+from pipeline.learn.kernels import moments, shifted_sums, standardise
 
 
 class Standardiser:
     """Running weighted mean and variance of the features, and the map that is applied.
 
     The map is refreshed when the number of rows has doubled, so that it settles; in between it
-    stays fixed. Moments merge by the pairwise update of Chan, Golub & LeVeque (1983, eq. 1.5).
+    stays fixed. Moments are those of sums about a shift close to the mean (T. Chan, G. Golub, R.
+    LeVeque, "Algorithms for computing the sample variance", 1983, sec. 4).
 
     Parameters
     ----------
@@ -35,15 +36,16 @@ class Standardiser:
 
         A row counts as often as its weight says; a row of weight 0 might as well not be there.
         """
-        mean, m2 = np.empty_like(self.mean), np.empty_like(self.m2)
-        added = moments(x, weight, mean, m2)
-        if not added:
-            return
-        total = float(self.weight) + added
-        delta = mean - self.mean
-        self.m2 += m2 + delta**2 * (float(self.weight) * added / total)
-        self.mean += delta * (added / total)
-        self.weight[()] = total
+        if self.weight == 0.0:
+            self.weight[()] = moments(x, weight, self.mean, self.m2)
+        else:
+            # Sums about the mean so far are small, and single precision is enough for their terms.
+            near, before = self.mean.astype(np.float32).astype(np.float64), float(self.weight)
+            first = before * (self.mean - near)
+            second = self.m2 + before * np.square(self.mean - near)
+            self.weight += shifted_sums(x, weight, near, first, second)
+            self.mean = near + first / self.weight
+            self.m2 = np.maximum(second - np.square(first) / self.weight, 0.0)
         self.n_rows += np.count_nonzero(weight)
 
     def is_due(self) -> bool:
@@ -77,9 +79,9 @@ class Standardiser:
         move[-1, -1] = 1.0
         return move
 
-    def apply(self, x: Float32Array) -> FloatArray:
+    def apply(self, x: Float32Array, *, single: bool = False) -> FloatArray | Float32Array:
         """Standardised features with a column of ones behind, shape (n_rows, n_features + 1)."""
-        out = np.empty((len(x), x.shape[1] + 1))
+        out = np.empty((len(x), x.shape[1] + 1), np.float32 if single else np.float64)
         standardise(x, self.center, self.scale, out)
         return out
 
