@@ -23,7 +23,7 @@ PER_BATCH = 64
 KEPT = 500
 """Values of a column that are kept."""
 
-_LOOKED_AT = 1024
+_LOOKED_AT = 256
 """Rows of a long batch that are looked at, about."""
 
 _LONG = 8192
@@ -35,8 +35,8 @@ _LONGEST = 200
 def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     """The commonest values of a column of text or integers, with their number of rows.
 
-    Of a long batch a part of the rows is looked at, evenly spaced, and the number is an estimate:
-    counting all costs as much as reading them.
+    Of a long batch a part of the rows is looked at, evenly spaced, and the number is an estimate of
+    those that came up twice: counting all costs as much as reading them.
 
     Parameters
     ----------
@@ -44,22 +44,18 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
         Rows that each value stands for.
     """
     step = len(values) // _LOOKED_AT if len(values) > _LONG else 1
+    is_coded = pa.types.is_dictionary(values.type)
+    looked_at = values.indices if is_coded else values
     if step > 1:
-        places = pa.array(np.arange(step // 2, len(values), step))
-        if pa.types.is_dictionary(values.type):
-            chosen = values.indices.take(places)
-            values = pa.DictionaryArray.from_arrays(chosen, values.dictionary)
-        else:
-            values = values.take(places)
-    values = values if pa.types.is_dictionary(values.type) else plain(values).dictionary_encode()
-    codes = values.indices.drop_null().to_numpy()
-    distinct, counts = np.unique(codes, return_counts=True)
-    places = np.argsort(-counts, kind="stable")[:PER_BATCH]
-    names = as_text(values.dictionary.take(pa.array(distinct[places]))).to_pylist()
+        looked_at = looked_at.take(pa.array(np.arange(step // 2, len(values), step)))
+    counts = Counter(plain(looked_at).drop_null().to_pylist()).most_common(PER_BATCH)
+    counts = [(value, n) for value, n in counts if n > 1 or step == 1]
+    named = pa.array([value for value, _ in counts], looked_at.type)
+    names = as_text(values.dictionary.take(named) if is_coded else named).to_pylist()
     return {
-        name: int(n) * times * step
-        for name, n in zip(names, counts[places], strict=True)
-        if n and name is not None and len(name) <= _LONGEST
+        name: n * times * step
+        for name, (_, n) in zip(names, counts, strict=True)
+        if name is not None and len(name) <= _LONGEST
     }
 
 

@@ -17,7 +17,7 @@ from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
-from pipeline.compiled import compiled, pointer, prefetch, store_square
+from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
 
 _TILE = 128
 _LARGEST = np.finfo(np.float32).max
@@ -29,9 +29,21 @@ _PLAIN_TYPES = {
 }
 
 
-@compiled
-def _is_valid(bits: NDArray[np.uint8], place: int) -> bool:
-    return bool((bits[place >> 3] >> (place & 7)) & 1)
+@inlined
+def _spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uint8]) -> None:
+    """Write `n` bits from the one with number `first` on, as 0 or 1 each."""
+    i = 0
+    while i < n and (first + i) & 7:
+        out[i] = (bits[(first + i) >> 3] >> np.uint8((first + i) & 7)) & np.uint8(1)
+        i += 1
+    while i + 8 <= n:
+        byte = bits[(first + i) >> 3]
+        for k in range(8):
+            out[i + k] = (byte >> np.uint8(k)) & np.uint8(1)
+        i += 8
+    while i < n:
+        out[i] = (bits[(first + i) >> 3] >> np.uint8((first + i) & 7)) & np.uint8(1)
+        i += 1
 
 
 @compiled
@@ -61,24 +73,64 @@ def _impute(
     x: NDArray[Any],
     center: float,
     factor: float,
-    bits: NDArray[np.uint8],
-    first_bit: int,
+    valid: NDArray[np.uint8],
     out: Float32Array,
     mark: Float32Array,
     has_mark: bool,
 ) -> tuple[int, int]:
     """As `_scaled` where some may be null; return how many are none though not null, and nulls."""
-    unusable, nulls = 0, 0
+    n_valid, n_usable = 0, 0
     for i in range(len(x)):
         v = (x[i] - center) * factor
-        valid = len(bits) == 0 or _is_valid(bits, first_bit + i)
-        usable = valid and abs(v) <= _LARGEST
-        nulls += not valid
-        unusable += valid and not usable
-        out[i] = np.float32(v if usable else 0.0)
-        if has_mark:
-            mark[i] = np.float32(0.0 if usable else 1.0)
-    return unusable, nulls
+        usable = (valid[i] != 0) & (abs(v) <= _LARGEST)
+        n_valid += valid[i]
+        n_usable += usable
+        out[i] = np.float32(v) if usable else np.float32(0.0)
+    if has_mark:
+        # A value at the centre is 0 as well, so the mark needs the comparison anew.
+        for i in range(len(x)):
+            usable = (valid[i] != 0) & (abs((x[i] - center) * factor) <= _LARGEST)
+            mark[i] = np.float32(0.0) if usable else np.float32(1.0)
+    return n_valid - n_usable, len(x) - n_valid
+
+
+@inlined
+def _scatter(
+    tile: Float32Array, place: IntArray, rows: IntArray, flat: Float32Array, width: np.uint64
+) -> None:
+    """Write each column of a tile, a row of it, to a column of the rows that lie flat one after
+    another."""
+    n, n_features = len(rows), len(place)
+    flat_tile = tile.reshape(tile.size)
+    for i in range(n):
+        prefetch(flat, np.uint64(rows[i]) * width)
+    f = 0
+    while f < n_features:
+        at, i = np.uint64(place[f]), 0
+        if f + 3 < n_features and place[f + 3] == place[f] + 3:
+            while i + 3 < n:
+                store_square(
+                    flat,
+                    np.uint64(rows[i]) * width + at,
+                    np.uint64(rows[i + 1]) * width + at,
+                    np.uint64(rows[i + 2]) * width + at,
+                    np.uint64(rows[i + 3]) * width + at,
+                    flat_tile,
+                    np.uint64(f * _TILE + i),
+                    np.uint64(_TILE),
+                )
+                i += 4
+            while i < n:
+                spot = np.uint64(rows[i]) * width + at
+                for g in range(4):
+                    flat[spot + np.uint64(g)] = tile[f + g, i]
+                i += 1
+            f += 4
+            continue
+        while i < n:
+            flat[np.uint64(rows[i]) * width + at] = tile[f, i]
+            i += 1
+        f += 1
 
 
 @compiled
@@ -100,8 +152,8 @@ def _write_numbers(
     flat = dense.reshape(dense.size)
     width = np.uint64(dense.shape[1])
     tile = np.empty((n_features, _TILE), np.float32)
-    flat_tile = tile.reshape(tile.size)
     per_line = 64 // like.itemsize
+    valid = np.empty(_TILE, np.uint8)
     place = np.empty(n_features, np.int64)
     for start in range(0, n_rows, _TILE):
         stop = min(n_rows, start + _TILE)
@@ -116,47 +168,21 @@ def _write_numbers(
                 unusable[c] += _scaled(x, center[c], factor[c], tile[f])
                 f += 1
                 continue
-            n_bytes = (first_bit[c] + n_rows + 7) // 8 if validity[c] else 0
-            bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
+            if validity[c]:
+                n_bytes = (first_bit[c] + n_rows + 7) // 8
+                bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
+                _spread_bits(bits, first_bit[c] + start, n, valid)
+            else:
+                valid[:] = 1
             mark = tile[min(f + 1, n_features - 1)]
-            bad, null = _impute(
-                x, center[c], factor[c], bits, first_bit[c] + start, tile[f], mark, has_mark[c]
-            )
+            bad, null = _impute(x, center[c], factor[c], valid, tile[f], mark, has_mark[c])
             unusable[c] += bad
             nulls[c] += null
             f += 1
             if has_mark[c]:
                 place[f] = column[c] + 1
                 f += 1
-        for i in range(start, stop):
-            prefetch(flat, np.uint64(rows[i]) * width)
-        f = 0
-        while f < n_features:
-            at, i = np.uint64(place[f]), 0
-            if f + 3 < n_features and place[f + 3] == place[f] + 3:
-                while i + 3 < n:
-                    store_square(
-                        flat,
-                        np.uint64(rows[start + i]) * width + at,
-                        np.uint64(rows[start + i + 1]) * width + at,
-                        np.uint64(rows[start + i + 2]) * width + at,
-                        np.uint64(rows[start + i + 3]) * width + at,
-                        flat_tile,
-                        np.uint64(f * _TILE + i),
-                        np.uint64(_TILE),
-                    )
-                    i += 4
-                while i < n:
-                    spot = np.uint64(rows[start + i]) * width + at
-                    for g in range(4):
-                        flat[spot + np.uint64(g)] = tile[f + g, i]
-                    i += 1
-                f += 4
-                continue
-            while i < n:
-                flat[np.uint64(rows[start + i]) * width + at] = tile[f, i]
-                i += 1
-            f += 1
+        _scatter(tile, place, rows[start:stop], flat, width)
 
 
 @compiled
@@ -170,30 +196,31 @@ def _write_slots(
     rows: IntArray,
     slots: SlotArray,
 ) -> None:
-    n_rows = len(rows)
-    flat = slots.reshape(slots.size)
+    n_rows, n_columns = len(rows), len(codes)
+    # Moved as they are, four by four, like the numbers.
+    flat = slots.reshape(slots.size).view(np.float32)
     width = np.uint64(slots.shape[1])
+    tile = np.empty((n_columns, _TILE), np.int32)
+    valid = np.empty(_TILE, np.uint8)
     for start in range(0, n_rows, _TILE):
-        stop = min(n_rows, start + _TILE)
-        for c in range(len(codes)):
-            code = carray(pointer(codes[c]), (n_rows,), np.int32)
+        n = min(_TILE, n_rows - start)
+        for c in range(n_columns):
+            code = carray(pointer(codes[c]), (n_rows,), np.int32)[start : start + n]
             if tables[c] == 0:
-                at = np.uint64(column[c])
-                for i in range(start, stop):
-                    flat[np.uint64(rows[i]) * width + at] = code[i]
+                tile[c, :n] = code
                 continue
             table = carray(pointer(tables[c]), (lengths[c],), np.int32)
-            at, null = np.uint64(column[c]), lengths[c] - 1
             if validity[c] == 0:
-                for i in range(start, stop):
-                    flat[np.uint64(rows[i]) * width + at] = table[np.uint64(code[i])]
+                for i in range(n):
+                    tile[c, i] = table[np.uint32(code[i])]
                 continue
             n_bytes = (first_bit[c] + n_rows + 7) // 8
             bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
-            for i in range(start, stop):
-                valid = _is_valid(bits, first_bit[c] + i)
-                place = np.uint64(code[i]) if valid else np.uint64(null)
-                flat[np.uint64(rows[i]) * width + at] = table[place]
+            _spread_bits(bits, first_bit[c] + start, n, valid)
+            null = np.uint32(lengths[c] - 1)
+            for i in range(n):
+                tile[c, i] = table[np.uint32(code[i]) if valid[i] else null]
+        _scatter(tile.view(np.float32), column, rows[start : start + n], flat, width)
 
 
 @compiled
