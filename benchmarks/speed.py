@@ -211,7 +211,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rows-clicks", type=int, default=8 << 20)
     parser.add_argument("--file-rows", type=int, help="rows of a file; 2 to 4 Mi by default")
     parser.add_argument("--row-group-rows", type=int, default=1 << 20)
-    parser.add_argument("--compression", default="zstd", choices=("zstd", "snappy", "none"))
+    parser.add_argument("--compression", default="snappy", choices=("zstd", "snappy", "none"))
     parser.add_argument("--peer-rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", help="contenders, parted by ';'")

@@ -22,7 +22,7 @@ from pipeline.survey import Survey, survey
 BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""
 
-MAX_BATCH_ROWS = 65_536
+MAX_BATCH_ROWS = 32_768
 MIN_BATCH_ROWS = 1024
 
 MOST_LISTED = 8

@@ -16,7 +16,7 @@ from pipeline.lake.order import permutation
 from pipeline.lake.partition import Footer, Partition
 from pipeline.lake.read import PartitionReader, Unit, units
 
-READER_BYTES = 64 << 20
+READER_BYTES = 32 << 20
 """Memory that open decoders of one partition may take."""
 
 GROUP_READER_BYTES = 384 << 20

@@ -141,7 +141,7 @@ class PartitionReader:
         return [name for name in self.texts if name in found]
 
     def _open(self, dictionaries: list[str]) -> pq.ParquetFile:
-        buffer_size = max(64 << 10, min(1 << 18, _BUFFER_TOTAL // max(1, len(self.columns))))
+        buffer_size = max(64 << 10, min(1 << 16, _BUFFER_TOTAL // max(1, len(self.columns))))
         return pq.ParquetFile(
             self.file.location,
             metadata=self.footer.metadata,
