@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from pipeline.block import Float32Array, FloatArray, SlotArray
 from pipeline.compiled import compiled, prefetch, reordered
 from pipeline.learn.expansion import FLOOR
+from pipeline.learn.implicit import implicit_gradient
 from pipeline.learn.losses import (
     HINGE,
     QUANTILE,
     SOFTMAX,
     Loss,
     curvature,
-    implicit_gradient,
     majoriser,
     softmax,
 )

@@ -20,22 +20,23 @@ from functools import cache
 import numpy as np
 
 from pipeline.block import Float32Array, FloatArray, SlotArray
-from pipeline.compiled import inlined, prefetch, reordered
-from pipeline.learn.losses import SOFTMAX, gradient, implicit_gradient, softmax
-from pipeline.learn.rules import (
-    ADAGRAD,
-    ADAM,
-    DOG,
-    FTRL,
-    NAG,
-    adagrad,
-    adam,
-    dog,
-    ftrl,
-    nag,
-    scheduled,
-    square_share,
+from pipeline.compiled import reordered
+from pipeline.learn.firstorder_steps import (
+    adagrad_steps,
+    adam_steps,
+    added_distance,
+    ask_ahead,
+    dense_margin,
+    ftrl_steps,
+    implicit_ratio,
+    nag_steps,
+    sgd_steps,
+    slot_averages,
+    slot_moves,
+    square_length,
 )
+from pipeline.learn.losses import gradient, softmax
+from pipeline.learn.rules import ADAGRAD, ADAM, DOG, FTRL, NAG, dog, scheduled
 
 STEPS, ROWS, CLOCK, LENGTHS, FARTHEST, DISTANCE, GRADIENTS = range(7)
 """Scalars of the state: steps, rows, log-product of averaging, sum of squared normalised row
@@ -49,160 +50,10 @@ LANES = 16
 
 _AVERAGING_POWER = 8.0
 
-_AHEAD = 4
-"""Rows after this one whose slots are asked for."""
-
 
 def padded(width: int) -> int:
     """The least multiple of `LANES` that holds `width` numbers."""
     return -(-width // LANES) * LANES
-
-
-# The steps below take whole arrays and the number of the output: a view of one output would be
-# counted as a reference for each row, which takes as long as the sum over its features.
-
-
-@inlined
-def _margin(row: FloatArray, dense: FloatArray, o: int) -> float:
-    total = 0.0
-    for j in range(len(row)):
-        total += row[j] * dense[0, o, j]
-    return total
-
-
-@inlined
-def _decayed(x: float) -> float:
-    """exp(x) for x <= 0; slots that are often hit are little behind, and need no exponential."""
-    if x > -0.01:
-        return 1.0 + x * (1.0 + x * (0.5 + x * (1.0 / 6.0)))
-    return math.exp(x)
-
-
-@inlined
-def _implicit_ratio(
-    loss: int, a: float, z: float, y: float, weight: float, g: float, reach: float, output: int
-) -> float:
-    """Gradient at the end of a step over that at its start, `g`, which has the weight in it."""
-    if loss == SOFTMAX:
-        # To first order: classes depend on each other, and have no closed form.
-        p = g / weight + (1.0 if y == output else 0.0)
-        return 1.0 / (1.0 + reach * weight * p * (1.0 - p))
-    return weight * implicit_gradient(loss, a, z, y, reach * weight) / g
-
-
-@inlined
-def _square_length(row: FloatArray, dense: FloatArray) -> float:
-    """Add a row to the sums of squares; return its squared length with each feature over its sum.
-
-    The squares of the features are the same for all outputs.
-    """
-    length = 0.0
-    for j in range(len(row)):
-        own = row[j] * row[j]
-        total = dense[2, 0, j] + own
-        dense[2, 0, j] = total
-        length += square_share(own, total)
-    return length
-
-
-# Each of these writes the steps of one output's dense weights, and returns how far they move the
-# margin per unit of gradient, where the rule has rates.
-
-
-@inlined
-def _sgd_steps(rate: float, o: int, row: FloatArray, grad: FloatArray, step: FloatArray) -> float:
-    reach = 0.0
-    for j in range(len(row)):
-        step[o, j] = rate * grad[o, j]
-        reach += row[j] * row[j]
-    return rate * reach
-
-
-@inlined
-def _adagrad_steps(
-    rate: float, o: int, row: FloatArray, grad: FloatArray, dense: FloatArray, step: FloatArray
-) -> float:
-    reach = 0.0
-    for j in range(len(row)):
-        own, total = adagrad(rate, grad[o, j], dense[1, o, j])
-        dense[1, o, j] = total
-        step[o, j] = own * grad[o, j]
-        reach += own * row[j] * row[j]
-    return reach
-
-
-@inlined
-def _nag_steps(
-    rate: float,
-    norm: float,
-    rows: float,
-    o: int,
-    row: FloatArray,
-    grad: FloatArray,
-    dense: FloatArray,
-    step: FloatArray,
-) -> float:
-    reach, per_row = 0.0, 1.0 / rows
-    for j in range(len(row)):
-        square = dense[2, 0, j] * per_row
-        own, total = nag(rate, grad[o, j], dense[1, o, j], square, norm)
-        dense[1, o, j] = total
-        step[o, j] = own * grad[o, j]
-        reach += own * row[j] * row[j]
-    return reach
-
-
-@inlined
-def _adam_steps(
-    rate: float, t: float, o: int, grad: FloatArray, dense: FloatArray, step: FloatArray
-) -> float:
-    for j in range(step.shape[1]):
-        step[o, j], dense[1, o, j], dense[2, o, j] = adam(
-            rate, grad[o, j], dense[1, o, j], dense[2, o, j], t
-        )
-    return 0.0
-
-
-@inlined
-def _ftrl_steps(
-    rate: float,
-    l1: float,
-    l2: float,
-    n_dense: int,
-    o: int,
-    grad: FloatArray,
-    dense: FloatArray,
-    step: FloatArray,
-) -> float:
-    for j in range(n_dense + 1):
-        # The intercept, last, is free of penalties.
-        on = 1.0 if j < n_dense else 0.0
-        w = dense[0, o, j]
-        new, dense[1, o, j], dense[2, o, j] = ftrl(
-            rate, on * l1, on * l2, grad[o, j], w, dense[1, o, j], dense[2, o, j]
-        )
-        step[o, j] = w - new
-    return 0.0
-
-
-@inlined
-def _added_distance(
-    ratio: float, base: float, n_dense: int, o: int, dense: FloatArray, step: FloatArray
-) -> float:
-    """By how much a step adds to the squared distance from the start."""
-    added = 0.0
-    for j in range(step.shape[1]):
-        before = dense[0, o, j] - (base if j == n_dense else 0.0)
-        after = before - ratio * step[o, j]
-        added += after * after - before * before
-    return added
-
-
-@inlined
-def _ask_ahead(flat: Float32Array, stride: np.uint64, slots: SlotArray, i: int) -> None:
-    ahead = min(i + _AHEAD, len(slots) - 1)
-    for k in range(slots.shape[1]):
-        prefetch(flat, np.uint64(slots[ahead, k]) * stride)
 
 
 @cache
@@ -252,6 +103,7 @@ def rows_learner(
             Output of shape (n_rows, n_outputs): margins from before each step.
         """
         n_rows, n_dense = x.shape
+        n_remembered = hashed.shape[2] - (2 if averages else 0)
         n_columns = slots.shape[1] if has_slots else 0
         n_numbers = hashed.shape[2]
         n_outputs = margin.shape[1] if has_classes else 1
@@ -260,6 +112,7 @@ def rows_learner(
         alpha, schedule, done, planned = rates
         flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
         row, moves = np.zeros(width), np.empty(n_columns)
+        near = np.empty((n_numbers, n_columns))
         row[n_dense] = 1.0
         z, p = np.empty(n_outputs), np.empty(n_outputs)
         g, grad = np.empty((batch, n_outputs)), np.empty((n_outputs, width))
@@ -274,11 +127,11 @@ def rows_learner(
             importance = 0.0
             for i in range(first, last):
                 if has_slots:
-                    _ask_ahead(flat, stride, slots, i)
+                    ask_ahead(flat, stride, slots, i)
                 for j in range(n_dense):
                     row[j] = x[i, j]
                 for o in range(n_outputs):
-                    total = _margin(row, dense, o)
+                    total = dense_margin(row, dense, o)
                     for k in range(n_columns):
                         total += hashed[np.uint32(slots[i, k]), o, 0]
                     z[o] = margin[i, o] = total
@@ -301,7 +154,7 @@ def rows_learner(
                 if weight[i] > 0.0:
                     rows += 1.0
                     if rule == NAG:
-                        lengths += n_columns + _square_length(row, dense) * rows
+                        lengths += n_columns + square_length(row, dense) * rows
             if importance == 0.0:
                 continue
             steps += 1.0
@@ -332,52 +185,35 @@ def rows_learner(
             for o in range(n_outputs):
                 # Steps of the dense weights, and how far they move the margin per unit of gradient.
                 if rule == ADAGRAD:
-                    reach = _adagrad_steps(rate, o, row, grad, dense, step)
+                    reach = adagrad_steps(rate, o, row, grad, dense, step)
                 elif rule == NAG:
-                    reach = _nag_steps(rate, norm, rows, o, row, grad, dense, step)
+                    reach = nag_steps(rate, norm, rows, o, row, grad, dense, step)
                 elif rule == ADAM:
-                    reach = _adam_steps(rate, steps, o, grad, dense, step)
+                    reach = adam_steps(rate, steps, o, grad, dense, step)
                 elif rule == FTRL:
-                    reach = _ftrl_steps(rate, l1, l2, n_dense, o, grad, dense, step)
+                    reach = ftrl_steps(rate, l1, l2, n_dense, o, grad, dense, step)
                 else:
-                    reach = _sgd_steps(rate, o, row, grad, step)
+                    reach = sgd_steps(rate, o, row, grad, step)
 
-                # Steps of the slots, row by row, each with its share of the ridge penalty.
+                # Steps of the slots, row by row, each with its share of the ridge penalty. Their
+                # numbers are gathered first: side by side they fit into registers.
                 ratio = 1.0
                 for i in range(first, last):
                     decay = l2 * share_of_row * weight[i]
                     for k in range(n_columns):
                         s = np.uint32(slots[i, k])
-                        w = hashed[s, o, 0]
-                        own = g[i - first, o] + (0.0 if rule == FTRL else decay * w)
-                        if rule == ADAGRAD:
-                            moved, total = adagrad(rate, own, hashed[s, o, 1])
-                            hashed[s, o, 1] = np.float32(total)
-                        elif rule == NAG:
-                            moved, total = nag(rate, own, hashed[s, o, 1], 1.0, norm)
-                            hashed[s, o, 1] = np.float32(total)
-                        elif rule == ADAM:
-                            moves[k], m, v = adam(
-                                rate, own, hashed[s, o, 1], hashed[s, o, 2], steps
-                            )
-                            hashed[s, o, 1], hashed[s, o, 2] = np.float32(m), np.float32(v)
-                            continue
-                        elif rule == FTRL:
-                            new, m, v = ftrl(rate, l1, l2, own, w, hashed[s, o, 1], hashed[s, o, 2])
-                            hashed[s, o, 1], hashed[s, o, 2] = np.float32(m), np.float32(v)
-                            moves[k] = w - new
-                            continue
-                        else:
-                            moved = rate
-                        moves[k] = moved * own
-                        reach += moved
+                        for number in range(n_numbers):
+                            near[number, k] = hashed[s, o, number]
+                    if has_slots:
+                        reach += slot_moves(
+                            rule, rate, norm, steps, l1, l2, g[i - first, o], decay, near, moves
+                        )
                     if implicit and g[i - first, o] != 0.0:
-                        ratio = _implicit_ratio(
+                        ratio = implicit_ratio(
                             loss, a, margin[i, o], label[i], weight[i], g[i - first, o], reach, o
                         )
-                    # A weight that no row hits does not move, so the steps that its average has
-                    # missed are one: it has come nearer by the product of all 1 - share since,
-                    # whose logarithm is the clock.
+                    if has_slots and averages:
+                        slot_averages(n_numbers, ratio, share, clock_before, moves, near)
                     for k in range(n_columns):
                         s = np.uint32(slots[i, k])
                         before, move = float(hashed[s, o, 0]), ratio * moves[k]
@@ -385,19 +221,18 @@ def rows_learner(
                         hashed[s, o, 0] = np.float32(after)
                         if rule == DOG:
                             distance += after * after - before * before
+                        for number in range(1, n_remembered):
+                            hashed[s, o, number] = np.float32(near[number, k])
                         if averages and hashed[s, o, n_numbers - 1] == now:
                             # Hit a second time in this step, or in the very first: it has the share
                             # of the first move.
                             hashed[s, o, n_numbers - 2] -= np.float32(share * move)
                         elif averages:
-                            behind = _decayed(clock_before - hashed[s, o, n_numbers - 1])
-                            mean = before + (hashed[s, o, n_numbers - 2] - before) * behind
-                            mean += share * (after - mean)
-                            hashed[s, o, n_numbers - 2] = np.float32(mean)
+                            hashed[s, o, n_numbers - 2] = np.float32(near[n_numbers - 2, k])
                             hashed[s, o, n_numbers - 1] = now
 
                 if rule == DOG:
-                    distance += _added_distance(ratio, base, n_dense, o, dense, step)
+                    distance += added_distance(ratio, base, n_dense, o, dense, step)
                 for j in range(width):
                     dense[0, o, j] -= ratio * step[o, j]
                 if averages:

@@ -13,7 +13,8 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from pipeline.block import Block
 from pipeline.errors import Diverged
 from pipeline.learn.firstorder import DEFAULTS, FirstOrder, Steps, default_rate
-from pipeline.learn.losses import Loss, gradient, implicit_gradient
+from pipeline.learn.implicit import implicit_gradient
+from pipeline.learn.losses import Loss, gradient
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
 RATES = {"sgd": 0.03, "adagrad": 0.3, "nag": 0.5, "adam": 0.05, "ftrl": 0.3, "dog": 1.0}
