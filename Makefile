@@ -36,7 +36,7 @@ run: setup
 
 test: setup
 	@echo "running the tests ..."
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup
 	@$(BIN)/ruff check .

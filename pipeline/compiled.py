@@ -45,8 +45,8 @@ def inlined_as_written(function: _Function) -> _Function:
 
 
 def _inlined(function: _Function, fastmath: bool | set[str]) -> _Function:
-    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "forceinline": True}
-    return cast(_Function, njit(**options)(function))
+    inline = njit(nogil=True, fastmath=fastmath, error_model="numpy", forceinline=True)
+    return cast(_Function, inline(function))
 
 
 def _compiled(function: _Function, *, fastmath: bool | set[str]) -> _Function:

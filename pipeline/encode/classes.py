@@ -97,8 +97,8 @@ def _distinct(
     """
     if (close := _close_integers(values)) is not None:
         lowest, codes = close
-        texts = [str(lowest + i) for i in range(int(codes.max(initial=-1)) + 1)]
-        return [_known_as(text, kind) for text in texts], codes
+        numbers = range(lowest, lowest + int(codes.max(initial=-1)) + 1)
+        return [_known_as(str(number), kind) for number in numbers], codes
     encoded = values if pa.types.is_dictionary(values.type) else plain(values).dictionary_encode()
     texts = _decoded(_spelt(encoded.dictionary))
     distinct = [None if t is None or (t == "nan" and kind != "text") else t for t in texts]

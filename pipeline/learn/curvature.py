@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.block import Float32Array, FloatArray
+from pipeline.block import FloatArray, RealArray
 from pipeline.learn.kernels import weighted
 
 _JITTER = 1e-12
@@ -15,7 +15,7 @@ _WELL = 1e-3
 """Least eigenvalue, of a curvature with unit diagonal: rounding is off by 1e-6 at most."""
 
 
-def gram(x: FloatArray | Float32Array, c: FloatArray) -> FloatArray:
+def gram(x: RealArray, c: FloatArray) -> FloatArray:
     """X' diag(c) X for c >= 0, in double precision.
 
     Products of single precision are summed in it over `_RUN` rows at most. numpy takes half the
@@ -43,7 +43,7 @@ def is_well_conditioned(a: FloatArray) -> bool:
     return bool(np.linalg.eigvalsh(a / np.outer(scale, scale))[0] > _WELL)
 
 
-def softmax_gram(x: FloatArray, p: FloatArray, weight: FloatArray) -> FloatArray:
+def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:
     """Curvature of softmax loss by the weights of all classes, class by class.
 
     The block of classes k and l is X' diag(weight * p_k * (1[k = l] - p_l)) X

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.block import Float32Array, FloatArray
+from pipeline.block import FloatArray, RealArray
 from pipeline.learn.curvature import gram, softmax_gram
 from pipeline.learn.losses import HINGE, HUBER, SOFTMAX, Loss
 
@@ -22,7 +22,7 @@ _QUANTILE_WIDTH = 0.15
 class Rows:
     """Standardised rows of one block with a column of ones behind, and what is fixed of them."""
 
-    x: FloatArray | Float32Array
+    x: RealArray
     """In single precision where that is enough; see `Newton`."""
     y: FloatArray
     weight: FloatArray

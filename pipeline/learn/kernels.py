@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pipeline.block import Float32Array, FloatArray
+from pipeline.block import Float32Array, FloatArray, RealArray
 from pipeline.compiled import compiled, reordered
 
 _TILE = 64
@@ -58,9 +58,7 @@ def shifted_sums(
 
 
 @compiled
-def standardise(
-    x: Float32Array, center: FloatArray, scale: FloatArray, out: FloatArray | Float32Array
-) -> None:
+def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: RealArray) -> None:
     """Write ``(x - center) / scale`` with a column of ones behind, in the precision of `out`."""
     factor = 1.0 / scale
     for i in range(len(x)):

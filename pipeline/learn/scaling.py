@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import Float32Array, FloatArray
+from pipeline.block import Float32Array, FloatArray, RealArray
 from pipeline.learn.kernels import moments, shifted_sums, standardise
 
 
@@ -79,7 +79,7 @@ class Standardiser:
         move[-1, -1] = 1.0
         return move
 
-    def apply(self, x: Float32Array, *, single: bool = False) -> FloatArray | Float32Array:
+    def apply(self, x: Float32Array, *, single: bool = False) -> RealArray:
         """Standardised features with a column of ones behind, shape (n_rows, n_features + 1)."""
         out = np.empty((len(x), x.shape[1] + 1), np.float32 if single else np.float64)
         standardise(x, self.center, self.scale, out)

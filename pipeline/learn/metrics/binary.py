@@ -80,7 +80,7 @@ def _judge(
             squares += w * (found - side) ** 2
         product = 1.0
         for i in range(n):
-            w, at = weight[start + i], np.uint32(place[i])
+            w, spot = weight[start + i], np.uint32(place[i])
             if w == 1.0:
                 # One logarithm of a product of many: 16 factors of 1e-15 do not underflow.
                 product *= right[i]
@@ -89,8 +89,8 @@ def _judge(
                     product = 1.0
             else:
                 loss -= w * math.log(right[i])
-            flat[np.uint32(label[start + i] * _N_BINS) + at] += w
-            flat[np.uint32(2 * _N_BINS) + at] += w * prediction[start + i]
+            flat[np.uint32(label[start + i] * _N_BINS) + spot] += w
+            flat[np.uint32(2 * _N_BINS) + spot] += w * prediction[start + i]
         loss -= math.log(product)
     sums[0] += heavy
     sums[1] += loss
