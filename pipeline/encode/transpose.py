@@ -292,15 +292,13 @@ class Numbers:
             arrays = [self._arrays[i] for i in chosen]
             center, factor, column, mark = zip(*(self._rows[i] for i in chosen), strict=True)
             width = kind.bit_width // 8
-            # A centre that is rounded to their own precision moves all rows alike.
-            precision = np.float32 if kind == pa.float32() else np.float64
             unusable, nulls = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
             _write_numbers(
                 np.empty(0, kind.to_pandas_dtype()),
                 np.array([_data(values, width) for values in arrays], np.int64),
                 *_validity(arrays),
-                np.array(center, precision),
-                np.array(factor, precision),
+                np.array(center, np.float64),
+                np.array(factor, np.float64),
                 np.array(column, np.int64),
                 np.array(mark, np.bool_),
                 rows,

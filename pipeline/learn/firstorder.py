@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.firstorder_pass import CLOCK, N_SCALARS, padded, rows_learner
+from pipeline.learn.firstorder_pass import APART, CLOCK, N_SCALARS, padded, rows_learner
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from pipeline.learn.updater import State, Weights, checked
@@ -107,11 +107,13 @@ class FirstOrder:
         self._planned = (0, 0)
         n_outputs = loss.n_outputs
         self._width = n_dense + 1
-        self._dense = np.zeros((N_NUMBERS[rule], n_outputs, padded(self._width)))
+        n_layers, n_padded = N_NUMBERS[rule], padded(self._width)
+        self._dense = np.zeros((n_layers + APART, n_outputs, n_padded))[:n_layers]
         self._dense[0, :, n_dense] = base
         n_numbers = N_SLOT_NUMBERS[rule] + 2 * steps.averages
         self._hashed = np.zeros((n_slots, n_outputs, n_numbers), np.float32)
-        self._average = self._dense[0].copy()
+        self._average = np.zeros((n_outputs + APART, n_padded))[:n_outputs]
+        self._average[...] = self._dense[0]
         self._scalars = np.zeros(N_SCALARS)
 
     @property

@@ -48,6 +48,11 @@ N_SCALARS = 7
 LANES = 16
 """Numbers that a compiled loop over features takes at once."""
 
+APART = 64
+"""Numbers that lie between two arrays of the loop at least. Before it takes several numbers at
+once, compiled code compares where arrays begin: closer than that, it goes one by one, and sums have
+other last bits. Where memory lies must not decide that."""
+
 _AVERAGING_POWER = 8.0
 
 
@@ -111,12 +116,12 @@ def rows_learner(
         width = dense.shape[2]
         alpha, schedule, done, planned = rates
         flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
-        row, moves = np.zeros(width), np.empty(n_columns)
-        near = np.empty((n_numbers, n_columns))
+        row, moves = np.zeros(width + APART)[:width], np.zeros(n_columns + APART)[:n_columns]
+        near = np.zeros((n_numbers, n_columns + APART))
         row[n_dense] = 1.0
         z, p = np.empty(n_outputs), np.empty(n_outputs)
-        g, grad = np.empty((batch, n_outputs)), np.empty((n_outputs, width))
-        step = np.zeros((n_outputs, width))
+        g, grad = np.empty((batch, n_outputs)), np.zeros((n_outputs + APART, width))
+        step = np.zeros((n_outputs + APART, width))
         steps, rows, lengths = scalars[STEPS], scalars[ROWS], scalars[LENGTHS]
         distance, clock = scalars[DISTANCE], scalars[CLOCK]
         for first in range(0, n_rows, batch):

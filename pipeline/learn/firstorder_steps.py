@@ -114,7 +114,7 @@ def nag_steps(
 def adam_steps(
     rate: float, t: float, o: int, grad: FloatArray, dense: FloatArray, step: FloatArray
 ) -> float:
-    for j in range(step.shape[1]):
+    for j in range(dense.shape[2]):
         step[o, j], dense[1, o, j], dense[2, o, j] = adam(
             rate, grad[o, j], dense[1, o, j], dense[2, o, j], t
         )
@@ -149,7 +149,7 @@ def added_distance(
 ) -> float:
     """By how much a step adds to the squared distance from the start."""
     added = 0.0
-    for j in range(step.shape[1]):
+    for j in range(dense.shape[2]):
         before = dense[0, o, j] - (base if j == n_dense else 0.0)
         after = before - ratio * step[o, j]
         added += after * after - before * before

@@ -7,9 +7,7 @@ import math
 import numpy as np
 
 from pipeline.block import Float32Array, FloatArray, RealArray
-from pipeline.compiled import compiled, reordered
-
-_TILE = 64
+from pipeline.compiled import compiled
 
 
 @compiled
@@ -30,30 +28,21 @@ def moments(x: Float32Array, weight: FloatArray, mean: FloatArray, m2: FloatArra
     return total
 
 
-@reordered
+@compiled
 def shifted_sums(
     x: Float32Array, weight: FloatArray, shift: FloatArray, first: FloatArray, second: FloatArray
 ) -> float:
     """Add each column's weighted sums of ``x - shift`` and of its square; return that of weights.
 
-    In single precision over a few rows, in double over all.
+    In one pass over the rows, which suits a shift close to the mean.
     """
-    total, width = 0.0, x.shape[1]
-    near = shift.astype(np.float32)
-    one, two = np.empty(width, np.float32), np.empty(width, np.float32)
-    for start in range(0, len(x), _TILE):
-        one[:] = 0.0
-        two[:] = 0.0
-        for i in range(start, min(len(x), start + _TILE)):
-            w = np.float32(weight[i])
-            total += weight[i]
-            for j in range(width):
-                d = x[i, j] - near[j]
-                one[j] += w * d
-                two[j] += w * d * d
-        for j in range(width):
-            first[j] += one[j]
-            second[j] += two[j]
+    total = 0.0
+    for i in range(len(x)):
+        total += weight[i]
+        for j in range(x.shape[1]):
+            d = x[i, j] - shift[j]
+            first[j] += weight[i] * d
+            second[j] += weight[i] * d * d
     return total
 
 

@@ -13,8 +13,8 @@ class Standardiser:
     """Running weighted mean and variance of the features, and the map that is applied.
 
     The map is refreshed when the number of rows has doubled, so that it settles; in between it
-    stays fixed. Moments are those of sums about a shift close to the mean (T. Chan, G. Golub, R.
-    LeVeque, "Algorithms for computing the sample variance", 1983, sec. 4).
+    stays fixed. Moments are worked out from sums about the mean so far (T. Chan, G. Golub, R.
+    LeVeque, "Algorithms for computing the sample variance", 1983, sec. 3, shifted data).
 
     Parameters
     ----------
@@ -39,12 +39,9 @@ class Standardiser:
         if self.weight == 0.0:
             self.weight[()] = moments(x, weight, self.mean, self.m2)
         else:
-            # Sums about the mean so far are small, and single precision is enough for their terms.
-            near, before = self.mean.astype(np.float32).astype(np.float64), float(self.weight)
-            first = before * (self.mean - near)
-            second = self.m2 + before * np.square(self.mean - near)
-            self.weight += shifted_sums(x, weight, near, first, second)
-            self.mean = near + first / self.weight
+            first, second = np.zeros_like(self.mean), self.m2.copy()
+            self.weight += shifted_sums(x, weight, self.mean, first, second)
+            self.mean = self.mean + first / self.weight
             self.m2 = np.maximum(second - np.square(first) / self.weight, 0.0)
         self.n_rows += np.count_nonzero(weight)
 

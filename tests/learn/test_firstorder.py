@@ -290,3 +290,23 @@ def test_defaults_learn_every_loss_without_diverging(rule, loss):
     before = loss.total(updater.predict(probe), probe.label, probe.weight)
     updater.update(block)
     assert loss.total(updater.predict(probe), probe.label, probe.weight) < before
+
+
+@pytest.mark.parametrize("rule", sorted(RATES))
+@pytest.mark.parametrize("n_hashed", [0, 5])
+def test_where_arrays_lie_in_memory_changes_no_bit(rule, n_hashed):
+    """Small arrays lie close to each other, now here, now there."""
+    block = random_block(
+        40, 3, 7, loss=Loss("logistic"), n_hashed=n_hashed, n_slots=9 if n_hashed else 0
+    )
+    found = set()
+    held = []
+    for attempt in range(60):
+        held.append(np.empty(attempt % 7 * 5 + 1))
+        learner = FirstOrder(
+            rule, Loss("logistic"), 3, 9, Steps(0.1, averages=True, implicit=rule == "nag")
+        )
+        for piece in split(block, 13):
+            learner.update(piece)
+        found.add(b"".join(array.tobytes() for array in learner.state().values()))
+    assert len(found) == 1

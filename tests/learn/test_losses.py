@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from blocks import LOSSES, labels_for
 
+from pipeline.learn.implicit import implicit_gradient
 from pipeline.learn.losses import (
     COUNTS,
     Loss,
     curvature,
     gradient,
-    implicit_gradient,
     majoriser,
     softmax,
     value,

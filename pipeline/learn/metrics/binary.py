@@ -68,14 +68,18 @@ def _judge(
     for start in range(0, len(label), _TILE):
         n = min(_TILE, len(label) - start)
         for i in range(n):
-            w, side, found = weight[start + i], label[start + i], prediction[start + i]
-            p = min(max(found, _TINY), 1.0 - _TINY)
+            side = label[start + i]
+            p = min(max(prediction[start + i], _TINY), 1.0 - _TINY)
             right[i] = side * p + (1.0 - side) * (1.0 - p)
             score = _near_log(p / (1.0 - p))
             at = (score + np.float32(20.0)) * np.float32(_N_BINS / 40)
             place[i] = np.int32(min(max(at, np.float32(0)), np.float32(_N_BINS - 1)))
+        # Sums in a loop that writes nothing: where a loop does, whether it takes several rows at
+        # once, and so the last bit of a sum, may depend on where its arrays lie.
+        for i in range(start, start + n):
+            w, side, found = weight[i], label[i], prediction[i]
             heavy += w
-            correct += w * (1.0 if (p > 0.5) == (side > 0.5) else 0.0)
+            correct += w * (1.0 if (found > 0.5) == (side > 0.5) else 0.0)
             positives += w * side
             squares += w * (found - side) ** 2
         product = 1.0
