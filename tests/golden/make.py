@@ -1,7 +1,7 @@
 """Make golden model directories: ``python tests/golden/make.py tests/golden/NAME``.
 
-Run once when the format of model directories grows, and commit what it wrote; directories of earlier
-formats are never made again, for they are what later versions must go on reading.
+Run once when the format of model directories grows, and commit what it wrote; directories of
+earlier formats are never made again, for they are what later versions must go on reading.
 """
 
 from __future__ import annotations
