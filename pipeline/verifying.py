@@ -194,8 +194,9 @@ class _Check:
             self.progress.advanced(partition.fingerprint.rows)
         named = {str(p["path"]) for e in opened.ledger.line() for p in e.all_partitions()}
         if new := sorted(set(files) - named):
-            more = f" and {len(new) - 1} more" if len(new) > 1 else ""
-            self._add("note", "lake", new[0], f"new{more}, to be trained")
+            more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
+            text = f"not learnt yet{more}: new, or without rows"
+            self._add("note", "lake", new[0], text)
 
     def retrain(self, opened: OpenModel, lake: str | list[str] | None) -> None:
         """The newest version once more."""
