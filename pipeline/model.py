@@ -169,6 +169,7 @@ def open_model(path: str | Path, *, strict: bool = True) -> OpenModel:
             f"no model in {str(path)!r}; create one with: "
             "onepass train LAKE --label COLUMN --model DIR"
         ) from None
+    store.check_folders("log", "state")
     file = _parse(data, path)
     most = 2 * file.learners_bytes() + _SLACK_BYTES
     ledger = Ledger(store, digest(data), most_bytes=most, check=_check_partitions, strict=strict)
@@ -256,6 +257,11 @@ class Model:
         """
         opened = open_model(path)
         entry, state = opened.ledger.newest_during_training()
+        if (entry is None or state is None) and opened.ledger.learnt():
+            raise ForeignModel(
+                f"none of the states in {str(path)!r} can be used; train it again to make up for "
+                f"them, and see: onepass verify {path}"
+            )
         if entry is None or state is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
         trainee = opened.file.trainee(entry.state.size)

@@ -6,15 +6,17 @@ its steps in turn. Run as a script, this reads tasks from stdin and prints their
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,29 @@ def command_line(argv: list[str], *, uid: int | None = None) -> None:
         os.setgid(uid)
         os.setuid(uid)
     main(argv)
+
+
+def limited(
+    commands: list[list[str]], *, more_bytes: int = 512 << 20, seconds: int = 30
+) -> list[tuple[int, str]]:
+    """Exit code and stderr of commands, with so much more memory and time, and no more."""
+    from pipeline.cli import main
+
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + more_bytes, size + more_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    # A process that waits for ever uses no processor.
+    signal.alarm(2 * seconds)
+    outcomes = []
+    for argv in commands:
+        code, err = 0, io.StringIO()
+        try:
+            with redirect_stderr(err), redirect_stdout(io.StringIO()):
+                main(argv)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        outcomes.append((code, err.getvalue()))
+    return outcomes
 
 
 class _Step:

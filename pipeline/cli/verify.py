@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from pipeline.cli.display import Display, counted
@@ -45,7 +47,8 @@ def command(
         print_json(report)
     else:
         click.echo(describe(report))
-    raise click.exceptions.Exit(report.exit_code)
+    # click's own way to exit with a code is lost on who calls commands as functions, as we do.
+    sys.exit(report.exit_code)
 
 
 def describe(report: VerifyReport) -> str:

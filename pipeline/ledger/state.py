@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from pipeline.errors import ForeignModel
 
 Arrays = dict[str, NDArray[np.generic]]
+
+_MEMBER = re.compile(r"\w+(\.\w+)*\.npy")
 
 _PIECE = 256 << 10
 """Bytes that checksum, digest and file take in turn, while they are in the cache."""
@@ -96,8 +99,8 @@ def load_state(data: bytes) -> Arrays:
 
 def _check_members(members: list[zipfile.ZipInfo], nbytes: int) -> None:
     names = [one.filename for one in members]
-    if len(set(names)) < len(names) or not all(name.endswith(".npy") for name in names):
-        raise ValueError("expected arrays of different names")
+    if len(set(names)) < len(names) or not all(map(_MEMBER.fullmatch, names)):
+        raise ValueError("expected arrays of different and plain names")
     if any(one.compress_type != zipfile.ZIP_STORED for one in members):
         raise ValueError("expected arrays as they are, found compressed ones")
     # Members that share their bytes would unfold to more than the file.

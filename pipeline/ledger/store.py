@@ -79,6 +79,19 @@ class LocalStore:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
 
+    def check_folders(self, *names: str) -> None:
+        """Refuse a directory in which something else stands where folders should be.
+
+        Raises
+        ------
+        ForeignModel
+            If there is a link, a file or a pipe by one of the names.
+        """
+        for name in names:
+            folder = self.root / name
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise _not_plain(folder, "a symbolic link" if folder.is_symlink() else "no folder")
+
     def create(self, key: str, data: bytes) -> bool:
         """Store `data` unless the key exists."""
         path = self._path(key)
@@ -122,15 +135,10 @@ class LocalStore:
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a folder."""
         folder = self._path(prefix)
-        if folder.is_symlink():
-            raise _not_plain(folder, "a symbolic link")
+        self.check_folders(prefix)
         try:
             names = os.listdir(folder)
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:
-            if folder.exists():
-                raise _not_plain(folder, "no folder") from None
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(f"{prefix}/{name}" for name in names if not name.endswith(".tmp"))
 
