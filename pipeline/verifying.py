@@ -109,10 +109,9 @@ def verify(
     """
     began = time.perf_counter()
     check = _Check(str(model), progress or Progress())
-    opened = check.opened()
+    opened = check.states_beside_a_writer()
     if opened is not None:
         check.log(opened.ledger, head)
-        check.states(opened)
         if check_lake:
             check.lake(opened, lake)
         if retrain:
@@ -154,6 +153,20 @@ class _Check:
             text = "has no seal, as an older onepass wrote it: a change in it would not be seen"
             self._add("note", "log", f"log/{ledger.version:020d}.json", text)
 
+    def states_beside_a_writer(self) -> OpenModel | None:
+        """The model and its states; a writer that goes on meanwhile lets some of them go."""
+        while True:
+            self.findings, self.sound = [], []
+            opened = self.opened()
+            if opened is None:
+                return None
+            self.states(opened)
+            is_whole = not self.findings
+            if is_whole or open_model(self.path, strict=False).ledger.version == (
+                opened.ledger.version
+            ):
+                return opened
+
     def states(self, opened: OpenModel) -> None:
         """Every state that is there, and those that must be."""
         ledger = opened.ledger
@@ -163,8 +176,11 @@ class _Check:
             if not ledger.has_state(entry):
                 # Where a rewind has gone back to, the states before it had been let go already.
                 is_due = entry in newest or entry.version > max(rewinds, default=0)
-                if ledger.keeps_state(entry) and (is_due or _is_kept_for_ever(ledger, entry)):
-                    self._add("damage", "state", entry.state.key, "is missing")
+                is_due = ledger.keeps_state(entry) and (is_due or _is_kept_for_ever(ledger, entry))
+                # Versions behind a fault in the log have let go of states before it.
+                if is_due and ledger.fault is None:
+                    text = "is missing: it was removed, or the end of the log has been cut off"
+                    self._add("damage", "state", entry.state.key, text)
                 continue
             try:
                 data = ledger.read_state(entry)
@@ -339,8 +355,10 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
         rest = "" if "damage" not in levels else "; put what is damaged back from a copy"
         return f"version {newest} can be used{rest}"
     if usable is None:
-        return "no version can be used now; the next training retrains all of them from the lake"
+        return (
+            "no version can be used now; training on new files retrains all of them from the lake"
+        )
     return (
-        f"version {usable} can be used; the next training retrains what came after it, or go back "
+        f"version {usable} can be used; training on new files retrains what came after, or go back "
         f"for good: onepass rewind {path} --to {usable}"
     )

@@ -363,10 +363,6 @@ DESCRIPTIONS: dict[str, Attack] = {
         encoder__hash_bits=60,
         encoder__columns=[{"kind": "hashed", "name": "a", "family": "text"}],
     ),
-    "slots out of proportion": describing(
-        encoder__hash_bits=26,
-        encoder__columns=[{"kind": "hashed", "name": "a", "family": "text"}],
-    ),
     "huge blocks": describing(batch_rows=1 << 50),
     "wide newton": describing(encoder__columns=levels(50_000)),
     "many candidates": describing(job__learning_rate=[i + 1.0 for i in range(100_000)]),
@@ -384,7 +380,7 @@ ENTRIES: dict[str, Attack] = {
     "field of the future": logging(4, surprise=1),
     "action steers the terminal": logging(4, action="\x1b[2J" * 1000),
     "version is another": logging(4, version=3),
-    "version is no number": logging(4, version="4"),
+    "version is no number": logging(4, version="four"),
     "attempt leads elsewhere": logging(4, attempt="../" * 10),
     "partition is none": logging(4, partitions=[{"path": "../../etc/passwd"}]),
     "partition is a list": logging(4, partitions=[[]]),
@@ -436,9 +432,16 @@ def test_state_of_a_terabyte_is_not_read_but_learnt_again(strangers):
     check_refused(strangers, {"terabyte": large_state}, cures=("rewind", "train"))
 
 
+def test_learner_out_of_proportion_to_its_state_is_not_made(strangers):
+    hashed = [{"kind": "hashed", "name": "a", "family": "text"}]
+    attack = describing(encoder__hash_bits=26, encoder__columns=hashed)
+    said = check_refused(strangers, {"slots": attack}, cures=("rewind",))
+    assert "bytes of memory" in said["slots"]
+
+
 def test_hostile_logs_are_refused(strangers):
     said = check_refused(strangers, ENTRIES)
-    assert "log/00000000000000000004.json in the log, found" in said["fork"]
+    assert "found 'log/00000000000000000003 2.json'" in said["fork"]
     assert "does not follow the entry before it" in said["fork of the chain"]
     assert "has a log but no model.json" in said["no model.json"]
 
