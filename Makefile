@@ -2,6 +2,7 @@
 # make test  sets up, runs the tests
 # make check lint, format and types
 # make quality  one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
+# make torture  the fuzz of model directories, REPEAT (default 20) times as long
 # make clean removes what the targets above have made
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: setup run test check quality clean
+.PHONY: setup run test torture check quality clean
 
 setup: $(READY)
 
@@ -37,6 +38,9 @@ run: setup
 test: setup
 	@echo "running the tests ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: setup
+	@REPEAT=$${REPEAT:-20} $(BIN)/python -m pytest tests/faults
 
 check: setup
 	@$(BIN)/ruff check .

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.model import Model
     from pipeline.refining import RefineReport, refine
+    from pipeline.rewinding import RewindReport, rewind
     from pipeline.scoring import ScoreReport, score
     from pipeline.training import PlanReport, TrainReport, plan, train, train_pending
+    from pipeline.verifying import VerifyReport, verify
 
 _HOME = {
     "EvaluateReport": "evaluation",
@@ -23,14 +25,18 @@ _HOME = {
     "Model": "model",
     "PlanReport": "training",
     "RefineReport": "refining",
+    "RewindReport": "rewinding",
     "ScoreReport": "scoring",
     "TrainReport": "training",
+    "VerifyReport": "verifying",
     "evaluate": "evaluation",
     "plan": "training",
     "refine": "refining",
+    "rewind": "rewinding",
     "score": "scoring",
     "train": "training",
     "train_pending": "training",
+    "verify": "verifying",
 }
 
 __all__ = [
@@ -39,14 +45,18 @@ __all__ = [
     "Model",
     "PlanReport",
     "RefineReport",
+    "RewindReport",
     "ScoreReport",
     "TrainReport",
+    "VerifyReport",
     "evaluate",
     "plan",
     "refine",
+    "rewind",
     "score",
     "train",
     "train_pending",
+    "verify",
 ]
 
 

@@ -83,6 +83,7 @@ class Job(BaseModel):
     quantile: list[float] = Field(
         default=[0.5],
         min_length=1,
+        max_length=1000,
         description="Quantiles of quantile loss, above 0 and below 1; several are learnt alike.",
     )
     delta: float | None = Field(
@@ -99,11 +100,13 @@ class Job(BaseModel):
     )
     learning_rate: list[float] = Field(
         default_factory=list,
+        max_length=64,
         description="Step size of a first-order solver; several are tried in the same pass.",
     )
     l2: list[float] = Field(
         default=[0.0],
         min_length=1,
+        max_length=64,
         description="L2 penalty per row on standardised features; several are tried alike.",
     )
     l1: float = Field(default=0.0, ge=0, description="L1 penalty per row of ftrl.")
@@ -150,7 +153,7 @@ class Job(BaseModel):
         le=1024,
         description="Partitions mixed into one unit of training, for lakes sorted across files.",
     )
-    epochs: int = Field(default=1, ge=1, description="Passes over each partition.")
+    epochs: int = Field(default=1, ge=1, le=10_000, description="Passes over each partition.")
     seed: int = Field(default=0, ge=0, description="Seed of the shuffled order and the sample.")
     memory_limit: str = Field(
         default="1GiB", description="Upper bound of resident memory, such as 800MB or 2GiB."
@@ -322,8 +325,13 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     JobError
         Showing both sides of each field in which `given` contradicts the frozen job. Fields left
         out or automatic never do; a list of files may grow, since its files are told apart by path.
+
+    Notes
+    -----
+    The address of a Dask scheduler is not taken from the model. What a scheduler sends is run, and
+    the directory may be a stranger's.
     """
-    asked = parse_job(frozen.model_dump() | dict(given))
+    asked = parse_job(frozen.model_dump() | {"dask": None} | dict(given))
     lines = []
     for name in sorted(set(given) - PER_RUN):
         ours, theirs = getattr(frozen, name), getattr(asked, name)

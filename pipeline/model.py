@@ -12,21 +12,30 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.block import Block, Float32Array, FloatArray
 from pipeline.encode.classes import class_values
 from pipeline.encode.encoder import Encoder
 from pipeline.encode.frequent import Frequent
 from pipeline.encode.schema import Schema
-from pipeline.environment import environment
+from pipeline.environment import environment, physical_bytes
 from pipeline.errors import ForeignModel, JobError, ModelNotFound
 from pipeline.job import Job
+from pipeline.lake.partition import Partition
 from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import Learner, Learns
+from pipeline.learn.memory import learner_bytes
 from pipeline.learn.metrics import Metrics, make_metrics
 from pipeline.learn.updater import Weights
-from pipeline.ledger.entries import FORMAT, LearntEntry, digest
+from pipeline.ledger.entries import (
+    FORMAT,
+    AnyEntry,
+    LearntEntry,
+    SkipEntry,
+    digest,
+    first_fault,
+)
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore, Store
 from pipeline.resolve import candidate_settings
@@ -37,7 +46,20 @@ if TYPE_CHECKING:
 
 MODEL_KEY = "model.json"
 
+MAX_MODEL_BYTES = 64 << 20
+"""Size of `model.json`: the names of a million levels."""
+
 Rows: TypeAlias = "pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]"
+
+_LEARNER_TO_STATE, _SLACK_BYTES = 64, 256 << 20
+"""Memory of a learner is a few times its state; the slack is for first rows and frequent values."""
+
+_UNREADABLE = {
+    "first_row_group": 0,
+    "end_row_group": 0,
+    "rows": 0,
+    "fingerprint": {"size": 0, "footer_sha256": "", "rows": 0, "row_groups": 0},
+}
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +79,35 @@ class ModelFile(BaseModel):
     """The job, with every automatic choice resolved."""
     encoder: Schema
     """How rows become numbers."""
-    batch_rows: int
+    batch_rows: int = Field(ge=1, le=1 << 16)
     """Upper bound of rows in a block; fixed here because block edges decide the last bits."""
 
-    def trainee(self) -> Trainee:
-        """A fresh learner for this model, or several to choose from."""
+    def learners_bytes(self) -> int:
+        """Memory that the learners hold at their fullest."""
+        return sum(learner_bytes(one) for one in candidate_settings(self.job, self.encoder))
+
+    def trainee(self, state_bytes: int | None = None) -> Trainee:
+        """A fresh learner for this model, or several to choose from.
+
+        Parameters
+        ----------
+        state_bytes
+            Size of the state that is to be restored, if one is.
+
+        Raises
+        ------
+        ForeignModel
+            If it would take memory out of all proportion to the state, or to the machine: a few
+            words in `model.json` can ask for any amount.
+        """
+        needed, most = self.learners_bytes(), physical_bytes()
+        if state_bytes is not None:
+            most = min(most, _LEARNER_TO_STATE * state_bytes + _SLACK_BYTES)
+        if needed > most:
+            raise ForeignModel(
+                f"{MODEL_KEY} describes a learner that takes {needed:,} bytes of memory, but "
+                f"{most:,} are the most that its state or this machine allows"
+            )
         settings = candidate_settings(self.job, self.encoder)
         learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
         hashed = [column.name for column in self.encoder.columns if column.kind == "hashed"]
@@ -98,8 +144,13 @@ def model_exists(path: str | Path) -> bool:
     return (Path(path) / MODEL_KEY).exists()
 
 
-def open_model(path: str | Path) -> OpenModel:
+def open_model(path: str | Path, *, strict: bool = True) -> OpenModel:
     """Read `model.json` and the log, and verify the chain.
+
+    Parameters
+    ----------
+    strict
+        Whether a fault in the log is raised; see `Ledger`.
 
     Raises
     ------
@@ -110,7 +161,7 @@ def open_model(path: str | Path) -> OpenModel:
     """
     store = LocalStore(path)
     try:
-        data = store.get(MODEL_KEY)
+        data = store.get(MODEL_KEY, most_bytes=MAX_MODEL_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         if store.list("log"):
             raise ForeignModel(f"{str(path)!r} has a log but no {MODEL_KEY}") from None
@@ -118,13 +169,41 @@ def open_model(path: str | Path) -> OpenModel:
             f"no model in {str(path)!r}; create one with: "
             "onepass train LAKE --label COLUMN --model DIR"
         ) from None
-    return OpenModel(_parse(data, path), Ledger(store, digest(data)), store)
+    store.check_folders("log", "state")
+    file = _parse(data, path)
+    most = 2 * file.learners_bytes() + _SLACK_BYTES
+    ledger = Ledger(store, digest(data), most_bytes=most, check=_check_partitions, strict=strict)
+    return OpenModel(file, ledger, store)
+
+
+def _check_partitions(entry: AnyEntry) -> None:
+    """Whether an entry names partitions as `Partition` has them, which the ledger cannot know."""
+    for found in entry.all_partitions():
+        # Of a file that could not be read there is but the path.
+        if isinstance(entry, SkipEntry) and set(found) == {"path"}:
+            found = found | _UNREADABLE
+        try:
+            partition = Partition.model_validate(found, strict=True)
+        except ValidationError as error:
+            raise ForeignModel(
+                f"version {entry.version} names a partition that is none: {first_fault(error)}"
+            ) from None
+        first, end, groups = (
+            partition.first_row_group,
+            partition.end_row_group,
+            partition.fingerprint.row_groups,
+        )
+        if not (0 <= first <= end <= groups and 0 <= partition.rows <= partition.fingerprint.rows):
+            raise ForeignModel(
+                f"version {entry.version} names a partition that is none: row groups {first} to "
+                f"{end} of {groups}"
+            )
 
 
 def load_trainee(model: OpenModel) -> tuple[Trainee, LearntEntry | None]:
     """A learner with the newest sound state, and the version it is from (None if untrained)."""
-    trainee = model.file.trainee()
     entry, state = model.ledger.newest_sound()
+    trainee = model.file.trainee(None if entry is None else entry.state.size)
     if entry is not None and state is not None:
         trainee.restore(state, entry.state.key)
     return trainee, entry
@@ -178,9 +257,14 @@ class Model:
         """
         opened = open_model(path)
         entry, state = opened.ledger.newest_during_training()
+        if (entry is None or state is None) and opened.ledger.learnt():
+            raise ForeignModel(
+                f"none of the states in {str(path)!r} can be used; train it again to make up for "
+                f"them, and see: onepass verify {path}"
+            )
         if entry is None or state is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
-        trainee = opened.file.trainee()
+        trainee = opened.file.trainee(entry.state.size)
         trainee.restore(state, entry.state.key)
         return cls(opened, trainee, entry)
 
@@ -309,14 +393,17 @@ def _parse(data: bytes, path: str | Path) -> ModelFile:
     try:
         found = json.loads(data)
         if not isinstance(found, dict) or found.get("format") != FORMAT:
+            shown = repr(found.get("format") if isinstance(found, dict) else found)
             raise ForeignModel(
-                f"{str(path)!r}: expected a model of format {FORMAT}, "
-                f"found {found.get('format') if isinstance(found, dict) else found!r}"
+                f"{str(path)!r}: expected a model of format {FORMAT}, found {shown[:100]}"
             )
         return ModelFile.model_validate(found)
-    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise ForeignModel(f"{str(path)!r}: {MODEL_KEY} is damaged: {first}") from None
+    except ValidationError as error:
+        reason = first_fault(error)
+    except (ValueError, RecursionError) as error:
+        # No JSON, no UTF-8, a number of thousands of digits, or thousands of brackets.
+        reason = str(error)[:200]
+    raise ForeignModel(f"{str(path)!r}: {MODEL_KEY} is damaged: {reason}")
 
 
 __all__ = ["Model", "ModelFile", "OpenModel", "Store", "load_trainee", "model_exists", "open_model"]

@@ -67,7 +67,8 @@ def make_plan(model: OpenModel, job: Job) -> list[Group]:
     pending = pending_groups(model)
     if pending or not scan.new:
         return pending
-    groups = _groups(scan.new, job, model.ledger.version)
+    # Counted in what counts: after a rewind, the order is that of a model that had never gone on.
+    groups = _groups(scan.new, job, len(model.ledger.line()))
     model.ledger.commit_plan(
         [
             PlannedGroup(epoch=g.epoch, partitions=[p.model_dump() for p in g.partitions])
@@ -90,12 +91,14 @@ def planned_rows(model: OpenModel, version: int) -> tuple[int, int]:
 
     They come from the ledger alone, so that whoever resumes counts alike.
     """
-    entries = model.ledger.entries[:version]
-    plans = [entry for entry in entries if isinstance(entry, PlanEntry)]
-    if not plans:
-        return 0, 0
-    done = sum(e.rows for e in entries[: plans[-1].version] if isinstance(e, TrainEntry))
-    return done, sum(int(p["rows"]) for g in plans[-1].groups for p in g.partitions)
+    line = model.ledger.line(version)
+    done = at_plan = planned = 0
+    for entry in line:
+        if isinstance(entry, TrainEntry):
+            done += entry.rows
+        elif isinstance(entry, PlanEntry):
+            at_plan, planned = done, sum(int(p["rows"]) for p in entry.all_partitions())
+    return at_plan, planned
 
 
 def gone(path: str) -> BadPartition:

@@ -79,13 +79,13 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
 
 def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
     """Settings of each learner that a resolved job trains: its learning rates times its l2."""
-    label = schema.label
+    label, n_dense = schema.label, schema.n_dense
     rates: list[float | None] = [*job.learning_rate] or [None]
     return [
         Settings(
             solver=job.solver,
             loss=job.loss,
-            n_dense=schema.n_dense,
+            n_dense=n_dense,
             n_slots=schema.n_slots,
             learning_rate=rate,
             l2=l2,

@@ -71,8 +71,8 @@ class Trainee:
         ForeignModel
             If its arrays are not those of this model; names the file `key`.
         """
+        state = load_state(data)
         try:
-            state = load_state(data)
             if _FREQUENT not in state:
                 raise ValueError(f"state {_FREQUENT!r} is missing")
             self.learner.restore(state)

@@ -34,7 +34,15 @@ from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import CandidateEntry, RefineEntry, SkipEntry, TrainEntry
+from pipeline.ledger.entries import (
+    CandidateEntry,
+    LearntEntry,
+    RefineEntry,
+    RewindEntry,
+    SkipEntry,
+    TrainEntry,
+)
+from pipeline.ledger.leftovers import sweep
 from pipeline.ledger.store import LocalStore
 from pipeline.model import (
     OpenModel,
@@ -200,6 +208,9 @@ def opened(
         created = True
     with LocalStore(directory).exclusive():
         model = open_model(directory)
+        sweep(model.store, model.ledger)
+        for rewound, partition in model.ledger.unwritten_skips():
+            model.ledger.commit_skip(partition, exclusion(rewound))
         for warning in warnings:
             progress.noted(warning)
         resumed = _resumed(model, given)
@@ -300,8 +311,8 @@ class Run:
             rows=rows,
             skipped=len(decided) - len(trained),
             pending=sum(len(group.partitions) for group in ledger.pending()),
-            loss=_finite(self._total.loss()) if trained else None,
-            metrics=_finite_values(self._total) if trained else {},
+            loss=finite(self._total.loss()) if trained else None,
+            metrics=finite_values(self._total) if trained else {},
             candidates=next((e.candidates for e in reversed(ledger.trained())), []),
             seconds=seconds,
             rows_per_second=rows / seconds,
@@ -359,8 +370,8 @@ class Run:
             "rows": metrics.n_rows,
             "candidates": trainee.standings(),
             "counts": dict(counts),
-            "loss": _finite(metrics.loss()),
-            "metrics": _finite_values(metrics),
+            "loss": finite(metrics.loss()),
+            "metrics": finite_values(metrics),
             "seconds": time.perf_counter() - began,
             "peak_rss_bytes": peak_rss_bytes(),
             "environment": environment(),
@@ -397,30 +408,51 @@ class Run:
 
     def restored(self, files: dict[str, LakeFile]) -> Trainee:
         """The newest learner; a damaged newest state is retrained from the one before."""
+        ledger = self.model.ledger
         trainee, sound = load_trainee(self.model)
-        lost = [e for e in self.model.ledger.learnt() if sound is None or e.version > sound.version]
+        lost = [e for e in ledger.learnt() if sound is None or e.version > sound.version]
         for entry in lost:
-            if isinstance(entry, RefineEntry):
-                raise ForeignModel(
-                    f"{entry.state.key}, the state of version {entry.version}, is lost, and batch "
-                    "passes are not repeated by training; restore the file from a copy"
-                )
             logger.warning("retraining version %d, whose state is lost", entry.version)
-            group = Group(entry.epoch, [Partition.model_validate(p) for p in entry.partitions])
-            sources = _sources(group, files)
-            blocks = stream(sources, self.reading, self.workers, epoch=group.epoch)
-            horizon = planned_rows(self.model, entry.version)
-            self._learn(trainee, group, blocks, files, horizon)
+            self.retrain(trainee, entry, files)
             state = trainee.dump()
             # The others have fallen out of retention and are only steps on the way.
-            if self.model.ledger.keeps_state(entry):
-                self.model.ledger.heal(entry, state)
+            if ledger.keeps_state(entry):
+                ledger.heal(entry, state)
             trainee.restore(state, entry.state.key)
         warn_if_elsewhere(sound)
         return trainee
 
+    def retrain(
+        self, trainee: Trainee, entry: LearntEntry, files: dict[str, LakeFile]
+    ) -> tuple[Metrics, Counter[str]]:
+        """Learn what a version has learnt, with a learner as it was before that version.
+
+        Raises
+        ------
+        ForeignModel
+            If it is a refinement.
+        BadPartition, ChangedPartition
+            If a file is gone, bad, or another one now.
+        """
+        if isinstance(entry, RefineEntry):
+            raise ForeignModel(
+                f"{entry.state.key}, the state of version {entry.version}, is lost, and batch "
+                "passes are not repeated by training; restore the file from a copy, or go back to "
+                f"a version before: onepass rewind {self.model.path} --to {entry.version - 1}"
+            )
+        group = Group(entry.epoch, [Partition.model_validate(p) for p in entry.partitions])
+        sources = _sources(group, files)
+        blocks = stream(sources, self.reading, self.workers, epoch=group.epoch)
+        horizon = planned_rows(self.model, entry.version)
+        return self._learn(trainee, group, blocks, files, horizon)
+
     def _metrics(self) -> Metrics:
         return self.model.file.metrics()
+
+
+def exclusion(entry: RewindEntry) -> str:
+    """The reason that the log gives for partitions which a rewind has excluded."""
+    return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
 
 
 def _sources(group: Group, files: dict[str, LakeFile]) -> list[Source]:
@@ -464,12 +496,14 @@ def _all_partitions(groups: list[Group]) -> list[Partition]:
     return [partition for group in groups for partition in group.partitions]
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value as JSON can have it: None if it is not finite."""
     return value if value == value and abs(value) != float("inf") else None
 
 
-def _finite_values(metrics: Metrics) -> dict[str, float | None]:
-    return {name: _finite(value) for name, value in metrics.values().items()}
+def finite_values(metrics: Metrics) -> dict[str, float | None]:
+    """Metrics as the log keeps them."""
+    return {name: finite(value) for name, value in metrics.values().items()}
 
 
 __all__ = ["PlanReport", "Run", "TrainReport", "plan", "train", "train_pending"]

@@ -6,15 +6,17 @@ its steps in turn. Run as a script, this reads tasks from stdin and prints their
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,106 @@ def command_line(argv: list[str], *, uid: int | None = None) -> None:
         os.setgid(uid)
         os.setuid(uid)
     main(argv)
+
+
+def limited(
+    commands: list[list[str]], *, more_bytes: int = 512 << 20, seconds: int = 30
+) -> list[tuple[int, str]]:
+    """Exit code and stderr of commands, with so much more memory and time, and no more."""
+    from pipeline.cli import main
+
+    _set_limits(more_bytes, seconds)
+    outcomes = []
+    for argv in commands:
+        code, err = 0, io.StringIO()
+        try:
+            with redirect_stderr(err), redirect_stdout(io.StringIO()):
+                main(argv)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        outcomes.append((code, err.getvalue()))
+    return outcomes
+
+
+def read_damaged(
+    model: str, rows: str, *, n_cases: int, seed: int, more_bytes: int = 512 << 20
+) -> dict[str, Any]:
+    """Damage a file of a model, read the model, put it back; `n_cases` times.
+
+    Returns how often it was refused, read as it was, and read at an older version; and cases in
+    which it was neither, or `verify` said that all was well.
+    """
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from pipeline import Model, verify
+    from pipeline.errors import ForeignModel
+    from pipeline.ledger.entries import AnyEntry
+    from pipeline.model import open_model
+
+    rng, table = np.random.default_rng(seed), pq.read_table(rows)
+    files = [path for path in sorted(Path(model).rglob("*.*")) if path.suffix in {".json", ".npz"}]
+
+    def seen() -> tuple[int, bytes, list[AnyEntry]]:
+        found = Model.load(model)
+        return found.version, found.predict(table).tobytes(), open_model(model).ledger.entries
+
+    _set_limits(more_bytes, 60 + n_cases)
+    newest, predictions, entries = seen()
+    older = {}
+    hidden = Path(model) / entries[newest - 1].state.key  # type: ignore[union-attr]
+    hidden.rename(hidden.with_suffix(".away"))
+    version, before, _ = seen()
+    older[version] = before
+    hidden.with_suffix(".away").rename(hidden)
+    counts = {"refused": 0, "same": 0, "older": 0}
+    wrong = []
+    for case in range(n_cases):
+        path = files[rng.integers(len(files))]
+        whole = path.read_bytes()
+        what, damaged = _damaged(whole, rng)
+        path.write_bytes(damaged)
+        try:
+            at, found, log = seen()
+            if (at, found, log) == (newest, predictions, entries):
+                counts["same"] += 1
+            elif log == entries and older.get(at) == found and path.suffix == ".npz":
+                counts["older"] += 1
+            else:
+                wrong.append(f"case {case}, {path.name} {what}: other results")
+        except ForeignModel:
+            counts["refused"] += 1
+        if verify(model, check_lake=False).exit_code != 4:
+            wrong.append(f"case {case}, {path.name} {what}: not noticed")
+        path.write_bytes(whole)
+    return {"counts": counts, "wrong": wrong}
+
+
+def _damaged(whole: bytes, rng: Any) -> tuple[str, bytes]:
+    data, place = bytearray(whole), int(rng.integers(len(whole)))
+    match int(rng.integers(5)):
+        case 0:
+            return f"cut at {place}", whole[:place]
+        case 1:
+            value = int(rng.integers(1, 256))
+            data[place] ^= value
+            return f"byte {place} ^ {value}", bytes(data)
+        case 2:
+            return f"byte {place} left out", whole[:place] + whole[place + 1 :]
+        case 3:
+            return f"more at {place}", whole[:place] + rng.bytes(8) + whole[place:]
+        case _:
+            bit = int(rng.integers(8))
+            data[place] ^= 1 << bit
+            return f"bit {bit} of byte {place}", bytes(data)
+
+
+def _set_limits(more_bytes: int, seconds: int) -> None:
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + more_bytes, size + more_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    # A process that waits for ever uses no processor.
+    signal.alarm(4 * seconds)
 
 
 class _Step:

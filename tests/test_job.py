@@ -313,13 +313,20 @@ def test_all_differing_fields_are_shown_at_once():
 
 
 def test_same_fields_again_or_left_out_give_the_frozen_job():
-    frozen = parse_job(FULL)
-    for given in ({}, {"model": "/model"}, FULL, {"seed": 7, "clip": False}):
+    frozen = parse_job(FULL | {"dask": None})
+    for given in ({}, {"model": "/model"}, FULL | {"dask": None}, {"seed": 7, "clip": False}):
         assert resume_job(frozen, given) == frozen
 
 
+def test_address_of_a_scheduler_is_not_taken_from_a_model():
+    # Who answers there can run code here, and the model may be a stranger's.
+    frozen = parse_job(FULL | {"dask": "tcp://stranger:8786"})
+    assert resume_job(frozen, {}).dask is None
+    assert resume_job(frozen, {"dask": "tcp://mine:8786"}).dask == "tcp://mine:8786"
+
+
 def test_automatic_fields_never_contradict_and_stay_as_frozen():
-    frozen = parse_job(FULL)
+    frozen = parse_job(FULL | {"dask": None})
     automatic = dict.fromkeys(["loss", "solver", "schedule", "averaging"], "auto")
     automatic |= dict.fromkeys(["learning_rate", "hash_bits", "delta", "implicit", "half_life"])
     automatic |= {"classes": []}

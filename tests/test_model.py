@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from lakes import number_table
 
 from pipeline import Model, plan, train
 from pipeline.errors import BadColumn, ForeignModel, ModelNotFound
-from pipeline.ledger.entries import digest
+from pipeline.ledger.entries import digest, dump_entry
 from pipeline.model import open_model
 
 
@@ -122,9 +121,9 @@ def test_state_of_another_shape_is_refused(make_lake, path, tmp_path):
     newest = open_model(path).ledger.entries[-1]
     (path / newest.state.key).write_bytes(foreign.read_bytes())
     entry = path / f"log/{newest.version:020d}.json"
-    fields = json.loads(entry.read_text())
-    fields["state"]["sha256"] = digest(foreign.read_bytes())
-    entry.write_text(json.dumps(fields))
+    data = foreign.read_bytes()
+    state = newest.state.model_copy(update={"sha256": digest(data), "size": len(data)})
+    entry.write_bytes(dump_entry(newest.model_copy(update={"state": state})))
     with pytest.raises(ForeignModel, match=r"does not fit the model"):
         Model.load(path)
 

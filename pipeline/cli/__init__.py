@@ -18,6 +18,8 @@ COMMANDS = {
     "evaluate": ("pipeline.cli.evaluate", "Metrics of a model on a lake with labels."),
     "score": ("pipeline.cli.score", "Predictions for a lake, as Parquet."),
     "log": ("pipeline.cli.log", "The ledger of a model: what was trained when, and how well."),
+    "verify": ("pipeline.cli.verify", "Check the ledger, the states, and the files learnt."),
+    "rewind": ("pipeline.cli.rewind", "Let an earlier version count again; leave out bad files."),
     "summary": ("pipeline.cli.summary", "Coefficients of a model."),
     # The only command that needs Prefect lives with the flows.
     "serve": ("flows.serve", "Run a train job on a schedule, with Prefect."),

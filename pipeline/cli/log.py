@@ -9,7 +9,15 @@ import click
 from pipeline.cli.display import counted, print_table
 from pipeline.cli.options import json_option
 from pipeline.lake.partition import Partition
-from pipeline.ledger.entries import AnyEntry, PlanEntry, RefineEntry, SkipEntry, TrainEntry
+from pipeline.ledger.entries import (
+    AnyEntry,
+    PlanEntry,
+    RefineEntry,
+    RewindEntry,
+    SkipEntry,
+    TrainEntry,
+)
+from pipeline.ledger.ledger import Ledger
 from pipeline.model import open_model
 
 
@@ -22,14 +30,34 @@ def command(model: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"entries": [_as_json(entry) for entry in opened.ledger.entries]}))
         return
+    undone = _undone(opened.ledger)
     print_table(
-        [_row(entry) for entry in opened.ledger.entries],
+        [_row(entry, undone.get(entry.version)) for entry in opened.ledger.entries],
         ["version", "time", "action", "partition", "rows", "loss", "seconds", "noticed"],
         right=(0, 4, 5, 6),
     )
 
 
-def _row(entry: AnyEntry) -> list[str]:
+def _undone(ledger: Ledger) -> dict[int, int]:
+    """Versions that do not count, with the rewind that undid them last."""
+    counting = {entry.version for entry in ledger.line()}
+    found: dict[int, int] = {}
+    for rewound in ledger.entries:
+        if isinstance(rewound, RewindEntry):
+            kept = {entry.version for entry in ledger.line(rewound.version)}
+            before = range(1, rewound.version)
+            found |= {version: rewound.version for version in before if version not in kept}
+    return {version: by for version, by in found.items() if version not in counting}
+
+
+def _row(entry: AnyEntry, undone_by: int | None) -> list[str]:
+    *cells, noticed = _cells(entry)
+    if undone_by is None or isinstance(entry, RewindEntry):
+        return [*cells, noticed]
+    return [*cells, f"undone by {undone_by}" + (f", {noticed}" if noticed else "")]
+
+
+def _cells(entry: AnyEntry) -> list[str]:
     head = [str(entry.version), entry.time[:19].replace("T", " "), entry.action]
     match entry:
         case TrainEntry():
@@ -44,6 +72,9 @@ def _row(entry: AnyEntry) -> list[str]:
             first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))
             noticed = f"objective {first} -> {last}"
             return [*head, text, f"{entry.rows:,}", "", f"{entry.seconds:.3f}", noticed]
+        case RewindEntry():
+            noticed = f"without {', '.join(entry.exclude)}" if entry.exclude else ""
+            return [*head, f"to version {entry.to}", "", "", "", noticed]
         case PlanEntry():
             planned = [partition for group in entry.groups for partition in group.partitions]
             rows = sum(int(partition["rows"]) for partition in planned)

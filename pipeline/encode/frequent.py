@@ -94,12 +94,16 @@ class Frequent:
         ValueError
             If it is not that.
         """
-        found = json.loads(bytes(data))
-        if not isinstance(found, dict) or set(found) != set(self._counts):
+        try:
+            found = json.loads(bytes(data))
+            counts = {
+                name: Counter({str(value): int(n) for value, n in found[name]}) for name in found
+            }
+        except (TypeError, RecursionError, OverflowError) as error:
+            raise ValueError(f"expected values with their counts: {error}") from None
+        if set(counts) != set(self._counts):
             raise ValueError(f"expected values of {sorted(self._counts)}, found something else")
-        self._counts = {
-            name: Counter({str(value): int(n) for value, n in found[name]}) for name in self._counts
-        }
+        self._counts = {name: counts[name] for name in self._counts}
 
 
 def _ordered(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -136,7 +136,7 @@ class Schema(_Frozen):
     label: Label
     weight: str | None
     """Column with the importance of each row."""
-    hash_bits: int
+    hash_bits: int = Field(ge=1, le=26)
     """log2 of the number of hashed weights; unused without hashed columns."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""

@@ -263,6 +263,8 @@ class Newton:
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
+        # The first states do not say how precise they are: all were in double precision.
+        state = {"single": np.zeros((), np.bool_), **state}
         found = {
             name: checked(state, name, like, any_rows=name.startswith("kept"))
             for name, like in self._arrays().items()

@@ -1,17 +1,34 @@
-"""What the log of a model can say, one value per version."""
+"""What the log of a model can say, one value per version.
+
+Each entry ends in a seal, the digest of what stands before it. The next entry names the digest of
+the whole, but nothing would tell of a bit that has flipped in the newest one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
-from pipeline.errors import ForeignModel
+from pipeline.errors import ForeignModel, JobError
 
 FORMAT = 1
 """Version of the format of model directories that this code writes."""
+
+MAX_ENTRY_BYTES = 256 << 20
+"""Size of an entry: a plan of some 700,000 partitions, and no more than memory can take."""
+
+_DIGEST = "^[0-9a-f]{64}$"
+_ATTEMPT = "^[0-9a-f]{32}$"
+
+_SEAL = re.compile(rb',"seal":"([0-9a-f]{64})"}\n\Z')
+_SEAL_BYTES = 64 + len(b',"seal":""}\n')
+
+_Partitions: TypeAlias = Annotated[list[dict[str, Any]], FailFast()]
+"""`Partition` values as JSON. One fault is enough: a list of them would outgrow the file."""
 
 
 class _Entry(BaseModel):
@@ -19,12 +36,16 @@ class _Entry(BaseModel):
 
     version: int = Field(ge=1)
     """Place in the log, from 1 without gaps."""
-    parent_sha256: str
+    parent_sha256: str = Field(pattern=_DIGEST)
     """Digest of the entry before; of `model.json` for the first."""
-    attempt: str
+    attempt: str = Field(pattern=_ATTEMPT)
     """Random id of the writer, by which it recognises its own entry after a lost answer."""
-    time: str
+    time: str = Field(max_length=40)
     """When it was written, UTC, ISO 8601."""
+
+    def all_partitions(self) -> Iterator[dict[str, Any]]:
+        """Every partition that it names."""
+        return iter(())
 
 
 class StateRef(BaseModel):
@@ -33,8 +54,9 @@ class StateRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
-    size: int
-    sha256: str
+    """``state/``, the version, the attempt: nothing else is ever read or removed by this name."""
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern=_DIGEST)
 
 
 class PlannedGroup(BaseModel):
@@ -44,15 +66,19 @@ class PlannedGroup(BaseModel):
 
     epoch: int = Field(default=1, ge=1)
     """Pass over these partitions, from 1."""
-    partitions: list[dict[str, Any]] = Field(min_length=1)
-    """`Partition` values as JSON: one, or as many as are interleaved."""
+    partitions: _Partitions = Field(min_length=1)
+    """One, or as many as are interleaved."""
 
 
 class PlanEntry(_Entry):
     """What a run will train, in order; frozen, so that late files cannot reorder."""
 
     action: Literal["plan"] = "plan"
-    groups: list[PlannedGroup]
+    groups: Annotated[list[PlannedGroup], FailFast()]
+
+    def all_partitions(self) -> Iterator[dict[str, Any]]:
+        """Every partition that it names."""
+        return (partition for group in self.groups for partition in group.partitions)
 
 
 class CandidateEntry(BaseModel):
@@ -73,11 +99,11 @@ class TrainEntry(_Entry):
     action: Literal["train"] = "train"
     epoch: int = Field(default=1, ge=1)
     """Pass over these partitions, from 1."""
-    partitions: list[dict[str, Any]] = Field(min_length=1)
+    partitions: _Partitions = Field(min_length=1)
     """`Partition` values as JSON."""
     rows: int
     """Rows learnt: those of the partitions less those dropped or held out."""
-    candidates: list[CandidateEntry] = Field(default_factory=list)
+    candidates: Annotated[list[CandidateEntry], FailFast()] = Field(default_factory=list)
     """Learners that are tried side by side; empty for one."""
     counts: dict[str, int]
     """Dropped rows and treated values by kind."""
@@ -93,6 +119,10 @@ class TrainEntry(_Entry):
     """Versions and machine kind, on which the bytes of the state may depend."""
     state: StateRef
 
+    def all_partitions(self) -> Iterator[dict[str, Any]]:
+        """Every partition that it names."""
+        return iter(self.partitions)
+
 
 class RefineEntry(_Entry):
     """Batch passes over all partitions learnt so far have refined the weights."""
@@ -103,7 +133,7 @@ class RefineEntry(_Entry):
     """Passes that were allowed."""
     learning_rate: float | None
     """Of gradient descent; None where it was found."""
-    losses: list[float]
+    losses: Annotated[list[float], FailFast()]
     """Penalised mean loss per row that each pass found, on scaled labels."""
     rows: int
     """Rows of one pass."""
@@ -121,8 +151,28 @@ class SkipEntry(_Entry):
     """The `Partition` as JSON, as far as it could be read."""
     reason: str
 
+    def all_partitions(self) -> Iterator[dict[str, Any]]:
+        """Every partition that it names."""
+        return iter((self.partition,))
 
-AnyEntry: TypeAlias = PlanEntry | TrainEntry | RefineEntry | SkipEntry
+
+class RewindEntry(_Entry):
+    """Back to an earlier version: what came after it no longer counts, but stays in the log."""
+
+    action: Literal["rewind"] = "rewind"
+    to: int = Field(ge=0)
+    """The version whose state, trained partitions and pending plan count again; 0 for none."""
+    exclude: Annotated[list[str], FailFast()] = Field(default_factory=list)
+    """Names and patterns of partitions that the user wants left out from now on."""
+    excluded: _Partitions = Field(default_factory=list)
+    """Partitions that fitted at the time; a skip entry for each follows."""
+
+    def all_partitions(self) -> Iterator[dict[str, Any]]:
+        """Every partition that it names."""
+        return iter(self.excluded)
+
+
+AnyEntry: TypeAlias = PlanEntry | TrainEntry | RefineEntry | SkipEntry | RewindEntry
 
 LearntEntry: TypeAlias = TrainEntry | RefineEntry
 """Versions with a state."""
@@ -136,8 +186,20 @@ def digest(data: bytes) -> str:
 
 
 def dump_entry(entry: AnyEntry) -> bytes:
-    """One line of JSON."""
-    return entry.model_dump_json().encode() + b"\n"
+    """One line of JSON, sealed.
+
+    Raises
+    ------
+    JobError
+        If it would be too large to be read again.
+    """
+    content = entry.model_dump_json().encode()
+    if len(content) + _SEAL_BYTES > MAX_ENTRY_BYTES:
+        raise JobError(
+            f"a {entry.action} entry of {len(content):,} bytes is too large for the log (at most "
+            f"{MAX_ENTRY_BYTES:,}); train the lake in parts, with a list of files that grows"
+        )
+    return content[:-1] + b',"seal":"' + digest(content).encode() + b'"}\n'
 
 
 def load_entry(data: bytes, key: str) -> AnyEntry:
@@ -149,12 +211,56 @@ def load_entry(data: bytes, key: str) -> AnyEntry:
         If it is damaged or written by a newer format.
     """
     try:
-        return _ADAPTER.validate_json(data)
+        entry = _ADAPTER.validate_json(_unsealed(data, key))
     except ValidationError as error:
-        first = error.errors()[0]
         raise ForeignModel(
-            f"{key} is damaged or written by a newer onepass: {first['msg']} at {first['loc']}"
+            f"{key} is damaged or written by a newer onepass: {first_fault(error)}"
         ) from None
+    return _consistent(entry, key)
+
+
+def first_fault(error: ValidationError) -> str:
+    """What is wrong in a few words; what a stranger wrote is cut short and cannot steer a terminal.
+
+    pydantic quotes what it has found, be it megabytes.
+    """
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    text = f"{fault['msg'][:200]}" + (f" at {where[:200]}" if where else "")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether an entry ends in a seal; the first onepass wrote none."""
+    return _SEAL.search(data[-_SEAL_BYTES:]) is not None
+
+
+def state_key(version: int, attempt: str) -> str:
+    """The one name that the state of a version can have."""
+    return f"state/{version:08d}-{attempt}.npz"
+
+
+def _unsealed(data: bytes, key: str) -> bytes:
+    seal = _SEAL.search(data[-_SEAL_BYTES:])
+    if seal is None:
+        if b'"seal"' in data[-2 * _SEAL_BYTES :]:
+            raise ForeignModel(f"{key} is damaged: its seal is not as it was written")
+        # The first onepass wrote no seals; an entry that lost its seal by accident is not JSON.
+        return data
+    content = data[: -len(seal.group())] + b"}"
+    if digest(content).encode() != seal.group(1):
+        raise ForeignModel(f"{key} is damaged: its content does not fit its seal")
+    return content
+
+
+def _consistent(entry: AnyEntry, key: str) -> AnyEntry:
+    if isinstance(entry, LearntEntry):
+        expected = state_key(entry.version, entry.attempt)
+        if entry.state.key != expected:
+            raise ForeignModel(f"{key} names another state than its own, {expected}")
+    if isinstance(entry, RewindEntry) and entry.to >= entry.version:
+        raise ForeignModel(f"{key} rewinds to version {entry.to}, which is not before it")
+    return entry
 
 
 def make_entry(action: type[Any], fields: Mapping[str, Any]) -> Any:

@@ -3,6 +3,9 @@
 A version exists when its log entry does. The entry names the digest of its parent, and is created
 only if its number is free: of two writers one wins, and the other stops (`ModelConflict`), because
 stochastic updates do not commute and cannot be put on top of another's.
+
+A rewind takes nothing out of the log. It is an entry that says which version counts again; the
+versions that count, oldest first, are the *line*, and whatever has been trained is read off it.
 """
 
 from __future__ import annotations
@@ -11,30 +14,37 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger.entries import (
+    MAX_ENTRY_BYTES,
     AnyEntry,
     LearntEntry,
     PlanEntry,
     PlannedGroup,
     RefineEntry,
+    RewindEntry,
     SkipEntry,
     StateRef,
     TrainEntry,
     digest,
     dump_entry,
+    is_sealed,
     load_entry,
     make_entry,
+    state_key,
 )
 from pipeline.ledger.store import Content, Store
 
 KEEP_NEWEST = 3
 KEEP_EVERY = 100
-"""States kept: the newest few, and every so many for audits."""
+"""States kept: the newest few, and every so many for audits; and the last before each rewind."""
+
+MOST_BYTES = 1 << 40
+"""Size of a state that is read where nothing else bounds it."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +58,13 @@ class Ledger:
         Where the model lives.
     root_sha256
         Digest of `model.json`, which the first entry names as its parent.
+    most_bytes
+        Size of the largest state that the model can have; a larger one is not read.
+    check
+        Raises `ForeignModel` at what only the reader of the log can tell to be wrong in an entry.
+    strict
+        Whether a fault in the log is raised; otherwise the versions before it are all there are,
+        and `fault` tells of it. Such a ledger is to be looked at, not to be written.
 
     Raises
     ------
@@ -55,61 +72,85 @@ class Ledger:
         If the chain is broken or an entry is damaged.
     """
 
-    def __init__(self, store: Store, root_sha256: str) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        root_sha256: str,
+        *,
+        most_bytes: int = MOST_BYTES,
+        check: Callable[[AnyEntry], None] = lambda entry: None,
+        strict: bool = True,
+    ) -> None:
+        self._store, self._most_bytes, self._check = store, most_bytes, check
         self._attempt = uuid.uuid4().hex
-        self._head_sha256 = root_sha256
+        self.head_sha256 = root_sha256
+        """Digest of the newest entry, which seals all before it."""
         self.entries: list[AnyEntry] = []
-        """Every version, oldest first."""
+        """Every version, oldest first, those that have been rewound as well."""
+        self.sealed = True
+        """Whether the newest entry has a seal."""
+        self.fault: ForeignModel | None = None
+        """What is wrong with the log; None if nothing is."""
+        self._line: list[AnyEntry] = []
         self._learnt: list[LearntEntry] = []
-        self._read()
+        self._pinned: set[int] = set()
+        try:
+            self._read()
+        except ForeignModel as error:
+            if strict:
+                raise
+            self.fault = error
 
     @property
     def version(self) -> int:
         """Number of the newest version; 0 before the first."""
         return len(self.entries)
 
+    def line(self, version: int | None = None) -> list[AnyEntry]:
+        """Versions that count as of one (the newest by default), oldest first.
+
+        They are the versions before it, but for those that a rewind had undone by then, and for
+        rewinds themselves.
+        """
+        if version is None:
+            return list(self._line)
+        found: list[AnyEntry] = []
+        while version:
+            entry = self.entries[version - 1]
+            if isinstance(entry, RewindEntry):
+                version = entry.to
+            else:
+                found.append(entry)
+                version -= 1
+        return found[::-1]
+
     def trained(self) -> list[TrainEntry]:
-        """Versions that learnt a partition, oldest first."""
+        """Versions that count and learnt a partition, oldest first."""
         return [entry for entry in self._learnt if isinstance(entry, TrainEntry)]
 
     def learnt(self) -> list[LearntEntry]:
-        """Versions with a state, oldest first."""
+        """Versions that count and have a state, oldest first."""
         return list(self._learnt)
 
     def decided(self) -> list[TrainEntry | SkipEntry]:
-        """Versions that trained or skipped a partition, oldest first."""
-        return [entry for entry in self.entries if isinstance(entry, TrainEntry | SkipEntry)]
-
-    def newest_plan(self) -> PlanEntry | None:
-        """The newest plan; None before the first."""
-        plans = [entry for entry in self.entries if isinstance(entry, PlanEntry)]
-        return plans[-1] if plans else None
+        """Versions that count and trained or skipped a partition, oldest first."""
+        return [entry for entry in self._line if isinstance(entry, TrainEntry | SkipEntry)]
 
     def pending(self) -> list[PlannedGroup]:
         """What of the newest plan is neither trained nor skipped, in its order."""
-        plan = self.newest_plan()
-        if plan is None:
+        return pending_of(self._line)
+
+    def unwritten_skips(self) -> list[tuple[RewindEntry, dict[str, Any]]]:
+        """Partitions that the newest rewind has excluded, but whose skip entries are not written.
+
+        A run that was killed between them has left it to the next one.
+        """
+        rewound = [entry for entry in self.entries if isinstance(entry, RewindEntry)][-1:]
+        if not rewound or not rewound[0].excluded:
             return []
-        # A plan is worked off in order, but compared as a set lest its order be trusted blindly.
-        trained: set[tuple[int, str]] = set()
-        skipped: set[str] = set()
-        for entry in self.entries[plan.version :]:
-            if isinstance(entry, TrainEntry):
-                trained |= {(entry.epoch, _identity(p)) for p in entry.partitions}
-            elif isinstance(entry, SkipEntry):
-                skipped.add(_identity(entry.partition))
-        left = []
-        for group in plan.groups:
-            names = {_identity(p): p for p in group.partitions}
-            waiting = [
-                p
-                for name, p in names.items()
-                if name not in skipped and (group.epoch, name) not in trained
-            ]
-            if waiting:
-                left.append(PlannedGroup(epoch=group.epoch, partitions=waiting))
-        return left
+        after = self.entries[rewound[0].version :]
+        done = {identity(e.partition) for e in after if isinstance(e, SkipEntry)}
+        return [(rewound[0], p) for p in rewound[0].excluded if identity(p) not in done]
 
     def commit_plan(self, groups: list[PlannedGroup]) -> None:
         """Freeze the order of the next partitions."""
@@ -118,6 +159,27 @@ class Ledger:
     def commit_skip(self, partition: Mapping[str, Any], reason: str) -> None:
         """Leave a partition out for good."""
         self._append(SkipEntry, {"partition": partition, "reason": reason})
+
+    def commit_rewind(
+        self, to: int, exclude: Sequence[str] = (), excluded: Sequence[Mapping[str, Any]] = ()
+    ) -> RewindEntry:
+        """Let an earlier version count again.
+
+        Its state must be there: what training goes on from is not to be found missing later.
+
+        Raises
+        ------
+        ModelConflict
+            If another writer has committed this version.
+        """
+        left = self.learnt()
+        fields = {"to": to, "exclude": list(exclude), "excluded": list(excluded)}
+        entry = self._append(RewindEntry, fields)
+        assert isinstance(entry, RewindEntry)
+        for undone in left:
+            if not self.keeps_state(undone):
+                self._store.delete(undone.state.key)
+        return entry
 
     def commit_train(self, state: Content, fields: Mapping[str, Any]) -> TrainEntry:
         """Record a learnt group: first its state, then the entry that makes it count.
@@ -140,7 +202,7 @@ class Ledger:
     def _commit_state(
         self, action: Callable[..., AnyEntry], state: Content, fields: Mapping[str, Any]
     ) -> AnyEntry:
-        key = f"state/{self.version + 1:08d}-{self._attempt}.npz"
+        key = state_key(self.version + 1, self._attempt)
         digested = _Digested(state)
         self._store.put(key, digested.write)
         reference = StateRef(key=key, size=digested.size, sha256=digested.sha256)
@@ -160,17 +222,35 @@ class Ledger:
         ForeignModel
             If it is missing or not the bytes that were committed.
         """
+        key, size = entry.state.key, entry.state.size
+        if size > self._most_bytes:
+            raise ForeignModel(
+                f"{key} is no state of this model: expected at most {self._most_bytes:,} bytes, "
+                f"found {size:,}"
+            )
         try:
-            data = self._store.get(entry.state.key)
+            data = self._store.get(key, most_bytes=size)
         except FileNotFoundError:
-            raise ForeignModel(f"{entry.state.key} is missing") from None
+            raise ForeignModel(f"{key} is missing") from None
         if digest(data) != entry.state.sha256:
             raise ForeignModel(f"{entry.state.key} is damaged: its sha256 is not the log's")
         return data
 
-    def newest_sound(self) -> tuple[LearntEntry | None, bytes | None]:
-        """The newest version whose state can be read, with its state; (None, None) if none is."""
-        for entry in reversed(self._learnt):
+    def has_state(self, entry: LearntEntry) -> bool:
+        """Whether there is a file for the state of a version, sound or not."""
+        return self._store.has(entry.state.key)
+
+    def newest_sound(
+        self, entries: Sequence[LearntEntry] | None = None
+    ) -> tuple[LearntEntry | None, bytes | None]:
+        """The newest version whose state can be read, with its state; (None, None) if none is.
+
+        Parameters
+        ----------
+        entries
+            Versions to choose from, oldest first; those that count by default.
+        """
+        for entry in reversed(self._learnt if entries is None else entries):
             try:
                 return entry, self.read_state(entry)
             except ForeignModel as error:
@@ -196,7 +276,15 @@ class Ledger:
     def keeps_state(self, entry: LearntEntry) -> bool:
         """Whether retention keeps the state of a version."""
         newest = [kept.version for kept in self._learnt[-KEEP_NEWEST:]]
-        return entry.version in newest or entry.version % KEEP_EVERY == 0
+        return (
+            entry.version in newest
+            or entry.version in self._pinned
+            or entry.version % KEEP_EVERY == 0
+        )
+
+    def is_pinned(self, entry: LearntEntry) -> bool:
+        """Whether the state of a version is kept because it was the last before a rewind."""
+        return entry.version in self._pinned
 
     def heal(self, entry: LearntEntry, state: bytes) -> None:
         """Put back a damaged state, retrained to the very bytes that were committed.
@@ -217,25 +305,37 @@ class Ledger:
         known = self.version
         for number, key in enumerate(self._store.list("log")[known:], start=known + 1):
             if key != _log_key(number):
-                raise ForeignModel(f"expected {_log_key(number)} in the log, found {key}")
-            data = self._store.get(key)
-            self._accept(load_entry(data, key), data, key)
+                raise ForeignModel(
+                    f"expected {_log_key(number)} in the log, found {key[:200]!r}: a version is "
+                    "missing, or a file is not this log's and must be moved away"
+                )
+            data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
+            entry = load_entry(data, key)
+            self._check(entry)
+            self._accept(entry, data, key)
 
     def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
-        if entry.version != self.version + 1 or entry.parent_sha256 != self._head_sha256:
+        if entry.version != self.version + 1 or entry.parent_sha256 != self.head_sha256:
             raise ForeignModel(
                 f"{key} does not follow the entry before it: the log has been altered, "
                 "or belongs to another model"
             )
         self.entries.append(entry)
+        self.head_sha256, self.sealed = digest(data), is_sealed(data)
+        if isinstance(entry, RewindEntry):
+            # The last state before a rewind is kept, so that the rewind can be rewound at once.
+            self._pinned |= {undone.version for undone in self._learnt[-1:]}
+            self._line = self.line(entry.to)
+            self._learnt = [left for left in self._line if isinstance(left, LearntEntry)]
+            return
+        self._line.append(entry)
         if isinstance(entry, LearntEntry):
             self._learnt.append(entry)
-        self._head_sha256 = digest(data)
 
     def _append(self, action: Callable[..., AnyEntry], fields: Mapping[str, Any]) -> AnyEntry:
         header = {
             "version": self.version + 1,
-            "parent_sha256": self._head_sha256,
+            "parent_sha256": self.head_sha256,
             "attempt": self._attempt,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
@@ -292,7 +392,36 @@ class _Tee:
         return self._stream.write(data)
 
 
-def _identity(partition: Mapping[str, Any]) -> str:
+def pending_of(line: Sequence[AnyEntry]) -> list[PlannedGroup]:
+    """What of the newest plan of a line is neither trained nor skipped, in its order."""
+    place = next((i for i in reversed(range(len(line))) if line[i].action == "plan"), None)
+    if place is None:
+        return []
+    plan = line[place]
+    assert isinstance(plan, PlanEntry)
+    # A plan is worked off in order, but compared as a set lest its order be trusted blindly.
+    trained: set[tuple[int, str]] = set()
+    skipped: set[str] = set()
+    for entry in line[place + 1 :]:
+        if isinstance(entry, TrainEntry):
+            trained |= {(entry.epoch, identity(p)) for p in entry.partitions}
+        elif isinstance(entry, SkipEntry):
+            skipped.add(identity(entry.partition))
+    left = []
+    for group in plan.groups:
+        names = {identity(p): p for p in group.partitions}
+        waiting = [
+            p
+            for name, p in names.items()
+            if name not in skipped and (group.epoch, name) not in trained
+        ]
+        if waiting:
+            left.append(PlannedGroup(epoch=group.epoch, partitions=waiting))
+    return left
+
+
+def identity(partition: Mapping[str, Any]) -> str:
+    """What tells partitions of the log apart: all that it says of them."""
     return json.dumps(partition, sort_keys=True)
 
 

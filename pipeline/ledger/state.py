@@ -8,6 +8,8 @@ nor read.
 from __future__ import annotations
 
 import io
+import math
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from pipeline.errors import ForeignModel
 
 Arrays = dict[str, NDArray[np.generic]]
+
+_MEMBER = re.compile(r"\w+(\.\w+)*\.npy")
 
 _PIECE = 256 << 10
 """Bytes that checksum, digest and file take in turn, while they are in the cache."""
@@ -75,16 +79,42 @@ def dump_state(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
 
 
 def load_state(data: bytes) -> Arrays:
-    """Arrays of a state.
+    """Arrays of a state, in no more memory than its bytes take.
 
     Raises
     ------
     ForeignModel
-        If the bytes are not a state, are damaged, or ask for a pickle.
+        If the bytes are not such as `write_state` writes, are damaged, or ask for a pickle.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            _check_members(members, len(data))
+            return {one.filename.removesuffix(".npy"): _array(archive.read(one)) for one in members}
     except Exception as error:
         # The parsers of zip and npy raise a dozen kinds of errors at damaged bytes.
-        raise ForeignModel(f"not a sound state file: {error}") from None
+        reason = str(error)[:200] or type(error).__name__
+        raise ForeignModel(f"not a sound state file: {ascii(reason)[1:-1]}") from None
+
+
+def _check_members(members: list[zipfile.ZipInfo], nbytes: int) -> None:
+    names = [one.filename for one in members]
+    if len(set(names)) < len(names) or not all(map(_MEMBER.fullmatch, names)):
+        raise ValueError("expected arrays of different and plain names")
+    if any(one.compress_type != zipfile.ZIP_STORED for one in members):
+        raise ValueError("expected arrays as they are, found compressed ones")
+    # Members that share their bytes would unfold to more than the file.
+    if sum(one.file_size for one in members) > nbytes:
+        raise ValueError("arrays claim more bytes than the file has")
+
+
+def _array(content: bytes) -> NDArray[np.generic]:
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("expected an array of npy version 1.0")
+    shape, by_column, dtype = np.lib.format.read_array_header_1_0(stream)
+    start, n_items = stream.tell(), math.prod(shape)
+    # Compared before anything of the claimed size is allocated.
+    if dtype.hasobject or by_column or n_items * dtype.itemsize != len(content) - start:
+        raise ValueError(f"{len(content) - start} bytes are no {dtype} of shape {shape}")
+    return np.frombuffer(content, dtype, n_items, start).reshape(shape)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
-from pipeline.errors import JobError, ModelConflict
+from pipeline.errors import ForeignModel, JobError, ModelConflict
 
 Content: TypeAlias = "bytes | Callable[[BinaryIO], None]"
 """Bytes, or what writes them."""
@@ -33,14 +34,20 @@ class Store(Protocol):
         """Store `data`, replacing what was there as a whole. Durable on return."""
         ...
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
         """The bytes of a key.
 
         Raises
         ------
         FileNotFoundError
             If there is no such key.
+        ForeignModel
+            If there are more than `most_bytes`, or they are no plain file of this store.
         """
+        ...
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
         ...
 
     def list(self, prefix: str) -> list[str]:
@@ -64,10 +71,26 @@ class LocalStore:
     -----
     The file system must know hard links and honour fsync. Network shares and FUSE mounts often lack
     hard links; writing there is refused with a clear error.
+
+    A directory may come from a stranger. Below the root no symbolic link is followed, and nothing
+    but plain files is opened: a link would lead out of it, and a pipe would be waited for.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+
+    def check_folders(self, *names: str) -> None:
+        """Refuse a directory in which something else stands where folders should be.
+
+        Raises
+        ------
+        ForeignModel
+            If there is a link, a file or a pipe by one of the names.
+        """
+        for name in names:
+            folder = self.root / name
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise _not_plain(folder, "a symbolic link" if folder.is_symlink() else "no folder")
 
     def create(self, key: str, data: bytes) -> bool:
         """Store `data` unless the key exists."""
@@ -94,14 +117,27 @@ class LocalStore:
             os.replace(staged, path)
         _sync_folder(path.parent)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
         """The bytes of a key."""
-        return self._path(key).read_bytes()
+        with _opened(self._path(key), os.O_RDONLY) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if most_bytes is not None and size > most_bytes:
+                raise ForeignModel(
+                    f"{key} is damaged: expected at most {most_bytes:,} bytes, found {size:,}"
+                )
+            # No more than was asked about, should it grow meanwhile.
+            return stream.read(size)
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return self._path(key).exists()
 
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a folder."""
+        folder = self._path(prefix)
+        self.check_folders(prefix)
         try:
-            names = os.listdir(self._path(prefix))
+            names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(f"{prefix}/{name}" for name in names if not name.endswith(".tmp"))
@@ -122,7 +158,10 @@ class LocalStore:
             If another process holds it.
         """
         _make_folders(self.root)
-        with open(self.root / "writer.lock", "a+b") as lock:
+        # It is truncated below: through a link that would be another file.
+        with _opened(self._path("writer.lock"), os.O_RDWR | os.O_CREAT) as lock:
+            if os.fstat(lock.fileno()).st_nlink > 1:
+                raise _not_plain(self.root / "writer.lock", "a hard link")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -130,12 +169,13 @@ class LocalStore:
                     yield  # No locks on this file system: the fence alone must do.
                     return
                 lock.seek(0)
-                holder = lock.read().decode(errors="replace").strip() or "unknown"
+                holder = lock.read(20).decode(errors="replace").strip() or "unknown"
                 raise ModelConflict(
                     f"process {holder} is training the model in {str(self.root)!r}; "
                     "wait until it has finished, then run again"
                 ) from None
-            lock.truncate(0)
+            lock.seek(0)
+            lock.truncate()
             lock.write(str(os.getpid()).encode())
             lock.flush()
             yield
@@ -144,6 +184,10 @@ class LocalStore:
         parts = key.split("/")
         if not all(part not in {"", ".", ".."} and "\\" not in part for part in parts):
             raise ValueError(f"not a key of this store: {key!r}")
+        for above in range(1, len(parts)):
+            folder = self.root.joinpath(*parts[:above])
+            if folder.is_symlink():
+                raise _not_plain(folder, "a symbolic link")
         return self.root.joinpath(*parts)
 
     @contextmanager
@@ -162,6 +206,28 @@ class LocalStore:
         finally:
             with suppress(FileNotFoundError):
                 staged.unlink()
+
+
+def _opened(path: Path, flags: int) -> BinaryIO:
+    try:
+        # A pipe or a device would keep whoever opens it waiting.
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EMLINK} and path.is_symlink():
+            raise _not_plain(path, "a symbolic link") from None
+        if error.errno in {errno.EISDIR, errno.ENXIO}:
+            raise _not_plain(path, "no file") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_plain(path, "no file")
+    return open(descriptor, "r+b" if flags & os.O_RDWR else "rb")
+
+
+def _not_plain(path: Path, found: str) -> ForeignModel:
+    return ForeignModel(
+        f"{str(path)!r} is {found}: a model directory holds plain files and folders only"
+    )
 
 
 def _make_folders(folder: Path) -> None:

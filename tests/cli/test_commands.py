@@ -54,6 +54,8 @@ JSON_FIELDS = {
     "evaluate": "rows loss metrics",
     "score": "rows partitions out",
     "log": "entries",
+    "verify": "sound exit_code version head_sha256 usable_version findings advice",
+    "rewind": "version to partitions rows pending excluded retrained state_sha256",
     "summary": "intercepts coefficients",
     "inspect": "files rows columns label warnings",
 }
@@ -67,6 +69,8 @@ def test_last_line_with_json_is_one_object_with_the_promised_fields(make_lake, t
         "score": ("score", lake, "--model", model, "--out", out),
         "log": ("log", model),
         "summary": ("summary", model),
+        "verify": ("verify", model),
+        "rewind": ("rewind", model, "--to", 6),
         "inspect": ("inspect", lake, "--label", "y"),
     }
     for name, arguments in commands.items():
@@ -74,6 +78,9 @@ def test_last_line_with_json_is_one_object_with_the_promised_fields(make_lake, t
         found = last_json(printed)
         assert code == 0
         assert set(JSON_FIELDS[name].split()) <= set(found), name
+    trained = last_json(onepass("train", "--model", model, "--json")[1])
+    # The one that was rewound.
+    assert trained["partitions"] == 1
     trained = last_json(onepass("train", "--model", model, "--json")[1])
     assert (trained["partitions"], trained["rows"], trained["loss"]) == (0, 0, None)
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger import ledger as ledger_module
-from pipeline.ledger.entries import PlannedGroup
+from pipeline.ledger.entries import PlannedGroup, dump_entry, load_entry
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore
 
@@ -83,13 +83,28 @@ def test_pending_is_the_rest_of_the_newest_plan_in_its_order(store):
 def test_edited_entry_is_noticed(model):
     for version in range(1, 5):
         whole = log_file(model, version).read_bytes()
-        entry = json.loads(whole)
-        entry["time"] = "2001-01-01T00:00:00+00:00"
-        log_file(model, version).write_text(json.dumps(entry))
+        entry = load_entry(whole, "entry").model_copy(update={"time": "2001-01-01T00:00:00+00:00"})
+        log_file(model, version).write_bytes(dump_entry(entry))
         with pytest.raises(ForeignModel, match=f"{version + 1:020d}.json does not follow"):
             Ledger(model, ROOT)
         log_file(model, version).write_bytes(whole)
     Ledger(model, ROOT)
+
+
+def test_change_of_the_newest_entry_is_noticed_by_its_seal(model):
+    whole = log_file(model, 4).read_bytes()
+    log_file(model, 5).unlink()
+    for changed in (
+        whole.replace(b'"rows":10,"candidates"', b'"rows":11,"candidates"'),
+        json.dumps(json.loads(whole)).encode(),
+        whole.replace(b"}\n", b"} "),
+        whole.replace(b',"seal":"', b',"Seal":"'),
+        whole[: whole.index(b',"seal"')],
+    ):
+        assert changed != whole
+        log_file(model, 4).write_bytes(changed)
+        with pytest.raises(ForeignModel, match=r"4\.json is damaged"):
+            Ledger(model, ROOT)
 
 
 @pytest.mark.parametrize("version", [1, 3])

@@ -1,0 +1,260 @@
+"""Rewind: let an earlier version of a model count again, such as the one before a bad day's data.
+
+Nothing is taken out of the log. The state of that version is seen to be there first, retrained from
+an older one if it has been let go; then one entry makes it the newest; then each excluded partition
+is skipped by an entry of its own, which the next run makes up for if this one is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline.errors import BadPartition, EmptyLake, JobError, OnepassError
+from pipeline.lake.discover import LakeFile, discover
+from pipeline.lake.partition import Partition, partitions, read_footer
+from pipeline.ledger.entries import AnyEntry, LearntEntry, RewindEntry, SkipEntry, TrainEntry
+from pipeline.ledger.ledger import identity
+from pipeline.model import warn_if_elsewhere
+from pipeline.progress import Progress
+from pipeline.trainee import Trainee
+from pipeline.training import Run, exclusion, opened
+
+logger = logging.getLogger(__name__)
+
+
+class RewindReport(BaseModel):
+    """What a rewind has done."""
+
+    model: str
+    version: int
+    """Newest version of the ledger, this rewind and its skips included."""
+    to: int
+    """The version that counts again."""
+    partitions: int
+    """Partitions that the model has learnt now, once for each epoch."""
+    rows: int
+    """Rows that it has learnt now."""
+    undone_versions: int
+    """Versions that have counted until now and no longer do."""
+    undone_partitions: int
+    undone_rows: int
+    pending: int
+    """Partitions of the plan as of that version that are still to be trained."""
+    excluded: list[str]
+    """Partitions that are left out from now on."""
+    retrained: list[int]
+    """Versions that had to be retrained because their states were gone."""
+    state_sha256: str | None
+    """Digest of the state that counts now; None before the first partition."""
+
+
+def rewind(
+    model: str | Path,
+    to: int,
+    *,
+    exclude: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> RewindReport:
+    """Let an earlier version count again: its state, its trained partitions, its pending plan.
+
+    Parameters
+    ----------
+    model
+        Model directory.
+    to
+        The version; 0 is the model as it was created. One that an earlier rewind has undone will
+        do as well.
+    exclude
+        Partitions to leave out when training goes on, by name (as `onepass log` shows it) or by
+        pattern (``*`` matches anything, ``/`` as well), among those that the ledger knows and those
+        that are in the lake now. A file that is repaired later has other content and is trained.
+    progress
+        Told about partitions that are retrained or left out.
+
+    Raises
+    ------
+    ModelNotFound
+        If there is no model.
+    JobError
+        If there is no such version, a pattern fits no partition, or one that it fits has been
+        learnt by that version.
+    DataError
+        If the state of that version has been let go, and a file to retrain it from is bad, gone or
+        has changed.
+    ForeignModel
+        If retraining does not give the very bytes that were committed, or is not possible.
+    ModelConflict
+        If another process writes the model.
+    """
+    with opened({"model": str(model)}, progress or Progress(), creates=False) as run:
+        return _Rewind(run, to, exclude).run()
+
+
+class _Rewind:
+    """One rewind of a model that is held."""
+
+    def __init__(self, run: Run, to: int, exclude: Sequence[str]) -> None:
+        self._run, self._ledger = run, run.model.ledger
+        self._to, self._exclude = to, list(exclude)
+        self._check_version()
+        self._line = self._ledger.line(to)
+        self._files: dict[str, LakeFile] | None = None
+
+    def run(self) -> RewindReport:
+        excluded = self._excluded() if self._exclude else []
+        before = self._ledger.line()
+        retrained = self._secure_state()
+        ledger = self._ledger
+        entry = ledger.commit_rewind(self._to, self._exclude, [p.model_dump() for p in excluded])
+        for partition in excluded:
+            ledger.commit_skip(partition.model_dump(), exclusion(entry))
+        kept = {one.version for one in self._line}
+        undone = [one for one in before if one.version not in kept]
+        newest = ledger.learnt()[-1:]
+        return RewindReport(
+            model=self._run.model.path,
+            version=ledger.version,
+            to=self._to,
+            partitions=_n_partitions(self._line),
+            rows=_n_rows(self._line),
+            undone_versions=len(undone),
+            undone_partitions=_n_partitions(undone),
+            undone_rows=_n_rows(undone),
+            pending=sum(len(group.partitions) for group in ledger.pending()),
+            excluded=[partition.name for partition in excluded],
+            retrained=retrained,
+            state_sha256=newest[0].state.sha256 if newest else None,
+        )
+
+    def _check_version(self) -> None:
+        ledger, to = self._ledger, self._to
+        if not 0 <= to < ledger.version:
+            raise JobError(
+                f"--to must be a version from 0 to {ledger.version - 1}, before the newest, "
+                f"{ledger.version}; found {to} (onepass log {self._run.model.path} lists them)"
+            )
+        for entry in ledger.entries:
+            if isinstance(entry, RewindEntry):
+                last = entry.version + len(entry.excluded)
+                if entry.version <= to < last:
+                    # Going back into the middle would forget what was to be left out.
+                    raise JobError(
+                        f"versions {entry.version} to {last} are one rewind with what it leaves "
+                        f"out: rewind to {last}, or to {entry.version - 1} and before"
+                    )
+
+    def _lake(self) -> dict[str, LakeFile]:
+        if self._files is None:
+            self._files = {file.key: file for file in discover(self._run.job.lake)}
+        return self._files
+
+    def _secure_state(self) -> list[int]:
+        """Make sure that the state to go on from is there; return the versions retrained for it."""
+        learnt = [entry for entry in self._line if isinstance(entry, LearntEntry)]
+        if not learnt:
+            return []
+        ledger, target = self._ledger, learnt[-1]
+        kept = [entry for entry in learnt if ledger.has_state(entry)]
+        sound, state = ledger.newest_sound(kept)
+        lost = [e for e in learnt if sound is None or e.version > sound.version]
+        if not lost:
+            return []
+        trainee = self._run.model.file.trainee(target.state.size)
+        if sound is not None and state is not None:
+            trainee.restore(state, sound.state.key)
+        warn_if_elsewhere(sound)
+        for entry in lost:
+            self._run.progress.noted(f"retraining version {entry.version}, whose state is gone")
+            self._retrain(trainee, entry, kept)
+            trainee.restore(trainee.dump(), entry.state.key)
+        ledger.heal(target, trainee.dump())
+        return [entry.version for entry in lost]
+
+    def _retrain(self, trainee: Trainee, entry: LearntEntry, kept: list[LearntEntry]) -> None:
+        try:
+            self._run.retrain(trainee, entry, self._lake())
+        except (OnepassError, OSError) as error:
+            near = [one.version for one in kept] or [0]
+            logger.warning(
+                "the state of version %d has been let go and cannot be retrained; nothing has been "
+                "rewound. Versions with a state: %s",
+                self._to,
+                ", ".join(map(str, near)),
+            )
+            raise error
+
+    def _excluded(self) -> list[Partition]:
+        """Partitions that the patterns fit: those of the ledger, and those of the lake."""
+        known = [Partition.model_validate(p) for p in self._known()]
+        found = {p.name_and_content: p for p in [*known, *self._in_lake()] if self._fits(p)}
+        for pattern in self._exclude:
+            if not any(_matches(partition, pattern) for partition in found.values()):
+                raise JobError(
+                    f"--exclude {pattern!r} fits no partition of the ledger or the lake; names are "
+                    f"as in: onepass log {self._run.model.path}"
+                )
+        self._refuse_learnt(found)
+        skipped = {identity(e.partition) for e in self._line if isinstance(e, SkipEntry)}
+        return [found[key] for key in sorted(found) if _identity(found[key]) not in skipped]
+
+    def _known(self) -> list[dict[str, Any]]:
+        return [p for e in self._ledger.entries for p in e.all_partitions() if "fingerprint" in p]
+
+    def _in_lake(self) -> list[Partition]:
+        try:
+            files = self._lake()
+        except (EmptyLake, JobError) as error:
+            logger.warning("only what the ledger knows can be excluded: %s", error)
+            return []
+        found = []
+        for file in files.values():
+            if any(_path_may_match(file.key, pattern) for pattern in self._exclude):
+                try:
+                    found += list(partitions(file, read_footer(file)))
+                except BadPartition as error:
+                    logger.warning("%s", error)
+        return found
+
+    def _fits(self, partition: Partition) -> bool:
+        return any(_matches(partition, pattern) for pattern in self._exclude)
+
+    def _refuse_learnt(self, found: dict[tuple[str, str], Partition]) -> None:
+        for entry in self._line:
+            if not isinstance(entry, TrainEntry):
+                continue
+            for partition in map(Partition.model_validate, entry.partitions):
+                if partition.name_and_content in found:
+                    raise JobError(
+                        f"version {self._to} has learnt {partition.name} already (in version "
+                        f"{entry.version}), so it cannot be excluded; rewind to version "
+                        f"{entry.version - 1} or before"
+                    )
+
+
+def _matches(partition: Partition, pattern: str) -> bool:
+    return any(
+        name == pattern or fnmatchcase(name, pattern) for name in (partition.name, partition.path)
+    )
+
+
+def _path_may_match(path: str, pattern: str) -> bool:
+    # A pattern may name a range of a file, as path[first:end].
+    return path == pattern or fnmatchcase(path, pattern) or pattern.startswith(f"{path}[")
+
+
+def _identity(partition: Partition) -> str:
+    return identity(partition.model_dump())
+
+
+def _n_partitions(entries: Sequence[AnyEntry]) -> int:
+    return sum(len(entry.partitions) for entry in entries if isinstance(entry, TrainEntry))
+
+
+def _n_rows(entries: Sequence[AnyEntry]) -> int:
+    return sum(entry.rows for entry in entries if isinstance(entry, TrainEntry))

@@ -1,0 +1,364 @@
+"""Verify: look at everything that a model directory claims, and say what can still be used.
+
+Nothing is changed, no lock is taken, and the first fault does not end it. What a log cannot tell of
+itself is whether its end has been cut off: for that, whoever cares keeps a `head_sha256` elsewhere
+and asks for it with `head`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from pipeline.errors import ForeignModel, OnepassError
+from pipeline.lake.discover import LakeFile, discover
+from pipeline.lake.partition import Partition, read_footer
+from pipeline.ledger.entries import (
+    AnyEntry,
+    LearntEntry,
+    PlanEntry,
+    RewindEntry,
+    TrainEntry,
+)
+from pipeline.ledger.ledger import KEEP_EVERY, Ledger, identity
+from pipeline.ledger.leftovers import leftovers, strangers
+from pipeline.ledger.state import load_state
+from pipeline.model import OpenModel, open_model
+from pipeline.progress import Progress
+from pipeline.retracing import retrace
+
+Level: TypeAlias = Literal["damage", "lake", "note"]
+
+
+class Finding(BaseModel):
+    """Something that is not as it should be, or that should be known."""
+
+    level: Level
+    """``damage``: the directory is not what was committed; ``lake``: the lake is not what was
+    learnt; ``note``: no harm."""
+    part: Literal["model.json", "log", "state", "lake", "leftover"]
+    where: str
+    """Key of the file in the model directory or the lake."""
+    text: str
+
+
+class VerifyReport(BaseModel):
+    """What verifying has found."""
+
+    model: str
+    sound: bool
+    """Whether the directory and the lake are as they were committed and learnt."""
+    exit_code: int
+    """0 sound; 3 the lake has changed; 4 the directory is damaged."""
+    version: int
+    """Newest version up to which the log is sound."""
+    head_sha256: str
+    """Digest of its entry, which seals all entries before it and `model.json`."""
+    usable_version: int | None
+    """Newest version that counts, is sound and has a sound state; None if there is none."""
+    states: int
+    """States that are there and sound."""
+    let_go: int
+    """States that are not there, most of them by retention."""
+    lake_files: int | None
+    """Files that have been learnt and were compared with the lake; None if it was not asked for."""
+    retrained: int | None
+    """Version that was learnt again and gave the same numbers; None if it was not asked for."""
+    findings: list[Finding]
+    advice: str
+    """What can still be used, and what to do."""
+    seconds: float
+
+
+def verify(
+    model: str | Path,
+    *,
+    lake: str | list[str] | None = None,
+    check_lake: bool = True,
+    retrain: bool = False,
+    head: str | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check the chain of the log, the states, and the files that were learnt.
+
+    Parameters
+    ----------
+    model
+        Model directory.
+    lake
+        Where the lake is now; by default where the model says.
+    check_lake
+        Whether the footers of the files that were learnt are compared with the log. Of a stranger's
+        model, mind that its `model.json` says where to look.
+    retrain
+        Whether the newest version is learnt once more, from the state before it: its state, rows,
+        loss and metrics must come out again.
+    head
+        A `head_sha256` of an earlier report, which must still be in the chain.
+    progress
+        Told about files that are compared.
+
+    Raises
+    ------
+    ModelNotFound
+        If there is no model at all.
+    """
+    began = time.perf_counter()
+    check = _Check(str(model), progress or Progress())
+    opened = check.states_beside_a_writer()
+    if opened is not None:
+        check.log(opened.ledger, head)
+        if check_lake:
+            check.lake(opened, lake)
+        if retrain:
+            check.retrain(opened, lake)
+        check.leftovers(opened)
+    return check.report(opened, time.perf_counter() - began)
+
+
+class _Check:
+    """Findings of one look at a directory."""
+
+    def __init__(self, path: str, progress: Progress) -> None:
+        self.path, self.progress = path, progress
+        self.findings: list[Finding] = []
+        self.sound: list[LearntEntry] = []
+        self.lake_files: int | None = None
+        self.retrained: int | None = None
+
+    def opened(self) -> OpenModel | None:
+        """The model, with its log as far as it is sound."""
+        try:
+            return open_model(self.path, strict=False)
+        except ForeignModel as error:
+            self._add("damage", "model.json", "model.json", str(error))
+            return None
+
+    def log(self, ledger: Ledger, head: str | None) -> None:
+        """The chain, what entries say of each other, and the head that is asked for."""
+        if ledger.fault is not None:
+            key = f"log/{ledger.version + 1:020d}.json"
+            self._add("damage", "log", key, str(ledger.fault))
+        for entry, text in _contradictions(ledger.line()):
+            self._add("damage", "log", f"log/{entry.version:020d}.json", text)
+        known = {entry.parent_sha256 for entry in ledger.entries} | {ledger.head_sha256}
+        if head is not None and head not in known:
+            text = f"no entry has the sha256 {head[:64]!r}: the log has been cut or altered since"
+            self._add("damage", "log", "log", text)
+        if ledger.entries and not ledger.sealed:
+            text = "has no seal, as an older onepass wrote it: a change in it would not be seen"
+            self._add("note", "log", f"log/{ledger.version:020d}.json", text)
+
+    def states_beside_a_writer(self) -> OpenModel | None:
+        """The model and its states; a writer that goes on meanwhile lets some of them go."""
+        while True:
+            self.findings, self.sound = [], []
+            opened = self.opened()
+            if opened is None:
+                return None
+            self.states(opened)
+            is_whole = not self.findings
+            if is_whole or open_model(self.path, strict=False).ledger.version == (
+                opened.ledger.version
+            ):
+                return opened
+
+    def states(self, opened: OpenModel) -> None:
+        """Every state that is there, and those that must be."""
+        ledger = opened.ledger
+        rewinds = [entry.version for entry in ledger.entries if isinstance(entry, RewindEntry)]
+        newest = ledger.learnt()[-1:]
+        for entry in (entry for entry in ledger.entries if isinstance(entry, LearntEntry)):
+            if not ledger.has_state(entry):
+                # Where a rewind has gone back to, the states before it had been let go already.
+                is_due = entry in newest or entry.version > max(rewinds, default=0)
+                is_due = ledger.keeps_state(entry) and (is_due or _is_kept_for_ever(ledger, entry))
+                # Versions behind a fault in the log have let go of states before it.
+                if is_due and ledger.fault is None:
+                    text = "is missing: it was removed, or the end of the log has been cut off"
+                    self._add("damage", "state", entry.state.key, text)
+                continue
+            try:
+                data = ledger.read_state(entry)
+                load_state(data)
+                if entry in newest:
+                    opened.file.trainee(len(data)).restore(data, entry.state.key)
+                self.sound.append(entry)
+            except ForeignModel as error:
+                text = str(error).removeprefix(entry.state.key).lstrip(": ")
+                self._add("damage", "state", entry.state.key, text)
+
+    def lake(self, opened: OpenModel, lake: str | list[str] | None) -> None:
+        """Each file that was learnt against its fingerprint."""
+        self.lake_files = 0
+        learnt = _learnt_files(opened.ledger)
+        try:
+            files = {file.key: file for file in discover(lake or opened.file.job.lake)}
+        except OnepassError as error:
+            self._add("lake", "lake", str(lake or opened.file.job.lake)[:500], str(error))
+            return
+        self.progress.started(len(learnt), sum(one.fingerprint.rows for one in learnt.values()))
+        for path, partition in sorted(learnt.items()):
+            self.lake_files += 1
+            text = _difference(files.get(path), partition)
+            if text:
+                self._add("lake", "lake", path, text)
+            self.progress.advanced(partition.fingerprint.rows)
+        named = {str(p["path"]) for e in opened.ledger.line() for p in e.all_partitions()}
+        if new := sorted(set(files) - named):
+            more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
+            text = f"not learnt yet{more}: new, or without rows"
+            self._add("note", "lake", new[0], text)
+
+    def retrain(self, opened: OpenModel, lake: str | list[str] | None) -> None:
+        """The newest version once more."""
+        newest = opened.ledger.learnt()[-1:]
+        if not newest:
+            return
+        key = f"log/{newest[0].version:020d}.json"
+        try:
+            differences = retrace(opened, lake, self.progress)
+        except ForeignModel as error:
+            self._add("note", "log", key, f"cannot be learnt again: {error}")
+        except OnepassError as error:
+            self._add("lake", "lake", key, f"cannot be learnt again: {error}")
+        else:
+            self.retrained = None if differences else newest[0].version
+            for text in differences:
+                self._add("damage", "log", key, text)
+
+    def leftovers(self, opened: OpenModel) -> None:
+        """Files that no version names."""
+        store, ledger = opened.store, opened.ledger
+        for one in leftovers(store, ledger):
+            text = f"{one.what}, {one.nbytes:,} bytes, left by a killed run; training removes it"
+            self._add("note", "leftover", one.key, f"{text} when it is a day old")
+        for key, version in strangers(store, ledger):
+            text = "not of this model; left alone"
+            if version is not None:
+                text = (
+                    f"state of version {version}, which the log does not have: a run was killed "
+                    "before its commit, or the end of the log has been cut off"
+                )
+            self._add("note", "leftover", key, text)
+
+    def report(self, opened: OpenModel | None, seconds: float) -> VerifyReport:
+        """Everything together."""
+        levels = {finding.level for finding in self.findings}
+        ledger = None if opened is None else opened.ledger
+        counting = set() if ledger is None else {entry.version for entry in ledger.learnt()}
+        usable = [entry.version for entry in self.sound if entry.version in counting]
+        n_states = 0 if ledger is None else sum(isinstance(e, LearntEntry) for e in ledger.entries)
+        return VerifyReport(
+            model=self.path,
+            sound=not levels & {"damage", "lake"},
+            exit_code=4 if "damage" in levels else 3 if "lake" in levels else 0,
+            version=0 if ledger is None else ledger.version,
+            head_sha256="" if ledger is None else ledger.head_sha256,
+            usable_version=usable[-1] if usable else None,
+            states=len(self.sound),
+            let_go=n_states - len(self.sound),
+            lake_files=self.lake_files,
+            retrained=self.retrained,
+            findings=self.findings,
+            advice=_advice(self.path, ledger, usable[-1] if usable else None, levels),
+            seconds=seconds,
+        )
+
+    def _add(
+        self,
+        level: Level,
+        part: Literal["model.json", "log", "state", "lake", "leftover"],
+        where: str,
+        text: str,
+    ) -> None:
+        self.findings.append(Finding(level=level, part=part, where=where, text=text))
+
+
+def _contradictions(line: list[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
+    """What entries say that cannot be true together, though the chain be whole."""
+    planned: set[tuple[int, str]] = set()
+    trained: set[tuple[int, str]] = set()
+    for entry in line:
+        if isinstance(entry, PlanEntry):
+            planned = {(g.epoch, identity(p)) for g in entry.groups for p in g.partitions}
+            trained = set()
+        elif isinstance(entry, TrainEntry):
+            for partition in entry.partitions:
+                name = (entry.epoch, identity(partition))
+                if name in trained:
+                    yield entry, f"trains {partition['path']} again in epoch {entry.epoch}"
+                elif name not in planned:
+                    yield entry, f"trains {partition['path']}, which is not in its plan"
+                trained.add(name)
+            if text := _wrong_rows(entry):
+                yield entry, text
+
+
+def _wrong_rows(entry: TrainEntry) -> str:
+    rows = sum(int(partition["rows"]) for partition in entry.partitions)
+    expected = rows - entry.counts.get("null_label", 0)
+    # Candidates are judged by rows that are held out of learning.
+    is_right = 0 <= entry.rows <= expected if entry.candidates else entry.rows == expected
+    return "" if is_right else f"says that {entry.rows:,} rows were learnt of {expected:,}"
+
+
+def _is_kept_for_ever(ledger: Ledger, entry: LearntEntry) -> bool:
+    return entry.version % KEEP_EVERY == 0 or ledger.is_pinned(entry)
+
+
+def _learnt_files(ledger: Ledger) -> dict[str, Partition]:
+    """One partition of each file that was learnt, of the content learnt last."""
+    found = {}
+    for entry in ledger.trained():
+        for partition in map(Partition.model_validate, entry.partitions):
+            found[partition.path] = partition
+    return found
+
+
+def _difference(file: LakeFile | None, partition: Partition) -> str:
+    was = partition.fingerprint
+    if file is None:
+        return "learnt, but no longer in the lake"
+    try:
+        now = read_footer(file).fingerprint
+    except OnepassError as error:
+        return f"cannot be read any more: {str(error).splitlines()[0]}"
+    if now == was:
+        return ""
+    return (
+        f"has changed since it was learnt: {was.rows:,} rows, {was.size:,} bytes, footer "
+        f"{was.footer_sha256[:12]} then; {now.rows:,} rows, {now.size:,} bytes, footer "
+        f"{now.footer_sha256[:12]} now"
+    )
+
+
+def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Level]) -> str:
+    if ledger is None:
+        return "nothing here can be used without model.json; put it back from a copy"
+    newest = ledger.learnt()[-1].version if ledger.learnt() else None
+    if ledger.fault is not None:
+        state = (
+            f"the sound state of version {usable}" if usable else "no state: training starts anew"
+        )
+        return (
+            f"put the entry back from a copy; without one, moving it and all later ones out of "
+            f"log/ leaves versions 1 to {ledger.version}, with {state}"
+        )
+    if newest is None:
+        return "nothing has been learnt as of the newest version; train it"
+    if usable == newest:
+        rest = "" if "damage" not in levels else "; put what is damaged back from a copy"
+        return f"version {newest} can be used{rest}"
+    if usable is None:
+        return (
+            "no version can be used now; training on new files retrains all of them from the lake"
+        )
+    return (
+        f"version {usable} can be used; training on new files retrains what came after, or go back "
+        f"for good: onepass rewind {path} --to {usable}"
+    )

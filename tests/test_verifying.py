@@ -1,0 +1,251 @@
+"""Verify: whatever is damaged is named, with what can still be used; nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from lakes import number_table
+
+from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
+from pipeline.errors import ModelNotFound
+from pipeline.ledger.entries import digest, dump_entry
+from pipeline.model import open_model
+
+
+@pytest.fixture
+def job(make_lake, tmp_path) -> dict[str, Any]:
+    job = {"lake": str(make_lake(4)), "label": "y", "model": str(tmp_path / "model")}
+    train(job)
+    return job
+
+
+def state(job: dict[str, Any], version: int) -> Path:
+    return Path(job["model"]) / open_model(job["model"]).ledger.entries[version - 1].state.key
+
+
+def entry(job: dict[str, Any], version: int) -> Path:
+    return Path(job["model"]) / f"log/{version:020d}.json"
+
+
+def found(report: VerifyReport, level: str) -> dict[str, str]:
+    return {f.where: f.text for f in report.findings if f.level == level}
+
+
+def forge(job: dict[str, Any], version: int, **fields: Any) -> None:
+    """Change the newest entry, with a seal that fits."""
+    entries = open_model(job["model"]).ledger.entries
+    assert version == len(entries)
+    entry(job, version).write_bytes(dump_entry(entries[-1].model_copy(update=fields)))
+
+
+def test_sound_model_is_sound_and_left_as_it_is(job, onepass):
+    root = Path(job["model"])
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in root.rglob("*")}
+    code, out, err = onepass("verify", job["model"])
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "model.json  ok       read",
+        "log         ok       5 versions, chain whole",
+        "states      ok       3 states sound, 1 let go",
+        "lake        ok       4 files",
+        f"head {digest(entry(job, 5).read_bytes())}",
+        "sound: version 5 can be used",
+    ]
+    after = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in root.rglob("*")}
+    assert after == before
+
+
+def test_no_model_is_another_matter_than_a_damaged_one(tmp_path, onepass):
+    with pytest.raises(ModelNotFound):
+        verify(tmp_path / "nothing")
+    assert onepass("verify", tmp_path / "nothing")[0] == 2
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut", "gone"])
+def test_damaged_newest_state_is_named_and_the_one_before_recommended(job, onepass, harm):
+    path = state(job, 5)
+    data = path.read_bytes()
+    match harm:
+        case "flipped":
+            path.write_bytes(data[:50] + bytes([data[50] ^ 1]) + data[51:])
+        case "cut":
+            path.write_bytes(data[:-1])
+        case "gone":
+            path.unlink()
+    code, out, _ = onepass("verify", job["model"])
+    assert code == 4
+    assert "states      DAMAGED  1 fault" in out
+    assert f"damage: state/{path.name}: is " in out
+    assert out.splitlines()[-1] == (
+        "NOT SOUND: version 4 can be used; training on new files retrains what came after, or go "
+        f"back for good: onepass rewind {job['model']} --to 4"
+    )
+    assert verify(job["model"]).usable_version == Model.load(job["model"]).version == 4
+    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
+    train(job)
+    assert verify(job["model"]).sound
+    assert path.read_bytes() == data
+
+
+def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
+    entry(job, 4).write_bytes(entry(job, 4).read_bytes().replace(b'"rows":', b'"rows": '))
+    report = verify(job["model"])
+    assert (report.exit_code, report.version, report.usable_version) == (4, 3, 3)
+    assert list(found(report, "damage")) == ["log/00000000000000000004.json"]
+    assert "leaves versions 1 to 3, with the sound state of version 3" in report.advice
+    assert onepass("train", "--model", job["model"])[0] == 4
+    for version in (4, 5):
+        entry(job, version).unlink()
+    assert Model.load(job["model"]).version == 3
+    assert found(verify(job["model"]), "note").keys() == {
+        f"state/{path.name}" for path in (Path(job["model"]) / "state").iterdir()
+    } - {f"state/{state(job, 3).name}"}
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_missing_entry_is_named(job, version):
+    entry(job, version).unlink()
+    report = verify(job["model"])
+    assert (report.exit_code, report.version) == (4, version - 1)
+    assert list(found(report, "damage")) == [f"log/{version:020d}.json"]
+
+
+def test_unreadable_model_file_is_named(job):
+    (Path(job["model"]) / "model.json").write_text("{")
+    report = verify(job["model"])
+    assert (report.exit_code, report.version, report.usable_version) == (4, 0, None)
+    assert "put it back from a copy" in report.advice
+
+
+def test_changed_missing_torn_and_new_files_of_the_lake_are_named(job, onepass):
+    lake = Path(job["lake"])
+    pq.write_table(number_table(50, 77), lake / "part-1.parquet")
+    (lake / "part-2.parquet").unlink()
+    (lake / "part-3.parquet").write_bytes(b"PAR1")
+    pq.write_table(number_table(50, 78), lake / "part-new.parquet")
+    report = verify(job["model"])
+    assert (report.exit_code, report.lake_files, report.usable_version) == (3, 4, 5)
+    faults = found(report, "lake")
+    assert faults.keys() == {f"part-{i}.parquet" for i in (1, 2, 3)}
+    assert faults["part-1.parquet"].startswith("has changed since it was learnt: 437 rows, ")
+    assert faults["part-2.parquet"] == "learnt, but no longer in the lake"
+    assert "cannot be read any more" in faults["part-3.parquet"]
+    assert "part-new.parquet" in found(report, "note")
+    code, out, _ = onepass("verify", job["model"])
+    assert code == 3
+    assert "lake        CHANGED  3 faults" in out
+    assert onepass("verify", job["model"], "--no-lake")[0] == 0
+
+
+def test_lake_that_has_moved_can_be_named_and_one_that_is_gone_is_told(job, onepass):
+    shutil.move(job["lake"], job["lake"] + "-moved")
+    code, out, _ = onepass("verify", job["model"])
+    assert code == 3
+    assert "does not exist" in out
+    assert onepass("verify", job["model"], job["lake"] + "-moved")[0] == 0
+
+
+def test_json_has_every_finding_and_damage_outweighs_the_lake(job, onepass):
+    state(job, 4).unlink()
+    (Path(job["lake"]) / "part-2.parquet").unlink()
+    code, out, _ = onepass("verify", job["model"], "--json")
+    report = json.loads(out.splitlines()[-1])
+    assert code == report["exit_code"] == 4
+    assert {f["level"] for f in report["findings"]} == {"damage", "lake"}
+    assert report["head_sha256"] == digest(entry(job, 5).read_bytes())
+
+
+def test_states_that_retention_or_a_rewind_has_let_go_are_no_damage(job):
+    refine({"model": job["model"]}, n_passes=2)
+    for version in (5, 2, 0):
+        rewind(job["model"], version)
+        assert verify(job["model"]).sound
+        train(job)
+        assert verify(job["model"]).sound
+    key = state(job, 6).relative_to(job["model"]).as_posix()
+    os.unlink(state(job, 6))
+    report = verify(job["model"])
+    assert report.exit_code == 4
+    assert found(report, "damage").keys() == {key}
+
+
+# -- the newest entry, which nothing follows -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"rows": 1}, "says that 1 rows were learnt of"),
+        ({"epoch": 2}, "is not in its plan"),
+    ],
+)
+def test_forged_entry_that_contradicts_others_is_noticed(job, fields, says):
+    forge(job, 5, **fields)
+    report = verify(job["model"])
+    assert report.exit_code == 4
+    assert any(says in text for text in found(report, "damage").values())
+
+
+def test_entry_that_trains_a_partition_twice_is_noticed(job):
+    entries = open_model(job["model"]).ledger.entries
+    forge(job, 5, partitions=entries[3].partitions, rows=entries[3].rows)
+    assert "again in epoch 1" in verify(job["model"]).findings[0].text
+
+
+def test_forged_numbers_are_noticed_by_learning_again_and_by_nothing_else(job, onepass):
+    sound = verify(job["model"], retrain=True)
+    assert (sound.exit_code, sound.retrained) == (0, 5)
+    forge(job, 5, loss=0.001)
+    assert verify(job["model"]).exit_code == 0
+    report = verify(job["model"], retrain=True)
+    assert (report.exit_code, report.retrained) == (4, None)
+    assert "says loss 0.001, but learning it again gives" in report.findings[0].text
+    assert onepass("verify", job["model"], "--retrain")[0] == 4
+
+
+def test_log_that_was_cut_is_noticed_by_a_head_kept_elsewhere(job, onepass):
+    head = verify(job["model"]).head_sha256
+    train(job)
+    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
+    train(job)
+    assert onepass("verify", job["model"], "--head", head)[0] == 0
+    for version in (5, 6, 7):
+        entry(job, version).unlink()
+    # It had let go of states that a log of this length still has.
+    report = verify(job["model"])
+    assert report.exit_code == 4
+    assert all("has been cut off" in text for text in found(report, "damage").values())
+    assert onepass("verify", job["model"], "--head", head)[0] == 4
+    assert "has been cut or altered" in str(found(verify(job["model"], head=head), "damage"))
+
+
+def test_short_log_that_was_cut_is_seen_by_its_head_alone(make_lake, tmp_path):
+    job = {"lake": str(make_lake(2)), "label": "y", "model": str(tmp_path / "model")}
+    train(job)
+    head = verify(job["model"]).head_sha256
+    entry(job, 3).unlink()
+    report = verify(job["model"])
+    assert report.sound
+    assert any("has been cut off" in text for text in found(report, "note").values())
+    assert verify(job["model"], head=head).exit_code == 4
+
+
+def test_verifying_beside_a_writer_does_not_take_what_it_lets_go_for_damage(job, monkeypatch):
+    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
+    real, done = verifying.open_model, []
+
+    def overtaken(*args: Any, **options: Any) -> Any:
+        opened = real(*args, **options)
+        if not done:
+            done.append(train(job))
+        return opened
+
+    monkeypatch.setattr(verifying, "open_model", overtaken)
+    report = verify(job["model"])
+    assert (report.sound, report.version) == (True, 7)
