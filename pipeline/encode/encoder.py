@@ -15,6 +15,7 @@ from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed
 from pipeline.encode.frequent import commonest
 from pipeline.encode.hashing import slot_codes
 from pipeline.encode.schema import (
+    READS,
     Bool,
     Column,
     Hashed,
@@ -22,8 +23,9 @@ from pipeline.encode.schema import (
     OneHot,
     Schema,
     Time,
-    accepted_families,
     family,
+    is_readable,
+    use_of,
 )
 from pipeline.encode.target import label_target
 from pipeline.encode.transpose import Numbers, Slots, write_levels
@@ -168,12 +170,12 @@ class Draft:
                 raise BadColumn("expected in the path as a key=value folder", column.name)
             return typed_hive(column.name, [part.hive[column.name]], hive[column.name])
         values = _column(part.batch, column.name)
-        found, accepted = family(values.type), accepted_families(column)
-        if found not in accepted:
-            raise BadColumn(
-                f"expected {' or '.join(accepted[:-1])}, found type {values.type}", column.name
-            )
-        return values
+        use = use_of(column)
+        if is_readable(use, values.type):
+            return values
+        if values.null_count < len(values):
+            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
+        return pa.nulls(len(values))
 
     def _spread(self, column: Column, values: pa.Array, rows: IntArray, first: int) -> None:
         """Write the one value of a key=value folder to all rows."""
