@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from pipeline.drift import check_columns
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
-from pipeline.errors import EmptyLake
+from pipeline.errors import EmptyLake, advised
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
@@ -44,6 +45,7 @@ class EvaluateReport(BaseModel):
     peak_rss_bytes: int
 
 
+@advised("Repair the file or take it out of the lake: metrics of a part of it would mislead.")
 def evaluate(
     lake: str | list[str],
     model: str | Path,
@@ -80,6 +82,7 @@ def evaluate(
     groups, n_files, n_rows = [], 0, 0
     for file in discover(lake):
         footer = read_footer(file)
+        check_columns(file, footer, trained.file.encoder, label=True)
         groups += [Together(partial(_source, file, one)) for one in partitions(file, footer)]
         n_files, n_rows = n_files + 1, n_rows + footer.fingerprint.rows
     progress.started(n_files, n_rows)

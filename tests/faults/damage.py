@@ -59,21 +59,20 @@ def _read_some(folder: Path, cases: list[Case]) -> list[Ending]:
     """Endings of the first cases, up to the first one that takes the child down."""
     # The pool of the system asks for what it needs and no more, so that the limit means something.
     child_env = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
-    with (folder / "child.err").open("w+") as err:
-        child = subprocess.Popen(
-            [sys.executable, __file__, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=err,
-            env=child_env,
-        )
+    command = [sys.executable, __file__, str(folder)]
+    with (
+        (folder / "child.err").open("w+") as err,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, env=child_env
+        ) as child,
+    ):
         assert child.stdin is not None
         child.stdin.write(json.dumps([asdict(case) for case in cases]).encode())
         child.stdin.close()
         found, how = _listen(child)
         child.kill()
         code = child.wait()
-        endings = [Ending(cases[i], *end) for i, end in enumerate(found)]
+        endings = [Ending(case, *end) for case, end in zip(cases, found, strict=False)]
         if len(endings) < len(cases):
             err.seek(0)
             said = f"exit code {code}: {err.read()[-2000:]}"
@@ -158,10 +157,64 @@ def large_number(whole: bytes, rng: Any) -> bytes:
     return whole[:at] + number + whole[at + len(number) :]
 
 
-DAMAGES: dict[str, Callable[[bytes, Any], bytes]] = {
-    one.__name__: one
-    for one in (flip_page, flip_footer, flip_many, zero_run, truncate, cut_out, large_number)
-}
+def zero_page_run(whole: bytes, rng: Any) -> bytes:
+    """A run of zeros before the footer."""
+    end = footer_start(whole)
+    first = int(rng.integers(4, end))
+    run = min(int(rng.integers(16, 512)), end - first)
+    return whole[:first] + bytes(run) + whole[first + run :]
+
+
+def swap_pages(whole: bytes, rng: Any) -> bytes:
+    """Two stretches of equal length have changed places."""
+    length = int(rng.integers(8, 256))
+    end = footer_start(whole) - length
+    one, other = sorted(rng.integers(4, end, 2))
+    other = max(other, one + length)
+    parts = whole[one : one + length], whole[other : other + length]
+    between = whole[one + length : other]
+    return whole[:one] + parts[1] + between + parts[0] + whole[other + length :]
+
+
+def flip_nth(whole: bytes, rng: Any, seed: int) -> bytes:
+    """The byte whose number is the seed."""
+    return whole[:seed] + bytes([whole[seed] ^ int(rng.integers(1, 256))]) + whole[seed + 1 :]
+
+
+def _with_footer(body: bytes, footer: bytes) -> bytes:
+    return body + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+_THOUSAND = b"\xd0\x0f"
+_BILLION = b"\xfe\xff\xff\xff\x07"
+"""Thrift's zigzag varints; a number of rows follows on the type of its field, 0x15 or 0x16."""
+
+
+def billion_rows(whole: bytes, rng: Any) -> bytes:
+    """Every count of 1000 in the footer is 2^30 - 1."""
+    at = footer_start(whole)
+    footer = whole[at:-8].replace(b"\x16" + _THOUSAND, b"\x16" + _BILLION)
+    return _with_footer(whole[:at], footer)
+
+
+def billion_rows_in_pages(whole: bytes, rng: Any) -> bytes:
+    """As `billion_rows`, in the first page of each column, too."""
+    at = footer_start(whole)
+    body = whole[:at].replace(b"\x15" + _THOUSAND, b"\x15\xfe\x7f")
+    return billion_rows(body + whole[at:], rng)
+
+
+_ALL = (
+    *(flip_page, flip_footer, flip_many, zero_run, truncate, cut_out, large_number),
+    *(zero_page_run, swap_pages, flip_nth, billion_rows, billion_rows_in_pages),
+)
+
+DAMAGES: dict[str, Callable[..., bytes]] = {one.__name__: one for one in _ALL}
+
+RANDOM = [one.__name__ for one in _ALL[:7]]
+
+DAMAGES_OF_PAGES = ["flip_page", "zero_page_run", "swap_pages"]
+"""Those that leave the footer alone."""
 
 
 # -- the child -------------------------------------------------------------------------------------
@@ -235,7 +288,8 @@ def _ending(folder: Path, case: Case, expected: dict[str, Any]) -> tuple[str, st
 
     whole = (folder / case.sample).read_bytes()
     rng = np.random.default_rng([case.seed, *map(ord, case.sample), *map(ord, case.kind)])
-    damaged = DAMAGES[case.kind](whole, rng)
+    more = [case.seed] if case.kind == "flip_nth" else []
+    damaged = DAMAGES[case.kind](whole, rng, *more)
     lake = folder / "damaged"
     lake.mkdir(exist_ok=True)
     (lake / "a.parquet").write_bytes(damaged)
