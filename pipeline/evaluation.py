@@ -116,7 +116,9 @@ def _source(file: LakeFile, partition: Partition) -> list[Source]:
 
 def _judged(file: ModelFile, learner: Learner, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
     block, metrics = streamed.encoded.block, file.metrics()
-    metrics.add(learner.predict(block), block.label, block.weight)
+    # A prediction beyond all bounds is a bad one, and the metrics show it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        metrics.add(learner.predict(block), block.label, block.weight)
     return metrics, streamed.encoded.counts
 
 

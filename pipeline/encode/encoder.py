@@ -31,6 +31,9 @@ from pipeline.encode.target import label_target
 from pipeline.encode.transpose import Numbers, Slots, write_levels
 from pipeline.errors import BadColumn
 
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
+"""Beyond these, sums of weights leave no trace of other rows, and squares overflow."""
+
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
 
@@ -297,9 +300,14 @@ def _weights(values: pa.Array, name: str) -> FloatArray:
     if family(values.type) not in {"integer", "real", "bool"}:
         raise BadColumn(f"a weight must be a number, found type {values.type}", name)
     weight = floats(values)
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any():
+    # NaN fails both comparisons.
+    usable = (weight == 0) | ((weight >= SMALLEST_WEIGHT) & (weight <= LARGEST_WEIGHT))
+    if not usable.all():
+        found = weight[np.flatnonzero(~usable)[0]]
         raise BadColumn(
-            f"expected weights of at least 0, found {weight[np.flatnonzero(bad)[0]]:g}", name
+            "expected weights of at least 0"
+            + (f", and of {SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}" if found > 0 else "")
+            + f", found {found:g}",
+            name,
         )
     return weight
