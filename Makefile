@@ -1,5 +1,6 @@
 # make run   sets up, trains the sample lake through the Prefect flow, prints what was learnt
 # make test  sets up, runs the tests
+# make torture  the tests of faults, REPEAT times as many cases (20), of another SEED each time
 # make check lint, format and types
 # make quality  one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
 # make clean removes what the targets above have made
@@ -16,7 +17,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: setup run test check quality clean
+.PHONY: setup run test torture check quality clean
 
 setup: $(READY)
 
@@ -37,6 +38,13 @@ run: setup
 test: setup
 	@echo "running the tests ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+REPEAT ?= 20
+SEED ?= $(shell date +%s)
+
+torture: setup
+	@echo "torturing: REPEAT=$(REPEAT) SEED=$(SEED) ..."
+	@REPEAT=$(REPEAT) SEED=$(SEED) $(BIN)/python -m pytest tests/faults
 
 check: setup
 	@$(BIN)/ruff check .
