@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-import pyarrow as pa
-
 from pipeline.encode.schema import READS, Schema, family, is_readable, uses
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
@@ -23,7 +21,13 @@ _ALIKE = 0.8
 
 
 def check_columns(
-    file: LakeFile, footer: Footer, schema: Schema, *, label: bool, keep: Iterable[str] = ()
+    file: LakeFile,
+    footer: Footer,
+    schema: Schema,
+    *,
+    label: bool,
+    keep: Iterable[str] = (),
+    claims: bool = True,
 ) -> None:
     """Compare a file with what is read of it.
 
@@ -35,16 +39,21 @@ def check_columns(
         Whether label and weight are read as well.
     keep
         Further columns that are read, of any type.
+    claims
+        Whether to look at each column of each row group, too; once for a footer is enough.
 
     Raises
     ------
     BadPartition
-        If a column is missing, there twice, or of a type that its use does not read.
+        If a column is missing, there twice, or of a type that its use does not read, or the footer
+        contradicts itself about one.
     """
     if not footer.fingerprint.rows:
         return
     names = list(dict.fromkeys([*schema.names(label=label), *keep]))
     check_names(file, footer, names)
+    if claims:
+        check_claims(footer.metadata, names, footer.fingerprint.size, file.key)
     check_types(file, footer, uses(schema, label=label))
 
 
@@ -58,7 +67,7 @@ def check_types(file: LakeFile, footer: Footer, uses: Iterable[tuple[str, str]])
     """
     for name, use in uses:
         dtype = footer.schema.field(name).type
-        if not is_readable(use, dtype) and not is_all_null(footer, name):
+        if not is_readable(use, dtype) and not empty_columns(footer, [name]):
             raise BadPartition(
                 f"expected {READS[use].text}, found type {dtype}", path=file.key, column=name
             )
@@ -70,7 +79,7 @@ def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
     Raises
     ------
     BadPartition
-        If a column is missing or there twice, or the footer contradicts itself about one.
+        If a column is missing or there twice.
     """
     present = footer.schema.names
     for name in names:
@@ -78,7 +87,6 @@ def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
             missing = f"is missing{hint(name, footer, names)}"
             found = "is there more than once" if name in present else missing
             raise BadPartition(f"the column {found}", path=file.key, column=name)
-    check_claims(footer.metadata, names, footer.fingerprint.size, file.key)
 
 
 def hint(name: str, footer: Footer, names: Iterable[str]) -> str:
@@ -89,29 +97,32 @@ def hint(name: str, footer: Footer, names: Iterable[str]) -> str:
     return f"; the file has {like[close[0]]!r}" if close else ""
 
 
-def is_all_null(footer: Footer, name: str) -> bool:
-    """Whether the statistics tell that a flat column has no value.
+def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
+    """Those flat columns among `names` of which the statistics tell that they have no value.
 
     Writers choose a type at random for a column that they never saw a value of: pandas a number,
     Arrow null, Spark whatever the query said.
     """
-    metadata = footer.metadata
-    places = [i for i, path in enumerate(_paths(footer)) if path == name]
-    if len(places) != 1 or metadata.schema.column(places[0]).max_repetition_level:
-        return False
-    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-    chunks = (group.column(places[0]) for group in groups if group.num_rows)
+    wanted, schema = set(names), footer.metadata.schema
+    columns = ((i, schema.column(i)) for i in range(footer.metadata.num_columns))
+    return {
+        column.path
+        for i, column in columns
+        if column.path in wanted and not column.max_repetition_level and _is_empty(footer, i)
+    }
+
+
+def _is_empty(footer: Footer, column: int) -> bool:
+    # Most columns have a value in the first row group already.
+    groups = (footer.metadata.row_group(i) for i in range(footer.metadata.num_row_groups))
+    chunks = (group.column(column) for group in groups if group.num_rows)
     return all(null_count(chunk) == chunk.num_values for chunk in chunks)
 
 
-def _paths(footer: Footer) -> list[str]:
-    schema = footer.metadata.schema
-    return [schema.column(i).path for i in range(footer.metadata.num_columns)]
-
-
-def kind_of(footer: Footer, field: pa.Field) -> str:
-    """What a column of a file is in the survey: files that agree in it can be read alike."""
-    found = family(field.type)
-    if found == "null" or is_all_null(footer, field.name):
-        return "null"
-    return {"integer": "number", "real": "number"}.get(found, found)
+def kinds(footer: Footer) -> dict[str, str]:
+    """What each column of a file is: files that agree in it can be read alike."""
+    names = footer.schema.names
+    empty = empty_columns(footer, names)
+    same = {"integer": "number", "real": "number"}
+    found = {field.name: family(field.type) for field in footer.schema}
+    return {name: "null" if name in empty else same.get(found[name], found[name]) for name in names}

@@ -161,7 +161,14 @@ def _rounds(group: Together, reading: Reading) -> Iterator[list[Step]]:
     names = reading.columns()
     schema = reading.encoder.schema
     for source in sources:
-        check_columns(source.file, source.footer, schema, label=reading.label, keep=reading.keep)
+        check_columns(
+            source.file,
+            source.footer,
+            schema,
+            label=reading.label,
+            keep=reading.keep,
+            claims=False,
+        )
     # pyarrow takes only flat columns of text for dictionaries.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
     columns = Columns(names, frozenset(reading.encoder.schema.text_names()) & in_files)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pyarrow as pa
 
-from pipeline.drift import check_names, check_types, hint, kind_of
+from pipeline.drift import check_names, check_types, hint, kinds
 from pipeline.encode.columns import typed_hive
 from pipeline.encode.label import LabelProfile, profile_label
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
@@ -22,7 +22,7 @@ from pipeline.encode.warn import Place, label_order_warnings, leak_warnings
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import read_footer
-from pipeline.lake.sound import null_count
+from pipeline.lake.sound import check_claims, null_count
 from pipeline.sample import ReadFile, Sample, draw_sample
 
 
@@ -193,7 +193,7 @@ def _usual_kinds(
     seen: Counter[tuple[str, str]] = Counter()
     for one in readable:
         if one.footer.fingerprint.rows:
-            seen.update({(f.name, kind_of(one.footer, f)) for f in one.footer.schema})
+            seen.update(kinds(one.footer).items())
     usual: dict[str, str] = {}
     # Kinds with values first: a column without any fits to all.
     for (name, found), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
@@ -274,12 +274,14 @@ def _compare(one: ReadFile, usual: dict[str, str], folders: set[str]) -> None:
             _refuse(one, name, f"the column is missing here, but not in other files{like}")
     try:
         check_names(one.file, one.footer, list(usual))
+        check_claims(one.footer.metadata, list(usual), one.footer.fingerprint.size, one.file.key)
     except BadPartition as error:
         _refuse(one, error.column, error.reason, error.row_group)
+    found = kinds(one.footer)
     for name, expected in usual.items():
-        field = one.footer.schema.field(name)
-        if kind_of(one.footer, field) not in {expected, "null"}:
-            _refuse(one, name, f"type {field.type} here, but a {expected} column in most files")
+        if found[name] not in {expected, "null"}:
+            dtype = one.footer.schema.field(name).type
+            _refuse(one, name, f"type {dtype} here, but a {expected} column in most files")
 
 
 def _refuse(
