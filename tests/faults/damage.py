@@ -7,6 +7,7 @@ hung, and goes on behind it.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -21,8 +22,8 @@ from typing import Any
 SPARE_BYTES = 1 << 30
 """Address space that the child may take beyond what it has when it starts to read."""
 
-SECONDS = 10.0
-"""Time that one damaged file may take."""
+SECONDS = 30.0
+"""Time that one damaged file may take; it needs a hundredth of a second on an idle machine."""
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,10 @@ def _main(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for case in cases:
         _say("begin")
+        # Where it hangs, if it does.
+        faulthandler.dump_traceback_later(SECONDS * 0.8)
         _say(_ending(folder, case, expected))
+        faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":
