@@ -121,6 +121,8 @@ def advised(advice: str) -> Iterator[None]:
     try:
         yield
     except BadPartition as error:
+        if "--on-bad" not in error.advice:
+            raise
         raise BadPartition(
             error.reason,
             path=error.path,
