@@ -121,14 +121,13 @@ def advised(advice: str) -> Iterator[None]:
     try:
         yield
     except BadPartition as error:
-        if "--on-bad" not in error.advice:
-            raise
+        own, _, skip = error.advice.partition(", or leave the file out")
         raise BadPartition(
             error.reason,
             path=error.path,
             row_group=error.row_group,
             column=error.column,
-            advice=advice,
+            advice=f"{own}." if skip else advice,
         ) from None
 
 
