@@ -1,8 +1,8 @@
 # make run   sets up, trains the sample lake through the Prefect flow, prints what was learnt
 # make test  sets up, runs the tests
+# make torture  the tests of faults, REPEAT times as many cases (20), of another SEED each time
 # make check lint, format and types
 # make quality  one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
-# make torture  the fuzz of model directories, REPEAT (default 20) times as long
 # make clean removes what the targets above have made
 
 PYTHON ?= python3
@@ -39,8 +39,12 @@ test: setup
 	@echo "running the tests ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
+REPEAT ?= 20
+SEED ?= $(shell date +%s)
+
 torture: setup
-	@REPEAT=$${REPEAT:-20} $(BIN)/python -m pytest tests/faults
+	@echo "torturing: REPEAT=$(REPEAT) SEED=$(SEED) ..."
+	@REPEAT=$(REPEAT) SEED=$(SEED) $(BIN)/python -m pytest tests/faults tests/ledger tests/test_object_stores.py
 
 check: setup
 	@$(BIN)/ruff check .

@@ -18,6 +18,9 @@ Messages are one or two lines: what was expected, what was found, where, what to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class OnepassError(Exception):
     """Base of all errors raised on purpose."""
@@ -110,6 +113,22 @@ def _bad_partition(
     reason: str, path: str, row_group: int | None, column: str | None, advice: str | None
 ) -> BadPartition:
     return BadPartition(reason, path=path, row_group=row_group, column=column, advice=advice)
+
+
+@contextmanager
+def advised(advice: str) -> Iterator[None]:
+    """Give other advice about bad files: where there is no --on-bad, it is not to be named."""
+    try:
+        yield
+    except BadPartition as error:
+        own, _, skip = error.advice.partition(", or leave the file out")
+        raise BadPartition(
+            error.reason,
+            path=error.path,
+            row_group=error.row_group,
+            column=error.column,
+            advice=f"{own}." if skip else advice,
+        ) from None
 
 
 class ChangedPartition(DataError):

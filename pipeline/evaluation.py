@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from pipeline.drift import check_columns
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
-from pipeline.errors import EmptyLake
+from pipeline.errors import EmptyLake, advised
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
@@ -44,6 +45,7 @@ class EvaluateReport(BaseModel):
     peak_rss_bytes: int
 
 
+@advised("Repair the file or take it out of the lake: metrics of a part of it would mislead.")
 def evaluate(
     lake: str | list[str],
     model: str | Path,
@@ -80,6 +82,7 @@ def evaluate(
     groups, n_files, n_rows = [], 0, 0
     for file in discover(lake):
         footer = read_footer(file)
+        check_columns(file, footer, trained.file.encoder, label=True)
         groups += [Together(partial(_source, file, one)) for one in partitions(file, footer)]
         n_files, n_rows = n_files + 1, n_rows + footer.fingerprint.rows
     progress.started(n_files, n_rows)
@@ -113,7 +116,9 @@ def _source(file: LakeFile, partition: Partition) -> list[Source]:
 
 def _judged(file: ModelFile, learner: Learner, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
     block, metrics = streamed.encoded.block, file.metrics()
-    metrics.add(learner.predict(block), block.label, block.weight)
+    # A prediction beyond all bounds is a bad one, and the metrics show it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        metrics.add(learner.predict(block), block.label, block.weight)
     return metrics, streamed.encoded.counts
 
 

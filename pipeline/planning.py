@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.drift import check_columns
 from pipeline.errors import BadPartition, ChangedPartition
 from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
@@ -18,7 +19,6 @@ from pipeline.lake.order import permutation
 from pipeline.lake.partition import Fingerprint, Footer, Partition, partitions, read_footer
 from pipeline.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, TrainEntry
 from pipeline.model import OpenModel
-from pipeline.stream import check_columns
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Sc
         if job.on_changed == "skip":
             return
     if new:
-        check_columns(file, footer, model.file.encoder.names(label=True))
+        check_columns(file, footer, model.file.encoder, label=True)
         scan.new += new
 
 

@@ -210,6 +210,9 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
 def _in_common_type(part: pa.Table, name: str) -> pa.Table:
     """One column in a type for all of its family: files differ in units, digits, widths."""
     values, at = part.column(name).combine_chunks(), part.schema.get_field_index(name)
-    types = {"text": pa.string(), "time": pa.timestamp("us"), "null": pa.null()}
+    types = {"text": pa.string(), "time": pa.timestamp("us"), "bool": pa.bool_()}
     common = types.get(family(values.type), pa.float64())
-    return part.set_column(at, name, values.cast(common, safe=False))
+    # A column without a value has any type.
+    empty = values.null_count == len(values)
+    values = pa.nulls(len(values)) if empty else values.cast(common, safe=False)
+    return part.set_column(at, name, values)

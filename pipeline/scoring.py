@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from pipeline.drift import check_columns
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
-from pipeline.errors import JobError
+from pipeline.errors import JobError, advised
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, partitions, read_footer
@@ -53,6 +54,7 @@ class ScoreReport(BaseModel):
     peak_rss_bytes: int
 
 
+@advised("Repair the file or take it out of the lake, and score again: finished files are kept.")
 def score(
     lake: str | list[str],
     model: str | Path,
@@ -94,6 +96,8 @@ def score(
         Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
     )
     footers = [read_footer(file) for file in files]
+    for file, footer in zip(files, footers, strict=True):
+        check_columns(file, footer, trained.file.encoder, label=False, keep=reading.keep)
     progress.started(len(files), sum(footer.fingerprint.rows for footer in footers))
     rows = sum(footer.fingerprint.rows for footer in footers)
     due: list[_Due] = []

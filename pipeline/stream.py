@@ -12,14 +12,13 @@ import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
 from pipeline.block import Block
+from pipeline.drift import check_columns
 from pipeline.encode.columns import plain
 from pipeline.encode.encoder import Draft, Encoded, Encoder, Part
 from pipeline.encode.schema import family
 from pipeline.errors import BadColumn, BadPartition, DataError
 from pipeline.lake.cursors import Columns, Source, Step, rounds
-from pipeline.lake.discover import LakeFile
 from pipeline.lake.order import drawn, permutation
-from pipeline.lake.partition import Footer
 from pipeline.workers import WINDOW, Workers
 
 T = TypeVar("T")
@@ -123,21 +122,6 @@ def itself(streamed: Streamed) -> Streamed:
     return streamed
 
 
-def check_columns(file: LakeFile, footer: Footer, names: list[str]) -> None:
-    """Compare the columns that will be read with those of the file.
-
-    Raises
-    ------
-    BadPartition
-        If one is missing or there twice.
-    """
-    present = footer.schema.names
-    for name in names:
-        if present.count(name) != 1:
-            found = "is missing" if name not in present else "is there more than once"
-            raise BadPartition(f"the column {found}", path=file.key, column=name)
-
-
 def memory_per_row(n_columns: int, n_dense: int, n_hashed: int) -> int:
     """Bytes that one row needs while it is on its way through the window of tasks.
 
@@ -175,8 +159,16 @@ def _tasks(
 def _rounds(group: Together, reading: Reading) -> Iterator[list[Step]]:
     sources = group.find()
     names = reading.columns()
+    schema = reading.encoder.schema
     for source in sources:
-        check_columns(source.file, source.footer, names)
+        check_columns(
+            source.file,
+            source.footer,
+            schema,
+            label=reading.label,
+            keep=reading.keep,
+            claims=False,
+        )
     # pyarrow takes only flat columns of text for dictionaries.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
     columns = Columns(names, frozenset(reading.encoder.schema.text_names()) & in_files)

@@ -12,15 +12,17 @@ from typing import NoReturn
 
 import pyarrow as pa
 
+from pipeline.drift import check_names, check_types, hint, kinds
 from pipeline.encode.columns import typed_hive
 from pipeline.encode.label import LabelProfile, profile_label
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
-from pipeline.encode.schema import HiveType, family
+from pipeline.encode.schema import HiveType, family, use_of
 from pipeline.encode.target import label_target
 from pipeline.encode.warn import Place, label_order_warnings, leak_warnings
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import read_footer
+from pipeline.lake.sound import check_claims, null_count
 from pipeline.sample import ReadFile, Sample, draw_sample
 
 
@@ -89,6 +91,8 @@ def survey(
     bad += sample.bad
     usable = [one for one in readable if one.file.key not in {error.path for error in bad}]
     columns = profile_columns(sample.rows, _null_shares(usable), choice, skip=wanted)
+    bad += _unreadable(usable, columns, set(folders), skip_bad)
+    usable = [one for one in usable if one.file.key not in {error.path for error in bad}]
     columns += _unread(filled[0], {*read, *folders}, hive, rare)
     place = Place(sample.place, sample.file, len(filled))
     described, warnings = _describe_label(
@@ -188,12 +192,14 @@ def _usual_kinds(
     """Columns to read, each with the kind of type that it has in most files."""
     seen: Counter[tuple[str, str]] = Counter()
     for one in readable:
-        seen.update({(f.name, _kind(f.type)) for f in one.footer.schema})
+        if one.footer.fingerprint.rows:
+            seen.update(kinds(one.footer).items())
     usual: dict[str, str] = {}
-    for (name, kind), _ in seen.most_common():
-        if kind != "null" and name not in hive and (name in wanted or choice.wants(name)):
-            usual.setdefault(name, kind)
-    return {name: kind for name, kind in usual.items() if kind != "other" or name in wanted}
+    # Kinds with values first: a column without any fits to all.
+    for (name, found), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
+        if name not in hive and (name in wanted or choice.wants(name)):
+            usual.setdefault(name, found)
+    return {name: found for name, found in usual.items() if found != "other" or name in wanted}
 
 
 def _disagreeing(
@@ -211,6 +217,23 @@ def _disagreeing(
     return bad
 
 
+def _unreadable(
+    usable: list[ReadFile], columns: list[ColumnProfile], folders: set[str], skip_bad: bool
+) -> list[BadPartition]:
+    """Files with a column that cannot be read as the sample of all decided."""
+    uses = [(c.name, use_of(c.use)) for c in columns if c.use is not None and c.name not in folders]
+    bad = []
+    for one in usable if uses else []:
+        try:
+            if one.footer.fingerprint.rows:
+                check_types(one.file, one.footer, uses)
+        except BadPartition as error:
+            if not skip_bad:
+                raise
+            bad.append(error)
+    return bad
+
+
 def _without(
     readable: list[ReadFile], bad: list[BadPartition], lake: str | list[str]
 ) -> list[ReadFile]:
@@ -219,11 +242,6 @@ def _without(
     if not filled:
         raise EmptyLake(f"the lake {lake!r} has {len(usable)} usable Parquet files, but no row")
     return filled
-
-
-def _kind(dtype: pa.DataType) -> str:
-    found = family(dtype)
-    return {"integer": "number", "real": "number"}.get(found, found)
 
 
 def _unread(
@@ -246,22 +264,31 @@ def _why_unread(name: str, dtype: pa.DataType | HiveType, rare: dict[str, str]) 
 
 
 def _compare(one: ReadFile, usual: dict[str, str], folders: set[str]) -> None:
-    types = {field.name: field.type for field in one.footer.schema}
-    times = Counter(one.footer.schema.names)
     for name in sorted(folders - set(dict(one.file.hive))):
         _refuse(one, name, "expected in the path as a key=value folder, as of other files")
-    for name, kind in usual.items():
-        if name not in types:
-            _refuse(one, name, "the column is missing here, but not in other files")
-        if times[name] > 1:
-            _refuse(one, name, "the column is there more than once")
-        if _kind(types[name]) not in {kind, "null"}:
-            _refuse(one, name, f"type {types[name]} here, but a {kind} column in most files")
+    if not one.footer.fingerprint.rows:
+        return
+    for name in usual:
+        if name not in one.footer.schema.names:
+            like = hint(name, one.footer, usual)
+            _refuse(one, name, f"the column is missing here, but not in other files{like}")
+    try:
+        check_names(one.file, one.footer, list(usual))
+        check_claims(one.footer.metadata, list(usual), one.footer.fingerprint.size, one.file.key)
+    except BadPartition as error:
+        _refuse(one, error.column, error.reason, error.row_group)
+    found = kinds(one.footer)
+    for name, expected in usual.items():
+        if found[name] not in {expected, "null"}:
+            dtype = one.footer.schema.field(name).type
+            _refuse(one, name, f"type {dtype} here, but a {expected} column in most files")
 
 
-def _refuse(one: ReadFile, column: str, reason: str) -> NoReturn:
+def _refuse(
+    one: ReadFile, column: str | None, reason: str, row_group: int | None = None
+) -> NoReturn:
     advice = f"Repair the file, skip it (--on-bad skip), or --exclude {column}."
-    raise BadPartition(reason, path=one.file.key, column=column, advice=advice)
+    raise BadPartition(reason, path=one.file.key, row_group=row_group, column=column, advice=advice)
 
 
 def _describe_label(
@@ -294,9 +321,9 @@ def _null_shares(files: list[ReadFile]) -> dict[str, float]:
             # A row group without rows has no statistics either.
             for c in range(group.num_columns if group.num_rows else 0):
                 chunk = group.column(c)
-                statistics = chunk.statistics
-                if statistics is not None and statistics.has_null_count:
-                    nulls[chunk.path_in_schema] += statistics.null_count
-                else:
+                found = null_count(chunk)
+                if found is None:
                     unknown.add(chunk.path_in_schema)
+                else:
+                    nulls[chunk.path_in_schema] += found
     return {name: n / n_rows for name, n in nulls.items() if name not in unknown}

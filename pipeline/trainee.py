@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.encode.encoder import Encoded
 from pipeline.encode.frequent import Frequent
-from pipeline.errors import ForeignModel
+from pipeline.errors import Diverged, ForeignModel
 from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import Learns
 from pipeline.ledger.state import dump_state, load_state, write_state
@@ -57,8 +57,21 @@ class Trainee:
         return dump_state(self._arrays())
 
     def snapshot(self) -> Content:
-        """The state as it is now, to be written while learning goes on."""
-        return partial(write_state, self._arrays())
+        """The state as it is now, to be written while learning goes on.
+
+        Raises
+        ------
+        Diverged
+            If it is not finite: learners look at what they see anyway, a commit is for ever.
+        """
+        arrays = self._arrays()
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise Diverged(
+                    f"the state of the learner ({name}) is no longer finite, and is not committed; "
+                    "look for absurd values, or train a new model with a smaller --learning-rate"
+                )
+        return partial(write_state, arrays)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         return self.learner.state() | {_FREQUENT: self.frequent.dump()}

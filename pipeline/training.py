@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
@@ -396,8 +397,10 @@ class Run:
         try:
             for streamed in blocks:
                 block = streamed.encoded.block
-                predictions = trainee.learn(streamed.encoded, streamed.held_out)
-                metrics.add(predictions, block.label, block.weight)
+                # Steps that overflow are taken back, or end in Diverged; numpy need not tell.
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    predictions = trainee.learn(streamed.encoded, streamed.held_out)
+                    metrics.add(predictions, block.label, block.weight)
                 counts.update(streamed.encoded.counts)
                 self.progress.advanced(block.n_rows)
         finally:

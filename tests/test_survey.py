@@ -317,7 +317,9 @@ def damage_pages(path):
 def test_file_with_damaged_pages_is_an_error_or_left_out(tmp_path):
     lake = write(tmp_path, rows(seed=1), rows(seed=2), rows(seed=3), write_page_checksum=True)
     damage_pages(tmp_path / "p001.parquet")
-    with pytest.raises(BadPartition, match=r"^p001.parquet, row group 0: cannot decode"):
+    with pytest.raises(
+        BadPartition, match=r"^p001.parquet, row group 0, column 'y': cannot decode"
+    ):
         look(lake)
     found = look(lake, skip_bad=True)
     assert (found.n_files, found.n_rows) == (2, 2 * N)

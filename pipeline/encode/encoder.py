@@ -15,6 +15,7 @@ from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed
 from pipeline.encode.frequent import commonest
 from pipeline.encode.hashing import slot_codes
 from pipeline.encode.schema import (
+    READS,
     Bool,
     Column,
     Hashed,
@@ -22,12 +23,16 @@ from pipeline.encode.schema import (
     OneHot,
     Schema,
     Time,
-    accepted_families,
     family,
+    is_readable,
+    use_of,
 )
 from pipeline.encode.target import label_target
 from pipeline.encode.transpose import Numbers, Slots, write_levels
 from pipeline.errors import BadColumn
+
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
+"""Beyond these, sums of weights leave no trace of other rows, and squares overflow."""
 
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
@@ -168,12 +173,12 @@ class Draft:
                 raise BadColumn("expected in the path as a key=value folder", column.name)
             return typed_hive(column.name, [part.hive[column.name]], hive[column.name])
         values = _column(part.batch, column.name)
-        found, accepted = family(values.type), accepted_families(column)
-        if found not in accepted:
-            raise BadColumn(
-                f"expected {' or '.join(accepted[:-1])}, found type {values.type}", column.name
-            )
-        return values
+        use = use_of(column)
+        if is_readable(use, values.type):
+            return values
+        if values.null_count < len(values):
+            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
+        return pa.nulls(len(values))
 
     def _spread(self, column: Column, values: pa.Array, rows: IntArray, first: int) -> None:
         """Write the one value of a key=value folder to all rows."""
@@ -295,9 +300,14 @@ def _weights(values: pa.Array, name: str) -> FloatArray:
     if family(values.type) not in {"integer", "real", "bool"}:
         raise BadColumn(f"a weight must be a number, found type {values.type}", name)
     weight = floats(values)
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any():
+    # NaN fails both comparisons.
+    usable = (weight == 0) | ((weight >= SMALLEST_WEIGHT) & (weight <= LARGEST_WEIGHT))
+    if not usable.all():
+        found = weight[np.flatnonzero(~usable)[0]]
         raise BadColumn(
-            f"expected weights of at least 0, found {weight[np.flatnonzero(bad)[0]]:g}", name
+            "expected weights of at least 0"
+            + (f", and of {SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}" if found > 0 else "")
+            + f", found {found:g}",
+            name,
         )
     return weight

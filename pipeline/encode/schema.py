@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
@@ -197,17 +198,64 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
     return "other"
 
 
-def accepted_families(column: Column) -> tuple[str, ...]:
-    """Families of file types that a frozen column can read without changing its meaning."""
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Families of types that one use of a column reads without a change of meaning."""
+
+    families: tuple[str, ...]
+    text: str
+    """The same in words."""
+
+
+READS = {
+    "number": Reads(("integer", "real"), "a number (integer, float or decimal of any width)"),
+    "truth value": Reads(("bool",), "a bool"),
+    "time": Reads(("time",), "a date or a timestamp"),
+    "integer category": Reads(("integer",), "an integer of any width"),
+    "text category": Reads(("text",), "text (string, large_string, string_view)"),
+    "bool category": Reads(("bool",), "a bool"),
+    "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
+    "label of text": Reads(("text",), "text"),
+    "weight": Reads(("integer", "real", "bool"), "a number or a bool"),
+}
+"""All safe widenings, and narrowings, there are.
+
+Files may differ within each line, and each type may be the values of a dictionary. A column without
+a value fits everywhere but as a weight, whatever its type. All else is an error.
+"""
+
+
+def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
+    """Name and use, a key of `READS`, of each column that is read from the files."""
+    found = [(column.name, use_of(column)) for column in schema.columns]
+    if label:
+        found.append((schema.label.name, label_use(schema.label)))
+        found += [(schema.weight, "weight")] if schema.weight else []
+    return [(name, use) for name, use in found if name not in schema.hive]
+
+
+def use_of(column: Column) -> str:
+    """What a column is used as: a key of `READS`."""
     match column:
         case Numeric():
-            return ("integer", "real", "null")
+            return "number"
         case Bool():
-            return ("bool", "null")
+            return "truth value"
         case Time():
-            return ("time", "null")
+            return "time"
         case OneHot() | Hashed():
-            return (column.family, "null")
+            return f"{column.family} category"
+
+
+def label_use(label: Label) -> str:
+    """What a label is used as: a key of `READS`."""
+    return "label of text" if label.family == "text" else "label of numbers"
+
+
+def is_readable(use: str, dtype: pa.DataType) -> bool:
+    """Whether a type is among those that a use reads."""
+    found = family(dtype)
+    return found == "null" or found in READS[use].families
 
 
 _WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -26,6 +26,8 @@ def label_target(values: pa.Array, label: Label) -> FloatArray:
         If the column is of another kind than the frozen label, or a value is of no class, not
         finite, or outside of what the loss can learn from.
     """
+    if len(values) and values.null_count == len(values):
+        values = pa.nulls(len(values))
     found = label_family(values, label.name)
     if found != "null" and (found == "text") != (label.family == "text"):
         expected = "text" if label.family == "text" else "a number or a bool"

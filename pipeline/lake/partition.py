@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
+from pipeline.lake.sound import look_through
 
 SPLIT_BYTES = 512 << 20
 """A file is cut into row-group ranges of about this many uncompressed bytes."""
@@ -94,6 +95,9 @@ def read_footer(file: LakeFile) -> Footer:
         # A reader over the footer alone parses it: one read, and no second look at the file.
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
         schema = metadata.schema.to_arrow_schema()
+        look_through(metadata, size)
+        # Names are decoded when they are asked for.
+        schema.names  # noqa: B018
     except BadPartition:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,9 @@ import pyarrow.parquet as pq
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer, Partition
+
+UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError)
+"""What pyarrow raises at damaged pages."""
 
 _BUFFER_TOTAL = 32 << 20
 
@@ -106,21 +110,39 @@ class PartitionReader:
         BadPartition
             If a page cannot be decoded, or the rows are not as many as the footer says.
         """
-        group = unit.row_groups[0]
         try:
             table = self._read_slice(unit) if unit.is_slice else self._read_whole(unit)
-            _check_codes(table)
-        except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
-            raise BadPartition(
-                f"cannot decode: {error}", path=self.file.key, row_group=group
-            ) from None
+            _check_texts(table)
+        except UNREADABLE as error:
+            raise self._refusal(unit, error) from None
         if table.num_rows != unit.rows:
             raise BadPartition(
                 f"the footer promises {unit.rows} rows, the pages hold {table.num_rows}",
                 path=self.file.key,
-                row_group=group,
+                row_group=unit.row_groups[0],
             )
         return table
+
+    def _refusal(self, unit: Unit, error: Exception) -> BadPartition:
+        """Name the place of a fault, of which pyarrow tells what but not where."""
+        group, column = unit.row_groups[0], None
+        for place in product(unit.row_groups, self.columns):
+            try:
+                self._decode(*place)
+            except UNREADABLE as found:
+                (group, column), error = place, found
+                break
+        return BadPartition(
+            f"cannot decode: {error}", path=self.file.key, row_group=group, column=column
+        )
+
+    def _decode(self, group: int, column: str) -> None:
+        """Decode one column of one row group, and keep nothing."""
+        with self._open(self._dictionaries([group], self.batch_rows)) as source:
+            for batch in source.iter_batches(
+                self.batch_rows, row_groups=[group], columns=[column], use_threads=False
+            ):
+                _check_texts(pa.Table.from_batches([batch]))
 
     def _rows(self, group: int) -> int:
         return int(self.footer.metadata.row_group(group).num_rows)
@@ -194,16 +216,30 @@ def _is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
     return bool(codes < 4 * chunk.num_values and dictionary < _DICTIONARY_BYTES_PER_ROW * rows)
 
 
-def _check_codes(table: pa.Table) -> None:
-    """Refuse dictionary codes without a value, which pyarrow hands on as it finds them."""
+def _check_texts(table: pa.Table) -> None:
+    """Refuse text that is not UTF-8 and codes without a value, which pyarrow hands on."""
     for name, column in zip(table.column_names, table.columns, strict=True):
-        for chunk in column.chunks if pa.types.is_dictionary(column.type) else []:
-            low, high = pc.min_max(chunk.indices).as_py().values()
-            n_values = len(chunk.dictionary)
-            if low is not None and not 0 <= low <= high < n_values:
-                raise pa.ArrowInvalid(
-                    f"codes {low} to {high} in column {name!r} of {n_values} distinct values"
-                )
+        for chunk in column.chunks:
+            if pa.types.is_dictionary(chunk.type):
+                _check_codes(name, chunk)
+                _check_text(chunk.dictionary)
+            else:
+                _check_text(chunk)
+
+
+def _check_text(values: pa.Array) -> None:
+    # Numbers are sound whatever their bits.
+    if not pa.types.is_primitive(values.type):
+        values.validate(full=True)
+
+
+def _check_codes(name: str, values: pa.DictionaryArray) -> None:
+    low, high = pc.min_max(values.indices).as_py().values()
+    n_values = len(values.dictionary)
+    if low is not None and not 0 <= low <= high < n_values:
+        raise pa.ArrowInvalid(
+            f"codes {low} to {high} in column {name!r} of {n_values} distinct values"
+        )
 
 
 _PICKLED = ("file", "footer", "columns", "texts", "batch_rows")

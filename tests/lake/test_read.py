@@ -148,7 +148,7 @@ def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path):
     (tmp_path / "lake/a.parquet").unlink()
     reader = PartitionReader(file, footer, ["a"], [], 100)
     for unit in units(partition, footer, 100):
-        with pytest.raises(BadPartition, match=r"a\.parquet, row group 0: cannot decode"):
+        with pytest.raises(BadPartition, match=r"a\.parquet, row group 0.*: cannot decode"):
             reader.read(unit)
 
 

@@ -1,0 +1,128 @@
+"""Compare the columns of a file with those that a model reads, from its footer alone.
+
+A lake is written over months by programs that change. What a frozen column reads without changing
+its meaning is listed in `pipeline.encode.schema.READS`; all else is refused here, before a row of
+the file is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from pipeline.encode.schema import READS, Schema, family, is_readable, uses
+from pipeline.errors import BadPartition
+from pipeline.lake.discover import LakeFile
+from pipeline.lake.partition import Footer
+from pipeline.lake.sound import check_claims, null_count
+
+_ALIKE = 0.8
+"""Likeness of names above which one may be the other, renamed."""
+
+
+def check_columns(
+    file: LakeFile,
+    footer: Footer,
+    schema: Schema,
+    *,
+    label: bool,
+    keep: Iterable[str] = (),
+    claims: bool = True,
+) -> None:
+    """Compare a file with what is read of it.
+
+    A file without rows fits: there is nothing in it to be read.
+
+    Parameters
+    ----------
+    label
+        Whether label and weight are read as well.
+    keep
+        Further columns that are read, of any type.
+    claims
+        Whether to look at each column of each row group, too; once for a footer is enough.
+
+    Raises
+    ------
+    BadPartition
+        If a column is missing, there twice, or of a type that its use does not read, or the footer
+        contradicts itself about one.
+    """
+    if not footer.fingerprint.rows:
+        return
+    names = list(dict.fromkeys([*schema.names(label=label), *keep]))
+    check_names(file, footer, names)
+    if claims:
+        check_claims(footer.metadata, names, footer.fingerprint.size, file.key)
+    check_types(file, footer, uses(schema, label=label))
+
+
+def check_types(file: LakeFile, footer: Footer, uses: Iterable[tuple[str, str]]) -> None:
+    """Compare the types of columns with what each is used as, a key of `READS`.
+
+    Raises
+    ------
+    BadPartition
+        If a type is none of those that the use reads, and there are values of it.
+    """
+    for name, use in uses:
+        dtype = footer.schema.field(name).type
+        if not is_readable(use, dtype) and not empty_columns(footer, [name]):
+            raise BadPartition(
+                f"expected {READS[use].text}, found type {dtype}", path=file.key, column=name
+            )
+
+
+def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
+    """As `check_columns`, but for the types.
+
+    Raises
+    ------
+    BadPartition
+        If a column is missing or there twice.
+    """
+    present = footer.schema.names
+    for name in names:
+        if present.count(name) != 1:
+            missing = f"is missing{hint(name, footer, names)}"
+            found = "is there more than once" if name in present else missing
+            raise BadPartition(f"the column {found}", path=file.key, column=name)
+
+
+def hint(name: str, footer: Footer, names: Iterable[str]) -> str:
+    """What may have become of a missing column: a name like it, of a column that is not read."""
+    known = set(names)
+    like = {other.casefold(): other for other in footer.schema.names if other not in known}
+    close = get_close_matches(name.casefold(), like, n=1, cutoff=_ALIKE)
+    return f"; the file has {like[close[0]]!r}" if close else ""
+
+
+def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
+    """Those flat columns among `names` of which the statistics tell that they have no value.
+
+    Writers choose a type at random for a column that they never saw a value of: pandas a number,
+    Arrow null, Spark whatever the query said.
+    """
+    wanted, schema = set(names), footer.metadata.schema
+    columns = ((i, schema.column(i)) for i in range(footer.metadata.num_columns))
+    return {
+        column.path
+        for i, column in columns
+        if column.path in wanted and not column.max_repetition_level and _is_empty(footer, i)
+    }
+
+
+def _is_empty(footer: Footer, column: int) -> bool:
+    # Most columns have a value in the first row group already.
+    groups = (footer.metadata.row_group(i) for i in range(footer.metadata.num_row_groups))
+    chunks = (group.column(column) for group in groups if group.num_rows)
+    return all(null_count(chunk) == chunk.num_values for chunk in chunks)
+
+
+def kinds(footer: Footer) -> dict[str, str]:
+    """What each column of a file is: files that agree in it can be read alike."""
+    names = footer.schema.names
+    empty = empty_columns(footer, names)
+    same = {"integer": "number", "real": "number"}
+    found = {field.name: family(field.type) for field in footer.schema}
+    return {name: "null" if name in empty else same.get(found[name], found[name]) for name in names}
