@@ -13,7 +13,7 @@ from pipeline.job import Job
 from pipeline.lake.cursors import GROUP_READER_BYTES, READER_BYTES
 from pipeline.learn.memory import learner_bytes
 from pipeline.ledger.entries import FORMAT
-from pipeline.ledger.store import LocalStore
+from pipeline.ledger.store import open_store
 from pipeline.model import MODEL_KEY, ModelFile
 from pipeline.resolve import DEFAULT_HASH_BITS, candidate_settings, implied_loss, resolve
 from pipeline.stream import memory_per_row
@@ -59,7 +59,7 @@ def create_model(job: Job) -> list[str]:
         batch_rows=fit_batch_rows(resolved, schema),
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
-    if not LocalStore(job.model).create(MODEL_KEY, data):
+    if not open_store(job.model).create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
     return found.warnings
 

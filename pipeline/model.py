@@ -28,7 +28,7 @@ from pipeline.learn.metrics import Metrics, make_metrics
 from pipeline.learn.updater import Weights
 from pipeline.ledger.entries import FORMAT, LearntEntry, digest
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore, Store
+from pipeline.ledger.store import Store, open_store
 from pipeline.resolve import candidate_settings
 from pipeline.trainee import Trainee
 
@@ -85,17 +85,17 @@ class OpenModel:
 
     file: ModelFile
     ledger: Ledger
-    store: LocalStore
+    store: Store
 
     @property
     def path(self) -> str:
         """The model directory."""
-        return str(self.store.root)
+        return self.store.place
 
 
 def model_exists(path: str | Path) -> bool:
     """Whether there is a model directory at `path`."""
-    return (Path(path) / MODEL_KEY).exists()
+    return open_store(path).exists(MODEL_KEY)
 
 
 def open_model(path: str | Path) -> OpenModel:
@@ -108,7 +108,7 @@ def open_model(path: str | Path) -> OpenModel:
     ForeignModel
         If there is a log without its model, or anything in either is unsound.
     """
-    store = LocalStore(path)
+    store = open_store(path)
     try:
         data = store.get(MODEL_KEY)
     except (FileNotFoundError, NotADirectoryError):

@@ -35,7 +35,7 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import CandidateEntry, RefineEntry, SkipEntry, TrainEntry
-from pipeline.ledger.store import LocalStore
+from pipeline.ledger.store import open_store
 from pipeline.model import (
     OpenModel,
     load_trainee,
@@ -198,7 +198,7 @@ def opened(
         _check_holdout(complete)
         warnings = create_model(complete)
         created = True
-    with LocalStore(directory).exclusive():
+    with open_store(directory).exclusive():
         model = open_model(directory)
         for warning in warnings:
             progress.noted(warning)
@@ -226,7 +226,7 @@ def _check_holdout(job: Job) -> None:
 
 
 def _refuse_headless_log(directory: str) -> None:
-    if LocalStore(directory).list("log"):
+    if open_store(directory).list("log"):
         open_model(directory)
 
 

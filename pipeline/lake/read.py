@@ -22,8 +22,12 @@ import pyarrow.parquet as pq
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer, Partition
+from pipeline.lake.remote import RemoteFile
 
 _BUFFER_TOTAL = 32 << 20
+
+_REMOTE_BUFFER = 4 << 20
+"""Bytes of a column that are asked of an object store at once, where the total allows."""
 
 _DICTIONARY_BYTES_PER_ROW = 16
 
@@ -140,27 +144,37 @@ class PartitionReader:
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 
-    def _open(self, dictionaries: list[str]) -> pq.ParquetFile:
-        buffer_size = max(64 << 10, min(1 << 16, _BUFFER_TOTAL // max(1, len(self.columns))))
+    def _open(self, dictionaries: list[str], *, whole: bool) -> pq.ParquetFile:
+        source, most = self._source()
+        buffer_size = max(64 << 10, min(most, _BUFFER_TOTAL // max(1, len(self.columns))))
         return pq.ParquetFile(
-            self.file.location,
+            source,
             metadata=self.footer.metadata,
-            pre_buffer=False,
+            # Neighbouring columns in one request: a round trip costs more than the bytes, which are
+            # those of one unit, and go with the reader.
+            pre_buffer=whole and isinstance(source, RemoteFile),
             buffer_size=buffer_size,
             page_checksum_verification=True,
             read_dictionary=dictionaries,
         )
 
+    def _source(self) -> tuple[str | RemoteFile, int]:
+        """What to read from, and how much of a column at once at most."""
+        found = self.footer.fingerprint
+        if self.file.looked is None:
+            return self.file.location, 1 << 18
+        return RemoteFile(self.file.location, found.size, found.etag), _REMOTE_BUFFER
+
     def _read_whole(self, unit: Unit) -> pa.Table:
         groups = list(unit.row_groups)
-        with self._open(self._dictionaries(groups, unit.rows)) as source:
+        with self._open(self._dictionaries(groups, unit.rows), whole=True) as source:
             return source.read_row_groups(groups, columns=self.columns, use_threads=False)
 
     def _read_slice(self, unit: Unit) -> pa.Table:
         group = unit.row_groups[0]
         with self._lock:
             if group not in self._slices:
-                source = self._open(self._dictionaries([group], self.batch_rows))
+                source = self._open(self._dictionaries([group], self.batch_rows), whole=False)
                 batches = source.iter_batches(
                     self.batch_rows, row_groups=[group], columns=self.columns, use_threads=True
                 )

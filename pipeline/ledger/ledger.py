@@ -140,6 +140,9 @@ class Ledger:
     def _commit_state(
         self, action: Callable[..., AnyEntry], state: Content, fields: Mapping[str, Any]
     ) -> AnyEntry:
+        # An id for each attempt: after one of unknown outcome, the next must not touch a state that
+        # an entry may name.
+        self._attempt = uuid.uuid4().hex
         key = f"state/{self.version + 1:08d}-{self._attempt}.npz"
         digested = _Digested(state)
         self._store.put(key, digested.write)

@@ -1,8 +1,8 @@
-"""Keep bytes under names, durably: once and only once, or replaceable.
+"""A store in a local directory, durable by links and fsync.
 
-A local write is complete or absent: a temporary file in the same folder, fsync, link or rename,
-fsync of the folder. `os.link` is the exclusive step because, unlike rename, it fails when the name
-exists, and unlike ``open(..., "x")`` it never shows a half-written file.
+A write is complete or absent: a temporary file in the same folder, fsync, link or rename, fsync of
+the folder. `os.link` is the exclusive step because, unlike rename, it fails when the name exists,
+and unlike ``open(..., "x")`` it never shows a half-written file.
 """
 
 from __future__ import annotations
@@ -11,45 +11,12 @@ import errno
 import fcntl
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias
 
 from pipeline.errors import JobError, ModelConflict
-
-Content: TypeAlias = "bytes | Callable[[BinaryIO], None]"
-"""Bytes, or what writes them."""
-
-
-class Store(Protocol):
-    """Bytes by key; keys are relative paths with forward slashes."""
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Store `data` unless the key exists; False if it does. Durable on return."""
-        ...
-
-    def put(self, key: str, data: Content) -> None:
-        """Store `data`, replacing what was there as a whole. Durable on return."""
-        ...
-
-    def get(self, key: str) -> bytes:
-        """The bytes of a key.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such key.
-        """
-        ...
-
-    def list(self, prefix: str) -> list[str]:
-        """Sorted keys directly below a folder, unfinished writes left out."""
-        ...
-
-    def delete(self, key: str) -> None:
-        """Remove a key; nothing happens if it does not exist."""
-        ...
+from pipeline.ledger.store.protocol import Content, check_key
 
 
 class LocalStore:
@@ -68,6 +35,15 @@ class LocalStore:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+
+    @property
+    def place(self) -> str:
+        """The directory."""
+        return str(self.root)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return self._path(key).exists()
 
     def create(self, key: str, data: bytes) -> bool:
         """Store `data` unless the key exists."""
@@ -141,10 +117,8 @@ class LocalStore:
             yield
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not all(part not in {"", ".", ".."} and "\\" not in part for part in parts):
-            raise ValueError(f"not a key of this store: {key!r}")
-        return self.root.joinpath(*parts)
+        check_key(key)
+        return self.root.joinpath(*key.split("/"))
 
     @contextmanager
     def _staged(self, path: Path, data: Content) -> Iterator[Path]:
