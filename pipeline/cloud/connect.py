@@ -59,13 +59,18 @@ def credentials(scheme: str, options: Mapping[str, str]) -> Iterator[None]:
     """
     before = dict(_lent)
     _lent[scheme] = dict(options)
-    _connected.cache_clear()
+    forget()
     try:
         yield
     finally:
         _lent.clear()
         _lent.update(before)
-        _connected.cache_clear()
+        forget()
+
+
+def forget() -> None:
+    """Connect anew from now on, with what the environment says then."""
+    _connected.cache_clear()
 
 
 @cache

@@ -218,7 +218,9 @@ class Ledger:
 
     def _read(self) -> None:
         known = self.version
-        for number, key in enumerate(self._store.list("log")[known:], start=known + 1):
+        # A listing may repeat a key. One that lags behind hides the newest, which the fence settles.
+        keys = sorted(set(self._store.list("log")))
+        for number, key in enumerate(keys[known:], start=known + 1):
             if key != _log_key(number):
                 raise ForeignModel(f"expected {_log_key(number)} in the log, found {key}")
             data = self._store.get(key)
