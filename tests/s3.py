@@ -23,6 +23,17 @@ Action = Literal["pass", "cut", "lose", "hang"] | int
 the server; passed on and answered too late; or answered with a status by the proxy itself."""
 
 
+_SERVE = """
+import sys
+from moto.server import main
+from werkzeug.serving import WSGIRequestHandler
+
+# Header and body leave in two packets, and the second would wait 40 ms for the first's receipt.
+WSGIRequestHandler.disable_nagle_algorithm = True
+main(sys.argv[1:])
+"""
+
+
 class Server:
     """moto's S3 server in a process of its own, on a free port.
 
@@ -37,7 +48,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        command = [sys.executable, "-c", _SERVE, "-H", "127.0.0.1", "-p", str(self.port)]
         self._process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -125,6 +136,7 @@ class Proxy:
 def _passing(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

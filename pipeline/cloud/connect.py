@@ -92,7 +92,11 @@ def _connected(scheme: str, bucket: str, timeout: float, endpoint: str) -> Any:
                 **({"allow_http": True} if plain else {}),
             },
             # Parts of a large upload are repeated one by one; all else is repeated by `persevere`.
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=timeout)},
+            retry_config={
+                "max_retries": 2,
+                "retry_timeout": timedelta(seconds=timeout),
+                "backoff": {"init_backoff": timedelta(seconds=0.1), "base": 2},
+            },
             **options,
         )
     except (BaseError, ValueError) as error:

@@ -26,8 +26,17 @@ from pipeline.lake.remote import RemoteFile
 
 _BUFFER_TOTAL = 32 << 20
 
+REMOTE_BYTES = 96 << 20
+"""Bytes from an object store that may lie ready for all decoders of a process together.
+
+A request takes 10 to 50 ms, whatever it brings, so few and large ones are made.
+"""
+
 _REMOTE_BUFFER = 4 << 20
 """Bytes of a column that are asked of an object store at once, where the total allows."""
+
+_WHOLE_UNITS = 6
+"""Units of whole row groups that are decoded at once, at most."""
 
 _DICTIONARY_BYTES_PER_ROW = 16
 
@@ -92,6 +101,8 @@ class PartitionReader:
         Those of them to read as dictionaries where a whole row group is decoded at once.
     batch_rows
         Rows of a slice of a large row group.
+    n_open
+        Decoders of large row groups that are open at once, this reader's and others'.
     """
 
     file: LakeFile
@@ -99,6 +110,7 @@ class PartitionReader:
     columns: list[str]
     texts: list[str]
     batch_rows: int
+    n_open: int = 1
     _slices: dict[int, _SliceReader] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -144,37 +156,45 @@ class PartitionReader:
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 
-    def _open(self, dictionaries: list[str], *, whole: bool) -> pq.ParquetFile:
-        source, most = self._source()
-        buffer_size = max(64 << 10, min(most, _BUFFER_TOTAL // max(1, len(self.columns))))
+    def _open(self, groups: Sequence[int], rows: int, *, whole: bool) -> pq.ParquetFile:
+        source: str | RemoteFile = self.file.location
+        total, most = _BUFFER_TOTAL, 1 << 18
+        if self.file.looked is not None:
+            found = self.footer.fingerprint
+            source = RemoteFile(self.file.location, found.size, found.etag)
+            # The decoders of the next partition are opened while these are still at work.
+            total = REMOTE_BYTES // (_WHOLE_UNITS if whole else 2 * self.n_open)
+            most = _REMOTE_BUFFER
         return pq.ParquetFile(
             source,
             metadata=self.footer.metadata,
-            # Neighbouring columns in one request: a round trip costs more than the bytes, which are
-            # those of one unit, and go with the reader.
-            pre_buffer=whole and isinstance(source, RemoteFile),
-            buffer_size=buffer_size,
+            # Neighbouring columns in one request; all of it stays until the decoder is closed.
+            pre_buffer=self.file.looked is not None and self._nbytes(groups) <= total,
+            buffer_size=max(64 << 10, min(most, total // max(1, len(self.columns)))),
             page_checksum_verification=True,
-            read_dictionary=dictionaries,
+            read_dictionary=self._dictionaries(groups, rows),
         )
 
-    def _source(self) -> tuple[str | RemoteFile, int]:
-        """What to read from, and how much of a column at once at most."""
-        found = self.footer.fingerprint
-        if self.file.looked is None:
-            return self.file.location, 1 << 18
-        return RemoteFile(self.file.location, found.size, found.etag), _REMOTE_BUFFER
+    def _nbytes(self, groups: Sequence[int]) -> int:
+        """Stored bytes of the columns in row groups."""
+        wanted, metadata = set(self.columns), self.footer.metadata
+        return sum(
+            chunk.total_compressed_size
+            for group in groups
+            for chunk in map(metadata.row_group(group).column, range(metadata.num_columns))
+            if chunk.path_in_schema.split(".")[0] in wanted
+        )
 
     def _read_whole(self, unit: Unit) -> pa.Table:
         groups = list(unit.row_groups)
-        with self._open(self._dictionaries(groups, unit.rows), whole=True) as source:
+        with self._open(groups, unit.rows, whole=True) as source:
             return source.read_row_groups(groups, columns=self.columns, use_threads=False)
 
     def _read_slice(self, unit: Unit) -> pa.Table:
         group = unit.row_groups[0]
         with self._lock:
             if group not in self._slices:
-                source = self._open(self._dictionaries([group], self.batch_rows), whole=False)
+                source = self._open([group], self.batch_rows, whole=False)
                 batches = source.iter_batches(
                     self.batch_rows, row_groups=[group], columns=self.columns, use_threads=True
                 )
@@ -220,7 +240,7 @@ def _check_codes(table: pa.Table) -> None:
                 )
 
 
-_PICKLED = ("file", "footer", "columns", "texts", "batch_rows")
+_PICKLED = ("file", "footer", "columns", "texts", "batch_rows", "n_open")
 
 
 class _SliceReader:

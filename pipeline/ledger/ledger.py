@@ -218,7 +218,7 @@ class Ledger:
 
     def _read(self) -> None:
         known = self.version
-        # A listing may repeat a key. One that lags behind hides the newest, which the fence settles.
+        # A listing may repeat a key; if it lags and hides the newest, the fence tells.
         keys = sorted(set(self._store.list("log")))
         for number, key in enumerate(keys[known:], start=known + 1):
             if key != _log_key(number):
