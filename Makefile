@@ -1,6 +1,7 @@
 # make run   sets up, trains the sample lake through the Prefect flow, prints what was learnt
 # make test  sets up, runs the tests
 # make check lint, format and types
+# make torture  the fault tests with many more seeds (REPEAT=20), every write of a run cut off
 # make quality  one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
 # make clean removes what the targets above have made
 
@@ -16,7 +17,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: setup run test check quality clean
+.PHONY: setup run test torture check quality clean
 
 setup: $(READY)
 
@@ -37,6 +38,9 @@ run: setup
 test: setup
 	@echo "running the tests ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: setup
+	@REPEAT=$${REPEAT:-20} $(BIN)/python -m pytest tests/faults tests/ledger tests/test_object_stores.py
 
 check: setup
 	@$(BIN)/ruff check .

@@ -27,6 +27,12 @@ from pipeline.errors import JobError
 
 CONNECT_SECONDS = 5.0
 
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Variables by which the stores find an endpoint."""
+
 _lent: dict[str, dict[str, str]] = {}
 """Options for stores by scheme, lent for the time of a run."""
 
@@ -44,7 +50,10 @@ def connect(url: Url) -> Any:
             f"{url.scheme}:// needs the extra {url.scheme!r}: pip install 'onepass[{url.scheme}]'"
         )
     return _connected(
-        url.scheme, url.bucket, setting("ONEPASS_STORE_TIMEOUT", TIMEOUT_SECONDS), _endpoint()
+        url.scheme,
+        url.bucket,
+        setting("ONEPASS_STORE_TIMEOUT", TIMEOUT_SECONDS),
+        _is_plain(url.scheme),
     )
 
 
@@ -74,7 +83,7 @@ def forget() -> None:
 
 
 @cache
-def _connected(scheme: str, bucket: str, timeout: float, endpoint: str) -> Any:
+def _connected(scheme: str, bucket: str, timeout: float, is_plain: bool) -> Any:
     from obstore import store
     from obstore.exceptions import BaseError
 
@@ -82,14 +91,13 @@ def _connected(scheme: str, bucket: str, timeout: float, endpoint: str) -> Any:
     options: dict[str, Any] = dict(_lent.get(scheme, {}))
     if scheme == "s3" and not options and _has_profile():
         options["credential_provider"] = _profile()
-    plain = (options.get("aws_endpoint_url") or endpoint).startswith("http://")
     try:
         return kinds[scheme](
             bucket,
             client_options={
                 "timeout": timedelta(seconds=timeout),
                 "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, timeout)),
-                **({"allow_http": True} if plain else {}),
+                **({"allow_http": True} if is_plain else {}),
             },
             # Parts of a large upload are repeated one by one; all else is repeated by `persevere`.
             retry_config={
@@ -106,8 +114,12 @@ def _connected(scheme: str, bucket: str, timeout: float, endpoint: str) -> Any:
         ) from None
 
 
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+def _is_plain(scheme: str) -> bool:
+    """Whether the user has named an endpoint without TLS, such as a server of their own."""
+    lent = _lent.get(scheme, {})
+    named = [value for key, value in lent.items() if "endpoint" in key]
+    named += [os.environ.get(name, "") for name in _ENDPOINTS.get(scheme, ())]
+    return next((one for one in named if one), "").startswith("http://")
 
 
 def _has_profile() -> bool:
