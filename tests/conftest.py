@@ -14,7 +14,7 @@ import pytest
 from lakes import number_table
 
 if TYPE_CHECKING:
-    from s3 import Server
+    from s3 import Proxy, Server
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +99,38 @@ def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     forget()
     yield f"s3://{name}"
     forget()
+
+
+@pytest.fixture
+def upload(bucket) -> Callable[[Path, str], str]:
+    """Copy a folder into the bucket; returns its URL."""
+
+    from pipeline.cloud.connect import connect
+    from pipeline.cloud.url import parse_url
+
+    def copy(folder: Path, name: str) -> str:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                connect(parse_url(bucket)).put(f"{name}/{path.relative_to(folder)}", path)
+        return f"{bucket}/{name}"
+
+    return copy
+
+
+@pytest.fixture
+def s3_lake(upload, make_lake, small_blocks) -> str:
+    """URL of a lake of four files, each of several blocks; `make_lake` has it as well."""
+    return upload(make_lake(4), "lakes/numbers")
+
+
+@pytest.fixture
+def through(s3_server, monkeypatch) -> Callable[[Proxy], None]:
+    """Send everything through a proxy from now on."""
+
+    from pipeline.cloud.connect import forget
+
+    def send(proxy: Proxy) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        forget()
+
+    return send

@@ -16,6 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.cloud.connect import connect
+from pipeline.cloud.url import parse_url
+
 KEY_ID, SECRET = "AKIAONEPASSTESTKEYID", "onepass/test+SECRET0123456789abcdefghij"
 
 Action = Literal["pass", "cut", "lose", "hang"] | int
@@ -187,3 +193,16 @@ def _passing(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
             del format, args
 
     return Handler
+
+
+def keys(url: str) -> list[str]:
+    """Keys of all objects in a bucket or below a prefix."""
+    where = parse_url(url)
+    return [meta["path"] for meta in connect(where).list(where.path or None).collect()]
+
+
+def put_table(url: str, table: pa.Table) -> None:
+    """Write a table as a Parquet object."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=150)
+    connect(parse_url(url)).put(parse_url(url).path, sink.getvalue().to_pybytes())

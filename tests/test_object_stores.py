@@ -5,11 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
-import time
-import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,47 +13,26 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import number_table
 from processes import run
-from s3 import KEY_ID, SECRET, Action, Proxy, Server
+from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
 
 from pipeline import Model, evaluate, plan, score, train
-from pipeline.cloud.connect import connect, credentials, forget
+from pipeline.cloud.connect import connect, forget
 from pipeline.cloud.url import parse_url
 from pipeline.errors import (
     BadPartition,
     ChangedPartition,
-    EmptyLake,
     JobError,
     ModelConflict,
-    ModelNotFound,
-    StoreRefused,
     StoreUnavailable,
 )
-from pipeline.job import parse_job
-from pipeline.lake.discover import discover
-from pipeline.lake.partition import partitions, read_footer
-from pipeline.lake.read import PartitionReader, units
-from pipeline.ledger.store import RemoteStore, open_store
+from pipeline.ledger.store import RemoteStore
 from pipeline.model import open_model
 from pipeline.progress import Progress
 
 
 @pytest.fixture
-def upload(bucket) -> Callable[[Path, str], str]:
-    """Copy a folder into the bucket; returns its URL."""
-
-    def copy(folder: Path, name: str) -> str:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                connect(parse_url(bucket)).put(f"{name}/{path.relative_to(folder)}", path)
-        return f"{bucket}/{name}"
-
-    return copy
-
-
-@pytest.fixture
-def lake(upload, make_lake, small_blocks) -> str:
-    """URL of a lake of four files, each of several blocks; `make_lake` has it as well."""
-    return upload(make_lake(4), "lakes/numbers")
+def lake(s3_lake: str) -> str:
+    return s3_lake
 
 
 @pytest.fixture
@@ -70,28 +44,6 @@ def job(lake, bucket) -> dict[str, Any]:
 def local_job(job, tmp_path) -> dict[str, Any]:
     """The same on the local disk."""
     return job | {"lake": str(tmp_path / "lake"), "model": str(tmp_path / "model")}
-
-
-@pytest.fixture
-def through(s3_server, monkeypatch) -> Callable[[Proxy], None]:
-    """Send everything through a proxy from now on."""
-
-    def send(proxy: Proxy) -> None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        forget()
-
-    return send
-
-
-def keys(url: str) -> list[str]:
-    where = parse_url(url)
-    return [meta["path"] for meta in connect(where).list(where.path or None).collect()]
-
-
-def put_table(url: str, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=150)
-    connect(parse_url(url)).put(parse_url(url).path, sink.getvalue().to_pybytes())
 
 
 def check_sound(model: str, n_partitions: int, state_sha256: str | None) -> None:
@@ -248,39 +200,6 @@ def test_changed_object_is_noticed_before_a_row_of_it_is_trained(job, lake):
     assert train({"model": job["model"], "on_changed": "retrain"}).partitions == 1
 
 
-def test_same_footer_and_another_etag_is_a_change(job, lake):
-    """Two contents with equal sizes and statistics have the same footer; the store knows better."""
-    values = np.arange(100, dtype=np.float64)
-    one, other = values.copy(), values.copy()
-    other[[3, 4]] = other[[4, 3]]
-    for name, numbers in (("one", one), ("other", other)):
-        table = pa.table({"a": numbers, "y": values})
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="none", use_dictionary=False)
-        connect(parse_url(lake)).put(f"twins/{name}/x.parquet", sink.getvalue().to_pybytes())
-    root = parse_url(lake).root
-    prints = [
-        read_footer(discover(f"{root}/twins/{name}")[0]).fingerprint for name in ("one", "other")
-    ]
-    assert prints[0].footer_sha256 == prints[1].footer_sha256
-    assert prints[0] != prints[1]
-    assert prints[0].content != prints[1].content
-
-
-def test_object_replaced_while_it_is_read_gives_no_row_of_the_other(lake):
-    file = discover(f"{lake}/part-1.parquet")[0]
-    footer = read_footer(file)
-    (whole,) = partitions(file, footer)
-    reader = PartitionReader(file, footer, ["a", "y"], [], batch_rows=150)
-    first, *rest = units(whole, footer, 150)
-    assert reader.read(first).num_rows == 150
-    put_table(f"{lake}/part-1.parquet", number_table(437, 77))
-    for unit in rest:
-        with pytest.raises(BadPartition, match="has changed since it was looked at"):
-            reader.read(unit)
-    assert read_footer(file).fingerprint.etag != footer.fingerprint.etag
-
-
 def test_object_removed_after_it_was_planned_is_named(job, lake):
     plan(job)
     connect(parse_url(lake)).delete("lakes/numbers/part-2.parquet")
@@ -320,135 +239,6 @@ def test_slow_store_is_read_within_its_time(job, local_job, s3_server, through, 
     with Proxy(s3_server.url, delay=0.03) as proxy:
         through(proxy)
         assert train(job).state_sha256 == expected.state_sha256
-
-
-def test_row_group_is_read_in_few_requests(lake, s3_server, through):
-    with Proxy(s3_server.url) as proxy:
-        through(proxy)
-        file = discover(f"{lake}/part-1.parquet")[0]
-        footer = read_footer(file)
-        assert len(proxy.seen) <= 4
-        proxy.seen.clear()
-        (whole,) = partitions(file, footer)
-        reader = PartitionReader(file, footer, footer.schema.names, [], batch_rows=150)
-        n_units = sum(reader.read(unit).num_rows > 0 for unit in units(whole, footer, 150))
-        assert n_units == 3
-        assert len(proxy.seen) <= n_units
-
-
-@pytest.mark.parametrize(
-    ("pattern", "n_files"),
-    [("", 4), ("/", 4), ("/part-[12].parquet", 2), ("/part-3.parquet", 1), ("/**/part-*", 4)],
-)
-def test_lake_is_a_prefix_a_pattern_or_an_object(lake, pattern, n_files):
-    found = discover(lake + pattern)
-    assert len(found) == n_files
-    assert found[-1].key == "part-3.parquet" or pattern == "/part-[12].parquet"
-    assert all(read_footer(file).fingerprint.rows for file in found)
-
-
-def test_names_and_folders_of_a_remote_lake_are_those_of_a_local_one(upload, tmp_path, monkeypatch):
-    folder = tmp_path / "odd"
-    names = ["date=2026-01-01/a b.parquet", "date=2026-01-02/n%20x=1/ü.parquet", "top.parquet"]
-    hidden = ["_SUCCESS", "_temporary/x.parquet", ".x.parquet", "_col=1/kept.parquet"]
-    for name in names + hidden:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(number_table(10, 0), folder / name)
-    url = upload(folder, "odd")
-    for pattern in ("", "/date=2026-*", "/**/*.parquet", "/date=2026-01-01"):
-        here, there = discover(f"{folder}{pattern}"), discover(f"{url}{pattern}")
-        assert [(f.key, f.hive) for f in there] == [(f.key, f.hive) for f in here]
-    listed = discover([f"{url}/top.parquet", f"{url}/{names[0]}"])
-    assert [file.key for file in listed] == [f"{url}/{names[0]}", f"{url}/top.parquet"]
-    assert listed[0].hive == (("date", "2026-01-01"),)
-
-
-def test_what_is_not_there_is_named(bucket, lake):
-    with pytest.raises(JobError, match=f"the lake '{bucket}/nothing' does not exist"):
-        discover(f"{bucket}/nothing")
-    with pytest.raises(EmptyLake, match="no Parquet file"):
-        discover(f"{lake}/*.csv")
-    with pytest.raises(StoreRefused, match=f"{bucket}-not/x: the bucket does not exist"):
-        discover(f"{bucket}-not/x")
-    with pytest.raises(ModelNotFound, match=f"no model in '{bucket}/m'"):
-        open_model(f"{bucket}/m")
-
-
-def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
-    monkeypatch.setattr("pipeline.lake.read.REMOTE_BYTES", 16 << 20)
-    rng = np.random.default_rng(0)
-    columns = {name: rng.normal(size=1_500_000) for name in "abcd"}
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, row_group_size=2_000_000, use_dictionary=False)
-    data = sink.getvalue()
-    assert data.size > 40 << 20
-    connect(parse_url(bucket)).put("large/x.parquet", data.to_pybytes())
-    del sink, data
-    file = discover(f"{bucket}/large")[0]
-    footer = read_footer(file)
-    (whole,) = partitions(file, footer)
-    reader = PartitionReader(file, footer, list("abcd"), [], batch_rows=16_384)
-    before, most, total = pa.total_allocated_bytes(), 0, 0.0
-    # What comes from the store is bytes of Python until pyarrow has decoded it.
-    tracemalloc.start()
-    for unit in units(whole, footer, 16_384):
-        total += float(np.sum(reader.read(unit).column("a").to_numpy()))
-        most = max(most, pa.total_allocated_bytes() - before + tracemalloc.get_traced_memory()[0])
-    tracemalloc.stop()
-    assert total == pytest.approx(float(columns["a"].sum()))
-    assert 1 << 20 < most < 24 << 20
-
-
-SECRET_URLS = [
-    f"s3://{KEY_ID}:{SECRET}@bucket/lake",
-    f"s3://user:{SECRET.split('/')[-1]}@bucket/lake",
-    f"s3://bucket/lake?X-Amz-Signature={SECRET}",
-    f"s3://bucket/lake/X-Amz-Signature={SECRET}",
-    f"az://container/lake?sv=2020&sig={SECRET}",
-    f"https://bucket.s3.amazonaws.com/lake?X-Amz-Credential={KEY_ID}&X-Amz-Signature={SECRET}",
-]
-
-
-@pytest.mark.parametrize("url", SECRET_URLS)
-def test_url_with_a_secret_is_refused_and_not_repeated(url, onepass, tmp_path, caplog):
-    secret = SECRET.split("/")[-1]
-    tries: list[Callable[[], object]] = [
-        lambda: parse_job({"lake": url, "label": "y", "model": "m"}),
-        lambda: parse_job({"lake": ["a", url], "label": "y", "model": "m"}),
-        lambda: parse_job({"lake": "a", "label": "y", "model": url}),
-        lambda: parse_job({"lake": "a", "label": "y", "model": "m", "holdout": url}),
-        lambda: discover(url),
-        lambda: discover([url]),
-        lambda: open_store(url),
-        lambda: Model.load(url),
-    ]
-    for attempt in tries:
-        with pytest.raises(JobError) as found:
-            attempt()
-        assert secret not in str(found.value) + repr(found.value)
-    for arguments in (
-        ["train", url, "--label", "y", "--model", tmp_path / "m"],
-        ["train", "--model", url],
-        ["inspect", url],
-        ["evaluate", url, "--model", tmp_path / "m"],
-        ["log", url],
-        ["--debug", "log", url],
-    ):
-        code, out, err = onepass(*arguments)
-        assert code == 2
-        assert secret not in out + err
-    assert secret not in caplog.text
-    assert not (tmp_path / "m").exists()
-
-
-def test_refused_url_is_not_in_the_errors_that_a_form_shows():
-    from pydantic import ValidationError
-
-    from pipeline import Job
-
-    with pytest.raises(ValidationError) as found:
-        Job(lake=SECRET_URLS[0], label="y", model="m")
-    assert SECRET not in str(found.value)
 
 
 def test_credentials_are_in_nothing_that_was_written(
@@ -499,77 +289,3 @@ def test_command_tells_of_wrong_credentials_in_two_lines(job, onepass, monkeypat
     first, second = err.splitlines()
     assert first == "onepass: s3://closed/m/model.json: the store refuses the request (403)"
     assert second.startswith("Check the credentials")
-
-
-def test_profile_of_the_shared_configuration_is_used(bucket, tmp_path, monkeypatch):
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    (tmp_path / "shared").write_text(
-        f"[lakes]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
-    )
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "shared"))
-    monkeypatch.setenv("AWS_PROFILE", "lakes")
-    forget()
-    provider = connect(parse_url(bucket)).credential_provider
-    assert provider()["access_key_id"] == KEY_ID
-    assert open_store(f"{bucket}/m").create("a", b"1")
-    monkeypatch.setenv("AWS_PROFILE", "another")
-    forget()
-    with pytest.raises(JobError, match="the AWS profile cannot be used"):
-        open_store(f"{bucket}/m")
-
-
-def test_lent_credentials_count_for_the_time_of_the_block_and_stay_out_of_the_environment(
-    bucket, s3_server, monkeypatch
-):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name)
-    forget()
-    lent = {
-        "aws_access_key_id": KEY_ID,
-        "aws_secret_access_key": SECRET,
-        "aws_endpoint_url": s3_server.url,
-    }
-    with credentials("s3", lent):
-        assert open_store(f"{bucket}/m").create("a", b"1")
-        assert SECRET not in str(dict(os.environ))
-    assert "access_key_id" not in connect(parse_url(bucket)).config
-
-
-def test_extra_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr("pipeline.cloud.connect.find_spec", lambda name: None)
-    for scheme in ("s3", "gs", "az"):
-        with pytest.raises(JobError, match=rf"pip install 'onepass\[{scheme}\]'"):
-            discover(f"{scheme}://bucket/lake")
-
-
-def test_every_scheme_has_its_store(monkeypatch):
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    forget()
-    kinds = [type(connect(parse_url(f"{s}://bucket/x"))).__name__ for s in ("s3", "gs", "az")]
-    forget()
-    assert kinds == ["S3Store", "GCSStore", "AzureStore"]
-    for wrong in ("ftp://host/x", "file:///x", "S4://bucket/x"):
-        with pytest.raises(JobError, match="expected a local path or an s3://, gs:// or az:// URL"):
-            discover(wrong)
-
-
-@pytest.mark.parametrize("text", ["soon", "-1", "0", "inf", "nan"])
-def test_settings_of_time_are_checked(bucket, monkeypatch, text):
-    monkeypatch.setenv("ONEPASS_STORE_TIMEOUT", text)
-    with pytest.raises(JobError, match="ONEPASS_STORE_TIMEOUT: expected seconds above 0"):
-        discover(bucket)
-
-
-def test_reading_goes_on_while_another_thread_waits_for_the_store(lake, s3_server, through):
-    """Requests release the interpreter, or reading ahead would stop the learner."""
-    with Proxy(s3_server.url, delay=0.5) as proxy:
-        through(proxy)
-        thread = threading.Thread(target=discover, args=(lake,))
-        began, turns = time.monotonic(), 0
-        thread.start()
-        while thread.is_alive():
-            turns += 1
-            time.sleep(0.001)
-        assert time.monotonic() - began >= 0.5
-        assert turns > 100
