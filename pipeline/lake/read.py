@@ -158,7 +158,7 @@ class PartitionReader:
 
     def _open(self, groups: Sequence[int], rows: int, *, whole: bool) -> pq.ParquetFile:
         source: str | RemoteFile = self.file.location
-        total, most = _BUFFER_TOTAL, 1 << 18
+        total, most = _BUFFER_TOTAL, 1 << 16
         if self.file.looked is not None:
             found = self.footer.fingerprint
             source = RemoteFile(self.file.location, found.size, found.etag)
