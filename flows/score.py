@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import artifact_key
+from flows.credentials import lent
 from pipeline.scoring import ScoreReport
 from pipeline.scoring import score as score_lake
 
@@ -28,6 +29,7 @@ def score(
     out: str,
     keep: list[str] | None = None,
     dask: str | None = None,
+    credentials: str | None = None,
 ) -> dict[str, Any]:
     """Write a prediction for every row of a lake.
 
@@ -37,11 +39,13 @@ def score(
         out: Output directory; files have the names they have in the lake.
         keep: Columns of the lake to copy beside the predictions, such as an id.
         dask: Address of a Dask scheduler; unset: threads of this process.
+        credentials: Prefect block for object stores, such as aws-credentials/lakes.
 
     Returns:
         The report: rows, files written, files that were there already.
     """
-    report = score_files(lake, model, out, keep or [], dask)
+    with lent(credentials):
+        report = score_files(lake, model, out, keep or [], dask)
     text = (
         f"{report.rows:,} rows scored with version {report.version} of `{model}`: "
         f"{report.partitions} files written, {report.unchanged} were there already, in `{out}`."

@@ -11,7 +11,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 
-from flows.train import complete_job, train
+from flows.train import complete_job, credentials_option, train
 from pipeline.job import read_job_file
 
 
@@ -20,9 +20,15 @@ from pipeline.job import read_job_file
 @click.option("--cron", help="Cron schedule, such as '0 3 * * *'.")
 @click.option("--interval", type=click.IntRange(min=1), help="Seconds between runs.")
 @click.option("--name", help="Name of the deployment; that of the job file by default.")
+@credentials_option
 @click.option("--timezone", help="Time zone of the cron schedule; UTC by default.")
 def command(
-    config: str, cron: str | None, interval: int | None, name: str | None, timezone: str | None
+    config: str,
+    cron: str | None,
+    interval: int | None,
+    name: str | None,
+    timezone: str | None,
+    credentials: str | None,
 ) -> None:
     """Train the job in JOB.YAML on a schedule until this process is stopped.
 
@@ -37,10 +43,13 @@ def command(
             "a schedule needs a Prefect server: run 'prefect server start' and set "
             "PREFECT_API_URL, for instance to http://127.0.0.1:4200/api"
         )
-    job = complete_job(read_job_file(config))
+    job = complete_job(read_job_file(config), credentials)
     train.serve(
         name=name or Path(config).stem,
-        parameters={"job": job.model_dump(mode="json", include=job.model_fields_set)},
+        parameters={
+            "job": job.model_dump(mode="json", include=job.model_fields_set),
+            "credentials": credentials,
+        },
         global_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
         ),

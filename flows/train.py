@@ -15,8 +15,9 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import describe_run, move_progress, publish, start_progress
+from flows.credentials import lent
 from pipeline.cli.options import given_job, job_options
-from pipeline.errors import OnepassError
+from pipeline.errors import OnepassError, StoreUnavailable
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.learn.metrics import Metrics
@@ -47,7 +48,8 @@ class _RunLog(Progress):
 def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
     """Whether a failure may pass by itself: a disk or network error, not a bad job or bad data."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError) and not isinstance(error, OnepassError)
+    is_of_the_system = isinstance(error, OSError) and not isinstance(error, OnepassError)
+    return is_of_the_system or isinstance(error, StoreUnavailable)
 
 
 @task(name="plan", cache_policy=NO_CACHE)
@@ -82,15 +84,21 @@ def publish_report(job: Job, groups: list[TrainReport], holdout: EvaluateReport 
 
 
 @flow(name="train", flow_run_name="train-{job.label}")
-def train(job: Job) -> dict[str, Any]:
+def train(job: Job, credentials: str | None = None) -> dict[str, Any]:
     """Train a model on everything in its lake that it has not seen.
 
     Args:
         job: What to train, from where, and where to keep it.
+        credentials: Prefect block for object stores, such as aws-credentials/lakes.
 
     Returns:
         What the run has done: the sums over its groups, the newest version, the holdout's metrics.
     """
+    with lent(credentials):
+        return _train(job)
+
+
+def _train(job: Job) -> dict[str, Any]:
     logger = get_run_logger()
     progress = start_progress(job)
     groups: list[TrainReport] = []
@@ -131,7 +139,12 @@ def _outcome(job: Job, groups: list[TrainReport], holdout: EvaluateReport | None
     }
 
 
-def complete_job(given: dict[str, Any]) -> Job:
+credentials_option = click.option(
+    "--credentials", metavar="BLOCK", help="Prefect block with the credentials of object stores."
+)
+
+
+def complete_job(given: dict[str, Any], credentials: str | None = None) -> Job:
     """A job as a flow parameter: the model's frozen one where it exists, else the given one.
 
     Raises
@@ -139,20 +152,23 @@ def complete_job(given: dict[str, Any]) -> Job:
     JobError
         If the job is incomplete, or contradicts its model.
     """
-    if "model" in given and model_exists(given["model"]):
-        return resume_job(open_model(given["model"]).file.job, given)
+    with lent(credentials):
+        if "model" in given and model_exists(given["model"]):
+            return resume_job(open_model(given["model"]).file.job, given)
     return parse_job(given)
 
 
 @click.command("train")
+@credentials_option
 @job_options
-def main(lake: tuple[str, ...], config: str | None, **flags: Any) -> None:
+def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **flags: Any) -> None:
     """Run the train flow in this process; options as in `onepass train`."""
-    job = complete_job(given_job(lake, config, flags))
-    outcome = train(job)
+    job = complete_job(given_job(lake, config, flags), credentials)
+    outcome = train(job, credentials)
     groups = [TrainReport.model_validate(group) for group in outcome["groups"]]
     holdout = outcome["holdout"] and EvaluateReport.model_validate(outcome["holdout"])
-    click.echo(describe_run(job, groups, holdout))
+    with lent(credentials):
+        click.echo(describe_run(job, groups, holdout))
     click.echo(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
 
 

@@ -6,14 +6,16 @@ import logging
 import uuid
 from datetime import UTC, datetime
 
+from pipeline.cloud.url import is_url
 from pipeline.encode.profile import Choice
 from pipeline.encode.schema import Hashed, OneHot, Schema
 from pipeline.errors import DataError, JobError
 from pipeline.job import Job
 from pipeline.lake.cursors import GROUP_READER_BYTES, READER_BYTES
+from pipeline.lake.read import REMOTE_BYTES
 from pipeline.learn.memory import learner_bytes
 from pipeline.ledger.entries import FORMAT
-from pipeline.ledger.store import LocalStore
+from pipeline.ledger.store import open_store
 from pipeline.model import MODEL_KEY, ModelFile
 from pipeline.resolve import DEFAULT_HASH_BITS, candidate_settings, implied_loss, resolve
 from pipeline.stream import memory_per_row
@@ -59,7 +61,7 @@ def create_model(job: Job) -> list[str]:
         batch_rows=fit_batch_rows(resolved, schema),
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
-    if not LocalStore(job.model).create(MODEL_KEY, data):
+    if not open_store(job.model).create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
     return found.warnings
 
@@ -110,6 +112,8 @@ def fit_batch_rows(job: Job, schema: Schema) -> int:
     """
     per_row = memory_per_row(len(schema.names(label=True)), schema.n_dense, schema.n_hashed)
     readers = GROUP_READER_BYTES if job.interleave > 1 else READER_BYTES
+    if any(map(is_url, [job.lake] if isinstance(job.lake, str) else job.lake)):
+        readers += REMOTE_BYTES
     free = job.memory_limit_bytes - BASE_BYTES - readers - _learners_bytes(job, schema)
     rows = free // per_row
     if rows < MIN_BATCH_ROWS:

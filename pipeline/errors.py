@@ -5,12 +5,14 @@
     OnepassError                      exit code
     ├── JobError (ValueError)              2     the job cannot be run as written
     │   ├── ModelNotFound                  2     no model directory there
-    │   └── Diverged                       2     the weights left the finite numbers
+    │   ├── Diverged                       2     the weights left the finite numbers
+    │   └── StoreRefused                   2     an object store denies it, or has no such bucket
     ├── DataError (ValueError)             3     the lake is not what the job needs
     │   ├── EmptyLake                      3     no Parquet file, or no row
     │   ├── BadPartition                   3     one file cannot be trained
     │   └── ChangedPartition               3     a known file has other content now
     ├── ModelConflict (RuntimeError)       4     somebody else writes this model
+    ├── StoreUnavailable (RuntimeError)    2     an object store does not answer; run again later
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
 
 Messages are one or two lines: what was expected, what was found, where, what to do.
@@ -40,6 +42,19 @@ class ModelNotFound(JobError, FileNotFoundError):
 
 class Diverged(JobError):
     """Raised when a learning rate drives the weights out of the finite numbers."""
+
+
+class StoreRefused(JobError):
+    """Raised when an object store refuses a request for good: credentials, rights, bucket."""
+
+
+class StoreUnavailable(OnepassError, RuntimeError):
+    """Raised when an object store has not answered by the deadline.
+
+    No `OSError` on purpose: a file that cannot be reached for a while is not a bad file.
+    """
+
+    exit_code = 2
 
 
 class DataError(OnepassError, ValueError):

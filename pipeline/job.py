@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.cloud.url import is_url, parse_url
 from pipeline.errors import JobError
 
 _AUTOMATIC = frozenset({"learning_rate", "classes"})
@@ -66,14 +67,21 @@ class Job(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        # A refused URL may hold a secret, and pydantic would print it.
+        hide_input_in_errors=True,
     )
 
     lake: str | list[str] = Field(
-        description="Directory, glob, file or list of files with the Parquet rows to train on."
+        description="Directory, glob, file, URL or list of files with the Parquet rows to train on."
     )
     label: str = Field(min_length=1, description="Column to predict.")
-    model: str = Field(min_length=1, description="Model directory; created by the first run.")
+    model: str = Field(
+        min_length=1, description="Model directory or URL; created by the first run."
+    )
     holdout: str | list[str] | None = Field(
         default=None, description="Another lake to evaluate the model on after training."
     )
@@ -372,6 +380,8 @@ def _explain_one(item: Any) -> str:
 
 
 def _absolute(path: Any) -> Any:
+    if is_url(path):
+        return str(parse_url(path))
     # An empty path would become the working directory; it is left to the field's own check.
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
 

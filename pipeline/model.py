@@ -37,7 +37,7 @@ from pipeline.ledger.entries import (
     first_fault,
 )
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore, Store
+from pipeline.ledger.store import Store, open_store
 from pipeline.resolve import candidate_settings
 from pipeline.trainee import Trainee
 
@@ -131,17 +131,17 @@ class OpenModel:
 
     file: ModelFile
     ledger: Ledger
-    store: LocalStore
+    store: Store
 
     @property
     def path(self) -> str:
         """The model directory."""
-        return str(self.store.root)
+        return self.store.place
 
 
 def model_exists(path: str | Path) -> bool:
     """Whether there is a model directory at `path`."""
-    return (Path(path) / MODEL_KEY).exists()
+    return open_store(path).exists(MODEL_KEY)
 
 
 def open_model(path: str | Path, *, strict: bool = True) -> OpenModel:
@@ -159,7 +159,7 @@ def open_model(path: str | Path, *, strict: bool = True) -> OpenModel:
     ForeignModel
         If there is a log without its model, or anything in either is unsound.
     """
-    store = LocalStore(path)
+    store = open_store(path)
     try:
         data = store.get(MODEL_KEY, most_bytes=MAX_MODEL_BYTES)
     except (FileNotFoundError, NotADirectoryError):

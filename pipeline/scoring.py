@@ -6,11 +6,7 @@ that scoring again does only what is missing or outdated. Files appear when they
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -30,6 +26,7 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, partitions, read_footer
 from pipeline.learn.learner import Learner
 from pipeline.model import Model, ModelFile
+from pipeline.outputs import Output, open_output, resolved
 from pipeline.predictions import prediction_columns, prediction_fields
 from pipeline.progress import Progress
 from pipeline.stream import Reading, Streamed, Together, streams
@@ -89,8 +86,8 @@ def score(
     """
     began, progress = time.perf_counter(), progress or Progress()
     trained = Model.load(model)
-    files = discover(lake)
-    _refuse_lake_as_output(lake, files, Path(out))
+    files, output = discover(lake), open_output(out)
+    _refuse_lake_as_output(lake, files, output)
     _refuse_taken_names(trained, keep or [])
     reading = Reading(
         Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
@@ -102,13 +99,13 @@ def score(
     rows = sum(footer.fingerprint.rows for footer in footers)
     due: list[_Due] = []
     for file, footer in zip(files, footers, strict=True):
-        one = _due(file, footer, Path(out), trained, reading.keep)
-        if _is_current(one.target, one.note):
+        one = _due(file, footer, trained, reading.keep)
+        if _is_current(output, one):
             progress.advanced(footer.fingerprint.rows)
         else:
             due.append(one)
     with Workers(dask) as workers, threadpool_limits(1, "blas"):
-        _score_files(due, trained, reading, workers, progress)
+        _score_files(due, output, trained, reading, workers, progress)
     seconds = time.perf_counter() - began
     return ScoreReport(
         model=str(model),
@@ -129,30 +126,31 @@ class _Due:
 
     file: LakeFile
     footer: Footer
-    target: Path
+    name: str
+    """Of the output."""
     note: dict[str, str]
     schema: pa.Schema
     partitions: list[Partition]
 
 
-def _due(file: LakeFile, footer: Footer, out: Path, model: Model, keep: tuple[str, ...]) -> _Due:
+def _due(file: LakeFile, footer: Footer, model: Model, keep: tuple[str, ...]) -> _Due:
     note = _note(model, footer, keep)
     kept = [footer.schema.field(name) for name in keep if name in footer.schema.names]
     schema = pa.schema([*kept, *prediction_fields(model.file)], metadata=note)
-    target = _target(file, out)
-    return _Due(file, footer, target, note, schema, list(partitions(file, footer)))
+    return _Due(file, footer, _name(file), note, schema, list(partitions(file, footer)))
 
 
-def _target(file: LakeFile, out: Path) -> Path:
+def _name(file: LakeFile) -> str:
     # A listed file is known by its absolute path; below the output it keeps all of it but the root.
-    return out / file.key.lstrip("/")
+    return file.key.replace("://", "/").lstrip("/")
 
 
-def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Path) -> None:
-    below = isinstance(lake, str) and out.resolve().is_relative_to(Path(lake).resolve())
-    if below or any(_target(f, out).resolve() == Path(f.location).resolve() for f in files):
+def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Output) -> None:
+    place, root = resolved(out.place), None if isinstance(lake, list) else resolved(lake)
+    below = root is not None and (place == root or place.startswith(root.rstrip("/") + "/"))
+    if below or any(out.location(_name(f)) == resolved(f.location) for f in files):
         raise JobError(
-            f"--out {str(out)!r} lies in the lake, where predictions would be taken for rows; "
+            f"--out {out.place!r} lies in the lake, where predictions would be taken for rows; "
             "choose another directory"
         )
 
@@ -167,21 +165,24 @@ def _note(model: Model, footer: Footer, keep: tuple[str, ...]) -> dict[str, str]
     return {
         "onepass.model": model.file.id,
         "onepass.state": model.entry.state.sha256,
-        "onepass.input": f"{footer.fingerprint.size}-{footer.fingerprint.footer_sha256}",
+        "onepass.input": footer.fingerprint.content,
         "onepass.keep": ",".join(keep),
     }
 
 
-def _is_current(target: Path, note: dict[str, str]) -> bool:
-    try:
-        metadata = pq.read_schema(target).metadata or {}
-    except (OSError, pa.ArrowException):
-        return False
-    return all(metadata.get(key.encode()) == value.encode() for key, value in note.items())
+def _is_current(output: Output, one: _Due) -> bool:
+    schema = output.schema(one.name)
+    metadata = (schema.metadata if schema is not None else None) or {}
+    return all(metadata.get(key.encode()) == value.encode() for key, value in one.note.items())
 
 
 def _score_files(
-    due: list[_Due], model: Model, reading: Reading, workers: Workers, progress: Progress
+    due: list[_Due],
+    output: Output,
+    model: Model,
+    reading: Reading,
+    workers: Workers,
+    progress: Progress,
 ) -> None:
     groups = [
         Together(partial(_source, one, partition)) for one in due for partition in one.partitions
@@ -190,7 +191,7 @@ def _score_files(
     parts = streams(groups, reading, workers, predict)
     for one in due:
         with (
-            _replaced(one.target) as staged,
+            output.replaced(one.name) as staged,
             pq.ParquetWriter(staged, one.schema, compression="zstd") as sink,
         ):
             for tables in islice(parts, len(one.partitions)):
@@ -208,16 +209,3 @@ def _predictions(learner: Learner, file: ModelFile, streamed: Streamed) -> pa.Ta
     kept = [] if streamed.kept is None else streamed.kept.columns
     found = [*kept, *columns]
     return pa.table(found, names=[str(i) for i in range(len(found))])
-
-
-@contextmanager
-def _replaced(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A leading dot hides the unfinished file from whoever reads the directory as a lake.
-    staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield staged
-        os.replace(staged, target)
-    finally:
-        with suppress(FileNotFoundError):
-            staged.unlink()

@@ -44,7 +44,7 @@ from pipeline.ledger.entries import (
     TrainEntry,
 )
 from pipeline.ledger.leftovers import sweep
-from pipeline.ledger.store import LocalStore
+from pipeline.ledger.store import open_store
 from pipeline.model import (
     OpenModel,
     load_trainee,
@@ -207,7 +207,7 @@ def opened(
         _check_holdout(complete)
         warnings = create_model(complete)
         created = True
-    with LocalStore(directory).exclusive():
+    with open_store(directory).exclusive():
         model = open_model(directory)
         sweep(model.store, model.ledger)
         for rewound, partition in model.ledger.unwritten_skips():
@@ -238,7 +238,7 @@ def _check_holdout(job: Job) -> None:
 
 
 def _refuse_headless_log(directory: str) -> None:
-    if LocalStore(directory).list("log"):
+    if open_store(directory).list("log"):
         open_model(directory)
 
 

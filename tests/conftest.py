@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
 from lakes import number_table
+
+if TYPE_CHECKING:
+    from s3 import Proxy, Server
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +66,71 @@ def onepass(
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models that the test creates learn in blocks of 128 rows, so that a file has several."""
     monkeypatch.setattr("pipeline.create.MAX_BATCH_ROWS", 128)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Server]:
+    """An S3 server on loopback, started when the first test needs it."""
+    from s3 import Server
+
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """URL of an empty bucket of its own, with the environment set for it and nothing else."""
+    from s3 import KEY_ID, SECRET
+
+    from pipeline.cloud.connect import forget
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.url)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ONEPASS_STORE_TIMEOUT", "5")
+    monkeypatch.setenv("ONEPASS_STORE_DEADLINE", "10")
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3_server.make_bucket(name)
+    forget()
+    yield f"s3://{name}"
+    forget()
+
+
+@pytest.fixture
+def upload(bucket) -> Callable[[Path, str], str]:
+    """Copy a folder into the bucket; returns its URL."""
+
+    from pipeline.cloud.connect import connect
+    from pipeline.cloud.url import parse_url
+
+    def copy(folder: Path, name: str) -> str:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                connect(parse_url(bucket)).put(f"{name}/{path.relative_to(folder)}", path)
+        return f"{bucket}/{name}"
+
+    return copy
+
+
+@pytest.fixture
+def s3_lake(upload, make_lake, small_blocks) -> str:
+    """URL of a lake of four files, each of several blocks; `make_lake` has it as well."""
+    return upload(make_lake(4), "lakes/numbers")
+
+
+@pytest.fixture
+def through(s3_server, monkeypatch) -> Callable[[Proxy], None]:
+    """Send everything through a proxy from now on."""
+
+    from pipeline.cloud.connect import forget
+
+    def send(proxy: Proxy) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        forget()
+
+    return send

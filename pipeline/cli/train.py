@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.display import Display, counted, megabytes, print_table, warn_if_worse
 from pipeline.cli.options import given_job, job_options, json_option, print_json
+from pipeline.cloud.url import is_url
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.ledger.entries import CandidateEntry
 from pipeline.model import model_exists, open_model
@@ -116,5 +117,7 @@ def _say_what_is_kept(given: dict[str, Any], version: int) -> None:
 
 
 def _short(path: str) -> str:
+    if is_url(path):
+        return path
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative

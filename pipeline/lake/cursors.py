@@ -84,14 +84,19 @@ def rounds(
     cursors: list[Iterator[Step]] = []
     for source in sources:
         share = max(1, batch_rows * source.partition.rows // max(1, n_rows))
-        cursors += _cursors(source, columns, share, seed, epoch)
+        cursors += _cursors(source, columns, share, seed, epoch, len(sources))
     _check_memory(sources, columns, batch_rows)
     while steps := [step for cursor in cursors if (step := next(cursor, None)) is not None]:
         yield steps
 
 
 def _cursors(
-    source: Source, columns: Columns, share_rows: int, seed: int | None, epoch: int
+    source: Source,
+    columns: Columns,
+    share_rows: int,
+    seed: int | None,
+    epoch: int,
+    n_sources: int,
 ) -> list[Iterator[Step]]:
     partition, footer = source.partition, source.footer
     order = list(range(partition.first_row_group, partition.end_row_group))
@@ -101,8 +106,9 @@ def _cursors(
         order = [order[int(i)] for i in permutation(len(order), seed, *place)]
         n_cursors = _n_cursors(source, columns, share_rows)
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
+    texts = [name for name in columns.names if name in columns.texts]
     reader = PartitionReader(
-        source.file, footer, columns.names, [n for n in columns.names if n in columns.texts], rows
+        source.file, footer, columns.names, texts, rows, n_open=n_cursors * n_sources
     )
     shares = [order[first::n_cursors] for first in range(n_cursors)]
     return [

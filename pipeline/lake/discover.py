@@ -11,7 +11,9 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from pipeline.cloud.url import Url, is_url, parse_url
 from pipeline.errors import EmptyLake, JobError
+from pipeline.lake.remote import Looked, look, objects
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 NULL_KEY = "__HIVE_DEFAULT_PARTITION__"
@@ -24,9 +26,11 @@ class LakeFile:
     key: str
     """Path by which the ledger knows the file: relative to the lake, or absolute in a list."""
     location: str
-    """Path to open."""
+    """Path or URL to open."""
     hive: tuple[tuple[str, str | None], ...]
     """Columns written as key=value folders, percent-decoded; None is the null partition."""
+    looked: Looked | None = None
+    """What an object store said of the file when it was found; None on a local disk."""
 
 
 def discover(lake: str | list[str]) -> list[LakeFile]:
@@ -35,8 +39,9 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
     Parameters
     ----------
     lake
-        A directory (searched recursively), a glob, one file, or a list of files. Names that begin
-        with ``.`` or ``_`` are hidden, except folders of the form ``key=value``.
+        A directory (searched recursively), a glob, one file, or a list of files; each may be in an
+        object store. Names that begin with ``.`` or ``_`` are hidden, except folders of the form
+        ``key=value``.
 
     Raises
     ------
@@ -44,9 +49,13 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
         If the lake, or a file of a list, does not exist or has a name that is not UTF-8.
     EmptyLake
         If it exists but holds no Parquet file.
+    StoreUnavailable
+        If an object store does not answer.
     """
     if isinstance(lake, list):
         files = [_listed(path) for path in lake]
+    elif is_url(lake):
+        files = _remote(lake)
     elif os.path.isfile(lake):
         files = [_listed(lake, key=os.path.basename(lake))]
     elif os.path.isdir(lake):
@@ -72,6 +81,8 @@ def _check_names(files: list[LakeFile]) -> None:
 
 
 def _listed(path: str, key: str | None = None) -> LakeFile:
+    if is_url(path):
+        return _remote_listed(path)
     if not os.path.isfile(path):
         raise JobError(f"the lake names {path!r}, which is not a file")
     folders = PurePosixPath(path).parts[:-1]
@@ -83,9 +94,44 @@ def _below(root: str, path: str) -> LakeFile:
     return LakeFile(relative.as_posix(), path, _hive((*_keys_of(root), *relative.parts[:-1])))
 
 
+def _remote(lake: str) -> list[LakeFile]:
+    url = parse_url(lake)
+    parts = PurePosixPath(url.path).parts
+    n_fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    root = Url(url.scheme, url.bucket, "/".join(parts[:n_fixed]))
+    found = [(one, PurePosixPath(one.path).parts[n_fixed:]) for one in objects(root)]
+    if not found and n_fixed == len(parts) and parts:
+        return [_remote_listed(lake, key=parts[-1])]
+    return [
+        LakeFile(
+            "/".join(names),
+            f"{url.root}/{one.path}",
+            _hive((*_ending_keys(parts[:n_fixed]), *names[:-1])),
+            one,
+        )
+        for one, names in found
+        if names and _fits(names, parts[n_fixed:]) and _is_visible(names)
+    ]
+
+
+def _remote_listed(path: str, key: str | None = None) -> LakeFile:
+    url = parse_url(path)
+    try:
+        looked = look(str(url))
+    except FileNotFoundError:
+        raise JobError(
+            f"the lake {str(url)!r} does not exist; give a prefix or an object"
+        ) from None
+    return LakeFile(key or str(url), str(url), _hive(tuple(url.path.split("/")[:-1])), looked)
+
+
 def _keys_of(root: str) -> tuple[str, ...]:
+    return _ending_keys(PurePosixPath(os.path.abspath(root)).parts)
+
+
+def _ending_keys(folders: tuple[str, ...]) -> tuple[str, ...]:
     """The key=value folders that a lake ends in: one of its partitions is a lake as well."""
-    upwards = reversed(PurePosixPath(os.path.abspath(root)).parts)
+    upwards = reversed(folders)
     return tuple(takewhile(lambda folder: "=" in folder, upwards))[::-1]
 
 
@@ -116,7 +162,10 @@ def _files_at(path: str) -> Iterator[str]:
 
 
 def _is_visible_file(path: str, root: str) -> bool:
-    parts = _parts(path, root)
+    return _is_visible(_parts(path, root))
+
+
+def _is_visible(parts: tuple[str, ...]) -> bool:
     return _is_parquet(parts[-1]) and not any(_hidden(folder) for folder in parts[:-1])
 
 

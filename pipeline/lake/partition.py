@@ -6,13 +6,15 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
+from pipeline.lake.remote import RemoteFile, Replaced, look
 from pipeline.lake.sound import look_through
 
 SPLIT_BYTES = 512 << 20
@@ -35,6 +37,19 @@ class Fingerprint(BaseModel):
     """Number of rows in the file."""
     row_groups: int
     """Number of row groups in the file."""
+    etag: str | None = None
+    """What an object store calls this content; None on a local disk. Compared for equality only."""
+
+    @property
+    def content(self) -> str:
+        """Size, digest and etag in one text."""
+        return f"{self.size}-{self.footer_sha256}" + (f"-{self.etag}" if self.etag else "")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> Any:
+        # Ledgers compare partitions as JSON, and older ones know nothing of etags.
+        found = handler(self)
+        return found if self.etag is not None else {k: v for k, v in found.items() if k != "etag"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +91,8 @@ class Partition(BaseModel):
 
     @property
     def name_and_content(self) -> tuple[str, str]:
-        """What makes a partition the same one: its name, and the digest of its file's footer."""
-        return (self.name, f"{self.fingerprint.size}-{self.fingerprint.footer_sha256}")
+        """What makes a partition the same one: its name, and what is known of the content."""
+        return (self.name, self.fingerprint.content)
 
 
 def read_footer(file: LakeFile) -> Footer:
@@ -89,9 +104,7 @@ def read_footer(file: LakeFile) -> Footer:
         If the file is missing, unreadable, truncated or not Parquet.
     """
     try:
-        with open(file.location, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            footer = _footer_bytes(stream, size, file.key)
+        footer, size, etag = _read_end(file)
         # A reader over the footer alone parses it: one read, and no second look at the file.
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
         schema = metadata.schema.to_arrow_schema()
@@ -113,8 +126,27 @@ def read_footer(file: LakeFile) -> Footer:
         footer_sha256=hashlib.sha256(footer).hexdigest(),
         rows=metadata.num_rows,
         row_groups=metadata.num_row_groups,
+        etag=etag,
     )
     return Footer(fingerprint, metadata, schema)
+
+
+def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:
+    """The footer as it is now, with the size and etag of its file."""
+    if file.looked is None:
+        with open(file.location, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            return _footer_bytes(stream, size, file.key), size, None
+    looked = file.looked
+    while True:
+        try:
+            remote = RemoteFile(file.location, looked.size, looked.etag)
+            return _footer_bytes(remote, looked.size, file.key), looked.size, looked.etag
+        except Replaced:
+            now = look(file.location)
+            if now == looked:
+                raise
+            looked = now
 
 
 def _brief(rows: list[int]) -> str:

@@ -23,11 +23,24 @@ import pyarrow.parquet as pq
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer, Partition
+from pipeline.lake.remote import RemoteFile
 
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError)
 """What pyarrow raises at damaged pages."""
 
 _BUFFER_TOTAL = 32 << 20
+
+REMOTE_BYTES = 96 << 20
+"""Bytes from an object store that may lie ready for all decoders of a process together.
+
+A request takes 10 to 50 ms, whatever it brings, so few and large ones are made.
+"""
+
+_REMOTE_BUFFER = 4 << 20
+"""Bytes of a column that are asked of an object store at once, where the total allows."""
+
+_WHOLE_UNITS = 6
+"""Units of whole row groups that are decoded at once, at most."""
 
 _DICTIONARY_BYTES_PER_ROW = 16
 
@@ -92,6 +105,8 @@ class PartitionReader:
         Those of them to read as dictionaries where a whole row group is decoded at once.
     batch_rows
         Rows of a slice of a large row group.
+    n_open
+        Decoders of large row groups that are open at once, this reader's and others'.
     """
 
     file: LakeFile
@@ -99,6 +114,7 @@ class PartitionReader:
     columns: list[str]
     texts: list[str]
     batch_rows: int
+    n_open: int = 1
     _slices: dict[int, _SliceReader] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -138,7 +154,7 @@ class PartitionReader:
 
     def _decode(self, group: int, column: str) -> None:
         """Decode one column of one row group, and keep nothing."""
-        with self._open(self._dictionaries([group], self.batch_rows)) as source:
+        with self._open([group], self.batch_rows, whole=False) as source:
             for batch in source.iter_batches(
                 self.batch_rows, row_groups=[group], columns=[column], use_threads=False
             ):
@@ -162,27 +178,45 @@ class PartitionReader:
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 
-    def _open(self, dictionaries: list[str]) -> pq.ParquetFile:
-        buffer_size = max(64 << 10, min(1 << 16, _BUFFER_TOTAL // max(1, len(self.columns))))
+    def _open(self, groups: Sequence[int], rows: int, *, whole: bool) -> pq.ParquetFile:
+        source: str | RemoteFile = self.file.location
+        total, most = _BUFFER_TOTAL, 1 << 16
+        if self.file.looked is not None:
+            found = self.footer.fingerprint
+            source = RemoteFile(self.file.location, found.size, found.etag)
+            # The decoders of the next partition are opened while these are still at work.
+            total = REMOTE_BYTES // (_WHOLE_UNITS if whole else 2 * self.n_open)
+            most = _REMOTE_BUFFER
         return pq.ParquetFile(
-            self.file.location,
+            source,
             metadata=self.footer.metadata,
-            pre_buffer=False,
-            buffer_size=buffer_size,
+            # Neighbouring columns in one request; all of it stays until the decoder is closed.
+            pre_buffer=self.file.looked is not None and self._nbytes(groups) <= total,
+            buffer_size=max(64 << 10, min(most, total // max(1, len(self.columns)))),
             page_checksum_verification=True,
-            read_dictionary=dictionaries,
+            read_dictionary=self._dictionaries(groups, rows),
+        )
+
+    def _nbytes(self, groups: Sequence[int]) -> int:
+        """Stored bytes of the columns in row groups."""
+        wanted, metadata = set(self.columns), self.footer.metadata
+        return sum(
+            chunk.total_compressed_size
+            for group in groups
+            for chunk in map(metadata.row_group(group).column, range(metadata.num_columns))
+            if chunk.path_in_schema.split(".")[0] in wanted
         )
 
     def _read_whole(self, unit: Unit) -> pa.Table:
         groups = list(unit.row_groups)
-        with self._open(self._dictionaries(groups, unit.rows)) as source:
+        with self._open(groups, unit.rows, whole=True) as source:
             return source.read_row_groups(groups, columns=self.columns, use_threads=False)
 
     def _read_slice(self, unit: Unit) -> pa.Table:
         group = unit.row_groups[0]
         with self._lock:
             if group not in self._slices:
-                source = self._open(self._dictionaries([group], self.batch_rows))
+                source = self._open([group], self.batch_rows, whole=False)
                 batches = source.iter_batches(
                     self.batch_rows, row_groups=[group], columns=self.columns, use_threads=True
                 )
@@ -242,7 +276,7 @@ def _check_codes(name: str, values: pa.DictionaryArray) -> None:
         )
 
 
-_PICKLED = ("file", "footer", "columns", "texts", "batch_rows")
+_PICKLED = ("file", "footer", "columns", "texts", "batch_rows", "n_open")
 
 
 class _SliceReader:

@@ -202,6 +202,9 @@ class Ledger:
     def _commit_state(
         self, action: Callable[..., AnyEntry], state: Content, fields: Mapping[str, Any]
     ) -> AnyEntry:
+        # An id for each attempt: after one of unknown outcome, the next must not touch a state that
+        # an entry may name.
+        self._attempt = uuid.uuid4().hex
         key = state_key(self.version + 1, self._attempt)
         digested = _Digested(state)
         self._store.put(key, digested.write)
@@ -238,7 +241,7 @@ class Ledger:
 
     def has_state(self, entry: LearntEntry) -> bool:
         """Whether there is a file for the state of a version, sound or not."""
-        return self._store.has(entry.state.key)
+        return self._store.exists(entry.state.key)
 
     def newest_sound(
         self, entries: Sequence[LearntEntry] | None = None
@@ -303,7 +306,9 @@ class Ledger:
 
     def _read(self) -> None:
         known = self.version
-        for number, key in enumerate(self._store.list("log")[known:], start=known + 1):
+        # A listing may repeat a key; if it lags and hides the newest, the fence tells.
+        keys = sorted(set(self._store.list("log")))
+        for number, key in enumerate(keys[known:], start=known + 1):
             if key != _log_key(number):
                 raise ForeignModel(
                     f"expected {_log_key(number)} in the log, found {key[:200]!r}: a version is "

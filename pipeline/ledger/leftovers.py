@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.ledger.entries import LearntEntry
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore
+from pipeline.ledger.store import LocalStore, Store
 
 GRACE_SECONDS = 24 * 3600.0
 """Age from which leftovers are removed. The lock tells of writers on this machine only; a writer
@@ -46,13 +46,16 @@ class Leftover:
     """Since it was last written; negative if the clock was set back."""
 
 
-def leftovers(store: LocalStore, ledger: Ledger) -> list[Leftover]:
+def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
     """Files of a model directory that a killed run has left, whatever their age.
 
     They are temporary files by their whole name, and states of versions that the log has with
     another writer's state or none. The state of a version that the log does not have yet may be
-    about to get its entry, and counts as none.
+    about to get its entry, and counts as none. In an object store nothing is looked for: there an
+    upload under way has no name, and no lock tells that nobody is at work.
     """
+    if not isinstance(store, LocalStore):
+        return []
     found = []
     for folder, pattern in _UNFINISHED.items():
         for path, status in _plain_files(store.root / folder):
@@ -63,8 +66,10 @@ def leftovers(store: LocalStore, ledger: Ledger) -> list[Leftover]:
     return found
 
 
-def strangers(store: LocalStore, ledger: Ledger) -> list[tuple[str, int | None]]:
+def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     """Files that are nobody's as far as can be told, with the version that a state would be of."""
+    if not isinstance(store, LocalStore):
+        return []
     named = {e.state.key for e in ledger.entries if isinstance(e, LearntEntry)}
     named |= {"model.json", "writer.lock", *(one.key for one in leftovers(store, ledger))}
     found: list[tuple[str, int | None]] = []
@@ -77,7 +82,7 @@ def strangers(store: LocalStore, ledger: Ledger) -> list[tuple[str, int | None]]
     return found
 
 
-def sweep(store: LocalStore, ledger: Ledger, *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
+def sweep(store: Store, ledger: Ledger, *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
     """Remove old leftovers; return their keys. Only for who holds the directory."""
     removed = []
     for one in leftovers(store, ledger):

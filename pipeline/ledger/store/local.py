@@ -1,8 +1,8 @@
-"""Keep bytes under names, durably: once and only once, or replaceable.
+"""A store in a local directory, durable by links and fsync.
 
-A local write is complete or absent: a temporary file in the same folder, fsync, link or rename,
-fsync of the folder. `os.link` is the exclusive step because, unlike rename, it fails when the name
-exists, and unlike ``open(..., "x")`` it never shows a half-written file.
+A write is complete or absent: a temporary file in the same folder, fsync, link or rename, fsync of
+the folder. `os.link` is the exclusive step because, unlike rename, it fails when the name exists,
+and unlike ``open(..., "x")`` it never shows a half-written file.
 """
 
 from __future__ import annotations
@@ -12,51 +12,13 @@ import fcntl
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO
 
 from pipeline.errors import ForeignModel, JobError, ModelConflict
-
-Content: TypeAlias = "bytes | Callable[[BinaryIO], None]"
-"""Bytes, or what writes them."""
-
-
-class Store(Protocol):
-    """Bytes by key; keys are relative paths with forward slashes."""
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Store `data` unless the key exists; False if it does. Durable on return."""
-        ...
-
-    def put(self, key: str, data: Content) -> None:
-        """Store `data`, replacing what was there as a whole. Durable on return."""
-        ...
-
-    def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
-        """The bytes of a key.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such key.
-        ForeignModel
-            If there are more than `most_bytes`, or they are no plain file of this store.
-        """
-        ...
-
-    def has(self, key: str) -> bool:
-        """Whether there is such a key."""
-        ...
-
-    def list(self, prefix: str) -> list[str]:
-        """Sorted keys directly below a folder, unfinished writes left out."""
-        ...
-
-    def delete(self, key: str) -> None:
-        """Remove a key; nothing happens if it does not exist."""
-        ...
+from pipeline.ledger.store.protocol import Content, check_key
 
 
 class LocalStore:
@@ -78,6 +40,15 @@ class LocalStore:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+
+    @property
+    def place(self) -> str:
+        """The directory."""
+        return str(self.root)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return self._path(key).exists()
 
     def check_folders(self, *names: str) -> None:
         """Refuse a directory in which something else stands where folders should be.
@@ -128,10 +99,6 @@ class LocalStore:
             # No more than was asked about, should it grow meanwhile.
             return stream.read(size)
 
-    def has(self, key: str) -> bool:
-        """Whether there is such a key."""
-        return self._path(key).exists()
-
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a folder."""
         folder = self._path(prefix)
@@ -181,9 +148,8 @@ class LocalStore:
             yield
 
     def _path(self, key: str) -> Path:
+        check_key(key)
         parts = key.split("/")
-        if not all(part not in {"", ".", ".."} and "\\" not in part for part in parts):
-            raise ValueError(f"not a key of this store: {key!r}")
         for above in range(1, len(parts)):
             folder = self.root.joinpath(*parts[:above])
             if folder.is_symlink():

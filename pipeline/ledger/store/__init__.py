@@ -1,0 +1,24 @@
+"""Where a model lives: a local directory, or a prefix of an object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.cloud.url import is_url
+from pipeline.ledger.store.local import LocalStore
+from pipeline.ledger.store.protocol import Content, Store
+from pipeline.ledger.store.remote import RemoteStore
+
+
+def open_store(place: str | Path) -> Store:
+    """The store at a directory or URL.
+
+    Raises
+    ------
+    JobError
+        If a URL cannot be used.
+    """
+    return RemoteStore(place) if is_url(place) else LocalStore(place)
+
+
+__all__ = ["Content", "LocalStore", "RemoteStore", "Store", "open_store"]

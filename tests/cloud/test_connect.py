@@ -1,0 +1,76 @@
+"""Credentials come from the usual places, or are lent, and every scheme has its store."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from s3 import KEY_ID, SECRET
+
+from pipeline.cloud.connect import connect, credentials, forget
+from pipeline.cloud.url import parse_url
+from pipeline.errors import (
+    JobError,
+)
+from pipeline.lake.discover import discover
+from pipeline.ledger.store import open_store
+
+
+def test_profile_of_the_shared_configuration_is_used(bucket, tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    (tmp_path / "shared").write_text(
+        f"[lakes]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "shared"))
+    monkeypatch.setenv("AWS_PROFILE", "lakes")
+    forget()
+    provider = connect(parse_url(bucket)).credential_provider
+    assert provider()["access_key_id"] == KEY_ID
+    assert open_store(f"{bucket}/m").create("a", b"1")
+    monkeypatch.setenv("AWS_PROFILE", "another")
+    forget()
+    with pytest.raises(JobError, match="the AWS profile cannot be used"):
+        open_store(f"{bucket}/m")
+
+
+def test_lent_credentials_count_for_the_time_of_the_block_and_stay_out_of_the_environment(
+    bucket, s3_server, monkeypatch
+):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name)
+    forget()
+    lent = {
+        "aws_access_key_id": KEY_ID,
+        "aws_secret_access_key": SECRET,
+        "aws_endpoint_url": s3_server.url,
+    }
+    with credentials("s3", lent):
+        assert open_store(f"{bucket}/m").create("a", b"1")
+        assert SECRET not in str(dict(os.environ))
+    assert "access_key_id" not in connect(parse_url(bucket)).config
+
+
+def test_extra_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr("pipeline.cloud.connect.find_spec", lambda name: None)
+    for scheme in ("s3", "gs", "az"):
+        with pytest.raises(JobError, match=rf"pip install 'onepass\[{scheme}\]'"):
+            discover(f"{scheme}://bucket/lake")
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "inf", "nan"])
+def test_settings_of_time_are_checked(bucket, monkeypatch, text):
+    monkeypatch.setenv("ONEPASS_STORE_TIMEOUT", text)
+    with pytest.raises(JobError, match="ONEPASS_STORE_TIMEOUT: expected seconds above 0"):
+        discover(bucket)
+
+
+def test_every_scheme_has_its_store(monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    forget()
+    kinds = [type(connect(parse_url(f"{s}://bucket/x"))).__name__ for s in ("s3", "gs", "az")]
+    forget()
+    assert kinds == ["S3Store", "GCSStore", "AzureStore"]
+    for wrong in ("ftp://host/x", "file:///x", "S4://bucket/x"):
+        with pytest.raises(JobError, match="expected a local path or an s3://, gs:// or az:// URL"):
+            discover(wrong)

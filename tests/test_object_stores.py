@@ -1,0 +1,291 @@
+"""A lake, a model and predictions in an object store are as good as local ones."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lakes import number_table
+from processes import run
+from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
+
+from pipeline import Model, evaluate, plan, score, train
+from pipeline.cloud.connect import connect, forget
+from pipeline.cloud.url import parse_url
+from pipeline.errors import (
+    BadPartition,
+    ChangedPartition,
+    JobError,
+    ModelConflict,
+    StoreUnavailable,
+)
+from pipeline.ledger.store import RemoteStore
+from pipeline.model import open_model
+from pipeline.progress import Progress
+
+
+@pytest.fixture
+def lake(s3_lake: str) -> str:
+    return s3_lake
+
+
+@pytest.fixture
+def job(lake, bucket) -> dict[str, Any]:
+    return {"lake": lake, "label": "y", "model": f"{bucket}/models/m", "solver": "sgd"}
+
+
+@pytest.fixture
+def local_job(job, tmp_path) -> dict[str, Any]:
+    """The same on the local disk."""
+    return job | {"lake": str(tmp_path / "lake"), "model": str(tmp_path / "model")}
+
+
+def check_sound(model: str, n_partitions: int, state_sha256: str | None) -> None:
+    """Each partition once, the newest three states there and no other, nothing else left behind."""
+    ledger = open_model(model).ledger
+    trained = [entry.partitions[0]["path"] for entry in ledger.trained()]
+    assert sorted(trained) == [f"part-{i}.parquet" for i in range(n_partitions)]
+    assert ledger.trained()[-1].state.sha256 == state_sha256
+    assert ledger.read_state(ledger.trained()[-1])
+    kept = {entry.state.key for entry in ledger.trained()[-3:]}
+    found = {key.split("/models/m/")[-1].removeprefix("models/m/") for key in keys(model)}
+    assert {key for key in found if key.startswith("state/")} == kept
+    assert {key.split("/")[0] for key in found} == {"model.json", "log", "state"}
+
+
+def test_training_there_gives_the_bytes_of_training_here(job, local_job):
+    remote, local = train(job), train(local_job)
+    assert remote.state_sha256 == local.state_sha256
+    assert (remote.rows, remote.model) == (local.rows, job["model"])
+    check_sound(job["model"], 4, local.state_sha256)
+    mixed = train(job | {"lake": local_job["lake"], "model": job["model"] + "-mixed"})
+    assert mixed.state_sha256 == local.state_sha256
+
+
+def test_next_run_trains_what_is_new(job, lake):
+    train(job)
+    put_table(f"{lake}/part-4.parquet", number_table(300, 9))
+    report = train({"model": job["model"]})
+    assert (report.partitions, report.rows) == (1, 300)
+    assert train({"model": job["model"]}).partitions == 0
+
+
+def test_scores_and_metrics_there_are_those_here(job, local_job, bucket, tmp_path):
+    train(job)
+    train(local_job)
+    there = score(job["lake"], job["model"], f"{bucket}/out", keep=["level"])
+    score(local_job["lake"], local_job["model"], tmp_path / "out", keep=["level"])
+    assert (there.partitions, there.unchanged) == (4, 0)
+    for path in sorted((tmp_path / "out").iterdir()):
+        data = connect(parse_url(bucket)).get(f"out/{path.name}").bytes().to_bytes()
+        assert pq.read_table(pa.BufferReader(data)).equals(pq.read_table(path))
+    again = score(job["lake"], job["model"], f"{bucket}/out", keep=["level"])
+    assert (again.partitions, again.unchanged) == (0, 4)
+    judged = [evaluate(one["lake"], one["model"]) for one in (job, local_job)]
+    assert judged[0].loss == judged[1].loss
+    rows = number_table(50, 3)
+    here = [Model.load(one["model"]).predict(rows) for one in (job, local_job)]
+    assert np.array_equal(here[0], here[1])
+
+
+def test_predictions_may_not_fall_into_their_lake(job, lake):
+    train(job)
+    for out in (lake, f"{lake}/", f"{lake}/deeper"):
+        with pytest.raises(JobError, match="lies in the lake"):
+            score(lake, job["model"], out)
+    assert score(lake, job["model"], f"{lake}-scores").partitions == 4
+
+
+def test_killed_at_any_moment_resumes_to_the_same_bytes(job, local_job):
+    expected = train(local_job)
+    common = {"do": "train_or_die", "job": job, "block_rows": 128}
+    deaths = [("advanced", 2), ("committed", 1), ("advanced", 4), ("committed", 1)]
+    outcomes = run(*(common | {"die_at": step, "call": n} for step, n in deaths), common)
+    assert [outcome.code for outcome in outcomes] == [-signal.SIGKILL] * 4 + [0]
+    assert outcomes[-1].value["state_sha256"] == expected.state_sha256
+    ledger = open_model(job["model"]).ledger
+    assert len(ledger.trained()) == 4
+    assert all(ledger.read_state(entry) for entry in ledger.trained()[-3:])
+
+
+def test_cut_off_after_any_write_of_a_run_resumes_to_the_same_bytes(
+    job, local_job, s3_server, through, monkeypatch
+):
+    """The server does one write more than it can tell of; ``REPEAT`` above 1 tries every write."""
+    expected = train(local_job)
+    monkeypatch.setattr(RemoteStore, "_prove", lambda self: None)
+    step = 1 if int(os.environ.get("REPEAT", "1")) > 1 else 3
+    n_writes, n_dead = 0, 0
+    while True:
+        model = f"{job['model']}-{n_writes}"
+        seen = 0
+
+        def rule(method: str, path: str, alive: int = n_writes) -> Action:
+            nonlocal seen
+            seen += method in {"PUT", "POST"}
+            return "pass" if seen <= alive else ("cut" if seen == alive + 1 else "lose")
+
+        with Proxy(s3_server.url, rule) as proxy, pytest.MonkeyPatch.context() as patch:
+            through(proxy)
+            patch.setenv("ONEPASS_STORE_DEADLINE", "0.1")
+            patch.setenv("ONEPASS_STORE_TIMEOUT", "0.5")
+            forget()
+            try:
+                train(job | {"model": model})
+            except StoreUnavailable:
+                n_dead += 1
+            finished = seen <= n_writes
+        os.environ["AWS_ENDPOINT_URL"] = s3_server.url
+        forget()
+        report = train(job | {"model": model})
+        assert report.state_sha256 == expected.state_sha256
+        assert len(open_model(model).ledger.trained()) == 4
+        if finished:
+            break
+        n_writes += step
+    assert n_dead >= 9 // step
+
+
+def test_lost_answers_of_a_whole_training_change_nothing(job, local_job, s3_server, through):
+    expected = train(local_job)
+    count = 0
+
+    def rule(method: str, path: str) -> Action:
+        nonlocal count
+        count += 1
+        return {0: "cut", 4: 500, 8: "lose"}.get(count % 12, "pass")  # type: ignore[return-value]
+
+    with Proxy(s3_server.url, rule) as proxy:
+        through(proxy)
+        assert train(job).state_sha256 == expected.state_sha256
+        check_sound(job["model"], 4, expected.state_sha256)
+        assert sum(action != "pass" for _, _, action in proxy.seen) > 15
+
+
+def test_of_two_trainings_at_once_one_finishes_and_one_stops(job, local_job):
+    expected = train(local_job)
+    plan(job)
+    task = {"do": "train_or_die", "job": job, "sleep": 0.03, "block_rows": 128}
+    outcomes = run(task, task, together=True)
+    assert sorted(outcome.code for outcome in outcomes) == [0, 4]
+    assert "another writer has committed version" in "".join(o.err for o in outcomes)
+    check_sound(job["model"], 4, expected.state_sha256)
+
+
+def test_stale_writer_is_refused(job):
+    class Overtaken(Progress):
+        done = False
+
+        def committed(self, entry: Any, total: Any) -> None:
+            if not self.done:
+                self.done = True
+                assert train(job).partitions == 3
+
+    with pytest.raises(ModelConflict, match="another writer has committed version 3"):
+        train(job, progress=Overtaken())
+    assert len(open_model(job["model"]).ledger.trained()) == 4
+
+
+def test_changed_object_is_noticed_before_a_row_of_it_is_trained(job, lake):
+    train(job)
+    put_table(f"{lake}/part-1.parquet", number_table(437, 77))
+    with pytest.raises(ChangedPartition, match=r"part-1.parquet has changed since it was trained"):
+        train({"model": job["model"]})
+    assert train({"model": job["model"], "on_changed": "retrain"}).partitions == 1
+
+
+def test_object_removed_after_it_was_planned_is_named(job, lake):
+    plan(job)
+    connect(parse_url(lake)).delete("lakes/numbers/part-2.parquet")
+    with pytest.raises(BadPartition, match=r"part-2.parquet: planned, but no longer in the lake"):
+        train(job)
+
+
+def test_object_that_is_not_parquet_is_bad_data_and_can_be_skipped(job, lake):
+    connect(parse_url(lake)).put("lakes/numbers/part-9.parquet", b"no rows at all" * 9)
+    with pytest.raises(BadPartition, match=r"part-9.parquet: expected a Parquet file"):
+        train(job)
+    report = train(job | {"on_bad": "skip"})
+    assert (report.partitions, report.pending) == (4, 0)
+
+
+def test_store_that_goes_away_makes_no_file_a_bad_one(job, s3_server, through, monkeypatch):
+    """Otherwise `on_bad: skip` would leave out for good what could not be reached for a while."""
+    plan(job)
+    version = open_model(job["model"]).ledger.version
+    with Proxy(s3_server.url) as proxy:
+        through(proxy)
+        monkeypatch.setenv("ONEPASS_STORE_DEADLINE", "1")
+        monkeypatch.setenv("ONEPASS_STORE_TIMEOUT", "0.5")
+        forget()
+        proxy.rule = lambda method, path: "lose" if path.endswith("part-2.parquet") else "pass"
+        with pytest.raises(StoreUnavailable, match=r"part-2.parquet: no success within 1 s"):
+            train(job | {"on_bad": "skip", "on_changed": "skip"})
+        proxy.rule = lambda method, path: "pass"
+        ledger = open_model(job["model"]).ledger
+        assert all(entry.action != "skip" for entry in ledger.entries)
+        assert ledger.version >= version
+        assert train(job).pending == 0
+
+
+def test_slow_store_is_read_within_its_time(job, local_job, s3_server, through, monkeypatch):
+    expected = train(local_job)
+    with Proxy(s3_server.url, delay=0.03) as proxy:
+        through(proxy)
+        assert train(job).state_sha256 == expected.state_sha256
+
+
+def test_credentials_are_in_nothing_that_was_written(
+    job, bucket, onepass, tmp_path, caplog, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    out, written = f"{bucket}/out", ""
+    for arguments in (
+        ["train", job["lake"], "--label", "y", "--model", job["model"], "--json"],
+        ["train", "--model", job["model"], "--json"],
+        ["evaluate", job["lake"], "--model", job["model"], "--json"],
+        ["score", job["lake"], "--model", job["model"], "--out", out, "--json"],
+        ["log", job["model"], "--json"],
+        ["summary", job["model"], "--json"],
+        ["inspect", job["lake"], "--json"],
+    ):
+        code, stdout, stderr = onepass(*arguments)
+        assert code == 0, stderr
+        written += stdout + stderr
+    for wrong in (f"{bucket}-not/x", f"{bucket}/nothing"):
+        code, stdout, stderr = onepass("--debug", "train", wrong, "--label", "y", "--model", "m")
+        assert code == 2
+        written += stdout + stderr
+    written += repr(open_model(job["model"]).file) + caplog.text
+    everything = written.encode()
+    for key in keys(bucket):
+        everything += connect(parse_url(bucket)).get(key).bytes().to_bytes()
+    for path in tmp_path.rglob("*"):
+        everything += path.read_bytes() if path.is_file() else b""
+    assert len(everything) > 50_000
+    assert b"models/m" in everything
+    for secret in (KEY_ID, SECRET, SECRET.replace("/", "%2F"), "Signature=", "Authorization"):
+        assert secret.encode() not in everything
+
+
+def test_command_tells_of_wrong_credentials_in_two_lines(job, onepass, monkeypatch):
+    server = Server(INITIAL_NO_AUTH_ACTION_COUNT="1")
+    try:
+        server.make_bucket("closed")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        forget()
+        code, out, err = onepass(
+            "train", "s3://closed/x", "--label", "y", "--model", "s3://closed/m"
+        )
+    finally:
+        server.stop()
+    assert (code, out) == (2, "")
+    first, second = err.splitlines()
+    assert first == "onepass: s3://closed/m/model.json: the store refuses the request (403)"
+    assert second.startswith("Check the credentials")
