@@ -31,11 +31,25 @@ the server; passed on and answered too late; or answered with a status by the pr
 
 _SERVE = """
 import sys
+from threading import Lock
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Application
 from moto.server import main
 from werkzeug.serving import WSGIRequestHandler
 
 # Header and body leave in two packets, and the second would wait 40 ms for the first's receipt.
 WSGIRequestHandler.disable_nagle_algorithm = True
+
+# One request at a time: moto looks whether a key exists and creates it in two steps.
+lock, answer = Lock(), Application.__call__
+
+
+def one_at_a_time(self, *request):
+    with lock:
+        return answer(self, *request)
+
+
+Application.__call__ = one_at_a_time
 main(sys.argv[1:])
 """
 

@@ -161,8 +161,10 @@ class FaultyStore:
             raise PowerCut
         self._with(self._fault("before", "after", "cut"), lambda: self._store.put(key, data))
 
-    def get(self, key: str) -> bytes:
-        return self._with(self._fault("before", "cut"), lambda: self._store.get(key))
+    def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
+        return self._with(
+            self._fault("before", "cut"), lambda: self._store.get(key, most_bytes=most_bytes)
+        )
 
     def exists(self, key: str) -> bool:
         return self._with(self._fault("before", "cut"), lambda: self._store.exists(key))

@@ -112,7 +112,7 @@ class Writers:
     def _run(self) -> Iterator[None]:
         ledger = Ledger(self._opens(), ROOT)
         yield
-        if ledger.newest_plan() is None:
+        if not any(entry.action == "plan" for entry in ledger.entries):
             ledger.commit_plan([PlannedGroup(partitions=[{"path": n, "rows": 1}]) for n in NAMES])
             yield
         while pending := ledger.pending():

@@ -146,6 +146,9 @@ def test_unfit_state_is_refused_and_changes_nothing(make, stream, defect):
     for name, array in good.state().items():
         state = good.state()
         if defect == "missing":
+            if name.endswith("single"):
+                # Older states lack it, and are read.
+                continue
             del state[name]
         else:
             wrong = np.append(array, 0.0) if defect == "shape" else array.astype(np.float16)
