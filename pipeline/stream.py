@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -150,7 +151,7 @@ def _tasks(
         except DataError as error:
             # Raised in its turn: the groups before this one are still to be learnt.
             ends.append(True)
-            yield delayed(_fail, pure=False, traverse=False)(error), True
+            yield delayed(partial(_fail, error), pure=False, traverse=False)(), True
         else:
             ends.append(True)
             yield _task(group, number, steps or [], reading, function)
@@ -184,8 +185,9 @@ def _task(
 ) -> tuple[Delayed, bool]:
     # Slices share decoders that live in this process.
     is_local = any(step.unit.is_slice for step in steps)
-    make = delayed(_make, pure=False, traverse=False)
-    return make(steps, reading, ("rows", group.epoch, number), function), is_local
+    make = partial(_make, steps, reading, ("rows", group.epoch, number), function)
+    # Without arguments: Dask would look for tasks in every name of every column, for 5 ms a block.
+    return delayed(make, pure=False, traverse=False)(), is_local
 
 
 def _fail(error: DataError) -> None:

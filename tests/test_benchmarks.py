@@ -21,21 +21,44 @@ def batch_margins(monkeypatch):
     return batch_margins
 
 
-def test_quality_prints_a_row_a_task_and_which_targets_are_met():
-    command = [sys.executable, "benchmarks/quality.py", "--only", "diabetes", "--peers", "none"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def printed(script: str, *words: str) -> str:
+    """What a benchmark prints."""
     done = subprocess.run(
-        [*command, "--json"],
+        [sys.executable, f"benchmarks/{script}.py", *words],
         capture_output=True,
         text=True,
-        check=True,
         cwd=ROOT,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         timeout=300,
     )
-    (row,) = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_quality_prints_a_row_a_task_and_which_targets_are_met():
+    out = printed("quality", "--only", "diabetes", "--peers", "none", "--json")
+    (row,) = json.loads(out.splitlines()[-1])
     assert row["name"] == "diabetes"
     assert abs(row["excess"]["onepass"]) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["dense", "clicks"])
+def test_speed_prints_a_row_a_contender_beside_the_limit(kind, tmp_path):
+    given = ("--lakes", kind, f"--rows-{kind}", "3000", "--repeats", "1", "--only", "sgd;score")
+    out = printed("speed", *given, "--folder", str(tmp_path), "--json", str(tmp_path / "runs.json"))
+    (runs,) = json.loads((tmp_path / "runs.json").read_text()).values()
+    assert {"sgd", "score"} < set(runs)
+    assert all(found["rows"] == 3000 for [found] in runs.values()), runs
+    assert "sgd at 0.6 of the limit: " in out
+
+
+def test_scale_and_overhead_print_their_tables(tmp_path):
+    out = printed("scale", "--rows", "5000", "--folder", str(tmp_path))
+    assert "5,000 rows, 1 files" in out
+    assert "| M rows learnt | M rows/s | resident MB |" in out
+    out = printed("overhead", "--files", "5", "--lakes", "", "--folder", str(tmp_path))
+    assert "| files of 100 rows |" in out
+    assert "| 5 | " in out
 
 
 def test_reference_of_quality_agrees_with_scikit_learn(batch_margins):
