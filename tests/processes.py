@@ -7,9 +7,13 @@ its steps in turn. Run as a script, this reads tasks from stdin and prints their
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import multiprocessing
 import os
+import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +193,165 @@ def _set_limits(more_bytes: int, seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     # A process that waits for ever uses no processor.
     signal.alarm(4 * seconds)
+
+
+def killed_at_random(
+    jobs: list[dict[str, Any]], *, n_kills: int, seed: int, block_rows: int
+) -> dict[str, Any]:
+    """Train models one after the other in processes that are killed at random times.
+
+    Each process appends the number of a version to a file once it is told that it is durable. That
+    file is the oracle: whatever it names must be in the log for ever.
+
+    Parameters
+    ----------
+    jobs
+        Of one lake, each with a model of its own; a model that is finished makes room for the next.
+        The first one is trained without a kill, to know how long that takes on this machine.
+
+    Returns
+    -------
+    Number of kills, of those that came after a commit of the process, of models that were finished,
+    digests of their states, and what was wrong.
+    """
+    rng = random.Random(seed)
+    counts = {"kills": 0, "after a commit": 0, "finished": 0}
+    states, wrong = [], []
+    began = time.monotonic()
+    _killed_after(60.0, jobs[0], Path(jobs[0]["model"]).with_suffix(".whole"), block_rows)
+    whole = time.monotonic() - began
+    for job in itertools.cycle(jobs):
+        if counts["kills"] >= n_kills:
+            break
+        shutil.rmtree(job["model"], ignore_errors=True)
+        oracle = Path(job["model"]).with_suffix(".acknowledged")
+        oracle.write_text("")
+        entries: list[bytes] = []
+        code = -signal.SIGKILL
+        while code == -signal.SIGKILL:
+            known = oracle.read_text()
+            # Others may need the machine: lives grow, lest none be long enough for a commit.
+            life = rng.uniform(0.0, whole) * (1 + 0.02 * counts["kills"] / (1 + len(states)))
+            code = _killed_after(life, job, oracle, block_rows)
+            counts["kills"] += code != 0
+            counts["after a commit"] += code != 0 and oracle.read_text() != known
+            acknowledged = [int(line) for line in oracle.read_text().split()]
+            entries, faults = _looked_at(Path(job["model"]), entries, acknowledged)
+            wrong += [f"kill {counts['kills']}: {fault}" for fault in faults]
+        if code != 0:
+            wrong.append(f"exit code {code}")
+            break
+        counts["finished"] += 1
+        states.append(json.loads(entries[-1])["state"]["sha256"])
+    return {**counts, "states": states, "wrong": wrong}
+
+
+def _killed_after(seconds: float, job: dict[str, Any], oracle: Path, block_rows: int) -> int:
+    from pipeline import create, training
+    from pipeline.progress import Progress
+
+    class Acknowledges(Progress):
+        def committed(self, entry: Any, total: Any) -> None:
+            with open(oracle, "a") as stream:
+                stream.write(f"{entry.version}\n")
+
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            create.MAX_BATCH_ROWS = block_rows
+            training.train(job, progress=Acknowledges())
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _looked_at(
+    model: Path, before: list[bytes], acknowledged: list[int]
+) -> tuple[list[bytes], list[str]]:
+    """Entries of the log now, and what is wrong with them."""
+    from pipeline.model import model_exists, open_model
+
+    faults = []
+    if not model_exists(str(model)):
+        return [], ["a model that was there is gone"] if before else []
+    ledger = open_model(str(model)).ledger
+    logs = sorted(model.glob("log/*.json"))
+    entries = [path.read_bytes() for path in logs]
+    if entries[: len(before)] != before:
+        faults.append("the log is no extension of what it was")
+    if max(acknowledged, default=0) > ledger.version:
+        faults.append(f"version {max(acknowledged)} was acknowledged, {ledger.version} is newest")
+    trained = [p["path"] for entry in ledger.trained() for p in entry.partitions]
+    if len(set(trained)) != len(trained):
+        faults.append(f"trained twice: {trained}")
+    for entry in ledger.trained()[-3:]:
+        ledger.read_state(entry)
+    return entries, faults
+
+
+def race(folder: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
+    """Let writers on a barrier commit the same version, round after round.
+
+    Returns
+    -------
+    Rounds won by each writer, and the outcomes of rounds that had not one winner.
+    """
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Barrier(n_writers, timeout=60), context.SimpleQueue()
+    racers = [
+        context.Process(target=_racer, args=(folder, n_rounds, start, answers))
+        for _ in range(n_writers)
+    ]
+    for racer in racers:
+        racer.start()
+    wins = [answers.get() for _ in racers]
+    for racer in racers:
+        racer.join()
+    winners = [sum(each) for each in zip(*wins, strict=True)]
+    return {"won": [sum(each) for each in wins], "winners": winners}
+
+
+def _racer(folder: str, n_rounds: int, start: Any, answers: Any) -> None:
+    from pipeline.errors import ModelConflict
+    from pipeline.ledger.ledger import Ledger
+    from pipeline.ledger.store import LocalStore
+
+    won = []
+    for number in range(n_rounds):
+        ledger = Ledger(LocalStore(folder), "0" * 64)
+        assert ledger.version == number
+        start.wait()
+        try:
+            ledger.commit_train(os.urandom(64), ENTRY)
+            won.append(1)
+        except ModelConflict:
+            won.append(0)
+        start.wait()
+    answers.put(won)
+
+
+ENTRY = {
+    "partitions": [{"path": "part"}],
+    "rows": 1,
+    "counts": {},
+    "loss": None,
+    "metrics": {},
+    "seconds": 0.0,
+    "peak_rss_bytes": 0,
+    "environment": {},
+}
+"""Fields of a train entry, but for its state."""
 
 
 class _Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from pipeline import train
 from pipeline.model import model_exists, open_model
 
 KILLED = -signal.SIGKILL
+REPEAT = int(os.environ.get("REPEAT", "1"))
+SEED = int(os.environ.get("SEED", "0"))
 
 
 def trained(model: str) -> list[str]:
@@ -82,3 +85,18 @@ def test_killed_within_and_between_partitions_ends_in_the_same_bytes(make_job):
         assert sorted(trained(model)) == [f"part-{i}.parquet" for i in range(4)]
         # Commits came before deaths; how many depends on how far the one in the background was.
         assert all(1 <= o.value["partitions"] < 4 for o in last)
+
+
+@pytest.mark.parametrize("solver", ["newton", "sgd"])
+def test_killed_at_random_times_nothing_acknowledged_is_lost(make_job, solver):
+    """The long form, with the default REPEAT of 20, kills 320 processes."""
+    expected = train(make_job("whole", 6, solver=solver))
+    jobs = [make_job(f"killed-{i}", 6, solver=solver) for i in range(3)]
+    n_kills = 8 * REPEAT
+    task = {"do": "killed_at_random", "jobs": jobs, "n_kills": n_kills, "seed": SEED}
+    [outcome] = run(task | {"block_rows": 128})
+    assert outcome.code == 0, f"SEED={SEED}: {outcome.err}"
+    found = outcome.value
+    assert not found["wrong"], f"SEED={SEED}: {found}"
+    assert found["kills"] >= n_kills
+    assert set(found["states"]) == {expected.state_sha256}, f"SEED={SEED}: {found}"

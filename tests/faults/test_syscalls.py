@@ -1,6 +1,6 @@
 """A fault at each system call of `onepass train` in turn: killed, or told that the disk fails.
 
-strace counts calls by thread. Commits come from a thread of their own, so that there are two scenes:
+strace counts calls by thread, and commits come from a thread of their own, so there are two scenes:
 in ``creation`` the model is new, and the main thread writes model.json, the lock and the plan; in
 ``commits`` the plan is there already, and the thread of commits counts from its first call. Calls
 for reading, compiling and importing are not among those injected into: compiled code is cached by
@@ -44,7 +44,7 @@ FAULTS = [KILL, "error=ENOSPC", "error=EIO", "error=EPERM"]
 SCENES = {"creation": ["fsync", "link", "write"], "commits": ["fsync", "link", "rename", "write"]}
 
 MOST_PLACES = 40
-"""Far more than a run has of any call: without a limit, a loop that never gets through would hang."""
+"""Far more than a run has of any call; a loop that never gets through must not hang."""
 
 
 def _strace_works() -> bool:

@@ -12,9 +12,12 @@ from processes import run
 
 from pipeline import plan, train
 from pipeline.errors import ModelConflict
+from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
 from pipeline.progress import Progress
+
+REPEAT = int(os.environ.get("REPEAT", "1"))
 
 
 @pytest.fixture
@@ -32,6 +35,22 @@ def check_sound(job: dict[str, Any], expected_sha256: str | None) -> None:
     for entry in ledger.trained()[-3:]:
         ledger.read_state(entry)
     assert ledger.trained()[-1].state.sha256 == expected_sha256
+
+
+@pytest.mark.parametrize("n_writers", [2, 5])
+def test_of_writers_on_a_barrier_exactly_one_commits_each_version(tmp_path, n_writers):
+    n_rounds = 100 if REPEAT == 1 else 500
+    task = {"do": "race", "folder": str(tmp_path), "n_writers": n_writers, "n_rounds": n_rounds}
+    [outcome] = run(task)
+    assert outcome.code == 0, outcome.err
+    assert outcome.value["winners"] == [1] * n_rounds
+    # A race that one writer always wins is none.
+    assert min(outcome.value["won"]) > 0
+    ledger = Ledger(LocalStore(tmp_path), "0" * 64)
+    assert ledger.version == n_rounds
+    newest = {Path(entry.state.key).name for entry in ledger.trained()[-3:]}
+    named = {Path(e.state.key).name for e in ledger.trained() if ledger.keeps_state(e)}
+    assert newest <= set(os.listdir(tmp_path / "state")) == named
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["locked", "by the fence alone"])
