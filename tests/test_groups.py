@@ -153,30 +153,6 @@ def test_partition_that_is_bad_in_the_first_epoch_is_not_tried_again(job, tmp_pa
     assert [e.state.sha256 for e in ours.trained()] == [e.state.sha256 for e in theirs.trained()]
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"interleave": 4},
-        {"epochs": 2, "interleave": 3},
-        {"epochs": 2, "solver": "adagrad", "learning_rate": [0.1, 0.5]},
-        {"l2": [0.0, 0.1], "interleave": 2},
-        {"half_life": "3 partitions"},
-        {"loss": "hinge", "order": "stored", "interleave": 3},
-    ],
-    ids=str,
-)
-def test_resume_after_every_commit_gives_the_bytes_of_the_uninterrupted_run(job, tmp_path, more):
-    whole = train(job | more)
-    stepwise = job | more | {"model": str(tmp_path / "steps")}
-    plan(stepwise)
-    while train_pending({"model": stepwise["model"]}, max_seconds=0).pending:
-        pass
-    ours, theirs = trained(job), trained(stepwise)
-    assert [e.state.sha256 for e in ours] == [e.state.sha256 for e in theirs]
-    assert [e.candidates for e in ours] == [e.candidates for e in theirs]
-    assert whole.state_sha256 == theirs[-1].state.sha256
-
-
 def test_each_epoch_has_each_partition_once_in_an_order_of_its_own(job):
     report = train(job | {"epochs": 3, "solver": "nag"})
     assert times_trained(job) == all_files(1, 2, 3)

@@ -2,9 +2,9 @@
 
 A state machine draws the steps: files land, change and go; runs train, stop, are killed within a
 commit, or meet another writer; versions are rewound; the newest state or entry is damaged. After
-each step the log must extend what it was, no content may count twice, and `verify` must find what is
-damaged and nothing else. Where a run got through, its state must be that of the same entries learnt
-afresh, from copies of the files as they were.
+each step the log must extend what it was, no content may count twice, and `verify` must find what
+is damaged and nothing else. Where a run got through, its state must be that of the same entries
+learnt afresh, from copies of the files as they were.
 
 A kill is an exception at the n-th step on the disk, after which no other step is possible, so that
 nothing is cleaned up. ``REPEAT`` multiplies the number of cases, ``SEED`` changes them.
@@ -12,6 +12,7 @@ nothing is cleaned up. ``REPEAT`` multiplies the number of cases, ``SEED`` chang
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -45,6 +46,7 @@ from pipeline.errors import (
     ModelConflict,
 )
 from pipeline.lake.discover import discover
+from pipeline.lake.partition import read_footer
 from pipeline.ledger.entries import LearntEntry
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore
@@ -149,7 +151,8 @@ class Machine(RuleBasedStateMachine):
             self._check_settled()
             self._check_fresh_replay()
 
-    @rule(steps=st.integers(0, 30), on_changed=st.sampled_from(WISHES))
+    @precondition(lambda self: self.torn is None)
+    @rule(steps=st.integers(0, 30), on_changed=st.sampled_from(["retrain", *WISHES]))
     def killed(self, steps: int, on_changed: str) -> None:
         with Mortal(steps):
             self._run(train, "kill", on_changed=on_changed, on_bad="skip")
@@ -272,6 +275,7 @@ class Machine(RuleBasedStateMachine):
             assert self.torn is None, "trained on a damaged log"
             return True
         except Killed:
+            self._count("killed in time")
             return False
         except REFUSALS as error:
             self._count(f"{what} refused")
@@ -337,8 +341,6 @@ class Machine(RuleBasedStateMachine):
         shutil.copy(path, archive / name)
 
     def _content(self, name: str) -> str:
-        from pipeline.lake.partition import read_footer
-
         [file] = [file for file in discover(str(self.lake)) if file.key == name]
         return str(read_footer(file).fingerprint.model_dump())
 
@@ -368,8 +370,6 @@ def _flipped(data: bytes) -> bytes:
 
 
 def _folder(fingerprint: str) -> str:
-    import hashlib
-
     return "content-" + hashlib.sha256(fingerprint.encode()).hexdigest()
 
 
