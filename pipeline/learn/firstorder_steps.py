@@ -30,6 +30,7 @@ _AHEAD = 4
 
 @inlined
 def dense_margin(row: FloatArray, dense: FloatArray, o: int) -> float:
+    """The dense part of the margin of one output, intercept included."""
     total = 0.0
     for j in range(len(row)):
         total += row[j] * dense[0, o, j]
@@ -69,6 +70,7 @@ def square_length(row: FloatArray, dense: FloatArray) -> float:
 
 @inlined
 def sgd_steps(rate: float, o: int, row: FloatArray, grad: FloatArray, step: FloatArray) -> float:
+    """One rate for all weights."""
     reach = 0.0
     for j in range(len(row)):
         step[o, j] = rate * grad[o, j]
@@ -80,6 +82,7 @@ def sgd_steps(rate: float, o: int, row: FloatArray, grad: FloatArray, step: Floa
 def adagrad_steps(
     rate: float, o: int, row: FloatArray, grad: FloatArray, dense: FloatArray, step: FloatArray
 ) -> float:
+    """See `rules.adagrad`."""
     reach = 0.0
     for j in range(len(row)):
         own, total = adagrad(rate, grad[o, j], dense[1, o, j])
@@ -100,6 +103,7 @@ def nag_steps(
     dense: FloatArray,
     step: FloatArray,
 ) -> float:
+    """See `rules.nag`."""
     reach, per_row = 0.0, 1.0 / rows
     for j in range(len(row)):
         square = dense[2, 0, j] * per_row
@@ -114,6 +118,7 @@ def nag_steps(
 def adam_steps(
     rate: float, t: float, o: int, grad: FloatArray, dense: FloatArray, step: FloatArray
 ) -> float:
+    """See `rules.adam`; whole steps, so there is no reach."""
     for j in range(dense.shape[2]):
         step[o, j], dense[1, o, j], dense[2, o, j] = adam(
             rate, grad[o, j], dense[1, o, j], dense[2, o, j], t
@@ -132,6 +137,7 @@ def ftrl_steps(
     dense: FloatArray,
     step: FloatArray,
 ) -> float:
+    """See `rules.ftrl`; whole steps, so there is no reach."""
     for j in range(n_dense + 1):
         # The intercept, last, is free of penalties.
         on = 1.0 if j < n_dense else 0.0
@@ -219,6 +225,7 @@ def slot_averages(
 
 @inlined
 def ask_ahead(flat: Float32Array, stride: np.uint64, slots: SlotArray, i: int) -> None:
+    """Ask memory for the slots of a row that comes soon."""
     ahead = min(i + _AHEAD, len(slots) - 1)
     for k in range(slots.shape[1]):
         prefetch(flat, np.uint64(slots[ahead, k]) * stride)
