@@ -34,7 +34,7 @@ def inlined(function: _Function) -> _Function:
     """As `reordered`, for a step of a loop: it becomes part of each caller.
 
     Without that, arrays are handed over with their counts of references, and the compiler does not
-    see what is constant: a row of 30 features takes four times as long.
+    see what is constant.
     """
     return _inlined(function, _REORDERED)
 

@@ -133,8 +133,8 @@ _known: dict[tuple[str, int], deque[tuple[pa.Array, SlotArray]]] = {}
 def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
     """Slot of each value of a dictionary, with that of null behind.
 
-    Each batch of a row group brings its own copy of one dictionary, of up to a megabyte, and to
-    compare two of them takes a tenth of the time that hashing takes.
+    Each batch of a row group brings its own copy of one dictionary, of up to a megabyte, and
+    comparing two of them is cheaper than hashing.
     """
     known = _known.setdefault((name, bits), deque(maxlen=_KEPT))
     for one, slots in tuple(known):

@@ -1,7 +1,7 @@
 """The steps of the first-order loop: margins, what each rule does to the weights, averages.
 
 All are inlined into the loop of `firstorder_pass`, and take whole arrays with the number of the
-output: a view of one output would be counted as a reference for each row.
+output, so that no view has to be made for each row.
 """
 
 from __future__ import annotations
