@@ -63,5 +63,12 @@ class Committer:
         """Wait until everything is durable; raises as `submit`."""
         if self._under_way is None:
             return
-        (commit, metrics), self._under_way = self._under_way, None
-        self._committed(commit.result(), metrics)
+        commit, metrics = self._under_way
+        try:
+            entry = commit.result()
+        except Exception:
+            self._under_way = None
+            raise
+        # An interrupt of the waiting leaves the commit to be waited for, and told of, at the end.
+        self._under_way = None
+        self._committed(entry, metrics)

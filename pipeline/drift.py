@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+import pyarrow.parquet as pq
+
 from pipeline.encode.schema import READS, Schema, family, is_readable, uses
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
@@ -103,19 +105,20 @@ def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
     Writers choose a type at random for a column that they never saw a value of: pandas a number,
     Arrow null, Spark whatever the query said.
     """
-    wanted, schema = set(names), footer.metadata.schema
-    columns = ((i, schema.column(i)) for i in range(footer.metadata.num_columns))
+    wanted, metadata = set(names), footer.metadata
+    columns = ((i, metadata.schema.column(i)) for i in range(metadata.num_columns))
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    filled = [group for group in groups if group.num_rows]
     return {
         column.path
         for i, column in columns
-        if column.path in wanted and not column.max_repetition_level and _is_empty(footer, i)
+        if column.path in wanted and not column.max_repetition_level and _is_empty(filled, i)
     }
 
 
-def _is_empty(footer: Footer, column: int) -> bool:
+def _is_empty(groups: list[pq.RowGroupMetaData], column: int) -> bool:
     # Most columns have a value in the first row group already.
-    groups = (footer.metadata.row_group(i) for i in range(footer.metadata.num_row_groups))
-    chunks = (group.column(column) for group in groups if group.num_rows)
+    chunks = (group.column(column) for group in groups)
     return all(null_count(chunk) == chunk.num_values for chunk in chunks)
 
 

@@ -82,9 +82,10 @@ def survey(
     choice.check_names(names)
     rare = _rare(readable, choice, wanted)
     choice = replace(choice, exclude=(*choice.exclude, *rare))
-    usual = _usual_kinds(readable, hive, choice, wanted)
+    kinds_of = [kinds(one.footer) if one.footer.fingerprint.rows else {} for one in readable]
+    usual = _usual_kinds(kinds_of, hive, choice, wanted)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    bad += _disagreeing(readable, usual, set(folders), skip_bad)
+    bad += _disagreeing(readable, kinds_of, usual, set(folders), skip_bad)
     filled = _without(readable, bad, lake)
     read = [name for name in filled[0].footer.schema.names if name in usual]
     sample = draw_sample(filled, read, folders, label=label, seed=seed, skip_bad=skip_bad)
@@ -187,13 +188,15 @@ def _shadowed(readable: list[ReadFile], folders: dict[str, HiveType]) -> list[st
 
 
 def _usual_kinds(
-    readable: list[ReadFile], hive: dict[str, HiveType], choice: Choice, wanted: set[str | None]
+    kinds_of: list[dict[str, str]],
+    hive: dict[str, HiveType],
+    choice: Choice,
+    wanted: set[str | None],
 ) -> dict[str, str]:
     """Columns to read, each with the kind of type that it has in most files."""
     seen: Counter[tuple[str, str]] = Counter()
-    for one in readable:
-        if one.footer.fingerprint.rows:
-            seen.update(kinds(one.footer).items())
+    for found_kinds in kinds_of:
+        seen.update(found_kinds.items())
     usual: dict[str, str] = {}
     # Kinds with values first: a column without any fits to all.
     for (name, found), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
@@ -203,13 +206,17 @@ def _usual_kinds(
 
 
 def _disagreeing(
-    readable: list[ReadFile], usual: dict[str, str], folders: set[str], skip_bad: bool
+    readable: list[ReadFile],
+    kinds_of: list[dict[str, str]],
+    usual: dict[str, str],
+    folders: set[str],
+    skip_bad: bool,
 ) -> list[BadPartition]:
     """Files whose columns are not those of most files."""
     bad = []
-    for one in readable:
+    for one, found in zip(readable, kinds_of, strict=True):
         try:
-            _compare(one, usual, folders)
+            _compare(one, found, usual, folders)
         except BadPartition as error:
             if not skip_bad:
                 raise
@@ -263,7 +270,9 @@ def _why_unread(name: str, dtype: pa.DataType | HiveType, rare: dict[str, str]) 
     return "the job leaves it out"
 
 
-def _compare(one: ReadFile, usual: dict[str, str], folders: set[str]) -> None:
+def _compare(
+    one: ReadFile, found: dict[str, str], usual: dict[str, str], folders: set[str]
+) -> None:
     for name in sorted(folders - set(dict(one.file.hive))):
         _refuse(one, name, "expected in the path as a key=value folder, as of other files")
     if not one.footer.fingerprint.rows:
@@ -277,7 +286,6 @@ def _compare(one: ReadFile, usual: dict[str, str], folders: set[str]) -> None:
         check_claims(one.footer.metadata, list(usual), one.footer.fingerprint.size, one.file.key)
     except BadPartition as error:
         _refuse(one, error.column, error.reason, error.row_group)
-    found = kinds(one.footer)
     for name, expected in usual.items():
         if found[name] not in {expected, "null"}:
             dtype = one.footer.schema.field(name).type

@@ -33,7 +33,7 @@ from pipeline.errors import (
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
-from pipeline.lake.partition import Footer, Partition, read_footer
+from pipeline.lake.partition import Footer, Partition, is_unchanged, read_footer
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import (
     CandidateEntry,
@@ -406,7 +406,7 @@ class Run:
         finally:
             # A file replaced while it is read gives rows of both contents, or looks corrupt.
             for partition in group.partitions:
-                source_of(partition, files)
+                _check_unchanged(partition, files)
         return metrics, counts
 
     def restored(self, files: dict[str, LakeFile]) -> Trainee:
@@ -474,6 +474,12 @@ def source_of(partition: Partition, files: dict[str, LakeFile]) -> Source:
     if file is None:
         raise gone(partition.path)
     return Source(partition, file, _unchanged_footer(file, partition))
+
+
+def _check_unchanged(partition: Partition, files: dict[str, LakeFile]) -> None:
+    file = files.get(partition.path)
+    if file is None or not is_unchanged(file, partition.fingerprint):
+        source_of(partition, files)
 
 
 def _unchanged_footer(file: LakeFile, partition: Partition) -> Footer:

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -105,5 +106,7 @@ def _exit_code(error: BaseException) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"onepass: {message}", err=True)
+    # The disk that is full may be the one that stderr is written to; the code tells nevertheless.
+    with suppress(OSError):
+        click.echo(f"onepass: {message}", err=True)
     return code

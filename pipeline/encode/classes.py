@@ -7,6 +7,7 @@ number, true and false are 1 and 0 where the column holds numbers. Text is compa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.block import FloatArray
+from pipeline.compiled import compiled
 from pipeline.encode.columns import as_text, floats, plain
 from pipeline.encode.schema import Label, family
 from pipeline.errors import BadColumn
@@ -23,6 +25,7 @@ MAX_CLASSES = 1000
 
 _EXACT = 2.0**53
 _INT64 = 1 << 63
+_INTEGERS = {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()}
 
 
 def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
@@ -69,6 +72,8 @@ def class_indices(
     BadColumn
         If a value is of no class.
     """
+    if (found := _looked_up(values, tuple(classes), kind)) is not None:
+        return found
     distinct, codes = _distinct(values, kind)
     place = {text: float(i) for i, text in enumerate(classes)}
     index = np.array([np.nan if t is None else place.get(t, -1.0) for t in distinct] + [np.nan])
@@ -76,6 +81,44 @@ def class_indices(
     if (target < 0).any():
         raise _unknown(str(distinct[codes[np.flatnonzero(target < 0)[0]]]), classes, name)
     return target
+
+
+def _looked_up(
+    values: pa.Array, classes: tuple[str, ...], kind: Literal["number", "bool", "text"]
+) -> FloatArray | None:
+    """Indices of integers, where all are of a class and the classes lie close to each other.
+
+    Most labels are such, and to find their distinct values takes ten times as long.
+    """
+    table = _integer_places(classes) if kind == "number" else None
+    if table is None or values.null_count or values.type not in _INTEGERS:
+        return None
+    target = np.empty(len(values))
+    return target if _look_up(values.to_numpy(), *table, target) else None
+
+
+@cache
+def _integer_places(classes: tuple[str, ...]) -> tuple[int, FloatArray] | None:
+    """The least class, and the index of the class of each integer from there on; -1 for none."""
+    if not all(_is_int64(text) for text in classes):
+        return None
+    numbers = [int(text) for text in classes]
+    lowest, highest = min(numbers), max(numbers)
+    if highest - lowest >= MAX_CLASSES:
+        return None
+    places = np.full(highest - lowest + 1, -1.0)
+    places[np.array(numbers) - lowest] = np.arange(len(numbers))
+    return lowest, places
+
+
+@compiled
+def _look_up(x: np.ndarray, lowest: int, places: FloatArray, target: FloatArray) -> bool:
+    known = True
+    for i in range(len(x)):
+        inside = (x[i] >= lowest) & (x[i] < lowest + len(places))
+        target[i] = places[x[i] - lowest] if inside else -1.0
+        known &= target[i] >= 0.0
+    return known
 
 
 def _unknown(found: str, classes: Sequence[str], name: str) -> BadColumn:

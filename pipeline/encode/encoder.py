@@ -14,6 +14,7 @@ from pipeline.block import Block, Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed_hive
 from pipeline.encode.frequent import commonest
 from pipeline.encode.hashing import slot_codes
+from pipeline.encode.layout import Alike, Layout, lay_out
 from pipeline.encode.schema import (
     READS,
     Bool,
@@ -28,7 +29,7 @@ from pipeline.encode.schema import (
     use_of,
 )
 from pipeline.encode.target import label_target
-from pipeline.encode.transpose import Numbers, Slots, write_levels
+from pipeline.encode.transpose import Numbers, Slots, write_levels, write_numbers
 from pipeline.errors import BadColumn
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
@@ -75,6 +76,17 @@ class Encoder:
 
     schema: Schema
     drop_null_label: bool = False
+    _layouts: list[Layout] = field(default_factory=list, repr=False, compare=False)
+
+    def layout(self, tables: pa.Schema) -> Layout:
+        """Where the columns lie in tables of that kind."""
+        for known in self._layouts:
+            if known.of.equals(tables):
+                return known
+        found = lay_out(self.schema, tables)
+        # Files of a lake are of one kind, or of a few.
+        self._layouts[:] = [found, *self._layouts[:3]]
+        return found
 
     def encode(
         self, batch: pa.Table, hive: Mapping[str, str | None], *, label: bool = True
@@ -130,11 +142,12 @@ class Draft:
         n_rows = part.batch.num_rows
         rows = self._place[self._n_written : self._n_written + n_rows]
         self._n_written += n_rows
+        layout = self._encoder.layout(part.batch.schema)
+        for alike in layout.alike:
+            self._write_alike(alike, part.batch, rows)
         numbers, noted, slots = Numbers(), [], Slots()
-        first = 0
-        for column in self._schema.columns:
+        for column, first, width in layout.others:
             values = self._values(column, part)
-            width = len(column.feature_names())
             in_folder = column.name in self._schema.hive
             if isinstance(column, Hashed):
                 slots.add(*self._slot_codes(column, values, n_rows if in_folder else 0))
@@ -144,7 +157,6 @@ class Draft:
                 self._write_levels(column, values, rows, self._dense[:, first : first + width])
             else:
                 noted += _add_numbers(column, values, numbers, first)
-            first += width
         for (bad_kind, null_kind), found in zip(
             noted, numbers.write(rows, self._dense), strict=True
         ):
@@ -179,6 +191,16 @@ class Draft:
         if values.null_count < len(values):
             raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
         return pa.nulls(len(values))
+
+    def _write_alike(self, alike: Alike, batch: pa.Table, rows: IntArray) -> None:
+        columns = batch.columns
+        arrays = [_whole(columns[place]) for place in alike.places]
+        found = write_numbers(
+            arrays, alike.center, alike.factor, alike.first, alike.mark, rows, self._dense
+        )
+        for i in np.flatnonzero(found[0] + found[1]):
+            kinds = _kinds(alike.columns[i])
+            self._count({kind: int(n[i]) for kind, n in zip(kinds, found, strict=True)})
 
     def _spread(self, column: Column, values: pa.Array, rows: IntArray, first: int) -> None:
         """Write the one value of a key=value folder to all rows."""
@@ -230,8 +252,16 @@ class Draft:
 def _column(batch: pa.Table, name: str) -> pa.Array:
     if batch.schema.get_field_index(name) < 0:
         raise BadColumn(f"the column is missing; the file has {batch.column_names}", name)
-    chunks = batch.column(name)
+    return _whole(batch.column(name))
+
+
+def _whole(chunks: pa.ChunkedArray) -> pa.Array:
     return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+
+
+def _kinds(column: Numeric) -> tuple[str, str]:
+    """How values that are no numbers, and nulls, are counted; "" for not at all."""
+    return ("non_finite", "" if column.missing else "unexpected_null")
 
 
 def _add_numbers(
@@ -242,7 +272,7 @@ def _add_numbers(
         case Numeric():
             center, scale, missing = column.center, column.scale, column.missing
             numbers.add(plain(values), center, scale, first, mark=missing)
-            return [("non_finite", "" if column.missing else "unexpected_null")]
+            return [_kinds(column)]
         case Bool():
             numbers.add(plain(values).cast(pa.uint8()), 0.0, 1.0, first, mark=column.missing)
             return [("", "" if column.missing else "unexpected_null")]

@@ -22,11 +22,12 @@ from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
 _TILE = 128
 _LARGEST = np.finfo(np.float32).max
 
-_PLAIN_TYPES = {
+PLAIN_TYPES = {
     *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
     *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
     *(pa.float32(), pa.float64()),
 }
+"""Types whose values are numbers as they lie in memory."""
 
 
 @inlined
@@ -274,7 +275,7 @@ class Numbers:
         mark
             Whether the next column of the block is 1 where a value was imputed and 0 elsewhere.
         """
-        if values.type not in _PLAIN_TYPES:
+        if values.type not in PLAIN_TYPES:
             values = values.cast(pa.float64(), safe=False)
         self._arrays.append(values)
         self._rows.append((center, 1.0 / scale, column, mark))
@@ -289,26 +290,62 @@ class Numbers:
         noticed: list[tuple[int, int]] = [(0, 0)] * len(self._arrays)
         for kind in dict.fromkeys(values.type for values in self._arrays):
             chosen = [i for i, values in enumerate(self._arrays) if values.type == kind]
-            arrays = [self._arrays[i] for i in chosen]
             center, factor, column, mark = zip(*(self._rows[i] for i in chosen), strict=True)
-            width = kind.bit_width // 8
-            unusable, nulls = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
-            _write_numbers(
-                np.empty(0, kind.to_pandas_dtype()),
-                np.array([_data(values, width) for values in arrays], np.int64),
-                *_validity(arrays),
+            unusable, nulls = write_numbers(
+                [self._arrays[i] for i in chosen],
                 np.array(center, np.float64),
                 np.array(factor, np.float64),
                 np.array(column, np.int64),
                 np.array(mark, np.bool_),
                 rows,
                 dense,
-                unusable,
-                nulls,
             )
             for i, *found in zip(chosen, unusable, nulls, strict=True):
                 noticed[i] = (int(found[0]), int(found[1]))
         return noticed
+
+
+def write_numbers(
+    arrays: list[pa.Array],
+    center: FloatArray,
+    factor: FloatArray,
+    column: IntArray,
+    mark: NDArray[np.bool_],
+    rows: IntArray,
+    dense: Float32Array,
+) -> tuple[IntArray, IntArray]:
+    """Write columns of one of the plain types; value i of each goes to row ``rows[i]``.
+
+    Parameters
+    ----------
+    center, factor
+        Written is ``(value - center) * factor``, and 0 for null, NaN and infinity.
+    column
+        Of the block.
+    mark
+        Whether the next column of the block is 1 where a value was imputed and 0 elsewhere.
+
+    Returns
+    -------
+    For each column the number of values that are no numbers though not null, and of nulls.
+    """
+    kind = arrays[0].type
+    width = kind.bit_width // 8
+    unusable, nulls = np.zeros(len(arrays), np.int64), np.zeros(len(arrays), np.int64)
+    _write_numbers(
+        np.empty(0, kind.to_pandas_dtype()),
+        np.array([_data(values, width) for values in arrays], np.int64),
+        *_validity(arrays),
+        center,
+        factor,
+        column,
+        mark,
+        rows,
+        dense,
+        unusable,
+        nulls,
+    )
+    return unusable, nulls
 
 
 @dataclass

@@ -23,6 +23,10 @@ SPLIT_BYTES = 512 << 20
 _TAIL_BYTES = 64 << 10
 _MAGIC = b"PAR1"
 
+_MOST_SEEN = 100_000
+_seen: set[tuple[int, str]] = set()
+"""Size and digest of footers that this process has looked through: each is read several times."""
+
 
 class Fingerprint(BaseModel):
     """Identity of a file's content, as far as its footer tells."""
@@ -105,12 +109,14 @@ def read_footer(file: LakeFile) -> Footer:
     """
     try:
         footer, size, etag = _read_end(file)
+        digest = hashlib.sha256(footer).hexdigest()
         # A reader over the footer alone parses it: one read, and no second look at the file.
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
         schema = metadata.schema.to_arrow_schema()
-        look_through(metadata, size)
-        # Names are decoded when they are asked for.
-        schema.names  # noqa: B018
+        if (size, digest) not in _seen:
+            look_through(metadata, size)
+            # Names are decoded when they are asked for.
+            schema.names  # noqa: B018
     except BadPartition:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
@@ -121,14 +127,31 @@ def read_footer(file: LakeFile) -> Footer:
             f"the footer claims {metadata.num_rows} rows, but row groups of {_brief(rows)}",
             path=file.key,
         )
+    if len(_seen) >= _MOST_SEEN:
+        _seen.clear()
+    _seen.add((size, digest))
     fingerprint = Fingerprint(
         size=size,
-        footer_sha256=hashlib.sha256(footer).hexdigest(),
+        footer_sha256=digest,
         rows=metadata.num_rows,
         row_groups=metadata.num_row_groups,
         etag=etag,
     )
     return Footer(fingerprint, metadata, schema)
+
+
+def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
+    """Whether a file ends as it did when the fingerprint was taken, without parsing it.
+
+    A tenth of what `read_footer` takes. False also for a file that is missing or unreadable, of
+    which `read_footer` tells more.
+    """
+    try:
+        footer, size, etag = _read_end(file)
+    except (OSError, pa.ArrowException, BadPartition):
+        return False
+    found = (size, hashlib.sha256(footer).hexdigest(), etag)
+    return found == (fingerprint.size, fingerprint.footer_sha256, fingerprint.etag)
 
 
 def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:

@@ -345,3 +345,11 @@ def test_public_names_are_those_that_the_package_exports():
         assert found.__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         pipeline.nothing  # noqa: B018
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_error_that_cannot_be_told_still_ends_in_its_code(tmp_path):
+    """The disk that is full may be the one that holds the file which stderr is written to."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "log", str(tmp_path / "nothing")], stderr=full)
+    assert done.returncode == 2

@@ -10,7 +10,7 @@ from lakes import number_table, write_files
 
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import discover
-from pipeline.lake.partition import partitions, read_footer
+from pipeline.lake.partition import is_unchanged, partitions, read_footer
 
 
 def only_file(folder):
@@ -95,6 +95,22 @@ def test_flipped_bytes_in_a_footer_give_a_footer_or_a_bad_partition(tmp_path):
             assert sum(part.rows for part in parts) == footer.fingerprint.rows
             assert all(part.rows > 0 for part in parts)
     assert 100 < refused < 500
+
+
+def test_file_counts_as_unchanged_for_the_same_size_and_footer_and_nothing_else(tmp_path):
+    write_files(tmp_path, {"a.parquet": number_table(60, seed=2)})
+    path, file = tmp_path / "a.parquet", only_file(tmp_path)
+    whole, found = path.read_bytes(), read_footer(file).fingerprint
+    assert is_unchanged(file, found)
+    flipped = whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:]
+    for other in (whole[:-1], whole + whole, b"", flipped):
+        path.write_bytes(other)
+        assert not is_unchanged(file, found)
+    assert not is_unchanged(file, found.model_copy(update={"etag": "another"}))
+    path.unlink()
+    assert not is_unchanged(file, found)
+    path.write_bytes(whole)
+    assert is_unchanged(file, found)
 
 
 def test_footer_whose_counts_contradict_each_other_is_a_bad_partition(tmp_path):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import FloatArray
+from pipeline.block import FloatArray, IntArray
 from pipeline.compiled import compiled, inlined, reordered
 from pipeline.learn.metrics.base import Metrics, Sums, Tables, Values, ratio
 
@@ -188,27 +188,27 @@ class BinaryMetrics(Sums):
     def _groups(self) -> list[tuple[float, float, float, float, float]]:
         """Edges, mean prediction, share of positives and weight of each group."""
         negative, positive, predicted = self.ranking.bins
-        weight = negative + positive
-        if not weight.any():
+        used = np.flatnonzero(negative + positive)
+        if not len(used):
             return []
+        weight = (negative + positive)[used]
         # A bin belongs to the tenth of the rows that its middle lies in; half-way means the lower.
         middle = (np.cumsum(weight) - 0.5 * weight) * (_N_GROUPS / weight.sum())
         group = np.clip(np.ceil(np.round(middle, 9)) - 1, 0, _N_GROUPS - 1)
-        found = []
-        for g in np.unique(group[weight > 0]):
-            bins = np.flatnonzero((group == g) & (weight > 0))
-            total = float(weight[bins].sum())
-            edges = _probability_edge(bins[0]), _probability_edge(bins[-1] + 1)
-            mean, share = predicted[bins].sum() / total, positive[bins].sum() / total
-            found.append((*edges, float(mean), float(share), total))
-        return found
+        first = np.flatnonzero(np.diff(group, prepend=-1))
+        last = np.append(first[1:], len(used)) - 1
+        totals = np.add.reduceat(weight, first)
+        means = np.add.reduceat(predicted[used], first) / totals
+        shares = np.add.reduceat(positive[used], first) / totals
+        low, high = _probability_edges(used[first]), _probability_edges(used[last] + 1)
+        columns = (low, high, means, shares, totals)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _probability_edge(at: int) -> float:
-    """Probability at the lower edge of a bin of log-odds; the outermost bins reach to 0 and 1."""
-    if at in (0, _N_BINS):
-        return float(at > 0)
-    return float(1 / (1 + np.exp(20 - at * (40 / _N_BINS))))
+def _probability_edges(at: IntArray) -> FloatArray:
+    """Probability at lower edges of bins of log-odds; the outermost bins reach to 0 and 1."""
+    edge = 1 / (1 + np.exp(20 - at * (40 / _N_BINS)))
+    return np.where(at == 0, 0.0, np.where(at == _N_BINS, 1.0, edge))
 
 
 class HingeMetrics(Sums):
