@@ -2,7 +2,7 @@
 
 A unit is what one Dask task decodes: a run of small row groups, or one slice of a large row group.
 Its edges depend on the partition and `batch_rows` alone, never on where a run was resumed. Slices
-of one row group share a decoder that yields them in order, because Parquet pages cannot be entered
+of one row group share decoders that yield them in order, because Parquet pages cannot be entered
 in the middle.
 
 pyarrow's defaults keep every byte read from a file until the reader is closed (350 MB for a 368 MB
@@ -109,7 +109,7 @@ class PartitionReader:
     batch_rows
         Rows of a slice of a large row group.
     n_open
-        Decoders of large row groups that are open at once, this reader's and others'.
+        Large row groups that are decoded at once, by this reader and others.
     """
 
     file: LakeFile
@@ -312,7 +312,7 @@ _PICKLED = ("file", "footer", "columns", "texts", "batch_rows", "n_open")
 
 
 class _SliceReader:
-    """Hands out the batches of one large row group to whichever thread asks.
+    """Hands out the batches of some columns of a large row group to whichever thread asks.
 
     Nobody waits for another's turn: who comes early decodes what lies before and leaves it there.
     A slice may never be asked for, when the task of an earlier one has failed or was cancelled.
