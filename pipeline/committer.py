@@ -7,7 +7,7 @@ call after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from pipeline.learn.metrics import Metrics
@@ -64,11 +64,7 @@ class Committer:
         if self._under_way is None:
             return
         commit, metrics = self._under_way
-        try:
-            entry = commit.result()
-        except Exception:
-            self._under_way = None
-            raise
-        # An interrupt of the waiting leaves the commit to be waited for, and told of, at the end.
+        # Interrupted here, the commit is still under way, and is told of at the end.
+        wait([commit])
         self._under_way = None
-        self._committed(entry, metrics)
+        self._committed(commit.result(), metrics)

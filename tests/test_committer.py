@@ -1,0 +1,66 @@
+"""Committer: each commit is told of once, also where the run is interrupted or another one fails."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.committer import Committer
+
+
+class SlowLedger:
+    """Commits once it is released; a state that is an error fails."""
+
+    def __init__(self):
+        self.released = threading.Event()
+
+    def commit_train(self, state, fields):
+        assert self.released.wait(30)
+        if isinstance(state, Exception):
+            raise state
+        return SimpleNamespace(version=fields["version"])
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def ledger():
+    return SlowLedger()
+
+
+@pytest.fixture
+def committer(ledger, told):
+    return Committer(ledger, lambda entry, metrics: told.append((entry.version, metrics)))
+
+
+def test_commits_are_told_of_in_order_with_their_metrics(committer, ledger, told):
+    ledger.released.set()
+    with committer:
+        for version in (1, 2, 3):
+            committer.submit(b"", {"version": version}, f"metrics {version}")
+    assert told == [(1, "metrics 1"), (2, "metrics 2"), (3, "metrics 3")]
+
+
+def test_commit_that_is_waited_for_when_an_interrupt_comes_is_told_of(committer, ledger, told):
+    threading.Timer(0.2, _thread.interrupt_main).start()
+    threading.Timer(1.0, ledger.released.set).start()
+    with pytest.raises(KeyboardInterrupt), committer:
+        committer.submit(b"", {"version": 1}, "metrics")
+        committer.wait()
+    assert told == [(1, "metrics")]
+
+
+def test_commit_that_fails_is_raised_once_and_not_told_of(committer, ledger, told):
+    ledger.released.set()
+    with pytest.raises(OSError, match="full"), committer:
+        committer.submit(OSError("full"), {"version": 1}, "metrics")
+        with pytest.raises(OSError, match="full"):
+            committer.wait()
+        committer.submit(OSError("full again"), {"version": 1}, "metrics")
+    assert told == []
