@@ -1,4 +1,4 @@
-"""Committer: each commit is told of once, also where the run is interrupted or another one fails."""
+"""Committer: each commit is told of once, also where the run is interrupted."""
 
 from __future__ import annotations
 
@@ -50,17 +50,22 @@ def test_commits_are_told_of_in_order_with_their_metrics(committer, ledger, told
 def test_commit_that_is_waited_for_when_an_interrupt_comes_is_told_of(committer, ledger, told):
     threading.Timer(0.2, _thread.interrupt_main).start()
     threading.Timer(1.0, ledger.released.set).start()
-    with pytest.raises(KeyboardInterrupt), committer:
-        committer.submit(b"", {"version": 1}, "metrics")
-        committer.wait()
+
+    def interrupted():
+        with committer:
+            committer.submit(b"", {"version": 1}, "metrics")
+            committer.wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert told == [(1, "metrics")]
 
 
 def test_commit_that_fails_is_raised_once_and_not_told_of(committer, ledger, told):
     ledger.released.set()
-    with pytest.raises(OSError, match="full"), committer:
+    with committer:
         committer.submit(OSError("full"), {"version": 1}, "metrics")
         with pytest.raises(OSError, match="full"):
             committer.wait()
-        committer.submit(OSError("full again"), {"version": 1}, "metrics")
+        committer.wait()
     assert told == []

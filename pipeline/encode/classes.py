@@ -88,13 +88,16 @@ def _looked_up(
 ) -> FloatArray | None:
     """Indices of integers, where all are of a class and the classes lie close to each other.
 
-    Most labels are such, and to find their distinct values takes ten times as long.
+    Most labels are such: 2 to 4 ns a row, and 13 to find the distinct values first.
     """
     table = _integer_places(classes) if kind == "number" else None
-    if table is None or values.null_count or values.type not in _INTEGERS:
+    if table is None or values.type not in _INTEGERS:
         return None
-    target = np.empty(len(values))
-    return target if _look_up(values.to_numpy(), *table, target) else None
+    target, missing = np.empty(len(values)), np.empty(0, np.bool_)
+    if values.null_count:
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+    numbers = values.fill_null(0).to_numpy()
+    return target if _look_up(numbers, missing, *table, target) else None
 
 
 @cache
@@ -112,13 +115,19 @@ def _integer_places(classes: tuple[str, ...]) -> tuple[int, FloatArray] | None:
 
 
 @compiled
-def _look_up(x: np.ndarray, lowest: int, places: FloatArray, target: FloatArray) -> bool:
-    known = True
+def _look_up(
+    x: np.ndarray, missing: np.ndarray, lowest: int, places: FloatArray, target: FloatArray
+) -> bool:
     for i in range(len(x)):
-        inside = (x[i] >= lowest) & (x[i] < lowest + len(places))
-        target[i] = places[x[i] - lowest] if inside else -1.0
-        known &= target[i] >= 0.0
-    return known
+        if len(missing) and missing[i]:
+            target[i] = np.nan
+            continue
+        if not lowest <= x[i] < lowest + len(places):
+            return False
+        target[i] = places[x[i] - lowest]
+        if target[i] < 0.0:
+            return False
+    return True
 
 
 def _unknown(found: str, classes: Sequence[str], name: str) -> BadColumn:
@@ -138,30 +147,12 @@ def _distinct(
 
     All distinct values are among them, each once.
     """
-    if (close := _close_integers(values)) is not None:
-        lowest, codes = close
-        numbers = range(lowest, lowest + int(codes.max(initial=-1)) + 1)
-        return [_known_as(str(number), kind) for number in numbers], codes
     encoded = values if pa.types.is_dictionary(values.type) else plain(values).dictionary_encode()
     texts = _decoded(_spelt(encoded.dictionary))
     distinct = [None if t is None or (t == "nan" and kind != "text") else t for t in texts]
     distinct = [None if t is None else _known_as(t, kind) for t in distinct]
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return distinct, codes
-
-
-def _close_integers(values: pa.Array) -> tuple[int, np.ndarray] | None:
-    """The least of integers that lie close to each other, and how far each is above; -1 for null.
-
-    Most labels are such, and to find their distinct values takes ten times as long.
-    """
-    if not pa.types.is_integer(values.type) or len(values) == values.null_count:
-        return None
-    low, high = pc.min_max(values).as_py().values()
-    if high - low >= MAX_CLASSES or high >= _INT64:
-        return None
-    above = pc.subtract(values.cast(pa.int64()), low).fill_null(-1)
-    return low, above.to_numpy()
 
 
 def _known_as(text: str, kind: Literal["number", "bool", "text"]) -> str:

@@ -64,7 +64,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Encodes batches by a frozen schema; holds no state.
+    """Encodes batches by a frozen schema; remembers nothing but where columns lie in files.
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ class PartitionReader:
         """Columns by decoder: a slice is decoded share by share, and the next one right behind it.
 
         All columns come to the ends of their pages together, which takes three times as long as
-        another slice, and everybody waits; Arrow's own threads cost a third more in all.
+        another slice, and everybody waits; Arrow's own threads cost a quarter more in all.
         """
         # Requests to a store are to be few.
         n_shares = 1 if self.file.looked is not None else max(1, _SHARES // self.n_open)

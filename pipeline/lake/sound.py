@@ -45,7 +45,8 @@ class _NoPages(io.RawIOBase):
 def look_through(metadata: pq.FileMetaData, nbytes: int) -> None:
     """Let pyarrow build what it knows of every column chunk, where it raises and does not abort.
 
-    2 microseconds a chunk, a quarter of what parsing the footer takes.
+    Half a millisecond, and 0.6 microseconds a chunk; parsing the footer takes 0.2 and 1.6. So it is
+    done once for a content, not whenever a footer is read.
 
     Parameters
     ----------
