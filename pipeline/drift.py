@@ -7,16 +7,17 @@ the file is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.encode.schema import READS, Schema, family, is_readable, uses
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer
-from pipeline.lake.sound import check_claims, null_count
+from pipeline.lake.sound import check_claims, contradictions, null_count
 
 _ALIKE = 0.8
 """Likeness of names above which one may be the other, renamed."""
@@ -53,14 +54,34 @@ def check_columns(
     if not footer.fingerprint.rows:
         return
     names = list(dict.fromkeys([*schema.names(label=label), *keep]))
-    check_names(file, footer, names)
+    check_names(file, footer.schema, names)
     if claims:
-        check_claims(footer.metadata, names, footer.fingerprint.size, file.key)
-    check_types(file, footer, uses(schema, label=label))
+        wanted = set(names)
+        found = contradictions(footer.metadata, footer.fingerprint.size, wanted)
+        check_claims(found, wanted, file.key)
+    check_types(
+        file,
+        footer.schema,
+        uses(schema, label=label),
+        is_empty=lambda name: bool(empty_columns(footer, [name])),
+    )
 
 
-def check_types(file: LakeFile, footer: Footer, uses: Iterable[tuple[str, str]]) -> None:
+def check_types(
+    file: LakeFile,
+    found: pa.Schema,
+    uses: Iterable[tuple[str, str]],
+    *,
+    is_empty: Callable[[str], bool],
+) -> None:
     """Compare the types of columns with what each is used as, a key of `READS`.
+
+    Parameters
+    ----------
+    found
+        Schema of the file.
+    is_empty
+        Tells of a column whether it has no value, so that its type means nothing.
 
     Raises
     ------
@@ -68,14 +89,14 @@ def check_types(file: LakeFile, footer: Footer, uses: Iterable[tuple[str, str]])
         If a type is none of those that the use reads, and there are values of it.
     """
     for name, use in uses:
-        dtype = footer.schema.field(name).type
-        if not is_readable(use, dtype) and not empty_columns(footer, [name]):
+        dtype = found.field(name).type
+        if not is_readable(use, dtype) and not is_empty(name):
             raise BadPartition(
                 f"expected {READS[use].text}, found type {dtype}", path=file.key, column=name
             )
 
 
-def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
+def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
     """As `check_columns`, but for the types.
 
     Raises
@@ -83,18 +104,18 @@ def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
     BadPartition
         If a column is missing or there twice.
     """
-    present = footer.schema.names
+    present = found.names
     for name in names:
         if present.count(name) != 1:
-            missing = f"is missing{hint(name, footer, names)}"
-            found = "is there more than once" if name in present else missing
-            raise BadPartition(f"the column {found}", path=file.key, column=name)
+            missing = f"is missing{hint(name, present, names)}"
+            fault = "is there more than once" if name in present else missing
+            raise BadPartition(f"the column {fault}", path=file.key, column=name)
 
 
-def hint(name: str, footer: Footer, names: Iterable[str]) -> str:
+def hint(name: str, present: Iterable[str], names: Iterable[str]) -> str:
     """What may have become of a missing column: a name like it, of a column that is not read."""
     known = set(names)
-    like = {other.casefold(): other for other in footer.schema.names if other not in known}
+    like = {other.casefold(): other for other in present if other not in known}
     close = get_close_matches(name.casefold(), like, n=1, cutoff=_ALIKE)
     return f"; the file has {like[close[0]]!r}" if close else ""
 

@@ -15,7 +15,7 @@ from pipeline.encode.schema import HiveType, family
 from pipeline.errors import BadColumn, BadPartition, DataError
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.order import permutation
-from pipeline.lake.partition import Footer, Partition
+from pipeline.lake.partition import Footer, Partition, read_footer
 from pipeline.lake.read import PartitionReader, Unit, units
 
 _T = TypeVar("_T")
@@ -35,8 +35,8 @@ _SLICE_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class ReadFile:
-    """A file of the lake and its footer."""
+class _ReadFile:
+    """A file to draw rows from."""
 
     file: LakeFile
     footer: Footer
@@ -59,7 +59,7 @@ class Sample:
 
 
 def draw_sample(
-    files: list[ReadFile],
+    files: list[LakeFile],
     names: list[str],
     hive: Mapping[str, HiveType],
     *,
@@ -82,13 +82,13 @@ def draw_sample(
         If rows cannot be decoded or the label is of no usable type; where all files are bad, also
         with `skip_bad`.
     """
-    cells = list(_cells(files))
+    bad: dict[str, BadPartition] = {}
+    cells = list(_cells(files, bad, skip_bad=skip_bad))
     n_rows = min(SAMPLE_ROWS, max(2000, SAMPLE_CELLS // max(1, len(names))))
     parts: list[pa.Table] = []
     places: list[IntArray] = []
     files_of: list[IntArray] = []
-    numbers = {one.file.key: number for number, one in enumerate(files)}
-    bad: dict[str, BadPartition] = {}
+    numbers = {file.key: number for number, file in enumerate(files)}
     for number, (one, group) in enumerate(cells):
         if one.file.key in bad:
             continue
@@ -116,8 +116,17 @@ def draw_sample(
     )
 
 
-def _cells(files: list[ReadFile]) -> Iterator[tuple[ReadFile, int]]:
-    for one in _evenly(files, SAMPLE_FILES):
+def _cells(
+    files: list[LakeFile], bad: dict[str, BadPartition], *, skip_bad: bool
+) -> Iterator[tuple[_ReadFile, int]]:
+    for file in _evenly(files, SAMPLE_FILES):
+        try:
+            one = _ReadFile(file, read_footer(file))
+        except BadPartition as error:
+            bad[file.key] = error
+            if not skip_bad:
+                raise
+            continue
         groups = [i for i, rows in enumerate(one.footer.row_group_rows()) if rows]
         for group in _evenly(groups, SAMPLE_GROUPS):
             yield one, group
@@ -129,7 +138,7 @@ def _evenly(items: Sequence[_T], n: int) -> list[_T]:
 
 
 def _draw(
-    one: ReadFile, group: int, names: list[str], n_rows: int, n_cells: int, seed: int
+    one: _ReadFile, group: int, names: list[str], n_rows: int, n_cells: int, seed: int
 ) -> pa.Table:
     """At most `n_rows` rows of a row group, spread over as much of it as may be decoded."""
     available = one.footer.row_group_rows()[group]
@@ -148,7 +157,7 @@ def _draw(
 
 
 def _rows(
-    table: pa.Table, names: list[str], index: IntArray, one: ReadFile, group: int
+    table: pa.Table, names: list[str], index: IntArray, one: _ReadFile, group: int
 ) -> pa.Table:
     columns = [plain(table.column(name).combine_chunks()).take(pa.array(index)) for name in names]
     for name, values in zip(names, columns, strict=True):
@@ -161,7 +170,7 @@ def _rows(
     return pa.table(columns, names=names)
 
 
-def _units_of(one: ReadFile, group: int) -> Iterator[Unit]:
+def _units_of(one: _ReadFile, group: int) -> Iterator[Unit]:
     whole = Partition(
         path=one.file.key,
         first_row_group=group,
@@ -172,7 +181,7 @@ def _units_of(one: ReadFile, group: int) -> Iterator[Unit]:
     return units(whole, one.footer, _SLICE_ROWS)
 
 
-def _check_label(part: pa.Table, label: str | None, one: ReadFile, group: int) -> None:
+def _check_label(part: pa.Table, label: str | None, one: _ReadFile, group: int) -> None:
     try:
         if label is not None:
             values = part.column(label).combine_chunks()

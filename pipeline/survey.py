@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pyarrow as pa
 
-from pipeline.drift import check_names, check_types, hint, kinds
+from pipeline.drift import check_names, check_types, hint
 from pipeline.encode.columns import typed_hive
 from pipeline.encode.label import LabelProfile, profile_label
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
@@ -20,10 +20,10 @@ from pipeline.encode.schema import HiveType, family, use_of
 from pipeline.encode.target import label_target
 from pipeline.encode.warn import Place, label_order_warnings, leak_warnings
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
+from pipeline.glance import Glance, Glances
 from pipeline.lake.discover import LakeFile, discover
-from pipeline.lake.partition import read_footer
-from pipeline.lake.sound import check_claims, null_count
-from pipeline.sample import ReadFile, Sample, draw_sample
+from pipeline.lake.sound import check_claims
+from pipeline.sample import Sample, draw_sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,19 @@ def survey(
     wanted = {label, weight} - {None}
     readable, bad = _read_footers(discover(lake), skip_bad)
     hive = _hive_types([one.file for one in readable])
-    names = {name for one in readable for name in one.footer.schema.names} | set(hive)
+    names = {name for one in readable for name in one.schema.names} | set(hive)
     _check_targets(label, weight, names, hive, lake)
     choice.check_names(names)
     rare = _rare(readable, choice, wanted)
     choice = replace(choice, exclude=(*choice.exclude, *rare))
-    kinds_of = [kinds(one.footer) if one.footer.fingerprint.rows else {} for one in readable]
-    usual = _usual_kinds(kinds_of, hive, choice, wanted)
+    usual = _usual_kinds(readable, hive, choice, wanted)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    bad += _disagreeing(readable, kinds_of, usual, set(folders), skip_bad)
+    bad += _disagreeing(readable, usual, set(folders), skip_bad)
     filled = _without(readable, bad, lake)
-    read = [name for name in filled[0].footer.schema.names if name in usual]
-    sample = draw_sample(filled, read, folders, label=label, seed=seed, skip_bad=skip_bad)
+    read = [name for name in filled[0].schema.names if name in usual]
+    sample = draw_sample(
+        [one.file for one in filled], read, folders, label=label, seed=seed, skip_bad=skip_bad
+    )
     bad += sample.bad
     usable = [one for one in readable if one.file.key not in {error.path for error in bad}]
     columns = profile_columns(sample.rows, _null_shares(usable), choice, skip=wanted)
@@ -101,8 +102,8 @@ def survey(
     )
     return Survey(
         n_files=len(usable),
-        n_rows=sum(one.footer.fingerprint.rows for one in usable),
-        nbytes=sum(one.footer.fingerprint.size for one in usable),
+        n_rows=sum(one.fingerprint.rows for one in usable),
+        nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,
         columns=columns,
         hive=hive,
@@ -117,14 +118,13 @@ def survey(
     )
 
 
-def _read_footers(
-    files: list[LakeFile], skip_bad: bool
-) -> tuple[list[ReadFile], list[BadPartition]]:
-    readable: list[ReadFile] = []
+def _read_footers(files: list[LakeFile], skip_bad: bool) -> tuple[list[Glance], list[BadPartition]]:
+    glances = Glances()
+    readable: list[Glance] = []
     bad: list[BadPartition] = []
     for file in files:
         try:
-            readable.append(ReadFile(file, read_footer(file)))
+            readable.append(glances.at(file))
         except BadPartition as error:
             if not skip_bad:
                 raise
@@ -165,11 +165,11 @@ def _check_targets(
             raise JobError(f"no column {name!r} in {lake!r}; the columns are {sorted(names)}")
 
 
-def _rare(readable: list[ReadFile], choice: Choice, wanted: set[str | None]) -> dict[str, str]:
+def _rare(readable: list[Glance], choice: Choice, wanted: set[str | None]) -> dict[str, str]:
     """Columns that most files lack and nobody asks for, each with a warning."""
     seen: Counter[str] = Counter()
     for one in readable:
-        seen.update({*one.footer.schema.names, *dict(one.file.hive)})
+        seen.update({*one.schema.names, *dict(one.file.hive)})
     asked_for = {*wanted, *choice.features, *choice.numeric, *choice.categorical}
     return {
         name: f"{name}: only in {n} of {len(readable)} files, left out"
@@ -178,9 +178,9 @@ def _rare(readable: list[ReadFile], choice: Choice, wanted: set[str | None]) -> 
     }
 
 
-def _shadowed(readable: list[ReadFile], folders: dict[str, HiveType]) -> list[str]:
+def _shadowed(readable: list[Glance], folders: dict[str, HiveType]) -> list[str]:
     """Warnings about key=value folders that hide a column of the files."""
-    in_files = {name for one in readable for name in one.footer.schema.names}
+    in_files = {name for one in readable for name in one.schema.names}
     return [
         f"{name}: both a key=value folder and a column of the files; the folder is used"
         for name in sorted(in_files & set(folders))
@@ -188,15 +188,13 @@ def _shadowed(readable: list[ReadFile], folders: dict[str, HiveType]) -> list[st
 
 
 def _usual_kinds(
-    kinds_of: list[dict[str, str]],
-    hive: dict[str, HiveType],
-    choice: Choice,
-    wanted: set[str | None],
+    readable: list[Glance], hive: dict[str, HiveType], choice: Choice, wanted: set[str | None]
 ) -> dict[str, str]:
     """Columns to read, each with the kind of type that it has in most files."""
     seen: Counter[tuple[str, str]] = Counter()
-    for found_kinds in kinds_of:
-        seen.update(found_kinds.items())
+    for one in readable:
+        if one.fingerprint.rows:
+            seen.update(one.kinds.items())
     usual: dict[str, str] = {}
     # Kinds with values first: a column without any fits to all.
     for (name, found), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
@@ -206,17 +204,13 @@ def _usual_kinds(
 
 
 def _disagreeing(
-    readable: list[ReadFile],
-    kinds_of: list[dict[str, str]],
-    usual: dict[str, str],
-    folders: set[str],
-    skip_bad: bool,
+    readable: list[Glance], usual: dict[str, str], folders: set[str], skip_bad: bool
 ) -> list[BadPartition]:
     """Files whose columns are not those of most files."""
     bad = []
-    for one, found in zip(readable, kinds_of, strict=True):
+    for one in readable:
         try:
-            _compare(one, found, usual, folders)
+            _compare(one, usual, folders)
         except BadPartition as error:
             if not skip_bad:
                 raise
@@ -225,15 +219,15 @@ def _disagreeing(
 
 
 def _unreadable(
-    usable: list[ReadFile], columns: list[ColumnProfile], folders: set[str], skip_bad: bool
+    usable: list[Glance], columns: list[ColumnProfile], folders: set[str], skip_bad: bool
 ) -> list[BadPartition]:
     """Files with a column that cannot be read as the sample of all decided."""
     uses = [(c.name, use_of(c.use)) for c in columns if c.use is not None and c.name not in folders]
     bad = []
     for one in usable if uses else []:
         try:
-            if one.footer.fingerprint.rows:
-                check_types(one.file, one.footer, uses)
+            if one.fingerprint.rows:
+                check_types(one.file, one.schema, uses, is_empty=one.is_empty)
         except BadPartition as error:
             if not skip_bad:
                 raise
@@ -242,19 +236,19 @@ def _unreadable(
 
 
 def _without(
-    readable: list[ReadFile], bad: list[BadPartition], lake: str | list[str]
-) -> list[ReadFile]:
+    readable: list[Glance], bad: list[BadPartition], lake: str | list[str]
+) -> list[Glance]:
     usable = [one for one in readable if one.file.key not in {error.path for error in bad}]
-    filled = [one for one in usable if one.footer.fingerprint.rows]
+    filled = [one for one in usable if one.fingerprint.rows]
     if not filled:
         raise EmptyLake(f"the lake {lake!r} has {len(usable)} usable Parquet files, but no row")
     return filled
 
 
 def _unread(
-    one: ReadFile, read: set[str], hive: dict[str, HiveType], rare: dict[str, str]
+    one: Glance, read: set[str], hive: dict[str, HiveType], rare: dict[str, str]
 ) -> list[ColumnProfile]:
-    types = {field.name: field.type for field in one.footer.schema} | hive
+    types = {field.name: field.type for field in one.schema} | hive
     return [
         ColumnProfile(name, str(dtype), 0.0, 0, None, _why_unread(name, dtype, rare))
         for name, dtype in types.items()
@@ -270,31 +264,27 @@ def _why_unread(name: str, dtype: pa.DataType | HiveType, rare: dict[str, str]) 
     return "the job leaves it out"
 
 
-def _compare(
-    one: ReadFile, found: dict[str, str], usual: dict[str, str], folders: set[str]
-) -> None:
+def _compare(one: Glance, usual: dict[str, str], folders: set[str]) -> None:
     for name in sorted(folders - set(dict(one.file.hive))):
         _refuse(one, name, "expected in the path as a key=value folder, as of other files")
-    if not one.footer.fingerprint.rows:
+    if not one.fingerprint.rows:
         return
     for name in usual:
-        if name not in one.footer.schema.names:
-            like = hint(name, one.footer, usual)
+        if name not in one.schema.names:
+            like = hint(name, one.schema.names, usual)
             _refuse(one, name, f"the column is missing here, but not in other files{like}")
     try:
-        check_names(one.file, one.footer, list(usual))
-        check_claims(one.footer.metadata, list(usual), one.footer.fingerprint.size, one.file.key)
+        check_names(one.file, one.schema, list(usual))
+        check_claims(one.contradictions, usual, one.file.key)
     except BadPartition as error:
         _refuse(one, error.column, error.reason, error.row_group)
     for name, expected in usual.items():
-        if found[name] not in {expected, "null"}:
-            dtype = one.footer.schema.field(name).type
+        if one.kinds[name] not in {expected, "null"}:
+            dtype = one.schema.field(name).type
             _refuse(one, name, f"type {dtype} here, but a {expected} column in most files")
 
 
-def _refuse(
-    one: ReadFile, column: str | None, reason: str, row_group: int | None = None
-) -> NoReturn:
+def _refuse(one: Glance, column: str | None, reason: str, row_group: int | None = None) -> NoReturn:
     advice = f"Repair the file, skip it (--on-bad skip), or --exclude {column}."
     raise BadPartition(reason, path=one.file.key, row_group=row_group, column=column, advice=advice)
 
@@ -317,21 +307,15 @@ def _describe_label(
     return found, [*found.warnings, *order, *leaks]
 
 
-def _null_shares(files: list[ReadFile]) -> dict[str, float]:
+def _null_shares(files: list[Glance]) -> dict[str, float]:
     """Share of nulls in the whole lake for flat columns whose statistics all tell it."""
     nulls: Counter[str] = Counter()
     unknown: set[str] = set()
-    n_rows = sum(one.footer.fingerprint.rows for one in files)
+    n_rows = sum(one.fingerprint.rows for one in files)
     for one in files:
-        metadata = one.footer.metadata
-        for g in range(metadata.num_row_groups):
-            group = metadata.row_group(g)
-            # A row group without rows has no statistics either.
-            for c in range(group.num_columns if group.num_rows else 0):
-                chunk = group.column(c)
-                found = null_count(chunk)
-                if found is None:
-                    unknown.add(chunk.path_in_schema)
-                else:
-                    nulls[chunk.path_in_schema] += found
+        for path, found in zip(one.paths, one.nulls.tolist(), strict=True):
+            if found < 0:
+                unknown.add(path)
+            else:
+                nulls[path] += found
     return {name: n / n_rows for name, n in nulls.items() if name not in unknown}

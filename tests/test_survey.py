@@ -13,8 +13,7 @@ from lakes import SAMPLES, write_files
 from pipeline.encode.profile import Choice
 from pipeline.errors import BadPartition, DataError, EmptyLake, JobError
 from pipeline.lake.discover import discover
-from pipeline.lake.partition import read_footer
-from pipeline.sample import SAMPLE_FILES, SAMPLE_GROUPS, SAMPLE_ROWS, ReadFile, draw_sample
+from pipeline.sample import SAMPLE_FILES, SAMPLE_GROUPS, SAMPLE_ROWS, draw_sample
 from pipeline.survey import survey
 
 N = 200
@@ -42,10 +41,6 @@ def look(lake, *, label="y", **options):
 
 def planned(found):
     return {column.name: column.planned for column in found.columns}
-
-
-def read_files(lake):
-    return [ReadFile(file, read_footer(file)) for file in discover(str(lake))]
 
 
 def test_sample_lake_is_understood_as_it_was_generated():
@@ -267,7 +262,7 @@ def test_columns_of_any_name_and_in_any_order_are_found(tmp_path):
 def test_large_row_group_is_sampled_from_end_to_end_within_the_bound(tmp_path):
     n = 3_000_000
     write(tmp_path, pa.table({"at": np.arange(n)}), row_group_size=n)
-    sample = draw_sample(read_files(tmp_path), ["at"], {}, label=None, seed=0)
+    sample = draw_sample(discover(str(tmp_path)), ["at"], {}, label=None, seed=0)
     at = sample.rows["at"].to_numpy()
     assert 0.9 * SAMPLE_ROWS < len(at) <= SAMPLE_ROWS
     assert len(np.unique(at)) == len(at)
@@ -280,7 +275,7 @@ def test_many_files_and_row_groups_are_sampled_evenly_within_the_bound(tmp_path)
     for i in range(n_files):
         at = np.arange(300) + 1000 * i
         write_files(tmp_path, {f"{i:03}.parquet": pa.table({"at": at})}, row_group_size=50)
-    sample = draw_sample(read_files(tmp_path), ["at"], {}, label=None, seed=0)
+    sample = draw_sample(discover(str(tmp_path)), ["at"], {}, label=None, seed=0)
     at = sample.rows["at"].to_numpy()
     file, group = at // 1000, at % 1000 // 50
     assert len(np.unique(file)) == SAMPLE_FILES < n_files
@@ -301,7 +296,7 @@ def test_survey_of_the_same_lake_is_the_same_and_the_seed_changes_the_sample(tmp
 def test_nulls_that_only_the_footers_know_of_get_their_feature(tmp_path):
     values = np.arange(500.0)
     lake = write(tmp_path, rows(500, x=pa.array(values, mask=values == 250)), row_group_size=100)
-    read = draw_sample(read_files(lake), ["x"], {}, label=None, seed=0)
+    read = draw_sample(discover(str(lake)), ["x"], {}, label=None, seed=0)
     assert read.rows["x"].null_count == 0
     assert next(c.use.missing for c in look(lake).columns if c.name == "x")
     assert not next(c.use.missing for c in look(lake).columns if c.name == "a")

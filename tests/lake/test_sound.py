@@ -1,0 +1,52 @@
+"""Sound: every chunk of a footer is looked through, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lakes import number_table
+
+from pipeline.errors import BadPartition
+from pipeline.lake.sound import check_claims, contradictions, look_through
+
+
+@pytest.fixture
+def written():
+    """A footer and the size of its file."""
+    sink = io.BytesIO()
+    pq.write_table(number_table(60, seed=1), sink, row_group_size=20)
+    return pq.read_metadata(pa.BufferReader(sink.getvalue())), len(sink.getvalue())
+
+
+def test_looking_through_ten_thousand_footers_keeps_none_of_them(written):
+    """Arrow keeps an exception that a Python file raises, and its traceback the footer."""
+    metadata, nbytes = written
+    before = sys.getrefcount(metadata)
+    for _ in range(20):
+        look_through(metadata, nbytes)
+    gc.collect()
+    assert sys.getrefcount(metadata) == before
+
+
+def test_chunk_beyond_the_end_of_the_file_is_found_before_a_page_is_asked_for(written):
+    metadata, nbytes = written
+    look_through(metadata, nbytes)
+    with pytest.raises((OSError, pa.ArrowException)):
+        look_through(metadata, nbytes // 3)
+
+
+def test_contradictions_are_told_of_all_columns_and_refused_for_those_that_are_read(written):
+    metadata, nbytes = written
+    assert contradictions(metadata, nbytes) == []
+    found = contradictions(metadata, nbytes // 3)
+    assert {one.column for one in found} == set(metadata.schema.names)
+    name = metadata.schema.names[0]
+    assert contradictions(metadata, nbytes // 3, [name]) == [f for f in found if f.column == name]
+    check_claims(found, [], "a.parquet")
+    with pytest.raises(BadPartition, match=rf"row group \d.*column '{name}'.*places pages at"):
+        check_claims(found, [name], "a.parquet")
