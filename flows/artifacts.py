@@ -19,7 +19,7 @@ from pipeline.cli.display import counted
 from pipeline.evaluation import EvaluateReport
 from pipeline.job import Job
 from pipeline.model import open_model
-from pipeline.training import TrainReport
+from pipeline.reports import TrainReport
 
 
 def artifact_key(kind: str, model: str) -> str:

@@ -24,7 +24,8 @@ from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from pipeline.model import model_exists, open_model
 from pipeline.progress import Progress
-from pipeline.training import PlanReport, TrainReport, plan, train_pending
+from pipeline.reports import PlanReport, TrainReport
+from pipeline.training import plan, train_pending
 
 
 class _RunLog(Progress):

@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.model import Model
     from pipeline.refining import RefineReport, refine
+    from pipeline.reports import PlanReport, TrainReport
     from pipeline.rewinding import RewindReport, rewind
     from pipeline.scoring import ScoreReport, score
-    from pipeline.training import PlanReport, TrainReport, plan, train, train_pending
+    from pipeline.training import plan, train, train_pending
     from pipeline.verifying import VerifyReport, verify
 
 _HOME = {
     "EvaluateReport": "evaluation",
     "Job": "job",
     "Model": "model",
-    "PlanReport": "training",
+    "PlanReport": "reports",
     "RefineReport": "refining",
     "RewindReport": "rewinding",
     "ScoreReport": "scoring",
-    "TrainReport": "training",
+    "TrainReport": "reports",
     "VerifyReport": "verifying",
     "evaluate": "evaluation",
     "plan": "training",

@@ -22,6 +22,7 @@ from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics, Tables
 from pipeline.model import Model, ModelFile
 from pipeline.progress import Progress
+from pipeline.reports import finite, finite_values
 from pipeline.stream import Reading, Streamed, Together, streams
 from pipeline.workers import Workers
 
@@ -101,7 +102,7 @@ def evaluate(
         version=trained.version,
         rows=metrics.n_rows,
         loss=metrics.loss(),
-        metrics={name: _finite(value) for name, value in metrics.values().items()},
+        metrics=finite_values(metrics),
         tables=_finite_tables(metrics.tables()),
         counts=dict(counts),
         seconds=seconds,
@@ -122,14 +123,10 @@ def _judged(file: ModelFile, learner: Learner, streamed: Streamed) -> tuple[Metr
     return metrics, streamed.encoded.counts
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
 def _finite_tables(tables: Tables) -> dict[str, list[dict[str, float | str | None]]]:
     return {
         table: [
-            {name: one if isinstance(one, str) else _finite(one) for name, one in row.items()}
+            {name: one if isinstance(one, str) else finite(one) for name, one in row.items()}
             for row in rows
         ]
         for table, rows in tables.items()

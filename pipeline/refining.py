@@ -28,8 +28,10 @@ from pipeline.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from pipeline.learn.newton import MAX_WIDTH
 from pipeline.learn.updater import Updater
 from pipeline.progress import Progress
+from pipeline.run import Run
+from pipeline.sources import source_of
 from pipeline.stream import Streamed, Together, streams
-from pipeline.training import Run, opened, source_of
+from pipeline.training import opened
 
 LEAST_PASSES = 2
 

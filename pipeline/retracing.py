@@ -15,7 +15,8 @@ from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import LearntEntry, TrainEntry, digest
 from pipeline.model import OpenModel
 from pipeline.progress import Progress
-from pipeline.training import Run, finite, finite_values
+from pipeline.reports import finite, finite_values
+from pipeline.run import Run
 from pipeline.workers import Workers
 
 

@@ -22,8 +22,9 @@ from pipeline.ledger.entries import AnyEntry, LearntEntry, RewindEntry, SkipEntr
 from pipeline.ledger.ledger import identity
 from pipeline.model import warn_if_elsewhere
 from pipeline.progress import Progress
+from pipeline.run import Run
 from pipeline.trainee import Trainee
-from pipeline.training import Run, exclusion, opened
+from pipeline.training import exclusion, opened
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from pipeline.cloud.url import is_url
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.ledger.entries import CandidateEntry
 from pipeline.model import model_exists, open_model
-from pipeline.training import TrainReport, train
+from pipeline.reports import TrainReport
+from pipeline.training import train
 
 _SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", "below")
 """What of the metrics is printed beside the loss, where the loss has it."""

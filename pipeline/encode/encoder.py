@@ -15,6 +15,7 @@ from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed
 from pipeline.encode.frequent import commonest
 from pipeline.encode.hashing import slot_codes
 from pipeline.encode.layout import Alike, Layout, lay_out
+from pipeline.encode.rows import Numbers, Slots, write_levels, write_numbers
 from pipeline.encode.schema import (
     READS,
     Bool,
@@ -29,7 +30,6 @@ from pipeline.encode.schema import (
     use_of,
 )
 from pipeline.encode.target import label_target
-from pipeline.encode.transpose import Numbers, Slots, write_levels, write_numbers
 from pipeline.errors import BadColumn
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15

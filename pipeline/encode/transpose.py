@@ -1,18 +1,15 @@
-"""Compiled loops that write Arrow columns into the rows of a block, in any order of rows.
+"""Compiled loops that write columns into the rows of a block, in any order of rows.
 
 A block's rows lie side by side and Arrow's columns one after another, so this is a transposition,
-done in tiles of rows that stay in the first cache: 75 ns for a row of 30
-numbers, shuffled. All columns of one type go through one call, by their addresses; the caller
-keeps the arrays alive.
+done in tiles of rows that stay in the first cache: 75 ns for a row of 30 numbers, shuffled. Columns
+come as addresses of values and of bitmaps; `pipeline.encode.rows` finds these.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
@@ -21,13 +18,6 @@ from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
 
 _TILE = 128
 _LARGEST = np.finfo(np.float32).max
-
-PLAIN_TYPES = {
-    *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
-    *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
-    *(pa.float32(), pa.float64()),
-}
-"""Types whose values are numbers as they lie in memory."""
 
 
 @inlined
@@ -135,7 +125,7 @@ def _scatter(
 
 
 @compiled
-def _write_numbers(
+def transpose_numbers(
     like: NDArray[Any],
     values: IntArray,
     validity: IntArray,
@@ -149,6 +139,7 @@ def _write_numbers(
     unusable: IntArray,
     nulls: IntArray,
 ) -> None:
+    """See `pipeline.encode.rows.write_numbers`; `like` is an empty array of the columns' type."""
     n_rows, n_features = len(rows), len(values) + has_mark.sum()
     flat = dense.reshape(dense.size)
     width = np.uint64(dense.shape[1])
@@ -187,7 +178,7 @@ def _write_numbers(
 
 
 @compiled
-def _write_slots(
+def transpose_slots(
     codes: IntArray,
     validity: IntArray,
     first_bit: IntArray,
@@ -197,6 +188,7 @@ def _write_slots(
     rows: IntArray,
     slots: SlotArray,
 ) -> None:
+    """See `pipeline.encode.rows.Slots`; a table of 0 means that the codes are slots already."""
     n_rows, n_columns = len(rows), len(codes)
     # Moved as they are, four by four, like the numbers.
     flat = slots.reshape(slots.size).view(np.float32)
@@ -225,7 +217,7 @@ def _write_slots(
 
 
 @compiled
-def _write_levels(
+def spread_levels(
     codes: NDArray[np.int32],
     level_of: IntArray,
     n_levels: int,
@@ -233,6 +225,7 @@ def _write_levels(
     rows: IntArray,
     out: Float32Array,
 ) -> tuple[int, int]:
+    """See `pipeline.encode.rows.write_levels`."""
     unknown, nulls = 0, 0
     width = out.shape[1]
     for i in range(len(rows)):
@@ -250,177 +243,3 @@ def _write_levels(
         elif level > 0:
             row[level - 1] = 1.0
     return unknown, nulls
-
-
-@dataclass
-class Numbers:
-    """Columns of numbers on their way into the dense part of a block."""
-
-    _arrays: list[pa.Array] = field(default_factory=list)
-    _rows: list[tuple[float, float, int, bool]] = field(default_factory=list)
-
-    def add(
-        self, values: pa.Array, center: float, scale: float, column: int, *, mark: bool = False
-    ) -> None:
-        """Take a column.
-
-        Parameters
-        ----------
-        values
-            Numbers of any width, with nulls.
-        center, scale
-            Written is ``(value - center) / scale``, and 0 for null, NaN and infinity.
-        column
-            Of the block.
-        mark
-            Whether the next column of the block is 1 where a value was imputed and 0 elsewhere.
-        """
-        if values.type not in PLAIN_TYPES:
-            values = values.cast(pa.float64(), safe=False)
-        self._arrays.append(values)
-        self._rows.append((center, 1.0 / scale, column, mark))
-
-    def write(self, rows: IntArray, dense: Float32Array) -> list[tuple[int, int]]:
-        """Write all columns; value i of each goes to row ``rows[i]``.
-
-        Returns
-        -------
-        For each column the values that are no numbers though not null, and the nulls.
-        """
-        noticed: list[tuple[int, int]] = [(0, 0)] * len(self._arrays)
-        for kind in dict.fromkeys(values.type for values in self._arrays):
-            chosen = [i for i, values in enumerate(self._arrays) if values.type == kind]
-            center, factor, column, mark = zip(*(self._rows[i] for i in chosen), strict=True)
-            unusable, nulls = write_numbers(
-                [self._arrays[i] for i in chosen],
-                np.array(center, np.float64),
-                np.array(factor, np.float64),
-                np.array(column, np.int64),
-                np.array(mark, np.bool_),
-                rows,
-                dense,
-            )
-            for i, *found in zip(chosen, unusable, nulls, strict=True):
-                noticed[i] = (int(found[0]), int(found[1]))
-        return noticed
-
-
-def write_numbers(
-    arrays: list[pa.Array],
-    center: FloatArray,
-    factor: FloatArray,
-    column: IntArray,
-    mark: NDArray[np.bool_],
-    rows: IntArray,
-    dense: Float32Array,
-) -> tuple[IntArray, IntArray]:
-    """Write columns of one of the plain types; value i of each goes to row ``rows[i]``.
-
-    Parameters
-    ----------
-    center, factor
-        Written is ``(value - center) * factor``, and 0 for null, NaN and infinity.
-    column
-        Of the block.
-    mark
-        Whether the next column of the block is 1 where a value was imputed and 0 elsewhere.
-
-    Returns
-    -------
-    For each column the number of values that are no numbers though not null, and of nulls.
-    """
-    kind = arrays[0].type
-    width = kind.bit_width // 8
-    unusable, nulls = np.zeros(len(arrays), np.int64), np.zeros(len(arrays), np.int64)
-    _write_numbers(
-        np.empty(0, kind.to_pandas_dtype()),
-        np.array([_data(values, width) for values in arrays], np.int64),
-        *_validity(arrays),
-        center,
-        factor,
-        column,
-        mark,
-        rows,
-        dense,
-        unusable,
-        nulls,
-    )
-    return unusable, nulls
-
-
-@dataclass
-class Slots:
-    """Columns of codes on their way into the hashed part of a block."""
-
-    _arrays: list[pa.Array] = field(default_factory=list)
-    _tables: list[SlotArray | None] = field(default_factory=list)
-
-    def add(self, codes: pa.Array, slot_of: SlotArray | None) -> None:
-        """Take the next column.
-
-        Parameters
-        ----------
-        codes
-            Of type int32, with nulls.
-        slot_of
-            Slot of each code, and of null behind; None where the codes are slots.
-        """
-        self._arrays.append(codes)
-        self._tables.append(slot_of)
-
-    def write(self, rows: IntArray, slots: SlotArray) -> None:
-        """Write all columns; value i of each goes to row ``rows[i]``."""
-        if not self._arrays:
-            return
-        _write_slots(
-            np.array([_data(codes, 4) for codes in self._arrays], np.int64),
-            *_validity(self._arrays),
-            np.array([0 if t is None else t.ctypes.data for t in self._tables], np.int64),
-            np.array([0 if t is None else len(t) for t in self._tables], np.int64),
-            np.arange(len(self._arrays)),
-            rows,
-            slots,
-        )
-
-
-def write_levels(
-    codes: NDArray[np.int32],
-    level_of: IntArray,
-    n_levels: int,
-    null_place: int,
-    rows: IntArray,
-    out: Float32Array,
-) -> tuple[int, int]:
-    """Write a column of levels as one 0/1 feature for each but the first, and one for the unknown.
-
-    Parameters
-    ----------
-    codes
-        Code of each row, shape (n_rows,).
-    level_of
-        Level of each code: `n_levels` for an unknown one, one more for null.
-    null_place
-        Feature that tells null apart; -1 for none.
-    rows
-        Row of the block for each code.
-    out
-        The features of this column in the block.
-
-    Returns
-    -------
-    Number of unknown levels and of nulls.
-    """
-    unknown, nulls = _write_levels(codes, level_of, n_levels, null_place, rows, out)
-    return int(unknown), int(nulls)
-
-
-def _data(values: pa.Array, width: int) -> int:
-    buffer = values.buffers()[1]
-    return int(buffer.address) + values.offset * width if buffer is not None else 0
-
-
-def _validity(arrays: list[pa.Array]) -> tuple[IntArray, IntArray]:
-    """Address of each bitmap of valid values, 0 where all are; and the bit that it starts at."""
-    bitmaps = [values.buffers()[0] if values.null_count else None for values in arrays]
-    addresses = [0 if bitmap is None else bitmap.address for bitmap in bitmaps]
-    return np.array(addresses, np.int64), np.array([a.offset for a in arrays], np.int64)

@@ -10,15 +10,15 @@ versions that count, oldest first, are the *line*, and whatever has been trained
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 from pipeline.errors import ForeignModel, ModelConflict
+from pipeline.ledger.digested import Digested
 from pipeline.ledger.entries import (
     MAX_ENTRY_BYTES,
     AnyEntry,
@@ -206,7 +206,7 @@ class Ledger:
         # an entry may name.
         self._attempt = uuid.uuid4().hex
         key = state_key(self.version + 1, self._attempt)
-        digested = _Digested(state)
+        digested = Digested(state)
         self._store.put(key, digested.write)
         reference = StateRef(key=key, size=digested.size, sha256=digested.sha256)
         try:
@@ -359,42 +359,6 @@ class Ledger:
         for entry in self._learnt[-KEEP_NEWEST - 2 :]:
             if not self.keeps_state(entry):
                 self._store.delete(entry.state.key)
-
-
-class _Digested:
-    """Content that takes its own size and digest while it is written."""
-
-    def __init__(self, content: Content) -> None:
-        self._content = content
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        """Of what has been written."""
-        return self._digest.hexdigest()
-
-    def write(self, stream: BinaryIO) -> None:
-        """Write the content to a file."""
-        self._digest, self.size = hashlib.sha256(), 0
-        tee = _Tee(self._take, stream)
-        if callable(self._content):
-            self._content(tee)  # type: ignore[arg-type]
-        else:
-            tee.write(self._content)
-
-    def _take(self, data: bytes | memoryview) -> None:
-        self._digest.update(data)
-        self.size += len(data)
-
-
-class _Tee:
-    def __init__(self, take: Callable[[bytes | memoryview], None], stream: BinaryIO) -> None:
-        self._take, self._stream = take, stream
-
-    def write(self, data: bytes | memoryview) -> int:
-        self._take(data)
-        return self._stream.write(data)
 
 
 def pending_of(line: Sequence[AnyEntry]) -> list[PlannedGroup]:
