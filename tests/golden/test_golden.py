@@ -72,10 +72,10 @@ def test_golden_model_can_be_rewound_and_trained_on(golden, folder, tmp_path):
 
 
 def trained_elsewhere(golden: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from pipeline import planning, training
+    from pipeline import planning, run
     from pipeline.lake.discover import discover
 
-    for module in (planning, training):
+    for module in (planning, run):
         monkeypatch.setattr(module, "discover", lambda _: discover(str(lake)))
     return train({"model": str(golden)})
 
