@@ -148,18 +148,18 @@ def _draw(
     for unit in _units_of(one, group):
         if unit.offset >= within:
             break
-        table = reader.read(unit)
+        rows = reader.read(unit)
         ends = (unit.offset, min(unit.offset + unit.rows, within))
         first, last = (n_rows * end // within for end in ends)
         order = permutation(unit.rows, seed, "sample", one.file.key, *unit.place)
-        parts.append(_rows(table, names, np.sort(order[: last - first]), one, group))
+        parts.append(_taken(rows, names, np.sort(order[: last - first]), one, group))
     return pa.concat_tables(parts)
 
 
-def _rows(
-    table: pa.Table, names: list[str], index: IntArray, one: _ReadFile, group: int
+def _taken(
+    rows: pa.RecordBatch, names: list[str], index: IntArray, one: _ReadFile, group: int
 ) -> pa.Table:
-    columns = [plain(table.column(name).combine_chunks()).take(pa.array(index)) for name in names]
+    columns = [plain(rows.column(name)).take(pa.array(index)) for name in names]
     for name, values in zip(names, columns, strict=True):
         try:
             values.validate(full=True)

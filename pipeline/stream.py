@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-from dask.delayed import Delayed, delayed
+from dask.delayed import Delayed
 
 from pipeline.block import Block
 from pipeline.drift import check_columns
@@ -151,7 +152,7 @@ def _tasks(
         except DataError as error:
             # Raised in its turn: the groups before this one are still to be learnt.
             ends.append(True)
-            yield delayed(partial(_fail, error), pure=False, traverse=False)(), True
+            yield _delayed(partial(_fail, error)), True
         else:
             ends.append(True)
             yield _task(group, number, steps or [], reading, function)
@@ -186,8 +187,13 @@ def _task(
     # Slices share decoders that live in this process.
     is_local = any(step.unit.is_slice for step in steps)
     make = partial(_make, steps, reading, ("rows", group.epoch, number), function)
-    # Without arguments: Dask would look for tasks in every name of every column, for 5 ms a block.
-    return delayed(make, pure=False, traverse=False)(), is_local
+    return _delayed(make), is_local
+
+
+def _delayed(function: Callable[[], object]) -> Delayed:
+    """A graph of one call: `dask.delayed` would look for other tasks in it, and hash it."""
+    key = f"block-{uuid4().hex}"
+    return Delayed(key, {key: (function,)})  # type: ignore[no-untyped-call]
 
 
 def _fail(error: DataError) -> None:
@@ -211,11 +217,11 @@ def _make(
     draft = Draft(reading.encoder, n_rows, order, label=reading.label)
     kept = []
     for step in steps:
-        table = step.reader.read(step.unit)
-        _write(draft, table, step)
+        rows = step.reader.read(step.unit)
+        _write(draft, rows, step)
         if reading.keep:
             # Whether text comes as a dictionary differs from row group to row group.
-            columns = [plain(table.column(name).combine_chunks()) for name in reading.keep]
+            columns = [plain(rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
     encoded, held_out = draft.finish(), None
     if reading.holds_out:
@@ -223,10 +229,10 @@ def _make(
     return function(Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None))
 
 
-def _write(draft: Draft, table: pa.Table, step: Step) -> None:
+def _write(draft: Draft, rows: pa.RecordBatch, step: Step) -> None:
     file, row_group = step.source.file, step.unit.row_groups[0]
     try:
-        draft.write(Part(table, dict(file.hive)))
+        draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
         raise BadPartition(
             error.reason,

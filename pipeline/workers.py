@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from dask.core import get
 from dask.delayed import Delayed
-from dask.local import get_sync
 
 from pipeline.errors import JobError
 
@@ -65,8 +65,8 @@ class Workers:
     def _submit(self, task: Delayed, is_local: bool) -> Future[Any] | Any:
         if self._client is not None and not is_local:
             return self._client.compute(task)
-        # The threads come from the pool; within one of them Dask runs the little graph in order.
-        return self._pool.submit(get_sync, task.__dask_graph__(), task.key)
+        # The threads come from the pool; Dask's schedulers would plan each little graph anew.
+        return self._pool.submit(get, task.__dask_graph__(), task.key)
 
 
 def _connect(address: str) -> Any:

@@ -96,7 +96,8 @@ def _looked_up(
     target, missing = np.empty(len(values)), np.empty(0, np.bool_)
     if values.null_count:
         missing = values.is_null().to_numpy(zero_copy_only=False)
-    numbers = values.fill_null(0).to_numpy()
+        values = values.fill_null(0)
+    numbers = values.to_numpy()
     return target if _look_up(numbers, missing, *table, target) else None
 
 

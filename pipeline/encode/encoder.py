@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.arrays import empty, filled
+from pipeline.batches import as_batch
 from pipeline.block import Block, Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed_hive
 from pipeline.encode.frequent import commonest
@@ -30,6 +32,7 @@ from pipeline.encode.schema import (
     use_of,
 )
 from pipeline.encode.target import label_target
+from pipeline.encode.transpose import invert
 from pipeline.errors import BadColumn
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
@@ -43,7 +46,7 @@ _YEAR = 365.2425 * _DAY
 class Part:
     """Rows of one file."""
 
-    batch: pa.Table
+    batch: pa.RecordBatch
     """With the columns of ``schema.names(label=label)``."""
     hive: Mapping[str, str | None] = field(default_factory=dict)
     """Values of the key=value folders that the file lies in."""
@@ -89,11 +92,11 @@ class Encoder:
         return found
 
     def encode(
-        self, batch: pa.Table, hive: Mapping[str, str | None], *, label: bool = True
+        self, rows: pa.Table, hive: Mapping[str, str | None], *, label: bool = True
     ) -> Encoded:
-        """Rows of one file as a block, in their order; see `encode_parts`."""
-        draft = Draft(self, batch.num_rows, label=label)
-        draft.write(Part(batch, hive))
+        """Rows of one file as a block, in their order; see `Draft`."""
+        draft = Draft(self, rows.num_rows, label=label)
+        draft.write(Part(as_batch(rows), hive))
         return draft.finish()
 
 
@@ -121,13 +124,13 @@ class Draft:
         self._order = np.arange(n_rows) if order is None else order
         self._place = self._order
         if order is not None:
-            self._place = np.empty(n_rows, np.int64)
-            self._place[order] = np.arange(n_rows)
+            self._place = empty((n_rows,), np.int64)
+            invert(order, self._place)
         self._n_written = 0
-        self._dense = np.empty((n_rows, schema.n_dense), np.float32)
-        self._slots = np.empty((n_rows, schema.n_hashed), np.int32)
-        self._target = np.full(n_rows, np.nan)
-        self._weight = np.ones(n_rows)
+        self._dense = empty((n_rows, schema.n_dense), np.float32)
+        self._slots = empty((n_rows, schema.n_hashed), np.int32)
+        self._target = filled(n_rows, np.nan)
+        self._weight = filled(n_rows, 1.0)
         self._counts: Counter[str] = Counter()
         self._frequent: dict[str, Counter[str]] = {}
 
@@ -192,9 +195,9 @@ class Draft:
             raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
         return pa.nulls(len(values))
 
-    def _write_alike(self, alike: Alike, batch: pa.Table, rows: IntArray) -> None:
+    def _write_alike(self, alike: Alike, batch: pa.RecordBatch, rows: IntArray) -> None:
         columns = batch.columns
-        arrays = [_whole(columns[place]) for place in alike.places]
+        arrays = [columns[place] for place in alike.places]
         found = write_numbers(
             arrays, alike.center, alike.factor, alike.first, alike.mark, rows, self._dense
         )
@@ -233,10 +236,10 @@ class Draft:
             codes = pa.repeat(codes[0], n_folder_rows)
         return codes, slot_of
 
-    def _write_target(self, batch: pa.Table, rows: IntArray) -> None:
+    def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         spec = self._schema.label
         target = label_target(_column(batch, spec.name), spec)
-        missing = int(np.isnan(target).sum())
+        missing = int(np.count_nonzero(np.isnan(target)))
         if missing and not self._encoder.drop_null_label:
             raise BadColumn(
                 f"{missing} of {len(rows)} labels are null or NaN",
@@ -249,14 +252,10 @@ class Draft:
             self._weight[rows] = _weights(_column(batch, self._schema.weight), self._schema.weight)
 
 
-def _column(batch: pa.Table, name: str) -> pa.Array:
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
     if batch.schema.get_field_index(name) < 0:
-        raise BadColumn(f"the column is missing; the file has {batch.column_names}", name)
-    return _whole(batch.column(name))
-
-
-def _whole(chunks: pa.ChunkedArray) -> pa.Array:
-    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+        raise BadColumn(f"the column is missing; the file has {batch.schema.names}", name)
+    return batch.column(name)
 
 
 def _kinds(column: Numeric) -> tuple[str, str]:

@@ -20,6 +20,13 @@ _TILE = 128
 _LARGEST = np.finfo(np.float32).max
 
 
+@compiled
+def invert(order: IntArray, place: IntArray) -> None:
+    """Write the inverse of a permutation: the place of each number in it."""
+    for i in range(len(order)):
+        place[order[i]] = i
+
+
 @inlined
 def _spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uint8]) -> None:
     """Write `n` bits from the one with number `first` on, as 0 or 1 each."""

@@ -11,6 +11,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import empty
 from pipeline.block import IntArray
 from pipeline.compiled import compiled
 
@@ -34,6 +35,9 @@ def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]
 
 @compiled
 def _shuffle(order: IntArray, key: np.uint64) -> None:
+    """Write a permutation of the numbers from 0 on."""
+    for i in range(len(order)):
+        order[i] = i
     state = np.uint64(key)
     for i in range(len(order) - 1, 0, -1):
         state += np.uint64(0x9E3779B97F4A7C15)
@@ -59,6 +63,6 @@ def permutation(n: int, seed: int, *place: object) -> IntArray:
     """
     text = "\x1f".join(str(part) for part in (seed, *place))
     key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-    order = np.arange(n)
+    order = empty((n,), np.int64)
     _shuffle(order, np.uint64(key))
     return order

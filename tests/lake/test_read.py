@@ -58,7 +58,7 @@ def plain(table):
         column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         for column in table.columns
     ]
-    return pa.table(decoded, names=table.column_names).combine_chunks()
+    return pa.table(decoded, names=table.schema.names).combine_chunks()
 
 
 def finish(work, seconds=60):
@@ -158,7 +158,7 @@ def test_pickled_reader_reads_the_same(tmp_path):
     first, *_ = cut = list(units(partition, footer, 300))
     reader.read(first)
     again = pickle.loads(pickle.dumps(reader))
-    rows = pa.concat_tables([again.read(unit) for unit in pickle.loads(pickle.dumps(cut))])
+    rows = pa.concat_batches([again.read(unit) for unit in pickle.loads(pickle.dumps(cut))])
     assert plain(rows).equals(plain(pq.read_table(file.location, columns=COLUMNS)))
 
 
@@ -170,7 +170,7 @@ def read_all(folder, batch_rows):
         parts = [reader.read(unit) for unit in units(partition, footer, batch_rows)]
     except BadPartition:
         return None
-    return plain(pa.concat_tables(parts))
+    return plain(pa.concat_batches(parts))
 
 
 @pytest.mark.parametrize("batch_rows", [300, 5000])
