@@ -70,7 +70,8 @@ def score(
     model
         Model directory.
     out
-        Output directory; files have the names they have in the lake.
+        Output directory; files have the names they have in the lake, those of a list their whole
+        paths below it.
     keep
         Columns of the lake to copy beside the predictions, such as an id.
     dask
@@ -79,8 +80,9 @@ def score(
     Raises
     ------
     ModelNotFound, JobError
-        If there is no trained model or no such lake, the output would fall into the lake, or a
-        column to keep has the name of a prediction.
+        If there is no trained model or no such lake, the output would fall into the lake or out of
+        its directory, two files would have the same one, or a column to keep has the name of a
+        prediction.
     DataError
         If a file is bad.
     """
@@ -88,6 +90,7 @@ def score(
     trained = Model.load(model)
     files, output = discover(lake), open_output(out)
     _refuse_lake_as_output(lake, files, output)
+    _refuse_names_outside_or_shared(files, output)
     _refuse_taken_names(trained, keep or [])
     reading = Reading(
         Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
@@ -153,6 +156,23 @@ def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Ou
             f"--out {out.place!r} lies in the lake, where predictions would be taken for rows; "
             "choose another directory"
         )
+
+
+def _refuse_names_outside_or_shared(files: list[LakeFile], out: Output) -> None:
+    taken: dict[str, LakeFile] = {}
+    for file in files:
+        name = _name(file)
+        if ".." in name.split("/"):
+            raise JobError(
+                f"the predictions for {file.location!r} would be {name!r}, outside of "
+                f"--out {out.place!r}; name the file without '..'"
+            )
+        other = taken.setdefault(name, file)
+        if other is not file:
+            raise JobError(
+                f"the predictions for {other.location!r} and {file.location!r} would both be "
+                f"{name!r} in --out {out.place!r}; score them into two directories"
+            )
 
 
 def _refuse_taken_names(model: Model, keep: list[str]) -> None:

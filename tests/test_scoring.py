@@ -14,6 +14,7 @@ from lakes import number_table
 
 from pipeline import Model, score, train
 from pipeline.errors import BadPartition, JobError, ModelNotFound
+from pipeline.lake.discover import LakeFile
 
 
 @pytest.fixture
@@ -111,6 +112,46 @@ def test_output_over_the_files_of_a_glob_or_list_is_refused(job):
     with pytest.raises(JobError, match="lies in the lake"):
         score([f"{job['lake']}/part-0.parquet"], job["model"], "/")
     assert content(Path(job["lake"])) == before
+
+
+def test_files_of_a_list_are_written_below_the_output_wherever_they_are_named_from(
+    job, tmp_path, monkeypatch
+):
+    """The output of ../lake/part-0.parquet would be a file beside the output directory."""
+    beside = tmp_path / "outs" / "lake" / "part-0.parquet"
+    beside.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"precious": [1, 2, 3]}), beside)
+    before = content(tmp_path / "outs")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    names = ["../lake/part-0.parquet", "../lake/part-1.parquet"]
+    out = tmp_path / "outs" / "out"
+    assert score(names, job["model"], out).partitions == 2
+    assert content(tmp_path / "outs").items() >= before.items()
+    written = {path for path in (tmp_path / "outs").rglob("*.parquet") if path != beside}
+    assert written == {Path(f"{out}{job['lake']}/part-{i}.parquet") for i in (0, 1)}
+    whole = [f"{job['lake']}/part-{i}.parquet" for i in (0, 1)]
+    assert score(whole, job["model"], out).unchanged == 2
+
+
+def test_name_that_leads_out_of_the_output_is_refused(job, tmp_path, monkeypatch):
+    file = LakeFile("../x.parquet", f"{job['lake']}/part-0.parquet", ())
+    monkeypatch.setattr("pipeline.scoring.discover", lambda lake: [file])
+    with pytest.raises(JobError, match=r"'../x.parquet', outside of --out"):
+        score(job["lake"], job["model"], tmp_path / "out")
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_two_files_with_one_output_are_refused(job, tmp_path, monkeypatch):
+    files = [
+        LakeFile(key, f"{job['lake']}/part-{i}.parquet", ())
+        for i, key in enumerate(["/s3/bucket/x.parquet", "s3://bucket/x.parquet"])
+    ]
+    monkeypatch.setattr("pipeline.scoring.discover", lambda lake: files)
+    words = r"part-0.parquet' and '.*part-1.parquet' would both be 's3/bucket/x.parquet'"
+    with pytest.raises(JobError, match=words):
+        score(job["lake"], job["model"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_error_leaves_no_partial_file(job, tmp_path):

@@ -83,10 +83,10 @@ def _check_names(files: list[LakeFile]) -> None:
 def _listed(path: str, key: str | None = None) -> LakeFile:
     if is_url(path):
         return _remote_listed(path)
-    if not os.path.isfile(path):
+    whole = os.path.abspath(path)
+    if not os.path.isfile(whole):
         raise JobError(f"the lake names {path!r}, which is not a file")
-    folders = PurePosixPath(path).parts[:-1]
-    return LakeFile(key or PurePosixPath(path).as_posix(), path, _hive(folders))
+    return LakeFile(key or whole, whole, _hive(PurePosixPath(whole).parts[:-1]))
 
 
 def _below(root: str, path: str) -> LakeFile:

@@ -82,6 +82,13 @@ def test_list_of_files_is_known_by_full_path_and_holds_each_once(tmp_path):
     assert [file.hive for file in files if file.key == a] == [(("k", "1"),)]
 
 
+def test_listed_file_is_the_same_whatever_directory_it_is_named_from(tmp_path, monkeypatch):
+    touch(tmp_path, "k=1/a.parquet", "k=1/here/x")
+    monkeypatch.chdir(tmp_path / "k=1" / "here")
+    whole = f"{tmp_path}/k=1/a.parquet"
+    assert discover(["../a.parquet", whole]) == discover([whole])
+
+
 def test_folders_are_percent_decoded_and_the_null_partition_is_null(tmp_path):
     touch(
         tmp_path, "city=S%C3%A3o%20Paulo/t=a%3Db/p.parquet", "city=__HIVE_DEFAULT_PARTITION__/q.pq"
