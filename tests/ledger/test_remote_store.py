@@ -143,6 +143,14 @@ def test_self_test_leaves_nothing_and_is_made_once(behind, bucket):
         assert store.list("selftest") == []
 
 
+def test_marker_of_a_folder_is_no_key_in_it(bucket, s3_server):
+    store = RemoteStore(f"{bucket}/m")
+    store.create(KEY, b"mine")
+    for name in ("m/", "m/log/", "m/state/"):
+        s3_server.put(f"{bucket.removeprefix('s3://')}/{name}", b"")
+    assert (store.list("log"), store.list("state")) == ([KEY], [])
+
+
 def test_large_state_is_uploaded_without_a_copy_in_memory(bucket):
     block = bytes(1 << 20)
 

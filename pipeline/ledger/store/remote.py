@@ -126,8 +126,10 @@ class RemoteStore:
         path = self._path(prefix)
         found = self._persevere(lambda: self._bucket.list_with_delimiter(path), prefix)
         paths = [meta["path"] for meta in found["objects"]] + list(found["common_prefixes"])
+        # Some tools mark a folder by an empty object, which is listed by the folder's own name.
+        below = [one for one in paths if one.startswith(f"{path}/")]
         # A set: a page that was asked for twice may come twice.
-        return sorted({f"{prefix}/{one.rstrip('/').rsplit('/', 1)[-1]}" for one in paths})
+        return sorted({f"{prefix}/{one.rstrip('/').rsplit('/', 1)[-1]}" for one in below})
 
     def delete(self, key: str) -> None:
         """Remove a key; a store that forbids it keeps the key, with a warning.
