@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.cloud.connect import connect
 from pipeline.cloud.faults import persevere
-from pipeline.cloud.url import is_url, parse_url
+from pipeline.cloud.url import is_url, object_url, parse_url
 from pipeline.lake.remote import RemoteFile, look
 
 
@@ -112,5 +112,5 @@ class _Remote:
         with tempfile.TemporaryDirectory(prefix="onepass-") as folder:
             staged = Path(folder) / "predictions"
             yield staged
-            path = parse_url(self.location(name)).path
+            path = object_url(self.location(name)).path
             persevere(lambda: self._bucket.put(path, staged), self.location(name))

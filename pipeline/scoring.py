@@ -151,11 +151,15 @@ def _name(file: LakeFile) -> str:
 def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Output) -> None:
     place, root = resolved(out.place), None if isinstance(lake, list) else resolved(lake)
     below = root is not None and (place == root or place.startswith(root.rstrip("/") + "/"))
-    if below or any(out.location(_name(f)) == resolved(f.location) for f in files):
+    if below or any(out.location(_name(file)) == _resolved(file) for file in files):
         raise JobError(
             f"--out {out.place!r} lies in the lake, where predictions would be taken for rows; "
             "choose another directory"
         )
+
+
+def _resolved(file: LakeFile) -> str:
+    return resolved(file.location) if file.looked is None else file.location
 
 
 def _refuse_names_outside_or_shared(files: list[LakeFile], out: Output) -> None:

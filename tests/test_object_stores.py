@@ -102,6 +102,24 @@ def test_predictions_may_not_fall_into_their_lake(job, lake):
     assert score(lake, job["model"], f"{lake}-scores").partitions == 4
 
 
+def test_any_key_that_a_store_allows_is_trained_and_scored(bucket, tmp_path):
+    names = ["signature=1/p.parquet", "x-amz-log/p.parquet", "a?b.parquet", "a%20b.parquet"]
+    names += ["x-amz-signature=1/p.parquet", "a#b&sig=1.parquet", "a:b@c.parquet"]
+    for i, name in enumerate(names):
+        sink = pa.BufferOutputStream()
+        pq.write_table(number_table(200, seed=i), sink)
+        connect(parse_url(bucket)).put(f"lake/{name}", sink.getvalue().to_pybytes())
+    job = {"lake": f"{bucket}/lake", "label": "y", "model": f"{bucket}/m", "solver": "sgd"}
+    assert train(job).partitions == len(names)
+    assert train(job).partitions == 0
+    for out in (f"{bucket}/out", str(tmp_path / "out")):
+        assert score(job["lake"], job["model"], out).partitions == len(names)
+        assert score(job["lake"], job["model"], out).unchanged == len(names)
+    assert {key.removeprefix("out/") for key in keys(f"{bucket}/out")} == set(names)
+    found = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.rglob("*.parquet")}
+    assert found == set(names)
+
+
 def test_killed_at_any_moment_resumes_to_the_same_bytes(job, local_job):
     expected = train(local_job)
     common = {"do": "train_or_die", "job": job, "block_rows": 128}

@@ -28,6 +28,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_KEY = re.compile(r'[Pp]ath "([^"]{1,1024})"')
 _METADATA_SERVICE = re.compile(r"169\.254\.\d+\.\d+|metadata\.google\.internal")
 
 
@@ -83,7 +84,7 @@ def unavailable(error: Exception, place: str, deadline: Deadline) -> StoreUnavai
 
 def refuse_or_pass(error: Exception, place: str) -> None:
     """Return if a failure may pass; raise what it means otherwise."""
-    from obstore.exceptions import BaseError, GenericError, JoinError
+    from obstore.exceptions import BaseError, GenericError, InvalidPathError, JoinError
 
     text = str(error)
     code = _CODE.search(text)
@@ -95,6 +96,12 @@ def refuse_or_pass(error: Exception, place: str) -> None:
         raise FileNotFoundError(2, "no such object", place) from None
     if not isinstance(error, BaseError | TimeoutError | ConnectionError):
         raise error
+    if isinstance(error, InvalidPathError):
+        key = _KEY.search(text)
+        raise StoreRefused(
+            f"{place}: expected keys without empty, '.' or '..' parts, found "
+            f"{key.group(1) if key else 'another'!r}\nRename the object, or leave its prefix out."
+        ) from None
     if not isinstance(error, GenericError | JoinError | TimeoutError | ConnectionError):
         raise _refused(error, place) from None
     if _METADATA_SERVICE.search(text):

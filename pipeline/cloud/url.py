@@ -1,7 +1,8 @@
 """URLs of object stores, of which none may carry a secret.
 
 What a job names is written into the model, the log of runs and reports, so a URL with a password or
-a signature is refused before it gets anywhere, and the refusal does not repeat it.
+a signature is refused before it gets anywhere, and the refusal does not repeat it. Keys that a
+store has listed are no user's words, and may be whatever the store allows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ SCHEMES = ("s3", "gs", "az")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-_SIGNED = re.compile(r"(?i)x-amz-|x-goog-|signature=|[?&]sig=|sharedaccess|awsaccesskey")
+# Parameters of signed requests; a folder may be called signature=1, or a bucket sharedaccess-logs.
+_SIGNED = re.compile(
+    r"(?i)[/?&](?:x-(?:amz|goog)-[a-z-]+|sharedaccess[a-z]*|awsaccesskey[a-z]*)=|[?&]sig(?:nature)?="
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,10 @@ def parse_url(text: str) -> Url:
     if path and any(part in {"", ".", ".."} for part in path.split("/")):
         raise JobError(f"found an empty, '.' or '..' part in the URL of {scheme}://{bucket}")
     return Url(scheme, bucket, path)
+
+
+def object_url(location: str) -> Url:
+    """Take apart the URL of an object, made of a parsed URL and a key in its bucket."""
+    scheme, _, place = location.partition("://")
+    bucket, _, key = place.partition("/")
+    return Url(scheme, bucket, key)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.cloud.connect import connect
 from pipeline.cloud.faults import persevere
-from pipeline.cloud.url import Url, parse_url
+from pipeline.cloud.url import Url, object_url
 
 PIECE_BYTES = 8 << 20
 """Largest single request, so that a time-out per request suits reads of every size."""
@@ -52,7 +52,7 @@ def objects(url: Url) -> list[Looked]:
 
 
 def look(location: str) -> Looked:
-    """One object as it is now.
+    """One object as it is now, by a URL that has been parsed or listed.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def look(location: str) -> Looked:
     JobError, StoreUnavailable
         As `objects`.
     """
-    url = parse_url(location)
+    url = object_url(location)
     bucket = connect(url)
     return _looked(persevere(lambda: bucket.head(url.path), location))
 
@@ -76,7 +76,7 @@ class RemoteFile(io.RawIOBase):
     Parameters
     ----------
     location
-        URL.
+        URL that has been parsed or listed.
     size, etag
         What it was looked at with; another content is refused with `Replaced`.
     """
@@ -84,8 +84,9 @@ class RemoteFile(io.RawIOBase):
     def __init__(self, location: str, size: int, etag: str | None) -> None:
         self.size, self._etag = size, etag
         self._location, self._at = location, 0
-        self._bucket: Any = connect(parse_url(location))
-        self._path = parse_url(location).path
+        url = object_url(location)
+        self._bucket: Any = connect(url)
+        self._path = url.path
 
     def readable(self) -> bool:
         """Always."""

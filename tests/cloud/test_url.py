@@ -8,6 +8,7 @@ import pytest
 from s3 import KEY_ID, SECRET
 
 from pipeline import Model
+from pipeline.cloud.url import parse_url
 from pipeline.errors import (
     JobError,
 )
@@ -21,6 +22,10 @@ SECRET_URLS = [
     f"s3://bucket/lake?X-Amz-Signature={SECRET}",
     f"s3://bucket/lake/X-Amz-Signature={SECRET}",
     f"az://container/lake?sv=2020&sig={SECRET}",
+    f"az://container/lake&sig={SECRET}",
+    f"az://container/SharedAccessSignature={SECRET}",
+    f"s3://bucket/AWSAccessKeyId={KEY_ID}&Signature={SECRET}",
+    f"gs://bucket/lake/X-Goog-Credential={SECRET}",
     f"https://bucket.s3.amazonaws.com/lake?X-Amz-Credential={KEY_ID}&X-Amz-Signature={SECRET}",
 ]
 
@@ -55,6 +60,21 @@ def test_url_with_a_secret_is_refused_and_not_repeated(url, onepass, tmp_path, c
         assert secret not in out + err
     assert secret not in caplog.text
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://relax-amz-data/lake",
+        "az://sharedaccess-logs/lake",
+        "s3://bucket/sharedaccess-logs",
+        "s3://bucket/x-amz-logs/x-goog-logs",
+        "s3://bucket/signature=1/sig=2",
+        "gs://awsaccesskeys/design=1",
+    ],
+)
+def test_names_that_only_sound_like_a_secret_are_taken(url):
+    assert str(parse_url(url)) == url
 
 
 def test_refused_url_is_not_in_the_errors_that_a_form_shows():

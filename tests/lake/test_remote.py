@@ -118,6 +118,13 @@ def test_what_is_not_there_is_named(bucket, lake):
         open_model(f"{bucket}/m")
 
 
+@pytest.mark.parametrize("name", ["dir//p.parquet", "./p.parquet", "a/../p.parquet"])
+def test_key_that_is_no_path_is_named(bucket, lake, s3_server, name):
+    s3_server.put(f"{lake.removeprefix('s3://')}/{name}", b"")
+    with pytest.raises(StoreRefused, match=f"found 'lakes/numbers/{name}'\nRename the object"):
+        discover(lake)
+
+
 def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
     monkeypatch.setattr("pipeline.lake.read.REMOTE_BYTES", 16 << 20)
     rng = np.random.default_rng(0)
