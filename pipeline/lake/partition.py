@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -157,9 +158,11 @@ def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
 def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:
     """The footer as it is now, with the size and etag of its file."""
     if file.looked is None:
-        with open(file.location, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            return _footer_bytes(stream, size, file.key), size, None
+        with open(file.location, "rb", opener=_open_at_once) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadPartition("expected a file, found a pipe or a device", path=file.key)
+            return _footer_bytes(stream, status.st_size, file.key), status.st_size, None
     looked = file.looked
     while True:
         try:
@@ -170,6 +173,11 @@ def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:
             if now == looked:
                 raise
             looked = now
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # A pipe would keep whoever opens it waiting.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _brief(rows: list[int]) -> str:

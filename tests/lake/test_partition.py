@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +12,7 @@ from lakes import number_table, write_files
 
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import discover
-from pipeline.lake.partition import is_unchanged, partitions, read_footer
+from pipeline.lake.partition import Fingerprint, is_unchanged, partitions, read_footer
 
 
 def only_file(folder):
@@ -74,6 +76,17 @@ def test_file_that_vanishes_after_discovery_is_a_bad_partition(tmp_path):
     (tmp_path / "a.parquet").unlink()
     with pytest.raises(BadPartition, match="No such file"):
         read_footer(file)
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"]
+)
+def test_pipe_or_device_is_a_bad_partition_and_not_waited_for(tmp_path, make):
+    make(tmp_path / "x.parquet")
+    file = only_file(tmp_path)
+    with pytest.raises(BadPartition, match="expected a file, found a pipe or a device"):
+        read_footer(file)
+    assert not is_unchanged(file, Fingerprint(size=0, footer_sha256="", rows=0, row_groups=0))
 
 
 def test_flipped_bytes_in_a_footer_give_a_footer_or_a_bad_partition(tmp_path):
