@@ -21,6 +21,9 @@ from pipeline.lake.sound import look_through
 SPLIT_BYTES = 512 << 20
 """A file is cut into row-group ranges of about this many uncompressed bytes."""
 
+_MOST_FOOTER_BYTES = 256 << 20
+"""A longer footer is none: a sparse file can claim gigabytes and take nothing on its disk."""
+
 _TAIL_BYTES = 64 << 10
 _MAGIC = b"PAR1"
 
@@ -112,7 +115,7 @@ def read_footer(file: LakeFile) -> Footer:
         footer, size, etag = _read_end(file)
         digest = hashlib.sha256(footer).hexdigest()
         # A reader over the footer alone parses it: one read, and no second look at the file.
-        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+        metadata = pq.read_metadata(pa.BufferReader(footer))
         schema = metadata.schema.to_arrow_schema()
         if (size, digest) not in _seen:
             look_through(metadata, size)
@@ -198,6 +201,12 @@ def _footer_bytes(stream: object, size: int, key: str) -> bytes:
     if length > size - 4:
         raise BadPartition(
             f"the footer claims {length - 8} bytes, but the file has {size}", path=key
+        )
+    if length > _MOST_FOOTER_BYTES:
+        raise BadPartition(
+            f"expected a footer of at most {_MOST_FOOTER_BYTES:,} bytes, found one of "
+            f"{length - 8:,}",
+            path=key,
         )
     return tail[-length:] if length <= len(tail) else _read_tail(stream, size, length)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +60,32 @@ def test_what_is_not_parquet_is_a_bad_partition_naming_the_file(tmp_path, conten
     with pytest.raises(BadPartition, match=rf"(?s)^odd.parquet: .*{words}") as caught:
         read_footer(only_file(tmp_path))
     assert (caught.value.path, caught.value.exit_code) == ("odd.parquet", 3)
+
+
+def test_footer_that_claims_gigabytes_of_a_sparse_file_is_not_read(tmp_path):
+    path = tmp_path / "sparse.parquet"
+    with open(path, "wb") as stream:
+        stream.truncate(5 << 30)
+        stream.seek(-8, os.SEEK_END)
+        stream.write((2**32 - 10).to_bytes(4, "little") + b"PAR1")
+    tracemalloc.start()
+    with pytest.raises(BadPartition, match="of at most 268,435,456 bytes, found one of 4,294"):
+        read_footer(only_file(tmp_path))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 20
+
+
+def test_footer_is_held_once(tmp_path):
+    noted = number_table(20, seed=1).replace_schema_metadata({"note": "x" * (8 << 20)})
+    write_files(tmp_path, {"noted.parquet": noted})
+    file = only_file(tmp_path)
+    tracemalloc.start()
+    read_footer(file)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    nbytes = pq.read_metadata(file.location).serialized_size
+    assert 8 << 20 < nbytes < most < 1.5 * nbytes
 
 
 def test_every_truncation_of_a_file_is_a_bad_partition(tmp_path):
