@@ -183,11 +183,7 @@ def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Sc
 def _changed(
     file: LakeFile, footer: Footer, was: Fingerprint, known: _Known, job: Job, scan: Scan
 ) -> None:
-    now = footer.fingerprint
-    difference = (
-        f"trained with {was.rows} rows, {was.size} bytes, footer {was.footer_sha256[:12]}; "
-        f"now {now.rows} rows, {now.size} bytes, footer {now.footer_sha256[:12]}"
-    )
+    difference = f"trained with {was.brief}; now {footer.fingerprint.brief}"
     if job.on_changed == "error":
         raise ChangedPartition(
             f"{file.key} has changed since it was trained ({difference})\n"

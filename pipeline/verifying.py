@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from pipeline.errors import ForeignModel, OnepassError
+from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, read_footer
 from pipeline.ledger.entries import (
@@ -106,6 +106,9 @@ def verify(
     ------
     ModelNotFound
         If there is no model at all.
+    StoreUnavailable, StoreRefused
+        If an object store does not answer or denies access, which says nothing about the model or
+        the lake.
     """
     began = time.perf_counter()
     check = _Check(str(model), progress or Progress())
@@ -198,6 +201,8 @@ class _Check:
         learnt = _learnt_files(opened.ledger)
         try:
             files = {file.key: file for file in discover(lake or opened.file.job.lake)}
+        except (StoreUnavailable, StoreRefused):
+            raise
         except OnepassError as error:
             self._add("lake", "lake", str(lake or opened.file.job.lake)[:500], str(error))
             return
@@ -326,15 +331,16 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
         return "learnt, but no longer in the lake"
     try:
         now = read_footer(file).fingerprint
+    except (StoreUnavailable, StoreRefused):
+        raise
     except OnepassError as error:
         return f"cannot be read any more: {str(error).splitlines()[0]}"
+    if was.etag is None or now.etag is None:
+        # A lake that has moved between a disk and a store is the same lake.
+        was, now = (one.model_copy(update={"etag": None}) for one in (was, now))
     if now == was:
         return ""
-    return (
-        f"has changed since it was learnt: {was.rows:,} rows, {was.size:,} bytes, footer "
-        f"{was.footer_sha256[:12]} then; {now.rows:,} rows, {now.size:,} bytes, footer "
-        f"{now.footer_sha256[:12]} now"
-    )
+    return f"has changed since it was learnt: {was.brief} then; {now.brief} now"
 
 
 def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Level]) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,7 @@ from lakes import number_table
 from processes import run
 from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
 
-from pipeline import Model, evaluate, plan, score, train
+from pipeline import Model, evaluate, plan, score, train, verify
 from pipeline.cloud.connect import connect, forget
 from pipeline.cloud.url import parse_url
 from pipeline.errors import (
@@ -23,6 +27,7 @@ from pipeline.errors import (
     ChangedPartition,
     JobError,
     ModelConflict,
+    StoreRefused,
     StoreUnavailable,
 )
 from pipeline.ledger.store import RemoteStore
@@ -250,6 +255,47 @@ def test_store_that_goes_away_makes_no_file_a_bad_one(job, s3_server, through, m
         assert all(entry.action != "skip" for entry in ledger.entries)
         assert ledger.version >= version
         assert train(job).pending == 0
+
+
+@pytest.mark.parametrize("only", ["/lakes/numbers/part-", "list-type"])
+def test_store_that_goes_away_while_verifying_is_no_change_of_the_lake(
+    job, local_job, s3_server, through, monkeypatch, only
+):
+    train(local_job | {"lake": job["lake"]})
+    monkeypatch.setenv("ONEPASS_STORE_DEADLINE", "1")
+    with Proxy(s3_server.url) as proxy:
+        through(proxy)
+        for status, error in ((503, StoreUnavailable), (403, StoreRefused)):
+            proxy.rule = lambda method, path, status=status: status if only in path else "pass"
+            began = time.monotonic()
+            with pytest.raises(error, match=rf"lakes/numbers.*\({status} Injected"):
+                verify(local_job["model"])
+            assert time.monotonic() - began < 5
+        assert verify(local_job["model"], check_lake=False).sound
+
+
+def test_lake_that_has_moved_between_disk_and_store_is_the_same_lake(job, local_job):
+    train(job)
+    assert verify(job["model"], lake=local_job["lake"]).sound
+    train(local_job)
+    assert verify(local_job["model"], lake=job["lake"]).sound
+
+
+def test_changed_etag_is_shown_where_nothing_else_has_changed(job, local_job, lake):
+    train(job)
+    (first, *_) = open_model(job["model"]).ledger.trained()
+    path, before = first.partitions[0]["path"], first.partitions[0]["fingerprint"]["etag"]
+    connect(parse_url(lake)).put(
+        f"lakes/numbers/{path}",
+        io.BytesIO(Path(f"{local_job['lake']}/{path}").read_bytes()),
+        use_multipart=True,
+    )
+    after = connect(parse_url(lake)).head(f"lakes/numbers/{path}")["e_tag"]
+    assert after != before
+    words = f"etag {before} then; .* etag {after} now"
+    assert re.search(words, verify(job["model"]).findings[0].text)
+    with pytest.raises(ChangedPartition, match=f"etag {before}; now .* etag {after}"):
+        train({"model": job["model"]})
 
 
 def test_slow_store_is_read_within_its_time(job, local_job, s3_server, through, monkeypatch):

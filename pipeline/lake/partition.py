@@ -53,6 +53,12 @@ class Fingerprint(BaseModel):
         """Size, digest and etag in one text."""
         return f"{self.size}-{self.footer_sha256}" + (f"-{self.etag}" if self.etag else "")
 
+    @property
+    def brief(self) -> str:
+        """What may differ from another content, for messages."""
+        text = f"{self.rows:,} rows, {self.size:,} bytes, footer {self.footer_sha256[:12]}"
+        return text + (f", etag {self.etag}" if self.etag else "")
+
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> Any:
         # Ledgers compare partitions as JSON, and older ones know nothing of etags.
