@@ -24,9 +24,10 @@ from pipeline.cloud.url import parse_url
 
 KEY_ID, SECRET = "AKIAONEPASSTESTKEYID", "onepass/test+SECRET0123456789abcdefghij"
 
-Action = Literal["pass", "cut", "lose", "hang"] | int
+Action = Literal["pass", "cut", "lose", "hang"] | int | tuple[int, str]
 """What becomes of a request: passed on; passed on but its answer cut off; cut off before it gets to
-the server; passed on and answered too late; or answered with a status by the proxy itself."""
+the server; passed on and answered too late; or answered with a status (and a code) by the
+proxy itself."""
 
 
 _SERVE = """
@@ -165,7 +166,10 @@ def _passing(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
             if action == "lose":
                 return self.reset()
             if isinstance(action, int):
-                return self.reply(action, [], b"<Error><Code>Injected</Code></Error>")
+                action = (action, "Injected")
+            if isinstance(action, tuple):
+                status, code = action
+                return self.reply(status, [], f"<Error><Code>{code}</Code></Error>".encode())
             status, headers, data = proxy.forward(self, body)
             if action == "cut":
                 return self.reset()

@@ -31,6 +31,9 @@ _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _KEY = re.compile(r'[Pp]ath "([^"]{1,1024})"')
 _METADATA_SERVICE = re.compile(r"169\.254\.\d+\.\d+|metadata\.google\.internal")
 
+_PASSING = {"RequestTimeout", "SlowDown", "InternalError", "OperationAborted"}
+"""Codes that pass whatever their status: RequestTimeout is a 400, OperationAborted a 409."""
+
 
 class Deadline:
     """The time that is left to an operation, and the pauses between its attempts."""
@@ -96,6 +99,8 @@ def refuse_or_pass(error: Exception, place: str) -> None:
         raise FileNotFoundError(2, "no such object", place) from None
     if not isinstance(error, BaseError | TimeoutError | ConnectionError):
         raise error
+    if code and code.group(1) in _PASSING:
+        return
     if isinstance(error, InvalidPathError):
         key = _KEY.search(text)
         raise StoreRefused(
@@ -104,14 +109,14 @@ def refuse_or_pass(error: Exception, place: str) -> None:
         ) from None
     if not isinstance(error, GenericError | JoinError | TimeoutError | ConnectionError):
         raise _refused(error, place) from None
-    if _METADATA_SERVICE.search(text):
+    status = _STATUS.search(text)
+    is_busy = status and (int(status.group(1)) >= 500 or status.group(1) in {"408", "429"})
+    if _METADATA_SERVICE.search(text) and not is_busy:
         raise StoreRefused(
             f"{place}: no credentials were found\n"
             "Set them in the environment or a profile, or run where the machine has a role."
         ) from None
-    status = _STATUS.search(text)
-    passes = status is None or int(status.group(1)) >= 500 or status.group(1) in {"408", "429"}
-    if not passes or "incorrectly configured region" in text:
+    if (status and not is_busy) or "incorrectly configured region" in text:
         raise _refused(error, place) from None
 
 

@@ -111,6 +111,21 @@ def test_passing_faults_are_outlasted(behind):
             assert len(proxy.seen) > 3
 
 
+@pytest.mark.parametrize(
+    "answer", [(400, "RequestTimeout"), (409, "OperationAborted"), (403, "SlowDown")]
+)
+def test_code_that_passes_is_outlasted_whatever_its_status(behind, answer):
+    for call, method in (
+        (lambda store: store.put(KEY, b"x"), "PUT"),
+        (lambda store: store.create(KEY, b"x"), "PUT"),
+        (lambda store: store.get(KEY), "GET"),
+        (lambda store: store.list("log"), "GET"),
+    ):
+        with behind(first(answer, method, n=2)) as (store, proxy):
+            call(store)
+            assert answer in [action for _, _, action in proxy.seen]
+
+
 def test_store_that_ignores_the_condition_is_found_out_before_anything_is_kept():
     from obstore.store import MemoryStore
 
