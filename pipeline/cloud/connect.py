@@ -19,6 +19,7 @@ from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from pipeline.cloud.faults import TIMEOUT_SECONDS, setting
@@ -33,8 +34,9 @@ _ENDPOINTS = {
 }
 """Variables by which the stores find an endpoint."""
 
-_lent: dict[str, dict[str, str]] = {}
-"""Options for stores by scheme, lent for the time of a run."""
+_loans: list[tuple[str, dict[str, str]]] = []
+"""Schemes and options for their stores, each lent for the time of a run."""
+_loans_lock = Lock()
 
 
 def connect(url: Url) -> Any:
@@ -54,6 +56,7 @@ def connect(url: Url) -> Any:
         url.bucket,
         setting("ONEPASS_STORE_TIMEOUT", TIMEOUT_SECONDS),
         _is_plain(url.scheme),
+        tuple(sorted(_lent(url.scheme).items())),
     )
 
 
@@ -61,19 +64,31 @@ def connect(url: Url) -> Any:
 def credentials(scheme: str, options: Mapping[str, str]) -> Iterator[None]:
     """Lend credentials and other options to all stores of a scheme that are opened meanwhile.
 
+    Threads that read ahead must have them as well, so they count for the whole process.
+
     Parameters
     ----------
     options
         As obstore names them, such as ``aws_access_key_id``.
+
+    Raises
+    ------
+    JobError
+        If another run of this process has lent other ones, of which one would use the other's.
     """
-    before = dict(_lent)
-    _lent[scheme] = dict(options)
-    forget()
+    loan = (scheme, dict(options))
+    with _loans_lock:
+        if _lent(scheme) not in ({}, loan[1]):
+            raise JobError(
+                f"another run of this process has lent other credentials for {scheme}://\n"
+                "Wait until it has ended, or run the two in processes of their own."
+            )
+        _loans.append(loan)
     try:
         yield
     finally:
-        _lent.clear()
-        _lent.update(before)
+        with _loans_lock:
+            _loans.remove(loan)
         forget()
 
 
@@ -82,13 +97,19 @@ def forget() -> None:
     _connected.cache_clear()
 
 
+def _lent(scheme: str) -> dict[str, str]:
+    return next((options for lent, options in list(_loans) if lent == scheme and options), {})
+
+
 @cache
-def _connected(scheme: str, bucket: str, timeout: float, is_plain: bool) -> Any:
+def _connected(
+    scheme: str, bucket: str, timeout: float, is_plain: bool, lent: tuple[tuple[str, str], ...]
+) -> Any:
     from obstore import store
     from obstore.exceptions import BaseError
 
     kinds = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
-    options: dict[str, Any] = dict(_lent.get(scheme, {}))
+    options: dict[str, Any] = dict(lent)
     if scheme == "s3" and not options and _has_profile():
         options["credential_provider"] = _profile()
     try:
@@ -116,8 +137,7 @@ def _connected(scheme: str, bucket: str, timeout: float, is_plain: bool) -> Any:
 
 def _is_plain(scheme: str) -> bool:
     """Whether the user has named an endpoint without TLS, such as a server of their own."""
-    lent = _lent.get(scheme, {})
-    named = [value for key, value in lent.items() if "endpoint" in key]
+    named = [value for key, value in _lent(scheme).items() if "endpoint" in key]
     named += [os.environ.get(name, "") for name in _ENDPOINTS.get(scheme, ())]
     return next((one for one in named if one), "").startswith("http://")
 

@@ -51,6 +51,37 @@ def test_lent_credentials_count_for_the_time_of_the_block_and_stay_out_of_the_en
     assert "access_key_id" not in connect(parse_url(bucket)).config
 
 
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_credentials_of_overlapping_runs_end_with_the_last_of_them(first_to_end):
+    lent = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET}
+    where = parse_url("s3://bucket")
+
+    def key_id() -> str | None:
+        return connect(where).config.get("access_key_id")
+
+    before = key_id()
+    runs = [credentials("s3", lent), credentials("s3", dict(lent))]
+    for run in runs:
+        run.__enter__()
+    runs.pop(first_to_end).__exit__(None, None, None)
+    assert key_id() == KEY_ID != before
+    runs.pop().__exit__(None, None, None)
+    assert key_id() == before
+
+
+def test_other_credentials_are_not_lent_beside_those_of_another_run():
+    with credentials("s3", {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET}):
+        with (
+            pytest.raises(JobError, match="lent other credentials for s3://") as found,
+            credentials("s3", {"aws_access_key_id": "another"}),
+        ):
+            pass
+        assert SECRET not in str(found.value)
+        assert connect(parse_url("s3://bucket")).config["access_key_id"] == KEY_ID
+        with credentials("az", {"azure_storage_account_name": "me"}):
+            assert connect(parse_url("az://bucket")).config["account_name"] == "me"
+
+
 def test_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr("pipeline.cloud.connect.find_spec", lambda name: None)
     for scheme in ("s3", "gs", "az"):
