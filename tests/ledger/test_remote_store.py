@@ -166,6 +166,29 @@ def test_marker_of_a_folder_is_no_key_in_it(bucket, s3_server):
     assert (store.list("log"), store.list("state")) == ([KEY], [])
 
 
+def test_object_replaced_while_it_is_read_in_pieces_is_read_anew(monkeypatch):
+    from obstore.store import MemoryStore
+
+    monkeypatch.setattr("pipeline.ledger.store.remote.PIECE_BYTES", 4)
+
+    class Healed:
+        """Replaces the object before its second piece is read."""
+
+        def __init__(self) -> None:
+            self.kept, self.n_reads = MemoryStore(), 0
+
+        def get(self, path: str, **options: Any) -> Any:
+            self.n_reads += 1
+            if self.n_reads == 3:
+                self.kept.put(path, b"0123456789ABCDEF")
+            return self.kept.get(path, **options)
+
+    healed = Healed()
+    healed.kept.put("m/state/x", b"0123456789abcdef")
+    assert RemoteStore("s3://bucket/m", bucket=healed).get("state/x") == b"0123456789ABCDEF"
+    assert healed.n_reads == 8
+
+
 def test_large_state_is_uploaded_without_a_copy_in_memory(bucket):
     block = bytes(1 << 20)
 

@@ -31,6 +31,10 @@ PIECE_BYTES = 8 << 20
 logger = logging.getLogger(__name__)
 
 
+class _Replaced(Exception):
+    """Raised when an object is another one than its first piece was read of."""
+
+
 class RemoteStore:
     """A `Store` under a prefix of a bucket.
 
@@ -101,14 +105,18 @@ class RemoteStore:
                 raise ForeignModel(
                     f"{self._place(key)}: expected at most {most_bytes:,} bytes, found {size:,}"
                 )
-            return result.bytes().to_bytes() if size <= PIECE_BYTES else pieces(size, etag)
+            try:
+                return result.bytes().to_bytes() if size <= PIECE_BYTES else pieces(size, etag)
+            except _Replaced:
+                # All of it is read once more, as after a broken connection.
+                raise ConnectionError("replaced while it was read") from None
 
         def pieces(size: int, etag: str | None) -> bytes:
             # Grows in place, and is handed out without another copy.
             whole = io.BytesIO()
             for start in range(0, size, PIECE_BYTES):
                 options = {"range": (start, min(start + PIECE_BYTES, size)), "if_match": etag}
-                whole.write(self._persevere(partial(self._read, path, options), key))
+                whole.write(self._persevere(partial(self._read_piece, path, options), key))
             return whole.getvalue()
 
         return self._persevere(read, key)
@@ -193,6 +201,14 @@ class RemoteStore:
     def _read(self, path: str, options: dict[str, Any] | None = None) -> bytes:
         data: bytes = self._bucket.get(path, options=options).bytes().to_bytes()
         return data
+
+    def _read_piece(self, path: str, options: dict[str, Any]) -> bytes:
+        from obstore.exceptions import PreconditionError
+
+        try:
+            return self._read(path, options)
+        except PreconditionError:
+            raise _Replaced from None
 
     def _persevere(self, action: Callable[[], T], key: str) -> T:
         return persevere(action, self._place(key))
