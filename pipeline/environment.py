@@ -8,7 +8,6 @@ import resource
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 
@@ -38,8 +37,9 @@ def peak_rss_bytes() -> int:
     """Highest resident memory of this process so far, in bytes."""
     try:
         # `ru_maxrss` of Linux survives exec: started by a large process, it tells that one's peak.
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        with open("/proc/self/status", "rb", buffering=0) as file:
+            status = file.read(8192)
+        return int(status.split(b"VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024

@@ -7,6 +7,7 @@ they were trained with, new ones must have the columns that the model reads.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,14 @@ from pipeline.errors import BadPartition, ChangedPartition
 from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.order import permutation
-from pipeline.lake.partition import Fingerprint, Footer, Partition, partitions, read_footer
+from pipeline.lake.partition import (
+    Fingerprint,
+    Footer,
+    Partition,
+    is_unchanged,
+    partitions,
+    read_footer,
+)
 from pipeline.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, TrainEntry
 from pipeline.model import OpenModel
 
@@ -163,8 +171,11 @@ def _warn_of_copies(known: _Known, new: list[Partition]) -> None:
 
 
 def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Scan) -> None:
-    footer = read_footer(file)
     trained = known.trained.get(file.key)
+    newest = trained[-1] if trained else None
+    if newest and known.is_settled(file.key, newest) and is_unchanged(file, newest):
+        return
+    footer = read_footer(file)
     is_changed = trained is not None and footer.fingerprint not in trained
     # Content that was left out as changed can still be asked for.
     settled_by = known.learnt if is_changed and job.on_changed == "retrain" else known.partitions
@@ -218,26 +229,36 @@ class _Known:
         self.learnt: set[tuple[str, str]] = set()
         self.trained_as: dict[str, str] = {}
         self._skipped: set[tuple[str, str]] = set()
+        self._rows: Counter[tuple[str, str]] = Counter()
         for entry in model.ledger.decided():
             self._fold(entry)
         waiting = {p.name_and_content: p for g in pending_groups(model) for p in g.partitions}
         for partition in waiting.values():
-            self.partitions.add(partition.name_and_content)
+            self._add(partition)
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)
             self.pending.setdefault(partition.path, []).append(partition)
 
     def is_skipped(self, partition: dict[str, Any], reason: str) -> bool:
         return (str(partition["path"]), reason) in self._skipped
 
+    def is_settled(self, path: str, content: Fingerprint) -> bool:
+        """Whether all rows of a content of a file are trained, planned or left out."""
+        return self._rows[path, content.content] == content.rows
+
+    def _add(self, partition: Partition) -> None:
+        if partition.name_and_content not in self.partitions:
+            self.partitions.add(partition.name_and_content)
+            self._rows[partition.path, partition.fingerprint.content] += partition.rows
+
     def _fold(self, entry: TrainEntry | SkipEntry) -> None:
         if isinstance(entry, SkipEntry):
             self._skipped.add((str(entry.partition["path"]), entry.reason))
             if "fingerprint" in entry.partition:
-                self.partitions.add(Partition.model_validate(entry.partition).name_and_content)
+                self._add(Partition.model_validate(entry.partition))
             return
         for found in entry.partitions:
             partition = Partition.model_validate(found)
-            self.partitions.add(partition.name_and_content)
+            self._add(partition)
             self.learnt.add(partition.name_and_content)
             self.trained_as[partition.name_and_content[1]] = partition.path
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import FloatArray, IntArray
+from pipeline.block import FloatArray
 from pipeline.compiled import compiled, inlined, reordered
 from pipeline.learn.metrics.base import Metrics, Sums, Tables, Values, ratio
 
@@ -103,6 +103,42 @@ def _judge(
     sums[4] += squares
 
 
+@compiled
+def _group(bins: FloatArray, found: FloatArray) -> int:
+    """Put the bins of `Ranking` into tenths of the rows.
+
+    Parameters
+    ----------
+    found
+        Output: of each group the first bin, the one behind the last, the weight, the sum of
+        predictions, the weight of positives.
+
+    Returns
+    -------
+    Number of groups.
+    """
+    total = bins[0].sum() + bins[1].sum()
+    before, last, n_groups = 0.0, -1, 0
+    for place in range(bins.shape[1]):
+        weight = bins[0, place] + bins[1, place]
+        if not weight > 0.0:
+            continue
+        # A bin belongs to the tenth of the rows that its middle lies in; half-way means the lower.
+        middle = (before + 0.5 * weight) * (_N_GROUPS / total)
+        group = min(max(math.ceil(math.floor(middle * 1e9 + 0.5) / 1e9) - 1, 0), _N_GROUPS - 1)
+        before += weight
+        if group != last:
+            found[n_groups, 0] = place
+            found[n_groups, 2:] = 0.0
+            last, n_groups = group, n_groups + 1
+        own = found[n_groups - 1]
+        own[1] = place + 1
+        own[2] += weight
+        own[3] += bins[2, place]
+        own[4] += bins[1, place]
+    return n_groups
+
+
 class Ranking:
     """How scores of negatives and positives lie to each other, in 4096 bins from -20 to 20.
 
@@ -187,25 +223,19 @@ class BinaryMetrics(Sums):
 
     def _groups(self) -> list[tuple[float, float, float, float, float]]:
         """Edges, mean prediction, share of positives and weight of each group."""
-        negative, positive, predicted = self.ranking.bins
-        used = np.flatnonzero(negative + positive)
-        if not len(used):
-            return []
-        weight = (negative + positive)[used]
-        # A bin belongs to the tenth of the rows that its middle lies in; half-way means the lower.
-        middle = (np.cumsum(weight) - 0.5 * weight) * (_N_GROUPS / weight.sum())
-        group = np.clip(np.ceil(np.round(middle, 9)) - 1, 0, _N_GROUPS - 1)
-        first = np.flatnonzero(np.diff(group, prepend=-1))
-        last = np.append(first[1:], len(used)) - 1
-        totals = np.add.reduceat(weight, first)
-        means = np.add.reduceat(predicted[used], first) / totals
-        shares = np.add.reduceat(positive[used], first) / totals
-        low, high = _probability_edges(used[first]), _probability_edges(used[last] + 1)
-        columns = (low, high, means, shares, totals)
+        found = np.empty((_N_GROUPS, 5))
+        low, high, total, predicted, positive = found[: _group(self.ranking.bins, found)].T
+        columns = (
+            _probability_edges(low),
+            _probability_edges(high),
+            predicted / total,
+            positive / total,
+            total,
+        )
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _probability_edges(at: IntArray) -> FloatArray:
+def _probability_edges(at: FloatArray) -> FloatArray:
     """Probability at lower edges of bins of log-odds; the outermost bins reach to 0 and 1."""
     edge = 1 / (1 + np.exp(20 - at * (40 / _N_BINS)))
     return np.where(at == 0, 0.0, np.where(at == _N_BINS, 1.0, edge))
