@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.committer import Committer
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
-from pipeline.errors import BadPartition, ChangedPartition, ForeignModel
+from pipeline.errors import BadPartition, ChangedPartition, DataError, ForeignModel
 from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition
@@ -200,10 +200,13 @@ class Run:
                     metrics.add(predictions, block.label, block.weight)
                 counts.update(streamed.encoded.counts)
                 self.progress.advanced(block.n_rows)
-        finally:
-            # A file replaced while it is read gives rows of both contents, or looks corrupt.
-            for partition in group.partitions:
-                check_unchanged(partition, files)
+        except DataError:
+            # A file replaced while it is read looks corrupt. Other errors are not about the lake,
+            # and an interrupt is not to be taken for one that is.
+            _check_all_unchanged(group, files)
+            raise
+        # Or it gives rows of both contents.
+        _check_all_unchanged(group, files)
         return metrics, counts
 
     def restored(self, files: dict[str, LakeFile]) -> Trainee:
@@ -255,3 +258,8 @@ class Run:
 
     def _metrics(self) -> Metrics:
         return self.model.file.metrics()
+
+
+def _check_all_unchanged(group: Group, files: dict[str, LakeFile]) -> None:
+    for partition in group.partitions:
+        check_unchanged(partition, files)
