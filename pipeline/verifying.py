@@ -191,6 +191,9 @@ class _Check:
             except ForeignModel as error:
                 text = str(error).removeprefix(entry.state.key).lstrip(": ")
                 self._add("damage", "state", entry.state.key, text)
+            except PermissionError as error:
+                text = f"cannot be read: {error.strerror}"
+                self._add("damage", "state", entry.state.key, text)
 
     def lake(self, opened: OpenModel, lake: str | list[str] | None) -> None:
         """Each file that was learnt against its fingerprint."""

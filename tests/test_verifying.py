@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from lakes import number_table
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
 from pipeline.errors import ModelNotFound
 from pipeline.ledger.entries import digest, dump_entry
+from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
 
 
@@ -91,6 +93,22 @@ def test_damaged_newest_state_is_named_and_the_one_before_recommended(job, onepa
     train(job)
     assert verify(job["model"]).sound
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("failure", [errno.EIO, errno.EACCES])
+def test_state_that_cannot_be_read_is_named_and_the_others_are_looked_at(job, monkeypatch, failure):
+    path, real = state(job, 5), LocalStore.get
+
+    def get(self: LocalStore, key: str, **options: Any) -> bytes:
+        if key.endswith(path.name):
+            raise OSError(failure, os.strerror(failure), str(path))
+        return real(self, key, **options)
+
+    monkeypatch.setattr(LocalStore, "get", get)
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version, report.states) == (4, 4, 2)
+    text = f"cannot be read: {os.strerror(failure)}"
+    assert found(report, "damage") == {f"state/{path.name}": text}
 
 
 def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):

@@ -10,6 +10,7 @@ versions that count, oldest first, are the *line*, and whatever has been trained
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import uuid
@@ -223,7 +224,7 @@ class Ledger:
         Raises
         ------
         ForeignModel
-            If it is missing or not the bytes that were committed.
+            If it is missing, on a bad sector, or not the bytes that were committed.
         """
         key, size = entry.state.key, entry.state.size
         if size > self._most_bytes:
@@ -235,6 +236,11 @@ class Ledger:
             data = self._store.get(key, most_bytes=size)
         except FileNotFoundError:
             raise ForeignModel(f"{key} is missing") from None
+        except OSError as error:
+            # A bad sector harms this state alone; other failures may pass, or harm all.
+            if error.errno != errno.EIO:
+                raise
+            raise ForeignModel(f"{key} cannot be read: {error.strerror}") from None
         if digest(data) != entry.state.sha256:
             raise ForeignModel(f"{entry.state.key} is damaged: its sha256 is not the log's")
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -227,6 +228,25 @@ def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
     assert f"{before.state.key} is missing" in caplog.text
     (model.root / ledger.trained()[0].state.key).unlink()
     assert ledger.newest_sound() == (None, None)
+
+
+def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(model, monkeypatch):
+    ledger = Ledger(model, ROOT)
+    newest, before = ledger.trained()[2], ledger.trained()[1]
+    real, failure = LocalStore.get, errno.EIO
+
+    def get(self: LocalStore, key: str, **options: Any) -> bytes:
+        if key == newest.state.key:
+            raise OSError(failure, os.strerror(failure))
+        return real(self, key, **options)
+
+    monkeypatch.setattr(LocalStore, "get", get)
+    assert ledger.newest_sound() == (before, b"b" * 9)
+    with pytest.raises(ForeignModel, match=f"{newest.state.key} cannot be read: Input/output"):
+        ledger.read_state(newest)
+    failure = errno.EMFILE
+    with pytest.raises(OSError, match="Too many open files"):
+        ledger.newest_sound()
 
 
 def test_healing_takes_the_committed_bytes_only(model):
