@@ -24,7 +24,7 @@ from pipeline.ledger.entries import (
     RewindEntry,
     TrainEntry,
 )
-from pipeline.ledger.ledger import KEEP_EVERY, Ledger, identity
+from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
 from pipeline.ledger.state import load_state
 from pipeline.model import OpenModel, open_model
@@ -143,6 +143,8 @@ class _Check:
         if ledger.fault is not None:
             key = f"log/{ledger.version + 1:020d}.json"
             self._add("damage", "log", key, str(ledger.fault))
+        for key in ledger.strays:
+            self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
         for entry, text in _contradictions(ledger.line()):
             self._add("damage", "log", f"log/{entry.version:020d}.json", text)
         known = {entry.parent_sha256 for entry in ledger.entries} | {ledger.head_sha256}
@@ -345,13 +347,15 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
         return "nothing here can be used without model.json; put it back from a copy"
     newest = ledger.learnt()[-1].version if ledger.learnt() else None
     if ledger.fault is not None:
-        state = (
-            f"the sound state of version {usable}" if usable else "no state: training starts anew"
-        )
+        state = f"the sound state of version {usable}" if usable else "no state"
+        left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
+        anew = "" if usable else ": training starts anew"
         return (
             f"put the entry back from a copy; without one, moving it and all later ones out of "
-            f"log/ leaves versions 1 to {ledger.version}, with {state}"
+            f"log/ leaves {left}{anew}"
         )
+    if ledger.strays:
+        return "move the files that are no entries out of log/, and verify again"
     if newest is None:
         return "nothing has been learnt as of the newest version; train it"
     if usable == newest:

@@ -126,6 +126,27 @@ def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
     } - {f"state/{state(job, 3).name}"}
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "00000000000000000004.json.bak", "zzz"])
+def test_stray_file_in_the_log_is_named_and_the_log_is_read_all_the_same(job, onepass, name):
+    stray = Path(job["model"]) / "log" / name
+    stray.write_bytes(b"x")
+    report = verify(job["model"])
+    assert (report.exit_code, report.version, report.usable_version) == (4, 5, 5)
+    text = f"'log/{name}' is no entry of a log: move it out of the model directory"
+    assert found(report, "damage") == {"log": text}
+    assert report.advice == "move the files that are no entries out of log/, and verify again"
+    assert text in onepass("train", "--model", job["model"])[2]
+    stray.unlink()
+    assert verify(job["model"]).sound
+
+
+def test_advice_about_a_log_that_is_damaged_from_its_start_names_no_version(job):
+    entry(job, 1).write_bytes(b"")
+    report = verify(job["model"])
+    assert report.version == 0
+    assert report.advice.endswith("out of log/ leaves no version: training starts anew")
+
+
 @pytest.mark.parametrize("version", [1, 3])
 def test_missing_entry_is_named(job, version):
     entry(job, version).unlink()

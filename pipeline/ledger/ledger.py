@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -47,6 +48,10 @@ KEEP_EVERY = 100
 MOST_BYTES = 1 << 40
 """Size of a state that is read where nothing else bounds it."""
 
+NO_ENTRY = "is no entry of a log: move it out of the model directory"
+
+_LOG_KEY = re.compile(r"log/[0-9]{20}\.json")
+
 logger = logging.getLogger(__name__)
 
 
@@ -65,7 +70,7 @@ class Ledger:
         Raises `ForeignModel` at what only the reader of the log can tell to be wrong in an entry.
     strict
         Whether a fault in the log is raised; otherwise the versions before it are all there are,
-        and `fault` tells of it. Such a ledger is to be looked at, not to be written.
+        and `fault` and `strays` tell of it. Such a ledger is to be looked at, not to be written.
 
     Raises
     ------
@@ -83,6 +88,7 @@ class Ledger:
         strict: bool = True,
     ) -> None:
         self._store, self._most_bytes, self._check = store, most_bytes, check
+        self._strict = strict
         self._attempt = uuid.uuid4().hex
         self.head_sha256 = root_sha256
         """Digest of the newest entry, which seals all before it."""
@@ -92,6 +98,8 @@ class Ledger:
         """Whether the newest entry has a seal."""
         self.fault: ForeignModel | None = None
         """What is wrong with the log; None if nothing is."""
+        self.strays: list[str] = []
+        """Files beside the log's entries that cannot be any."""
         self._line: list[AnyEntry] = []
         self._learnt: list[LearntEntry] = []
         self._pinned: set[int] = set()
@@ -313,12 +321,15 @@ class Ledger:
     def _read(self) -> None:
         known = self.version
         # A listing may repeat a key; if it lags and hides the newest, the fence tells.
-        keys = sorted(set(self._store.list("log")))
+        listed = sorted(set(self._store.list("log")))
+        keys = [key for key in listed if _LOG_KEY.fullmatch(key)]
+        self.strays = [key for key in listed if not _LOG_KEY.fullmatch(key)]
+        if self.strays and self._strict:
+            raise ForeignModel(f"{self.strays[0][:200]!r} {NO_ENTRY}")
         for number, key in enumerate(keys[known:], start=known + 1):
             if key != _log_key(number):
                 raise ForeignModel(
-                    f"expected {_log_key(number)} in the log, found {key[:200]!r}: a version is "
-                    "missing, or a file is not this log's and must be moved away"
+                    f"expected {_log_key(number)} in the log, found {key}: a version is missing"
                 )
             data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
             entry = load_entry(data, key)
