@@ -103,6 +103,8 @@ class Ledger:
         self._line: list[AnyEntry] = []
         self._learnt: list[LearntEntry] = []
         self._pinned: set[int] = set()
+        self._there: dict[str, LearntEntry] | None = None
+        """States of this log by key, as far as they are there; None before they are listed."""
         try:
             self._read()
         except ForeignModel as error:
@@ -181,13 +183,10 @@ class Ledger:
         ModelConflict
             If another writer has committed this version.
         """
-        left = self.learnt()
         fields = {"to": to, "exclude": list(exclude), "excluded": list(excluded)}
         entry = self._append(RewindEntry, fields)
         assert isinstance(entry, RewindEntry)
-        for undone in left:
-            if not self.keeps_state(undone):
-                self._store.delete(undone.state.key)
+        self._let_go()
         return entry
 
     def commit_train(self, state: Content, fields: Mapping[str, Any]) -> TrainEntry:
@@ -223,7 +222,10 @@ class Ledger:
         except ModelConflict:
             self._store.delete(key)
             raise
-        self._forget_old_states()
+        assert isinstance(entry, LearntEntry)
+        if self._there is not None:
+            self._there[key] = entry
+        self._let_go()
         return entry
 
     def read_state(self, entry: LearntEntry) -> bytes:
@@ -371,11 +373,20 @@ class Ledger:
         self._accept(entry, data, key)
         return entry
 
-    def _forget_old_states(self) -> None:
-        # One more falls out of the newest few at each commit; older ones went at earlier commits.
-        for entry in self._learnt[-KEEP_NEWEST - 2 :]:
+    def _let_go(self) -> None:
+        """Remove the states of this log that retention does not keep; only after a commit."""
+        if self._store.exists(_log_key(self.version + 1)):
+            # Somebody has gone on, perhaps back to one of them. The next run clears away.
+            return
+        if self._there is None:
+            # A run that was killed, or has been overtaken, has left its own to this one.
+            named = {e.state.key: e for e in self.entries if isinstance(e, LearntEntry)}
+            listed = self._store.list("state")
+            self._there = {key: named[key] for key in listed if key in named}
+        for key, entry in list(self._there.items()):
             if not self.keeps_state(entry):
-                self._store.delete(entry.state.key)
+                self._store.delete(key)
+                del self._there[key]
 
 
 def pending_of(line: Sequence[AnyEntry]) -> list[PlannedGroup]:

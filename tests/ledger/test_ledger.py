@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,14 @@ def model(store: LocalStore) -> LocalStore:
 
 def log_file(store: LocalStore, version: int) -> Path:
     return store.root / f"log/{version:020d}.json"
+
+
+def state_versions(store: LocalStore) -> list[int]:
+    return [int(key[len("state/") :][:8]) for key in store.list("state")]
+
+
+def killed(*args: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_versions_come_back_as_committed(model):
@@ -214,6 +223,56 @@ def test_retention_leaves_files_that_the_log_does_not_name(store, monkeypatch):
     for name in "abcdefg":
         ledger.commit_train(name.encode(), fields(name))
     assert store.get("state/00000001-somebody.npz") == b"else"
+
+
+def test_states_that_a_killed_run_has_not_let_go_are_let_go_by_the_next(store, monkeypatch):
+    for name in "abcdefg":
+        ledger = Ledger(store, ROOT)
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(LocalStore, "delete", killed)
+            ledger.commit_train(name.encode(), fields(name))
+    assert len(store.list("state")) == 7
+    Ledger(store, ROOT).commit_train(b"h", fields("h"))
+    assert state_versions(store) == [6, 7, 8]
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(LocalStore, "delete", killed)
+        Ledger(store, ROOT).commit_rewind(6)
+    assert state_versions(store) == [6, 7, 8]
+    Ledger(store, ROOT).commit_train(b"i", fields("i"))
+    # The last before the rewind is kept for good.
+    assert state_versions(store) == [6, 8, 10]
+
+
+def test_state_that_another_writer_goes_back_to_meanwhile_is_kept(store, monkeypatch):
+    ledger = Ledger(store, ROOT)
+    for name in "abcde":
+        ledger.commit_train(name.encode(), fields(name))
+    real = LocalStore.create
+
+    def overtaken(self: LocalStore, key: str, data: bytes) -> bool:
+        is_new = real(self, key, data)
+        if key == "log/00000000000000000006.json":
+            other = Ledger(store, ROOT)
+            assert other.has_state(other.learnt()[2])
+            other.commit_rewind(3)
+        return is_new
+
+    monkeypatch.setattr(LocalStore, "create", overtaken)
+    ledger.commit_train(b"f", fields("f"))
+    found = Ledger(store, ROOT)
+    assert found.read_state(found.learnt()[-1]) == b"c"
+    found.commit_train(b"g", fields("g"))
+    assert state_versions(store) == [3, 6, 8]
+
+
+def test_rewinding_a_long_log_touches_only_states_that_are_there(store, monkeypatch):
+    ledger = Ledger(store, ROOT)
+    for number in range(30):
+        ledger.commit_train(b"s", fields(str(number)))
+    deleted = []
+    monkeypatch.setattr(LocalStore, "delete", lambda self, key: deleted.append(key))
+    Ledger(store, ROOT).commit_rewind(28)
+    assert deleted == [ledger.learnt()[28].state.key]
 
 
 def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
