@@ -14,7 +14,7 @@ import pytest
 from lakes import number_table
 
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
-from pipeline.errors import ModelNotFound
+from pipeline.errors import ForeignModel, ModelNotFound
 from pipeline.ledger.entries import digest, dump_entry
 from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
@@ -207,11 +207,69 @@ def test_states_that_retention_or_a_rewind_has_let_go_are_no_damage(job):
         assert verify(job["model"]).sound
         train(job)
         assert verify(job["model"]).sound
-    key = state(job, 6).relative_to(job["model"]).as_posix()
-    os.unlink(state(job, 6))
+    newest = open_model(job["model"]).ledger.learnt()[-1]
+    os.unlink(state(job, newest.version))
     report = verify(job["model"])
     assert report.exit_code == 4
-    assert found(report, "damage").keys() == {key}
+    assert found(report, "damage").keys() == {newest.state.key}
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut"])
+def test_model_is_sound_again_after_the_advised_rewind(job, harm):
+    lost = state(job, 5)
+    os.truncate(lost, 100)
+    if harm == "gone":
+        lost.unlink()
+    assert "onepass rewind" in verify(job["model"]).advice
+    rewind(job["model"], 4)
+    if harm == "cut":
+        # It is told as long as it is there.
+        report = verify(job["model"])
+        assert report.exit_code == 4
+        assert "may be removed" in found(report, "damage")[f"state/{lost.name}"]
+        lost.unlink()
+    report = verify(job["model"])
+    assert (report.sound, report.usable_version) == (True, 4)
+    assert "has been undone" in found(report, "note")[f"state/{lost.name}"]
+    train(job)
+    assert verify(job["model"]).sound
+
+
+def test_states_that_are_there_but_damaged_do_not_count_as_let_go(job):
+    os.truncate(state(job, 5), 100)
+    report = verify(job["model"])
+    assert (report.states, report.let_go) == (2, 1)
+
+
+# -- refinements, which training does not repeat -------------------------------------------------
+
+
+def test_sound_refinement_cannot_be_learnt_again_and_is_not_called_lost(job):
+    refined = refine({"model": job["model"]}, n_passes=2)
+    report = verify(job["model"], retrain=True)
+    assert (report.sound, report.retrained) == (True, None)
+    assert found(report, "note") == {
+        f"log/{refined.version:020d}.json": "cannot be learnt again: it is a refinement, and batch "
+        "passes are not repeated by training"
+    }
+
+
+@pytest.mark.parametrize("lost", [[6], [4, 5, 6]])
+def test_advice_about_a_lost_refinement_is_what_training_does(job, lost):
+    refine({"model": job["model"]}, n_passes=2)
+    for version in lost:
+        state(job, version).unlink()
+    can = "version 5" if lost == [6] else "no version"
+    advice = verify(job["model"]).advice
+    assert advice == (
+        f"{can} can be used now; version 6 is a refinement, which training does not repeat: put "
+        f"its state back from a copy, or go back for good: onepass rewind {job['model']} --to 5"
+    )
+    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
+    with pytest.raises(ForeignModel, match="--to 5"):
+        train(job)
+    rewind(job["model"], 5)
+    assert verify(job["model"]).usable_version == 5
 
 
 # -- the newest entry, which nothing follows -----------------------------------------------------
@@ -288,3 +346,22 @@ def test_verifying_beside_a_writer_does_not_take_what_it_lets_go_for_damage(job,
     monkeypatch.setattr(verifying, "open_model", overtaken)
     report = verify(job["model"])
     assert (report.sound, report.version) == (True, 7)
+
+
+def test_verifying_a_damaged_model_beside_a_busy_writer_ends(job, monkeypatch):
+    os.truncate(state(job, 4), 100)
+    ledger = open_model(job["model"]).ledger
+    damaged = ledger.entries[3].state.key
+    real, looks = LocalStore.get, []
+
+    def overtaken(self: LocalStore, key: str, **options: Any) -> bytes:
+        if key == damaged:
+            looks.append(key)
+            assert len(looks) < 20
+            ledger.commit_plan([])
+        return real(self, key, **options)
+
+    monkeypatch.setattr(LocalStore, "get", overtaken)
+    report = verify(job["model"], check_lake=False)
+    assert len(looks) == 2
+    assert list(found(report, "damage")) == [damaged]

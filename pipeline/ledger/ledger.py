@@ -105,17 +105,29 @@ class Ledger:
         self._pinned: set[int] = set()
         self._there: dict[str, LearntEntry] | None = None
         """States of this log by key, as far as they are there; None before they are listed."""
-        try:
-            self._read()
-        except ForeignModel as error:
-            if strict:
-                raise
-            self.fault = error
+        self.catch_up()
 
     @property
     def version(self) -> int:
         """Number of the newest version; 0 before the first."""
         return len(self.entries)
+
+    def catch_up(self) -> bool:
+        """Read what has been committed since the last look; whether anything has.
+
+        Raises
+        ------
+        ForeignModel
+            If the chain is broken or an entry is damaged, and the ledger is strict.
+        """
+        known = self.version
+        try:
+            self._read()
+        except ForeignModel as error:
+            if self._strict:
+                raise
+            self.fault = error
+        return self.version > known
 
     def line(self, version: int | None = None) -> list[AnyEntry]:
         """Versions that count as of one (the newest by default), oldest first.
@@ -283,12 +295,11 @@ class Ledger:
         reader catches up with the log and takes the newest again.
         """
         while self._learnt:
-            entry, version = self._learnt[-1], self.version
+            entry = self._learnt[-1]
             try:
                 return entry, self.read_state(entry)
             except ForeignModel:
-                self._read()
-                if self.version == version:
+                if not self.catch_up():
                     break
         return self.newest_sound()
 
