@@ -304,7 +304,6 @@ def _contradictions(line: list[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
     for entry in line:
         if isinstance(entry, PlanEntry):
             planned = {(g.epoch, identity(p)) for g in entry.groups for p in g.partitions}
-            trained = set()
         elif isinstance(entry, TrainEntry):
             for partition in entry.partitions:
                 name = (entry.epoch, identity(partition))

@@ -15,7 +15,7 @@ from lakes import number_table
 
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
 from pipeline.errors import ForeignModel, ModelNotFound
-from pipeline.ledger.entries import digest, dump_entry
+from pipeline.ledger.entries import PlannedGroup, digest, dump_entry
 from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
 
@@ -293,6 +293,25 @@ def test_entry_that_trains_a_partition_twice_is_noticed(job):
     entries = open_model(job["model"]).ledger.entries
     forge(job, 5, partitions=entries[3].partitions, rows=entries[3].rows)
     assert "again in epoch 1" in verify(job["model"]).findings[0].text
+
+
+def test_partition_that_is_trained_by_two_plans_is_noticed(job):
+    ledger = open_model(job["model"]).ledger
+    twice = ledger.trained()[-1]
+    ledger.commit_plan([PlannedGroup(partitions=twice.partitions)])
+    header = {"version", "parent_sha256", "attempt", "time", "action", "state"}
+    ledger.commit_train(ledger.read_state(twice), twice.model_dump(exclude=header))
+    report = verify(job["model"])
+    text = f"trains {twice.partitions[0]['path']} again in epoch 1"
+    assert found(report, "damage") == {f"log/{7:020d}.json": text}
+
+
+def test_epochs_and_rewinds_train_a_partition_again_by_right(job, tmp_path):
+    rewind(job["model"], 2)
+    train(job)
+    assert verify(job["model"]).sound
+    train(job | {"model": str(tmp_path / "epochs"), "epochs": 2})
+    assert verify(tmp_path / "epochs").sound
 
 
 def test_forged_numbers_are_noticed_by_learning_again_and_by_nothing_else(job, onepass):
