@@ -102,6 +102,10 @@ class Ledger:
         """Files beside the log's entries that cannot be any."""
         self._line: list[AnyEntry] = []
         self._learnt: list[LearntEntry] = []
+        self._is_folded = True
+        """Whether the line and the learnt versions are those of the newest version."""
+        self._newest_learnt = [0]
+        """By version from 0 on, the newest that counted then and has a state; 0 for none."""
         self._pinned: set[int] = set()
         self._there: dict[str, LearntEntry] | None = None
         """States of this log by key, as far as they are there; None before they are listed."""
@@ -339,15 +343,18 @@ class Ledger:
         self.strays = [key for key in listed if not _LOG_KEY.fullmatch(key)]
         if self.strays and self._strict:
             raise ForeignModel(f"{self.strays[0][:200]!r} {NO_ENTRY}")
-        for number, key in enumerate(keys[known:], start=known + 1):
-            if key != _log_key(number):
-                raise ForeignModel(
-                    f"expected {_log_key(number)} in the log, found {key}: a version is missing"
-                )
-            data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
-            entry = load_entry(data, key)
-            self._check(entry)
-            self._accept(entry, data, key)
+        try:
+            for number, key in enumerate(keys[known:], start=known + 1):
+                if key != _log_key(number):
+                    raise ForeignModel(
+                        f"expected {_log_key(number)} in the log, found {key}: a version is missing"
+                    )
+                data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
+                entry = load_entry(data, key)
+                self._check(entry)
+                self._accept(entry, data, key)
+        finally:
+            self._fold()
 
     def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
         if entry.version != self.version + 1 or entry.parent_sha256 != self.head_sha256:
@@ -357,15 +364,25 @@ class Ledger:
             )
         self.entries.append(entry)
         self.head_sha256, self.sealed = digest(data), is_sealed(data)
+        newest = self._newest_learnt[-1]
         if isinstance(entry, RewindEntry):
             # The last state before a rewind is kept, so that the rewind can be rewound at once.
-            self._pinned |= {undone.version for undone in self._learnt[-1:]}
-            self._line = self.line(entry.to)
-            self._learnt = [left for left in self._line if isinstance(left, LearntEntry)]
+            self._pinned |= {newest} if newest else set()
+            self._newest_learnt.append(self._newest_learnt[entry.to])
+            self._is_folded = False
             return
-        self._line.append(entry)
-        if isinstance(entry, LearntEntry):
-            self._learnt.append(entry)
+        self._newest_learnt.append(entry.version if isinstance(entry, LearntEntry) else newest)
+        if self._is_folded:
+            self._line.append(entry)
+            if isinstance(entry, LearntEntry):
+                self._learnt.append(entry)
+
+    def _fold(self) -> None:
+        """Find what counts after rewinds, once for all of them: it takes as long as the log is."""
+        if not self._is_folded:
+            self._line = self.line(self.version)
+            self._learnt = [left for left in self._line if isinstance(left, LearntEntry)]
+            self._is_folded = True
 
     def _append(self, action: Callable[..., AnyEntry], fields: Mapping[str, Any]) -> AnyEntry:
         header = {
@@ -382,6 +399,7 @@ class Ledger:
                 "nothing of this run's last partition was kept, run again to go on from theirs"
             )
         self._accept(entry, data, key)
+        self._fold()
         return entry
 
     def _let_go(self) -> None:

@@ -275,6 +275,24 @@ def test_rewinding_a_long_log_touches_only_states_that_are_there(store, monkeypa
     assert deleted == [ledger.learnt()[28].state.key]
 
 
+def test_log_of_many_rewinds_is_folded_once_and_as_it_was_written(store, monkeypatch):
+    writer = Ledger(store, ROOT)
+    for number, to in enumerate([0, 2, 1, 5, 0, 9, 9, 3]):
+        writer.commit_train(b"s", fields(str(number)))
+        writer.commit_plan([])
+        if to < writer.version:
+            writer.commit_rewind(to)
+    real, calls = Ledger.line, []
+    monkeypatch.setattr(Ledger, "line", lambda *args: calls.append(args) or real(*args))
+    reader = Ledger(store, ROOT)
+    assert len(calls) == 1
+    assert reader.line() == writer.line()
+    assert reader.learnt() == writer.learnt() == [e for e in real(writer) if e.action == "train"]
+    for entry in (e for e in writer.entries if e.action == "train"):
+        assert reader.keeps_state(entry) == writer.keeps_state(entry)
+        assert reader.is_pinned(entry) == writer.is_pinned(entry)
+
+
 def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
     ledger = Ledger(model, ROOT)
     newest, before = ledger.trained()[2], ledger.trained()[1]
