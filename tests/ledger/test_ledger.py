@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lakes import logged_partition
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger import ledger as ledger_module
@@ -21,7 +22,7 @@ ROOT = "0" * 64
 
 
 def part(name: str) -> dict[str, Any]:
-    return {"path": name, "rows": 10}
+    return logged_partition(name)
 
 
 def group(name: str, epoch: int = 1) -> PlannedGroup:
