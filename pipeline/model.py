@@ -200,15 +200,6 @@ def _check_partitions(entry: AnyEntry) -> None:
             )
 
 
-def load_trainee(model: OpenModel) -> tuple[Trainee, LearntEntry | None]:
-    """A learner with the newest sound state, and the version it is from (None if untrained)."""
-    entry, state = model.ledger.newest_sound()
-    trainee = model.file.trainee(None if entry is None else entry.state.size)
-    if entry is not None and state is not None:
-        trainee.restore(state, entry.state.key)
-    return trainee, entry
-
-
 def warn_if_elsewhere(entry: LearntEntry | None) -> None:
     """Log a warning if a version was made with other libraries or on another kind of machine."""
     if entry is None:
@@ -406,4 +397,4 @@ def _parse(data: bytes, path: str | Path) -> ModelFile:
     raise ForeignModel(f"{str(path)!r}: {MODEL_KEY} is damaged: {reason}")
 
 
-__all__ = ["Model", "ModelFile", "OpenModel", "Store", "load_trainee", "model_exists", "open_model"]
+__all__ = ["Model", "ModelFile", "OpenModel", "Store", "model_exists", "open_model"]

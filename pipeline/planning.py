@@ -25,7 +25,7 @@ from pipeline.lake.partition import (
     partitions,
     read_footer,
 )
-from pipeline.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, TrainEntry
+from pipeline.ledger.entries import PlanEntry, PlannedGroup, RewindEntry, SkipEntry, TrainEntry
 from pipeline.model import OpenModel
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Sc
     footer = read_footer(file)
     is_changed = trained is not None and footer.fingerprint not in trained
     # Content that was left out as changed can still be asked for.
-    settled_by = known.learnt if is_changed and job.on_changed == "retrain" else known.partitions
+    settled_by = known.final if is_changed and job.on_changed == "retrain" else known.partitions
     new = [p for p in partitions(file, footer) if p.name_and_content not in settled_by]
     # What has been left out once as changed is settled, and not complained about for ever.
     settled = footer.fingerprint.rows and not new
@@ -226,10 +226,18 @@ class _Known:
         self.partitions: set[tuple[str, str]] = set()
         self.trained: dict[str, list[Fingerprint]] = {}
         self.pending: dict[str, list[Partition]] = {}
-        self.learnt: set[tuple[str, str]] = set()
+        self.final: set[tuple[str, str]] = set()
+        """Learnt, or excluded by a rewind: not to be trained again, whatever is asked."""
         self.trained_as: dict[str, str] = {}
         self._skipped: set[tuple[str, str]] = set()
         self._rows: Counter[tuple[str, str]] = Counter()
+        # What a rewind excludes is skipped by the versions right after it.
+        self._exclusions = {
+            version
+            for entry in model.ledger.entries
+            if isinstance(entry, RewindEntry)
+            for version in range(entry.version + 1, entry.version + 1 + len(entry.excluded))
+        }
         for entry in model.ledger.decided():
             self._fold(entry)
         waiting = {p.name_and_content: p for g in pending_groups(model) for p in g.partitions}
@@ -254,11 +262,14 @@ class _Known:
         if isinstance(entry, SkipEntry):
             self._skipped.add((str(entry.partition["path"]), entry.reason))
             if "fingerprint" in entry.partition:
-                self._add(Partition.model_validate(entry.partition))
+                partition = Partition.model_validate(entry.partition)
+                self._add(partition)
+                if entry.version in self._exclusions:
+                    self.final.add(partition.name_and_content)
             return
         for found in entry.partitions:
             partition = Partition.model_validate(found)
             self._add(partition)
-            self.learnt.add(partition.name_and_content)
+            self.final.add(partition.name_and_content)
             self.trained_as[partition.name_and_content[1]] = partition.path
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import ForeignModel
 from pipeline.lake.discover import discover
 from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import LearntEntry, TrainEntry, digest
+from pipeline.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
 from pipeline.model import OpenModel
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
@@ -36,6 +36,8 @@ def retrace(model: OpenModel, lake: str | list[str] | None, progress: Progress) 
         If a file that it has learnt is bad, gone or has changed.
     """
     learnt = model.ledger.learnt()
+    if isinstance(learnt[-1], RefineEntry):
+        raise ForeignModel("it is a refinement, and batch passes are not repeated by training")
     before = [entry for entry in learnt[:-1] if model.ledger.has_state(entry)]
     sound, state = model.ledger.newest_sound(before)
     job = model.file.job.model_copy(update={"dask": None})
@@ -58,8 +60,7 @@ def retrace(model: OpenModel, lake: str | list[str] | None, progress: Progress) 
 def _differences(
     entry: LearntEntry, sha256: str, metrics: Metrics, counts: Counter[str]
 ) -> list[str]:
-    if not isinstance(entry, TrainEntry):
-        raise ForeignModel("a refinement is not repeated by training")
+    assert isinstance(entry, TrainEntry)
     pairs = {
         "state sha256": (entry.state.sha256, sha256),
         "rows": (entry.rows, metrics.n_rows),

@@ -74,7 +74,8 @@ def rewind(
     exclude
         Partitions to leave out when training goes on, by name (as `onepass log` shows it) or by
         pattern (``*`` matches anything, ``/`` as well), among those that the ledger knows and those
-        that are in the lake now. A file that is repaired later has other content and is trained.
+        that are in the lake now. A file that is repaired later has other content and is trained; of
+        one that has changed since it was learnt, the new content is left out.
     progress
         Told about partitions that are retrained or left out.
 
@@ -135,6 +136,11 @@ class _Rewind:
 
     def _check_version(self) -> None:
         ledger, to = self._ledger, self._to
+        if not ledger.version:
+            raise JobError(
+                f"nothing has been planned or trained in {self._run.model.path!r} yet, so there is "
+                "no version to go back to"
+            )
         if not 0 <= to < ledger.version:
             raise JobError(
                 f"--to must be a version from 0 to {ledger.version - 1}, before the newest, "
@@ -200,7 +206,7 @@ class _Rewind:
                     f"--exclude {pattern!r} fits no partition of the ledger or the lake; names are "
                     f"as in: onepass log {self._run.model.path}"
                 )
-        self._refuse_learnt(found)
+        found = self._not_learnt(found)
         skipped = {identity(e.partition) for e in self._line if isinstance(e, SkipEntry)}
         return [found[key] for key in sorted(found) if _identity(found[key]) not in skipped]
 
@@ -225,17 +231,35 @@ class _Rewind:
     def _fits(self, partition: Partition) -> bool:
         return any(_matches(partition, pattern) for pattern in self._exclude)
 
-    def _refuse_learnt(self, found: dict[tuple[str, str], Partition]) -> None:
+    def _not_learnt(
+        self, found: dict[tuple[str, str], Partition]
+    ) -> dict[tuple[str, str], Partition]:
+        """Those that the version has not learnt.
+
+        Of a file that has changed since, the new content can be left out; of all others it is too
+        late.
+        """
+        learnt: dict[tuple[str, str], int] = {}
         for entry in self._line:
-            if not isinstance(entry, TrainEntry):
-                continue
-            for partition in map(Partition.model_validate, entry.partitions):
-                if partition.name_and_content in found:
-                    raise JobError(
-                        f"version {self._to} has learnt {partition.name} already (in version "
-                        f"{entry.version}), so it cannot be excluded; rewind to version "
-                        f"{entry.version - 1} or before"
-                    )
+            if isinstance(entry, TrainEntry):
+                for partition in map(Partition.model_validate, entry.partitions):
+                    learnt.setdefault(partition.name_and_content, entry.version)
+        left = {key: partition for key, partition in found.items() if key not in learnt}
+        contents: dict[str, set[str]] = {}
+        for partition in left.values():
+            contents.setdefault(partition.path, set()).add(partition.fingerprint.content)
+        for key in (key for key in learnt if key in found):
+            others = contents.get(found[key].path, set())
+            if not others or found[key].fingerprint.content in others:
+                raise _too_late(found[key], learnt[key], self._to)
+        return left
+
+
+def _too_late(partition: Partition, learnt: int, to: int) -> JobError:
+    return JobError(
+        f"version {to} has learnt {partition.name} already (in version {learnt}), so it cannot be "
+        f"excluded; rewind to version {learnt - 1} or before"
+    )
 
 
 def _matches(partition: Partition, pattern: str) -> bool:

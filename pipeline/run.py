@@ -18,13 +18,13 @@ import numpy as np
 from pipeline.committer import Committer
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
-from pipeline.errors import BadPartition, ChangedPartition, ForeignModel
+from pipeline.errors import BadPartition, ChangedPartition, DataError, ForeignModel
 from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import LearntEntry, RefineEntry, SkipEntry, TrainEntry
-from pipeline.model import OpenModel, load_trainee, warn_if_elsewhere
+from pipeline.model import OpenModel, warn_if_elsewhere
 from pipeline.planning import Group, first_line, make_plan, pending_groups, planned_rows
 from pipeline.progress import Progress
 from pipeline.reports import TrainReport, finite, finite_values
@@ -121,19 +121,22 @@ class Run:
         """Train groups; return those that are left after some partitions have been left out."""
         n_trained = 0
         together = [Together(partial(sources_of, g, files), g.epoch) for g in groups]
-        with closing(streams(together, self.reading, self.workers, itself)) as blocks_of:
-            try:
+        try:
+            with closing(streams(together, self.reading, self.workers, itself)) as blocks_of:
                 for group, blocks in zip(groups, blocks_of, strict=False):
                     self._train_group(group, blocks, files)
                     n_trained += 1
                     if until is not None and time.perf_counter() >= until:
                         break
-            except (BadPartition, ChangedPartition) as error:
-                return self._without_fault(groups[n_trained:], error)
+        except (BadPartition, ChangedPartition) as error:
+            return self._without_fault(groups[n_trained:], files, error)
         return []
 
     def _without_fault(
-        self, groups: list[Group], error: BadPartition | ChangedPartition
+        self,
+        groups: list[Group],
+        files: dict[str, LakeFile],
+        error: BadPartition | ChangedPartition,
     ) -> list[Group]:
         """Go back to the last commit, and leave out what is at fault in the first of `groups`.
 
@@ -145,7 +148,7 @@ class Run:
             raise error
         self._committer.wait()
         # Half a group may have been learnt.
-        self._trainee, _ = load_trainee(self.model)
+        self._trainee = self.restored(files)
         for partition in at_fault:
             self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
             self.progress.committed(self.model.ledger.entries[-1], self._total)
@@ -197,16 +200,26 @@ class Run:
                     metrics.add(predictions, block.label, block.weight)
                 counts.update(streamed.encoded.counts)
                 self.progress.advanced(block.n_rows)
-        finally:
-            # A file replaced while it is read gives rows of both contents, or looks corrupt.
-            for partition in group.partitions:
-                check_unchanged(partition, files)
+        except DataError:
+            # A file replaced while it is read looks corrupt. Other errors are not about the lake,
+            # and an interrupt is not to be taken for one that is.
+            _check_all_unchanged(group, files)
+            raise
+        # Or it gives rows of both contents.
+        _check_all_unchanged(group, files)
         return metrics, counts
 
     def restored(self, files: dict[str, LakeFile]) -> Trainee:
-        """The newest learner; a damaged newest state is retrained from the one before."""
+        """The newest learner; a damaged newest state is retrained from the one before.
+
+        Nothing else gives a learner to train on: one of an older version would lack partitions that
+        the log counts.
+        """
         ledger = self.model.ledger
-        trainee, sound = load_trainee(self.model)
+        sound, state = ledger.newest_sound()
+        trainee = self.model.file.trainee(None if sound is None else sound.state.size)
+        if sound is not None and state is not None:
+            trainee.restore(state, sound.state.key)
         lost = [e for e in ledger.learnt() if sound is None or e.version > sound.version]
         for entry in lost:
             logger.warning("retraining version %d, whose state is lost", entry.version)
@@ -245,3 +258,8 @@ class Run:
 
     def _metrics(self) -> Metrics:
         return self.model.file.metrics()
+
+
+def _check_all_unchanged(group: Group, files: dict[str, LakeFile]) -> None:
+    for partition in group.partitions:
+        check_unchanged(partition, files)

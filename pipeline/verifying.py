@@ -21,10 +21,10 @@ from pipeline.ledger.entries import (
     AnyEntry,
     LearntEntry,
     PlanEntry,
-    RewindEntry,
+    RefineEntry,
     TrainEntry,
 )
-from pipeline.ledger.ledger import KEEP_EVERY, Ledger, identity
+from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
 from pipeline.ledger.state import load_state
 from pipeline.model import OpenModel, open_model
@@ -32,6 +32,9 @@ from pipeline.progress import Progress
 from pipeline.retracing import retrace
 
 Level: TypeAlias = Literal["damage", "lake", "note"]
+
+_MOST_LOOKS = 10
+"""Looks at the states beside a writer, who may let go of another one during each."""
 
 
 class Finding(BaseModel):
@@ -130,6 +133,7 @@ class _Check:
         self.path, self.progress = path, progress
         self.findings: list[Finding] = []
         self.sound: list[LearntEntry] = []
+        self.let_go = 0
         self.lake_files: int | None = None
         self.retrained: int | None = None
 
@@ -146,6 +150,8 @@ class _Check:
         if ledger.fault is not None:
             key = f"log/{ledger.version + 1:020d}.json"
             self._add("damage", "log", key, str(ledger.fault))
+        for key in ledger.strays:
+            self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
         for entry, text in _contradictions(ledger.line()):
             self._add("damage", "log", f"log/{entry.version:020d}.json", text)
         known = {entry.parent_sha256 for entry in ledger.entries} | {ledger.head_sha256}
@@ -158,42 +164,55 @@ class _Check:
 
     def states_beside_a_writer(self) -> OpenModel | None:
         """The model and its states; a writer that goes on meanwhile lets some of them go."""
-        while True:
-            self.findings, self.sound = [], []
-            opened = self.opened()
-            if opened is None:
-                return None
+        opened = self.opened()
+        if opened is None:
+            return None
+        for _ in range(_MOST_LOOKS):
+            before, self.findings = self.findings, []
             self.states(opened)
-            is_whole = not self.findings
-            if is_whole or open_model(self.path, strict=False).ledger.version == (
-                opened.ledger.version
-            ):
-                return opened
+            # What is missed by a log may have been let go since; by two logs in turn, it is not.
+            if not self.findings or self.findings == before or not opened.ledger.catch_up():
+                break
+        return opened
 
     def states(self, opened: OpenModel) -> None:
-        """Every state that is there, and those that must be."""
+        """Every state that is there, and those that must be; the newest first, lest it go."""
         ledger = opened.ledger
-        rewinds = [entry.version for entry in ledger.entries if isinstance(entry, RewindEntry)]
-        newest = ledger.learnt()[-1:]
-        for entry in (entry for entry in ledger.entries if isinstance(entry, LearntEntry)):
-            if not ledger.has_state(entry):
-                # Where a rewind has gone back to, the states before it had been let go already.
-                is_due = entry in newest or entry.version > max(rewinds, default=0)
-                is_due = ledger.keeps_state(entry) and (is_due or _is_kept_for_ever(ledger, entry))
-                # Versions behind a fault in the log have let go of states before it.
-                if is_due and ledger.fault is None:
-                    text = "is missing: it was removed, or the end of the log has been cut off"
-                    self._add("damage", "state", entry.state.key, text)
+        self.sound, self.let_go = [], 0
+        there = set(opened.store.list("state"))
+        counting = {entry.version for entry in ledger.learnt()}
+        for entry in reversed([e for e in ledger.entries if isinstance(e, LearntEntry)]):
+            counts = entry.version in counting
+            if entry.state.key in there:
+                self._state(opened, entry, counts)
                 continue
-            try:
-                data = ledger.read_state(entry)
-                load_state(data)
-                if entry in newest:
-                    opened.file.trainee(len(data)).restore(data, entry.state.key)
-                self.sound.append(entry)
-            except ForeignModel as error:
-                text = str(error).removeprefix(entry.state.key).lstrip(": ")
-                self._add("damage", "state", entry.state.key, text)
+            self.let_go += 1
+            # Versions behind a fault in the log have let go of states before it.
+            if ledger.fault is None and _is_due(ledger, entry):
+                self._missing(entry, counts)
+
+    def _state(self, opened: OpenModel, entry: LearntEntry, counts: bool) -> None:
+        key = entry.state.key
+        try:
+            data = opened.ledger.read_state(entry)
+            load_state(data)
+            if entry in opened.ledger.learnt()[-1:]:
+                opened.file.trainee(len(data)).restore(data, key)
+            self.sound.append(entry)
+        except (ForeignModel, PermissionError) as error:
+            text = str(error).removeprefix(key).lstrip(": ")
+            if isinstance(error, PermissionError):
+                text = f"cannot be read: {error.strerror}"
+            undone = "" if counts else "; its version has been undone, so it may be removed as well"
+            self._add("damage", "state", key, text + undone)
+
+    def _missing(self, entry: LearntEntry, counts: bool) -> None:
+        if counts:
+            text = "is missing: it was removed, or the end of the log has been cut off"
+            self._add("damage", "state", entry.state.key, text)
+        else:
+            text = "is missing, of a version that has been undone: going back to it retrains it"
+            self._add("note", "state", entry.state.key, text)
 
     def lake(self, opened: OpenModel, lake: str | list[str] | None) -> None:
         """Each file that was learnt against its fingerprint."""
@@ -256,21 +275,20 @@ class _Check:
         levels = {finding.level for finding in self.findings}
         ledger = None if opened is None else opened.ledger
         counting = set() if ledger is None else {entry.version for entry in ledger.learnt()}
-        usable = [entry.version for entry in self.sound if entry.version in counting]
-        n_states = 0 if ledger is None else sum(isinstance(e, LearntEntry) for e in ledger.entries)
+        usable = max((e.version for e in self.sound if e.version in counting), default=None)
         return VerifyReport(
             model=self.path,
             sound=not levels & {"damage", "lake"},
             exit_code=4 if "damage" in levels else 3 if "lake" in levels else 0,
             version=0 if ledger is None else ledger.version,
             head_sha256="" if ledger is None else ledger.head_sha256,
-            usable_version=usable[-1] if usable else None,
+            usable_version=usable,
             states=len(self.sound),
-            let_go=n_states - len(self.sound),
+            let_go=self.let_go,
             lake_files=self.lake_files,
             retrained=self.retrained,
             findings=self.findings,
-            advice=_advice(self.path, ledger, usable[-1] if usable else None, levels),
+            advice=_advice(self.path, ledger, usable, levels),
             seconds=seconds,
         )
 
@@ -291,7 +309,6 @@ def _contradictions(line: list[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
     for entry in line:
         if isinstance(entry, PlanEntry):
             planned = {(g.epoch, identity(p)) for g in entry.groups for p in g.partitions}
-            trained = set()
         elif isinstance(entry, TrainEntry):
             for partition in entry.partitions:
                 name = (entry.epoch, identity(partition))
@@ -312,8 +329,14 @@ def _wrong_rows(entry: TrainEntry) -> str:
     return "" if is_right else f"says that {entry.rows:,} rows were learnt of {expected:,}"
 
 
-def _is_kept_for_ever(ledger: Ledger, entry: LearntEntry) -> bool:
-    return entry.version % KEEP_EVERY == 0 or ledger.is_pinned(entry)
+def _is_due(ledger: Ledger, entry: LearntEntry) -> bool:
+    """Whether the state of a version must be there."""
+    if not ledger.keeps_state(entry):
+        return False
+    if entry.version % KEEP_EVERY == 0 or ledger.is_pinned(entry) or entry in ledger.learnt()[-1:]:
+        return True
+    # Where a rewind has gone back to, the states before it had been let go already.
+    return all(later.action != "rewind" for later in ledger.entries[entry.version :])
 
 
 def _learnt_files(ledger: Ledger) -> dict[str, Partition]:
@@ -348,18 +371,28 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
         return "nothing here can be used without model.json; put it back from a copy"
     newest = ledger.learnt()[-1].version if ledger.learnt() else None
     if ledger.fault is not None:
-        state = (
-            f"the sound state of version {usable}" if usable else "no state: training starts anew"
-        )
+        state = f"the sound state of version {usable}" if usable else "no state"
+        left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
+        anew = "" if usable else ": training starts anew"
         return (
             f"put the entry back from a copy; without one, moving it and all later ones out of "
-            f"log/ leaves versions 1 to {ledger.version}, with {state}"
+            f"log/ leaves {left}{anew}"
         )
+    if ledger.strays:
+        return "move the files that are no entries out of log/, and verify again"
     if newest is None:
         return "nothing has been learnt as of the newest version; train it"
     if usable == newest:
         rest = "" if "damage" not in levels else "; put what is damaged back from a copy"
         return f"version {newest} can be used{rest}"
+    lost = [entry for entry in ledger.learnt() if entry.version > (usable or 0)]
+    if refined := [entry.version for entry in lost if isinstance(entry, RefineEntry)]:
+        can = f"version {usable}" if usable else "no version"
+        return (
+            f"{can} can be used now; version {refined[0]} is a refinement, which training does not "
+            "repeat: put its state back from a copy, or go back for good: "
+            f"onepass rewind {path} --to {usable or refined[0] - 1}"
+        )
     if usable is None:
         return (
             "no version can be used now; training on new files retrains all of them from the lake"

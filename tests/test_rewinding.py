@@ -13,7 +13,9 @@ import pytest
 from lakes import number_table
 
 from pipeline import Model, evaluate, refine, rewind, score, train, train_pending, verify
+from pipeline.create import create_model
 from pipeline.errors import BadPartition, ChangedPartition, ForeignModel, JobError, ModelNotFound
+from pipeline.job import parse_job
 from pipeline.ledger.entries import LearntEntry, SkipEntry, TrainEntry
 from pipeline.ledger.ledger import Ledger, identity, pending_of
 from pipeline.model import open_model
@@ -229,6 +231,19 @@ def test_repaired_file_is_trained_though_its_old_content_was_excluded(make_job):
     assert train(job).rows == 77
 
 
+@pytest.mark.parametrize("on_changed", ["skip", "retrain"])
+def test_bad_new_content_of_a_learnt_file_can_be_excluded(make_job, on_changed):
+    job = make_job()
+    good = train(job)
+    pq.write_table(number_table(77, 1), Path(job["lake"]) / "part-1.parquet")
+    train(job | {"on_changed": "retrain"})
+    report = rewind(job["model"], good.version, exclude=["part-1.parquet"])
+    assert (report.excluded, report.state_sha256) == (["part-1.parquet"], good.state_sha256)
+    pq.write_table(number_table(100, 50), Path(job["lake"]) / "part-new.parquet")
+    assert train(job | {"on_changed": on_changed}).rows == 100
+    assert names(job) == [*names(job)[:N_FILES], "part-new.parquet"]
+
+
 def test_exclusion_that_a_kill_cut_short_is_made_up_for_by_the_next_run(make_job, monkeypatch):
     job = make_job()
     train(job)
@@ -262,6 +277,13 @@ def test_rewind_that_cannot_be_is_refused_and_changes_nothing(make_job, to, excl
     with pytest.raises(JobError, match=says):
         rewind(job["model"], to, exclude=exclude)
     assert (ledger(job).version, states(job)) == before
+
+
+def test_model_without_versions_is_told_to_have_none(make_job):
+    job = make_job()
+    create_model(parse_job(job))
+    with pytest.raises(JobError, match="nothing has been planned or trained"):
+        rewind(job["model"], 0)
 
 
 def test_middle_of_a_rewind_with_exclusions_is_no_version_to_go_back_to(make_job):

@@ -287,6 +287,37 @@ def test_file_replaced_while_it_is_read_is_not_trained(job):
     assert trained(job) == []
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), BrokenPipeError("stderr is gone")])
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_what_ends_a_run_is_not_taken_for_a_fault_of_a_file(job, raised, harm):
+    job |= {"order": "stored", "on_bad": "skip", "on_changed": "skip"}
+
+    class Ending(Progress):
+        def advanced(self, n_rows: int) -> None:
+            if harm == "changed":
+                write(job, "part-0.parquet", seed=33, n_rows=50)
+            else:
+                (Path(job["lake"]) / "part-0.parquet").unlink()
+            raise raised
+
+    with pytest.raises(type(raised)):
+        train(job, progress=Ending())
+    assert [entry.action for entry in log(job)] == ["plan"]
+
+
+def test_file_replaced_by_a_bad_one_while_it_is_read_is_a_changed_one(job):
+    job |= {"order": "stored", "on_bad": "skip"}
+
+    class Replacing(Progress):
+        def advanced(self, n_rows: int) -> None:
+            path = write(job, "part-0.parquet", seed=33, n_rows=50)
+            path.write_bytes(bytes(200) + path.read_bytes()[200:])
+
+    with pytest.raises(ChangedPartition, match="has changed since it was planned"):
+        train(job, progress=Replacing())
+    assert [entry.action for entry in log(job)] == ["plan"]
+
+
 @pytest.mark.parametrize("entry_point", [train, train_pending])
 def test_planned_file_that_is_gone_is_an_error_or_a_skip(job, entry_point):
     plan(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,8 +14,9 @@ import pytest
 from lakes import number_table
 
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
-from pipeline.errors import ModelNotFound
-from pipeline.ledger.entries import digest, dump_entry
+from pipeline.errors import ForeignModel, ModelNotFound
+from pipeline.ledger.entries import PlannedGroup, digest, dump_entry
+from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
 
 
@@ -93,6 +95,22 @@ def test_damaged_newest_state_is_named_and_the_one_before_recommended(job, onepa
     assert path.read_bytes() == data
 
 
+@pytest.mark.parametrize("failure", [errno.EIO, errno.EACCES])
+def test_state_that_cannot_be_read_is_named_and_the_others_are_looked_at(job, monkeypatch, failure):
+    path, real = state(job, 5), LocalStore.get
+
+    def get(self: LocalStore, key: str, **options: Any) -> bytes:
+        if key.endswith(path.name):
+            raise OSError(failure, os.strerror(failure), str(path))
+        return real(self, key, **options)
+
+    monkeypatch.setattr(LocalStore, "get", get)
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version, report.states) == (4, 4, 2)
+    text = f"cannot be read: {os.strerror(failure)}"
+    assert found(report, "damage") == {f"state/{path.name}": text}
+
+
 def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
     entry(job, 4).write_bytes(entry(job, 4).read_bytes().replace(b'"rows":', b'"rows": '))
     report = verify(job["model"])
@@ -106,6 +124,27 @@ def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
     assert found(verify(job["model"]), "note").keys() == {
         f"state/{path.name}" for path in (Path(job["model"]) / "state").iterdir()
     } - {f"state/{state(job, 3).name}"}
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "00000000000000000004.json.bak", "zzz"])
+def test_stray_file_in_the_log_is_named_and_the_log_is_read_all_the_same(job, onepass, name):
+    stray = Path(job["model"]) / "log" / name
+    stray.write_bytes(b"x")
+    report = verify(job["model"])
+    assert (report.exit_code, report.version, report.usable_version) == (4, 5, 5)
+    text = f"'log/{name}' is no entry of a log: move it out of the model directory"
+    assert found(report, "damage") == {"log": text}
+    assert report.advice == "move the files that are no entries out of log/, and verify again"
+    assert text in onepass("train", "--model", job["model"])[2]
+    stray.unlink()
+    assert verify(job["model"]).sound
+
+
+def test_advice_about_a_log_that_is_damaged_from_its_start_names_no_version(job):
+    entry(job, 1).write_bytes(b"")
+    report = verify(job["model"])
+    assert report.version == 0
+    assert report.advice.endswith("out of log/ leaves no version: training starts anew")
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -168,11 +207,69 @@ def test_states_that_retention_or_a_rewind_has_let_go_are_no_damage(job):
         assert verify(job["model"]).sound
         train(job)
         assert verify(job["model"]).sound
-    key = state(job, 6).relative_to(job["model"]).as_posix()
-    os.unlink(state(job, 6))
+    newest = open_model(job["model"]).ledger.learnt()[-1]
+    os.unlink(state(job, newest.version))
     report = verify(job["model"])
     assert report.exit_code == 4
-    assert found(report, "damage").keys() == {key}
+    assert found(report, "damage").keys() == {newest.state.key}
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut"])
+def test_model_is_sound_again_after_the_advised_rewind(job, harm):
+    lost = state(job, 5)
+    os.truncate(lost, 100)
+    if harm == "gone":
+        lost.unlink()
+    assert "onepass rewind" in verify(job["model"]).advice
+    rewind(job["model"], 4)
+    if harm == "cut":
+        # It is told as long as it is there.
+        report = verify(job["model"])
+        assert report.exit_code == 4
+        assert "may be removed" in found(report, "damage")[f"state/{lost.name}"]
+        lost.unlink()
+    report = verify(job["model"])
+    assert (report.sound, report.usable_version) == (True, 4)
+    assert "has been undone" in found(report, "note")[f"state/{lost.name}"]
+    train(job)
+    assert verify(job["model"]).sound
+
+
+def test_states_that_are_there_but_damaged_do_not_count_as_let_go(job):
+    os.truncate(state(job, 5), 100)
+    report = verify(job["model"])
+    assert (report.states, report.let_go) == (2, 1)
+
+
+# -- refinements, which training does not repeat -------------------------------------------------
+
+
+def test_sound_refinement_cannot_be_learnt_again_and_is_not_called_lost(job):
+    refined = refine({"model": job["model"]}, n_passes=2)
+    report = verify(job["model"], retrain=True)
+    assert (report.sound, report.retrained) == (True, None)
+    assert found(report, "note") == {
+        f"log/{refined.version:020d}.json": "cannot be learnt again: it is a refinement, and batch "
+        "passes are not repeated by training"
+    }
+
+
+@pytest.mark.parametrize("lost", [[6], [4, 5, 6]])
+def test_advice_about_a_lost_refinement_is_what_training_does(job, lost):
+    refine({"model": job["model"]}, n_passes=2)
+    for version in lost:
+        state(job, version).unlink()
+    can = "version 5" if lost == [6] else "no version"
+    advice = verify(job["model"]).advice
+    assert advice == (
+        f"{can} can be used now; version 6 is a refinement, which training does not repeat: put "
+        f"its state back from a copy, or go back for good: onepass rewind {job['model']} --to 5"
+    )
+    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
+    with pytest.raises(ForeignModel, match="--to 5"):
+        train(job)
+    rewind(job["model"], 5)
+    assert verify(job["model"]).usable_version == 5
 
 
 # -- the newest entry, which nothing follows -----------------------------------------------------
@@ -196,6 +293,25 @@ def test_entry_that_trains_a_partition_twice_is_noticed(job):
     entries = open_model(job["model"]).ledger.entries
     forge(job, 5, partitions=entries[3].partitions, rows=entries[3].rows)
     assert "again in epoch 1" in verify(job["model"]).findings[0].text
+
+
+def test_partition_that_is_trained_by_two_plans_is_noticed(job):
+    ledger = open_model(job["model"]).ledger
+    twice = ledger.trained()[-1]
+    ledger.commit_plan([PlannedGroup(partitions=twice.partitions)])
+    header = {"version", "parent_sha256", "attempt", "time", "action", "state"}
+    ledger.commit_train(ledger.read_state(twice), twice.model_dump(exclude=header))
+    report = verify(job["model"])
+    text = f"trains {twice.partitions[0]['path']} again in epoch 1"
+    assert found(report, "damage") == {f"log/{7:020d}.json": text}
+
+
+def test_epochs_and_rewinds_train_a_partition_again_by_right(job, tmp_path):
+    rewind(job["model"], 2)
+    train(job)
+    assert verify(job["model"]).sound
+    train(job | {"model": str(tmp_path / "epochs"), "epochs": 2})
+    assert verify(tmp_path / "epochs").sound
 
 
 def test_forged_numbers_are_noticed_by_learning_again_and_by_nothing_else(job, onepass):
@@ -249,3 +365,22 @@ def test_verifying_beside_a_writer_does_not_take_what_it_lets_go_for_damage(job,
     monkeypatch.setattr(verifying, "open_model", overtaken)
     report = verify(job["model"])
     assert (report.sound, report.version) == (True, 7)
+
+
+def test_verifying_a_damaged_model_beside_a_busy_writer_ends(job, monkeypatch):
+    os.truncate(state(job, 4), 100)
+    ledger = open_model(job["model"]).ledger
+    damaged = ledger.entries[3].state.key
+    real, looks = LocalStore.get, []
+
+    def overtaken(self: LocalStore, key: str, **options: Any) -> bytes:
+        if key == damaged:
+            looks.append(key)
+            assert len(looks) < 20
+            ledger.commit_plan([])
+        return real(self, key, **options)
+
+    monkeypatch.setattr(LocalStore, "get", overtaken)
+    report = verify(job["model"], check_lake=False)
+    assert len(looks) == 2
+    assert list(found(report, "damage")) == [damaged]

@@ -9,9 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
+from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from pipeline.errors import ForeignModel, JobError
 
@@ -27,7 +38,41 @@ _ATTEMPT = "^[0-9a-f]{32}$"
 _SEAL = re.compile(rb',"seal":"([0-9a-f]{64})"}\n\Z')
 _SEAL_BYTES = 64 + len(b',"seal":""}\n')
 
-_Partitions: TypeAlias = Annotated[list[dict[str, Any]], FailFast()]
+_AS_WRITTEN = ConfigDict(extra="forbid", strict=True)
+
+
+@with_config(_AS_WRITTEN)
+class _Fingerprint(TypedDict):
+    size: int
+    footer_sha256: str
+    rows: int
+    row_groups: int
+    etag: NotRequired[str | None]
+
+
+@with_config(_AS_WRITTEN)
+class _Unreadable(TypedDict):
+    path: str
+
+
+@with_config(_AS_WRITTEN)
+class _Partition(_Unreadable):
+    first_row_group: int
+    end_row_group: int
+    rows: int
+    fingerprint: _Fingerprint
+
+
+# Dictionaries in any case; those of another shape are refused here, because groups of empty ones
+# would take forty times the size of the file.
+_AnyPartition: TypeAlias = Annotated[
+    dict[str, Any], GetPydanticSchema(lambda _, handler: handler(_Partition))
+]
+_Skipped: TypeAlias = Annotated[
+    dict[str, Any], GetPydanticSchema(lambda _, handler: handler(_Partition | _Unreadable))
+]
+
+_Partitions: TypeAlias = Annotated[list[_AnyPartition], FailFast()]
 """`Partition` values as JSON. One fault is enough: a list of them would outgrow the file."""
 
 
@@ -147,7 +192,7 @@ class SkipEntry(_Entry):
     """One partition is left out for good, in all epochs."""
 
     action: Literal["skip"] = "skip"
-    partition: dict[str, Any]
+    partition: _Skipped
     """The `Partition` as JSON, as far as it could be read."""
     reason: str
 
@@ -210,13 +255,17 @@ def load_entry(data: bytes, key: str) -> AnyEntry:
     ForeignModel
         If it is damaged or written by a newer format.
     """
+    content = _unsealed(data, key)
     try:
-        entry = _ADAPTER.validate_json(_unsealed(data, key))
+        # Not at once: of JSON, each fault would get a copy of all that stands around it.
+        entry = _ADAPTER.validate_python(from_json(content, cache_strings="keys"))
     except ValidationError as error:
-        raise ForeignModel(
-            f"{key} is damaged or written by a newer onepass: {first_fault(error)}"
-        ) from None
-    return _consistent(entry, key)
+        reason = first_fault(error)
+    except ValueError as error:
+        reason = f"Invalid JSON: {str(error)[:200]}"
+    else:
+        return _consistent(entry, key)
+    raise ForeignModel(f"{key} is damaged or written by a newer onepass: {reason}")
 
 
 def first_fault(error: ValidationError) -> str:

@@ -10,8 +10,10 @@ versions that count, oldest first, are the *line*, and whatever has been trained
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -46,6 +48,10 @@ KEEP_EVERY = 100
 MOST_BYTES = 1 << 40
 """Size of a state that is read where nothing else bounds it."""
 
+NO_ENTRY = "is no entry of a log: move it out of the model directory"
+
+_LOG_KEY = re.compile(r"log/[0-9]{20}\.json")
+
 logger = logging.getLogger(__name__)
 
 
@@ -64,7 +70,7 @@ class Ledger:
         Raises `ForeignModel` at what only the reader of the log can tell to be wrong in an entry.
     strict
         Whether a fault in the log is raised; otherwise the versions before it are all there are,
-        and `fault` tells of it. Such a ledger is to be looked at, not to be written.
+        and `fault` and `strays` tell of it. Such a ledger is to be looked at, not to be written.
 
     Raises
     ------
@@ -82,6 +88,7 @@ class Ledger:
         strict: bool = True,
     ) -> None:
         self._store, self._most_bytes, self._check = store, most_bytes, check
+        self._strict = strict
         self._attempt = uuid.uuid4().hex
         self.head_sha256 = root_sha256
         """Digest of the newest entry, which seals all before it."""
@@ -91,20 +98,40 @@ class Ledger:
         """Whether the newest entry has a seal."""
         self.fault: ForeignModel | None = None
         """What is wrong with the log; None if nothing is."""
+        self.strays: list[str] = []
+        """Files beside the log's entries that cannot be any."""
         self._line: list[AnyEntry] = []
         self._learnt: list[LearntEntry] = []
+        self._is_folded = True
+        """Whether the line and the learnt versions are those of the newest version."""
+        self._newest_learnt = [0]
+        """By version from 0 on, the newest that counted then and has a state; 0 for none."""
         self._pinned: set[int] = set()
-        try:
-            self._read()
-        except ForeignModel as error:
-            if strict:
-                raise
-            self.fault = error
+        self._there: dict[str, LearntEntry] | None = None
+        """States of this log by key, as far as they are there; None before they are listed."""
+        self.catch_up()
 
     @property
     def version(self) -> int:
         """Number of the newest version; 0 before the first."""
         return len(self.entries)
+
+    def catch_up(self) -> bool:
+        """Read what has been committed since the last look; whether anything has.
+
+        Raises
+        ------
+        ForeignModel
+            If the chain is broken or an entry is damaged, and the ledger is strict.
+        """
+        known = self.version
+        try:
+            self._read()
+        except ForeignModel as error:
+            if self._strict:
+                raise
+            self.fault = error
+        return self.version > known
 
     def line(self, version: int | None = None) -> list[AnyEntry]:
         """Versions that count as of one (the newest by default), oldest first.
@@ -172,13 +199,10 @@ class Ledger:
         ModelConflict
             If another writer has committed this version.
         """
-        left = self.learnt()
         fields = {"to": to, "exclude": list(exclude), "excluded": list(excluded)}
         entry = self._append(RewindEntry, fields)
         assert isinstance(entry, RewindEntry)
-        for undone in left:
-            if not self.keeps_state(undone):
-                self._store.delete(undone.state.key)
+        self._let_go()
         return entry
 
     def commit_train(self, state: Content, fields: Mapping[str, Any]) -> TrainEntry:
@@ -214,7 +238,10 @@ class Ledger:
         except ModelConflict:
             self._store.delete(key)
             raise
-        self._forget_old_states()
+        assert isinstance(entry, LearntEntry)
+        if self._there is not None:
+            self._there[key] = entry
+        self._let_go()
         return entry
 
     def read_state(self, entry: LearntEntry) -> bytes:
@@ -223,7 +250,7 @@ class Ledger:
         Raises
         ------
         ForeignModel
-            If it is missing or not the bytes that were committed.
+            If it is missing, on a bad sector, or not the bytes that were committed.
         """
         key, size = entry.state.key, entry.state.size
         if size > self._most_bytes:
@@ -235,6 +262,11 @@ class Ledger:
             data = self._store.get(key, most_bytes=size)
         except FileNotFoundError:
             raise ForeignModel(f"{key} is missing") from None
+        except OSError as error:
+            # A bad sector harms this state alone; other failures may pass, or harm all.
+            if error.errno != errno.EIO:
+                raise
+            raise ForeignModel(f"{key} cannot be read: {error.strerror}") from None
         if digest(data) != entry.state.sha256:
             raise ForeignModel(f"{entry.state.key} is damaged: its sha256 is not the log's")
         return data
@@ -267,12 +299,11 @@ class Ledger:
         reader catches up with the log and takes the newest again.
         """
         while self._learnt:
-            entry, version = self._learnt[-1], self.version
+            entry = self._learnt[-1]
             try:
                 return entry, self.read_state(entry)
             except ForeignModel:
-                self._read()
-                if self.version == version:
+                if not self.catch_up():
                     break
         return self.newest_sound()
 
@@ -307,17 +338,23 @@ class Ledger:
     def _read(self) -> None:
         known = self.version
         # A listing may repeat a key; if it lags and hides the newest, the fence tells.
-        keys = sorted(set(self._store.list("log")))
-        for number, key in enumerate(keys[known:], start=known + 1):
-            if key != _log_key(number):
-                raise ForeignModel(
-                    f"expected {_log_key(number)} in the log, found {key[:200]!r}: a version is "
-                    "missing, or a file is not this log's and must be moved away"
-                )
-            data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
-            entry = load_entry(data, key)
-            self._check(entry)
-            self._accept(entry, data, key)
+        listed = sorted(set(self._store.list("log")))
+        keys = [key for key in listed if _LOG_KEY.fullmatch(key)]
+        self.strays = [key for key in listed if not _LOG_KEY.fullmatch(key)]
+        if self.strays and self._strict:
+            raise ForeignModel(f"{self.strays[0][:200]!r} {NO_ENTRY}")
+        try:
+            for number, key in enumerate(keys[known:], start=known + 1):
+                if key != _log_key(number):
+                    raise ForeignModel(
+                        f"expected {_log_key(number)} in the log, found {key}: a version is missing"
+                    )
+                data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
+                entry = load_entry(data, key)
+                self._check(entry)
+                self._accept(entry, data, key)
+        finally:
+            self._fold()
 
     def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
         if entry.version != self.version + 1 or entry.parent_sha256 != self.head_sha256:
@@ -327,15 +364,25 @@ class Ledger:
             )
         self.entries.append(entry)
         self.head_sha256, self.sealed = digest(data), is_sealed(data)
+        newest = self._newest_learnt[-1]
         if isinstance(entry, RewindEntry):
             # The last state before a rewind is kept, so that the rewind can be rewound at once.
-            self._pinned |= {undone.version for undone in self._learnt[-1:]}
-            self._line = self.line(entry.to)
-            self._learnt = [left for left in self._line if isinstance(left, LearntEntry)]
+            self._pinned |= {newest} if newest else set()
+            self._newest_learnt.append(self._newest_learnt[entry.to])
+            self._is_folded = False
             return
-        self._line.append(entry)
-        if isinstance(entry, LearntEntry):
-            self._learnt.append(entry)
+        self._newest_learnt.append(entry.version if isinstance(entry, LearntEntry) else newest)
+        if self._is_folded:
+            self._line.append(entry)
+            if isinstance(entry, LearntEntry):
+                self._learnt.append(entry)
+
+    def _fold(self) -> None:
+        """Find what counts after rewinds, once for all of them: it takes as long as the log is."""
+        if not self._is_folded:
+            self._line = self.line(self.version)
+            self._learnt = [left for left in self._line if isinstance(left, LearntEntry)]
+            self._is_folded = True
 
     def _append(self, action: Callable[..., AnyEntry], fields: Mapping[str, Any]) -> AnyEntry:
         header = {
@@ -352,13 +399,23 @@ class Ledger:
                 "nothing of this run's last partition was kept, run again to go on from theirs"
             )
         self._accept(entry, data, key)
+        self._fold()
         return entry
 
-    def _forget_old_states(self) -> None:
-        # One more falls out of the newest few at each commit; older ones went at earlier commits.
-        for entry in self._learnt[-KEEP_NEWEST - 2 :]:
+    def _let_go(self) -> None:
+        """Remove the states of this log that retention does not keep; only after a commit."""
+        if self._store.exists(_log_key(self.version + 1)):
+            # Somebody has gone on, perhaps back to one of them. The next run clears away.
+            return
+        if self._there is None:
+            # A run that was killed, or has been overtaken, has left its own to this one.
+            named = {e.state.key: e for e in self.entries if isinstance(e, LearntEntry)}
+            listed = self._store.list("state")
+            self._there = {key: named[key] for key in listed if key in named}
+        for key, entry in list(self._there.items()):
             if not self.keeps_state(entry):
-                self._store.delete(entry.state.key)
+                self._store.delete(key)
+                del self._there[key]
 
 
 def pending_of(line: Sequence[AnyEntry]) -> list[PlannedGroup]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from faults.faulty_store import FaultyBucket, FaultyDisk, FaultyStore, PowerCut
+from lakes import logged_partition
 
 from pipeline.cloud.faults import Deadline
 from pipeline.errors import ForeignModel, ModelConflict, StoreUnavailable
@@ -52,7 +53,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fields(name: str) -> dict[str, Any]:
     return {
-        "partitions": [{"path": name, "rows": 1}],
+        "partitions": [logged_partition(name)],
         "rows": 1,
         "counts": {},
         "loss": None,
@@ -113,7 +114,7 @@ class Writers:
         ledger = Ledger(self._opens(), ROOT)
         yield
         if not any(entry.action == "plan" for entry in ledger.entries):
-            ledger.commit_plan([PlannedGroup(partitions=[{"path": n, "rows": 1}]) for n in NAMES])
+            ledger.commit_plan([PlannedGroup(partitions=[logged_partition(n)]) for n in NAMES])
             yield
         while pending := ledger.pending():
             name = str(pending[0].partitions[0]["path"])
@@ -201,7 +202,7 @@ def test_disk_that_loses_power_keeps_what_was_acknowledged(tmp_path):
 def test_torn_entry_of_a_store_that_tears_is_named(tmp_path: Path, n_bytes: int) -> None:
     store = LocalStore(tmp_path)
     ledger = Ledger(store, ROOT)
-    ledger.commit_plan([PlannedGroup(partitions=[{"path": "a", "rows": 1}])])
+    ledger.commit_plan([PlannedGroup(partitions=[logged_partition("a")])])
     ledger.commit_train(b"a", fields("a"))
     key = store.list("log")[-1]
     store.put(key, store.get(key)[:n_bytes])

@@ -450,7 +450,7 @@ def test_memory_out_of_proportion_is_not_taken(strangers):
 
 def test_hostile_logs_are_refused(strangers):
     said = check_refused(strangers, ENTRIES)
-    assert "found 'log/00000000000000000003 2.json'" in said["fork"]
+    assert "'log/00000000000000000003 2.json' is no entry of a log" in said["fork"]
     assert "does not follow the entry before it" in said["fork of the chain"]
     assert "has a log but no model.json" in said["no model.json"]
 

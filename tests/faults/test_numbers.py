@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import train
 from pipeline.errors import BadPartition, Diverged
-from pipeline.model import Model, load_trainee, open_model
+from pipeline.model import Model, open_model
 
 N = 300
 LOSSES = ("squared", "huber", "quantile", "poisson", "gamma", "logistic", "hinge", "softmax")
@@ -248,8 +248,7 @@ def test_state_that_is_not_finite_is_not_committed(lake, monkeypatch):
     pq.write_table(rows(0), lake / "a.parquet")
     given = job(lake, solver="adam")
     train(given)
-    trainee, _ = load_trainee(open_model(given["model"]))
-    learner = type(trainee.learner)
+    learner = type(open_model(given["model"]).file.trainee().learner)
     state = learner.state
 
     def spoilt(self: Any) -> Any:

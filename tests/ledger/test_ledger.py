@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lakes import logged_partition
 
 from pipeline.errors import ForeignModel, ModelConflict
 from pipeline.ledger import ledger as ledger_module
@@ -19,7 +22,7 @@ ROOT = "0" * 64
 
 
 def part(name: str) -> dict[str, Any]:
-    return {"path": name, "rows": 10}
+    return logged_partition(name)
 
 
 def group(name: str, epoch: int = 1) -> PlannedGroup:
@@ -57,6 +60,14 @@ def model(store: LocalStore) -> LocalStore:
 
 def log_file(store: LocalStore, version: int) -> Path:
     return store.root / f"log/{version:020d}.json"
+
+
+def state_versions(store: LocalStore) -> list[int]:
+    return [int(key[len("state/") :][:8]) for key in store.list("state")]
+
+
+def killed(*args: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_versions_come_back_as_committed(model):
@@ -215,6 +226,74 @@ def test_retention_leaves_files_that_the_log_does_not_name(store, monkeypatch):
     assert store.get("state/00000001-somebody.npz") == b"else"
 
 
+def test_states_that_a_killed_run_has_not_let_go_are_let_go_by_the_next(store, monkeypatch):
+    for name in "abcdefg":
+        ledger = Ledger(store, ROOT)
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(LocalStore, "delete", killed)
+            ledger.commit_train(name.encode(), fields(name))
+    assert len(store.list("state")) == 7
+    Ledger(store, ROOT).commit_train(b"h", fields("h"))
+    assert state_versions(store) == [6, 7, 8]
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(LocalStore, "delete", killed)
+        Ledger(store, ROOT).commit_rewind(6)
+    assert state_versions(store) == [6, 7, 8]
+    Ledger(store, ROOT).commit_train(b"i", fields("i"))
+    # The last before the rewind is kept for good.
+    assert state_versions(store) == [6, 8, 10]
+
+
+def test_state_that_another_writer_goes_back_to_meanwhile_is_kept(store, monkeypatch):
+    ledger = Ledger(store, ROOT)
+    for name in "abcde":
+        ledger.commit_train(name.encode(), fields(name))
+    real = LocalStore.create
+
+    def overtaken(self: LocalStore, key: str, data: bytes) -> bool:
+        is_new = real(self, key, data)
+        if key == "log/00000000000000000006.json":
+            other = Ledger(store, ROOT)
+            assert other.has_state(other.learnt()[2])
+            other.commit_rewind(3)
+        return is_new
+
+    monkeypatch.setattr(LocalStore, "create", overtaken)
+    ledger.commit_train(b"f", fields("f"))
+    found = Ledger(store, ROOT)
+    assert found.read_state(found.learnt()[-1]) == b"c"
+    found.commit_train(b"g", fields("g"))
+    assert state_versions(store) == [3, 6, 8]
+
+
+def test_rewinding_a_long_log_touches_only_states_that_are_there(store, monkeypatch):
+    ledger = Ledger(store, ROOT)
+    for number in range(30):
+        ledger.commit_train(b"s", fields(str(number)))
+    deleted = []
+    monkeypatch.setattr(LocalStore, "delete", lambda self, key: deleted.append(key))
+    Ledger(store, ROOT).commit_rewind(28)
+    assert deleted == [ledger.learnt()[28].state.key]
+
+
+def test_log_of_many_rewinds_is_folded_once_and_as_it_was_written(store, monkeypatch):
+    writer = Ledger(store, ROOT)
+    for number, to in enumerate([0, 2, 1, 5, 0, 9, 9, 3]):
+        writer.commit_train(b"s", fields(str(number)))
+        writer.commit_plan([])
+        if to < writer.version:
+            writer.commit_rewind(to)
+    real, calls = Ledger.line, []
+    monkeypatch.setattr(Ledger, "line", lambda *args: calls.append(args) or real(*args))
+    reader = Ledger(store, ROOT)
+    assert len(calls) == 1
+    assert reader.line() == writer.line()
+    assert reader.learnt() == writer.learnt() == [e for e in real(writer) if e.action == "train"]
+    for entry in (e for e in writer.entries if e.action == "train"):
+        assert reader.keeps_state(entry) == writer.keeps_state(entry)
+        assert reader.is_pinned(entry) == writer.is_pinned(entry)
+
+
 def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
     ledger = Ledger(model, ROOT)
     newest, before = ledger.trained()[2], ledger.trained()[1]
@@ -227,6 +306,25 @@ def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
     assert f"{before.state.key} is missing" in caplog.text
     (model.root / ledger.trained()[0].state.key).unlink()
     assert ledger.newest_sound() == (None, None)
+
+
+def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(model, monkeypatch):
+    ledger = Ledger(model, ROOT)
+    newest, before = ledger.trained()[2], ledger.trained()[1]
+    real, failure = LocalStore.get, errno.EIO
+
+    def get(self: LocalStore, key: str, **options: Any) -> bytes:
+        if key == newest.state.key:
+            raise OSError(failure, os.strerror(failure))
+        return real(self, key, **options)
+
+    monkeypatch.setattr(LocalStore, "get", get)
+    assert ledger.newest_sound() == (before, b"b" * 9)
+    with pytest.raises(ForeignModel, match=f"{newest.state.key} cannot be read: Input/output"):
+        ledger.read_state(newest)
+    failure = errno.EMFILE
+    with pytest.raises(OSError, match="Too many open files"):
+        ledger.newest_sound()
 
 
 def test_healing_takes_the_committed_bytes_only(model):
