@@ -229,7 +229,8 @@ class Run:
             if ledger.keeps_state(entry):
                 ledger.heal(entry, state)
             trainee.restore(state, entry.state.key)
-        warn_if_elsewhere(sound)
+        if self._trainee is None:
+            warn_if_elsewhere(sound)
         return trainee
 
     def retrain(

@@ -438,6 +438,16 @@ def test_other_machine_or_library_is_told(job, caplog, monkeypatch):
     assert "last bits may differ" in caplog.text
 
 
+def test_other_machine_or_library_is_told_once_however_much_is_skipped(job, caplog, monkeypatch):
+    plan(job)
+    train_pending({"model": job["model"]}, max_seconds=0)
+    monkeypatch.setattr("pipeline.model.environment", lambda: {"numpy": "1.0"})
+    for path in Path(job["lake"]).iterdir():
+        path.write_bytes(b"PAR1")
+    assert train_pending({"model": job["model"], "on_bad": "skip"}).skipped == 5
+    assert caplog.text.count("last bits may differ") == 1
+
+
 # -- the frozen job ------------------------------------------------------------------------------
 
 
