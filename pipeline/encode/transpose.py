@@ -17,6 +17,7 @@ from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
 
 _TILE = 128
+_PER_LINE = 16
 _LARGEST = np.finfo(np.float32).max
 
 
@@ -100,8 +101,12 @@ def _scatter(
     another."""
     n, n_features = len(rows), len(place)
     flat_tile = tile.reshape(tile.size)
+    # A row lies anywhere, and across several cache lines.
     for i in range(n):
-        prefetch(flat, np.uint64(rows[i]) * width)
+        start = np.uint64(rows[i]) * width
+        for at in range(np.uint64(0), width, np.uint64(_PER_LINE)):
+            prefetch(flat, start + at)
+        prefetch(flat, start + width - np.uint64(1))
     f = 0
     while f < n_features:
         at, i = np.uint64(place[f]), 0
