@@ -26,7 +26,6 @@ from pipeline.ledger.entries import (
 )
 from pipeline.ledger.ledger import KEEP_EVERY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
-from pipeline.ledger.state import load_state
 from pipeline.model import OpenModel, open_model
 from pipeline.progress import Progress
 from pipeline.retracing import retrace
@@ -184,9 +183,7 @@ class _Check:
                 continue
             try:
                 data = ledger.read_state(entry)
-                load_state(data)
-                if entry in newest:
-                    opened.file.trainee(len(data)).restore(data, entry.state.key)
+                opened.file.trainee(len(data)).restore(data, entry.state.key)
                 self.sound.append(entry)
             except ForeignModel as error:
                 text = str(error).removeprefix(entry.state.key).lstrip(": ")
