@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.printable import printable
+
 
 class OnepassError(Exception):
     """Base of all errors raised on purpose."""
@@ -112,7 +114,7 @@ class BadPartition(DataError):
 
     def where(self) -> str:
         """File, row group and column in one phrase."""
-        parts = [self.path]
+        parts = [printable(self.path)]
         if self.row_group is not None:
             parts.append(f"row group {self.row_group}")
         if self.column is not None:
