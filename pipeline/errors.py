@@ -148,6 +148,20 @@ def advised(advice: str) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def located(place: object) -> Iterator[None]:
+    """Give an error of the system the path that it is about, where it names none.
+
+    A write that finds the disk full knows a number, and not which file or disk that is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise
+
+
 class ChangedPartition(DataError):
     """Raised when a file that the ledger knows has another fingerprint now."""
 

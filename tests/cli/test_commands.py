@@ -366,6 +366,20 @@ def test_warnings_of_the_library_reach_stderr(model, tmp_path):
     assert done.stderr.startswith("warning: version 7 cannot be used: state/00000007-")
 
 
+def test_disk_that_takes_no_more_is_told_with_the_file(model, make_lake, tmp_path):
+    lake, out = make_lake(7), tmp_path / "out"
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)); "
+    command = [*COMMAND[:2], limited + COMMAND[2]]
+    for arguments, place in (
+        (["train", "--model", str(model)], f"{model}/(log|state)/[0-9a-f-]+[.](json|npz)"),
+        (["score", str(lake), "--model", str(model), "--out", str(out)], f"{out}/part-0.parquet"),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2, done
+        last = done.stderr.splitlines()[-1]
+        assert re.fullmatch(f"onepass: .*File too large: {place}", last), last
+
+
 def test_public_names_are_those_that_the_package_exports():
     assert pipeline.__all__ == sorted(pipeline._HOME)
     for name in pipeline.__all__:
