@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import SAMPLES, write_files
 
+from pipeline.encode.naming import naming
 from pipeline.encode.profile import Choice
 from pipeline.errors import BadPartition, DataError, EmptyLake, JobError
 from pipeline.lake.discover import discover
@@ -424,3 +425,16 @@ def test_labels_too_large_to_square_are_refused(tmp_path):
     table = pa.table({"y": [1e200, 1.0] * 50, "a": list(range(100))})
     with pytest.raises(BadPartition, match=r"labels beyond 1e\+100"):
         look(write(tmp_path / "lake", table))
+
+
+@pytest.mark.parametrize(
+    ("known", "name"), [("x", "X "), ("x", " x"), ("x", "X"), ("wide", "widen")]
+)
+def test_column_of_another_name_in_half_of_the_files_is_told(tmp_path, known, name):
+    numbers = np.arange(N, dtype=float)
+    lake = write(tmp_path, rows(**{known: numbers}), rows(**{name: numbers}))
+    with pytest.raises(BadPartition) as caught:
+        look(lake)
+    assert caught.value.column == name
+    assert caught.value.reason.endswith(f"; the file has {known!r}")
+    assert caught.value.advice.endswith(f"(--on-bad skip), or {naming('exclude', name)}.")

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.block import FloatArray, IntArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain
+from pipeline.encode.naming import naming
 from pipeline.encode.profile import ColumnProfile
 from pipeline.encode.schema import family
 
@@ -91,7 +92,7 @@ def leak_warnings(
             if share > LEAK:
                 found.append(
                     f"{profile.name}: alone explains {share:.1%} of {label}; known only after the "
-                    f"fact? (--exclude {profile.name} to leave it out)"
+                    f"fact? ({naming('exclude', profile.name)} to leave it out)"
                 )
     return found
 
