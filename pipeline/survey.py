@@ -19,7 +19,13 @@ from pipeline.encode.naming import naming
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
 from pipeline.encode.schema import HiveType, family, use_of
 from pipeline.encode.target import label_target
-from pipeline.encode.warn import Place, label_order_warnings, leak_warnings
+from pipeline.encode.warn import (
+    Place,
+    absurd_warnings,
+    label_order_warnings,
+    leak_warnings,
+    weight_warnings,
+)
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
 from pipeline.glance import Glance, Glances
 from pipeline.lake.discover import LakeFile, discover
@@ -114,6 +120,8 @@ def survey(
             *rare.values(),
             *_shadowed(readable, folders),
             *(c.warning for c in columns if c.warning),
+            *absurd_warnings(sample.rows, columns),
+            *_weight_warnings(weight, sample),
             *warnings,
         ],
     )
@@ -310,6 +318,13 @@ def _describe_label(
     order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
     leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
     return found, [*found.warnings, *order, *leaks]
+
+
+def _weight_warnings(name: str | None, sample: Sample) -> list[str]:
+    values = None if name is None else sample.rows.column(name).combine_chunks()
+    # Of another type it is refused where its rows are read.
+    usable = values is not None and family(values.type) in {"integer", "real"}
+    return weight_warnings(name, values) if name is not None and usable else []
 
 
 def _null_shares(files: list[Glance]) -> dict[str, float]:

@@ -402,6 +402,14 @@ def test_extreme_values_neither_fail_nor_warn(tmp_path):
     assert found.warnings == []
 
 
+def test_absurd_values_and_weights_far_from_one_are_warned_about(tmp_path):
+    values = np.arange(N, dtype=float)
+    values[5] = 1e300
+    lake = write(tmp_path, rows(x=values, w=np.full(N, 1e-90)))
+    assert [text.partition(":")[0] for text in look(lake, weight="w").warnings] == ["x", "w"]
+    assert look(write(tmp_path, rows(w=np.full(N, 0.5))), weight="w").warnings == []
+
+
 def test_lake_may_be_surveyed_without_a_label():
     found = survey(str(SAMPLES / "deliveries"), label=None)
     assert found.label is None
