@@ -13,6 +13,7 @@ MAX_JOB_BYTES = 1 << 20
 """Size of a job file: a lake listed as ten thousand files."""
 
 _SHOWN = 200
+_DIGITS = 100
 
 
 def read_job_file(path: str | Path) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def read_job_file(path: str | Path) -> dict[str, Any]:
     except RecursionError:
         raise JobError(f"cannot read the job file {str(path)!r}: it is nested too deeply") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        # A ValueError: no UTF-8, a date that is none, or a number of thousands of digits.
+        # A ValueError: no UTF-8, or a date that is none.
         raise JobError(f"cannot read the job file {str(path)!r}: {_first_line(error)}") from None
     if not isinstance(values, dict):
         raise JobError(
@@ -44,11 +45,7 @@ def read_job_file(path: str | Path) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """A value for a message: as Python writes it, and not all of a long one."""
-    try:
-        text = repr(value)
-    except ValueError:
-        text = "a number of thousands of digits"
-    return clipped(text)
+    return clipped(repr(value))
 
 
 def clipped(text: str) -> str:
@@ -63,7 +60,12 @@ class _Plain(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             raise _fault(event, f"expected plain values, found the alias *{event.anchor}")
-        return super().compose_node(parent, index)
+        node: Any = super().compose_node(parent, index)
+        is_number = node.tag.endswith((":int", ":float"))
+        # To base 60, which YAML has, a long one takes minutes.
+        if is_number and len(node.value) > _DIGITS:
+            raise _fault(node, f"expected numbers of at most {_DIGITS} digits, found {node.value}")
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[str] = set()
