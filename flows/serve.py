@@ -12,7 +12,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 
 from flows.train import complete_job, credentials_option, train
-from pipeline.job import read_job_file
+from pipeline.jobfile import read_job_file
 
 
 @click.command("serve")

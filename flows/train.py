@@ -16,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import describe_run, move_progress, publish, start_progress
 from flows.credentials import lent
+from pipeline.cli.display import say
 from pipeline.cli.options import given_job, job_options
 from pipeline.errors import OnepassError, StoreUnavailable
 from pipeline.evaluation import EvaluateReport, evaluate
@@ -23,6 +24,7 @@ from pipeline.job import Job, parse_job, resume_job
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from pipeline.model import model_exists, open_model
+from pipeline.printable import printable
 from pipeline.progress import Progress
 from pipeline.reports import PlanReport, TrainReport
 from pipeline.training import plan, train_pending
@@ -37,13 +39,13 @@ class _RunLog(Progress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         match entry:
             case TrainEntry():
-                path = ", ".join(str(partition["path"]) for partition in entry.partitions)
+                path = ", ".join(printable(str(p["path"])) for p in entry.partitions)
                 self._logger.debug("version %d: %s, %d rows", entry.version, path, entry.rows)
             case SkipEntry():
-                self._logger.warning("left out: %s", entry.reason)
+                self._logger.warning("left out: %s", printable(entry.reason))
 
     def noted(self, message: str) -> None:
-        self._logger.warning(message)
+        self._logger.warning(printable(message))
 
 
 def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
@@ -169,8 +171,8 @@ def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **f
     groups = [TrainReport.model_validate(group) for group in outcome["groups"]]
     holdout = outcome["holdout"] and EvaluateReport.model_validate(outcome["holdout"])
     with lent(credentials):
-        click.echo(describe_run(job, groups, holdout))
-    click.echo(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
+        say(describe_run(job, groups, holdout))
+    say(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
 
 
 if __name__ == "__main__":

@@ -115,9 +115,13 @@ def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
 def hint(name: str, present: Iterable[str], names: Iterable[str]) -> str:
     """What may have become of a missing column: a name like it, of a column that is not read."""
     known = set(names)
-    like = {other.casefold(): other for other in present if other not in known}
-    close = get_close_matches(name.casefold(), like, n=1, cutoff=_ALIKE)
+    like = {_bare(other): other for other in present if other not in known}
+    close = get_close_matches(_bare(name), like, n=1, cutoff=_ALIKE)
     return f"; the file has {like[close[0]]!r}" if close else ""
+
+
+def _bare(name: str) -> str:
+    return name.strip().casefold()
 
 
 def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:

@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.printable import printable
+
 
 class OnepassError(Exception):
     """Base of all errors raised on purpose."""
@@ -112,7 +114,7 @@ class BadPartition(DataError):
 
     def where(self) -> str:
         """File, row group and column in one phrase."""
-        parts = [self.path]
+        parts = [printable(self.path)]
         if self.row_group is not None:
             parts.append(f"row group {self.row_group}")
         if self.column is not None:
@@ -144,6 +146,20 @@ def advised(advice: str) -> Iterator[None]:
             column=error.column,
             advice=f"{own}." if skip else advice,
         ) from None
+
+
+@contextmanager
+def located(place: object) -> Iterator[None]:
+    """Give an error of the system the path that it is about, where it names none.
+
+    A write that finds the disk full knows a number, and not which file or disk that is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise
 
 
 class ChangedPartition(DataError):

@@ -6,10 +6,8 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,6 +20,7 @@ from pydantic import (
 
 from pipeline.cloud.url import is_url, parse_url
 from pipeline.errors import JobError
+from pipeline.jobfile import clipped, shown
 
 _AUTOMATIC = frozenset({"learning_rate", "classes"})
 """Lists that are filled in when a model is created."""
@@ -43,6 +42,8 @@ PER_RUN = frozenset(
 )
 """Fields that say how one run goes; all others define the model and are frozen with it."""
 
+_FAULTS = 20
+"""Faults of a job that are told at once."""
 
 LossName: TypeAlias = Literal[
     "auto",
@@ -308,23 +309,6 @@ def parse_job(values: Mapping[str, Any]) -> Job:
         raise JobError(_explain(error)) from None
 
 
-def read_job_file(path: str | Path) -> dict[str, Any]:
-    """Fields of a job from a YAML file.
-
-    Raises
-    ------
-    JobError
-        If the file cannot be read or is not a mapping of job fields.
-    """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise JobError(f"cannot read the job file {str(path)!r}: {_first_line(error)}") from None
-    if not isinstance(values, dict):
-        raise JobError(f"{str(path)!r} must hold job fields such as 'lake: data', found {values!r}")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
-
-
 def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     """The frozen job of a model with the per-run fields of `given`.
 
@@ -360,23 +344,26 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
 
 
 def _shown(value: Any) -> str:
-    return repr(value[0] if isinstance(value, list) and len(value) == 1 else value)
+    return shown(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
 def _explain(error: ValidationError) -> str:
-    return "; ".join(_explain_one(item) for item in error.errors())
+    faults = error.errors()
+    more = [f"and {len(faults) - _FAULTS:,} more"] if len(faults) > _FAULTS else []
+    return "; ".join([*map(_explain_one, faults[:_FAULTS]), *more])
 
 
 def _explain_one(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"][:1])
+    name = clipped(".".join(str(part) for part in item["loc"][:1]))
     flag = f"--{name.replace('_', '-')}" if name not in {"", "lake"} else name.upper()
     if item["type"] == "missing":
         return f"the job needs {name!r}: give {flag} or set it in --config"
     if item["type"] == "extra_forbidden":
         return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
-    message = item["msg"].removeprefix("Value error, ")
+    message = clipped(item["msg"].removeprefix("Value error, "))
     shows_input = not name or "found" in message
-    return f"{name or 'job'}: {message}" + ("" if shows_input else f" (found {item['input']!r})")
+    found = "" if shows_input else f" (found {shown(item['input'])})"
+    return f"{name or 'job'}: {message}{found}"
 
 
 def _absolute(path: Any) -> Any:
@@ -389,7 +376,3 @@ def _absolute(path: Any) -> Any:
 def field_names() -> Iterable[str]:
     """Names of all job fields, in the order of their definition."""
     return Job.model_fields
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

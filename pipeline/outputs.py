@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.cloud.connect import connect
 from pipeline.cloud.faults import persevere
 from pipeline.cloud.url import is_url, object_url, parse_url
+from pipeline.errors import located
 from pipeline.lake.remote import RemoteFile, look
 
 
@@ -80,7 +81,8 @@ class _Local:
         # A leading dot hides the unfinished file from whoever reads the directory as a lake.
         staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
         try:
-            yield staged
+            with located(target):
+                yield staged
             os.replace(staged, target)
         finally:
             with suppress(FileNotFoundError):
@@ -111,6 +113,7 @@ class _Remote:
         # An object is there as a whole or not at all, so it is written to disk and then uploaded.
         with tempfile.TemporaryDirectory(prefix="onepass-") as folder:
             staged = Path(folder) / "predictions"
-            yield staged
+            with located(staged):
+                yield staged
             path = object_url(self.location(name)).path
             persevere(lambda: self._bucket.put(path, staged), self.location(name))

@@ -27,6 +27,7 @@ from pipeline.lake.partition import (
 )
 from pipeline.ledger.entries import PlanEntry, PlannedGroup, RewindEntry, SkipEntry, TrainEntry
 from pipeline.model import OpenModel
+from pipeline.printable import printable
 
 logger = logging.getLogger(__name__)
 
@@ -165,8 +166,8 @@ def _warn_of_copies(known: _Known, new: list[Partition]) -> None:
         if trained_as != partition.path:
             logger.warning(
                 "%s looks like %s, which has been trained: renamed or copied?",
-                partition.path,
-                trained_as,
+                printable(partition.path),
+                printable(trained_as),
             )
 
 
@@ -197,7 +198,7 @@ def _changed(
     difference = f"trained with {was.brief}; now {footer.fingerprint.brief}"
     if job.on_changed == "error":
         raise ChangedPartition(
-            f"{file.key} has changed since it was trained ({difference})\n"
+            f"{printable(file.key)} has changed since it was trained ({difference})\n"
             "Put the old file back, or choose --on-changed skip or retrain.",
             path=file.key,
         )

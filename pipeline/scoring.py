@@ -80,9 +80,9 @@ def score(
     Raises
     ------
     ModelNotFound, JobError
-        If there is no trained model or no such lake, the output would fall into the lake or out of
-        its directory, two files would have the same one, or a column to keep has the name of a
-        prediction.
+        If there is no trained model or no such lake, the output would fall into the lake, into the
+        model or out of its directory, two files would have the same one, or a column to keep has
+        the name of a prediction.
     DataError
         If a file is bad.
     """
@@ -91,6 +91,7 @@ def score(
     files, output = discover(lake), open_output(out)
     _refuse_lake_as_output(lake, files, output)
     _refuse_names_outside_or_shared(files, output)
+    _refuse_model_as_output(model, output)
     _refuse_taken_names(trained, keep or [])
     reading = Reading(
         Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
@@ -150,7 +151,7 @@ def _name(file: LakeFile) -> str:
 
 def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Output) -> None:
     place, root = resolved(out.place), None if isinstance(lake, list) else resolved(lake)
-    below = root is not None and (place == root or place.startswith(root.rstrip("/") + "/"))
+    below = root is not None and _is_within(place, root)
     if below or any(out.location(_name(file)) == _resolved(file) for file in files):
         raise JobError(
             f"--out {out.place!r} lies in the lake, where predictions would be taken for rows; "
@@ -177,6 +178,18 @@ def _refuse_names_outside_or_shared(files: list[LakeFile], out: Output) -> None:
                 f"the predictions for {other.location!r} and {file.location!r} would both be "
                 f"{name!r} in --out {out.place!r}; score them into two directories"
             )
+
+
+def _refuse_model_as_output(model: str | Path, out: Output) -> None:
+    if _is_within(resolved(out.place), resolved(str(model))):
+        raise JobError(
+            f"--out {out.place!r} lies in the model directory, which holds nothing but its model; "
+            "choose another directory"
+        )
+
+
+def _is_within(place: str, root: str) -> bool:
+    return place == root or place.startswith(root.rstrip("/") + "/")
 
 
 def _refuse_taken_names(model: Model, keep: list[str]) -> None:

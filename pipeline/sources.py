@@ -7,6 +7,7 @@ from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Partition, is_unchanged, read_footer
 from pipeline.planning import Group, gone
+from pipeline.printable import printable
 
 
 def sources_of(group: Group, files: dict[str, LakeFile]) -> list[Source]:
@@ -28,7 +29,7 @@ def source_of(partition: Partition, files: dict[str, LakeFile]) -> Source:
     footer = read_footer(file)
     if footer.fingerprint != partition.fingerprint:
         raise ChangedPartition(
-            f"{partition.path} has changed since it was planned\n"
+            f"{printable(partition.path)} has changed since it was planned\n"
             "Put the old file back, or choose --on-changed skip or retrain.",
             path=partition.path,
         )

@@ -15,10 +15,17 @@ import pyarrow as pa
 from pipeline.drift import check_names, check_types, hint
 from pipeline.encode.columns import typed_hive
 from pipeline.encode.label import LabelProfile, profile_label
+from pipeline.encode.naming import naming
 from pipeline.encode.profile import Choice, ColumnProfile, profile_columns
 from pipeline.encode.schema import HiveType, family, use_of
 from pipeline.encode.target import label_target
-from pipeline.encode.warn import Place, label_order_warnings, leak_warnings
+from pipeline.encode.warn import (
+    Place,
+    absurd_warnings,
+    label_order_warnings,
+    leak_warnings,
+    weight_warnings,
+)
 from pipeline.errors import BadColumn, BadPartition, EmptyLake, JobError
 from pipeline.glance import Glance, Glances
 from pipeline.lake.discover import LakeFile, discover
@@ -113,6 +120,8 @@ def survey(
             *rare.values(),
             *_shadowed(readable, folders),
             *(c.warning for c in columns if c.warning),
+            *absurd_warnings(sample.rows, columns),
+            *_weight_warnings(weight, sample),
             *warnings,
         ],
     )
@@ -208,9 +217,12 @@ def _disagreeing(
 ) -> list[BadPartition]:
     """Files whose columns are not those of most files."""
     bad = []
+    # A column that some files lack may be one of theirs under another name.
+    filled = [set(one.schema.names) for one in readable if one.fingerprint.rows]
+    shared = set(usual).intersection(*filled)
     for one in readable:
         try:
-            _compare(one, usual, folders)
+            _compare(one, usual, folders, shared)
         except BadPartition as error:
             if not skip_bad:
                 raise
@@ -264,14 +276,14 @@ def _why_unread(name: str, dtype: pa.DataType | HiveType, rare: dict[str, str]) 
     return "the job leaves it out"
 
 
-def _compare(one: Glance, usual: dict[str, str], folders: set[str]) -> None:
+def _compare(one: Glance, usual: dict[str, str], folders: set[str], shared: set[str]) -> None:
     for name in sorted(folders - set(dict(one.file.hive))):
         _refuse(one, name, "expected in the path as a key=value folder, as of other files")
     if not one.fingerprint.rows:
         return
     for name in usual:
         if name not in one.schema.names:
-            like = hint(name, one.schema.names, usual)
+            like = hint(name, one.schema.names, shared)
             _refuse(one, name, f"the column is missing here, but not in other files{like}")
     try:
         check_names(one.file, one.schema, list(usual))
@@ -285,7 +297,8 @@ def _compare(one: Glance, usual: dict[str, str], folders: set[str]) -> None:
 
 
 def _refuse(one: Glance, column: str | None, reason: str, row_group: int | None = None) -> NoReturn:
-    advice = f"Repair the file, skip it (--on-bad skip), or --exclude {column}."
+    leave_out = f", or {naming('exclude', column)}" if column is not None else ""
+    advice = f"Repair the file, skip it (--on-bad skip){leave_out}."
     raise BadPartition(reason, path=one.file.key, row_group=row_group, column=column, advice=advice)
 
 
@@ -305,6 +318,13 @@ def _describe_label(
     order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
     leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
     return found, [*found.warnings, *order, *leaks]
+
+
+def _weight_warnings(name: str | None, sample: Sample) -> list[str]:
+    values = None if name is None else sample.rows.column(name).combine_chunks()
+    # Of another type it is refused where its rows are read.
+    usable = values is not None and family(values.type) in {"integer", "real"}
+    return weight_warnings(name, values) if name is not None and usable else []
 
 
 def _null_shares(files: list[Glance]) -> dict[str, float]:

@@ -5,6 +5,7 @@ Both are one state. It is written after every partition and put back before the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.encode.encoder import Encoded
 from pipeline.encode.frequent import Frequent
 from pipeline.errors import Diverged, ForeignModel
 from pipeline.learn.candidates import Candidates
-from pipeline.learn.learner import Learns
+from pipeline.learn.learner import LABEL_RANGE, NO_RANGE, Learns
 from pipeline.ledger.state import dump_state, load_state, write_state
 from pipeline.ledger.store import Content
 
@@ -65,12 +66,11 @@ class Trainee:
             If it is not finite: learners look at what they see anyway, a commit is for ever.
         """
         arrays = self._arrays()
-        for name, array in arrays.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise Diverged(
-                    f"the state of the learner ({name}) is no longer finite, and is not committed; "
-                    "look for absurd values, or train a new model with a smaller --learning-rate"
-                )
+        if name := _first_not_finite(arrays):
+            raise Diverged(
+                f"the state of the learner ({name}) is no longer finite, and is not committed; "
+                "look for absurd values, or train a new model with a smaller --learning-rate"
+            )
         return partial(write_state, arrays)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -82,13 +82,26 @@ class Trainee:
         Raises
         ------
         ForeignModel
-            If its arrays are not those of this model; names the file `key`.
+            If its arrays are not those of this model, or not finite: none such is ever committed,
+            and it would predict NaN. Names the file `key`.
         """
         state = load_state(data)
         try:
+            if name := _first_not_finite(state):
+                raise ValueError(f"state {name!r}: expected finite numbers, found NaN or infinity")
             if _FREQUENT not in state:
                 raise ValueError(f"state {_FREQUENT!r} is missing")
             self.learner.restore(state)
             self.frequent.load(np.asarray(state[_FREQUENT], np.uint8))
         except ValueError as error:
             raise ForeignModel(f"{key} does not fit the model: {error}") from None
+
+
+def _first_not_finite(arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
+    """Name of an array that holds NaN or infinity where there must be none."""
+    for name, array in arrays.items():
+        # Of a learner that has seen no label yet, or of a candidate that is out.
+        is_empty = name.rpartition(".")[2] == LABEL_RANGE and np.array_equal(array, NO_RANGE)
+        if array.dtype.kind == "f" and not is_empty and not np.isfinite(array).all():
+            return name
+    return None

@@ -26,7 +26,6 @@ from pipeline.ledger.entries import (
 )
 from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
-from pipeline.ledger.state import load_state
 from pipeline.model import OpenModel, open_model
 from pipeline.progress import Progress
 from pipeline.retracing import retrace
@@ -195,9 +194,7 @@ class _Check:
         key = entry.state.key
         try:
             data = opened.ledger.read_state(entry)
-            load_state(data)
-            if entry in opened.ledger.learnt()[-1:]:
-                opened.file.trainee(len(data)).restore(data, key)
+            opened.file.trainee(len(data)).restore(data, key)
             self.sound.append(entry)
         except (ForeignModel, PermissionError) as error:
             text = str(error).removeprefix(key).lstrip(": ")

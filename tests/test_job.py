@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from pipeline.cli.options import given_job, job_options
 from pipeline.errors import JobError
-from pipeline.job import PER_RUN, Job, parse_bytes, parse_job, read_job_file, resume_job
+from pipeline.job import PER_RUN, Job, parse_bytes, parse_job, resume_job
+from pipeline.jobfile import read_job_file
 
 LEAST = {"lake": "/lake", "label": "y", "model": "/model"}
 FULL = LEAST | {
@@ -242,22 +243,6 @@ def test_size_may_be_a_number_in_yaml(tmp_path):
     (tmp_path / "job.yaml").write_text("memory-limit: 800000000\n")
     values = read_job_file(tmp_path / "job.yaml")
     assert parse_job(LEAST | values).memory_limit_bytes == 800_000_000
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"- lake", b"just text", b"a: [", b"a: b: c", b"\0", b"\xff\xfe\xff"]
-)
-def test_job_file_that_is_none_is_a_job_error_naming_it(tmp_path, content):
-    path = tmp_path / "job.yaml"
-    path.write_bytes(content)
-    with pytest.raises(JobError, match=r"job\.yaml"):
-        read_job_file(path)
-
-
-def test_job_file_that_is_not_there_is_a_job_error(tmp_path):
-    for path in (tmp_path / "no.yaml", tmp_path):
-        with pytest.raises(JobError, match="cannot read the job file"):
-            read_job_file(path)
 
 
 OTHER = {

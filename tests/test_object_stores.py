@@ -99,10 +99,13 @@ def test_scores_and_metrics_there_are_those_here(job, local_job, bucket, tmp_pat
     assert np.array_equal(here[0], here[1])
 
 
-def test_predictions_may_not_fall_into_their_lake(job, lake):
+def test_predictions_may_not_fall_into_their_lake_or_model(job, lake):
     train(job)
     for out in (lake, f"{lake}/", f"{lake}/deeper"):
         with pytest.raises(JobError, match="lies in the lake"):
+            score(lake, job["model"], out)
+    for out in (job["model"], f"{job['model']}/", f"{job['model']}/deeper"):
+        with pytest.raises(JobError, match="lies in the model directory"):
             score(lake, job["model"], out)
     assert score(lake, job["model"], f"{lake}-scores").partitions == 4
 

@@ -154,6 +154,15 @@ def test_two_files_with_one_output_are_refused(job, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", [".", "predictions", "state"])
+def test_output_into_the_model_is_refused(job, place):
+    before = content(Path(job["model"]))
+    with pytest.raises(JobError, match="lies in the model directory"):
+        score(job["lake"], job["model"], Path(job["model"]) / place)
+    assert content(Path(job["model"])) == before
+    assert score(job["lake"], job["model"], f"{job['model']}-scores").partitions == 3
+
+
 def test_error_leaves_no_partial_file(job, tmp_path):
     path = Path(job["lake"]) / "part-1.parquet"
     chunk = pq.read_metadata(path).row_group(2).column(0)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import SAMPLES, write_files
 
+from pipeline.encode.naming import naming
 from pipeline.encode.profile import Choice
 from pipeline.errors import BadPartition, DataError, EmptyLake, JobError
 from pipeline.lake.discover import discover
@@ -401,6 +402,14 @@ def test_extreme_values_neither_fail_nor_warn(tmp_path):
     assert found.warnings == []
 
 
+def test_absurd_values_and_weights_far_from_one_are_warned_about(tmp_path):
+    values = np.arange(N, dtype=float)
+    values[5] = 1e300
+    lake = write(tmp_path, rows(x=values, w=np.full(N, 1e-90)))
+    assert [text.partition(":")[0] for text in look(lake, weight="w").warnings] == ["x", "w"]
+    assert look(write(tmp_path, rows(w=np.full(N, 0.5))), weight="w").warnings == []
+
+
 def test_lake_may_be_surveyed_without_a_label():
     found = survey(str(SAMPLES / "deliveries"), label=None)
     assert found.label is None
@@ -424,3 +433,16 @@ def test_labels_too_large_to_square_are_refused(tmp_path):
     table = pa.table({"y": [1e200, 1.0] * 50, "a": list(range(100))})
     with pytest.raises(BadPartition, match=r"labels beyond 1e\+100"):
         look(write(tmp_path / "lake", table))
+
+
+@pytest.mark.parametrize(
+    ("known", "name"), [("x", "X "), ("x", " x"), ("x", "X"), ("wide", "widen")]
+)
+def test_column_of_another_name_in_half_of_the_files_is_told(tmp_path, known, name):
+    numbers = np.arange(N, dtype=float)
+    lake = write(tmp_path, rows(**{known: numbers}), rows(**{name: numbers}))
+    with pytest.raises(BadPartition) as caught:
+        look(lake)
+    assert caught.value.column == name
+    assert caught.value.reason.endswith(f"; the file has {known!r}")
+    assert caught.value.advice.endswith(f"(--on-bad skip), or {naming('exclude', name)}.")

@@ -9,13 +9,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from lakes import number_table
 
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
 from pipeline.errors import ForeignModel, ModelNotFound
-from pipeline.ledger.entries import PlannedGroup, digest, dump_entry
+from pipeline.ledger.entries import PlannedGroup, StateRef, digest, dump_entry
+from pipeline.ledger.state import dump_state, load_state
 from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
 
@@ -109,6 +111,22 @@ def test_state_that_cannot_be_read_is_named_and_the_others_are_looked_at(job, mo
     assert (report.exit_code, report.usable_version, report.states) == (4, 4, 2)
     text = f"cannot be read: {os.strerror(failure)}"
     assert found(report, "damage") == {f"state/{path.name}": text}
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_state_that_is_not_finite_is_named_though_digests_and_seals_fit(job, version):
+    entries, path = open_model(job["model"]).ledger.entries, state(job, version)
+    arrays = load_state(path.read_bytes())
+    data = dump_state(arrays | {"0.w": np.full_like(arrays["0.w"], np.nan)})
+    path.write_bytes(data)
+    key = entries[version - 1].state.key
+    change = {"state": StateRef(key=key, size=len(data), sha256=digest(data))}
+    for one in entries[version - 1 :]:
+        entry(job, one.version).write_bytes(dump_entry(one.model_copy(update=change)))
+        change = {"parent_sha256": digest(entry(job, one.version).read_bytes())}
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version) == (4, 9 - version)
+    assert "'0.w': expected finite numbers" in found(report, "damage")[key]
 
 
 def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):

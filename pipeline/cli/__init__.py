@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
+from pipeline.printable import printable
+
 COMMANDS = {
     "inspect": ("pipeline.cli.inspect", "What is in a lake and how each column would be used."),
     "train": ("pipeline.cli.train", "Create a model, or train it on what is new in its lake."),
@@ -64,16 +66,23 @@ def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("warning: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         command.main(args=arguments, prog_name=command.name, standalone_mode=False)
     except BaseException as error:
         # The end of the program: interrupts and exits, too, become a code, and nothing is dropped.
         if debug:
-            traceback.print_exc()
+            click.echo(printable(traceback.format_exc(), lines=True), err=True, nl=False)
         sys.exit(_exit_code(error))
     sys.exit(0)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
 
 
 def _interrupt(number: int, frame: Any) -> None:
@@ -96,7 +105,7 @@ def _exit_code(error: BaseException) -> int:
         case SystemExit(__context__=BrokenPipeError()):
             return 0  # Whoever reads has seen enough; click makes it a 1.
         case OSError():
-            where = f": {error.filename}" if error.filename else ""
+            where = f": {printable(str(error.filename))}" if error.filename else ""
             return _say(f"{error.strerror or error}{where}", 2)
         case SystemExit():
             return int(error.code or 0)
@@ -108,5 +117,5 @@ def _exit_code(error: BaseException) -> int:
 def _say(message: str, code: int) -> int:
     # The disk that is full may be the one that stderr is written to; the code tells nevertheless.
     with suppress(OSError):
-        click.echo(f"onepass: {message}", err=True)
+        click.echo(printable(f"onepass: {message}", lines=True), err=True)
     return code

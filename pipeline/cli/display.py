@@ -11,9 +11,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import AnyEntry, PlanEntry, SkipEntry, TrainEntry
+from pipeline.printable import printable
 from pipeline.progress import Progress as Told
 
 LINE_SECONDS = 1.0
@@ -84,9 +86,10 @@ class Display(Told):
     def noted(self, message: str) -> None:
         """Print a warning."""
         if self._bar is not None:
-            self._bar.console.print(f"[yellow]warning:[/] {message}", highlight=False)
+            text = Text.assemble(("warning:", "yellow"), f" {printable(message)}")
+            self._bar.console.print(text, highlight=False)
         else:
-            click.echo(f"warning: {message}", err=True)
+            say(f"warning: {printable(message)}", err=True)
 
     def _plain_line(self, entry: TrainEntry) -> None:
         now = time.perf_counter()
@@ -95,7 +98,7 @@ class Display(Told):
             return
         self._last_line = now
         left = max(0, self._n_rows - self._done) / max(self._rate(), 1e-9)
-        click.echo(
+        say(
             f"{self._verb} {self._n_committed}/{self._n_partitions} partitions, "
             f"{self._done:,} rows, {self._rate():,.0f} rows/s, {left:.0f} s left, {self._loss}, "
             f"version {entry.version}",
@@ -106,6 +109,14 @@ class Display(Told):
         return self._done / max(1e-9, time.perf_counter() - self._began)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text to stdout, or to stderr, with nothing in it that steers a terminal.
+
+    Its newlines stay; those within a name are for `printable`, before the name is put into it.
+    """
+    click.echo(printable(text, lines=True), err=err)
+
+
 def print_table(
     rows: Sequence[Sequence[str]], header: Sequence[str], *, right: Sequence[int] = ()
 ) -> None:
@@ -114,17 +125,17 @@ def print_table(
     for i, name in enumerate(header):
         table.add_column(name, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     # A pipe has no width: cutting names there would make the output useless to grep.
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False, markup=False).print(table)
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
     """Print a warning if a loss is above that of the best constant."""
     constant = metrics.get("constant_loss")
     if loss is not None and constant is not None and loss > constant * (1 + _SKETCHED):
-        click.echo(
+        say(
             f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
             "prediction: on these rows the model is of no use",
             err=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import Display, print_table, warn_if_worse
+from pipeline.cli.display import Display, print_table, say, warn_if_worse
 from pipeline.cli.options import as_lake, dask_option, json_option, model_option, print_json
 from pipeline.evaluation import evaluate
 
@@ -22,13 +22,13 @@ def command(lake: tuple[str, ...], model: str, dask: str | None, as_json: bool) 
     if as_json:
         print_json(report)
         return
-    click.echo(f"{report.rows:,} rows, version {report.version}, loss {report.loss:.6g}")
+    say(f"{report.rows:,} rows, version {report.version}, loss {report.loss:.6g}")
     for name, value in report.metrics.items():
-        click.echo(f"  {name:<18} {'-' if value is None else f'{value:.6g}'}")
+        say(f"  {name:<18} {'-' if value is None else f'{value:.6g}'}")
     for kind, n in report.counts.items():
-        click.echo(f"  {kind:<18} {n:,} rows")
+        say(f"  {kind:<18} {n:,} rows")
     for name, rows in report.tables.items():
-        click.echo(f"\n{name}")
+        say(f"\n{name}")
         _print_metrics(rows)
 
 

@@ -7,11 +7,12 @@ from typing import get_args
 
 import click
 
-from pipeline.cli.display import megabytes, print_table
+from pipeline.cli.display import megabytes, print_table, say
 from pipeline.cli.options import as_lake, json_option
 from pipeline.encode.label import LabelProfile
 from pipeline.encode.profile import Choice, ColumnProfile
 from pipeline.job import LossName
+from pipeline.printable import printable
 from pipeline.survey import Survey, survey
 
 _CLASSES_SHOWN = 12
@@ -62,27 +63,27 @@ def command(
 
 
 def _print(found: Survey) -> None:
-    click.echo(
+    say(
         f"{found.n_files} files, {found.n_rows:,} rows, {megabytes(found.nbytes)}; "
         f"sample of {found.sampled_rows:,} rows\n"
     )
     header = ["column", "type", "nulls", "distinct", "use", "why"]
     print_table([_row(column) for column in found.columns], header, right=(2, 3))
     if found.label is not None:
-        click.echo("\n" + _describe(found.label))
+        say("\n" + _describe(found.label))
     for error in found.bad:
-        click.echo(f"bad file: {str(error).splitlines()[0]}")
+        say(f"bad file: {printable(str(error).splitlines()[0])}")
     for warning in found.warnings:
-        click.echo(f"warning: {warning}")
+        say(f"warning: {printable(warning)}")
 
 
 def _describe(label: LabelProfile) -> str:
     mean = "" if label.mean is None else f"mean {label.mean:.5g}, "
     text = (
-        f"label {label.label.name}: {label.loss} loss, {mean}"
+        f"label {printable(label.label.name)}: {label.loss} loss, {mean}"
         f"{label.distinct:,} distinct, {label.null_share:.1%} null"
     )
-    shares = [f"{name} {share:.2%}" for name, share in label.class_shares.items()]
+    shares = [f"{printable(name)} {share:.2%}" for name, share in label.class_shares.items()]
     more = f", ... ({len(shares):,} in all)" if len(shares) > _CLASSES_SHOWN else ""
     return text + (f"\nclasses: {', '.join(shares[:_CLASSES_SHOWN])}{more}" if shares else "")
 

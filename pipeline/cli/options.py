@@ -10,7 +10,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pipeline.job import Job, read_job_file
+from pipeline.job import Job
+from pipeline.jobfile import read_job_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

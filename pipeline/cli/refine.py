@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import Display, megabytes
+from pipeline.cli.display import Display, megabytes, say
 from pipeline.cli.options import dask_option, json_option, print_json
 from pipeline.refining import RefineReport, refine
 
@@ -42,7 +42,7 @@ def command(
     if as_json:
         print_json(report)
         return
-    click.echo(describe(report))
+    say(describe(report))
 
 
 def describe(report: RefineReport) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import Display, counted
+from pipeline.cli.display import Display, counted, say
 from pipeline.cli.options import json_option, print_json
 from pipeline.rewinding import RewindReport, rewind
 
@@ -33,7 +33,7 @@ def command(model: str, to: int, exclude: tuple[str, ...], as_json: bool) -> Non
     if as_json:
         print_json(report)
         return
-    click.echo(describe(report))
+    say(describe(report))
 
 
 def describe(report: RewindReport) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import Display, counted
+from pipeline.cli.display import Display, counted, say
 from pipeline.cli.options import as_lake, dask_option, json_option, model_option, print_json
 from pipeline.scoring import score
 
@@ -33,7 +33,7 @@ def command(
     if as_json:
         print_json(report)
         return
-    click.echo(
+    say(
         f"scored {report.rows:,} rows in {report.seconds:.1f} s: "
         f"{counted(report.partitions, 'file')} written, "
         f"{report.unchanged} were there already; in {report.out}"

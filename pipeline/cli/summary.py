@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.display import print_table
+from pipeline.cli.display import print_table, say
 from pipeline.cli.options import json_option, print_json
 from pipeline.model import Model
+from pipeline.printable import printable
 from pipeline.summary import Coefficient, HashedValue, Summary, summarise
 
 
@@ -24,8 +25,8 @@ def command(model: str, top: int, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo(
-        f"{found.solver}, {found.loss} loss of {found.label}, version {found.version}, "
+    say(
+        f"{found.solver}, {found.loss} loss of {printable(found.label)}, version {found.version}, "
         f"{found.rows:,} rows\n"
     )
     _print_coefficients(found, top)
@@ -45,7 +46,7 @@ def _print_coefficients(found: Summary, top: int) -> None:
         right=tuple(range(first, first + len(header) - 1)),
     )
     if len(found.coefficients) > top:
-        click.echo(f"... and {len(found.coefficients) - top} more (--top)")
+        say(f"... and {len(found.coefficients) - top} more (--top)")
 
 
 def _coefficient(c: Coefficient) -> list[str]:
@@ -63,9 +64,9 @@ def _coefficient(c: Coefficient) -> list[str]:
 
 
 def _print_hashed(found: Summary, top: int) -> None:
-    names = ", ".join(found.hashed)
+    names = ", ".join(map(printable, found.hashed))
     slots = next(iter(found.hashed.values()))
-    click.echo(f"\nhashed: {names} share {slots:,} weights; frequent values:")
+    say(f"\nhashed: {names} share {slots:,} weights; frequent values:")
     has_outputs = any(v.output is not None for v in found.hashed_values)
     rows = [_value(v, has_outputs) for v in found.hashed_values[:top]]
     header = [*(["of"] if has_outputs else []), "column", "value", "weight", "rows, at least"]

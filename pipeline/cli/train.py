@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.display import Display, counted, megabytes, print_table, warn_if_worse
+from pipeline.cli.display import Display, counted, megabytes, print_table, say, warn_if_worse
 from pipeline.cli.options import given_job, job_options, json_option, print_json
 from pipeline.cloud.url import is_url
 from pipeline.evaluation import EvaluateReport, evaluate
@@ -45,11 +45,11 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
     if as_json:
         print_json(report, holdout=None if holdout is None else holdout.model_dump(mode="json"))
         return
-    click.echo(describe(report))
+    say(describe(report))
     if report.candidates:
         print_candidates(report.candidates)
     if holdout is not None:
-        click.echo(describe_holdout(holdout))
+        say(describe_holdout(holdout))
 
 
 def describe(report: TrainReport) -> str:
@@ -72,7 +72,7 @@ def describe(report: TrainReport) -> str:
 
 def print_candidates(candidates: list[CandidateEntry]) -> None:
     """The learners that were tried side by side, the chosen one marked."""
-    click.echo("on held-out rows (mean loss on scaled labels):")
+    say("on held-out rows (mean loss on scaled labels):")
     print_table(
         [
             [
@@ -111,10 +111,10 @@ def _losses(loss: float | None, metrics: dict[str, float | None]) -> str:
 def _say_what_is_kept(given: dict[str, Any], version: int) -> None:
     model = given.get("model", "DIR")
     if not model_exists(model):
-        click.echo("interrupted before the model was created: nothing is kept", err=True)
+        say("interrupted before the model was created: nothing is kept", err=True)
         return
     kept = f"version {version} is kept" if version else "what was committed before is kept"
-    click.echo(f"interrupted: {kept}; go on with: onepass train --model {model}", err=True)
+    say(f"interrupted: {kept}; go on with: onepass train --model {model}", err=True)
 
 
 def _short(path: str) -> str:

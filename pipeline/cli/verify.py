@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from pipeline.cli.display import Display, counted
+from pipeline.cli.display import Display, counted, say
 from pipeline.cli.options import as_lake, json_option, print_json
+from pipeline.printable import printable
 from pipeline.verifying import Finding, VerifyReport, verify
 
 _SHOWN = 20
@@ -46,7 +47,7 @@ def command(
     if as_json:
         print_json(report)
     else:
-        click.echo(describe(report))
+        say(describe(report))
     # click's own way to exit with a code is lost on who calls commands as functions, as we do.
     sys.exit(report.exit_code)
 
@@ -65,7 +66,9 @@ def describe(report: VerifyReport) -> str:
         lines.append(f"{'retrained':<12}ok       version {report.retrained} came out again")
     for level, title in (("damage", "damage"), ("lake", "lake"), ("note", "note")):
         found = [finding for finding in report.findings if finding.level == level]
-        lines += [f"{title}: {finding.where}: {finding.text}" for finding in found[:_SHOWN]]
+        lines += [
+            f"{title}: {printable(finding.where)}: {finding.text}" for finding in found[:_SHOWN]
+        ]
         if len(found) > _SHOWN:
             lines.append(f"{title}: {len(found) - _SHOWN:,} more (--json has all)")
     lines.append(f"head {report.head_sha256}" if report.head_sha256 else "no head")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.block import FloatArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain
+from pipeline.encode.naming import naming
 from pipeline.encode.schema import Bool, Column, Hashed, Numeric, OneHot, Time, family
 from pipeline.errors import JobError
 
@@ -195,13 +196,13 @@ def _identifier(column: _Sampled) -> _Decision:
     if column.nearly_unique:
         text = (
             f"{column.name}: an id that differs from row to row, left out "
-            f"(--numeric {column.name} to read it as a number)"
+            f"({naming('numeric', column.name)} to read it as a number)"
         )
         return None, "an id that differs from row to row", text
     use, reason, _ = _category(column, "an id by its name")
     text = (
         f"{column.name}: an integer id, read as a category "
-        f"(--numeric {column.name} to read it as a number)"
+        f"({naming('numeric', column.name)} to read it as a number)"
     )
     return use, reason, text
 

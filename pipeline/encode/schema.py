@@ -18,7 +18,7 @@ TIME_PARTS = {"trend": 1, "hour": 2, "weekday": 6, "year": 2}
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Numeric(_Frozen):
@@ -28,7 +28,7 @@ class Numeric(_Frozen):
     name: str
     center: float
     """Mean of the sample: subtracted before rounding to float32, and the imputed value."""
-    scale: float
+    scale: float = Field(gt=0)
     """Standard deviation of the sample."""
     missing: bool
     """Whether a 0/1 feature tells missing values apart."""
@@ -58,7 +58,7 @@ class Time(_Frozen):
     name: str
     center: float
     """Mean of the sample, in seconds since 1970."""
-    scale: float
+    scale: float = Field(gt=0)
     """Standard deviation of the sample, in seconds."""
     parts: list[Literal["trend", "hour", "weekday", "year"]]
     """A linear trend; hour and year as sine and cosine; six weekdays (not Monday)."""
@@ -120,7 +120,7 @@ class Label(_Frozen):
     """What the column holds; numbers and truth values are read alike, text is not."""
     center: float = 0.0
     """Subtracted from the label of squared, huber and quantile loss; 0 for all others."""
-    scale: float = 1.0
+    scale: float = Field(default=1.0, gt=0)
     """Divides the label of squared, huber and quantile loss; 1 for all others."""
     base: float = 0.0
     """Margin at which learning starts: log of the mean label for poisson and gamma, else 0."""

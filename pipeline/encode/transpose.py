@@ -104,8 +104,8 @@ def _scatter(
     # A row lies anywhere, and across several cache lines.
     for i in range(n):
         start = np.uint64(rows[i]) * width
-        for at in range(np.uint64(0), width, np.uint64(_PER_LINE)):
-            prefetch(flat, start + at)
+        for line in range(np.uint64(0), width, np.uint64(_PER_LINE)):
+            prefetch(flat, start + line)
         prefetch(flat, start + width - np.uint64(1))
     f = 0
     while f < n_features:

@@ -1,4 +1,4 @@
-"""Warnings about a lake that only label and columns together show: leaks and sorted labels."""
+"""Warnings about a lake: leaks, sorted labels, absurd values, weights far from 1."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from pipeline.block import FloatArray, IntArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain
+from pipeline.encode.label import robust_scale
+from pipeline.encode.naming import naming
 from pipeline.encode.profile import ColumnProfile
-from pipeline.encode.schema import family
+from pipeline.encode.schema import Numeric, family
 
 LEAK = 0.95
 """Share of the label's variance that one column alone may explain before it is suspicious."""
@@ -21,6 +23,12 @@ SORTED = 0.25
 
 INTERLEAVE = 16
 """Partitions that are proposed to be read in turn where a lake is sorted across files."""
+
+ABSURD = 1e6
+"""Distance from the median, in robust scales, beyond which a value is hardly meant."""
+
+USUAL_WEIGHTS = (1e-6, 1e6)
+"""Mean weights within which penalties and priors, which are measured in rows, mean something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,64 @@ def leak_warnings(
             if share > LEAK:
                 found.append(
                     f"{profile.name}: alone explains {share:.1%} of {label}; known only after the "
-                    f"fact? (--exclude {profile.name} to leave it out)"
+                    f"fact? ({naming('exclude', profile.name)} to leave it out)"
                 )
     return found
+
+
+def absurd_warnings(sample: pa.Table, profiles: list[ColumnProfile]) -> list[str]:
+    """Warn about columns of numbers with a value that is astronomically far from all others.
+
+    It decides the scale that the column is frozen with, or, where the scale is that of the others,
+    outweighs them all when it is learnt.
+    """
+    found = []
+    for profile in profiles:
+        if isinstance(profile.use, Numeric):
+            values = floats(sample.column(profile.name).combine_chunks())
+            values = values[np.isfinite(values)]
+            far = _farthest(values)
+            if far is not None:
+                found.append(
+                    f"{profile.name}: the value {far:g} is over {ABSURD:,.0f} times as far from "
+                    "the median as most others, which count nothing beside it; repair it, or "
+                    f"leave the column out ({naming('exclude', profile.name)})"
+                )
+    return found
+
+
+def _farthest(values: FloatArray) -> float | None:
+    """The value that is farthest from the median, where it is absurdly far."""
+    if len(values) < 2:
+        return None
+    # Magnitudes near 1e308 would overflow in a difference.
+    halved = values / 2
+    distance = np.abs(halved - np.median(halved))
+    at = int(distance.argmax())
+    others = np.delete(halved, at)
+    # A column that is otherwise constant has no scale but its magnitude.
+    is_constant = bool(np.ptp(others) == 0)
+    scale = max(1.0, float(np.abs(others).max(initial=0))) if is_constant else robust_scale(others)
+    return float(values[at]) if distance[at] > ABSURD * scale else None
+
+
+def weight_warnings(name: str, values: pa.Array) -> list[str]:
+    """Warn about weights of rows whose mean is far from 1.
+
+    Parameters
+    ----------
+    values
+        Weights of the sample.
+    """
+    weights = floats(values)
+    weights = weights[np.isfinite(weights) & (weights > 0)]
+    mean = float(weights.mean()) if len(weights) else 1.0
+    if USUAL_WEIGHTS[0] <= mean <= USUAL_WEIGHTS[1]:
+        return []
+    return [
+        f"{name}: the weights are about {mean:.2g}; a row should count about 1, or penalties and "
+        f"priors outweigh the data, or are of no effect: divide the column by {mean:.2g}"
+    ]
 
 
 def explained_variance(target: FloatArray, group: IntArray) -> float:

@@ -15,6 +15,12 @@ from pipeline.learn.losses import REGRESSION, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.updater import State, Updater, Weights, checked, restored
 
+LABEL_RANGE = "label_range"
+"""Array of a state with the least and the largest label learnt so far."""
+
+NO_RANGE = (np.inf, -np.inf)
+"""What it holds before the first label."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -108,7 +114,7 @@ class Learner:
         self.settings = settings
         self.losses = settings.losses()
         self.heads = [_make_updater(settings, loss) for loss in self.losses]
-        self._label_range = np.array([np.inf, -np.inf])
+        self._label_range = np.array(NO_RANGE)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the prediction of each row from before it was learnt."""
@@ -179,11 +185,11 @@ class Learner:
             for number, head in enumerate(self.heads)
             for name, array in head.state().items()
         }
-        return heads | {"label_range": self._label_range.copy()}
+        return heads | {LABEL_RANGE: self._label_range.copy()}
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
-        label_range = checked(state, "label_range", self._label_range)
+        label_range = checked(state, LABEL_RANGE, self._label_range)
         restored(self.heads, state)
         self._label_range = label_range
 

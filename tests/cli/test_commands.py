@@ -318,6 +318,36 @@ def test_no_module_of_the_library_imports_prefect():
     assert int(done.stdout.split()[0]) > 40
 
 
+STEERING = "\x1b]0;owned\x07\x1b[31mred\nsound: all is well"
+
+
+def test_names_from_elsewhere_cannot_steer_the_terminal(tmp_path, onepass):
+    lake, model = tmp_path / "lake", tmp_path / "model"
+    lake.mkdir()
+    for name, n_rows in {f"a{STEERING}": 40, f"b{STEERING}": 60}.items():
+        table = pa.table({f"x{STEERING}": range(n_rows), "y": [0.5 * i for i in range(n_rows)]})
+        table = table.append_column(f"z{STEERING}", pa.array([1] * n_rows))
+        pq.write_table(table, lake / f"{name}.parquet")
+    (lake / f"c{STEERING}.parquet").write_bytes(b"PAR1 no more")
+    said = [onepass("inspect", lake, "--label", "y")]
+    common = ("train", lake, "--label", "y", "--model", model)
+    said.append(onepass(*common))
+    said.append(onepass(*common, "--on-bad", "skip"))
+    pq.write_table(table.slice(1), lake / f"b{STEERING}.parquet")
+    (lake / f"a{STEERING}.parquet").unlink()
+    said += [onepass("log", model), onepass("verify", model), onepass("train", "--model", model)]
+    said += [onepass("summary", model), onepass("evaluate", lake, "--model", model)]
+    said.append(onepass("rewind", model, "--to", 2))
+    assert [code for code, _, _ in said] == [0, 3, 0, 0, 3, 3, 0, 3, 0]
+    for _, out, err in said:
+        text = out + err
+        assert text.replace("\n", "").isprintable(), text
+        assert not any(line.startswith("sound: all is well") for line in text.splitlines())
+    for text in (said[0][1], said[1][2], said[2][2], said[3][1], said[4][1], said[5][2]):
+        assert r"\x1b[31mred" in text
+        assert r"\nsound: all is well" in text
+
+
 def test_closed_pipe_is_no_error(model):
     with subprocess.Popen(
         [*COMMAND, "log", str(model)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -334,6 +364,20 @@ def test_warnings_of_the_library_reach_stderr(model, tmp_path):
     assert done.returncode == 0
     assert "rows, version 6, loss" in done.stdout
     assert done.stderr.startswith("warning: version 7 cannot be used: state/00000007-")
+
+
+def test_disk_that_takes_no_more_is_told_with_the_file(model, make_lake, tmp_path):
+    lake, out = make_lake(7), tmp_path / "out"
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)); "
+    command = [*COMMAND[:2], limited + COMMAND[2]]
+    for arguments, place in (
+        (["train", "--model", str(model)], f"{model}/(log|state)/[0-9a-f-]+[.](json|npz)"),
+        (["score", str(lake), "--model", str(model), "--out", str(out)], f"{out}/part-0.parquet"),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2, done
+        last = done.stderr.splitlines()[-1]
+        assert re.fullmatch(f"onepass: .*File too large: {place}", last), last
 
 
 def test_public_names_are_those_that_the_package_exports():

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.encode.naming import naming
 from pipeline.encode.profile import Choice, location_and_scale, profile_columns
 from pipeline.encode.schema import Hashed, Numeric, OneHot
 from pipeline.errors import JobError
@@ -79,10 +80,10 @@ def test_integers_named_like_ids_are_categories_with_a_warning(name):
     assert profile(few, name).planned == "one-hot (5 levels)"
     found = profile(many, name)
     assert found.planned == "hashed"
-    assert f"{name}: an integer id, read as a category (--numeric {name}" in found.warning
+    assert f"{name}: an integer id, read as a category ({naming('numeric', name)} " in found.warning
     found = profile(each, name)
     assert found.planned == "left out"
-    assert f"--numeric {name}" in found.warning
+    assert naming("numeric", name) in found.warning
 
 
 @pytest.mark.parametrize("name", ["paid", "humid", "monkey", "count", "grid", "x"])

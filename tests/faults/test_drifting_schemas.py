@@ -184,7 +184,7 @@ def test_missing_column_is_named(job, name):
     assert (error.path, error.column, error.reason) == ("b.parquet", name, "the column is missing")
 
 
-@pytest.mark.parametrize("other", ["NUMBER", "Number", "numbers", "number_"])
+@pytest.mark.parametrize("other", ["NUMBER", "Number", "numbers", "number_", " Number "])
 def test_column_that_was_renamed_is_missing_and_its_new_name_is_told(job, other):
     names = [other if name == "number" else name for name in usual().column_names]
     arrive(job, usual().rename_columns(names))

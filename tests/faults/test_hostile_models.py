@@ -275,6 +275,9 @@ STATES: dict[str, Callable[[Stranger], bytes]] = {
     "array of text": lambda s: npz(s.arrays() | {"0.w": np.array(["a", "b"])}),
     "array of records": lambda s: npz(s.arrays() | {"0.w": np.zeros(3, "f8,i4")}),
     "wide array": lambda s: npz(s.arrays() | {"0.w": np.zeros((1, 1000))}),
+    "weights of NaN": lambda s: npz(s.arrays() | {"0.w": s.arrays()["0.w"] * np.nan}),
+    "infinite weights": lambda s: npz(s.arrays() | {"0.w": s.arrays()["0.w"] + np.inf}),
+    "label range of NaN": lambda s: npz(s.arrays() | {"label_range": np.full(2, np.nan)}),
     "frequent values nested": lambda s: npz(
         s.arrays() | {"frequent": np.frombuffer(b"[" * 100_000, np.uint8)}
     ),
@@ -353,6 +356,11 @@ def levels(n_levels: int) -> list[dict[str, Any]]:
     return [{"kind": "one_hot", "name": "a", "family": "text", "levels": names, "missing": False}]
 
 
+def number(**fields: Any) -> dict[str, Any]:
+    column = {"kind": "numeric", "name": "a", "center": 0.0, "scale": 1.0, "missing": False}
+    return column | fields
+
+
 LOG = "log/{:020d}.json".format
 DEEP = b"[" * 200_000
 
@@ -367,6 +375,10 @@ DESCRIPTIONS: dict[str, Attack] = {
     "no object": writing("model.json", b"[1]"),
     "steers the terminal": describing(**{"\x1b[2J\x1b]0;owned\x07": 1}),
     "sparse model.json": sparse("model.json", 1 << 40),
+    "labels around NaN": describing(encoder__label__center=float("nan")),
+    "labels of scale 0": describing(encoder__label__scale=0.0),
+    "column around infinity": describing(encoder__columns=[number(center=float("inf"))]),
+    "column of scale 0": describing(encoder__columns=[number(scale=0.0)]),
     "too many slots": describing(
         encoder__hash_bits=60,
         encoder__columns=[{"kind": "hashed", "name": "a", "family": "text"}],

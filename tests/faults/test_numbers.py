@@ -262,3 +262,25 @@ def test_state_that_is_not_finite_is_not_committed(lake, monkeypatch):
     with pytest.raises(Diverged, match="no longer finite, and is not committed"):
         train({"model": given["model"]})
     assert len(open_model(given["model"]).ledger.trained()) == 1
+
+
+def test_candidate_that_diverges_is_out_and_the_others_are_committed(lake):
+    for i in range(2):
+        pq.write_table(rows(i), lake / f"{i}.parquet")
+    given = job(lake, solver="sgd", learning_rate=[0.01, 1e150])
+    report = train(given)
+    assert [one.loss is None for one in report.candidates] == [False, True]
+    pq.write_table(rows(2), lake / "2.parquet")
+    assert train({"model": given["model"]}).partitions == 1
+    assert np.isfinite(Model.load(given["model"]).predict(rows(9))).all()
+
+
+@pytest.mark.parametrize("solver", ["newton", "nag"])
+def test_first_partition_without_a_label_is_committed(lake, solver):
+    pq.write_table(rows(0, y=lambda y: np.full(len(y), np.nan)), lake / "0.parquet")
+    for i in (1, 2):
+        pq.write_table(rows(i), lake / f"{i}.parquet")
+    given = job(lake, solver=solver, on_null_label="drop")
+    report = train(given)
+    assert (report.partitions, report.rows) == (3, 2 * N)
+    check_finite(given["model"])

@@ -70,8 +70,10 @@ def test_failed_write_leaves_nothing_behind(store, monkeypatch, call, step):
     if step == {"create": "replace", "put": "link"}.get(call):
         getattr(store, call)("log/1", b"data")
         return
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         getattr(store, call)("log/1", b"data")
+    if step == "fsync":
+        assert caught.value.filename == str(store.root / "log/1")
     assert os.listdir(store.root / "log") == ["0"]
 
 

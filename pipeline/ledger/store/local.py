@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import ForeignModel, JobError, ModelConflict
+from pipeline.errors import ForeignModel, JobError, ModelConflict, located
 from pipeline.ledger.store.protocol import Content, check_key
 
 
@@ -141,10 +141,11 @@ class LocalStore:
                     f"process {holder} is training the model in {str(self.root)!r}; "
                     "wait until it has finished, then run again"
                 ) from None
-            lock.seek(0)
-            lock.truncate()
-            lock.write(str(os.getpid()).encode())
-            lock.flush()
+            with located(self._path("writer.lock")):
+                lock.seek(0)
+                lock.truncate()
+                lock.write(str(os.getpid()).encode())
+                lock.flush()
             yield
 
     def _path(self, key: str) -> Path:
@@ -161,7 +162,7 @@ class LocalStore:
         _make_folders(path.parent)
         staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with open(staged, "xb") as stream:
+            with located(path), open(staged, "xb") as stream:
                 if callable(data):
                     data(stream)
                 else:
@@ -208,6 +209,7 @@ def _make_folders(folder: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with located(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
