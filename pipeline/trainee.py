@@ -94,7 +94,10 @@ class Trainee:
             self.learner.restore(state)
             self.frequent.load(np.asarray(state[_FREQUENT], np.uint8))
         except ValueError as error:
-            raise ForeignModel(f"{key} does not fit the model: {error}") from None
+            raise ForeignModel(
+                f"{key} does not fit the model: {error}; go back to a version before it: "
+                "onepass rewind DIR --to VERSION"
+            ) from None
 
 
 def _first_not_finite(arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
