@@ -168,13 +168,11 @@ class _Rewind:
             return []
         ledger, target = self._ledger, learnt[-1]
         kept = [entry for entry in learnt if ledger.has_state(entry)]
-        sound, state = ledger.newest_sound(kept)
+        sound, trainee = self._run.model.newest_usable(kept)
         lost = [e for e in learnt if sound is None or e.version > sound.version]
         if not lost:
             return []
-        trainee = self._run.model.file.trainee(target.state.size)
-        if sound is not None and state is not None:
-            trainee.restore(state, sound.state.key)
+        trainee = trainee or self._run.model.file.trainee(target.state.size)
         warn_if_elsewhere(sound)
         for entry in lost:
             self._run.progress.noted(f"retraining version {entry.version}, whose state is gone")

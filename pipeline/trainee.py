@@ -82,9 +82,12 @@ class Trainee:
         Raises
         ------
         ForeignModel
-            If its arrays are not those of this model; names the file `key`.
+            If it is damaged, or its arrays are not those of this model; names the file `key`.
         """
-        state = load_state(data)
+        try:
+            state = load_state(data)
+        except ForeignModel as error:
+            raise ForeignModel(f"{key} is {error}") from None
         try:
             if _FREQUENT not in state:
                 raise ValueError(f"state {_FREQUENT!r} is missing")

@@ -394,10 +394,8 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
             f"onepass rewind {path} --to {usable or refined[0] - 1}"
         )
     if usable is None:
-        return (
-            "no version can be used now; training on new files retrains all of them from the lake"
-        )
+        return "no version can be used now; training retrains all of them from the lake"
     return (
-        f"version {usable} can be used; training on new files retrains what came after, or go back "
-        f"for good: onepass rewind {path} --to {usable}"
+        f"version {usable} can be used; training retrains what came after, or go back for good: "
+        f"onepass rewind {path} --to {usable}"
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from lakes import number_table
@@ -16,6 +18,7 @@ from lakes import number_table
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
 from pipeline.errors import ForeignModel, ModelNotFound
 from pipeline.ledger.entries import PlannedGroup, digest, dump_entry
+from pipeline.ledger.state import dump_state
 from pipeline.ledger.store import LocalStore
 from pipeline.model import open_model
 
@@ -85,14 +88,39 @@ def test_damaged_newest_state_is_named_and_the_one_before_recommended(job, onepa
     assert "states      DAMAGED  1 fault" in out
     assert f"damage: state/{path.name}: is " in out
     assert out.splitlines()[-1] == (
-        "NOT SOUND: version 4 can be used; training on new files retrains what came after, or go "
-        f"back for good: onepass rewind {job['model']} --to 4"
+        "NOT SOUND: version 4 can be used; training retrains what came after, or go back for good: "
+        f"onepass rewind {job['model']} --to 4"
     )
     assert verify(job["model"]).usable_version == Model.load(job["model"]).version == 4
-    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
     train(job)
     assert verify(job["model"]).sound
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"no state", "not a sound state file"),
+        (pickle.dumps(object()), "not a sound state file"),
+        (dump_state({"w": np.zeros(3)}), "does not fit the model"),
+    ],
+    ids=["other", "pickle", "arrays"],
+)
+def test_unsound_state_that_fits_its_digest_is_one_that_is_damaged(job, caplog, content, says):
+    path, reference = state(job, 5), open_model(job["model"]).ledger.entries[4].state
+    path.write_bytes(content)
+    size, sha256 = len(content), digest(content)
+    forge(job, 5, state=reference.model_copy(update={"size": size, "sha256": sha256}))
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version) == (4, 4)
+    assert says in found(report, "damage")[f"state/{path.name}"]
+    assert Model.load(job["model"]).version == 4
+    assert f"version 5 cannot be used: state/{path.name} " in caplog.text
+    assert says in caplog.text
+    with pytest.raises(ForeignModel, match=r"did not reproduce its state(.|\n)*--to 4"):
+        train(job)
+    rewind(job["model"], 4)
+    assert Model.load(job["model"]).version == 4
 
 
 @pytest.mark.parametrize("failure", [errno.EIO, errno.EACCES])
@@ -265,7 +293,6 @@ def test_advice_about_a_lost_refinement_is_what_training_does(job, lost):
         f"{can} can be used now; version 6 is a refinement, which training does not repeat: put "
         f"its state back from a copy, or go back for good: onepass rewind {job['model']} --to 5"
     )
-    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
     with pytest.raises(ForeignModel, match="--to 5"):
         train(job)
     rewind(job["model"], 5)

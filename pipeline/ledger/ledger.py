@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -275,10 +275,10 @@ class Ledger:
         """Whether there is a file for the state of a version, sound or not."""
         return self._store.exists(entry.state.key)
 
-    def newest_sound(
+    def sound_states(
         self, entries: Sequence[LearntEntry] | None = None
-    ) -> tuple[LearntEntry | None, bytes | None]:
-        """The newest version whose state can be read, with its state; (None, None) if none is.
+    ) -> Iterator[tuple[LearntEntry, bytes]]:
+        """Versions whose states are the bytes that were committed, newest first; others are told.
 
         Parameters
         ----------
@@ -287,25 +287,11 @@ class Ledger:
         """
         for entry in reversed(self._learnt if entries is None else entries):
             try:
-                return entry, self.read_state(entry)
+                state = self.read_state(entry)
             except ForeignModel as error:
                 logger.warning("version %d cannot be used: %s", entry.version, error)
-        return None, None
-
-    def newest_during_training(self) -> tuple[LearntEntry | None, bytes | None]:
-        """As `newest_sound`, for a reader while another process trains.
-
-        The writer removes the states of versions that it has left behind; where one is gone, the
-        reader catches up with the log and takes the newest again.
-        """
-        while self._learnt:
-            entry = self._learnt[-1]
-            try:
-                return entry, self.read_state(entry)
-            except ForeignModel:
-                if not self.catch_up():
-                    break
-        return self.newest_sound()
+            else:
+                yield entry, state
 
     def keeps_state(self, entry: LearntEntry) -> bool:
         """Whether retention keeps the state of a version."""
@@ -331,7 +317,9 @@ class Ledger:
         if digest(state) != entry.state.sha256:
             raise ForeignModel(
                 f"retraining version {entry.version} did not reproduce its state: expected sha256 "
-                f"{entry.state.sha256[:12]}, found {digest(state)[:12]}"
+                f"{entry.state.sha256[:12]}, found {digest(state)[:12]}\n"
+                f"Put {entry.state.key} back from a copy, or go back to a version before: "
+                f"onepass rewind {self._store.place} --to {entry.version - 1}"
             )
         self._store.put(entry.state.key, state)
 

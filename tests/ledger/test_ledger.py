@@ -294,18 +294,20 @@ def test_log_of_many_rewinds_is_folded_once_and_as_it_was_written(store, monkeyp
         assert reader.is_pinned(entry) == writer.is_pinned(entry)
 
 
-def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
+def test_sound_states_are_found_past_damaged_ones_the_newest_first(model, caplog):
     ledger = Ledger(model, ROOT)
-    newest, before = ledger.trained()[2], ledger.trained()[1]
-    assert ledger.newest_sound() == (newest, b"c" * 9)
+    first, before, newest = ledger.trained()
+    assert list(ledger.sound_states()) == [
+        (newest, b"c" * 9),
+        (before, b"b" * 9),
+        (first, b"a" * 9),
+    ]
     (model.root / newest.state.key).write_bytes(b"c" * 8 + b"x")
-    assert ledger.newest_sound() == (before, b"b" * 9)
-    assert f"{newest.state.key} is damaged" in caplog.text
     (model.root / before.state.key).unlink()
-    assert ledger.newest_sound() == (ledger.trained()[0], b"a" * 9)
+    assert list(ledger.sound_states()) == [(first, b"a" * 9)]
+    assert f"{newest.state.key} is damaged" in caplog.text
     assert f"{before.state.key} is missing" in caplog.text
-    (model.root / ledger.trained()[0].state.key).unlink()
-    assert ledger.newest_sound() == (None, None)
+    assert list(ledger.sound_states([newest])) == []
 
 
 def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(model, monkeypatch):
@@ -319,12 +321,12 @@ def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(mode
         return real(self, key, **options)
 
     monkeypatch.setattr(LocalStore, "get", get)
-    assert ledger.newest_sound() == (before, b"b" * 9)
+    assert next(ledger.sound_states()) == (before, b"b" * 9)
     with pytest.raises(ForeignModel, match=f"{newest.state.key} cannot be read: Input/output"):
         ledger.read_state(newest)
     failure = errno.EMFILE
     with pytest.raises(OSError, match="Too many open files"):
-        ledger.newest_sound()
+        next(ledger.sound_states())
 
 
 def test_healing_takes_the_committed_bytes_only(model):
