@@ -1,8 +1,9 @@
 """Verify: look at everything that a model directory claims, and say what can still be used.
 
-Nothing is changed, no lock is taken, and the first fault does not end it. What a log cannot tell of
-itself is whether its end has been cut off: for that, whoever cares keeps a `head_sha256` elsewhere
-and asks for it with `head`.
+Nothing is changed, no lock is taken, and the first fault does not end it. That the end of a log has
+been cut off is told by the states that it leaves behind. What nothing tells is whether these have
+been removed as well: for that, whoever cares keeps a `head_sha256` elsewhere and asks for it with
+`head`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable
+from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, read_footer
 from pipeline.ledger.entries import (
@@ -149,7 +150,7 @@ class _Check:
         """The chain, what entries say of each other, and the head that is asked for."""
         if ledger.fault is not None:
             key = f"log/{ledger.version + 1:020d}.json"
-            self._add("damage", "log", key, str(ledger.fault))
+            self._add("damage", "log", key, first_line(ledger.fault))
         for key in ledger.strays:
             self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
         for entry, text in _contradictions(ledger.line()):
@@ -357,7 +358,7 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
     except (StoreUnavailable, StoreRefused):
         raise
     except OnepassError as error:
-        return f"cannot be read any more: {str(error).splitlines()[0]}"
+        return f"cannot be read any more: {first_line(error)}"
     if was.etag is None or now.etag is None:
         # A lake that has moved between a disk and a store is the same lake.
         was, now = (one.model_copy(update={"etag": None}) for one in (was, now))
@@ -375,8 +376,8 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
         left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
         anew = "" if usable else ": training starts anew"
         return (
-            f"put the entry back from a copy; without one, moving it and all later ones out of "
-            f"log/ leaves {left}{anew}"
+            "put the entries back from a copy; without one, moving what is in log/ and state/ of "
+            f"version {ledger.version + 1} and later out of the model directory leaves {left}{anew}"
         )
     if ledger.strays:
         return "move the files that are no entries out of log/, and verify again"

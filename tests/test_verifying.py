@@ -148,10 +148,10 @@ def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
     assert onepass("train", "--model", job["model"])[0] == 4
     for version in (4, 5):
         entry(job, version).unlink()
+    left = sorted((Path(job["model"]) / "state").iterdir())
+    left[2].unlink()
     assert Model.load(job["model"]).version == 3
-    assert found(verify(job["model"]), "note").keys() == {
-        f"state/{path.name}" for path in (Path(job["model"]) / "state").iterdir()
-    } - {f"state/{state(job, 3).name}"}
+    assert found(verify(job["model"]), "note").keys() == {f"state/{left[1].name}"}
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "00000000000000000004.json.bak", "zzz"])
@@ -172,7 +172,7 @@ def test_advice_about_a_log_that_is_damaged_from_its_start_names_no_version(job)
     entry(job, 1).write_bytes(b"")
     report = verify(job["model"])
     assert report.version == 0
-    assert report.advice.endswith("out of log/ leaves no version: training starts anew")
+    assert report.advice.endswith("leaves no version: training starts anew")
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -350,6 +350,22 @@ def test_forged_numbers_are_noticed_by_learning_again_and_by_nothing_else(job, o
     assert (report.exit_code, report.retrained) == (4, None)
     assert "says loss 0.001, but learning it again gives" in report.findings[0].text
     assert onepass("verify", job["model"], "--retrain")[0] == 4
+
+
+def test_log_that_is_gone_is_damage_and_nothing_is_trained_as_if_it_had_never_been(job, onepass):
+    folder = Path(job["model"])
+    shutil.move(folder / "log", folder.with_name("log"))
+    report = verify(job["model"])
+    assert (report.exit_code, report.version, report.usable_version) == (4, 0, None)
+    text = f"is missing, though state/{max(os.listdir(folder / 'state'))} is there"
+    assert text in found(report, "damage")[f"log/{1:020d}.json"]
+    assert report.advice.endswith("leaves no version: training starts anew")
+    score = ("score", job["lake"], "--model", job["model"], "--out", folder.with_name("out"))
+    for command in (("train", "--model", job["model"]), score, ("log", job["model"])):
+        code, _, err = onepass(*command)
+        assert (code, text in err, len(err.splitlines())) == (4, True, 2)
+    shutil.move(folder / "state", folder.with_name("state"))
+    assert train(job).partitions == 4
 
 
 def test_log_that_was_cut_is_noticed_by_a_head_kept_elsewhere(job, onepass):

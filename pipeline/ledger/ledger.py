@@ -51,6 +51,7 @@ MOST_BYTES = 1 << 40
 NO_ENTRY = "is no entry of a log: move it out of the model directory"
 
 _LOG_KEY = re.compile(r"log/[0-9]{20}\.json")
+_STATE_KEY = re.compile(r"state/([0-9]{8,20})-[0-9a-f]{32}\.npz")
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ class Ledger:
     Raises
     ------
     ForeignModel
-        If the chain is broken or an entry is damaged.
+        If the chain is broken, an entry is damaged, or states are left of versions whose entries
+        are gone.
     """
 
     def __init__(
@@ -109,7 +111,10 @@ class Ledger:
         self._pinned: set[int] = set()
         self._there: dict[str, LearntEntry] | None = None
         """States of this log by key, as far as they are there; None before they are listed."""
+        # Listed before the log, which may grow meanwhile.
+        states = store.list("state")
         self.catch_up()
+        self._check_end(states)
 
     @property
     def version(self) -> int:
@@ -128,9 +133,7 @@ class Ledger:
         try:
             self._read()
         except ForeignModel as error:
-            if self._strict:
-                raise
-            self.fault = error
+            self._found(error)
         return self.version > known
 
     def line(self, version: int | None = None) -> list[AnyEntry]:
@@ -343,6 +346,31 @@ class Ledger:
                 self._accept(entry, data, key)
         finally:
             self._fold()
+
+    def _found(self, fault: ForeignModel) -> None:
+        if self._strict:
+            raise fault
+        self.fault = fault
+
+    def _check_end(self, states: Sequence[str]) -> None:
+        """Find out whether states are left of versions that the log must have had.
+
+        A writer puts the state of a version before its entry, and after the entry before that: a
+        kill leaves a state of the version after the newest, and never of a later one.
+        """
+        found = {int(match[1]): key for key in states if (match := _STATE_KEY.fullmatch(key))}
+        newest, following = max(found, default=0), self.version + 1
+        # Where there is an entry, the log has been listed too early, by a store that lags.
+        if self.fault or newest <= following or self._store.exists(_log_key(following)):
+            return
+        self._found(
+            ForeignModel(
+                f"{_log_key(following)} is missing, though {found[newest]} is there: the end of "
+                "the log has been cut off\nPut the entries back from a copy; to "
+                + (f"go on from version {self.version}" if self.version else "start anew")
+                + " without them, move the states of later versions out of the model directory."
+            )
+        )
 
     def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
         if entry.version != self.version + 1 or entry.parent_sha256 != self.head_sha256:

@@ -125,6 +125,50 @@ def test_removed_entry_is_noticed(model, version):
         Ledger(model, ROOT)
 
 
+@pytest.mark.parametrize(("n_cut", "left"), [(3, "go on from version 2"), (5, "start anew")])
+def test_log_whose_end_is_gone_is_refused_by_the_states_that_are_left(model, n_cut, left):
+    for version in range(6 - n_cut, 6):
+        log_file(model, version).unlink()
+    says = (
+        rf"{6 - n_cut:020d}.json is missing, though state/00000004.*has been cut off\n.*to {left}"
+    )
+    with pytest.raises(ForeignModel, match=says):
+        Ledger(model, ROOT)
+    for key in model.list("state")[-2:] if n_cut == 3 else model.list("state"):
+        model.delete(key)
+    assert Ledger(model, ROOT).version == 5 - n_cut
+
+
+def test_state_of_the_version_after_the_newest_is_what_a_kill_leaves(model):
+    for version in (4, 5):
+        log_file(model, version).unlink()
+    ledger = Ledger(model, ROOT)
+    assert ledger.version == 3
+    ledger.commit_train(b"anew", fields("c"))
+
+
+def test_log_that_grows_while_it_is_opened_has_not_lost_its_end(model):
+    writer = Ledger(model, ROOT)
+
+    class Overtaken(LocalStore):
+        def list(self, prefix: str) -> list[str]:
+            found = super().list(prefix)
+            for name in "efg":
+                writer.commit_train(name.encode(), fields(name))
+            return found
+
+    opened = Ledger(Overtaken(model.root), ROOT)
+    assert 5 < opened.version < writer.version
+
+
+def test_listing_that_hides_the_newest_entries_is_not_taken_for_a_log_without_its_end(model):
+    class Lagging(LocalStore):
+        def list(self, prefix: str) -> list[str]:
+            return super().list(prefix)[: 2 if prefix == "log" else None]
+
+    assert Ledger(Lagging(model.root), ROOT).version == 2
+
+
 def test_renumbered_entries_are_noticed(model):
     log_file(model, 3).unlink()
     for version in (4, 5):
