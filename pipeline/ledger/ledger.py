@@ -278,6 +278,12 @@ class Ledger:
         """Whether there is a file for the state of a version, sound or not."""
         return self._store.exists(entry.state.key)
 
+    def stored(self) -> list[LearntEntry]:
+        """Versions for whose states there is a file, sound or not, whether they count or not."""
+        there = set(self._store.list("state"))
+        learnt = (entry for entry in self.entries if isinstance(entry, LearntEntry))
+        return [entry for entry in learnt if entry.state.key in there]
+
     def sound_states(
         self, entries: Sequence[LearntEntry] | None = None
     ) -> Iterator[tuple[LearntEntry, bytes]]:
@@ -425,9 +431,7 @@ class Ledger:
             return
         if self._there is None:
             # A run that was killed, or has been overtaken, has left its own to this one.
-            named = {e.state.key: e for e in self.entries if isinstance(e, LearntEntry)}
-            listed = self._store.list("state")
-            self._there = {key: named[key] for key in listed if key in named}
+            self._there = {entry.state.key: entry for entry in self.stored()}
         for key, entry in list(self._there.items()):
             if not self.keeps_state(entry):
                 self._store.delete(key)
