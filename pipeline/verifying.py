@@ -248,9 +248,11 @@ class _Check:
         try:
             differences = retrace(opened, lake, self.progress)
         except ForeignModel as error:
-            self._add("note", "log", key, f"cannot be learnt again: {error}")
+            self._add("note", "log", key, f"cannot be learnt again: {first_line(error)}")
+        except (StoreUnavailable, StoreRefused):
+            raise
         except OnepassError as error:
-            self._add("lake", "lake", key, f"cannot be learnt again: {error}")
+            self._add("lake", "lake", key, f"cannot be learnt again: {first_line(error)}")
         else:
             self.retrained = None if differences else newest[0].version
             for text in differences:
