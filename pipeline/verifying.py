@@ -28,11 +28,14 @@ from pipeline.ledger.entries import (
 from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
 from pipeline.ledger.state import load_state
+from pipeline.ledger.store import open_store
 from pipeline.model import OpenModel, open_model
 from pipeline.progress import Progress
 from pipeline.retracing import retrace
 
 Level: TypeAlias = Literal["damage", "lake", "note"]
+
+_FOLDERS: tuple[Literal["log", "state"], ...] = ("log", "state")
 
 _MOST_LOOKS = 10
 """Looks at the states beside a writer, who may let go of another one during each."""
@@ -143,8 +146,18 @@ class _Check:
         try:
             return open_model(self.path, strict=False)
         except ForeignModel as error:
-            self._add("damage", "model.json", "model.json", str(error))
+            self._unopened(error)
             return None
+
+    def _unopened(self, error: ForeignModel) -> None:
+        store = open_store(self.path)
+        for name in _FOLDERS:
+            try:
+                store.check_folders(name)
+            except ForeignModel as misplaced:
+                self._add("damage", name, name, str(misplaced))
+        if not self.findings:
+            self._add("damage", "model.json", "model.json", str(error))
 
     def log(self, ledger: Ledger, head: str | None) -> None:
         """The chain, what entries say of each other, and the head that is asked for."""
@@ -291,7 +304,7 @@ class _Check:
             lake_files=self.lake_files,
             retrained=self.retrained,
             findings=self.findings,
-            advice=_advice(self.path, ledger, usable, levels),
+            advice=_advice(self.path, ledger, usable, self.findings),
             seconds=seconds,
         )
 
@@ -369,9 +382,12 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
     return f"has changed since it was learnt: {was.brief} then; {now.brief} now"
 
 
-def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Level]) -> str:
-    if ledger is None:
+def _advice(path: str, ledger: Ledger | None, usable: int | None, findings: list[Finding]) -> str:
+    damaged = {finding.part for finding in findings if finding.level == "damage"}
+    if "model.json" in damaged:
         return "nothing here can be used without model.json; put it back from a copy"
+    if ledger is None:
+        return "nothing here can be used without plain folders; put them back, and verify again"
     newest = ledger.learnt()[-1].version if ledger.learnt() else None
     if ledger.fault is not None:
         state = f"the sound state of version {usable}" if usable else "no state"
@@ -386,7 +402,7 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
     if newest is None:
         return "nothing has been learnt as of the newest version; train it"
     if usable == newest:
-        rest = "" if "damage" not in levels else "; put what is damaged back from a copy"
+        rest = "; put what is damaged back from a copy" if damaged else ""
         return f"version {newest} can be used{rest}"
     lost = [entry for entry in ledger.learnt() if entry.version > (usable or 0)]
     if refined := [entry.version for entry in lost if isinstance(entry, RefineEntry)]:

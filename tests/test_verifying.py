@@ -190,6 +190,23 @@ def test_unreadable_model_file_is_named(job):
     assert "put it back from a copy" in report.advice
 
 
+@pytest.mark.parametrize("harm", ["link", "file"])
+@pytest.mark.parametrize("name", ["log", "state"])
+def test_what_stands_in_the_place_of_a_folder_is_named_for_what_it_is(job, name, harm):
+    folder = Path(job["model"]) / name
+    shutil.move(folder, folder.with_name("elsewhere"))
+    if harm == "link":
+        folder.symlink_to("elsewhere")
+    else:
+        folder.write_text("")
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version) == (4, None)
+    what = "a symbolic link" if harm == "link" else "no folder"
+    assert f"{str(folder)!r} is {what}" in found(report, "damage")[name]
+    assert len(report.findings) == 1
+    assert report.advice.startswith("nothing here can be used without plain folders")
+
+
 def test_changed_missing_torn_and_new_files_of_the_lake_are_named(job, onepass):
     lake = Path(job["lake"])
     pq.write_table(number_table(50, 77), lake / "part-1.parquet")
