@@ -28,12 +28,13 @@ from pipeline.ledger.entries import (
 from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
 from pipeline.ledger.state import load_state
-from pipeline.ledger.store import open_store
+from pipeline.ledger.store import LOCK_KEY, open_store
 from pipeline.model import OpenModel, open_model
 from pipeline.progress import Progress
 from pipeline.retracing import retrace
 
 Level: TypeAlias = Literal["damage", "lake", "note"]
+Part: TypeAlias = Literal["model.json", "log", "state", "lock", "lake", "leftover"]
 
 _FOLDERS: tuple[Literal["log", "state"], ...] = ("log", "state")
 
@@ -47,7 +48,7 @@ class Finding(BaseModel):
     level: Level
     """``damage``: the directory is not what was committed; ``lake``: the lake is not what was
     learnt; ``note``: no harm."""
-    part: Literal["model.json", "log", "state", "lake", "leftover"]
+    part: Part
     where: str
     """Key of the file in the model directory or the lake."""
     text: str
@@ -122,6 +123,7 @@ def verify(
     opened = check.states_beside_a_writer()
     if opened is not None:
         check.log(opened.ledger, head)
+        check.lock(opened)
         if check_lake:
             check.lake(opened, lake)
         if retrain:
@@ -175,6 +177,14 @@ class _Check:
         if ledger.entries and not ledger.sealed:
             text = "has no seal, as an older onepass wrote it: a change in it would not be seen"
             self._add("note", "log", f"log/{ledger.version:020d}.json", text)
+
+    def lock(self, opened: OpenModel) -> None:
+        """What every writer would refuse to hold."""
+        try:
+            opened.store.check_lock()
+        except ForeignModel as error:
+            text = f"{error}; remove it, and the next run makes its own"
+            self._add("damage", "lock", LOCK_KEY, text)
 
     def states_beside_a_writer(self) -> OpenModel | None:
         """The model and its states; a writer that goes on meanwhile lets some of them go."""
@@ -311,7 +321,7 @@ class _Check:
     def _add(
         self,
         level: Level,
-        part: Literal["model.json", "log", "state", "lake", "leftover"],
+        part: Part,
         where: str,
         text: str,
     ) -> None:
@@ -402,7 +412,7 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, findings: list
     if newest is None:
         return "nothing has been learnt as of the newest version; train it"
     if usable == newest:
-        rest = "; put what is damaged back from a copy" if damaged else ""
+        rest = "; put what is damaged back from a copy" if damaged - {"lock"} else ""
         return f"version {newest} can be used{rest}"
     lost = [entry for entry in ledger.learnt() if entry.version > (usable or 0)]
     if refined := [entry.version for entry in lost if isinstance(entry, RefineEntry)]:

@@ -207,6 +207,29 @@ def test_what_stands_in_the_place_of_a_folder_is_named_for_what_it_is(job, name,
     assert report.advice.startswith("nothing here can be used without plain folders")
 
 
+@pytest.mark.parametrize("harm", ["a symbolic link", "a hard link", "no file"])
+def test_lock_that_no_run_would_take_is_named(job, onepass, harm):
+    lock, other = Path(job["model"]) / "writer.lock", Path(job["model"]).with_name("other")
+    assert lock.is_file()
+    other.write_text("kept")
+    lock.unlink()
+    match harm:
+        case "a symbolic link":
+            lock.symlink_to(other)
+        case "a hard link":
+            lock.hardlink_to(other)
+        case "no file":
+            lock.mkdir()
+    assert onepass("train", "--model", job["model"])[0] == 4
+    code, out, _ = onepass("verify", job["model"])
+    assert (code, other.read_text()) == (4, "kept")
+    assert f"damage: writer.lock: {str(lock)!r} is {harm}: " in out
+    assert out.splitlines()[-1] == "NOT SOUND: version 5 can be used"
+    lock.rmdir() if harm == "no file" else lock.unlink()
+    assert verify(job["model"]).sound
+    assert train(job).version == 5
+
+
 def test_changed_missing_torn_and_new_files_of_the_lake_are_named(job, onepass):
     lake = Path(job["lake"])
     pq.write_table(number_table(50, 77), lake / "part-1.parquet")
