@@ -288,8 +288,11 @@ class _Check:
             text = f"{one.what}, {one.nbytes:,} bytes, left by a killed run; training removes it"
             self._add("note", "leftover", one.key, f"{text} when it is a day old")
         for key, version in strangers(store, ledger):
-            text = "not of this model; left alone"
-            if version is not None:
+            if version is None:
+                text = "not of this model; left alone"
+            elif ledger.fault is not None:
+                text = f"state of version {version}, which is behind the fault in the log"
+            else:
                 text = (
                     f"state of version {version}, which the log does not have: a run was killed "
                     "before its commit, or the end of the log has been cut off"

@@ -145,6 +145,9 @@ def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
     assert (report.exit_code, report.version, report.usable_version) == (4, 3, 3)
     assert list(found(report, "damage")) == ["log/00000000000000000004.json"]
     assert "leaves versions 1 to 3, with the sound state of version 3" in report.advice
+    assert set(found(report, "note").values()) == {
+        f"state of version {version}, which is behind the fault in the log" for version in (4, 5)
+    }
     assert onepass("train", "--model", job["model"])[0] == 4
     for version in (4, 5):
         entry(job, version).unlink()
