@@ -111,6 +111,7 @@ class Run:
             partitions=sum(len(entry.partitions) for entry in trained),
             rows=rows,
             skipped=len(decided) - len(trained),
+            left_out=ledger.n_left_out(),
             pending=sum(len(group.partitions) for group in ledger.pending()),
             loss=finite(self._total.loss()) if trained else None,
             metrics=finite_values(self._total) if trained else {},

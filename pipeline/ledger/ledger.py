@@ -170,6 +170,15 @@ class Ledger:
         """What of the newest plan is neither trained nor skipped, in its order."""
         return pending_of(self._line)
 
+    def n_left_out(self) -> int:
+        """Number of partitions that have been skipped, and not been trained since."""
+        is_out: dict[tuple[str, int], bool] = {}
+        for entry in self.decided():
+            for found in entry.all_partitions():
+                place = str(found["path"]), int(found.get("first_row_group", 0))
+                is_out[place] = isinstance(entry, SkipEntry)
+        return sum(is_out.values())
+
     def unwritten_skips(self) -> list[tuple[RewindEntry, dict[str, Any]]]:
         """Partitions that the newest rewind has excluded, but whose skip entries are not written.
 
