@@ -19,7 +19,7 @@ from pipeline.cli.display import counted
 from pipeline.evaluation import EvaluateReport
 from pipeline.job import Job
 from pipeline.model import open_model
-from pipeline.reports import TrainReport
+from pipeline.reports import TrainReport, nothing_to_train
 
 
 def artifact_key(kind: str, model: str) -> str:
@@ -54,7 +54,7 @@ def publish(job: Job, groups: Sequence[TrainReport], holdout: EvaluateReport | N
 
 def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateReport | None) -> str:
     """A run as markdown."""
-    lines = [f"# {PurePath(job.model).name}: {job.label}", ""]
+    lines, ledger = [f"# {PurePath(job.model).name}: {job.label}", ""], open_model(job.model).ledger
     partitions, rows = sum(g.partitions for g in groups), sum(g.rows for g in groups)
     if partitions:
         loss, constant = progressive(groups)
@@ -69,12 +69,13 @@ def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateRepor
             f"| progressive | {loss:.6g} | {constant:.6g} |",
         ]
     else:
-        lines += ["Nothing to train: the model has seen every partition of its lake."]
+        text = nothing_to_train(ledger.n_left_out(), has_trained=bool(ledger.learnt()))
+        lines += [f"{text.capitalize()}."]
     if holdout is not None:
         lines += [] if partitions else ["", "| rows | loss | best constant |", "|---|---|---|"]
         constant_loss = holdout.metrics["constant_loss"]
         lines.append(f"| holdout ({holdout.rows:,}) | {holdout.loss:.6g} | {constant_loss:.6g} |")
-    lines += ["", f"Model `{job.model}`, version {open_model(job.model).ledger.version}."]
+    lines += ["", f"Model `{job.model}`, version {ledger.version}."]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ call after it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -32,7 +33,8 @@ class Committer:
     def __init__(self, ledger: Ledger, committed: Callable[[TrainEntry, Metrics], None]) -> None:
         self._ledger, self._committed = ledger, committed
         self._pool: ThreadPoolExecutor | None = None
-        self._under_way: tuple[Future[TrainEntry], Metrics] | None = None
+        self._under_way: Future[None] | None = None
+        self._untold: deque[tuple[TrainEntry, Metrics]] = deque()
 
     def __enter__(self) -> Committer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="onepass-commit")
@@ -46,6 +48,7 @@ class Committer:
         finally:
             self._pool.shutdown(wait=True)
             self._pool = None
+            self._tell()
 
     def submit(self, state: Content, fields: Mapping[str, Any], metrics: Metrics) -> None:
         """Commit a learnt group, after the one before.
@@ -57,14 +60,23 @@ class Committer:
         """
         self.wait()
         assert self._pool is not None
-        self._under_way = (self._pool.submit(self._ledger.commit_train, state, fields), metrics)
+        # An interrupt may come before the result has a name: what is durable is told all the same.
+        self._under_way = self._pool.submit(self._commit, state, fields, metrics)
 
     def wait(self) -> None:
         """Wait until everything is durable; raises as `submit`."""
         if self._under_way is None:
             return
-        commit, metrics = self._under_way
-        # Interrupted here, the commit is still under way, and is told of at the end.
-        wait([commit])
-        self._under_way = None
-        self._committed(commit.result(), metrics)
+        wait([self._under_way])
+        self._tell()
+        commit, self._under_way = self._under_way, None
+        commit.result()
+
+    def _commit(self, state: Content, fields: Mapping[str, Any], metrics: Metrics) -> None:
+        self._untold.append((self._ledger.commit_train(state, fields), metrics))
+
+    def _tell(self) -> None:
+        while self._untold:
+            # Interrupted here, it is told of at the end.
+            self._committed(*self._untold[0])
+            self._untold.popleft()

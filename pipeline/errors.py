@@ -134,7 +134,7 @@ def _bad_partition(
 
 @contextmanager
 def advised(advice: str) -> Iterator[None]:
-    """Give other advice about bad files: where there is no --on-bad, it is not to be named."""
+    """Give other advice about files: where there is no --on-bad, it is not to be named."""
     try:
         yield
     except BadPartition as error:
@@ -146,6 +146,13 @@ def advised(advice: str) -> Iterator[None]:
             column=error.column,
             advice=f"{own}." if skip else advice,
         ) from None
+    except ChangedPartition as error:
+        raise ChangedPartition(f"{first_line(error)}\n{advice}", path=error.path) from None
+
+
+def first_line(error: Exception) -> str:
+    """What is kept of an error elsewhere: where and what, but not the advice."""
+    return str(error).splitlines()[0]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -138,6 +138,58 @@ class OpenModel:
         """The model directory."""
         return self.store.place
 
+    def restored(self, entry: LearntEntry) -> Trainee:
+        """The learner as of a version.
+
+        Raises
+        ------
+        ForeignModel
+            If its state is missing, damaged, or none of this model; or as `ModelFile.trainee`.
+        """
+        state = self.ledger.read_state(entry)
+        trainee = self.file.trainee(len(state))
+        trainee.restore(state, entry.state.key)
+        return trainee
+
+    def newest_usable(
+        self, entries: Sequence[LearntEntry] | None = None
+    ) -> tuple[LearntEntry | None, Trainee | None]:
+        """The newest version whose state can be used, with its learner; (None, None) if none can.
+
+        Parameters
+        ----------
+        entries
+            Versions to choose from, oldest first; those that count by default.
+
+        Raises
+        ------
+        ForeignModel
+            As `ModelFile.trainee`: that is no fault of a state.
+        """
+        for entry, state in self.ledger.sound_states(entries):
+            trainee = self.file.trainee(len(state))
+            try:
+                trainee.restore(state, entry.state.key)
+            except ForeignModel as error:
+                logger.warning("version %d cannot be used: %s", entry.version, error)
+            else:
+                return entry, trainee
+        return None, None
+
+    def newest_during_training(self) -> tuple[LearntEntry | None, Trainee | None]:
+        """As `newest_usable`, for a reader while another process trains.
+
+        The writer removes the states of versions that it has left behind; where one is gone, the
+        reader catches up with the log and takes the newest again.
+        """
+        while learnt := self.ledger.learnt():
+            try:
+                return learnt[-1], self.restored(learnt[-1])
+            except ForeignModel:
+                if not self.ledger.catch_up():
+                    break
+        return self.newest_usable()
+
 
 def model_exists(path: str | Path) -> bool:
     """Whether there is a model directory at `path`."""
@@ -247,16 +299,14 @@ class Model:
             If the directory is unsound.
         """
         opened = open_model(path)
-        entry, state = opened.ledger.newest_during_training()
-        if (entry is None or state is None) and opened.ledger.learnt():
+        entry, trainee = opened.newest_during_training()
+        if (entry is None or trainee is None) and opened.ledger.learnt():
             raise ForeignModel(
                 f"none of the states in {str(path)!r} can be used; train it again to make up for "
                 f"them, and see: onepass verify {path}"
             )
-        if entry is None or state is None:
+        if entry is None or trainee is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
-        trainee = opened.file.trainee(entry.state.size)
-        trainee.restore(state, entry.state.key)
         return cls(opened, trainee, entry)
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.drift import check_columns
-from pipeline.errors import BadPartition, ChangedPartition
+from pipeline.errors import BadPartition, ChangedPartition, first_line
 from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.order import permutation
@@ -117,11 +117,6 @@ def gone(path: str) -> BadPartition:
         path=path,
         advice="Put it back, or go on without it: --on-bad skip.",
     )
-
-
-def first_line(error: Exception) -> str:
-    """What the log keeps of an error: where and what, but not the advice."""
-    return str(error).splitlines()[0]
 
 
 def _groups(new: list[Partition], job: Job, version: int) -> list[Group]:

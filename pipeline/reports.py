@@ -21,6 +21,8 @@ class TrainReport(BaseModel):
     """Rows learnt by this run."""
     skipped: int
     """Partitions left out by this run."""
+    left_out: int
+    """Partitions that are left out for good, by this run or an earlier one."""
     pending: int
     """Partitions of the plan that are still to be trained."""
     loss: float | None
@@ -34,6 +36,15 @@ class TrainReport(BaseModel):
     peak_rss_bytes: int
     state_sha256: str | None
     """Digest of the newest state; None before the first partition."""
+
+
+def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
+    """Why a run had nothing to train."""
+    why = f"{n_left_out:,} left out (onepass log says why)"
+    if n_left_out and not has_trained:
+        return f"nothing to train: the lake has no partitions but {why}"
+    but = f" but {why}" if n_left_out else ""
+    return f"nothing to train: the model has seen every partition of its lake{but}"
 
 
 class PlanReport(BaseModel):

@@ -39,14 +39,12 @@ def retrace(model: OpenModel, lake: str | list[str] | None, progress: Progress) 
     if isinstance(learnt[-1], RefineEntry):
         raise ForeignModel("it is a refinement, and batch passes are not repeated by training")
     before = [entry for entry in learnt[:-1] if model.ledger.has_state(entry)]
-    sound, state = model.ledger.newest_sound(before)
+    sound, trainee = model.newest_usable(before)
     job = model.file.job.model_copy(update={"dask": None})
     files = {file.key: file for file in discover(lake or job.lake)}
     with Workers(None) as workers, threadpool_limits(1, "blas"):
         run = Run(model, job, workers, progress, created=False, warnings=[])
-        trainee = model.file.trainee(learnt[-1].state.size)
-        if sound is not None and state is not None:
-            trainee.restore(state, sound.state.key)
+        trainee = trainee or model.file.trainee(learnt[-1].state.size)
         found: tuple[Metrics, Counter[str]] | None = None
         for entry in learnt:
             if sound is None or entry.version > sound.version:

@@ -15,7 +15,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline.errors import BadPartition, EmptyLake, JobError, OnepassError
+from pipeline.errors import (
+    BadPartition,
+    DataError,
+    EmptyLake,
+    JobError,
+    StoreRefused,
+    StoreUnavailable,
+    first_line,
+)
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
 from pipeline.ledger.entries import AnyEntry, LearntEntry, RewindEntry, SkipEntry, TrainEntry
@@ -84,8 +92,8 @@ def rewind(
     ModelNotFound
         If there is no model.
     JobError
-        If there is no such version, a pattern fits no partition, or one that it fits has been
-        learnt by that version.
+        If there is no such version, a pattern fits no partition, one that it fits has been learnt
+        by that version, or its state has been let go and the lake is gone.
     DataError
         If the state of that version has been let go, and a file to retrain it from is bad, gone or
         has changed.
@@ -168,33 +176,37 @@ class _Rewind:
             return []
         ledger, target = self._ledger, learnt[-1]
         kept = [entry for entry in learnt if ledger.has_state(entry)]
-        sound, state = ledger.newest_sound(kept)
+        sound, trainee = self._run.model.newest_usable(kept)
         lost = [e for e in learnt if sound is None or e.version > sound.version]
         if not lost:
             return []
-        trainee = self._run.model.file.trainee(target.state.size)
-        if sound is not None and state is not None:
-            trainee.restore(state, sound.state.key)
+        trainee = trainee or self._run.model.file.trainee(target.state.size)
         warn_if_elsewhere(sound)
         for entry in lost:
             self._run.progress.noted(f"retraining version {entry.version}, whose state is gone")
-            self._retrain(trainee, entry, kept)
+            self._retrain(trainee, entry)
             trainee.restore(trainee.dump(), entry.state.key)
         ledger.heal(target, trainee.dump())
         return [entry.version for entry in lost]
 
-    def _retrain(self, trainee: Trainee, entry: LearntEntry, kept: list[LearntEntry]) -> None:
+    def _retrain(self, trainee: Trainee, entry: LearntEntry) -> None:
         try:
             self._run.retrain(trainee, entry, self._lake())
-        except (OnepassError, OSError) as error:
-            near = [one.version for one in kept] or [0]
-            logger.warning(
-                "the state of version %d has been let go and cannot be retrained; nothing has been "
-                "rewound. Versions with a state: %s",
-                self._to,
-                ", ".join(map(str, near)),
-            )
-            raise error
+        except (StoreUnavailable, StoreRefused):
+            raise
+        except (DataError, JobError) as error:
+            kind = DataError if isinstance(error, DataError) else JobError
+            raise kind(
+                f"nothing has been rewound: the state of version {self._to} is gone, and cannot be "
+                f"retrained: {first_line(error)}\nPut the lake back as it was then, or rewind to "
+                f"one of {self._others()}, which need no retraining."
+            ) from None
+
+    def _others(self) -> str:
+        """Versions that can be gone back to without the lake."""
+        besides = {self._to, self._ledger.version}
+        versions = [e.version for e in self._ledger.stored() if e.version not in besides]
+        return ", ".join(map(str, [0, *versions]))
 
     def _excluded(self) -> list[Partition]:
         """Partitions that the patterns fit: those of the ledger, and those of the lake."""

@@ -5,7 +5,6 @@ What has been committed stays, whatever happens afterwards.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,22 +17,27 @@ import numpy as np
 from pipeline.committer import Committer
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
-from pipeline.errors import BadPartition, ChangedPartition, DataError, ForeignModel
+from pipeline.errors import (
+    BadPartition,
+    ChangedPartition,
+    DataError,
+    ForeignModel,
+    advised,
+    first_line,
+)
 from pipeline.job import Job
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import LearntEntry, RefineEntry, SkipEntry, TrainEntry
 from pipeline.model import OpenModel, warn_if_elsewhere
-from pipeline.planning import Group, first_line, make_plan, pending_groups, planned_rows
+from pipeline.planning import Group, make_plan, pending_groups, planned_rows
 from pipeline.progress import Progress
 from pipeline.reports import TrainReport, finite, finite_values
 from pipeline.sources import check_unchanged, is_at_fault, sources_of
 from pipeline.stream import Reading, Streamed, Together, itself, stream, streams
 from pipeline.trainee import Trainee
 from pipeline.workers import Workers
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -74,6 +78,8 @@ class Run:
         for entry in ledger.entries[known:]:
             if isinstance(entry, SkipEntry):
                 self.progress.noted(f"left out: {entry.reason}")
+        if not pending:
+            self._make_good()
         return pending
 
     def train_pending(self, max_seconds: float | None = None) -> None:
@@ -105,6 +111,7 @@ class Run:
             partitions=sum(len(entry.partitions) for entry in trained),
             rows=rows,
             skipped=len(decided) - len(trained),
+            left_out=ledger.n_left_out(),
             pending=sum(len(group.partitions) for group in ledger.pending()),
             loss=finite(self._total.loss()) if trained else None,
             metrics=finite_values(self._total) if trained else {},
@@ -209,6 +216,16 @@ class Run:
         _check_all_unchanged(group, files)
         return metrics, counts
 
+    def _make_good(self) -> None:
+        """Where nothing is to be trained: see to it that readers find the newest state."""
+        newest = self.model.ledger.learnt()[-1:]
+        if self._trainee is not None or not newest:
+            return
+        try:
+            self.model.restored(newest[0])
+        except ForeignModel:
+            self._trainee = self.restored({file.key: file for file in discover(self.job.lake)})
+
     def restored(self, files: dict[str, LakeFile]) -> Trainee:
         """The newest learner; a damaged newest state is retrained from the one before.
 
@@ -216,14 +233,17 @@ class Run:
         the log counts.
         """
         ledger = self.model.ledger
-        sound, state = ledger.newest_sound()
-        trainee = self.model.file.trainee(None if sound is None else sound.state.size)
-        if sound is not None and state is not None:
-            trainee.restore(state, sound.state.key)
+        sound, trainee = self.model.newest_usable()
+        trainee = trainee or self.model.file.trainee()
         lost = [e for e in ledger.learnt() if sound is None or e.version > sound.version]
         for entry in lost:
-            logger.warning("retraining version %d, whose state is lost", entry.version)
-            self.retrain(trainee, entry, files)
+            self.progress.noted(f"retraining version {entry.version}, whose state is lost")
+            with advised(
+                f"The state of version {entry.version} is lost, and retrained from the files as "
+                "they were: put the old file back, or go back for good: "
+                f"onepass rewind {self.model.path} --to {sound.version if sound else 0}"
+            ):
+                self.retrain(trainee, entry, files)
             state = trainee.dump()
             # The others have fallen out of retention and are only steps on the way.
             if ledger.keeps_state(entry):

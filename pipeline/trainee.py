@@ -82,10 +82,13 @@ class Trainee:
         Raises
         ------
         ForeignModel
-            If its arrays are not those of this model, or not finite: none such is ever committed,
-            and it would predict NaN. Names the file `key`.
+            If it is damaged, its arrays are not those of this model, or they are not finite: none
+            such is ever committed, and it would predict NaN. Names the file `key`.
         """
-        state = load_state(data)
+        try:
+            state = load_state(data)
+        except ForeignModel as error:
+            raise ForeignModel(f"{key} is {error}") from None
         try:
             if name := _first_not_finite(state):
                 raise ValueError(f"state {name!r}: expected finite numbers, found NaN or infinity")

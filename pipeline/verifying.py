@@ -1,8 +1,9 @@
 """Verify: look at everything that a model directory claims, and say what can still be used.
 
-Nothing is changed, no lock is taken, and the first fault does not end it. What a log cannot tell of
-itself is whether its end has been cut off: for that, whoever cares keeps a `head_sha256` elsewhere
-and asks for it with `head`.
+Nothing is changed, no lock is taken, and the first fault does not end it. That the end of a log has
+been cut off is told by the states that it leaves behind. What nothing tells is whether these have
+been removed as well: for that, whoever cares keeps a `head_sha256` elsewhere and asks for it with
+`head`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable
+from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, read_footer
 from pipeline.ledger.entries import (
@@ -26,11 +27,15 @@ from pipeline.ledger.entries import (
 )
 from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
 from pipeline.ledger.leftovers import leftovers, strangers
+from pipeline.ledger.store import LOCK_KEY, open_store
 from pipeline.model import OpenModel, open_model
 from pipeline.progress import Progress
 from pipeline.retracing import retrace
 
 Level: TypeAlias = Literal["damage", "lake", "note"]
+Part: TypeAlias = Literal["model.json", "log", "state", "lock", "lake", "leftover"]
+
+_FOLDERS: tuple[Literal["log", "state"], ...] = ("log", "state")
 
 _MOST_LOOKS = 10
 """Looks at the states beside a writer, who may let go of another one during each."""
@@ -42,7 +47,7 @@ class Finding(BaseModel):
     level: Level
     """``damage``: the directory is not what was committed; ``lake``: the lake is not what was
     learnt; ``note``: no harm."""
-    part: Literal["model.json", "log", "state", "lake", "leftover"]
+    part: Part
     where: str
     """Key of the file in the model directory or the lake."""
     text: str
@@ -117,6 +122,7 @@ def verify(
     opened = check.states_beside_a_writer()
     if opened is not None:
         check.log(opened.ledger, head)
+        check.lock(opened)
         if check_lake:
             check.lake(opened, lake)
         if retrain:
@@ -141,14 +147,24 @@ class _Check:
         try:
             return open_model(self.path, strict=False)
         except ForeignModel as error:
-            self._add("damage", "model.json", "model.json", str(error))
+            self._unopened(error)
             return None
+
+    def _unopened(self, error: ForeignModel) -> None:
+        store = open_store(self.path)
+        for name in _FOLDERS:
+            try:
+                store.check_folders(name)
+            except ForeignModel as misplaced:
+                self._add("damage", name, name, str(misplaced))
+        if not self.findings:
+            self._add("damage", "model.json", "model.json", str(error))
 
     def log(self, ledger: Ledger, head: str | None) -> None:
         """The chain, what entries say of each other, and the head that is asked for."""
         if ledger.fault is not None:
             key = f"log/{ledger.version + 1:020d}.json"
-            self._add("damage", "log", key, str(ledger.fault))
+            self._add("damage", "log", key, first_line(ledger.fault))
         for key in ledger.strays:
             self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
         for entry, text in _contradictions(ledger.line()):
@@ -160,6 +176,14 @@ class _Check:
         if ledger.entries and not ledger.sealed:
             text = "has no seal, as an older onepass wrote it: a change in it would not be seen"
             self._add("note", "log", f"log/{ledger.version:020d}.json", text)
+
+    def lock(self, opened: OpenModel) -> None:
+        """What every writer would refuse to hold."""
+        try:
+            opened.store.check_lock()
+        except ForeignModel as error:
+            text = f"{error}; remove it, and the next run makes its own"
+            self._add("damage", "lock", LOCK_KEY, text)
 
     def states_beside_a_writer(self) -> OpenModel | None:
         """The model and its states; a writer that goes on meanwhile lets some of them go."""
@@ -244,9 +268,11 @@ class _Check:
         try:
             differences = retrace(opened, lake, self.progress)
         except ForeignModel as error:
-            self._add("note", "log", key, f"cannot be learnt again: {error}")
+            self._add("note", "log", key, f"cannot be learnt again: {first_line(error)}")
+        except (StoreUnavailable, StoreRefused):
+            raise
         except OnepassError as error:
-            self._add("lake", "lake", key, f"cannot be learnt again: {error}")
+            self._add("lake", "lake", key, f"cannot be learnt again: {first_line(error)}")
         else:
             self.retrained = None if differences else newest[0].version
             for text in differences:
@@ -259,8 +285,11 @@ class _Check:
             text = f"{one.what}, {one.nbytes:,} bytes, left by a killed run; training removes it"
             self._add("note", "leftover", one.key, f"{text} when it is a day old")
         for key, version in strangers(store, ledger):
-            text = "not of this model; left alone"
-            if version is not None:
+            if version is None:
+                text = "not of this model; left alone"
+            elif ledger.fault is not None:
+                text = f"state of version {version}, which is behind the fault in the log"
+            else:
                 text = (
                     f"state of version {version}, which the log does not have: a run was killed "
                     "before its commit, or the end of the log has been cut off"
@@ -285,14 +314,14 @@ class _Check:
             lake_files=self.lake_files,
             retrained=self.retrained,
             findings=self.findings,
-            advice=_advice(self.path, ledger, usable, levels),
+            advice=_advice(self.path, ledger, usable, self.findings),
             seconds=seconds,
         )
 
     def _add(
         self,
         level: Level,
-        part: Literal["model.json", "log", "state", "lake", "leftover"],
+        part: Part,
         where: str,
         text: str,
     ) -> None:
@@ -354,7 +383,7 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
     except (StoreUnavailable, StoreRefused):
         raise
     except OnepassError as error:
-        return f"cannot be read any more: {str(error).splitlines()[0]}"
+        return f"cannot be read any more: {first_line(error)}"
     if was.etag is None or now.etag is None:
         # A lake that has moved between a disk and a store is the same lake.
         was, now = (one.model_copy(update={"etag": None}) for one in (was, now))
@@ -363,24 +392,27 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
     return f"has changed since it was learnt: {was.brief} then; {now.brief} now"
 
 
-def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Level]) -> str:
-    if ledger is None:
+def _advice(path: str, ledger: Ledger | None, usable: int | None, findings: list[Finding]) -> str:
+    damaged = {finding.part for finding in findings if finding.level == "damage"}
+    if "model.json" in damaged:
         return "nothing here can be used without model.json; put it back from a copy"
+    if ledger is None:
+        return "nothing here can be used without plain folders; put them back, and verify again"
     newest = ledger.learnt()[-1].version if ledger.learnt() else None
     if ledger.fault is not None:
         state = f"the sound state of version {usable}" if usable else "no state"
         left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
         anew = "" if usable else ": training starts anew"
         return (
-            f"put the entry back from a copy; without one, moving it and all later ones out of "
-            f"log/ leaves {left}{anew}"
+            "put the entries back from a copy; without one, moving what is in log/ and state/ of "
+            f"version {ledger.version + 1} and later out of the model directory leaves {left}{anew}"
         )
     if ledger.strays:
         return "move the files that are no entries out of log/, and verify again"
     if newest is None:
         return "nothing has been learnt as of the newest version; train it"
     if usable == newest:
-        rest = "" if "damage" not in levels else "; put what is damaged back from a copy"
+        rest = "; put what is damaged back from a copy" if damaged - {"lock"} else ""
         return f"version {newest} can be used{rest}"
     lost = [entry for entry in ledger.learnt() if entry.version > (usable or 0)]
     if refined := [entry.version for entry in lost if isinstance(entry, RefineEntry)]:
@@ -391,10 +423,8 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, levels: set[Le
             f"onepass rewind {path} --to {usable or refined[0] - 1}"
         )
     if usable is None:
-        return (
-            "no version can be used now; training on new files retrains all of them from the lake"
-        )
+        return "no version can be used now; training retrains all of them from the lake"
     return (
-        f"version {usable} can be used; training on new files retrains what came after, or go back "
-        f"for good: onepass rewind {path} --to {usable}"
+        f"version {usable} can be used; training retrains what came after, or go back for good: "
+        f"onepass rewind {path} --to {usable}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,27 @@ def test_commit_that_is_waited_for_when_an_interrupt_comes_is_told_of(committer,
             committer.submit(b"", {"version": 1}, "metrics")
             committer.wait()
 
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert told == [(1, "metrics")]
+
+
+def test_commit_that_was_just_handed_over_when_an_interrupt_comes_is_told_of(
+    committer, ledger, told, monkeypatch
+):
+    """The signal may come between the call and the name for what it gives back."""
+    submit = ThreadPoolExecutor.submit
+
+    def interrupted_behind(*arguments):
+        submit(*arguments)
+        raise KeyboardInterrupt
+
+    def interrupted():
+        with committer:
+            monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted_behind)
+            committer.submit(b"", {"version": 1}, "metrics")
+
+    threading.Timer(0.2, ledger.released.set).start()
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert told == [(1, "metrics")]

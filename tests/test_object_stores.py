@@ -260,9 +260,10 @@ def test_store_that_goes_away_makes_no_file_a_bad_one(job, s3_server, through, m
         assert train(job).pending == 0
 
 
+@pytest.mark.parametrize("asked", [{}, {"check_lake": False, "retrain": True}])
 @pytest.mark.parametrize("only", ["/lakes/numbers/part-", "list-type"])
 def test_store_that_goes_away_while_verifying_is_no_change_of_the_lake(
-    job, local_job, s3_server, through, monkeypatch, only
+    job, local_job, s3_server, through, monkeypatch, only, asked
 ):
     train(local_job | {"lake": job["lake"]})
     monkeypatch.setenv("ONEPASS_STORE_DEADLINE", "1")
@@ -272,7 +273,7 @@ def test_store_that_goes_away_while_verifying_is_no_change_of_the_lake(
             proxy.rule = lambda method, path, status=status: status if only in path else "pass"
             began = time.monotonic()
             with pytest.raises(error, match=rf"lakes/numbers.*\({status} Injected"):
-                verify(local_job["model"])
+                verify(local_job["model"], **asked)
             assert time.monotonic() - began < 5
         assert verify(local_job["model"], check_lake=False).sound
 

@@ -14,7 +14,7 @@ from lakes import number_table
 
 from pipeline import Model, evaluate, refine, rewind, score, train, train_pending, verify
 from pipeline.create import create_model
-from pipeline.errors import BadPartition, ChangedPartition, ForeignModel, JobError, ModelNotFound
+from pipeline.errors import DataError, ForeignModel, JobError, ModelNotFound
 from pipeline.job import parse_job
 from pipeline.ledger.entries import LearntEntry, SkipEntry, TrainEntry
 from pipeline.ledger.ledger import Ledger, identity, pending_of
@@ -328,8 +328,8 @@ def test_retraining_starts_from_the_nearest_state_that_is_sound(make_job):
     assert rewind(job["model"], 3).retrained == [3]
 
 
-@pytest.mark.parametrize("harm", ["gone", "changed", "torn"])
-def test_state_that_cannot_be_retrained_is_refused_and_nothing_is_rewound(make_job, caplog, harm):
+@pytest.mark.parametrize("harm", ["gone", "changed", "torn", "lake"])
+def test_state_that_cannot_be_retrained_is_refused_and_nothing_is_rewound(make_job, harm):
     job = make_job()
     train(job)
     first = Path(job["lake"]) / ledger(job).trained()[0].partitions[0]["path"]
@@ -340,11 +340,19 @@ def test_state_that_cannot_be_retrained_is_refused_and_nothing_is_rewound(make_j
             pq.write_table(number_table(50, 1), first)
         case "torn":
             first.write_bytes(first.read_bytes()[:100])
-    with pytest.raises((BadPartition, ChangedPartition), match=first.name):
+        case "lake":
+            shutil.move(job["lake"], job["lake"] + "-away")
+    kind, name = (JobError, job["lake"]) if harm == "lake" else (DataError, first.name)
+    with pytest.raises(kind) as error:
         rewind(job["model"], 3)
     assert ledger(job).version == 6
-    assert "nothing has been rewound. Versions with a state: 0" in caplog.text
-    assert rewind(job["model"], 5).retrained == []
+    reason, advice = str(error.value).splitlines()
+    assert reason.startswith(
+        "nothing has been rewound: the state of version 3 is gone, and cannot be retrained: "
+    )
+    assert name in reason
+    assert advice.endswith("or rewind to one of 0, 4, 5, which need no retraining.")
+    assert [rewind(job["model"], to).retrained for to in (5, 4, 0)] == [[], [], []]
 
 
 def test_lost_refinement_is_not_made_up(make_job):

@@ -13,7 +13,7 @@ import pytest
 from lakes import number_table
 from processes import run
 
-from pipeline import Job, evaluate, plan, train, train_pending
+from pipeline import Job, Model, evaluate, plan, train, train_pending
 from pipeline.errors import BadPartition, ChangedPartition, ForeignModel, JobError
 from pipeline.lake import partition as partition_module
 from pipeline.ledger.entries import PlanEntry, SkipEntry
@@ -88,6 +88,16 @@ class Times(Progress):
         self.left -= 1
         if self.left == 0:
             self.action()
+
+
+class Noted(Progress):
+    """Keeps what the user should know."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def noted(self, message: str) -> None:
+        self.messages.append(message)
 
 
 # -- again and again -----------------------------------------------------------------------------
@@ -368,7 +378,7 @@ def test_model_that_has_trained_nothing_may_be_removed_says_the_refusal(job):
 
 
 @pytest.mark.parametrize("n_lost", [1, 2, 3])
-def test_damaged_states_are_retrained_to_the_committed_bytes(any_job, caplog, n_lost):
+def test_damaged_states_are_retrained_to_the_committed_bytes(any_job, n_lost):
     expected = train(any_job)
     kept = states(any_job)
     for name in kept[-n_lost:]:
@@ -378,14 +388,45 @@ def test_damaged_states_are_retrained_to_the_committed_bytes(any_job, caplog, n_
     if any_job["loss"] == "logistic":
         table = number_table(300, seed=20, classes=True)
         pq.write_table(table, Path(any_job["lake"]) / "part-9.parquet")
-    report = train({"model": any_job["model"]})
+    noted = Noted()
+    report = train({"model": any_job["model"]}, progress=noted)
     assert report.partitions == 1
-    assert f"retraining version {expected.version}" in caplog.text
+    assert noted.messages[-1] == f"retraining version {expected.version}, whose state is lost"
     assert len(states(any_job)) == 3
     assert states(any_job)[:2] == kept[1:]
     ledger = open_model(any_job["model"]).ledger
     for entry in ledger.trained()[-3:]:
         ledger.read_state(entry)
+
+
+@pytest.mark.parametrize("entry_point", [train, plan])
+@pytest.mark.parametrize("harm", ["newest gone", "newest damaged", "all gone"])
+def test_lost_states_are_made_good_by_a_run_that_has_nothing_to_train(job, harm, entry_point):
+    newest = train(job).version
+    folder = Path(job["model"]) / "state"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for path in before if harm == "all gone" else [max(before)]:
+        path.unlink() if harm.endswith("gone") else path.write_bytes(before[path][:-1])
+    noted = Noted()
+    assert entry_point({"model": job["model"]}, progress=noted).partitions == 0
+    assert noted.messages[-1] == f"retraining version {newest}, whose state is lost"
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert Model.load(job["model"]).version == newest
+    again = Noted()
+    train({"model": job["model"]}, progress=again)
+    assert again.messages == []
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed"])
+def test_lost_state_that_cannot_be_retrained_is_no_matter_of_leaving_files_out(job, harm):
+    train(job)
+    path = Path(job["lake"]) / trained(job)[-1]
+    path.unlink() if harm == "gone" else write(job, path.name, seed=20)
+    (Path(job["model"]) / "state" / states(job)[-1]).unlink()
+    with pytest.raises((BadPartition, ChangedPartition), match=path.name) as error:
+        train({"model": job["model"], "on_bad": "skip", "on_changed": "skip"})
+    assert str(error.value).splitlines()[1].endswith(f"onepass rewind {job['model']} --to 6")
+    assert "--on" not in str(error.value)
 
 
 def test_healed_model_goes_on_as_if_nothing_had_happened(job):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -87,14 +88,39 @@ def test_damaged_newest_state_is_named_and_the_one_before_recommended(job, onepa
     assert "states      DAMAGED  1 fault" in out
     assert f"damage: state/{path.name}: is " in out
     assert out.splitlines()[-1] == (
-        "NOT SOUND: version 4 can be used; training on new files retrains what came after, or go "
-        f"back for good: onepass rewind {job['model']} --to 4"
+        "NOT SOUND: version 4 can be used; training retrains what came after, or go back for good: "
+        f"onepass rewind {job['model']} --to 4"
     )
     assert verify(job["model"]).usable_version == Model.load(job["model"]).version == 4
-    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
     train(job)
     assert verify(job["model"]).sound
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"no state", "not a sound state file"),
+        (pickle.dumps(object()), "not a sound state file"),
+        (dump_state({"w": np.zeros(3)}), "does not fit the model"),
+    ],
+    ids=["other", "pickle", "arrays"],
+)
+def test_unsound_state_that_fits_its_digest_is_one_that_is_damaged(job, caplog, content, says):
+    path, reference = state(job, 5), open_model(job["model"]).ledger.entries[4].state
+    path.write_bytes(content)
+    size, sha256 = len(content), digest(content)
+    forge(job, 5, state=reference.model_copy(update={"size": size, "sha256": sha256}))
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version) == (4, 4)
+    assert says in found(report, "damage")[f"state/{path.name}"]
+    assert Model.load(job["model"]).version == 4
+    assert f"version 5 cannot be used: state/{path.name} " in caplog.text
+    assert says in caplog.text
+    with pytest.raises(ForeignModel, match=r"did not reproduce its state(.|\n)*--to 4"):
+        train(job)
+    rewind(job["model"], 4)
+    assert Model.load(job["model"]).version == 4
 
 
 @pytest.mark.parametrize("failure", [errno.EIO, errno.EACCES])
@@ -135,13 +161,16 @@ def test_broken_chain_is_named_with_what_is_sound_before_it(job, onepass):
     assert (report.exit_code, report.version, report.usable_version) == (4, 3, 3)
     assert list(found(report, "damage")) == ["log/00000000000000000004.json"]
     assert "leaves versions 1 to 3, with the sound state of version 3" in report.advice
+    assert set(found(report, "note").values()) == {
+        f"state of version {version}, which is behind the fault in the log" for version in (4, 5)
+    }
     assert onepass("train", "--model", job["model"])[0] == 4
     for version in (4, 5):
         entry(job, version).unlink()
+    left = sorted((Path(job["model"]) / "state").iterdir())
+    left[2].unlink()
     assert Model.load(job["model"]).version == 3
-    assert found(verify(job["model"]), "note").keys() == {
-        f"state/{path.name}" for path in (Path(job["model"]) / "state").iterdir()
-    } - {f"state/{state(job, 3).name}"}
+    assert found(verify(job["model"]), "note").keys() == {f"state/{left[1].name}"}
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "00000000000000000004.json.bak", "zzz"])
@@ -162,7 +191,7 @@ def test_advice_about_a_log_that_is_damaged_from_its_start_names_no_version(job)
     entry(job, 1).write_bytes(b"")
     report = verify(job["model"])
     assert report.version == 0
-    assert report.advice.endswith("out of log/ leaves no version: training starts anew")
+    assert report.advice.endswith("leaves no version: training starts anew")
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -178,6 +207,46 @@ def test_unreadable_model_file_is_named(job):
     report = verify(job["model"])
     assert (report.exit_code, report.version, report.usable_version) == (4, 0, None)
     assert "put it back from a copy" in report.advice
+
+
+@pytest.mark.parametrize("harm", ["link", "file"])
+@pytest.mark.parametrize("name", ["log", "state"])
+def test_what_stands_in_the_place_of_a_folder_is_named_for_what_it_is(job, name, harm):
+    folder = Path(job["model"]) / name
+    shutil.move(folder, folder.with_name("elsewhere"))
+    if harm == "link":
+        folder.symlink_to("elsewhere")
+    else:
+        folder.write_text("")
+    report = verify(job["model"])
+    assert (report.exit_code, report.usable_version) == (4, None)
+    what = "a symbolic link" if harm == "link" else "no folder"
+    assert f"{str(folder)!r} is {what}" in found(report, "damage")[name]
+    assert len(report.findings) == 1
+    assert report.advice.startswith("nothing here can be used without plain folders")
+
+
+@pytest.mark.parametrize("harm", ["a symbolic link", "a hard link", "no file"])
+def test_lock_that_no_run_would_take_is_named(job, onepass, harm):
+    lock, other = Path(job["model"]) / "writer.lock", Path(job["model"]).with_name("other")
+    assert lock.is_file()
+    other.write_text("kept")
+    lock.unlink()
+    match harm:
+        case "a symbolic link":
+            lock.symlink_to(other)
+        case "a hard link":
+            lock.hardlink_to(other)
+        case "no file":
+            lock.mkdir()
+    assert onepass("train", "--model", job["model"])[0] == 4
+    code, out, _ = onepass("verify", job["model"])
+    assert (code, other.read_text()) == (4, "kept")
+    assert f"damage: writer.lock: {str(lock)!r} is {harm}: " in out
+    assert out.splitlines()[-1] == "NOT SOUND: version 5 can be used"
+    lock.rmdir() if harm == "no file" else lock.unlink()
+    assert verify(job["model"]).sound
+    assert train(job).version == 5
 
 
 def test_changed_missing_torn_and_new_files_of_the_lake_are_named(job, onepass):
@@ -283,7 +352,6 @@ def test_advice_about_a_lost_refinement_is_what_training_does(job, lost):
         f"{can} can be used now; version 6 is a refinement, which training does not repeat: put "
         f"its state back from a copy, or go back for good: onepass rewind {job['model']} --to 5"
     )
-    pq.write_table(number_table(50, 78), Path(job["lake"]) / "part-new.parquet")
     with pytest.raises(ForeignModel, match="--to 5"):
         train(job)
     rewind(job["model"], 5)
@@ -341,6 +409,22 @@ def test_forged_numbers_are_noticed_by_learning_again_and_by_nothing_else(job, o
     assert (report.exit_code, report.retrained) == (4, None)
     assert "says loss 0.001, but learning it again gives" in report.findings[0].text
     assert onepass("verify", job["model"], "--retrain")[0] == 4
+
+
+def test_log_that_is_gone_is_damage_and_nothing_is_trained_as_if_it_had_never_been(job, onepass):
+    folder = Path(job["model"])
+    shutil.move(folder / "log", folder.with_name("log"))
+    report = verify(job["model"])
+    assert (report.exit_code, report.version, report.usable_version) == (4, 0, None)
+    text = f"is missing, though state/{max(os.listdir(folder / 'state'))} is there"
+    assert text in found(report, "damage")[f"log/{1:020d}.json"]
+    assert report.advice.endswith("leaves no version: training starts anew")
+    score = ("score", job["lake"], "--model", job["model"], "--out", folder.with_name("out"))
+    for command in (("train", "--model", job["model"]), score, ("log", job["model"])):
+        code, _, err = onepass(*command)
+        assert (code, text in err, len(err.splitlines())) == (4, True, 2)
+    shutil.move(folder / "state", folder.with_name("state"))
+    assert train(job).partitions == 4
 
 
 def test_log_that_was_cut_is_noticed_by_a_head_kept_elsewhere(job, onepass):

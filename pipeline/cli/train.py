@@ -13,7 +13,7 @@ from pipeline.cloud.url import is_url
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.ledger.entries import CandidateEntry
 from pipeline.model import model_exists, open_model
-from pipeline.reports import TrainReport
+from pipeline.reports import TrainReport, nothing_to_train
 from pipeline.training import train
 
 _SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", "below")
@@ -63,7 +63,8 @@ def describe(report: TrainReport) -> str:
         )
         lines.append(f"progressive {_losses(report.loss, report.metrics)}")
     else:
-        lines.append("nothing to train: the model has seen every partition of its lake")
+        # Without a state, nothing has been trained ever.
+        lines.append(nothing_to_train(report.left_out, has_trained=bool(report.state_sha256)))
     if report.skipped:
         lines.append(f"left out {counted(report.skipped, 'partition')}: onepass log {report.model}")
     lines.append(f"model {_short(report.model)}, version {report.version}")

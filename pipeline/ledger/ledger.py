@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +51,7 @@ MOST_BYTES = 1 << 40
 NO_ENTRY = "is no entry of a log: move it out of the model directory"
 
 _LOG_KEY = re.compile(r"log/[0-9]{20}\.json")
+_STATE_KEY = re.compile(r"state/([0-9]{8,20})-[0-9a-f]{32}\.npz")
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ class Ledger:
     Raises
     ------
     ForeignModel
-        If the chain is broken or an entry is damaged.
+        If the chain is broken, an entry is damaged, or states are left of versions whose entries
+        are gone.
     """
 
     def __init__(
@@ -109,7 +111,10 @@ class Ledger:
         self._pinned: set[int] = set()
         self._there: dict[str, LearntEntry] | None = None
         """States of this log by key, as far as they are there; None before they are listed."""
+        # Listed before the log, which may grow meanwhile.
+        states = store.list("state")
         self.catch_up()
+        self._check_end(states)
 
     @property
     def version(self) -> int:
@@ -128,9 +133,7 @@ class Ledger:
         try:
             self._read()
         except ForeignModel as error:
-            if self._strict:
-                raise
-            self.fault = error
+            self._found(error)
         return self.version > known
 
     def line(self, version: int | None = None) -> list[AnyEntry]:
@@ -166,6 +169,15 @@ class Ledger:
     def pending(self) -> list[PlannedGroup]:
         """What of the newest plan is neither trained nor skipped, in its order."""
         return pending_of(self._line)
+
+    def n_left_out(self) -> int:
+        """Number of partitions that have been skipped, and not been trained since."""
+        is_out: dict[tuple[str, int], bool] = {}
+        for entry in self.decided():
+            for found in entry.all_partitions():
+                place = str(found["path"]), int(found.get("first_row_group", 0))
+                is_out[place] = isinstance(entry, SkipEntry)
+        return sum(is_out.values())
 
     def unwritten_skips(self) -> list[tuple[RewindEntry, dict[str, Any]]]:
         """Partitions that the newest rewind has excluded, but whose skip entries are not written.
@@ -275,10 +287,16 @@ class Ledger:
         """Whether there is a file for the state of a version, sound or not."""
         return self._store.exists(entry.state.key)
 
-    def newest_sound(
+    def stored(self) -> list[LearntEntry]:
+        """Versions for whose states there is a file, sound or not, whether they count or not."""
+        there = set(self._store.list("state"))
+        learnt = (entry for entry in self.entries if isinstance(entry, LearntEntry))
+        return [entry for entry in learnt if entry.state.key in there]
+
+    def sound_states(
         self, entries: Sequence[LearntEntry] | None = None
-    ) -> tuple[LearntEntry | None, bytes | None]:
-        """The newest version whose state can be read, with its state; (None, None) if none is.
+    ) -> Iterator[tuple[LearntEntry, bytes]]:
+        """Versions whose states are the bytes that were committed, newest first; others are told.
 
         Parameters
         ----------
@@ -287,25 +305,11 @@ class Ledger:
         """
         for entry in reversed(self._learnt if entries is None else entries):
             try:
-                return entry, self.read_state(entry)
+                state = self.read_state(entry)
             except ForeignModel as error:
                 logger.warning("version %d cannot be used: %s", entry.version, error)
-        return None, None
-
-    def newest_during_training(self) -> tuple[LearntEntry | None, bytes | None]:
-        """As `newest_sound`, for a reader while another process trains.
-
-        The writer removes the states of versions that it has left behind; where one is gone, the
-        reader catches up with the log and takes the newest again.
-        """
-        while self._learnt:
-            entry = self._learnt[-1]
-            try:
-                return entry, self.read_state(entry)
-            except ForeignModel:
-                if not self.catch_up():
-                    break
-        return self.newest_sound()
+            else:
+                yield entry, state
 
     def keeps_state(self, entry: LearntEntry) -> bool:
         """Whether retention keeps the state of a version."""
@@ -331,7 +335,9 @@ class Ledger:
         if digest(state) != entry.state.sha256:
             raise ForeignModel(
                 f"retraining version {entry.version} did not reproduce its state: expected sha256 "
-                f"{entry.state.sha256[:12]}, found {digest(state)[:12]}"
+                f"{entry.state.sha256[:12]}, found {digest(state)[:12]}\n"
+                f"Put {entry.state.key} back from a copy, or go back to a version before: "
+                f"onepass rewind {self._store.place} --to {entry.version - 1}"
             )
         self._store.put(entry.state.key, state)
 
@@ -355,6 +361,31 @@ class Ledger:
                 self._accept(entry, data, key)
         finally:
             self._fold()
+
+    def _found(self, fault: ForeignModel) -> None:
+        if self._strict:
+            raise fault
+        self.fault = fault
+
+    def _check_end(self, states: Sequence[str]) -> None:
+        """Find out whether states are left of versions that the log must have had.
+
+        A writer puts the state of a version before its entry, and after the entry before that: a
+        kill leaves a state of the version after the newest, and never of a later one.
+        """
+        found = {int(match[1]): key for key in states if (match := _STATE_KEY.fullmatch(key))}
+        newest, following = max(found, default=0), self.version + 1
+        # Where there is an entry, the log has been listed too early, by a store that lags.
+        if self.fault or newest <= following or self._store.exists(_log_key(following)):
+            return
+        self._found(
+            ForeignModel(
+                f"{_log_key(following)} is missing, though {found[newest]} is there: the end of "
+                "the log has been cut off\nPut the entries back from a copy; to "
+                + (f"go on from version {self.version}" if self.version else "start anew")
+                + " without them, move the states of later versions out of the model directory."
+            )
+        )
 
     def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
         if entry.version != self.version + 1 or entry.parent_sha256 != self.head_sha256:
@@ -409,9 +440,7 @@ class Ledger:
             return
         if self._there is None:
             # A run that was killed, or has been overtaken, has left its own to this one.
-            named = {e.state.key: e for e in self.entries if isinstance(e, LearntEntry)}
-            listed = self._store.list("state")
-            self._there = {key: named[key] for key in listed if key in named}
+            self._there = {entry.state.key: entry for entry in self.stored()}
         for key, entry in list(self._there.items()):
             if not self.keeps_state(entry):
                 self._store.delete(key)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.ledger.entries import LearntEntry
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore, Store
+from pipeline.ledger.store import LOCK_KEY, LocalStore, Store
 
 GRACE_SECONDS = 24 * 3600.0
 """Age from which leftovers are removed. The lock tells of writers on this machine only; a writer
@@ -71,7 +71,7 @@ def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     if not isinstance(store, LocalStore):
         return []
     named = {e.state.key for e in ledger.entries if isinstance(e, LearntEntry)}
-    named |= {"model.json", "writer.lock", *(one.key for one in leftovers(store, ledger))}
+    named |= {"model.json", LOCK_KEY, *(one.key for one in leftovers(store, ledger))}
     found: list[tuple[str, int | None]] = []
     for folder in _UNFINISHED:
         for path, _ in _plain_files(store.root / folder):

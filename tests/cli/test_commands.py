@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from lakes import number_table
 
 import pipeline
 from pipeline import Model, train
@@ -45,11 +46,31 @@ def test_train_says_what_it_did_and_then_that_nothing_is_left(make_lake, tmp_pat
     assert "6/6 partitions" in err
     code, out, err = onepass("train", "--model", model)
     assert (code, err) == (0, "")
-    assert "nothing to train" in out
+    assert "nothing to train: the model has seen every partition of its lake\n" in out
+
+
+def test_train_says_how_many_are_left_out_where_nothing_is_to_be_trained(
+    make_lake, tmp_path, onepass
+):
+    lake, model = make_lake(3), tmp_path / "model"
+    onepass("train", lake, "--label", "y", "--model", model)
+    onepass("rewind", model, "--to", 0, "--exclude", "*")
+    [first, *_] = onepass("train", "--model", model)[1].splitlines()
+    assert first == (
+        "nothing to train: the lake has no partitions but 3 left out (onepass log says why)"
+    )
+    pq.write_table(number_table(50, seed=9), lake / "part-1.parquet")
+    onepass("train", "--model", model)
+    [first, *_] = onepass("train", "--model", model)[1].splitlines()
+    assert first == (
+        "nothing to train: the model has seen every partition of its lake but 2 left out "
+        "(onepass log says why)"
+    )
+    assert last_json(onepass("train", "--model", model, "--json")[1])["left_out"] == 2
 
 
 JSON_FIELDS = {
-    "train": "model version partitions rows skipped loss metrics seconds rows_per_second "
+    "train": "model version partitions rows skipped left_out loss metrics seconds rows_per_second "
     "peak_rss_bytes state_sha256",
     "evaluate": "rows loss metrics",
     "score": "rows partitions out",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_flow_goes_on_after_a_failure_and_trains_nothing_twice(make_lake, tmp_pa
     assert outcome["state_sha256"] == whole.state_sha256
 
 
-def test_flow_trains_only_what_is_new(make_lake, tmp_path):
+def test_flow_trains_only_what_is_new_and_makes_good_a_lost_state(make_lake, tmp_path):
     from flows.train import train as train_flow
 
     lake = make_lake()
@@ -97,6 +98,10 @@ def test_flow_trains_only_what_is_new(make_lake, tmp_path):
     train(job)
     nothing = train_flow(job)
     assert (nothing["partitions"], nothing["groups"]) == (0, [])
+    newest = open_model(job.model).ledger.learnt()[-1]
+    os.unlink(tmp_path / "model" / newest.state.key)
+    assert train_flow(job)["partitions"] == 0
+    assert open_model(job.model).ledger.read_state(newest)
     pq.write_table(number_table(50, seed=99), lake / "late.parquet")
     outcome = train_flow(job)
     assert (outcome["partitions"], outcome["rows"]) == (1, 50)

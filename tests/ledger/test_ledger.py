@@ -125,6 +125,50 @@ def test_removed_entry_is_noticed(model, version):
         Ledger(model, ROOT)
 
 
+@pytest.mark.parametrize(("n_cut", "left"), [(3, "go on from version 2"), (5, "start anew")])
+def test_log_whose_end_is_gone_is_refused_by_the_states_that_are_left(model, n_cut, left):
+    for version in range(6 - n_cut, 6):
+        log_file(model, version).unlink()
+    says = (
+        rf"{6 - n_cut:020d}.json is missing, though state/00000004.*has been cut off\n.*to {left}"
+    )
+    with pytest.raises(ForeignModel, match=says):
+        Ledger(model, ROOT)
+    for key in model.list("state")[-2:] if n_cut == 3 else model.list("state"):
+        model.delete(key)
+    assert Ledger(model, ROOT).version == 5 - n_cut
+
+
+def test_state_of_the_version_after_the_newest_is_what_a_kill_leaves(model):
+    for version in (4, 5):
+        log_file(model, version).unlink()
+    ledger = Ledger(model, ROOT)
+    assert ledger.version == 3
+    ledger.commit_train(b"anew", fields("c"))
+
+
+def test_log_that_grows_while_it_is_opened_has_not_lost_its_end(model):
+    writer = Ledger(model, ROOT)
+
+    class Overtaken(LocalStore):
+        def list(self, prefix: str) -> list[str]:
+            found = super().list(prefix)
+            for name in "efg":
+                writer.commit_train(name.encode(), fields(name))
+            return found
+
+    opened = Ledger(Overtaken(model.root), ROOT)
+    assert 5 < opened.version < writer.version
+
+
+def test_listing_that_hides_the_newest_entries_is_not_taken_for_a_log_without_its_end(model):
+    class Lagging(LocalStore):
+        def list(self, prefix: str) -> list[str]:
+            return super().list(prefix)[: 2 if prefix == "log" else None]
+
+    assert Ledger(Lagging(model.root), ROOT).version == 2
+
+
 def test_renumbered_entries_are_noticed(model):
     log_file(model, 3).unlink()
     for version in (4, 5):
@@ -294,18 +338,20 @@ def test_log_of_many_rewinds_is_folded_once_and_as_it_was_written(store, monkeyp
         assert reader.is_pinned(entry) == writer.is_pinned(entry)
 
 
-def test_newest_sound_state_is_found_past_damaged_ones(model, caplog):
+def test_sound_states_are_found_past_damaged_ones_the_newest_first(model, caplog):
     ledger = Ledger(model, ROOT)
-    newest, before = ledger.trained()[2], ledger.trained()[1]
-    assert ledger.newest_sound() == (newest, b"c" * 9)
+    first, before, newest = ledger.trained()
+    assert list(ledger.sound_states()) == [
+        (newest, b"c" * 9),
+        (before, b"b" * 9),
+        (first, b"a" * 9),
+    ]
     (model.root / newest.state.key).write_bytes(b"c" * 8 + b"x")
-    assert ledger.newest_sound() == (before, b"b" * 9)
-    assert f"{newest.state.key} is damaged" in caplog.text
     (model.root / before.state.key).unlink()
-    assert ledger.newest_sound() == (ledger.trained()[0], b"a" * 9)
+    assert list(ledger.sound_states()) == [(first, b"a" * 9)]
+    assert f"{newest.state.key} is damaged" in caplog.text
     assert f"{before.state.key} is missing" in caplog.text
-    (model.root / ledger.trained()[0].state.key).unlink()
-    assert ledger.newest_sound() == (None, None)
+    assert list(ledger.sound_states([newest])) == []
 
 
 def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(model, monkeypatch):
@@ -319,12 +365,12 @@ def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(mode
         return real(self, key, **options)
 
     monkeypatch.setattr(LocalStore, "get", get)
-    assert ledger.newest_sound() == (before, b"b" * 9)
+    assert next(ledger.sound_states()) == (before, b"b" * 9)
     with pytest.raises(ForeignModel, match=f"{newest.state.key} cannot be read: Input/output"):
         ledger.read_state(newest)
     failure = errno.EMFILE
     with pytest.raises(OSError, match="Too many open files"):
-        ledger.newest_sound()
+        next(ledger.sound_states())
 
 
 def test_healing_takes_the_committed_bytes_only(model):

@@ -48,9 +48,8 @@ NOT_LEFT = [
     "state/00000003-mine.npz",
     f"state/00000003-{OTHER.upper()}.npz",
     f"state/00000000-{OTHER}.npz",
-    # Of a version that the log does not have: its entry may be under way, or have been cut off.
+    # Of the version that comes next: its entry may be under way, or have been cut off.
     f"state/00000006-{OTHER}.npz",
-    f"state/99999999-{OTHER}.npz",
 ]
 
 

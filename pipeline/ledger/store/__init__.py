@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.cloud.url import is_url
-from pipeline.ledger.store.local import LocalStore
+from pipeline.ledger.store.local import LOCK_KEY, LocalStore
 from pipeline.ledger.store.protocol import Content, Store
 from pipeline.ledger.store.remote import RemoteStore
 
@@ -21,4 +21,4 @@ def open_store(place: str | Path) -> Store:
     return RemoteStore(place) if is_url(place) else LocalStore(place)
 
 
-__all__ = ["Content", "LocalStore", "RemoteStore", "Store", "open_store"]
+__all__ = ["LOCK_KEY", "Content", "LocalStore", "RemoteStore", "Store", "open_store"]

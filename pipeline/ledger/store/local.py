@@ -20,6 +20,8 @@ from typing import BinaryIO
 from pipeline.errors import ForeignModel, JobError, ModelConflict, located
 from pipeline.ledger.store.protocol import Content, check_key
 
+LOCK_KEY = "writer.lock"
+
 
 class LocalStore:
     """A `Store` in a local directory.
@@ -125,10 +127,7 @@ class LocalStore:
             If another process holds it.
         """
         _make_folders(self.root)
-        # It is truncated below: through a link that would be another file.
-        with _opened(self._path("writer.lock"), os.O_RDWR | os.O_CREAT) as lock:
-            if os.fstat(lock.fileno()).st_nlink > 1:
-                raise _not_plain(self.root / "writer.lock", "a hard link")
+        with self._lock(os.O_RDWR | os.O_CREAT) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -147,6 +146,27 @@ class LocalStore:
                 lock.write(str(os.getpid()).encode())
                 lock.flush()
             yield
+
+    def check_lock(self) -> None:
+        """Refuse a directory in which something else stands where the lock should be.
+
+        Raises
+        ------
+        ForeignModel
+            If `exclusive` would refuse it.
+        """
+        # Whoever may not read the lock may not train either, but others may.
+        with suppress(FileNotFoundError, PermissionError), self._lock(os.O_RDONLY):
+            pass
+
+    def _lock(self, flags: int) -> BinaryIO:
+        path = self._path(LOCK_KEY)
+        lock = _opened(path, flags)
+        # It is truncated by its holder: through a link that would be another file.
+        if os.fstat(lock.fileno()).st_nlink > 1:
+            lock.close()
+            raise _not_plain(path, "a hard link")
+        return lock
 
     def _path(self, key: str) -> Path:
         check_key(key)

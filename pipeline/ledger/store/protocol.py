@@ -74,6 +74,18 @@ class Store(Protocol):
         ------
         ModelConflict
             If another process is known to be at it.
+        ForeignModel
+            If something else stands where the lock should be.
+        """
+        ...
+
+    def check_lock(self) -> None:
+        """Refuse a place in which something else stands where the lock should be.
+
+        Raises
+        ------
+        ForeignModel
+            If it does.
         """
         ...
 
