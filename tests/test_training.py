@@ -401,7 +401,9 @@ def test_damaged_states_are_retrained_to_the_committed_bytes(any_job, n_lost):
 
 @pytest.mark.parametrize("entry_point", [train, plan])
 @pytest.mark.parametrize("harm", ["newest gone", "newest damaged", "all gone"])
-def test_lost_states_are_made_good_by_a_run_that_has_nothing_to_train(job, harm, entry_point):
+def test_lost_states_are_made_good_by_a_run_that_has_nothing_to_train(
+    job, harm, entry_point, caplog
+):
     newest = train(job).version
     folder = Path(job["model"]) / "state"
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -410,6 +412,9 @@ def test_lost_states_are_made_good_by_a_run_that_has_nothing_to_train(job, harm,
     noted = Noted()
     assert entry_point({"model": job["model"]}, progress=noted).partitions == 0
     assert noted.messages[-1] == f"retraining version {newest}, whose state is lost"
+    # Not of those that have been let go in any case.
+    told = [message for message in caplog.messages if "cannot be used" in message]
+    assert len(told) == (len(before) if harm == "all gone" else 1)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert Model.load(job["model"]).version == newest
     again = Noted()

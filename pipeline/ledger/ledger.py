@@ -307,7 +307,9 @@ class Ledger:
             try:
                 state = self.read_state(entry)
             except ForeignModel as error:
-                logger.warning("version %d cannot be used: %s", entry.version, error)
+                # Those that retention does not keep are missing in any case.
+                if self.keeps_state(entry):
+                    logger.warning("version %d cannot be used: %s", entry.version, error)
             else:
                 yield entry, state
 
