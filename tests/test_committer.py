@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -23,6 +24,14 @@ class SlowLedger:
         if isinstance(state, Exception):
             raise state
         return SimpleNamespace(version=fields["version"])
+
+
+@pytest.fixture
+def interruptible():
+    """A shell that starts the tests in the background lets them ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -48,7 +57,9 @@ def test_commits_are_told_of_in_order_with_their_metrics(committer, ledger, told
     assert told == [(1, "metrics 1"), (2, "metrics 2"), (3, "metrics 3")]
 
 
-def test_commit_that_is_waited_for_when_an_interrupt_comes_is_told_of(committer, ledger, told):
+def test_commit_that_is_waited_for_when_an_interrupt_comes_is_told_of(
+    committer, ledger, told, interruptible
+):
     threading.Timer(0.2, _thread.interrupt_main).start()
     threading.Timer(1.0, ledger.released.set).start()
 

@@ -91,6 +91,9 @@ def load_state(data: bytes) -> Arrays:
             members = archive.infolist()
             _check_members(members, len(data))
             return {one.filename.removesuffix(".npy"): _array(archive.read(one)) for one in members}
+    except MemoryError:
+        # No fault of the file: a machine that has none left is not to retrain instead.
+        raise
     except Exception as error:
         # The parsers of zip and npy raise a dozen kinds of errors at damaged bytes.
         reason = str(error)[:200] or type(error).__name__
