@@ -402,10 +402,11 @@ def _advice(path: str, ledger: Ledger | None, usable: int | None, findings: list
     if ledger.fault is not None:
         state = f"the sound state of version {usable}" if usable else "no state"
         left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
-        anew = "" if usable else ": training starts anew"
+        then = ": training starts anew" if newest is None else ": training retrains them"
         return (
             "put the entries back from a copy; without one, moving what is in log/ and state/ of "
-            f"version {ledger.version + 1} and later out of the model directory leaves {left}{anew}"
+            f"version {ledger.version + 1} and later out of the model directory leaves {left}"
+            + ("" if usable else then)
         )
     if ledger.strays:
         return "move the files that are no entries out of log/, and verify again"

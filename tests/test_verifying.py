@@ -194,6 +194,19 @@ def test_advice_about_a_log_that_is_damaged_from_its_start_names_no_version(job)
     assert report.advice.endswith("leaves no version: training starts anew")
 
 
+def test_advice_about_a_damaged_log_without_states_before_it_is_true(job):
+    expected = [one.state.sha256 for one in open_model(job["model"]).ledger.learnt()]
+    folder = Path(job["model"])
+    state(job, 3).unlink()
+    entry(job, 4).write_bytes(b"")
+    report = verify(job["model"])
+    assert report.advice.endswith("leaves versions 1 to 3, with no state: training retrains them")
+    for path in [*folder.glob("log/*0[45].json"), *folder.glob("state/*")]:
+        path.unlink()
+    train(job)
+    assert [one.state.sha256 for one in open_model(job["model"]).ledger.learnt()] == expected
+
+
 @pytest.mark.parametrize("version", [1, 3])
 def test_missing_entry_is_named(job, version):
     entry(job, version).unlink()
