@@ -133,8 +133,10 @@ class PartitionReader:
             If a page cannot be decoded, or the rows are not as many as the footer says.
         """
         try:
-            rows = self._read_slice(unit) if unit.is_slice else self._read_whole(unit)
-            _check_texts(rows)
+            decoded = self._read_slice(unit) if unit.is_slice else self._read_whole(unit)
+            # Before chunks are joined: codes without a value would be looked up.
+            _check_texts(decoded)
+            rows = as_batch(decoded)
         except UNREADABLE as error:
             raise self._refusal(unit, error) from None
         if rows.num_rows != unit.rows:
@@ -213,10 +215,10 @@ class PartitionReader:
             if chunk.path_in_schema.split(".")[0] in wanted
         )
 
-    def _read_whole(self, unit: Unit) -> pa.RecordBatch:
+    def _read_whole(self, unit: Unit) -> pa.Table:
         groups = list(unit.row_groups)
         with self._open(groups, unit.rows, whole=True) as source:
-            return as_batch(source.read_row_groups(groups, columns=self.columns, use_threads=False))
+            return source.read_row_groups(groups, columns=self.columns, use_threads=False)
 
     def _read_slice(self, unit: Unit) -> pa.RecordBatch:
         group = unit.row_groups[0]
@@ -300,18 +302,19 @@ def _is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
     return bool(codes < 4 * chunk.num_values and dictionary < _DICTIONARY_BYTES_PER_ROW * rows)
 
 
-def _check_texts(batch: pa.RecordBatch) -> None:
+def _check_texts(rows: pa.Table | pa.RecordBatch) -> None:
     """Refuse text that is not UTF-8 and codes without a value, which pyarrow hands on."""
-    for place, kind in enumerate(batch.schema.types):
+    for place, kind in enumerate(rows.schema.types):
         # Numbers are sound whatever their bits.
         if pa.types.is_primitive(kind):
             continue
-        column = batch.column(place)
-        if pa.types.is_dictionary(kind):
-            _check_codes(batch.schema.names[place], column)
-            _check_text(column.dictionary)
-        else:
-            _check_text(column)
+        column = rows.column(place)
+        for values in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            if pa.types.is_dictionary(kind):
+                _check_codes(rows.schema.names[place], values)
+                _check_text(values.dictionary)
+            else:
+                _check_text(values)
 
 
 def _check_text(values: pa.Array) -> None:

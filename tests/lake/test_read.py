@@ -211,6 +211,21 @@ def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
         assert all(rows.equals(plain(table)) for rows in sound)
 
 
+def test_codes_without_a_value_are_refused_before_chunks_are_joined(tmp_path, monkeypatch):
+    """Arrow looks each code up where dictionaries differ, wherever it points."""
+    file, footer, partition = write_groups(tmp_path / "lake", (3, 3))
+    chunks = [
+        pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(texts), safe=False)
+        for codes, texts in (([0, 1, 0], ["a", "b"]), ([0, 1 << 20, 0], ["c", "d"]))
+    ]
+    table = pa.table({"level": pa.chunked_array(chunks)})
+    monkeypatch.setattr(PartitionReader, "_read_whole", lambda self, unit: table)
+    reader = PartitionReader(file, footer, ["level"], ["level"], 100)
+    (unit,) = units(partition, footer, 100)
+    with pytest.raises(BadPartition, match="codes 0 to 1048576 in column 'level' of 2 distinct"):
+        reader.read(unit)
+
+
 def test_column_names_with_dots_spaces_and_letters_from_elsewhere_are_read_as_they_are(tmp_path):
     """pyarrow takes a dot in a name for a path into a nested column."""
     names = ["PM2.5", "PM2", "ein ort", "straße.ñ", "", "s.x", "a\nb"]
