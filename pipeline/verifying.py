@@ -9,23 +9,20 @@ been removed as well: for that, whoever cares keeps a `head_sha256` elsewhere an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
+from pipeline.advice import advice
 from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, read_footer
+from pipeline.ledger.contradictions import contradictions
 from pipeline.ledger.entries import (
-    AnyEntry,
     LearntEntry,
-    PlanEntry,
-    RefineEntry,
-    TrainEntry,
 )
-from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger, identity
+from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger
 from pipeline.ledger.leftovers import leftovers, strangers
 from pipeline.ledger.store import LOCK_KEY, open_store
 from pipeline.model import OpenModel, open_model
@@ -167,7 +164,7 @@ class _Check:
             self._add("damage", "log", key, first_line(ledger.fault))
         for key in ledger.strays:
             self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
-        for entry, text in _contradictions(ledger.line()):
+        for entry, text in contradictions(ledger.line()):
             self._add("damage", "log", f"log/{entry.version:020d}.json", text)
         known = {entry.parent_sha256 for entry in ledger.entries} | {ledger.head_sha256}
         if head is not None and head not in known:
@@ -299,6 +296,7 @@ class _Check:
     def report(self, opened: OpenModel | None, seconds: float) -> VerifyReport:
         """Everything together."""
         levels = {finding.level for finding in self.findings}
+        damaged = {finding.part for finding in self.findings if finding.level == "damage"}
         ledger = None if opened is None else opened.ledger
         counting = set() if ledger is None else {entry.version for entry in ledger.learnt()}
         usable = max((e.version for e in self.sound if e.version in counting), default=None)
@@ -314,7 +312,7 @@ class _Check:
             lake_files=self.lake_files,
             retrained=self.retrained,
             findings=self.findings,
-            advice=_advice(self.path, ledger, usable, self.findings),
+            advice=advice(self.path, ledger, usable, damaged),
             seconds=seconds,
         )
 
@@ -326,33 +324,6 @@ class _Check:
         text: str,
     ) -> None:
         self.findings.append(Finding(level=level, part=part, where=where, text=text))
-
-
-def _contradictions(line: list[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
-    """What entries say that cannot be true together, though the chain be whole."""
-    planned: set[tuple[int, str]] = set()
-    trained: set[tuple[int, str]] = set()
-    for entry in line:
-        if isinstance(entry, PlanEntry):
-            planned = {(g.epoch, identity(p)) for g in entry.groups for p in g.partitions}
-        elif isinstance(entry, TrainEntry):
-            for partition in entry.partitions:
-                name = (entry.epoch, identity(partition))
-                if name in trained:
-                    yield entry, f"trains {partition['path']} again in epoch {entry.epoch}"
-                elif name not in planned:
-                    yield entry, f"trains {partition['path']}, which is not in its plan"
-                trained.add(name)
-            if text := _wrong_rows(entry):
-                yield entry, text
-
-
-def _wrong_rows(entry: TrainEntry) -> str:
-    rows = sum(int(partition["rows"]) for partition in entry.partitions)
-    expected = rows - entry.counts.get("null_label", 0)
-    # Candidates are judged by rows that are held out of learning.
-    is_right = 0 <= entry.rows <= expected if entry.candidates else entry.rows == expected
-    return "" if is_right else f"says that {entry.rows:,} rows were learnt of {expected:,}"
 
 
 def _is_due(ledger: Ledger, entry: LearntEntry) -> bool:
@@ -390,42 +361,3 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
     if now == was:
         return ""
     return f"has changed since it was learnt: {was.brief} then; {now.brief} now"
-
-
-def _advice(path: str, ledger: Ledger | None, usable: int | None, findings: list[Finding]) -> str:
-    damaged = {finding.part for finding in findings if finding.level == "damage"}
-    if "model.json" in damaged:
-        return "nothing here can be used without model.json; put it back from a copy"
-    if ledger is None:
-        return "nothing here can be used without plain folders; put them back, and verify again"
-    newest = ledger.learnt()[-1].version if ledger.learnt() else None
-    if ledger.fault is not None:
-        state = f"the sound state of version {usable}" if usable else "no state"
-        left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
-        then = ": training starts anew" if newest is None else ": training retrains them"
-        return (
-            "put the entries back from a copy; without one, moving what is in log/ and state/ of "
-            f"version {ledger.version + 1} and later out of the model directory leaves {left}"
-            + ("" if usable else then)
-        )
-    if ledger.strays:
-        return "move the files that are no entries out of log/, and verify again"
-    if newest is None:
-        return "nothing has been learnt as of the newest version; train it"
-    if usable == newest:
-        rest = "; put what is damaged back from a copy" if damaged - {"lock"} else ""
-        return f"version {newest} can be used{rest}"
-    lost = [entry for entry in ledger.learnt() if entry.version > (usable or 0)]
-    if refined := [entry.version for entry in lost if isinstance(entry, RefineEntry)]:
-        can = f"version {usable}" if usable else "no version"
-        return (
-            f"{can} can be used now; version {refined[0]} is a refinement, which training does not "
-            "repeat: put its state back from a copy, or go back for good: "
-            f"onepass rewind {path} --to {usable or refined[0] - 1}"
-        )
-    if usable is None:
-        return "no version can be used now; training retrains all of them from the lake"
-    return (
-        f"version {usable} can be used; training retrains what came after, or go back for good: "
-        f"onepass rewind {path} --to {usable}"
-    )
