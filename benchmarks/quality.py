@@ -29,8 +29,8 @@ from tasks import LABEL, Task, all_tasks
 
 from pipeline import evaluate, train
 from pipeline.block import Block
+from pipeline.directory import ModelFile, open_model
 from pipeline.encode.encoder import Encoder
-from pipeline.model import ModelFile, open_model
 
 ROWS = {"quick": 25_000, "full": 125_000}
 CLICK_ROWS = {"quick": 60_000, "full": 375_000}

@@ -19,7 +19,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from pipeline import evaluate, plan, refine, train, train_pending
-from pipeline.model import open_model
+from pipeline.directory import open_model
 
 SAMPLES = Path(__file__).parent.parent / "data_samples/deliveries"
 PASSES = {"gradient_descent": 40, "lbfgs": 25, "newton": 6}

@@ -16,9 +16,9 @@ from prefect.artifacts import (
 )
 
 from pipeline.cli.display import counted
+from pipeline.directory import open_model
 from pipeline.evaluation import EvaluateReport
 from pipeline.job import Job
-from pipeline.model import open_model
 from pipeline.reports import TrainReport, nothing_to_train
 
 

@@ -18,12 +18,12 @@ from flows.artifacts import describe_run, move_progress, publish, start_progress
 from flows.credentials import lent
 from pipeline.cli.display import say
 from pipeline.cli.options import given_job, job_options
+from pipeline.directory import model_exists, open_model
 from pipeline.errors import OnepassError, StoreUnavailable
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import AnyEntry, SkipEntry, TrainEntry
-from pipeline.model import model_exists, open_model
 from pipeline.printable import printable
 from pipeline.progress import Progress
 from pipeline.reports import PlanReport, TrainReport

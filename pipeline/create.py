@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 from pipeline.cloud.url import is_url
+from pipeline.directory import MODEL_KEY, ModelFile
 from pipeline.encode.profile import Choice
 from pipeline.encode.schema import Hashed, OneHot, Schema
 from pipeline.errors import DataError, JobError
@@ -16,7 +17,6 @@ from pipeline.lake.read import REMOTE_BYTES
 from pipeline.learn.memory import learner_bytes
 from pipeline.ledger.entries import FORMAT
 from pipeline.ledger.store import open_store
-from pipeline.model import MODEL_KEY, ModelFile
 from pipeline.resolve import DEFAULT_HASH_BITS, candidate_settings, implied_loss, resolve
 from pipeline.stream import memory_per_row
 from pipeline.survey import Survey, survey

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from pipeline.directory import ModelFile
 from pipeline.drift import check_columns
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
@@ -20,7 +21,7 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
 from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics, Tables
-from pipeline.model import Model, ModelFile
+from pipeline.model import Model
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
 from pipeline.stream import Reading, Streamed, Together, streams

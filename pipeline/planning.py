@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.directory import OpenModel
 from pipeline.drift import check_columns
 from pipeline.errors import BadPartition, ChangedPartition, first_line
 from pipeline.job import Job
@@ -26,7 +27,6 @@ from pipeline.lake.partition import (
     read_footer,
 )
 from pipeline.ledger.entries import PlanEntry, PlannedGroup, RewindEntry, SkipEntry, TrainEntry
-from pipeline.model import OpenModel
 from pipeline.printable import printable
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipeline.block import FloatArray
+from pipeline.directory import ModelFile
 from pipeline.encode.classes import class_type, class_values
 from pipeline.learn.metrics.quantile import middle
-from pipeline.model import ModelFile
 
 PREDICTION = "prediction"
 

@@ -9,11 +9,11 @@ from collections import Counter
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.directory import OpenModel
 from pipeline.errors import ForeignModel
 from pipeline.lake.discover import discover
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
-from pipeline.model import OpenModel
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
 from pipeline.run import Run

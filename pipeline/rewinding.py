@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipeline.directory import warn_if_elsewhere
 from pipeline.errors import (
     BadPartition,
     DataError,
@@ -28,7 +29,6 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
 from pipeline.ledger.entries import AnyEntry, LearntEntry, RewindEntry, SkipEntry, TrainEntry
 from pipeline.ledger.ledger import identity
-from pipeline.model import warn_if_elsewhere
 from pipeline.progress import Progress
 from pipeline.run import Run
 from pipeline.trainee import Trainee

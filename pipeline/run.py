@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.committer import Committer
+from pipeline.directory import OpenModel, warn_if_elsewhere
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import environment, peak_rss_bytes
 from pipeline.errors import (
@@ -30,7 +31,6 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import LearntEntry, RefineEntry, SkipEntry, TrainEntry
-from pipeline.model import OpenModel, warn_if_elsewhere
 from pipeline.planning import Group, make_plan, pending_groups, planned_rows
 from pipeline.progress import Progress
 from pipeline.reports import TrainReport, finite, finite_values

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from pipeline.directory import ModelFile
 from pipeline.drift import check_columns
 from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
@@ -25,7 +26,7 @@ from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, partitions, read_footer
 from pipeline.learn.learner import Learner
-from pipeline.model import Model, ModelFile
+from pipeline.model import Model
 from pipeline.outputs import Output, open_output, resolved
 from pipeline.predictions import prediction_columns, prediction_fields
 from pipeline.progress import Progress

@@ -12,6 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from pipeline.create import create_model
+from pipeline.directory import OpenModel, model_exists, open_model
 from pipeline.errors import JobError, ModelNotFound
 from pipeline.job import Job, parse_job, resume_job
 from pipeline.lake.discover import discover
@@ -19,7 +20,6 @@ from pipeline.lake.partition import Partition
 from pipeline.ledger.entries import RewindEntry
 from pipeline.ledger.leftovers import sweep
 from pipeline.ledger.store import open_store
-from pipeline.model import OpenModel, model_exists, open_model
 from pipeline.planning import Group
 from pipeline.progress import Progress
 from pipeline.reports import PlanReport, TrainReport

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel
 
 from pipeline.advice import advice
+from pipeline.directory import OpenModel, open_model
 from pipeline.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, read_footer
@@ -25,7 +26,6 @@ from pipeline.ledger.entries import (
 from pipeline.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger
 from pipeline.ledger.leftovers import leftovers, strangers
 from pipeline.ledger.store import LOCK_KEY, open_store
-from pipeline.model import OpenModel, open_model
 from pipeline.progress import Progress
 from pipeline.retracing import retrace
 

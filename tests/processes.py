@@ -126,9 +126,9 @@ def read_damaged(
     import pyarrow.parquet as pq
 
     from pipeline import Model, verify
+    from pipeline.directory import open_model
     from pipeline.errors import ForeignModel
     from pipeline.ledger.entries import AnyEntry
-    from pipeline.model import open_model
 
     rng, table = np.random.default_rng(seed), pq.read_table(rows)
     files = [path for path in sorted(Path(model).rglob("*.*")) if path.suffix in {".json", ".npz"}]
@@ -280,7 +280,7 @@ def _looked_at(
     model: Path, before: list[bytes], acknowledged: list[int]
 ) -> tuple[list[bytes], list[str]]:
     """Entries of the log now, and what is wrong with them."""
-    from pipeline.model import model_exists, open_model
+    from pipeline.directory import model_exists, open_model
 
     faults = []
     if not model_exists(str(model)):

@@ -19,10 +19,10 @@ from lakes import number_table
 from processes import run
 
 from pipeline import plan, train, train_pending
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import AnyEntry, SkipEntry, TrainEntry
-from pipeline.model import open_model
 from pipeline.progress import Progress
 
 NOBODY = 65534

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import Model, evaluate, plan, train, train_pending
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition, JobError
 from pipeline.ledger.entries import TrainEntry
 from pipeline.ledger.state import load_state
-from pipeline.model import open_model
 from pipeline.planning import planned_rows
 
 N_FILES = 12

@@ -11,9 +11,9 @@ import pytest
 from lakes import number_table
 
 from pipeline import Model, plan, train
+from pipeline.directory import open_model
 from pipeline.errors import BadColumn, ForeignModel, ModelNotFound
 from pipeline.ledger.entries import digest, dump_entry
-from pipeline.model import open_model
 
 
 @pytest.fixture

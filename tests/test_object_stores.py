@@ -22,6 +22,7 @@ from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
 from pipeline import Model, evaluate, plan, score, train, verify
 from pipeline.cloud.connect import connect, forget
 from pipeline.cloud.url import parse_url
+from pipeline.directory import open_model
 from pipeline.errors import (
     BadPartition,
     ChangedPartition,
@@ -31,7 +32,6 @@ from pipeline.errors import (
     StoreUnavailable,
 )
 from pipeline.ledger.store import RemoteStore
-from pipeline.model import open_model
 from pipeline.progress import Progress
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.directory import ModelFile
 from pipeline.encode.schema import Label, Schema
 from pipeline.job import Job
-from pipeline.model import ModelFile
 from pipeline.predictions import prediction_columns, prediction_fields
 
 

@@ -12,9 +12,9 @@ from lakes import number_table
 from sklearn.linear_model import LogisticRegression
 
 from pipeline import Model, refine, train
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition, ForeignModel, JobError, ModelNotFound
 from pipeline.ledger.entries import RefineEntry
-from pipeline.model import open_model
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from lakes import number_table
 
 from pipeline import Model, evaluate, refine, rewind, score, train, train_pending, verify
 from pipeline.create import create_model
+from pipeline.directory import open_model
 from pipeline.errors import DataError, ForeignModel, JobError, ModelNotFound
 from pipeline.job import parse_job
 from pipeline.ledger.entries import LearntEntry, SkipEntry, TrainEntry
 from pipeline.ledger.ledger import Ledger, identity, pending_of
-from pipeline.model import open_model
 from pipeline.planning import planned_rows
 from pipeline.progress import Progress
 

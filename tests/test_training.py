@@ -14,10 +14,10 @@ from lakes import number_table
 from processes import run
 
 from pipeline import Job, Model, evaluate, plan, train, train_pending
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition, ChangedPartition, ForeignModel, JobError
 from pipeline.lake import partition as partition_module
 from pipeline.ledger.entries import PlanEntry, SkipEntry
-from pipeline.model import open_model
 from pipeline.progress import Progress
 
 KINDS = [
@@ -477,7 +477,7 @@ def test_other_machine_or_library_is_told(job, caplog, monkeypatch):
     plan(job)
     train_pending({"model": job["model"]}, max_seconds=0)
     now = {"numpy": "1.0"}
-    monkeypatch.setattr("pipeline.model.environment", lambda: now)
+    monkeypatch.setattr("pipeline.directory.environment", lambda: now)
     train_pending({"model": job["model"]}, max_seconds=0)
     assert "numpy" in caplog.text
     assert "-> 1.0" in caplog.text
@@ -487,7 +487,7 @@ def test_other_machine_or_library_is_told(job, caplog, monkeypatch):
 def test_other_machine_or_library_is_told_once_however_much_is_skipped(job, caplog, monkeypatch):
     plan(job)
     train_pending({"model": job["model"]}, max_seconds=0)
-    monkeypatch.setattr("pipeline.model.environment", lambda: {"numpy": "1.0"})
+    monkeypatch.setattr("pipeline.directory.environment", lambda: {"numpy": "1.0"})
     for path in Path(job["lake"]).iterdir():
         path.write_bytes(b"PAR1")
     assert train_pending({"model": job["model"], "on_bad": "skip"}).skipped == 5

@@ -16,11 +16,11 @@ import pytest
 from lakes import number_table
 
 from pipeline import Model, VerifyReport, refine, rewind, train, verify, verifying
+from pipeline.directory import open_model
 from pipeline.errors import ForeignModel, ModelNotFound
 from pipeline.ledger.entries import PlannedGroup, StateRef, digest, dump_entry
 from pipeline.ledger.state import dump_state, load_state
 from pipeline.ledger.store import LocalStore
-from pipeline.model import open_model
 
 
 @pytest.fixture

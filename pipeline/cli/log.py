@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.display import counted, print_table
 from pipeline.cli.options import json_option
+from pipeline.directory import open_model
 from pipeline.lake.partition import Partition
 from pipeline.ledger.entries import (
     AnyEntry,
@@ -18,7 +19,6 @@ from pipeline.ledger.entries import (
     TrainEntry,
 )
 from pipeline.ledger.ledger import Ledger
-from pipeline.model import open_model
 
 
 @click.command("log")

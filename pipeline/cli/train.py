@@ -10,9 +10,9 @@ import click
 from pipeline.cli.display import Display, counted, megabytes, print_table, say, warn_if_worse
 from pipeline.cli.options import given_job, job_options, json_option, print_json
 from pipeline.cloud.url import is_url
+from pipeline.directory import model_exists, open_model
 from pipeline.evaluation import EvaluateReport, evaluate
 from pipeline.ledger.entries import CandidateEntry
-from pipeline.model import model_exists, open_model
 from pipeline.reports import TrainReport, nothing_to_train
 from pipeline.training import train
 

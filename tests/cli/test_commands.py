@@ -19,7 +19,7 @@ from lakes import number_table
 
 import pipeline
 from pipeline import Model, train
-from pipeline.model import open_model
+from pipeline.directory import open_model
 
 COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 

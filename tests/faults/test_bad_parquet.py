@@ -18,10 +18,10 @@ from damage import DAMAGES, DAMAGES_OF_PAGES, RANDOM, Case, Ending, footer_start
 from lakes import write_files
 
 from pipeline import plan, train
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition
 from pipeline.evaluation import evaluate
 from pipeline.ledger.entries import SkipEntry
-from pipeline.model import open_model
 from pipeline.scoring import score
 
 REPEAT = int(os.environ.get("REPEAT", "1"))

@@ -15,10 +15,11 @@ import pytest
 from lakes import ROOT
 
 from pipeline import train
+from pipeline.directory import open_model
 from pipeline.encode.schema import READS, is_readable
 from pipeline.errors import BadPartition, JobError
 from pipeline.ledger.entries import SkipEntry
-from pipeline.model import Model, open_model
+from pipeline.model import Model
 
 N = 60
 

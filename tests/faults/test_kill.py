@@ -11,7 +11,7 @@ import pytest
 from processes import run
 
 from pipeline import train
-from pipeline.model import model_exists, open_model
+from pipeline.directory import model_exists, open_model
 
 KILLED = -signal.SIGKILL
 REPEAT = int(os.environ.get("REPEAT", "1"))

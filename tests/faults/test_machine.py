@@ -37,6 +37,7 @@ from lakes import number_table
 from processes import STEPS_OF_A_COMMIT
 
 from pipeline import rewind, train, train_pending, verify
+from pipeline.directory import open_model
 from pipeline.errors import (
     BadPartition,
     ChangedPartition,
@@ -51,7 +52,6 @@ from pipeline.lake.partition import read_footer
 from pipeline.ledger.entries import LearntEntry
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore
-from pipeline.model import open_model
 from pipeline.progress import Progress
 from pipeline.training import opened
 

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import train
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition, Diverged
-from pipeline.model import Model, open_model
+from pipeline.model import Model
 
 N = 300
 LOSSES = ("squared", "huber", "quantile", "poisson", "gamma", "logistic", "hinge", "softmax")

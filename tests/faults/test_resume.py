@@ -21,9 +21,9 @@ from lakes import number_table
 from processes import run
 
 from pipeline import train, train_pending
+from pipeline.directory import open_model
 from pipeline.encode.schema import Hashed
 from pipeline.ledger.ledger import Ledger
-from pipeline.model import open_model
 from pipeline.progress import Progress
 
 REPEAT = int(os.environ.get("REPEAT", "1"))

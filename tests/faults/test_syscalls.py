@@ -27,7 +27,7 @@ import pytest
 from lakes import ROOT
 
 from pipeline import plan, train, verify
-from pipeline.model import model_exists, open_model
+from pipeline.directory import model_exists, open_model
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))

@@ -11,10 +11,10 @@ import pytest
 from processes import run
 
 from pipeline import plan, train
+from pipeline.directory import open_model
 from pipeline.errors import ModelConflict
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.store import LocalStore
-from pipeline.model import open_model
 from pipeline.progress import Progress
 
 REPEAT = int(os.environ.get("REPEAT", "1"))

@@ -14,9 +14,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from pipeline import Job, Model
+from pipeline.directory import open_model
 from pipeline.encode.encoder import Encoder
 from pipeline.errors import DataError
-from pipeline.model import open_model
 
 # Prefect and its dependencies warn about themselves.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -18,7 +18,7 @@ import yaml
 from lakes import ROOT, number_table
 
 from pipeline import train
-from pipeline.model import open_model
+from pipeline.directory import open_model
 
 
 def free_port() -> int:

@@ -12,8 +12,8 @@ import pytest
 from lakes import SAMPLES, number_table
 
 from pipeline import Job, train
+from pipeline.directory import open_model
 from pipeline.errors import BadPartition
-from pipeline.model import open_model
 
 # Prefect and its dependencies warn about themselves.
 pytestmark = pytest.mark.filterwarnings("default")

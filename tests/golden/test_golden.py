@@ -13,8 +13,8 @@ import pytest
 from lakes import ROOT
 
 from pipeline import Model, evaluate, rewind, score, train, verify
+from pipeline.directory import open_model
 from pipeline.ledger.entries import SkipEntry
-from pipeline.model import open_model
 
 GOLDEN = ROOT / "tests" / "golden"
 MODELS = sorted(GOLDEN.glob("format-*/models/*"))

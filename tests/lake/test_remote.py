@@ -15,6 +15,7 @@ from s3 import Proxy, put_table
 
 from pipeline.cloud.connect import connect
 from pipeline.cloud.url import parse_url
+from pipeline.directory import open_model
 from pipeline.errors import (
     BadPartition,
     EmptyLake,
@@ -25,7 +26,6 @@ from pipeline.errors import (
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import partitions, read_footer
 from pipeline.lake.read import PartitionReader, units
-from pipeline.model import open_model
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from lakes import number_table, write_files
 from processes import run
 
 from pipeline import plan, train, verify
+from pipeline.directory import OpenModel, open_model
 from pipeline.ledger.leftovers import GRACE_SECONDS, leftovers, sweep
-from pipeline.model import OpenModel, open_model
 
 OTHER = "0123456789abcdef" * 2
 
