@@ -8,6 +8,8 @@ before it asks for a page; so it is let loose on a file that has none.
 from __future__ import annotations
 
 import io
+import threading
+import weakref
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -15,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import BadPartition
+
+_PATIENCE_SECONDS = 1.0
 
 
 class _NoPages(io.RawIOBase):
@@ -69,6 +73,13 @@ def look_through(metadata: pq.FileMetaData, nbytes: int) -> None:
     except OSError:
         if not nothing.was_read:
             raise
+    # A thread of Arrow may hold the file for a moment longer. Were the process to end meanwhile,
+    # the thread would be stopped as it lets go of it, and the process aborted (apache/arrow#34314).
+    released = threading.Event()
+    reference = weakref.ref(nothing, lambda _: released.set())
+    del source, nothing
+    if reference() is not None:
+        released.wait(_PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
