@@ -41,21 +41,26 @@ def coded_texts(file: Path, shape: Shape) -> list[str]:
 
 
 def scan(found: Path, shape: Shape, way: str) -> Result:
-    """pyarrow alone, files side by side: `slices` of row groups, or whole `groups`."""
+    """pyarrow alone on all cores: `slices` of row groups or whole `groups` side by side, or one row
+    group after another by its own `threads`."""
+    groups = [
+        (file, g) for file in files(found) for g in range(pq.read_metadata(file).num_row_groups)
+    ]
+    texts = coded_texts(groups[0][0], shape)
+    alone = way == "threads"
 
-    def read(file: Path) -> int:
+    def read(place: tuple[Path, int]) -> int:
+        file, group = place
         options = {"pre_buffer": False, "buffer_size": 1 << 20}
         with pq.ParquetFile(file, read_dictionary=texts, **options) as source:
             if way == "slices":
-                batches = source.iter_batches(BATCH_ROWS, use_threads=False)
+                batches = source.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False)
                 return sum(batch.num_rows for batch in batches)
-            groups = range(source.num_row_groups)
-            return sum(source.read_row_group(g, use_threads=False).num_rows for g in groups)
+            return source.read_row_group(group, use_threads=alone).num_rows
 
-    texts = coded_texts(files(found)[0], shape)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(1 if alone else os.cpu_count()) as pool:
         began = time.perf_counter()
-        rows = sum(pool.map(read, files(found)))
+        rows = sum(pool.map(read, groups))
         return {"rows": rows, "seconds": time.perf_counter() - began}
 
 
