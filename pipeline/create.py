@@ -6,26 +6,16 @@ import logging
 import uuid
 from datetime import UTC, datetime
 
-from pipeline.cloud.url import is_url
 from pipeline.directory import MODEL_KEY, ModelFile
 from pipeline.encode.profile import Choice
 from pipeline.encode.schema import Hashed, OneHot, Schema
 from pipeline.errors import DataError, JobError
 from pipeline.job import Job
-from pipeline.lake.cursors import GROUP_READER_BYTES, READER_BYTES
-from pipeline.lake.read import REMOTE_BYTES
-from pipeline.learn.memory import learner_bytes
 from pipeline.ledger.entries import FORMAT
 from pipeline.ledger.store import open_store
-from pipeline.resolve import DEFAULT_HASH_BITS, candidate_settings, implied_loss, resolve
-from pipeline.stream import memory_per_row
+from pipeline.memory import fit_batch_rows
+from pipeline.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 from pipeline.survey import Survey, survey
-
-BASE_BYTES = 400 << 20
-"""Resident memory of the interpreter and its libraries, Prefect included."""
-
-MAX_BATCH_ROWS = 32_768
-MIN_BATCH_ROWS = 1024
 
 MOST_LISTED = 8
 """Levels of a category that newton has as features of their own, in a lake with hashed columns."""
@@ -102,29 +92,6 @@ def survey_job(job: Job) -> Survey:
     )
 
 
-def fit_batch_rows(job: Job, schema: Schema) -> int:
-    """Rows per block, as many as the memory limit allows.
-
-    Raises
-    ------
-    JobError
-        If not even small blocks fit.
-    """
-    per_row = memory_per_row(len(schema.names(label=True)), schema.n_dense, schema.n_hashed)
-    readers = GROUP_READER_BYTES if job.interleave > 1 else READER_BYTES
-    if any(map(is_url, [job.lake] if isinstance(job.lake, str) else job.lake)):
-        readers += REMOTE_BYTES
-    free = job.memory_limit_bytes - BASE_BYTES - readers - _learners_bytes(job, schema)
-    rows = free // per_row
-    if rows < MIN_BATCH_ROWS:
-        needed = job.memory_limit_bytes - free + MIN_BATCH_ROWS * per_row
-        raise JobError(
-            f"--memory-limit {job.memory_limit} is too low for {schema.n_dense} dense and "
-            f"{schema.n_hashed} hashed features: at least {needed / 2**20:.0f} MiB are needed"
-        )
-    return min(MAX_BATCH_ROWS, 1 << (int(rows).bit_length() - 1))
-
-
 def _schema(job: Job, found: Survey) -> Schema:
     label = found.label
     assert label is not None
@@ -144,7 +111,3 @@ def _schema(job: Job, found: Survey) -> Schema:
         hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
         hive={name: kind for name, kind in found.hive.items() if name in used},
     )
-
-
-def _learners_bytes(job: Job, schema: Schema) -> int:
-    return sum(learner_bytes(settings) for settings in candidate_settings(job, schema))

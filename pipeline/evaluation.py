@@ -21,6 +21,7 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
 from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics, Tables
+from pipeline.memory import whole_bytes
 from pipeline.model import Model
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
@@ -79,6 +80,7 @@ def evaluate(
     reading = Reading(
         Encoder(trained.file.encoder, drop_null_label=job.on_null_label == "drop"),
         trained.file.batch_rows,
+        whole_bytes=whole_bytes(job, trained.file.encoder, trained.file.batch_rows),
     )
     metrics, counts = trained.file.metrics(), Counter[str]()
     groups, n_files, n_rows = [], 0, 0

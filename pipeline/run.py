@@ -31,6 +31,7 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition
 from pipeline.learn.metrics import Metrics
 from pipeline.ledger.entries import LearntEntry, RefineEntry, SkipEntry, TrainEntry
+from pipeline.memory import whole_bytes
 from pipeline.planning import Group, make_plan, pending_groups, planned_rows
 from pipeline.progress import Progress
 from pipeline.reports import TrainReport, finite, finite_values
@@ -68,6 +69,7 @@ class Run:
             batch_rows=content.batch_rows,
             seed=content.job.seed if content.job.order == "shuffled" else None,
             holds_out=content.job.has_candidates,
+            whole_bytes=whole_bytes(self.job, content.encoder, content.batch_rows),
         )
 
     def plan(self) -> list[Group]:

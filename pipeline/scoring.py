@@ -26,6 +26,7 @@ from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, partitions, read_footer
 from pipeline.learn.learner import Learner
+from pipeline.memory import whole_bytes
 from pipeline.model import Model
 from pipeline.outputs import Output, open_output, resolved
 from pipeline.predictions import prediction_columns, prediction_fields
@@ -94,8 +95,13 @@ def score(
     _refuse_names_outside_or_shared(files, output)
     _refuse_model_as_output(model, output)
     _refuse_taken_names(trained, keep or [])
+    content = trained.file
     reading = Reading(
-        Encoder(trained.file.encoder), trained.file.batch_rows, label=False, keep=tuple(keep or ())
+        Encoder(content.encoder),
+        content.batch_rows,
+        label=False,
+        keep=tuple(keep or ()),
+        whole_bytes=whole_bytes(content.job, content.encoder, content.batch_rows),
     )
     footers = [read_footer(file) for file in files]
     for file, footer in zip(files, footers, strict=True):

@@ -21,7 +21,7 @@ from pipeline.encode.schema import family
 from pipeline.errors import BadColumn, BadPartition, DataError
 from pipeline.lake.cursors import Columns, Source, Step, rounds
 from pipeline.lake.order import drawn, permutation
-from pipeline.workers import WINDOW, Workers
+from pipeline.workers import Workers
 
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ class Reading:
     """Further columns of the files to hand on beside the block."""
     holds_out: bool = False
     """Whether some rows are set apart."""
+    whole_bytes: int = 0
+    """Memory for large row groups that are decoded as a whole; it decides no content."""
 
     def columns(self) -> list[str]:
         """Columns to decode."""
@@ -124,15 +126,6 @@ def itself(streamed: Streamed) -> Streamed:
     return streamed
 
 
-def memory_per_row(n_columns: int, n_dense: int, n_hashed: int) -> int:
-    """Bytes that one row needs while it is on its way through the window of tasks.
-
-    Decoded values, the block and temporary columns, for each task under way, the one being waited
-    for and the one being learnt.
-    """
-    return (WINDOW + 2) * (24 * n_columns + 12 * n_dense + 8 * n_hashed + 48)
-
-
 def _tasks(
     groups: Sequence[Together],
     reading: Reading,
@@ -174,7 +167,14 @@ def _rounds(group: Together, reading: Reading) -> Iterator[list[Step]]:
     # pyarrow takes only flat columns of text for dictionaries.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
     columns = Columns(names, frozenset(reading.encoder.schema.text_names()) & in_files)
-    return rounds(sources, columns, reading.batch_rows, seed=reading.seed, epoch=group.epoch)
+    return rounds(
+        sources,
+        columns,
+        reading.batch_rows,
+        seed=reading.seed,
+        epoch=group.epoch,
+        whole_bytes=reading.whole_bytes,
+    )
 
 
 def _task(

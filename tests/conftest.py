@@ -65,7 +65,7 @@ def onepass(
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models that the test creates learn in blocks of 128 rows, so that a file has several."""
-    monkeypatch.setattr("pipeline.create.MAX_BATCH_ROWS", 128)
+    monkeypatch.setattr("pipeline.memory.MAX_BATCH_ROWS", 128)
 
 
 @pytest.fixture(scope="session")

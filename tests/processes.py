@@ -59,7 +59,7 @@ def train_or_die(
     block_rows: int | None = None,
 ) -> dict[str, Any]:
     """Train, but die of SIGKILL at the `call`-th of the steps named by `die_at`."""
-    from pipeline import create, training
+    from pipeline import memory, training
     from pipeline.lake import partition
     from pipeline.ledger.store import LocalStore
     from pipeline.progress import Progress
@@ -79,7 +79,7 @@ def train_or_die(
     if not locked:
         LocalStore.exclusive = lambda self: nullcontext()  # type: ignore[method-assign]
     if block_rows is not None:
-        create.MAX_BATCH_ROWS = block_rows
+        memory.MAX_BATCH_ROWS = block_rows
     if split_bytes is not None:
         partition.partitions.__defaults__ = (split_bytes,)
     return training.train(job, progress=Slow()).model_dump()
@@ -247,7 +247,7 @@ def killed_at_random(
 
 
 def _killed_after(seconds: float, job: dict[str, Any], oracle: Path, block_rows: int) -> int:
-    from pipeline import create, training
+    from pipeline import memory, training
     from pipeline.progress import Progress
 
     class Acknowledges(Progress):
@@ -259,7 +259,7 @@ def _killed_after(seconds: float, job: dict[str, Any], oracle: Path, block_rows:
     if not child:
         code = 1
         try:
-            create.MAX_BATCH_ROWS = block_rows
+            memory.MAX_BATCH_ROWS = block_rows
             training.train(job, progress=Acknowledges())
             code = 0
         except BaseException:

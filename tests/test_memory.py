@@ -11,7 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.encode.schema import Hashed, Label, Numeric, Schema
 from pipeline.environment import peak_rss_bytes
+from pipeline.job import Job
+from pipeline.memory import MAX_BATCH_ROWS, fit_batch_rows, whole_bytes
 
 N_ROWS = 4_000_000
 N_COLUMNS = 30
@@ -53,3 +56,27 @@ def test_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert peak_rss_bytes() > ballast.nbytes
     assert 10e6 < int(done.stdout) < 400e6
+
+
+def shared_out(n_numbers=5, n_texts=2, bits=10, **options):
+    """Rows of a block, and bytes for whole row groups, of a job of that width."""
+    columns = [Numeric(name=f"x{i}", center=0, scale=1, missing=False) for i in range(n_numbers)]
+    columns += [Hashed(name=f"t{i}", family="text") for i in range(n_texts)]
+    label = Label(name="y", family="number", domain="real")
+    schema = Schema(columns=columns, label=label, weight=None, hash_bits=bits, hive={})
+    given = {"lake": "a", "label": "y", "model": "m", "solver": "sgd", "learning_rate": [0.1]}
+    job = Job(**given | options).model_copy(update={"loss": "squared"})
+    rows = fit_batch_rows(job, schema)
+    return rows, whole_bytes(job, schema, rows)
+
+
+def test_memory_for_whole_row_groups_is_what_blocks_and_learners_leave():
+    rows, free = shared_out()
+    assert rows == MAX_BATCH_ROWS
+    assert 0 < free < 1 << 30
+    for wider in ({"n_numbers": 6}, {"n_texts": 3}, {"bits": 11}, {"l2": [0.0, 1.0]}):
+        assert shared_out(**wider)[1] < free
+    assert shared_out(memory_limit="2GiB")[1] == free + (1 << 30)
+    narrow, none = shared_out(n_numbers=1500, memory_limit="800MB")
+    assert narrow < MAX_BATCH_ROWS
+    assert none < free / 2

@@ -18,7 +18,7 @@ from pipeline.errors import BadPartition
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import partitions, read_footer
-from pipeline.stream import Reading, memory_per_row, stream
+from pipeline.stream import Reading, stream
 from pipeline.workers import Workers
 
 COLUMNS = [
@@ -208,8 +208,3 @@ def test_lake_with_names_that_pyarrow_takes_for_paths_is_learnt(tmp_path):
     table = pq.read_table(tmp_path / "lake/0.parquet")
     predicted = Model.load(tmp_path / "m").predict(table)
     np.testing.assert_allclose(predicted, table["ÿ.y"].to_numpy(), atol=0.05)
-
-
-def test_memory_of_a_row_grows_with_every_kind_of_width():
-    wider = [memory_per_row(*width) for width in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
-    assert 0 < memory_per_row(0, 0, 0) < min(wider)

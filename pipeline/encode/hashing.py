@@ -133,17 +133,25 @@ _known: dict[tuple[str, int], deque[tuple[pa.Array, SlotArray]]] = {}
 def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
     """Slot of each value of a dictionary, with that of null behind.
 
-    Each batch of a row group brings its own copy of one dictionary, of up to a megabyte, and
+    Batches of a row group share one dictionary, of up to a megabyte, or bring a copy of it each;
     comparing two of them is cheaper than hashing.
     """
     known = _known.setdefault((name, bits), deque(maxlen=_KEPT))
     for one, slots in tuple(known):
-        if one.equals(distinct):
+        if _is_same(one, distinct) or one.equals(distinct):
             return slots
     seed, null = murmur3_32(name), pa.nulls(1, pa.string())
     slots = np.append(_slots(as_text(distinct), seed, bits), _slots(null, seed, bits))
     known.append((distinct, slots))
     return slots
+
+
+def _is_same(one: pa.Array, other: pa.Array) -> bool:
+    """Whether two arrays lie in the same memory, which is not given away while both live."""
+    if (len(one), one.offset, one.type) != (len(other), other.offset, other.type):
+        return False
+    places = [[b and b.address for b in array.buffers()] for array in (one, other)]
+    return bool(places[0] == places[1])
 
 
 def _slots(texts: pa.Array, seed: int, bits: int) -> SlotArray:

@@ -14,7 +14,7 @@ from pipeline.errors import JobError
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.order import permutation
 from pipeline.lake.partition import Footer, Partition
-from pipeline.lake.read import PartitionReader, Unit, units
+from pipeline.lake.read import PAGE_BYTES, PartitionReader, Unit, units
 
 READER_BYTES = 32 << 20
 """Memory that open decoders of one partition may take."""
@@ -26,9 +26,6 @@ MAX_CURSORS = 16
 
 LEAST_ROWS = 32
 """Rows that a cursor gives to a block at least; fewer would cost more than they mix."""
-
-_PAGE_BYTES = 1 << 20
-"""Pages that most writers cut, uncompressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,7 @@ def rounds(
     *,
     seed: int | None = None,
     epoch: int = 1,
+    whole_bytes: int = 0,
 ) -> Iterator[list[Step]]:
     """Units of at most `batch_rows` rows in all, from each cursor in turn, until all have ended.
 
@@ -74,6 +72,8 @@ def rounds(
         Partitions to read together; each gives rows in proportion to its size.
     seed
         Of the shuffled order of row groups; None reads in stored order with one cursor each.
+    whole_bytes
+        See `PartitionReader`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def rounds(
     cursors: list[Iterator[Step]] = []
     for source in sources:
         share = max(1, batch_rows * source.partition.rows // max(1, n_rows))
-        cursors += _cursors(source, columns, share, seed, epoch, len(sources))
+        cursors += _cursors(source, columns, share, seed, epoch, len(sources), whole_bytes)
     _check_memory(sources, columns, batch_rows)
     while steps := [step for cursor in cursors if (step := next(cursor, None)) is not None]:
         yield steps
@@ -97,6 +97,7 @@ def _cursors(
     seed: int | None,
     epoch: int,
     n_sources: int,
+    whole_bytes: int,
 ) -> list[Iterator[Step]]:
     partition, footer = source.partition, source.footer
     order = list(range(partition.first_row_group, partition.end_row_group))
@@ -108,7 +109,13 @@ def _cursors(
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
     texts = [name for name in columns.names if name in columns.texts]
     reader = PartitionReader(
-        source.file, footer, columns.names, texts, rows, n_open=n_cursors * n_sources
+        source.file,
+        footer,
+        columns.names,
+        texts,
+        rows,
+        n_open=n_cursors * n_sources,
+        whole_bytes=whole_bytes,
     )
     shares = [order[first::n_cursors] for first in range(n_cursors)]
     return [
@@ -162,7 +169,7 @@ def _decoder_bytes(source: Source, columns: Columns) -> int:
     chunks = [group.column(i) for i in range(group.num_columns)]
     wanted = set(columns.names)
     return sum(
-        min(_PAGE_BYTES, chunk.total_uncompressed_size)
+        min(PAGE_BYTES, chunk.total_uncompressed_size)
         for chunk in chunks
         if chunk.path_in_schema.split(".")[0] in wanted
     )

@@ -1,9 +1,9 @@
 """Read a partition as units of bounded size, whatever the size of its row groups.
 
-A unit is what one Dask task decodes: a run of small row groups, or one slice of a large row group.
-Its edges depend on the partition and `batch_rows` alone, never on where a run was resumed. Slices
-of one row group share decoders that yield them in order, because Parquet pages cannot be entered
-in the middle.
+A unit is what one Dask task takes: a run of small row groups, or one slice of a large row group.
+Its edges depend on the partition and `batch_rows` alone, never on where a run was resumed, nor on
+memory. Slices of one row group share what has been decoded of it (`pipeline.lake.rowgroups`),
+because Parquet pages cannot be entered in the middle.
 
 pyarrow's defaults keep every byte read from a file until the reader is closed (350 MB for a 368 MB
 file); without pre-buffering and with a small stream buffer the same read holds about 10 MB.
@@ -14,17 +14,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.batches import as_batch
 from pipeline.errors import BadPartition
+from pipeline.lake.chunks import check_texts, decoded_bytes, is_coded
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer, Partition
 from pipeline.lake.remote import RemoteFile
+from pipeline.lake.rowgroups import RowGroup, Sliced, Whole
 
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError)
 """What pyarrow raises at damaged pages."""
@@ -46,7 +48,8 @@ _WHOLE_UNITS = 6
 _SHARES = 4
 """Decoders of a large row group, each of some of its columns."""
 
-_DICTIONARY_BYTES_PER_ROW = 16
+PAGE_BYTES = 1 << 20
+"""Pages that most writers cut, uncompressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,9 @@ class PartitionReader:
     batch_rows
         Rows of a slice of a large row group.
     n_open
-        Large row groups that are decoded at once, by this reader and others.
+        Large row groups that are under way at once, by this reader and others.
+    whole_bytes
+        Memory that these may take when they are decoded as a whole; slice by slice otherwise.
     """
 
     file: LakeFile
@@ -119,10 +124,9 @@ class PartitionReader:
     texts: list[str]
     batch_rows: int
     n_open: int = 1
-    _slices: dict[int, list[_SliceReader]] = field(default_factory=dict)
+    whole_bytes: int = 0
+    _large: dict[int, RowGroup] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _schema: pa.Schema | None = None
-    """Of slices, once one is there."""
 
     def read(self, unit: Unit) -> pa.RecordBatch:
         """Rows of one unit.
@@ -133,10 +137,7 @@ class PartitionReader:
             If a page cannot be decoded, or the rows are not as many as the footer says.
         """
         try:
-            decoded = self._read_slice(unit) if unit.is_slice else self._read_whole(unit)
-            # Before chunks are joined: codes without a value would be looked up.
-            _check_texts(decoded)
-            rows = as_batch(decoded)
+            rows = self._slice(unit) if unit.is_slice else self._all(unit)
         except UNREADABLE as error:
             raise self._refusal(unit, error) from None
         if rows.num_rows != unit.rows:
@@ -166,7 +167,7 @@ class PartitionReader:
             for batch in source.iter_batches(
                 self.batch_rows, row_groups=[group], columns=[column], use_threads=False
             ):
-                _check_texts(batch)
+                check_texts(batch)
 
     def _rows(self, group: int) -> int:
         return int(self.footer.metadata.row_group(group).num_rows)
@@ -182,7 +183,7 @@ class PartitionReader:
         for group in groups if found else ():
             for i in range(metadata.num_columns):
                 chunk = metadata.row_group(group).column(i)
-                if chunk.path_in_schema in found and not _is_coded(chunk, rows):
+                if chunk.path_in_schema in found and not is_coded(chunk, rows):
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 
@@ -207,153 +208,80 @@ class PartitionReader:
 
     def _nbytes(self, groups: Sequence[int]) -> int:
         """Stored bytes of the columns in row groups."""
-        wanted, metadata = set(self.columns), self.footer.metadata
-        return sum(
-            chunk.total_compressed_size
-            for group in groups
-            for chunk in map(metadata.row_group(group).column, range(metadata.num_columns))
-            if chunk.path_in_schema.split(".")[0] in wanted
-        )
+        return sum(chunk.total_compressed_size for chunk in self._chunks(groups))
 
-    def _read_whole(self, unit: Unit) -> pa.Table:
-        groups = list(unit.row_groups)
-        with self._open(groups, unit.rows, whole=True) as source:
-            return source.read_row_groups(groups, columns=self.columns, use_threads=False)
+    def _all(self, unit: Unit) -> pa.RecordBatch:
+        return self._decoded(list(unit.row_groups), use_threads=False)
 
-    def _read_slice(self, unit: Unit) -> pa.RecordBatch:
+    def _decoded(self, groups: list[int], *, use_threads: bool) -> pa.RecordBatch:
+        rows = sum(self._rows(group) for group in groups)
+        with self._open(groups, rows, whole=True) as source:
+            table = source.read_row_groups(groups, columns=self.columns, use_threads=use_threads)
+        # Before chunks are joined: codes without a value would be looked up.
+        check_texts(table)
+        return as_batch(table)
+
+    def _slice(self, unit: Unit) -> pa.RecordBatch:
         group = unit.row_groups[0]
         with self._lock:
-            if group not in self._slices:
-                self._slices[group] = self._decoders(group)
-            decoders = self._slices[group]
-        shares = _take_all(decoders, unit.offset // self.batch_rows)
-        if not decoders[-1].n_left:
+            if group not in self._large:
+                self._large[group] = self._large_group(group)
+            large = self._large[group]
+        rows = large.take(unit.offset, unit.rows)
+        if isinstance(large, Sliced):
+            check_texts(rows)
+        if large.is_used_up:
             with self._lock:
-                self._slices.pop(group, None)
-        return shares[0] if len(shares) == 1 else self._beside(shares)
+                self._large.pop(group, None)
+        return rows
 
-    def _decoders(self, group: int) -> list[_SliceReader]:
+    def _large_group(self, group: int) -> RowGroup:
         n_slices = -(-self._rows(group) // self.batch_rows)
-        found = []
-        for columns in self._shares():
-            source = self._open([group], self.batch_rows, whole=False)
-            batches = source.iter_batches(
+        if self._fits(group):
+            return Whole(partial(self._decoded, [group], use_threads=True), n_slices)
+        shares = [
+            self._open([group], self.batch_rows, whole=False).iter_batches(
                 self.batch_rows, row_groups=[group], columns=columns, use_threads=False
             )
-            found.append(_SliceReader(batches, n_slices))
-        return found
+            for columns in self._shares()
+        ]
+        return Sliced(shares, self.batch_rows, n_slices)
+
+    def _fits(self, group: int) -> bool:
+        """Whether a row group is to be decoded at once."""
+        # Arrow's threads would ask Python for the bytes of an object store.
+        if self.file.looked is not None:
+            return False
+        chunks = self._chunks([group])
+        sliced = sum(2 * min(PAGE_BYTES, int(one.total_uncompressed_size)) for one in chunks)
+        coded = set(self._dictionaries([group], self._rows(group)))
+        whole = sum(decoded_bytes(chunk, chunk.path_in_schema in coded) for chunk in chunks)
+        return self.n_open * whole <= max(self.whole_bytes, self.n_open * sliced)
+
+    def _chunks(self, groups: Sequence[int]) -> list[pq.ColumnChunkMetaData]:
+        """The chunks of columns that are read of row groups."""
+        wanted, metadata = set(self.columns), self.footer.metadata
+        return [
+            chunk
+            for group in groups
+            for chunk in map(metadata.row_group(group).column, range(metadata.num_columns))
+            if chunk.path_in_schema.split(".")[0] in wanted or chunk.path_in_schema in wanted
+        ]
 
     def _shares(self) -> list[list[str]]:
-        """Columns by decoder: a slice is decoded share by share, and the next one right behind it.
-
-        All columns come to the ends of their pages together, which takes three times as long as
-        another slice, and everybody waits; Arrow's own threads cost a quarter more in all.
-        """
+        """Columns by decoder, where slices are decoded."""
         # Requests to a store are to be few.
         n_shares = 1 if self.file.looked is not None else max(1, _SHARES // self.n_open)
         size = max(1, -(-len(self.columns) // n_shares))
         starts = range(0, len(self.columns), size)
         return [self.columns[start : start + size] for start in starts] or [[]]
 
-    def _beside(self, shares: list[pa.RecordBatch]) -> pa.RecordBatch:
-        """The columns of several batches in one."""
-        columns = [column for batch in shares for column in batch.columns]
-        if self._schema is None:
-            self._schema = pa.schema([field_ for batch in shares for field_ in batch.schema])
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
-
     def __getstate__(self) -> dict[str, object]:
         # A worker elsewhere opens the file for itself; decoders and locks stay here.
         return {name: getattr(self, name) for name in _PICKLED}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state, _slices={}, _lock=threading.Lock(), _schema=None)
+        self.__dict__.update(state, _large={}, _lock=threading.Lock())
 
 
-def _take_all(decoders: list[_SliceReader], number: int) -> list[pa.RecordBatch]:
-    """Batch `number` of every decoder, of those first that no other thread is at.
-
-    In a fixed order threads waited for each other a seventh of the time.
-    """
-    found: dict[int, pa.RecordBatch] = {}
-    while len(found) < len(decoders):
-        left = [i for i in range(len(decoders)) if i not in found]
-        free = next((i for i in left if decoders[i].lock.acquire(blocking=False)), None)
-        if free is None:
-            free = left[0]
-            decoders[free].lock.acquire()
-        try:
-            found[free] = decoders[free].take(number)
-        finally:
-            decoders[free].lock.release()
-    return [found[i] for i in range(len(decoders))]
-
-
-def _is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
-    """Whether text is stored as codes, and its dictionary small enough to be looked up per batch.
-
-    The footer does not say where a writer changed to plain text in the middle, but a plain value
-    takes 4 bytes and its text, and a code hardly ever more than 2.
-    """
-    if not chunk.has_dictionary_page or not chunk.num_values:
-        return False
-    dictionary = chunk.data_page_offset - (chunk.dictionary_page_offset or 0)
-    codes = chunk.total_uncompressed_size - dictionary
-    return bool(codes < 4 * chunk.num_values and dictionary < _DICTIONARY_BYTES_PER_ROW * rows)
-
-
-def _check_texts(rows: pa.Table | pa.RecordBatch) -> None:
-    """Refuse text that is not UTF-8 and codes without a value, which pyarrow hands on."""
-    for place, kind in enumerate(rows.schema.types):
-        # Numbers are sound whatever their bits.
-        if pa.types.is_primitive(kind):
-            continue
-        column = rows.column(place)
-        for values in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-            if pa.types.is_dictionary(kind):
-                _check_codes(rows.schema.names[place], values)
-                _check_text(values.dictionary)
-            else:
-                _check_text(values)
-
-
-def _check_text(values: pa.Array) -> None:
-    if not pa.types.is_primitive(values.type):
-        values.validate(full=True)
-
-
-def _check_codes(name: str, values: pa.DictionaryArray) -> None:
-    low, high = pc.min_max(values.indices).as_py().values()
-    n_values = len(values.dictionary)
-    if low is not None and not 0 <= low <= high < n_values:
-        raise pa.ArrowInvalid(
-            f"codes {low} to {high} in column {name!r} of {n_values} distinct values"
-        )
-
-
-_PICKLED = ("file", "footer", "columns", "texts", "batch_rows", "n_open")
-
-
-class _SliceReader:
-    """Hands out the batches of some columns of a large row group to whichever thread asks.
-
-    Nobody waits for another's turn: who comes early decodes what lies before and leaves it there.
-    A slice may never be asked for, when the task of an earlier one has failed or was cancelled.
-    """
-
-    def __init__(self, batches: Iterator[pa.RecordBatch], n_left: int) -> None:
-        self.n_left = n_left
-        self.lock = threading.Lock()
-        """To be held while a batch is taken."""
-        self._batches = enumerate(batches)
-        self._decoded: dict[int, pa.RecordBatch] = {}
-
-    def take(self, number: int) -> pa.RecordBatch:
-        """Batch `number` of the row group, once."""
-        while number not in self._decoded:
-            at, batch = next(self._batches, (None, None))
-            if at is None:
-                raise pa.ArrowInvalid(f"batch {number} is not there, or was taken before")
-            self._decoded[at] = batch
-        self.n_left -= 1
-        return self._decoded.pop(number)
+_PICKLED = ("file", "footer", "columns", "texts", "batch_rows", "n_open", "whole_bytes")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pickle
 import threading
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +20,19 @@ from pipeline.lake.discover import discover
 from pipeline.lake.order import permutation
 from pipeline.lake.partition import partitions, read_footer
 from pipeline.lake.read import PartitionReader, units
+from pipeline.lake.rowgroups import Whole
 from pipeline.workers import Workers
 
 GROUPS = (0, 40, 7, 250, 0, 100, 33, 1)
 COLUMNS = ["a", "level", "when", "text", "tag"]
+
+
+@pytest.fixture(params=["sliced", "whole"])
+def whole_bytes(request, monkeypatch):
+    """Memory by which large row groups are decoded slice by slice, and as a whole."""
+    # Pages of nothing: decoders of small ones would take as much as the rows.
+    monkeypatch.setattr("pipeline.lake.read.PAGE_BYTES", 0)
+    return 1 << 30 if request.param == "whole" else 0
 
 
 def mixed_table(n_rows, seed=0):
@@ -103,18 +115,20 @@ def test_units_of_a_range_stay_within_it_and_are_named_apart(tmp_path):
 
 
 @pytest.mark.parametrize("batch_rows", [7, 64, 250, 1000])
-def test_rows_are_those_that_pyarrow_reads_as_a_whole(tmp_path, batch_rows):
+def test_rows_are_those_that_pyarrow_reads_as_a_whole(tmp_path, batch_rows, whole_bytes):
     file, footer, partition = write_groups(tmp_path / "lake")
-    reader = PartitionReader(file, footer, COLUMNS, ["level", "text"], batch_rows)
+    reader = PartitionReader(
+        file, footer, COLUMNS, ["level", "text"], batch_rows, whole_bytes=whole_bytes
+    )
     parts = [plain(reader.read(unit)) for unit in units(partition, footer, batch_rows)]
     whole = plain(pq.read_table(file.location, columns=COLUMNS))
     assert plain(pa.concat_tables(parts)).select(COLUMNS).equals(whole)
 
 
 @pytest.mark.parametrize("page", [{}, {"data_page_size": 500, "dictionary_pagesize_limit": 2000}])
-def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page):
+def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page, whole_bytes):
     file, footer, partition = write_groups(tmp_path / "lake", (20_000, 5, 9000), **page)
-    reader = PartitionReader(file, footer, COLUMNS, ["level"], 512)
+    reader = PartitionReader(file, footer, COLUMNS, ["level"], 512, whole_bytes=whole_bytes)
     order = list(units(partition, footer, 512, [2, 0, 1]))
     tasks = [(delayed(reader.read, pure=False, traverse=False)(unit), True) for unit in order]
 
@@ -125,28 +139,62 @@ def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page)
     whole = plain(pq.read_table(file.location, columns=COLUMNS))
     expected = pa.concat_tables([whole.slice(20_005), whole.slice(0, 20_005)])
     assert plain(pa.concat_tables(finish(through_workers))).equals(expected.combine_chunks())
-    assert not reader._slices
+    assert not reader._large
 
 
-def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path):
+def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path, whole_bytes):
     """When a task fails, those behind it are cancelled; one that has begun must come to its end."""
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
-    reader = PartitionReader(file, footer, ["a"], [], 100)
+    reader = PartitionReader(file, footer, ["a"], [], 100, whole_bytes=whole_bytes)
     cut = list(units(partition, footer, 100))
     whole = plain(pq.read_table(file.location, columns=["a"]))
     for at in (5, 9, 0, 7, 1, 2, 3, 4, 6, 8):
         rows = finish(lambda unit=cut[at]: reader.read(unit))
         assert plain(rows).equals(whole.slice(at * 100, 100))
-        if at == 5:
+        if at == 5 and not whole_bytes:
             # What has been handed out is not kept.
             with pytest.raises(BadPartition, match="was taken before"):
                 reader.read(cut[at])
 
 
-def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path):
+def test_row_groups_of_one_file_may_store_a_text_as_codes_and_as_it_is(tmp_path, whole_bytes):
+    """Each has types of its own; the dictionary of one is not asked of the other."""
+    texts = np.append(np.tile(["a", "b"], 5000), np.arange(10_000).astype(str))
+    table = pa.table({"n": np.arange(20_000), "text": texts, "m": np.arange(20_000.0), "o": texts})
+    options = {"row_group_size": 10_000, "dictionary_pagesize_limit": 1000}
+    write_files(tmp_path / "lake", {"a.parquet": table}, **options)
+    file, footer, partition = opened(tmp_path / "lake")
+    names = table.schema.names
+    reader = PartitionReader(file, footer, names, ["text", "o"], 3000, whole_bytes=whole_bytes)
+    parts = [reader.read(unit) for unit in units(partition, footer, 3000)]
+    assert {str(part["text"].type)[:10] for part in parts} == {"dictionary", "string"}
+    assert plain(pa.concat_tables(map(plain, parts))).equals(plain(table))
+
+
+def test_large_row_groups_are_decoded_whole_where_memory_allows(tmp_path, monkeypatch):
+    """Never of an object store, whose bytes Arrow's threads would ask Python for."""
+    monkeypatch.setattr("pipeline.lake.read.PAGE_BYTES", 0)
+    file, footer, _ = write_groups(tmp_path / "lake", (200_000,))
+    texts = ["level", "text"]
+
+    def is_whole(**options):
+        reader = PartitionReader(file, footer, COLUMNS, texts, 1000, **options)
+        return isinstance(reader._large_group(0), Whole)
+
+    source = pq.ParquetFile(file.location, read_dictionary=texts)
+    nbytes = source.read_row_group(0, columns=COLUMNS).nbytes
+    assert not is_whole(whole_bytes=nbytes // 2)
+    assert is_whole(whole_bytes=4 * nbytes)
+    assert not is_whole(whole_bytes=4 * nbytes, n_open=8)
+    monkeypatch.setattr(PartitionReader, "_open", lambda *args, **options: pq.ParquetFile(path))
+    path, file = file.location, replace(file, looked=object())
+    assert not is_whole(whole_bytes=4 * nbytes)
+
+
+def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path, whole_bytes):
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
     (tmp_path / "lake/a.parquet").unlink()
-    reader = PartitionReader(file, footer, ["a"], [], 100)
+    reader = PartitionReader(file, footer, ["a"], [], 100, whole_bytes=whole_bytes)
     for unit in units(partition, footer, 100):
         with pytest.raises(BadPartition, match=r"a\.parquet, row group 0.*: cannot decode"):
             reader.read(unit)
@@ -162,11 +210,13 @@ def test_pickled_reader_reads_the_same(tmp_path):
     assert plain(rows).equals(plain(pq.read_table(file.location, columns=COLUMNS)))
 
 
-def read_all(folder, batch_rows):
+def read_all(folder, batch_rows, whole_bytes):
     """Rows of a lake of one file, or None if it is refused as a BadPartition."""
     try:
         file, footer, partition = opened(folder)
-        reader = PartitionReader(file, footer, ["a", "text"], ["text"], batch_rows)
+        reader = PartitionReader(
+            file, footer, ["a", "text"], ["text"], batch_rows, whole_bytes=whole_bytes
+        )
         parts = [reader.read(unit) for unit in units(partition, footer, batch_rows)]
     except BadPartition:
         return None
@@ -174,7 +224,9 @@ def read_all(folder, batch_rows):
 
 
 @pytest.mark.parametrize("batch_rows", [300, 5000])
-def test_footer_that_promises_more_rows_than_the_pages_hold_is_refused(tmp_path, batch_rows):
+def test_footer_that_promises_more_rows_than_the_pages_hold_is_refused(
+    tmp_path, batch_rows, whole_bytes
+):
     write_files(tmp_path, {"a.parquet": mixed_table(1000).select(["a", "text"])})
     whole = (tmp_path / "a.parquet").read_bytes()
     first = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
@@ -182,13 +234,13 @@ def test_footer_that_promises_more_rows_than_the_pages_hold_is_refused(tmp_path,
     lying = whole[:first] + whole[first:].replace(b"\x16\xd0\x0f", b"\x16\xd2\x0f")
     (tmp_path / "a.parquet").write_bytes(lying)
     assert opened(tmp_path)[2].rows == 1001
-    assert finish(lambda: [read_all(tmp_path, batch_rows)]) == [None]
+    assert finish(lambda: [read_all(tmp_path, batch_rows, whole_bytes)]) == [None]
 
 
 @pytest.mark.parametrize("batch_rows", [50, 5000])
 @pytest.mark.parametrize("checksum", [True, False])
 def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
-    tmp_path, batch_rows, checksum
+    tmp_path, batch_rows, checksum, whole_bytes
 ):
     table = mixed_table(400).select(["a", "text"])
     write_files(tmp_path, {"a.parquet": table}, write_page_checksum=checksum)
@@ -200,7 +252,7 @@ def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
         damaged = bytearray(whole)
         damaged[rng.integers(4, end)] ^= rng.integers(1, 256)
         (tmp_path / "a.parquet").write_bytes(damaged)
-        return read_all(tmp_path, batch_rows)
+        return read_all(tmp_path, batch_rows, whole_bytes)
 
     read = finish(lambda: [damage_and_read() for _ in range(150)])
     sound = [rows for rows in read if rows is not None]
@@ -219,7 +271,11 @@ def test_codes_without_a_value_are_refused_before_chunks_are_joined(tmp_path, mo
         for codes, texts in (([0, 1, 0], ["a", "b"]), ([0, 1 << 20, 0], ["c", "d"]))
     ]
     table = pa.table({"level": pa.chunked_array(chunks)})
-    monkeypatch.setattr(PartitionReader, "_read_whole", lambda self, unit: table)
+    source = SimpleNamespace(
+        read_row_groups=lambda *args, **options: table,
+        iter_batches=lambda *args, **options: table.to_batches(),
+    )
+    monkeypatch.setattr(PartitionReader, "_open", lambda *args, **options: nullcontext(source))
     reader = PartitionReader(file, footer, ["level"], ["level"], 100)
     (unit,) = units(partition, footer, 100)
     with pytest.raises(BadPartition, match="codes 0 to 1048576 in column 'level' of 2 distinct"):
