@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.encode.columns import as_text, plain
@@ -48,13 +49,17 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     looked_at = values.indices if is_coded else values
     if step > 1:
         looked_at = looked_at.take(pa.array(np.arange(step // 2, len(values), step)))
-    counts = Counter(plain(looked_at).drop_null().to_pylist()).most_common(PER_BATCH)
-    counts = [(value, n) for value, n in counts if n > 1 or step == 1]
-    named = pa.array([value for value, _ in counts], looked_at.type)
+    # In the order in which they first come up, whatever the codes: it decides between equals.
+    found = pc.dictionary_encode(plain(looked_at).drop_null())
+    rows = np.bincount(found.indices.to_numpy(), minlength=len(found.dictionary))
+    most = np.argsort(-rows, kind="stable")[:PER_BATCH]
+    if step > 1:
+        most = most[rows[most] > 1]
+    named = found.dictionary.take(pa.array(most))
     names = as_text(values.dictionary.take(named) if is_coded else named).to_pylist()
     return {
         name: n * times * step
-        for name, (_, n) in zip(names, counts, strict=True)
+        for name, n in zip(names, rows[most].tolist(), strict=True)
         if name is not None and len(name) <= _LONGEST
     }
 
