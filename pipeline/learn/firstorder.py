@@ -130,6 +130,8 @@ class FirstOrder:
         done, planned = self._planned
         learn_rows = rows_learner(
             CODES[self.rule],
+            N_SLOT_NUMBERS[self.rule],
+            averages=steps.averages,
             has_slots=block.slots.shape[1] > 0,
             has_classes=self.loss.code == SOFTMAX,
             has_batches=steps.minibatch > 1,
@@ -141,7 +143,6 @@ class FirstOrder:
             steps.l1,
             steps.l2,
             self.is_implicit,
-            steps.averages,
             steps.minibatch,
             self.base,
             np.ascontiguousarray(block.dense),

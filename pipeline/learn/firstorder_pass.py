@@ -28,8 +28,10 @@ from pipeline.learn.firstorder_steps import (
     ask_ahead,
     dense_margin,
     ftrl_steps,
+    gather,
     implicit_ratio,
     nag_steps,
+    place,
     sgd_steps,
     slot_averages,
     slot_moves,
@@ -63,7 +65,13 @@ def padded(width: int) -> int:
 
 @cache
 def rows_learner(
-    rule: int, *, has_slots: bool, has_classes: bool, has_batches: bool
+    rule: int,
+    n_remembered: int,
+    *,
+    averages: bool,
+    has_slots: bool,
+    has_classes: bool,
+    has_batches: bool,
 ) -> Callable[..., None]:
     """The loop of one rule, compiled when it is first called.
 
@@ -71,9 +79,16 @@ def rows_learner(
     ----------
     rule
         One of `pipeline.learn.rules`.
+    n_remembered
+        Numbers of a hashed weight without its average.
+    averages
+        Whether predictions are those of averaged weights.
     has_slots, has_classes, has_batches
         Whether rows hit hashed slots, the loss is softmax, and steps are of several rows.
     """
+    n_numbers = n_remembered + (2 if averages else 0)
+    # The numbers of a row's slots are gathered once, for its margin and its step.
+    gathers_once = has_slots and not has_classes and not has_batches
 
     @reordered
     def learn_rows(
@@ -83,7 +98,6 @@ def rows_learner(
         l1: float,
         l2: float,
         implicit: bool,
-        averages: bool,
         minibatch: int,
         base: float,
         x: Float32Array,
@@ -108,14 +122,13 @@ def rows_learner(
             Output of shape (n_rows, n_outputs): margins from before each step.
         """
         n_rows, n_dense = x.shape
-        n_remembered = hashed.shape[2] - (2 if averages else 0)
         n_columns = slots.shape[1] if has_slots else 0
-        n_numbers = hashed.shape[2]
         n_outputs = margin.shape[1] if has_classes else 1
         batch = minibatch if has_batches else 1
         width = dense.shape[2]
         alpha, schedule, done, planned = rates
         flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
+        at = np.zeros(n_columns + APART, np.uint64)[:n_columns]
         row, moves = np.zeros(width + APART)[:width], np.zeros(n_columns + APART)[:n_columns]
         near = np.zeros((n_numbers, n_columns + APART))
         row[n_dense] = 1.0
@@ -137,8 +150,13 @@ def rows_learner(
                     row[j] = x[i, j]
                 for o in range(n_outputs):
                     total = dense_margin(row, dense, o)
-                    for k in range(n_columns):
-                        total += hashed[np.uint32(slots[i, k]), o, 0]
+                    if gathers_once:
+                        gather(n_numbers, flat, stride, slots, i, o, at, near)
+                        for k in range(n_columns):
+                            total += near[0, k]
+                    elif has_slots:
+                        for k in range(n_columns):
+                            total += flat[place(slots[i, k], stride, o, n_numbers)]
                     z[o] = margin[i, o] = total
                 importance += share_of_row * weight[i]
                 if has_classes:
@@ -205,10 +223,8 @@ def rows_learner(
                 ratio = 1.0
                 for i in range(first, last):
                     decay = l2 * share_of_row * weight[i]
-                    for k in range(n_columns):
-                        s = np.uint32(slots[i, k])
-                        for number in range(n_numbers):
-                            near[number, k] = hashed[s, o, number]
+                    if has_slots and not gathers_once:
+                        gather(n_numbers, flat, stride, slots, i, o, at, near)
                     if has_slots:
                         reach += slot_moves(
                             rule, rate, norm, steps, l1, l2, g[i - first, o], decay, near, moves
@@ -220,21 +236,23 @@ def rows_learner(
                     if has_slots and averages:
                         slot_averages(n_numbers, ratio, share, clock_before, moves, near)
                     for k in range(n_columns):
-                        s = np.uint32(slots[i, k])
-                        before, move = float(hashed[s, o, 0]), ratio * moves[k]
+                        # A slot that the row hits twice moves twice.
+                        before, move = float(flat[at[k]]), ratio * moves[k]
                         after = before - move
-                        hashed[s, o, 0] = np.float32(after)
+                        flat[at[k]] = np.float32(after)
                         if rule == DOG:
                             distance += after * after - before * before
                         for number in range(1, n_remembered):
-                            hashed[s, o, number] = np.float32(near[number, k])
-                        if averages and hashed[s, o, n_numbers - 1] == now:
-                            # Hit a second time in this step, or in the very first: it has the share
-                            # of the first move.
-                            hashed[s, o, n_numbers - 2] -= np.float32(share * move)
-                        elif averages:
-                            hashed[s, o, n_numbers - 2] = np.float32(near[n_numbers - 2, k])
-                            hashed[s, o, n_numbers - 1] = now
+                            flat[at[k] + np.uint64(number)] = np.float32(near[number, k])
+                        if averages:
+                            mean = at[k] + np.uint64(n_numbers - 2)
+                            if flat[mean + np.uint64(1)] == now:
+                                # Hit a second time in this step, or in the very first: it has the
+                                # share of the first move.
+                                flat[mean] -= np.float32(share * move)
+                            else:
+                                flat[mean] = np.float32(near[n_numbers - 2, k])
+                                flat[mean + np.uint64(1)] = now
 
                 if rule == DOG:
                     distance += added_distance(ratio, base, n_dense, o, dense, step)

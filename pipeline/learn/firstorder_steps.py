@@ -7,6 +7,7 @@ output, so that no view has to be made for each row.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, SlotArray
 from pipeline.compiled import inlined, prefetch
@@ -221,6 +222,30 @@ def slot_averages(
         behind = exp_below(clock_before - near[n_numbers - 1, k])
         mean = before + (near[n_numbers - 2, k] - before) * behind
         near[n_numbers - 2, k] = mean + share * (before - ratio * moves[k] - mean)
+
+
+@inlined
+def place(slot: int, stride: np.uint64, o: int, n_numbers: int) -> np.uint64:
+    """Where the numbers of one output of a slot begin in the flat array of all."""
+    return np.uint64(np.uint64(np.uint32(slot)) * stride + np.uint64(o * n_numbers))
+
+
+@inlined
+def gather(
+    n_numbers: int,
+    flat: Float32Array,
+    stride: np.uint64,
+    slots: SlotArray,
+    i: int,
+    o: int,
+    at: NDArray[np.uint64],
+    near: FloatArray,
+) -> None:
+    """Write where the slots of a row lie, and what is kept of them."""
+    for k in range(len(at)):
+        at[k] = place(slots[i, k], stride, o, n_numbers)
+        for number in range(n_numbers):
+            near[number, k] = flat[at[k] + np.uint64(number)]
 
 
 @inlined
