@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, SlotArray
-from pipeline.compiled import compiled, prefetch, reordered
+from pipeline.compiled import reordered
 from pipeline.learn.expansion import FLOOR
+from pipeline.learn.firstorder_steps import ask_ahead
 from pipeline.learn.implicit import implicit_gradient
 from pipeline.learn.losses import (
     HINGE,
@@ -45,10 +46,9 @@ _EM_STEPS = 100
 _EM_SLOTS = 65_536
 _EM_PRIOR_SLOTS = 2
 _LEAST_DISPERSION = 1e-6
-_AHEAD = 4
 
 
-@compiled
+@reordered
 def _filter_pass(
     loss: int,
     a: float,
@@ -67,14 +67,15 @@ def _filter_pass(
     n_outputs = offset.shape[1]
     p, z = np.empty(n_outputs), np.empty(n_outputs)
     flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
+    at = np.empty(n_columns, np.uint64)
     for i in range(n_rows):
-        ahead = min(i + _AHEAD, n_rows - 1)
+        ask_ahead(flat, stride, slots, i)
         for k in range(n_columns):
-            prefetch(flat, np.uint64(slots[ahead, k]) * stride)
+            at[k] = np.uint64(np.uint32(slots[i, k])) * stride
         for o in range(n_outputs):
             own = 0.0
             for k in range(n_columns):
-                own += hashed[np.uint32(slots[i, k]), o, 0]
+                own += flat[at[k] + np.uint64(2 * o)]
             margin[i, o] = own
             z[o] = offset[i, o] + own
         if weight[i] == 0.0:
@@ -85,7 +86,7 @@ def _filter_pass(
         for o in range(n_outputs):
             v = doubt[i, o]
             for k in range(n_columns):
-                v += hashed[np.uint32(slots[i, k]), o, 1]
+                v += flat[at[k] + np.uint64(2 * o + 1)]
             if loss == SOFTMAX:
                 c = share * p[o] * (1.0 - p[o])
                 s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
@@ -99,20 +100,23 @@ def _filter_pass(
                     c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
             shrunk = c / (1.0 + c * v)
             for k in range(n_columns):
-                slot = np.uint32(slots[i, k])
-                variance = float(hashed[slot, o, 1])
-                hashed[slot, o, 0] -= np.float32(variance * s)
+                mean = at[k] + np.uint64(2 * o)
+                variance = float(flat[mean + np.uint64(1)])
+                flat[mean] -= np.float32(variance * s)
                 # Twice the same slot in one row takes its share twice, but never all of it.
-                hashed[slot, o, 1] = np.float32(variance - variance * variance * shrunk)
+                flat[mean + np.uint64(1)] = np.float32(variance - variance * variance * shrunk)
 
 
-@compiled
+@reordered
 def _margins(slots: SlotArray, hashed: Float32Array, margin: FloatArray) -> None:
+    n_outputs = margin.shape[1]
+    flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
     for i in range(len(slots)):
-        for o in range(margin.shape[1]):
+        ask_ahead(flat, stride, slots, i)
+        for o in range(n_outputs):
             total = 0.0
             for k in range(slots.shape[1]):
-                total += hashed[np.uint32(slots[i, k]), o, 0]
+                total += flat[np.uint64(np.uint32(slots[i, k])) * stride + np.uint64(2 * o)]
             margin[i, o] = total
 
 

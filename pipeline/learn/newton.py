@@ -111,6 +111,11 @@ class Newton:
         self._keep(None)
 
     @property
+    def n_rows(self) -> int:
+        """Rows learnt so far."""
+        return int(self._scaling.n_rows)
+
+    @property
     def block_rows(self) -> int:
         """Rows to learn at once: enough that their own curvature is well determined.
 
@@ -118,10 +123,10 @@ class Newton:
         piece: with 1 % positives that takes the excess over batch from 0.14 % to 0.01 %. Later a
         piece is small beside what is known, and a larger one needs fewer systems to be solved.
         """
-        n_rows, least = int(self._scaling.n_rows), least_rows(self._w.size)
-        if n_rows < least:
+        least = least_rows(self._w.size)
+        if self.n_rows < least:
             return first_rows(self._w.size)
-        return max(least, min(_SETTLED_ROWS, n_rows // 64))
+        return max(least, min(_SETTLED_ROWS, self.n_rows // 64))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
