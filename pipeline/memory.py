@@ -15,7 +15,7 @@ from pipeline.workers import WINDOW
 BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""
 
-MAX_BATCH_ROWS = 32_768
+MAX_BATCH_ROWS = 65_536
 MIN_BATCH_ROWS = 1024
 
 _BLOCKS = WINDOW + 2

@@ -32,7 +32,7 @@ from pipeline.encode.schema import (
     use_of,
 )
 from pipeline.encode.target import label_target
-from pipeline.encode.transpose import invert
+from pipeline.encode.transpose import invert, scatter
 from pipeline.errors import BadColumn
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
@@ -129,7 +129,7 @@ class Draft:
         self._n_written = 0
         self._dense = empty((n_rows, schema.n_dense), np.float32)
         self._slots = empty((n_rows, schema.n_hashed), np.int32)
-        self._target = filled(n_rows, np.nan)
+        self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
         self._weight = filled(n_rows, 1.0)
         self._counts: Counter[str] = Counter()
         self._frequent: dict[str, Counter[str]] = {}
@@ -239,7 +239,7 @@ class Draft:
     def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         spec = self._schema.label
         target = label_target(_column(batch, spec.name), spec)
-        missing = int(np.count_nonzero(np.isnan(target)))
+        missing = int(scatter(target, rows, self._target))
         if missing and not self._encoder.drop_null_label:
             raise BadColumn(
                 f"{missing} of {len(rows)} labels are null or NaN",
@@ -247,9 +247,9 @@ class Draft:
                 "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
             )
         self._count({"null_label": missing})
-        self._target[rows] = target
         if self._schema.weight is not None:
-            self._weight[rows] = _weights(_column(batch, self._schema.weight), self._schema.weight)
+            weight = _weights(_column(batch, self._schema.weight), self._schema.weight)
+            scatter(weight, rows, self._weight)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

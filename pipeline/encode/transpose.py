@@ -28,6 +28,16 @@ def invert(order: IntArray, place: IntArray) -> None:
         place[order[i]] = i
 
 
+@compiled
+def scatter(values: FloatArray, rows: IntArray, out: FloatArray) -> int:
+    """Write value i to place ``rows[i]``; return how many are NaN."""
+    missing = 0
+    for i in range(len(rows)):
+        out[rows[i]] = values[i]
+        missing += values[i] != values[i]
+    return missing
+
+
 @inlined
 def _spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uint8]) -> None:
     """Write `n` bits from the one with number `first` on, as 0 or 1 each."""
