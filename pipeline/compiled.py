@@ -13,6 +13,9 @@ from numba.extending import intrinsic
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+TALL, WIDE = 8, 16
+"""Rows and columns of the blocks that `add_products` works out: as many as registers hold."""
+
 _REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 
 
@@ -124,7 +127,53 @@ def _stored_square(
     return types.void(out, a, b, c, d, tile, place, step), make
 
 
+@intrinsic
+def _added_products(
+    typing_context: Any, one: Any, other: Any, place: Any, place_2: Any, step: Any, n: Any,
+    out: Any, spot: Any, out_step: Any,
+) -> Any:  # fmt: skip
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        one, other, place, place_2, step, n, out, spot, out_step = arguments
+        vector = ir.VectorType(ir.FloatType(), WIDE)
+        doubles = ir.VectorType(ir.DoubleType(), WIDE)
+        left, right, sink = (
+            context.make_array(signature.args[i])(context, builder, array).data
+            for i, array in ((0, one), (1, other), (6, out))
+        )
+        zeros = ir.Constant(vector, [0.0] * WIDE)
+        sums = [_reserved(builder, zeros) for _ in range(TALL)]
+        for sum_ in sums:
+            builder.store(zeros, sum_)
+        with cgutils.for_range(builder, n) as loop:
+            row = builder.mul(loop.index, step)
+            pointer = builder.gep(right, [builder.add(place_2, row)])
+            across = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
+            for number, sum_ in enumerate(sums):
+                at = builder.add(place, builder.add(row, ir.Constant(row.type, number)))
+                down = builder.load(builder.gep(left, [at]))
+                spread = builder.insert_element(
+                    ir.Constant(vector, ir.Undefined), down, ir.Constant(ir.IntType(32), 0)
+                )
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDE), [0] * WIDE)
+                spread = builder.shuffle_vector(spread, spread, mask)
+                product = builder.fmul(spread, across, flags=("contract",))
+                total = builder.fadd(builder.load(sum_), product, flags=("contract",))
+                builder.store(total, sum_)
+        for number, sum_ in enumerate(sums):
+            at = builder.mul(out_step, ir.Constant(out_step.type, number))
+            pointer = builder.gep(sink, [builder.add(spot, at)])
+            pointer = builder.bitcast(pointer, doubles.as_pointer())
+            total = builder.fadd(
+                builder.load(pointer, align=8), builder.fpext(builder.load(sum_), doubles)
+            )
+            builder.store(total, pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(one, other, place, place_2, step, n, out, spot, out_step), make
+
+
 _declared: Any = cgutils.get_or_insert_function
+_reserved: Any = cgutils.alloca_once_value
 
 pointer: Any = _address_as_pointer
 """In compiled code: an address as a pointer, for `numba.carray`."""
@@ -136,3 +185,10 @@ store_square: Any = _stored_square
 """In compiled code: transpose four by four float32. Arguments: the flat array to write to, the four
 places where a row of four begins; the flat array to read, the place of the first of its four
 columns, and the distance from one column to the next."""
+
+add_products: Any = _added_products
+"""In compiled code: sums of products of the rows of two flat float32 arrays, `TALL` columns of one
+by `WIDE` of the other, added to a block of a flat float64 array. They stay in registers meanwhile.
+Arguments: the two arrays, the place of the first column in each, the length of a row and the number
+of rows; the array of sums, the place where the block begins, and the length of its rows. Places and
+lengths are int64."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from pipeline.block import Float32Array, FloatArray, RealArray
-from pipeline.compiled import compiled
+from pipeline.compiled import TALL, WIDE, add_products, compiled, inlined, reordered
+
+RUN = 256
+"""Rows whose products are summed in single precision."""
 
 
 @compiled
@@ -56,13 +57,36 @@ def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: Rea
         out[i, x.shape[1]] = 1.0
 
 
-@compiled
-def weighted(x: Float32Array, c: FloatArray, out: Float32Array) -> None:
-    """Write rows times the root of c, and zeros into the columns of `out` that are more."""
-    width = x.shape[1]
-    for i in range(len(x)):
-        root = np.float32(math.sqrt(c[i]))
-        for j in range(width):
-            out[i, j] = root * x[i, j]
-        for j in range(width, out.shape[1]):
-            out[i, j] = 0.0
+def padded(width: int) -> int:
+    """The least multiple of `WIDE` that holds `width` numbers."""
+    return -(-width // WIDE) * WIDE
+
+
+@inlined
+def add_products_of(
+    one: Float32Array, other: Float32Array, n: int, width: int, total: FloatArray
+) -> None:
+    """Add the sums of products of columns of `n` rows to the lower triangle of a flat matrix."""
+    for p in range(0, width, TALL):
+        for q in range(0, p + 1, WIDE):
+            add_products(one, other, p, q, width, n, total, p * width + q, width)
+
+
+@reordered
+def add_gram(x: Float32Array, c: FloatArray, total: FloatArray) -> None:
+    """Add X' diag(c) X to the lower triangle of `total`, which is `padded`.
+
+    Products are summed in single precision over `RUN` rows, which stay in the first cache.
+    """
+    n_rows, width = x.shape
+    stride = total.shape[0]
+    flat = total.reshape(total.size)
+    plain, weighted = np.zeros(RUN * stride, np.float32), np.zeros(RUN * stride, np.float32)
+    for start in range(0, n_rows, RUN):
+        n = min(RUN, n_rows - start)
+        for i in range(n):
+            own, at = np.float32(c[start + i]), i * stride
+            for j in range(width):
+                plain[at + j] = x[start + i, j]
+                weighted[at + j] = own * x[start + i, j]
+        add_products_of(plain, weighted, n, stride, flat)

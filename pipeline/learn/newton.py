@@ -23,7 +23,8 @@ from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.curvature import Curvature, gram, is_well_conditioned, solve
-from pipeline.learn.expansion import Rows, expand, kink_width
+from pipeline.learn.expansion import Expansion, Rows, expand, kink_width
+from pipeline.learn.expansion_pass import Columns, expansion_pass
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
@@ -34,7 +35,7 @@ MAX_WIDTH = 512
 _INTERCEPT_PRIOR = 1e-6
 _FIRST_ROWS = 32_768
 _FIRST_BYTES = 32 << 20
-_SETTLED_ROWS = 16_384
+_SETTLED_ROWS = 65_536
 _SETTLED = 0.5
 _SETTLED_FIRST = 0.05
 _MAX_STEPS = 6
@@ -126,7 +127,7 @@ class Newton:
         least = least_rows(self._w.size)
         if self.n_rows < least:
             return first_rows(self._w.size)
-        return max(least, min(_SETTLED_ROWS, self.n_rows // 64))
+        return max(least, min(_SETTLED_ROWS, self.n_rows // max(64, 4 * self._w.size)))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
@@ -144,13 +145,17 @@ class Newton:
         aged = replace(
             block, dense=np.ascontiguousarray(block.dense), weight=self._aged(block.weight)
         )
+        if offset is None:
+            offset = np.zeros((block.n_rows, 1))
+        if self._single and not self.loss.is_kinked:
+            n_more = int(np.count_nonzero(block.weight))
+            if not self._scaling.is_due(n_more):
+                return self._learn_in_one_pass(aged, block.weight, offset, n_more)
         is_first = not self._scaling.n_rows
         self._scaling.add(aged.dense, block.weight)
         if self._scaling.is_due():
             self._move(self._scaling.refresh())
             self._single[()] = self._single_is_enough()
-        if offset is None:
-            offset = np.zeros((block.n_rows, 1))
         rows = self._rows(aged, offset.reshape(block.n_rows, -1))
         before = rows.margins(self._w)
         self._weight += aged.weight.sum()
@@ -160,9 +165,37 @@ class Newton:
             self._learn_again(aged)
         else:
             self._minimise(rows, before)
+        self._check()
+        return self._shaped(before)
+
+    def _learn_in_one_pass(
+        self, block: Block, counted: FloatArray, offset: FloatArray, n_rows: int
+    ) -> FloatArray:
+        """Learn a block whose rows move little, in single precision."""
+        scaling, is_exact = self._scaling, self.loss.code == SQUARED
+        columns = Columns(scaling.center, scaling.scale, scaling.mean, self._w[0])
+        passed = expansion_pass(
+            self.loss, columns, block.dense, block.label, block.weight, counted,
+            np.ascontiguousarray(offset[:, 0]), from_zero=is_exact,
+        )  # fmt: skip
+        found = passed.expansion
+        scaling.add_sums(n_rows, passed.weight, passed.first, passed.second)
+        self._weight += block.weight.sum()
+        if is_exact:
+            y = block.label - offset[:, 0]
+            self._label_square += (block.weight * y * y).sum()
+            self._h += found.curvature
+            self._b -= found.slope
+            self._w[0] = self._solved()
+        elif not self._stepped(found):
+            rows = self._rows(block, offset)
+            self._minimise(rows, passed.margin[:, None])
+        self._check()
+        return passed.margin
+
+    def _check(self) -> None:
         if not np.isfinite(self._w).all():
             raise Diverged("the weights of newton are no longer finite; look for absurd values")
-        return self._shaped(before)
 
     def fade(self, factor: float) -> None:
         """Let all rows so far count only `factor` as much."""
@@ -347,8 +380,28 @@ class Newton:
         self._label_square += (rows.weight * y * y).sum()
         self._h += gram(rows.x, rows.weight)
         self._b += rows.summed(rows.weight * y)
+        self._w[0] = self._solved()
+
+    def _solved(self) -> FloatArray:
         penalty = self._penalty() if self._cautious else self._ridge(0.0)
-        self._w[0] = solve(self._h + np.diag(penalty), self._b)
+        return solve(self._h + np.diag(penalty), self._b)
+
+    def _stepped(self, found: Expansion) -> bool:
+        """Take a full step, if it is a short one, and keep the expansion."""
+        point, penalty = self._w.ravel(), self._penalty()
+        slope = found.slope + self._h @ point - self._b + penalty * point
+        step = solve(self._h + found.curvature + np.diag(penalty), slope)
+        if not float(slope @ step) < _SETTLED:
+            return False
+        self._w = (point - step).reshape(self._w.shape)
+        self._remember(found, point)
+        return True
+
+    def _remember(self, found: Expansion, point: FloatArray) -> None:
+        self._h += found.curvature
+        self._b += found.curvature @ point - found.slope
+        self._noise += found.noise
+        self._bend += found.bend
 
     def _minimise(self, rows: Rows, z: FloatArray) -> None:
         penalty, shape = self._penalty(), self._w.shape
@@ -379,10 +432,7 @@ class Newton:
             # A parabola above the loss is a step size; kept, it would pass for information.
             point = self._w.ravel()
             found = expand(self.loss, rows, rows.margins(self._w), width, False)
-        self._h += found.curvature
-        self._b += found.curvature @ point - found.slope
-        self._noise += found.noise
-        self._bend += found.bend
+        self._remember(found, point)
 
     def _centred(self, w: FloatArray) -> FloatArray:
         # What all classes have in common changes no probability; rounding would let it wander.

@@ -39,15 +39,24 @@ class Standardiser:
         if self.weight == 0.0:
             self.weight[()] = moments(x, weight, self.mean, self.m2)
         else:
-            first, second = np.zeros_like(self.mean), self.m2.copy()
-            self.weight += shifted_sums(x, weight, self.mean, first, second)
-            self.mean = self.mean + first / self.weight
-            self.m2 = np.maximum(second - np.square(first) / self.weight, 0.0)
+            first, second = np.zeros_like(self.mean), np.zeros_like(self.mean)
+            total = shifted_sums(x, weight, self.mean, first, second)
+            self._take(total, first, second)
         self.n_rows += np.count_nonzero(weight)
 
-    def is_due(self) -> bool:
-        """Whether the rows have doubled since the map was last refreshed."""
-        return int(self.n_rows) >= 2 * int(self.n_applied)
+    def add_sums(self, n_rows: int, weight: float, first: FloatArray, second: FloatArray) -> None:
+        """As `add`, with rows that have been summed: distances from `mean`, and their squares."""
+        self._take(weight, first, second)
+        self.n_rows += n_rows
+
+    def _take(self, weight: float, first: FloatArray, second: FloatArray) -> None:
+        self.weight += weight
+        self.mean = self.mean + first / self.weight
+        self.m2 = np.maximum(self.m2 + second - np.square(first) / self.weight, 0.0)
+
+    def is_due(self, n_more: int = 0) -> bool:
+        """Whether the rows, and `n_more` of them, have doubled since the last refresh."""
+        return int(self.n_rows) + n_more >= 2 * int(self.n_applied)
 
     def varies(self) -> NDArray[np.bool_]:
         """Which features are not constant so far, rounding aside."""
