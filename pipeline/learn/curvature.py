@@ -31,10 +31,11 @@ def gram(x: RealArray, c: FloatArray) -> FloatArray:
 
 def is_well_conditioned(a: FloatArray) -> bool:
     """Whether rounding to single precision leaves all directions of a curvature what they are."""
-    scale = np.sqrt(np.diag(a))
-    if not (scale > 0).all():
-        return False
-    return bool(np.linalg.eigvalsh(a / np.outer(scale, scale))[0] > _WELL)
+    # Features that have not varied yet have none, and are zeros in either precision.
+    seen = np.flatnonzero(np.diag(a) > 0)
+    scale = np.sqrt(np.diag(a)[seen])
+    scaled = a[np.ix_(seen, seen)] / np.outer(scale, scale)
+    return bool(len(seen) and np.linalg.eigvalsh(scaled)[0] > _WELL)
 
 
 def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:

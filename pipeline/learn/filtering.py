@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, SlotArray
-from pipeline.compiled import reordered
+from pipeline.compiled import compiled, reordered
 from pipeline.learn.expansion import FLOOR
 from pipeline.learn.firstorder_steps import ask_ahead
 from pipeline.learn.implicit import implicit_gradient
@@ -150,6 +150,46 @@ def _learnt_prior(pull: FloatArray, known: FloatArray, prior: float) -> float:
     return prior
 
 
+@compiled
+def _n_used(beliefs: Float32Array, prior: float) -> int:
+    """Slots that rows have hit: their variance is below that of the prior."""
+    widest, n = np.float32(prior), 0
+    for k in range(len(beliefs)):
+        n += beliefs[k, 1] < widest
+    return n
+
+
+@compiled
+def _used(beliefs: Float32Array, prior: float, step: int) -> tuple[FloatArray, FloatArray]:
+    """Weight over variance, and the precision that rows gave, of every `step`-th slot in use."""
+    widest, n = np.float32(prior), -(-_n_used(beliefs, prior) // step)
+    pull, known = np.empty(n), np.empty(n)
+    place = 0
+    for k in range(len(beliefs)):
+        if beliefs[k, 1] < widest:
+            if place % step == 0:
+                variance = float(beliefs[k, 1])
+                pull[place // step] = beliefs[k, 0] / variance
+                known[place // step] = 1.0 / variance - 1.0 / prior
+            place += 1
+    return pull, known
+
+
+@compiled
+def _reweigh(beliefs: Float32Array, prior: float, factor: float, new_prior: float) -> None:
+    """Let what rows gave count `factor` as much, beside another prior."""
+    widest = np.float32(prior)
+    for k in range(len(beliefs)):
+        if beliefs[k, 1] < widest:
+            before = float(beliefs[k, 1])
+            variance = 1.0 / ((1.0 / before - 1.0 / prior) * factor + 1.0 / new_prior)
+            if new_prior != prior:
+                beliefs[k, 0] = np.float32(beliefs[k, 0] / before * variance)
+            beliefs[k, 1] = np.float32(variance)
+        else:
+            beliefs[k, 1] = np.float32(new_prior)
+
+
 class SlotFilter:
     """Normal beliefs about the weights of hashed slots.
 
@@ -228,9 +268,8 @@ class SlotFilter:
 
     def fade(self, factor: float) -> None:
         """Let all rows so far count only `factor` as much: beliefs widen towards the prior."""
-        used, known = self._known()
-        beliefs = self.hashed.reshape(-1, 2)
-        beliefs[used, 1] = 1 / (known * factor + 1 / self.prior)
+        before = float(self.prior)
+        _reweigh(self.hashed.reshape(-1, 2), before, factor, before)
 
     @property
     def precision(self) -> float:
@@ -260,24 +299,14 @@ class SlotFilter:
         self.dispersion *= 0.9
         self.dispersion += 0.1 * np.array([(g * g / np.maximum(weight, 1e-300)).sum(), c.sum()])
 
-    def _known(self) -> tuple[NDArray[np.int64], FloatArray]:
-        """Weights that rows have hit, as flat indices, and the precision that the rows gave."""
-        variance = self.hashed.reshape(-1, 2)[:, 1]
-        used = np.flatnonzero(variance < np.float32(self.prior))
-        return used, 1 / variance[used].astype(np.float64) - 1 / float(self.prior)
-
     def _refresh_prior(self) -> None:
         self.n_refreshed[()] = self.n_rows
-        used, known = self._known()
-        beliefs = self.hashed.reshape(-1, 2)
-        pull = beliefs[used, 0].astype(np.float64) / beliefs[used, 1]
+        beliefs, before = self.hashed.reshape(-1, 2), float(self.prior)
         # A sample tells the variance of millions of weights to half a percent.
-        step = max(1, len(used) // _EM_SLOTS)
-        prior = _learnt_prior(pull[::step], known[::step], float(self.prior))
+        step = max(1, _n_used(beliefs, before) // _EM_SLOTS)
+        prior = _learnt_prior(*_used(beliefs, before, step), before)
         prior = min(max(prior, _NARROWEST), _WIDEST)
         if self.l2:
             prior = min(prior, 1 / (self.l2 * float(self.n_rows)))
-        variance = 1 / (known + 1 / prior)
-        beliefs[:, 1] = prior
-        beliefs[used, 0], beliefs[used, 1] = pull * variance, variance
+        _reweigh(beliefs, before, 1.0, prior)
         self.prior[()] = prior

@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.firstorder_pass import APART, CLOCK, N_SCALARS, padded, rows_learner
+from pipeline.learn.firstorder_pass import (
+    APART,
+    CLOCK,
+    N_SCALARS,
+    add_slot_margins,
+    padded,
+    rows_learner,
+)
+from pipeline.learn.kernels import dense_margins
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from pipeline.learn.updater import State, Weights, checked
@@ -169,9 +177,12 @@ class FirstOrder:
 
     def predict(self, block: Block) -> FloatArray:
         """Margin of each row."""
-        dense, used = self._used_dense(), self._used_hashed(block.slots)
-        z = block.dense.astype(np.float64) @ dense[:, :-1].T + dense[:, -1]
-        return self._shaped(z + used.sum(axis=1))
+        dense, margin = self._used_dense(), np.empty((block.n_rows, self.loss.n_outputs))
+        dense_margins(np.ascontiguousarray(block.dense), np.ascontiguousarray(dense), margin)
+        slots, clock = np.ascontiguousarray(block.slots), float(self._scalars[CLOCK])
+        if slots.shape[1]:
+            add_slot_margins(self.steps.averages, self._hashed, slots, clock, margin)
+        return self._shaped(margin)
 
     def weights(self) -> Weights:
         """The weights that `predict` uses; first-order rules know no covariance."""

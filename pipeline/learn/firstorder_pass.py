@@ -37,7 +37,7 @@ from pipeline.learn.firstorder_steps import (
     slot_moves,
     square_length,
 )
-from pipeline.learn.losses import gradient, softmax
+from pipeline.learn.losses import exp_below, gradient, softmax
 from pipeline.learn.rules import ADAGRAD, ADAM, DOG, FTRL, NAG, dog, scheduled
 
 STEPS, ROWS, CLOCK, LENGTHS, FARTHEST, DISTANCE, GRADIENTS = range(7)
@@ -265,3 +265,33 @@ def rows_learner(
         scalars[DISTANCE], scalars[CLOCK] = distance, clock
 
     return learn_rows
+
+
+@reordered
+def add_slot_margins(
+    averages: bool, hashed: Float32Array, slots: SlotArray, clock: float, margin: FloatArray
+) -> None:
+    """Add to margins of shape (n_rows, n_outputs) what the rows' slots say of them.
+
+    Parameters
+    ----------
+    averages
+        Whether to take the averages of weights, brought up to date with the clock.
+    """
+    n_outputs, n_numbers = hashed.shape[1], hashed.shape[2]
+    n_columns = slots.shape[1]
+    flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
+    at = np.zeros(n_columns, np.uint64)
+    for i in range(len(slots)):
+        ask_ahead(flat, stride, slots, i)
+        for o in range(n_outputs):
+            total = 0.0
+            for k in range(n_columns):
+                at[k] = place(slots[i, k], stride, o, n_numbers)
+                total += flat[at[k]]
+            if averages:
+                for k in range(n_columns):
+                    last = at[k] + np.uint64(n_numbers - 1)
+                    behind = exp_below(clock - float(flat[last]))
+                    total += (float(flat[last - np.uint64(1)]) - float(flat[at[k]])) * behind
+            margin[i, o] += total

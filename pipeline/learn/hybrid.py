@@ -21,7 +21,7 @@ from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.updater import State, Weights, checked
 
-_SETTLED_ROWS = 8192
+_SETTLED_ROWS = 16_384
 _PROBE = 64
 _DOUBT = 0.01
 """Variance of a margin, on labels of unit scale, above which it counts as uncertain."""

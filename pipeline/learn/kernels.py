@@ -57,6 +57,18 @@ def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: Rea
         out[i, x.shape[1]] = 1.0
 
 
+@reordered
+def dense_margins(x: Float32Array, w: FloatArray, out: FloatArray) -> None:
+    """Write the margins of rows by weights of shape (n_outputs, width), the intercept last."""
+    n_dense = x.shape[1]
+    for i in range(len(x)):
+        for o in range(len(w)):
+            total = w[o, n_dense]
+            for j in range(n_dense):
+                total += x[i, j] * w[o, j]
+            out[i, o] = total
+
+
 def padded(width: int) -> int:
     """The least multiple of `WIDE` that holds `width` numbers."""
     return -(-width // WIDE) * WIDE

@@ -25,6 +25,7 @@ from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.curvature import Curvature, gram, is_well_conditioned, solve
 from pipeline.learn.expansion import Expansion, Rows, expand, kink_width
 from pipeline.learn.expansion_pass import Columns, expansion_pass
+from pipeline.learn.kernels import dense_margins
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
@@ -206,7 +207,10 @@ class Newton:
     def predict(self, block: Block) -> FloatArray:
         """Margin of each row."""
         intercept, raw = self._raw()
-        return self._shaped(block.dense.astype(np.float64) @ raw.T + intercept)
+        margin = np.empty((block.n_rows, len(raw)))
+        w = np.column_stack([raw, intercept])
+        dense_margins(np.ascontiguousarray(block.dense), w, margin)
+        return self._shaped(margin)
 
     def horizon(self, done: int, planned: int) -> None:
         """Nothing here depends on how many rows follow."""
