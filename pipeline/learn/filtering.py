@@ -168,7 +168,7 @@ def _used(beliefs: Float32Array, prior: float, step: int) -> tuple[FloatArray, F
     for k in range(len(beliefs)):
         if beliefs[k, 1] < widest:
             if place % step == 0:
-                variance = float(beliefs[k, 1])
+                variance = np.float64(beliefs[k, 1])
                 pull[place // step] = beliefs[k, 0] / variance
                 known[place // step] = 1.0 / variance - 1.0 / prior
             place += 1
@@ -181,7 +181,7 @@ def _reweigh(beliefs: Float32Array, prior: float, factor: float, new_prior: floa
     widest = np.float32(prior)
     for k in range(len(beliefs)):
         if beliefs[k, 1] < widest:
-            before = float(beliefs[k, 1])
+            before = np.float64(beliefs[k, 1])
             variance = 1.0 / ((1.0 / before - 1.0 / prior) * factor + 1.0 / new_prior)
             if new_prior != prior:
                 beliefs[k, 0] = np.float32(beliefs[k, 0] / before * variance)

@@ -292,6 +292,6 @@ def add_slot_margins(
             if averages:
                 for k in range(n_columns):
                     last = at[k] + np.uint64(n_numbers - 1)
-                    behind = exp_below(clock - float(flat[last]))
-                    total += (float(flat[last - np.uint64(1)]) - float(flat[at[k]])) * behind
+                    behind = exp_below(clock - flat[last])
+                    total += (np.float64(flat[last - np.uint64(1)]) - flat[at[k]]) * behind
             margin[i, o] += total
