@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +35,9 @@ DECODED_ROWS = 4 << 20
 """So many rows are decoded to draw it from."""
 
 _SLICE_ROWS = 16_384
+
+_FEW_COLUMNS = 128
+"""Up to so many columns two row groups are decoded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +95,22 @@ def draw_sample(
     places: list[IntArray] = []
     files_of: list[IntArray] = []
     numbers = {file.key: number for number, file in enumerate(files)}
-    for number, (one, group) in enumerate(cells):
-        if one.file.key in bad:
-            continue
-        try:
-            part = _draw(one, group, names, max(1, n_rows // len(cells)), len(cells), seed)
-            _check_label(part, label, one, group)
-        except BadPartition as error:
-            bad[one.file.key] = error
-            if not skip_bad:
-                raise
-            continue
-        parts.append(_with_folders(part, one.file, hive))
-        places.append(np.full(len(part), number))
-        files_of.append(np.full(len(part), numbers[one.file.key]))
+    draw = partial(
+        _drawn, names=names, n_rows=max(1, n_rows // max(1, len(cells))), n_cells=len(cells),
+        label=label, seed=seed,
+    )  # fmt: skip
+    with closing(_side_by_side(draw, cells, len(names))) as drawn:
+        for number, ((one, _), part) in enumerate(zip(cells, drawn, strict=True)):
+            if one.file.key in bad:
+                continue
+            if isinstance(part, BadPartition):
+                bad[one.file.key] = part
+                if not skip_bad:
+                    raise part
+                continue
+            parts.append(_with_folders(part, one.file, hive))
+            places.append(np.full(len(part), number))
+            files_of.append(np.full(len(part), numbers[one.file.key]))
     if not parts:
         raise next(iter(bad.values()))
     # What was decoded is many times the sample, and would stay with the process.
@@ -114,6 +122,19 @@ def draw_sample(
         n_places=len(cells),
         bad=list(bad.values()),
     )
+
+
+def _side_by_side(
+    draw: Callable[[tuple[_ReadFile, int]], _T], cells: list[tuple[_ReadFile, int]], n_columns: int
+) -> Generator[_T, None, None]:
+    """What is drawn of each cell, in their order, while the next is decoded beside it."""
+    # Decoders hold a page of every column.
+    n_threads = 2 if n_columns <= _FEW_COLUMNS else 1
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        yield from pool.map(draw, cells)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _cells(
@@ -135,6 +156,25 @@ def _cells(
 def _evenly(items: Sequence[_T], n: int) -> list[_T]:
     places = np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
     return [items[i] for i in places]
+
+
+def _drawn(
+    cell: tuple[_ReadFile, int],
+    *,
+    names: list[str],
+    n_rows: int,
+    n_cells: int,
+    label: str | None,
+    seed: int,
+) -> pa.Table | BadPartition:
+    """The sample of a row group, or what is bad about it."""
+    one, group = cell
+    try:
+        part = _draw(one, group, names, n_rows, n_cells, seed)
+        _check_label(part, label, one, group)
+    except BadPartition as error:
+        return error
+    return part
 
 
 def _draw(
