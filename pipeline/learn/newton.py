@@ -38,6 +38,10 @@ _FIRST_ROWS = 32_768
 _FIRST_BYTES = 32 << 20
 _SETTLED_ROWS = 65_536
 _SETTLED = 0.5
+_SHORT = 0.1
+"""A step that moves no margin of a block farther needs no search for its length: the loss is all
+but its quadratic model there, however many weights share in the step."""
+
 _SETTLED_FIRST = 0.05
 _MAX_STEPS = 6
 _MAX_STEPS_FIRST = 40
@@ -128,7 +132,7 @@ class Newton:
         least = least_rows(self._w.size)
         if self.n_rows < least:
             return first_rows(self._w.size)
-        return max(least, min(_SETTLED_ROWS, self.n_rows // max(64, 4 * self._w.size)))
+        return max(least, min(_SETTLED_ROWS, self.n_rows // 64))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
@@ -188,7 +192,7 @@ class Newton:
             self._h += found.curvature
             self._b -= found.slope
             self._w[0] = self._solved()
-        elif not self._stepped(found):
+        elif not self._stepped(found, block):
             rows = self._rows(block, offset)
             self._minimise(rows, passed.margin[:, None])
         self._check()
@@ -206,9 +210,8 @@ class Newton:
 
     def predict(self, block: Block) -> FloatArray:
         """Margin of each row."""
-        intercept, raw = self._raw()
-        margin = np.empty((block.n_rows, len(raw)))
-        w = np.column_stack([raw, intercept])
+        margin = np.empty((block.n_rows, len(self._w)))
+        w = self._on_features(self._w)
         dense_margins(np.ascontiguousarray(block.dense), w, margin)
         return self._shaped(margin)
 
@@ -217,7 +220,8 @@ class Newton:
 
     def weights(self) -> Weights:
         """Weights on the block's own features, with their covariance; see `covariance`."""
-        intercept, raw = self._raw()
+        found = self._on_features(self._w)
+        raw, intercept = found[:, :-1], found[:, -1]
         if self.loss.code != SOFTMAX:
             return Weights(intercept[0], raw[0], np.empty(0), self.covariance())
         return Weights(intercept, raw, np.empty((0, len(raw))), self.covariance())
@@ -329,10 +333,10 @@ class Newton:
     def _shaped(self, margins: FloatArray) -> FloatArray:
         return margins if self.loss.code == SOFTMAX else margins[:, 0]
 
-    def _raw(self) -> tuple[FloatArray, FloatArray]:
-        """Intercepts and weights on features as they come."""
-        raw = self._w[:, :-1] / self._scaling.scale
-        return self._w[:, -1] - raw @ self._scaling.center, raw
+    def _on_features(self, w: FloatArray) -> FloatArray:
+        """Weights on features as they come, of weights on standardised ones; intercepts last."""
+        raw = w[:, :-1] / self._scaling.scale
+        return np.column_stack([raw, w[:, -1] - raw @ self._scaling.center])
 
     def _aged(self, weight: FloatArray) -> FloatArray:
         if self.half_life is None:
@@ -390,13 +394,16 @@ class Newton:
         penalty = self._penalty() if self._cautious else self._ridge(0.0)
         return solve(self._h + np.diag(penalty), self._b)
 
-    def _stepped(self, found: Expansion) -> bool:
+    def _stepped(self, found: Expansion, block: Block) -> bool:
         """Take a full step, if it is a short one, and keep the expansion."""
         point, penalty = self._w.ravel(), self._penalty()
         slope = found.slope + self._h @ point - self._b + penalty * point
         step = solve(self._h + found.curvature + np.diag(penalty), slope)
         if not float(slope @ step) < _SETTLED:
-            return False
+            moved = np.empty((block.n_rows, 1))
+            dense_margins(block.dense, self._on_features(step.reshape(self._w.shape)), moved)
+            if not np.abs(moved).max() < _SHORT:
+                return False
         self._w = (point - step).reshape(self._w.shape)
         self._remember(found, point)
         return True
@@ -420,13 +427,14 @@ class Newton:
             slope = found.slope + past
             step = solve(self._h + found.curvature + np.diag(penalty), slope)
             decrement = float(slope @ step)
-            if decrement < (_SETTLED_FIRST if is_first else _SETTLED):
+            dz = rows.x @ step.reshape(shape).T
+            is_small = decrement < (_SETTLED_FIRST if is_first else _SETTLED)
+            if is_small or (not is_first and np.abs(dz).max() < _SHORT):
                 # A full step lands on the minimum of the quadratic model that is kept below.
                 self._w = (point - step).reshape(shape)
                 break
             bend = float(step @ (self._h @ step + penalty * step))
             line = _Line(float(step @ past), bend, decrement)
-            dz = rows.x @ step.reshape(shape).T
             length = self._search(line, rows, z, dz, width)
             majorise = length < 0.1
             self._w = (point - length * step).reshape(shape)
