@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, SlotArray
 from pipeline.compiled import inlined, prefetch
-from pipeline.learn.implicit import implicit_gradient
+from pipeline.learn.implicit import implicit_gradient_from
 from pipeline.learn.losses import SOFTMAX, exp_below
 from pipeline.learn.rules import (
     ADAGRAD,
@@ -47,7 +47,7 @@ def implicit_ratio(
         # To first order: classes depend on each other, and have no closed form.
         p = g / weight + (1.0 if y == output else 0.0)
         return 1.0 / (1.0 + reach * weight * p * (1.0 - p))
-    return weight * implicit_gradient(loss, a, z, y, reach * weight) / g
+    return weight * implicit_gradient_from(loss, a, z, y, reach * weight, g / weight) / g
 
 
 @inlined

@@ -32,15 +32,14 @@ def _smooth_curvatures(loss: int, g: float, y: float) -> tuple[float, float]:
 
 
 @compiled
-def implicit_gradient(loss: int, a: float, z: float, y: float, q: float) -> float:
+def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g: float) -> float:
     """The s that solves ``s = gradient(z - q * s)``: the gradient at the end of a step.
 
-    q >= 0 is how far the margin moves per unit of s. In closed form where the gradient is piecewise
+    q >= 0 is how far the margin moves per unit of s, and g the gradient at z. In closed form where the gradient is piecewise
     linear; otherwise a step of third order from 0 and, where that is too long to be exact enough,
     Newton's method within the bracket from 0 to the gradient at z
     (N. Karampatziakis, J. Langford, UAI 2011, sec. 5; B. Kulis, P. Bartlett, ICML 2010, sec. 3).
     """
-    g = gradient(loss, a, 0.0, z, y)
     if q <= 0.0 or g == 0.0:
         return g
     if loss == SQUARED:
@@ -80,3 +79,9 @@ def implicit_gradient(loss: int, a: float, z: float, y: float, q: float) -> floa
             # The error falls with the square of a short step.
             break
     return s
+
+
+@compiled
+def implicit_gradient(loss: int, a: float, z: float, y: float, q: float) -> float:
+    """See `implicit_gradient_from`; the gradient at z is worked out first."""
+    return implicit_gradient_from(loss, a, z, y, q, gradient(loss, a, 0.0, z, y))
