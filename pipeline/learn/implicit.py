@@ -35,9 +35,9 @@ def _smooth_curvatures(loss: int, g: float, y: float) -> tuple[float, float]:
 def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g: float) -> float:
     """The s that solves ``s = gradient(z - q * s)``: the gradient at the end of a step.
 
-    q >= 0 is how far the margin moves per unit of s, and g the gradient at z. In closed form where the gradient is piecewise
-    linear; otherwise a step of third order from 0 and, where that is too long to be exact enough,
-    Newton's method within the bracket from 0 to the gradient at z
+    q >= 0 is how far the margin moves per unit of s, and g the gradient at z. In closed form where
+    the gradient is piecewise linear; otherwise a step of third order from 0 and, where that is too
+    long to be exact enough, Newton's method within the bracket from 0 to the gradient at z
     (N. Karampatziakis, J. Langford, UAI 2011, sec. 5; B. Kulis, P. Bartlett, ICML 2010, sec. 3).
     """
     if q <= 0.0 or g == 0.0:
