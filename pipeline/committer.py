@@ -55,8 +55,8 @@ class Committer:
 
         Raises
         ------
-        ModelConflict
-            If another writer has committed the version of the group before.
+        ModelConflict, Diverged
+            If another writer has committed the version of the group before, or that was not finite.
         """
         self.wait()
         assert self._pool is not None

@@ -19,7 +19,7 @@ from pipeline.encode.frequent import Frequent
 from pipeline.errors import Diverged, ForeignModel
 from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import LABEL_RANGE, NO_RANGE, Learns
-from pipeline.ledger.state import dump_state, load_state, write_state
+from pipeline.ledger.state import Writable, dump_state, load_state, write_state
 from pipeline.ledger.store import Content
 
 _FREQUENT = "frequent"
@@ -60,18 +60,10 @@ class Trainee:
     def snapshot(self) -> Content:
         """The state as it is now, to be written while learning goes on.
 
-        Raises
-        ------
-        Diverged
-            If it is not finite: learners look at what they see anyway, a commit is for ever.
+        Writing it raises `Diverged` if it is not finite: learners look at what they see anyway, a
+        commit is for ever.
         """
-        arrays = self._arrays()
-        if name := _first_not_finite(arrays):
-            raise Diverged(
-                f"the state of the learner ({name}) is no longer finite, and is not committed; "
-                "look for absurd values, or train a new model with a smaller --learning-rate"
-            )
-        return partial(write_state, arrays)
+        return partial(_write_finite, self._arrays())
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         return self.learner.state() | {_FREQUENT: self.frequent.dump()}
@@ -101,6 +93,15 @@ class Trainee:
                 f"{key} does not fit the model: {error}; go back to a version before it: "
                 "onepass rewind DIR --to VERSION"
             ) from None
+
+
+def _write_finite(arrays: Mapping[str, NDArray[np.generic]], stream: Writable) -> None:
+    if name := _first_not_finite(arrays):
+        raise Diverged(
+            f"the state of the learner ({name}) is no longer finite, and is not committed; "
+            "look for absurd values, or train a new model with a smaller --learning-rate"
+        )
+    write_state(arrays, stream)
 
 
 def _first_not_finite(arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
