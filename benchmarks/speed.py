@@ -27,12 +27,7 @@ from typing import Any
 from lakes import LABEL, Shape, lake
 
 HERE = Path(__file__).parent
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    # As the command has it, and for pyarrow alone as well, which gains by it.
-    "MIMALLOC_PURGE_DELAY": "-1",
-}
+QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 PACKAGES = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "vowpalwabbit", "river", "dask-ml")
 LIMITS = ("scan, slices", "scan, row groups", "scan, threads")
 PEERS = ("vw text", "vw cache", "sklearn", "dask-ml", "river")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.encode.schema import Hashed, Label, Numeric, Schema
 from pipeline.environment import peak_rss_bytes
@@ -17,25 +18,28 @@ from pipeline.job import Job
 from pipeline.memory import MAX_BATCH_ROWS, fit_batch_rows, whole_bytes
 
 N_ROWS = 4_000_000
-N_COLUMNS = 30
 
 
-def write_single_row_group(path: Path) -> None:
-    """480 MB in one row group; its columns are views of one array, so that writing is cheap."""
+def write_row_groups(path: Path, n_columns: int, n_groups: int) -> None:
+    """Row groups of 4 million rows; columns are views of one array, so that writing is cheap."""
     rng = np.random.default_rng(0)
-    base = rng.standard_normal(N_ROWS + 1000 * N_COLUMNS, dtype=np.float32)
-    columns = {f"x{i}": base[1000 * i : 1000 * i + N_ROWS] for i in range(N_COLUMNS)}
+    base = rng.standard_normal(N_ROWS + 1000 * n_columns, dtype=np.float32)
+    columns = {f"x{i}": base[1000 * i : 1000 * i + N_ROWS] for i in range(n_columns)}
     columns["y"] = columns["x0"] - 2 * columns["x1"] + columns["x2"] ** 2
     schema = pa.schema([(name, pa.float32()) for name in columns])
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as sink:
-        sink.write_table(pa.table(columns, schema=schema), row_group_size=N_ROWS)
-    metadata = pq.read_metadata(path)
-    assert (metadata.num_row_groups, metadata.num_rows) == (1, N_ROWS)
-    assert path.stat().st_size > 480e6
+        for _ in range(n_groups):
+            sink.write_table(pa.table(columns, schema=schema), row_group_size=N_ROWS)
+    assert pq.read_metadata(path).num_row_groups == n_groups
+    assert path.stat().st_size > 16e6 * n_columns * n_groups
 
 
-def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(tmp_path):
-    write_single_row_group(tmp_path / "large.parquet")
+@pytest.mark.parametrize(("n_columns", "n_groups"), [(30, 1), (24, 3)], ids=["sliced", "whole"])
+def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(
+    tmp_path, n_columns, n_groups
+):
+    """The smaller ones are decoded as a whole, one after another."""
+    write_row_groups(tmp_path / "large.parquet", n_columns, n_groups)
     command = [sys.executable, "-c", "from pipeline.cli import main; main()", "train"]
     done = subprocess.run(
         [*command, str(tmp_path), "--label", "y", "--model", str(tmp_path / "model"), "--json"],
@@ -45,7 +49,7 @@ def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(tmp_pa
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     (tmp_path / "large.parquet").unlink()
-    assert report["rows"] == N_ROWS
+    assert report["rows"] == N_ROWS * n_groups
     assert report["peak_rss_bytes"] < 1 << 30
     assert report["metrics"]["r2"] > 0.7
 

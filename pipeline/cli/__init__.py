@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 import click
 
-from pipeline.allocator import keep_pages
 from pipeline.printable import printable
 
 COMMANDS = {
@@ -59,7 +58,6 @@ def onepass(debug: bool) -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of the outcome."""
-    keep_pages()
     exit_with(onepass, argv)
 
 

@@ -28,23 +28,26 @@ def is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
     return bool(codes < 4 * chunk.num_values and dictionary < most)
 
 
-def decoded_bytes(chunk: pq.ColumnChunkMetaData, coded: bool) -> int:
+def decoded_bytes(chunk: pq.ColumnChunkMetaData, coded: bool) -> int | None:
     """About the memory that a column of a row group takes when it is decoded.
 
     Parameters
     ----------
     coded
         Whether text is read as a dictionary.
+
+    Returns
+    -------
+    None where the footer does not tell: codes of a part of the rows stand for texts of any length.
     """
     n, stored = int(chunk.num_values), int(chunk.total_uncompressed_size)
     if chunk.physical_type != "BYTE_ARRAY":
         # Whatever else there is has 16 bytes: decimals.
         return n * _WIDTHS.get(chunk.physical_type, 16) + n // 8
-    if coded or not chunk.has_dictionary_page:
+    if coded:
         return stored + 4 * n
-    dictionary = int(chunk.data_page_offset - (chunk.dictionary_page_offset or 0))
-    # Mostly plain text, each with its length; else a value may be as long as all that are distinct.
-    return 3 * stored // 2 if stored - dictionary >= 4 * n else n * dictionary
+    # While it grows, an array of texts has room for half as many again.
+    return None if chunk.has_dictionary_page else 3 * stored // 2
 
 
 def check_texts(rows: pa.Table | pa.RecordBatch) -> None:

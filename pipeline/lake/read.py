@@ -26,7 +26,7 @@ from pipeline.lake.chunks import check_texts, decoded_bytes, is_coded
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer, Partition
 from pipeline.lake.remote import RemoteFile
-from pipeline.lake.rowgroups import RowGroup, Sliced, Whole
+from pipeline.lake.rowgroups import Mixed, RowGroup, Sliced, Whole
 
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError)
 """What pyarrow raises at damaged pages."""
@@ -211,12 +211,14 @@ class PartitionReader:
         return sum(chunk.total_compressed_size for chunk in self._chunks(groups))
 
     def _all(self, unit: Unit) -> pa.RecordBatch:
-        return self._decoded(list(unit.row_groups), use_threads=False)
+        return self._decoded(list(unit.row_groups), self.columns, use_threads=False)
 
-    def _decoded(self, groups: list[int], *, use_threads: bool) -> pa.RecordBatch:
+    def _decoded(
+        self, groups: list[int], columns: list[str], *, use_threads: bool
+    ) -> pa.RecordBatch:
         rows = sum(self._rows(group) for group in groups)
         with self._open(groups, rows, whole=True) as source:
-            table = source.read_row_groups(groups, columns=self.columns, use_threads=use_threads)
+            table = source.read_row_groups(groups, columns=columns, use_threads=use_threads)
         # Before chunks are joined: codes without a value would be looked up.
         check_texts(table)
         return as_batch(table)
@@ -228,35 +230,50 @@ class PartitionReader:
                 self._large[group] = self._large_group(group)
             large = self._large[group]
         rows = large.take(unit.offset, unit.rows)
-        if isinstance(large, Sliced):
-            check_texts(rows)
         if large.is_used_up:
             with self._lock:
                 self._large.pop(group, None)
         return rows
 
     def _large_group(self, group: int) -> RowGroup:
+        at_once = self._at_once(group)
+        sliced = [name for name in self.columns if name not in at_once]
         n_slices = -(-self._rows(group) // self.batch_rows)
-        if self._fits(group):
-            return Whole(partial(self._decoded, [group], use_threads=True), n_slices)
-        shares = [
-            self._open([group], self.batch_rows, whole=False).iter_batches(
-                self.batch_rows, row_groups=[group], columns=columns, use_threads=False
-            )
-            for columns in self._shares()
-        ]
-        return Sliced(shares, self.batch_rows, n_slices)
+        parts: list[RowGroup] = []
+        if at_once:
+            decode = partial(self._decoded, [group], at_once, use_threads=True)
+            parts.append(Whole(decode, n_slices))
+        if sliced or not at_once:
+            shares = [
+                self._open([group], self.batch_rows, whole=False).iter_batches(
+                    self.batch_rows, row_groups=[group], columns=columns, use_threads=False
+                )
+                for columns in self._shares(sliced)
+            ]
+            parts.append(Sliced(shares, self.batch_rows, n_slices))
+        return parts[0] if len(parts) == 1 else Mixed(parts)
 
-    def _fits(self, group: int) -> bool:
-        """Whether a row group is to be decoded at once."""
+    def _at_once(self, group: int) -> list[str]:
+        """Columns of a row group that are decoded as a whole: all of known size, if they fit."""
         # Arrow's threads would ask Python for the bytes of an object store.
         if self.file.looked is not None:
-            return False
-        chunks = self._chunks([group])
-        sliced = sum(2 * min(PAGE_BYTES, int(one.total_uncompressed_size)) for one in chunks)
+            return []
         coded = set(self._dictionaries([group], self._rows(group)))
-        whole = sum(decoded_bytes(chunk, chunk.path_in_schema in coded) for chunk in chunks)
-        return self.n_open * whole <= max(self.whole_bytes, self.n_open * sliced)
+        sizes: dict[str, int | None] = {}
+        decoders = 0
+        for chunk in self._chunks([group]):
+            path = chunk.path_in_schema
+            name = path if path in self.columns else path.split(".")[0]
+            size, known = decoded_bytes(chunk, path in coded), sizes.get(name, 0)
+            sizes[name] = None if size is None or known is None else known + size
+            if size is not None:
+                decoders += 2 * min(PAGE_BYTES, int(chunk.total_uncompressed_size))
+        fitting = {name: size for name, size in sizes.items() if size is not None}
+        # What decoders of slices would take is there in any case.
+        most = max(self.whole_bytes, self.n_open * decoders)
+        if self.n_open * sum(fitting.values()) > most:
+            return []
+        return [name for name in self.columns if name in fitting]
 
     def _chunks(self, groups: Sequence[int]) -> list[pq.ColumnChunkMetaData]:
         """The chunks of columns that are read of row groups."""
@@ -268,13 +285,12 @@ class PartitionReader:
             if chunk.path_in_schema.split(".")[0] in wanted or chunk.path_in_schema in wanted
         ]
 
-    def _shares(self) -> list[list[str]]:
+    def _shares(self, columns: list[str]) -> list[list[str]]:
         """Columns by decoder, where slices are decoded."""
         # Requests to a store are to be few.
         n_shares = 1 if self.file.looked is not None else max(1, _SHARES // self.n_open)
-        size = max(1, -(-len(self.columns) // n_shares))
-        starts = range(0, len(self.columns), size)
-        return [self.columns[start : start + size] for start in starts] or [[]]
+        size = max(1, -(-len(columns) // n_shares))
+        return [columns[start : start + size] for start in range(0, len(columns), size)] or [[]]
 
     def __getstate__(self) -> dict[str, object]:
         # A worker elsewhere opens the file for itself; decoders and locks stay here.

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from pipeline.lake.chunks import check_texts
+
 
 class RowGroup(Protocol):
     """A large row group; safe to call from several threads."""
@@ -89,12 +91,43 @@ class Sliced:
         """See `RowGroup.take`."""
         del n_rows
         found = _take_all(self._shares, offset // self._rows)
-        if len(found) == 1:
-            return found[0]
-        columns = [column for batch in found for column in batch.columns]
+        for batch in found:
+            check_texts(batch)
         if self._schema is None:
-            self._schema = pa.schema([field for batch in found for field in batch.schema])
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+            self._schema = _schema_of_all(found)
+        return _side_by_side(found, self._schema)
+
+
+class Mixed:
+    """A row group of which some columns are decoded at once, and others slice by slice."""
+
+    def __init__(self, parts: list[RowGroup]) -> None:
+        self._parts = parts
+        self._schema: pa.Schema | None = None
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether all slices have been taken."""
+        return all(part.is_used_up for part in self._parts)
+
+    def take(self, offset: int, n_rows: int) -> pa.RecordBatch:
+        """See `RowGroup.take`."""
+        found = [part.take(offset, n_rows) for part in self._parts]
+        if self._schema is None:
+            self._schema = _schema_of_all(found)
+        return _side_by_side(found, self._schema)
+
+
+def _schema_of_all(batches: list[pa.RecordBatch]) -> pa.Schema:
+    return pa.schema([field for batch in batches for field in batch.schema])
+
+
+def _side_by_side(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of several batches in one."""
+    if len(batches) == 1:
+        return batches[0]
+    columns = [column for batch in batches for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class _Share:

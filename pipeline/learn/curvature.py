@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.block import FloatArray, RealArray
 from pipeline.learn.kernels import add_gram, padded
@@ -29,13 +30,19 @@ def gram(x: RealArray, c: FloatArray) -> FloatArray:
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
-def is_well_conditioned(a: FloatArray) -> bool:
-    """Whether rounding to single precision leaves all directions of a curvature what they are."""
-    # Features that have not varied yet have none, and are zeros in either precision.
-    seen = np.flatnonzero(np.diag(a) > 0)
-    scale = np.sqrt(np.diag(a)[seen])
-    scaled = a[np.ix_(seen, seen)] / np.outer(scale, scale)
-    return bool(len(seen) and np.linalg.eigvalsh(scaled)[0] > _WELL)
+def is_well_conditioned(a: FloatArray, varies: NDArray[np.bool_]) -> bool:
+    """Whether rounding to single precision leaves all directions of a curvature what they are.
+
+    Parameters
+    ----------
+    varies
+        Of each weight, whether its feature has varied; those that have not are left out.
+    """
+    scale = np.sqrt(np.diag(a)[varies])
+    if not len(scale) or not (scale > 0).all():
+        return False
+    scaled = a[np.ix_(varies, varies)] / np.outer(scale, scale)
+    return bool(np.linalg.eigvalsh(scaled)[0] > _WELL)
 
 
 def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:

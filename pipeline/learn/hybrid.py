@@ -61,7 +61,7 @@ class Hybrid:
         of 1,024. Later a piece is small beside what is known.
         """
         least = max(1024, 20 * self.loss.n_outputs * (self._newton.n_dense + 1))
-        return max(least, min(_SETTLED_ROWS, self._newton.n_rows // 64))
+        return max(least, min(_SETTLED_ROWS, self._newton.known_rows // 64))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""

@@ -26,5 +26,5 @@ def _head_bytes(settings: Settings, n_outputs: int) -> int:
         return _COPIES * (4 * 8 * weights + numbers * 4 * slots)
     # Curvature with its moved and scaled copies; the first block, standardised, and its roots.
     dense = 8 * 8 * weights**2 + 3 * 8 * (settings.n_dense + 1) * first_rows(weights)
-    # Weight and variance of a slot; the precisions of those in use when the prior is refreshed.
-    return dense + (_COPIES * 2 * 4 + 3 * 8) * slots
+    # Weight and variance of a slot.
+    return dense + _COPIES * 2 * 4 * slots

@@ -24,7 +24,7 @@ from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.curvature import Curvature, gram, is_well_conditioned, solve
 from pipeline.learn.expansion import Expansion, Rows, expand, kink_width
-from pipeline.learn.expansion_pass import Columns, expansion_pass
+from pipeline.learn.expansion_pass import Columns, Passed, expansion_pass
 from pipeline.learn.kernels import dense_margins
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
@@ -117,9 +117,11 @@ class Newton:
         self._keep(None)
 
     @property
-    def n_rows(self) -> int:
-        """Rows learnt so far."""
-        return int(self._scaling.n_rows)
+    def known_rows(self) -> int:
+        """Rows learnt so far, as many as still count."""
+        counted = float(self._scaling.weight)
+        share = min(1.0, float(self._weight) / counted) if counted else 1.0
+        return int(int(self._scaling.n_rows) * share)
 
     @property
     def block_rows(self) -> int:
@@ -130,9 +132,9 @@ class Newton:
         piece is small beside what is known, and a larger one needs fewer systems to be solved.
         """
         least = least_rows(self._w.size)
-        if self.n_rows < least:
+        if int(self._scaling.n_rows) < least:
             return first_rows(self._w.size)
-        return max(least, min(_SETTLED_ROWS, self.n_rows // 64))
+        return max(least, min(_SETTLED_ROWS, self.known_rows // 64))
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; see `Updater.update`."""
@@ -152,15 +154,21 @@ class Newton:
         )
         if offset is None:
             offset = np.zeros((block.n_rows, 1))
-        if self._single and not self.loss.is_kinked:
-            n_more = int(np.count_nonzero(block.weight))
-            if not self._scaling.is_due(n_more):
-                return self._learn_in_one_pass(aged, block.weight, offset, n_more)
-        is_first = not self._scaling.n_rows
-        self._scaling.add(aged.dense, block.weight)
-        if self._scaling.is_due():
+        is_first, varied = not self._scaling.n_rows, self._scaling.varies()
+        n_more = int(np.count_nonzero(block.weight))
+        passed = None
+        if self._single and not self.loss.is_kinked and not self._scaling.is_due(n_more):
+            passed = self._passed(aged, block.weight, offset)
+            self._scaling.add_sums(n_more, passed.weight, passed.first, passed.second)
+        else:
+            self._scaling.add(aged.dense, block.weight)
+        begins = bool((self._scaling.varies() & ~varied).any())
+        if passed is not None and not begins:
+            return self._learn_passed(aged, offset, passed)
+        if self._scaling.is_due() or (begins and self._single):
             self._move(self._scaling.refresh())
-            self._single[()] = self._single_is_enough()
+            # A feature that begins has no scale before, and next to no curvature yet.
+            self._single[()] = not begins and self._single_is_enough()
         rows = self._rows(aged, offset.reshape(block.n_rows, -1))
         before = rows.margins(self._w)
         self._weight += aged.weight.sum()
@@ -173,28 +181,31 @@ class Newton:
         self._check()
         return self._shaped(before)
 
-    def _learn_in_one_pass(
-        self, block: Block, counted: FloatArray, offset: FloatArray, n_rows: int
-    ) -> FloatArray:
-        """Learn a block whose rows move little, in single precision."""
-        scaling, is_exact = self._scaling, self.loss.code == SQUARED
-        columns = Columns(scaling.center, scaling.scale, scaling.mean, self._w[0])
-        passed = expansion_pass(
-            self.loss, columns, block.dense, block.label, block.weight, counted,
-            np.ascontiguousarray(offset[:, 0]), from_zero=is_exact,
-        )  # fmt: skip
+    def _passed(self, block: Block, counted: FloatArray, offset: FloatArray) -> Passed:
+        scaling = self._scaling
+        return expansion_pass(
+            self.loss,
+            Columns(scaling.center, scaling.scale, scaling.mean, self._w[0]),
+            block.dense,
+            block.label,
+            block.weight,
+            counted,
+            np.ascontiguousarray(offset[:, 0]),
+            from_zero=self.loss.code == SQUARED,
+        )
+
+    def _learn_passed(self, block: Block, offset: FloatArray, passed: Passed) -> FloatArray:
+        """Learn a block that has been passed over in single precision."""
         found = passed.expansion
-        scaling.add_sums(n_rows, passed.weight, passed.first, passed.second)
         self._weight += block.weight.sum()
-        if is_exact:
+        if self.loss.code == SQUARED:
             y = block.label - offset[:, 0]
             self._label_square += (block.weight * y * y).sum()
             self._h += found.curvature
             self._b -= found.slope
             self._w[0] = self._solved()
         elif not self._stepped(found, block):
-            rows = self._rows(block, offset)
-            self._minimise(rows, passed.margin[:, None])
+            self._minimise(self._rows(block, offset), passed.margin[:, None])
         self._check()
         return passed.margin
 
@@ -381,7 +392,7 @@ class Newton:
         """
         if self.loss.code == SOFTMAX or int(self._scaling.n_rows) < 2 * first_rows(self._w.size):
             return False
-        return is_well_conditioned(self._h)
+        return is_well_conditioned(self._h, np.append(self._scaling.varies(), True))
 
     def _learn_exactly(self, rows: Rows) -> None:
         y = rows.y - rows.offset[:, 0]

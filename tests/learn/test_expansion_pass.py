@@ -10,6 +10,8 @@ from pipeline.learn import newton
 from pipeline.learn.curvature import gram
 from pipeline.learn.expansion import Rows, expand
 from pipeline.learn.expansion_pass import Columns, expansion_pass
+from pipeline.learn.hybrid import Hybrid
+from pipeline.learn.losses import Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.scaling import Standardiser
 
@@ -112,3 +114,49 @@ def test_newton_over_settled_rows_is_that_in_double_precision(loss, half_life, m
     found, exact = single.weights(), double.weights()
     np.testing.assert_allclose(found.dense, exact.dense, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(found.covariance, exact.covariance, rtol=1e-2, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_features_that_begin_late_and_almost_agree_are_told_apart(loss, monkeypatch):
+    """Without a scale yet, their difference would be lost in single precision for good."""
+    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+    rng = np.random.default_rng(2)
+    n_rows, begin = 60_000, 36_000
+    x = rng.normal(size=(n_rows, 4))
+    x[:begin, 2:] = 0.0
+    x[begin:, 2] = 1000 * rng.normal(size=n_rows - begin)
+    x[begin:, 3] = x[begin:, 2] + rng.normal(size=n_rows - begin)
+    x = x.astype(np.float32).astype(float)
+    z = x[:, 0] / 2 + x[:, 3] - x[:, 2]
+    block = make_block(x, labels_for(loss, z, rng))
+    learnt, double = Newton(loss, 4), Newton(loss, 4)
+    for piece in block.pieces(5000):
+        learnt.update(piece)
+    monkeypatch.setattr(Newton, "_single_is_enough", lambda self: False)
+    for piece in block.pieces(5000):
+        double.update(piece)
+    last = block.take(np.arange(begin, n_rows))
+    losses = [loss.total(one.predict(last), last.label, last.weight) for one in (learnt, double)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3, abs=1.0)
+
+
+@pytest.mark.parametrize("solver", ["newton", "hybrid"])
+def test_pieces_are_small_beside_the_rows_that_still_count(solver, monkeypatch):
+    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300_000, 2))
+    block = make_block(x, labels_for("logistic", x[:, 0], rng), slots=np.zeros((300_000, 1)))
+
+    def rows_at_once(half_life):
+        loss = Loss("logistic")
+        if solver == "newton":
+            one = Newton(loss, 2, half_life=half_life)
+        else:
+            one = Hybrid(loss, 2, 16, half_life=half_life)
+        for piece in block.pieces(30_000):
+            one.update(piece)
+        return one.block_rows
+
+    least = 4096 if solver == "newton" else 1024
+    assert rows_at_once(5000.0) == least
+    assert rows_at_once(None) == 300_000 // 64
