@@ -14,7 +14,8 @@ E. Guerre, E. Horta, JBES 39, 2021), for its second derivative is where the info
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from pipeline.learn.curvature import Curvature, gram, is_well_conditioned, solve
 from pipeline.learn.expansion import Expansion, Rows, expand, kink_width
 from pipeline.learn.expansion_pass import Columns, Passed, expansion_pass
 from pipeline.learn.kernels import dense_margins
+from pipeline.learn.linesearch import Line, step_length
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
@@ -60,16 +62,6 @@ def kept_rows(n_weights: int) -> int:
 def first_rows(n_weights: int) -> int:
     """Rows of the first block, as many as fit into a bounded matrix."""
     return max(least_rows(n_weights), min(_FIRST_ROWS, _FIRST_BYTES // (8 * n_weights)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """The quadratic model of the past along a step."""
-
-    slope: float
-    bend: float
-    decrement: float
-    """Decrease that a full step promises, times two."""
 
 
 class Newton:
@@ -445,8 +437,8 @@ class Newton:
                 self._w = (point - step).reshape(shape)
                 break
             bend = float(step @ (self._h @ step + penalty * step))
-            line = _Line(float(step @ past), bend, decrement)
-            length = self._search(line, rows, z, dz, width)
+            line = Line(float(step @ past), bend, decrement)
+            length = step_length(line, partial(self._value, rows, z, dz, width))
             majorise = length < 0.1
             self._w = (point - length * step).reshape(shape)
             z = rows.margins(self._w)
@@ -457,31 +449,15 @@ class Newton:
             found = expand(self.loss, rows, rows.margins(self._w), width, False)
         self._remember(found, point)
 
+    def _value(
+        self, rows: Rows, z: FloatArray, dz: FloatArray, width: float, length: float
+    ) -> float:
+        moved = np.ascontiguousarray(self._shaped(z - length * dz))
+        return self.loss.total(moved, rows.y, rows.weight, width=width)
+
     def _centred(self, w: FloatArray) -> FloatArray:
         # What all classes have in common changes no probability; rounding would let it wander.
         return w - w.mean(axis=0) if self.loss.code == SOFTMAX else w
-
-    def _search(
-        self,
-        line: _Line,
-        rows: Rows,
-        z: FloatArray,
-        dz: FloatArray,
-        width: float,
-    ) -> float:
-        def value(moved: FloatArray) -> float:
-            moved = np.ascontiguousarray(self._shaped(moved))
-            return self.loss.total(moved, rows.y, rows.weight, width=width)
-
-        start, length = value(z), 1.0
-        while length > 1e-6:
-            change = value(z - length * dz) - start
-            change += -length * line.slope + 0.5 * length**2 * line.bend
-            # Armijo's condition, with room for rounding in sums over a block.
-            if change <= -1e-4 * length * line.decrement + 1e-9 * abs(start):
-                break
-            length *= 0.4
-        return length
 
     def _move(self, move: FloatArray) -> None:
         move = np.asarray(np.kron(np.eye(len(self._w)), move), np.float64)

@@ -1,0 +1,39 @@
+"""How far to go along a step of newton, where a full one may be too long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The quadratic model of the past along a step, which is subtracted from the weights."""
+
+    slope: float
+    bend: float
+    decrement: float
+    """Decrease that a full step promises, times two."""
+
+
+def step_length(line: Line, value: Callable[[float], float]) -> float:
+    """The first of 1, 0.4, 0.16, ... at which the loss has fallen enough.
+
+    Parameters
+    ----------
+    value
+        Loss of the block after a part of the step.
+
+    Notes
+    -----
+    Armijo's condition (J. Nocedal, S. Wright, "Numerical Optimization", 2006, eq. 3.4) on the
+    block's loss plus the model of the past, with room for rounding in sums over a block.
+    """
+    start, length = value(0.0), 1.0
+    while length > 1e-6:
+        change = value(length) - start
+        change += -length * line.slope + 0.5 * length**2 * line.bend
+        if change <= -1e-4 * length * line.decrement + 1e-9 * abs(start):
+            break
+        length *= 0.4
+    return length
