@@ -81,6 +81,7 @@ def evaluate(
         Encoder(trained.file.encoder, drop_null_label=job.on_null_label == "drop"),
         trained.file.batch_rows,
         whole_bytes=whole_bytes(job, trained.file.encoder, trained.file.batch_rows),
+        linear=trained.linear,
     )
     metrics, counts = trained.file.metrics(), Counter[str]()
     groups, n_files, n_rows = [], 0, 0
@@ -119,10 +120,11 @@ def _source(file: LakeFile, partition: Partition) -> list[Source]:
 
 
 def _judged(file: ModelFile, learner: Learner, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
-    block, metrics = streamed.encoded.block, file.metrics()
+    block, margins, metrics = streamed.encoded.block, streamed.encoded.margins, file.metrics()
+    assert margins is not None
     # A prediction beyond all bounds is a bad one, and the metrics show it.
     with np.errstate(over="ignore", invalid="ignore"):
-        metrics.add(learner.predict(block), block.label, block.weight)
+        metrics.add(learner.predictions(margins), block.label, block.weight)
     return metrics, streamed.encoded.counts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.block import Block, Float32Array, FloatArray
+from pipeline.block import Float32Array, FloatArray
 from pipeline.directory import OpenModel, open_model
 from pipeline.encode.classes import class_values
-from pipeline.encode.encoder import Encoder
+from pipeline.encode.encoder import Encoded, Encoder
 from pipeline.encode.schema import Schema
 from pipeline.errors import ForeignModel, JobError, ModelNotFound
 from pipeline.learn.learner import Learns
 from pipeline.learn.updater import Weights
 from pipeline.ledger.entries import LearntEntry
+from pipeline.linear import Linear
 from pipeline.trainee import Trainee
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ class Model:
         TypeError
             If `rows` is nothing of columns.
         """
-        found = self.learner.predict(self._block(rows))
+        found = self._predictions(rows)
         if self.file.job.loss != "softmax":
             return found
         classes: NDArray[Any] = np.asarray(class_values(self.file.encoder.label))
@@ -124,7 +126,7 @@ class Model:
         loss = self.file.job.loss
         if loss not in {"logistic", "softmax"}:
             raise JobError(f"a model of {loss} loss has no probabilities; use predict")
-        found = self.learner.predict(self._block(rows))
+        found = self._predictions(rows)
         return found if loss == "softmax" else np.column_stack([1 - found, found])
 
     @property
@@ -138,7 +140,7 @@ class Model:
 
         Raises as `predict`.
         """
-        return self._block(rows).dense
+        return self._encoded(rows).block.dense
 
     def to_sklearn(self) -> Any:
         """A scikit-learn pipeline of the same encoding and coefficients; see `export`.
@@ -152,11 +154,21 @@ class Model:
 
         return to_sklearn(self)
 
-    def _block(self, rows: Rows) -> Block:
+    @cached_property
+    def linear(self) -> Linear:
+        """The weights by the margin, of all that is predicted."""
+        return self.learner.best().linear()
+
+    def _predictions(self, rows: Rows) -> FloatArray:
+        margins = self._encoded(rows, self.linear).margins
+        assert margins is not None
+        return self.learner.best().predictions(margins)
+
+    def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
         # What is a folder in the lake is a column here, so it is encoded as one.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
         table = _typed_like_lake(_as_table(rows), self.file.encoder)
-        return flat.encode(table, {}, label=False).block
+        return flat.encode(table, {}, label=False, linear=linear)
 
     def __repr__(self) -> str:
         job = self.file.job

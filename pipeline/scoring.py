@@ -102,6 +102,7 @@ def score(
         label=False,
         keep=tuple(keep or ()),
         whole_bytes=whole_bytes(content.job, content.encoder, content.batch_rows),
+        linear=trained.linear,
     )
     footers = [read_footer(file) for file in files]
     for file, footer in zip(files, footers, strict=True):
@@ -141,14 +142,19 @@ class _Due:
     """Of the output."""
     note: dict[str, str]
     schema: pa.Schema
+    coded: list[str]
+    """Columns of the output that may repeat values. A number that is predicted is hardly ever there
+    twice, and to look for that took four times as long as to write it."""
     partitions: list[Partition]
 
 
 def _due(file: LakeFile, footer: Footer, model: Model, keep: tuple[str, ...]) -> _Due:
     note = _note(model, footer, keep)
     kept = [footer.schema.field(name) for name in keep if name in footer.schema.names]
-    schema = pa.schema([*kept, *prediction_fields(model.file)], metadata=note)
-    return _Due(file, footer, _name(file), note, schema, list(partitions(file, footer)))
+    predicted = prediction_fields(model.file)
+    schema = pa.schema([*kept, *predicted], metadata=note)
+    coded = [one.name for one in [*kept, *(p for p in predicted if p.type != pa.float64())]]
+    return _Due(file, footer, _name(file), note, schema, coded, list(partitions(file, footer)))
 
 
 def _name(file: LakeFile) -> str:
@@ -231,12 +237,14 @@ def _score_files(
     groups = [
         Together(partial(_source, one, partition)) for one in due for partition in one.partitions
     ]
-    predict = partial(_predictions, model.learner.best(), model.file)
+    predict = partial(_predictions, model.file, model.learner.best())
     parts = streams(groups, reading, workers, predict)
     for one in due:
         with (
             output.replaced(one.name) as staged,
-            pq.ParquetWriter(staged, one.schema, compression="zstd") as sink,
+            pq.ParquetWriter(
+                staged, one.schema, compression="zstd", use_dictionary=one.coded
+            ) as sink,
         ):
             for tables in islice(parts, len(one.partitions)):
                 for table in tables:
@@ -248,8 +256,9 @@ def _source(one: _Due, partition: Partition) -> list[Source]:
     return [Source(partition, one.file, one.footer)]
 
 
-def _predictions(learner: Learner, file: ModelFile, streamed: Streamed) -> pa.Table:
-    columns = prediction_columns(learner.predict(streamed.encoded.block), file)
+def _predictions(file: ModelFile, learner: Learner, streamed: Streamed) -> pa.Table:
+    assert streamed.encoded.margins is not None
+    columns = prediction_columns(learner.predictions(streamed.encoded.margins), file)
     kept = [] if streamed.kept is None else streamed.kept.columns
     found = [*kept, *columns]
     return pa.table(found, names=[str(i) for i in range(len(found))])

@@ -21,6 +21,7 @@ from pipeline.encode.schema import family
 from pipeline.errors import BadColumn, BadPartition, DataError
 from pipeline.lake.cursors import Columns, Source, Step, rounds
 from pipeline.lake.order import drawn, permutation
+from pipeline.linear import Linear
 from pipeline.workers import Workers
 
 T = TypeVar("T")
@@ -46,6 +47,8 @@ class Reading:
     """Whether some rows are set apart."""
     whole_bytes: int = 0
     """Memory for large row groups that are decoded as a whole; it decides no content."""
+    linear: Linear | None = None
+    """Model to predict with: rows become its margins in place of features."""
 
     def columns(self) -> list[str]:
         """Columns to decode."""
@@ -214,7 +217,7 @@ def _make(
     if reading.seed is not None:
         name = steps[0].source.partition.name
         order = permutation(n_rows, reading.seed, place[0], name, *place[1:])
-    draft = Draft(reading.encoder, n_rows, order, label=reading.label)
+    draft = Draft(reading.encoder, n_rows, order, label=reading.label, linear=reading.linear)
     kept = []
     for step in steps:
         rows = step.reader.read(step.unit)

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 
 from pipeline.arrays import empty, filled
 from pipeline.batches import as_batch
-from pipeline.block import Block, Float32Array, FloatArray, IntArray, SlotArray
+from pipeline.block import Block, FloatArray, IntArray, SlotArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed_hive
 from pipeline.encode.frequent import commonest
 from pipeline.encode.hashing import slot_codes
 from pipeline.encode.layout import Alike, Layout, lay_out
-from pipeline.encode.rows import Numbers, Slots, write_levels, write_numbers
+from pipeline.encode.margins import Margins
+from pipeline.encode.rows import Rows
 from pipeline.encode.schema import (
     READS,
     Bool,
@@ -31,9 +32,11 @@ from pipeline.encode.schema import (
     is_readable,
     use_of,
 )
+from pipeline.encode.sink import Numbers, Sink
 from pipeline.encode.target import label_target
 from pipeline.encode.transpose import invert, scatter
 from pipeline.errors import BadColumn
+from pipeline.linear import Linear
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
 """Beyond these, sums of weights leave no trace of other rows, and squares overflow."""
@@ -57,12 +60,15 @@ class Encoded:
     """A block and what was noticed while making it."""
 
     block: Block
+    """Without features where there are margins in their place."""
     counts: Counter[str]
     """Dropped rows and treated values by kind, such as ``null_label`` or ``unknown_level``."""
     frequent: dict[str, Counter[str]]
-    """Commonest values of each hashed column, with their rows; empty where no label is read."""
+    """Commonest values of each hashed column, with their rows; empty where nothing is learnt."""
     rows: IntArray
     """Place of each of the block's rows among the rows of all parts."""
+    margins: FloatArray | None = None
+    """Of a linear model, shape (n_outputs, n_rows)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,15 @@ class Encoder:
         return found
 
     def encode(
-        self, rows: pa.Table, hive: Mapping[str, str | None], *, label: bool = True
+        self,
+        rows: pa.Table,
+        hive: Mapping[str, str | None],
+        *,
+        label: bool = True,
+        linear: Linear | None = None,
     ) -> Encoded:
-        """Rows of one file as a block, in their order; see `Draft`."""
-        draft = Draft(self, rows.num_rows, label=label)
+        """Rows of one file, in their order; see `Draft`."""
+        draft = Draft(self, rows.num_rows, label=label, linear=linear)
         draft.write(Part(as_batch(rows), hive))
         return draft.finish()
 
@@ -114,11 +125,21 @@ class Draft:
         default.
     label
         Whether the rows carry a label and a weight to read.
+    linear
+        Model of which the margins are worked out in place of features, as the rows come.
     """
 
     def __init__(
-        self, encoder: Encoder, n_rows: int, order: IntArray | None = None, *, label: bool = True
+        self,
+        encoder: Encoder,
+        n_rows: int,
+        order: IntArray | None = None,
+        *,
+        label: bool = True,
+        linear: Linear | None = None,
     ) -> None:
+        if linear is not None and order is not None:
+            raise ValueError("margins come in the order of the rows")
         self._encoder, self._label = encoder, label
         self._schema = schema = encoder.schema
         self._order = np.arange(n_rows) if order is None else order
@@ -127,8 +148,11 @@ class Draft:
             self._place = empty((n_rows,), np.int64)
             invert(order, self._place)
         self._n_written = 0
-        self._dense = empty((n_rows, schema.n_dense), np.float32)
-        self._slots = empty((n_rows, schema.n_hashed), np.int32)
+        self._sink: Sink
+        if linear is None:
+            self._sink = Rows(schema.n_dense, schema.n_hashed, self._place)
+        else:
+            self._sink = Margins(linear, n_rows)
         self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
         self._weight = filled(n_rows, 1.0)
         self._counts: Counter[str] = Counter()
@@ -142,41 +166,46 @@ class Draft:
         BadColumn
             If a column is missing, of another type, or has values that cannot be used.
         """
-        n_rows = part.batch.num_rows
-        rows = self._place[self._n_written : self._n_written + n_rows]
+        start, n_rows = self._n_written, part.batch.num_rows
         self._n_written += n_rows
         layout = self._encoder.layout(part.batch.schema)
         for alike in layout.alike:
-            self._write_alike(alike, part.batch, rows)
-        numbers, noted, slots = Numbers(), [], Slots()
+            self._write_alike(alike, part.batch, start)
+        numbers, noted = Numbers(), []
+        codes: list[pa.Array] = []
+        slot_of: list[SlotArray | None] = []
         for column, first, width in layout.others:
             values = self._values(column, part)
             in_folder = column.name in self._schema.hive
             if isinstance(column, Hashed):
-                slots.add(*self._slot_codes(column, values, n_rows if in_folder else 0))
+                own, table = self._slot_codes(column, values, n_rows if in_folder else 0)
+                codes.append(own)
+                slot_of.append(table)
             elif in_folder:
-                self._spread(column, values, rows, first)
+                self._spread(column, values, first, start, n_rows)
             elif isinstance(column, OneHot):
-                self._write_levels(column, values, rows, self._dense[:, first : first + width])
+                self._count(_write_levels(self._sink, column, values, first, width, start))
             else:
                 noted += _add_numbers(column, values, numbers, first)
         for (bad_kind, null_kind), found in zip(
-            noted, numbers.write(rows, self._dense), strict=True
+            noted, numbers.write(self._sink, start), strict=True
         ):
             self._count({bad_kind: found[0], null_kind: found[1]})
-        slots.write(rows, self._slots)
+        if codes:
+            self._sink.slots(codes, slot_of, start)
         if self._label:
-            self._write_target(part.batch, rows)
+            self._write_target(part.batch, self._place[start : start + n_rows])
 
     def finish(self) -> Encoded:
-        """The block, without rows that have no label."""
+        """What the rows have become, without those that have no label."""
         assert self._n_written == len(self._order)
-        block = Block(self._dense, self._slots, self._target, self._weight)
-        rows = self._order
+        rows, margins = self._order, self._sink.margins
+        block = Block(*self._sink.features(), self._target, self._weight)
         if self._label and self._counts["null_label"]:
             kept = np.flatnonzero(np.isfinite(self._target))
             block, rows = block.take(kept), rows[kept]
-        return Encoded(block, +self._counts, self._frequent, rows)
+            margins = None if margins is None else margins[:, kept]
+        return Encoded(block, +self._counts, self._frequent, rows, margins)
 
     def _count(self, noticed: Mapping[str, int]) -> None:
         self._counts.update({kind: n for kind, n in noticed.items() if kind and n})
@@ -195,40 +224,37 @@ class Draft:
             raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
         return pa.nulls(len(values))
 
-    def _write_alike(self, alike: Alike, batch: pa.RecordBatch, rows: IntArray) -> None:
+    def _write_alike(self, alike: Alike, batch: pa.RecordBatch, start: int) -> None:
         columns = batch.columns
         arrays = [columns[place] for place in alike.places]
-        found = write_numbers(
-            arrays, alike.center, alike.factor, alike.first, alike.mark, rows, self._dense
+        found = self._sink.numbers(
+            arrays, alike.center, alike.factor, alike.first, alike.mark, start
         )
         for i in np.flatnonzero(found[0] + found[1]):
             kinds = _kinds(alike.columns[i])
             self._count({kind: int(n[i]) for kind, n in zip(kinds, found, strict=True)})
 
-    def _spread(self, column: Column, values: pa.Array, rows: IntArray, first: int) -> None:
-        """Write the one value of a key=value folder to all rows."""
-        width, n_rows = len(column.feature_names()), len(rows)
-        one = np.zeros((1, width), np.float32)
+    def _spread(
+        self, column: Column, values: pa.Array, first: int, start: int, n_rows: int
+    ) -> None:
+        """Give all rows the one value of a key=value folder."""
+        width = len(column.feature_names())
+        one = Rows(width, 0, np.zeros(1, np.int64))
         if isinstance(column, OneHot):
-            noticed = _write_levels(column, values, np.zeros(1, np.int64), one)
+            noticed = _write_levels(one, column, values, 0, width, 0)
         else:
             numbers = Numbers()
             kinds = _add_numbers(column, values, numbers, 0)
             noticed = {}
-            for names, found in zip(kinds, numbers.write(np.zeros(1, np.int64), one), strict=True):
+            for names, found in zip(kinds, numbers.write(one, 0), strict=True):
                 noticed |= dict(zip(names, found, strict=True))
-        self._dense[rows, first : first + width] = one
+        self._sink.constant(one.features()[0][0], first, start, n_rows)
         self._count({kind: n * n_rows for kind, n in noticed.items()})
-
-    def _write_levels(
-        self, column: OneHot, values: pa.Array, rows: IntArray, out: Float32Array
-    ) -> None:
-        self._count(_write_levels(column, values, rows, out))
 
     def _slot_codes(
         self, column: Hashed, values: pa.Array, n_folder_rows: int
     ) -> tuple[pa.Array, SlotArray | None]:
-        if self._label:
+        if self._label and self._sink.margins is None:
             commonest_of = commonest(values, max(1, n_folder_rows))
             self._frequent.setdefault(column.name, Counter()).update(commonest_of)
         codes, slot_of = slot_codes(values, column.name, self._schema.hash_bits)
@@ -309,20 +335,25 @@ def _time_part(part: str, seconds: FloatArray, column: Time) -> list[FloatArray]
 
 
 def _write_levels(
-    column: OneHot, values: pa.Array, rows: IntArray, out: Float32Array
+    sink: Sink, column: OneHot, values: pa.Array, first: int, width: int, start: int
 ) -> dict[str, int]:
     if not pa.types.is_dictionary(values.type):
         values = pc.dictionary_encode(values)
     distinct = as_text(values.dictionary).cast(pa.string())
-    level_of = pc.index_in(distinct, value_set=pa.array(column.levels, pa.string()))
-    n_levels = len(column.levels)
-    # Levels 0..n-1, then unknown, then null.
-    level_of = pc.if_else(distinct.is_null(), n_levels + 1, pc.fill_null(level_of, n_levels))
-    table = np.append(level_of.to_numpy(zero_copy_only=False), n_levels + 1).astype(np.int64)
+    # Level 0 is the reference; behind the levels come null, if it has a feature, and the unknown.
+    level = pc.index_in(distinct, value_set=pa.array(column.levels, pa.string()))
+    feature_of = pc.fill_null(pc.subtract(level, 1), width - 1)
+    null = width - 2 if column.missing else -1
+    feature_of = pc.if_else(distinct.is_null(), null, feature_of).to_numpy(zero_copy_only=False)
+    feature_of = np.append(feature_of, null).astype(np.int64)
     codes = pc.fill_null(values.indices.cast(pa.int32()), len(distinct)).to_numpy()
-    null_place = n_levels - 1 if column.missing else -1
-    unknown, null = write_levels(codes, table, n_levels, null_place, rows, out)
-    return {"unknown_level": unknown, "" if column.missing else "unexpected_null": null}
+    sink.levels(codes, feature_of, first, width, start)
+    n_rows_of = np.bincount(codes, minlength=len(feature_of))
+    is_null = np.append(distinct.is_null().to_numpy(zero_copy_only=False), True)
+    return {
+        "unknown_level": int(n_rows_of[(feature_of == width - 1) & ~is_null].sum()),
+        "" if column.missing else "unexpected_null": int(n_rows_of[is_null].sum()),
+    }
 
 
 def _weights(values: pa.Array, name: str) -> FloatArray:

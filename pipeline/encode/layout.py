@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.block import FloatArray, IntArray
-from pipeline.encode.rows import PLAIN_TYPES
 from pipeline.encode.schema import Column, Numeric, Schema
+from pipeline.encode.sink import PLAIN_TYPES
 
 
 @dataclass(frozen=True, slots=True)

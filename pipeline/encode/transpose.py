@@ -2,7 +2,7 @@
 
 A block's rows lie side by side and Arrow's columns one after another, so this is a transposition,
 done in tiles of rows that stay in the first cache: 75 ns for a row of 30 numbers, shuffled. Columns
-come as addresses of values and of bitmaps; `pipeline.encode.rows` finds these.
+come as addresses of values and of bitmaps; `pipeline.encode.addresses` finds these.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
+from pipeline.encode.standardise import spread_bits, standardised
 
 _TILE = 128
 _PER_LINE = 16
-_LARGEST = np.finfo(np.float32).max
 
 
 @compiled
@@ -36,71 +36,6 @@ def scatter(values: FloatArray, rows: IntArray, out: FloatArray) -> int:
         out[rows[i]] = values[i]
         missing += values[i] != values[i]
     return missing
-
-
-@inlined
-def _spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uint8]) -> None:
-    """Write `n` bits from the one with number `first` on, as 0 or 1 each."""
-    i = 0
-    while i < n and (first + i) & 7:
-        out[i] = (bits[(first + i) >> 3] >> np.uint8((first + i) & 7)) & np.uint8(1)
-        i += 1
-    while i + 8 <= n:
-        byte = bits[(first + i) >> 3]
-        for k in range(8):
-            out[i + k] = (byte >> np.uint8(k)) & np.uint8(1)
-        i += 8
-    while i < n:
-        out[i] = (bits[(first + i) >> 3] >> np.uint8((first + i) & 7)) & np.uint8(1)
-        i += 1
-
-
-@compiled
-def _scaled(
-    x: NDArray[Any],
-    center: float,
-    factor: float,
-    out: Float32Array,
-) -> int:
-    """Write standardised numbers, 0 for those that are none; return how many are none."""
-    some = False
-    for i in range(len(x)):
-        v = (x[i] - center) * factor
-        # NaN fails the comparison, so null, infinite and unrepresentable values are all imputed.
-        usable = abs(v) <= _LARGEST
-        some |= not usable
-        out[i] = np.float32(v) if usable else np.float32(0.0)
-    unusable = 0
-    if some:
-        for i in range(len(x)):
-            unusable += not abs((x[i] - center) * factor) <= _LARGEST
-    return unusable
-
-
-@compiled
-def _impute(
-    x: NDArray[Any],
-    center: float,
-    factor: float,
-    valid: NDArray[np.uint8],
-    out: Float32Array,
-    mark: Float32Array,
-    has_mark: bool,
-) -> tuple[int, int]:
-    """As `_scaled` where some may be null; return how many are none though not null, and nulls."""
-    n_valid, n_usable = 0, 0
-    for i in range(len(x)):
-        v = (x[i] - center) * factor
-        usable = (valid[i] != 0) & (abs(v) <= _LARGEST)
-        n_valid += valid[i]
-        n_usable += usable
-        out[i] = np.float32(v) if usable else np.float32(0.0)
-    if has_mark:
-        # A value at the centre is 0 as well, so the mark needs the comparison anew.
-        for i in range(len(x)):
-            usable = (valid[i] != 0) & (abs((x[i] - center) * factor) <= _LARGEST)
-            mark[i] = np.float32(0.0) if usable else np.float32(1.0)
-    return n_valid - n_usable, len(x) - n_valid
 
 
 @inlined
@@ -161,7 +96,7 @@ def transpose_numbers(
     unusable: IntArray,
     nulls: IntArray,
 ) -> None:
-    """See `pipeline.encode.rows.write_numbers`; `like` is an empty array of the columns' type."""
+    """See `pipeline.encode.sink.Sink.numbers`; `like` is an empty array of the columns' type."""
     n_rows, n_features = len(rows), len(values) + has_mark.sum()
     flat = dense.reshape(dense.size)
     width = np.uint64(dense.shape[1])
@@ -171,25 +106,23 @@ def transpose_numbers(
     place = np.empty(n_features, np.int64)
     for start in range(0, n_rows, _TILE):
         stop = min(n_rows, start + _TILE)
-        n, f = stop - start, 0
+        f = 0
         for c in range(len(values)):
             whole = carray(pointer(values[c]), (n_rows,), like.dtype)
             for ahead in range(stop, min(n_rows, stop + _TILE), per_line):
                 prefetch(whole, np.uint64(ahead))
-            x = whole[start:stop]
             place[f] = column[c]
-            if validity[c] == 0 and not has_mark[c]:
-                unusable[c] += _scaled(x, center[c], factor[c], tile[f])
-                f += 1
-                continue
-            if validity[c]:
-                n_bytes = (first_bit[c] + n_rows + 7) // 8
-                bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
-                _spread_bits(bits, first_bit[c] + start, n, valid)
-            else:
-                valid[:] = 1
-            mark = tile[min(f + 1, n_features - 1)]
-            bad, null = _impute(x, center[c], factor[c], valid, tile[f], mark, has_mark[c])
+            bad, null = standardised(
+                whole[start:stop],
+                validity[c],
+                first_bit[c] + start,
+                center[c],
+                factor[c],
+                has_mark[c],
+                valid,
+                tile[f],
+                tile[min(f + 1, n_features - 1)],
+            )
             unusable[c] += bad
             nulls[c] += null
             f += 1
@@ -210,7 +143,7 @@ def transpose_slots(
     rows: IntArray,
     slots: SlotArray,
 ) -> None:
-    """See `pipeline.encode.rows.Slots`; a table of 0 means that the codes are slots already."""
+    """See `pipeline.encode.sink.Sink.slots`; a table of 0 means that the codes are slots."""
     n_rows, n_columns = len(rows), len(codes)
     # Moved as they are, four by four, like the numbers.
     flat = slots.reshape(slots.size).view(np.float32)
@@ -231,7 +164,7 @@ def transpose_slots(
                 continue
             n_bytes = (first_bit[c] + n_rows + 7) // 8
             bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
-            _spread_bits(bits, first_bit[c] + start, n, valid)
+            spread_bits(bits, first_bit[c] + start, n, valid)
             null = np.uint32(lengths[c] - 1)
             for i in range(n):
                 tile[c, i] = table[np.uint32(code[i]) if valid[i] else null]
@@ -240,28 +173,13 @@ def transpose_slots(
 
 @compiled
 def spread_levels(
-    codes: NDArray[np.int32],
-    level_of: IntArray,
-    n_levels: int,
-    null_place: int,
-    rows: IntArray,
-    out: Float32Array,
-) -> tuple[int, int]:
-    """See `pipeline.encode.rows.write_levels`."""
-    unknown, nulls = 0, 0
-    width = out.shape[1]
+    codes: NDArray[np.int32], feature_of: IntArray, rows: IntArray, out: Float32Array
+) -> None:
+    """See `pipeline.encode.sink.Sink.levels`; `out` holds the features of the column."""
     for i in range(len(rows)):
         row = out[rows[i]]
-        for j in range(width):
+        for j in range(out.shape[1]):
             row[j] = 0.0
-        level = level_of[codes[i]]
-        if level > n_levels:
-            nulls += 1
-            if null_place >= 0:
-                row[null_place] = 1.0
-        elif level == n_levels:
-            unknown += 1
-            row[width - 1] = 1.0
-        elif level > 0:
-            row[level - 1] = 1.0
-    return unknown, nulls
+        feature = feature_of[codes[i]]
+        if feature >= 0:
+            row[feature] = 1.0

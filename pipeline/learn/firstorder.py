@@ -34,6 +34,7 @@ from pipeline.learn.kernels import dense_margins
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from pipeline.learn.updater import State, Weights, checked
+from pipeline.linear import Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +185,14 @@ class FirstOrder:
             add_slot_margins(self.steps.averages, self._hashed, slots, clock, margin)
         return self._shaped(margin)
 
-    def weights(self) -> Weights:
-        """The weights that `predict` uses; first-order rules know no covariance."""
+    def linear(self) -> Linear:
+        """Copies of the weights that `predict` uses."""
         dense = self._used_dense()
-        hashed = self._used_hashed(np.arange(len(self._hashed)))
-        if self.loss.code == SOFTMAX:
-            return Weights(dense[:, -1].copy(), dense[:, :-1].copy(), hashed, None)
-        return Weights(float(dense[0, -1]), dense[0, :-1].copy(), hashed[:, 0], None)
+        return Linear(dense[:, -1].copy(), dense[:, :-1].copy(), self._used_hashed())
+
+    def weights(self) -> Weights:
+        """The same; first-order rules know no covariance."""
+        return Weights.of(self.linear(), None, several=self.loss.code == SOFTMAX)
 
     def objective(self) -> Objective:
         """What is minimised, for passes over all rows."""
@@ -209,7 +211,7 @@ class FirstOrder:
 
     def point(self) -> FloatArray:
         """All weights that `predict` uses, flat."""
-        return np.append(self._used_dense(), self._used_hashed(np.arange(len(self._hashed))))
+        return np.append(self._used_dense(), self._used_hashed())
 
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
         """Go on from these weights; what the rule remembers of gradients stays."""
@@ -246,14 +248,13 @@ class FirstOrder:
         padded_weights = self._average if self.steps.averages else self._dense[0]
         return np.asarray(padded_weights[:, : self._width])
 
-    def _used_hashed(self, slots: NDArray[np.integer]) -> FloatArray:
-        """Weights of slots that predictions use, with n_outputs as a further axis."""
-        numbers = self._hashed[slots].astype(np.float64)
-        weight = numbers[..., 0]
+    def _used_hashed(self) -> FloatArray:
+        """Weights of slots that predictions use, shape (n_slots, n_outputs)."""
+        weight = self._hashed[..., 0].astype(np.float64)
         if not self.steps.averages:
-            return np.asarray(weight)
-        behind = np.exp(self._scalars[CLOCK] - numbers[..., -1])
-        return np.asarray(weight + (numbers[..., -2] - weight) * behind)
+            return weight
+        behind = np.exp(self._scalars[CLOCK] - self._hashed[..., -1].astype(np.float64))
+        return np.asarray(weight + (self._hashed[..., -2].astype(np.float64) - weight) * behind)
 
     def _shaped(self, margins: FloatArray) -> FloatArray:
         return margins if self.loss.code == SOFTMAX else margins[:, 0]

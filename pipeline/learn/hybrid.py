@@ -20,6 +20,7 @@ from pipeline.learn.filtering import Other, SlotFilter
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.updater import State, Weights, checked
+from pipeline.linear import Linear
 
 _SETTLED_ROWS = 16_384
 _PROBE = 64
@@ -80,16 +81,14 @@ class Hybrid:
     def horizon(self, done: int, planned: int) -> None:
         """Nothing here depends on how many rows follow."""
 
+    def linear(self) -> Linear:
+        """Weights of both parts."""
+        return replace(self._newton.linear(), hashed=self._slots.weights.copy())
+
     def weights(self) -> Weights:
-        """Weights of both parts; the covariance is that of the dense part given the slots."""
-        dense = self._newton.weights()
-        hashed = self._slots.weights.copy()
-        return Weights(
-            dense.intercept,
-            dense.dense,
-            hashed if self.loss.code == SOFTMAX else hashed[:, 0],
-            dense.covariance,
-        )
+        """The same; the covariance is that of the dense part given the slots."""
+        covariance = self._newton.covariance()
+        return Weights.of(self.linear(), covariance, several=self.loss.code == SOFTMAX)
 
     def objective(self) -> Objective:
         """What is minimised, for passes over all rows: slots have the prior that was learnt."""

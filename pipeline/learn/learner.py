@@ -14,6 +14,7 @@ from pipeline.learn.hybrid import Hybrid
 from pipeline.learn.losses import REGRESSION, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.updater import State, Updater, Weights, checked, restored
+from pipeline.linear import Linear
 
 LABEL_RANGE = "label_range"
 """Array of a state with the least and the largest label learnt so far."""
@@ -137,6 +138,30 @@ class Learner:
         raises the loss (V. Chernozhukov et al., Econometrica 78, 2010, prop. 4).
         """
         return self._in_label_unit([head.predict(block) for head in self.heads])
+
+    def linear(self) -> Linear:
+        """The weights of all heads by their margins, to predict with."""
+        heads = [head.linear() for head in self.heads]
+        return Linear(
+            np.concatenate([one.intercept for one in heads]),
+            np.concatenate([one.dense for one in heads]),
+            np.concatenate([one.hashed for one in heads], axis=1),
+        )
+
+    def predictions(self, margins: FloatArray) -> FloatArray:
+        """Predictions in the label's unit, as `predict` gives them.
+
+        Parameters
+        ----------
+        margins
+            By `linear`, shape (n_outputs, n_rows).
+        """
+        heads, first = [], 0
+        for loss in self.losses:
+            own = margins[first : first + loss.n_outputs]
+            heads.append(np.ascontiguousarray(own.T) if loss.name == "softmax" else own[0])
+            first += loss.n_outputs
+        return self._in_label_unit(heads)
 
     def loss(self, block: Block) -> float:
         """Sum over rows and heads of the loss of the model as it stands, on scaled labels."""

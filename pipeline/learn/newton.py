@@ -31,6 +31,7 @@ from pipeline.learn.linesearch import Line, step_length
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
 from pipeline.learn.updater import State, Weights, checked
+from pipeline.linear import Linear
 
 MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
@@ -221,13 +222,14 @@ class Newton:
     def horizon(self, done: int, planned: int) -> None:
         """Nothing here depends on how many rows follow."""
 
-    def weights(self) -> Weights:
-        """Weights on the block's own features, with their covariance; see `covariance`."""
+    def linear(self) -> Linear:
+        """Weights on the block's own features."""
         found = self._on_features(self._w)
-        raw, intercept = found[:, :-1], found[:, -1]
-        if self.loss.code != SOFTMAX:
-            return Weights(intercept[0], raw[0], np.empty(0), self.covariance())
-        return Weights(intercept, raw, np.empty((0, len(raw))), self.covariance())
+        return Linear(found[:, -1], found[:, :-1], np.empty((0, len(found))))
+
+    def weights(self) -> Weights:
+        """The same with their covariance; see `covariance`."""
+        return Weights.of(self.linear(), self.covariance(), several=self.loss.code == SOFTMAX)
 
     def covariance(self) -> FloatArray | None:
         """Covariance of the weights on the block's own features, the intercept's behind.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import Block, FloatArray
 from pipeline.learn.batch import Objective, Sums
+from pipeline.linear import Linear
 
 State = Mapping[str, NDArray[np.generic]]
 """Arrays by name: everything that a learner needs to go on as if it had never stopped."""
@@ -32,6 +33,15 @@ class Weights:
     covariance: FloatArray | None
     """Of the dense weights and the intercept behind them, output by output, where the learner knows
     its curvature; shape (n_outputs * (n_dense + 1),) squared."""
+
+    @classmethod
+    def of(cls, linear: Linear, covariance: FloatArray | None, *, several: bool) -> Weights:
+        """Weights by the margin, of which a loss may have `several`."""
+        if several:
+            return cls(linear.intercept, linear.dense, linear.hashed, covariance)
+        return cls(
+            float(linear.intercept[0]), linear.dense[0], linear.hashed.reshape(-1), covariance
+        )
 
 
 class Updater(Protocol):
@@ -78,8 +88,12 @@ class Updater(Protocol):
         """
         ...
 
+    def linear(self) -> Linear:
+        """Copies of the weights that `predict` uses."""
+        ...
+
     def weights(self) -> Weights:
-        """The weights that `predict` uses."""
+        """The same, with what is known of their errors."""
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:

@@ -70,6 +70,30 @@ def test_weights_reproduce_predictions(solver, loss, hashed):
     np.testing.assert_allclose(model.predict(probe), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("averaging", ["none", "polynomial"])
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "hinge", "poisson", "softmax", "quantile"])
+@solvers
+def test_margins_by_the_linear_model_give_the_same_predictions(solver, loss, hashed, averaging):
+    block = random_block(400, 3, seed=3, loss=loss, n_hashed=2 if hashed else 0, n_slots=8)
+    scaled = {"center": 1.0, "scale": 2.0} if loss in {"squared", "quantile"} else {}
+    model = learner(
+        solver,
+        loss,
+        hashed=hashed,
+        averaging=averaging,
+        n_classes=3,
+        quantiles=(0.1, 0.9),
+        **scaled,
+    )
+    model.update(block)
+    linear = model.linear()
+    margins = linear.dense @ block.dense.T + linear.intercept[:, None]
+    margins += linear.hashed[block.slots].sum(axis=1).T
+    found = model.predictions(margins)
+    np.testing.assert_allclose(found, model.predict(block), rtol=1e-9, atol=1e-12)
+
+
 @solvers
 def test_standard_errors_are_in_the_labels_unit(solver):
     block = random_block(500, 3, seed=4)
