@@ -1,8 +1,8 @@
 """Features as margins of a linear model, added up column by column; no row is ever put together.
 
 A row of 30 numbers takes 16 ns so, and 41 by way of a block; a slot is looked up among those of its
-own column. The order of the sum is that of the columns, whatever the batch or the processor: the
-same row gives the same bits.
+own column. The order of the sum is that of the columns, those of one type together, whatever the
+batch or the processor: the same row gives the same bits.
 """
 
 from __future__ import annotations
