@@ -17,6 +17,7 @@ from pipeline.block import Block
 from pipeline.drift import check_columns
 from pipeline.encode.columns import plain
 from pipeline.encode.encoder import Draft, Encoded, Encoder, Part
+from pipeline.encode.frequent import LONG, NOTED_EVERY
 from pipeline.encode.schema import family
 from pipeline.errors import BadColumn, BadPartition, DataError
 from pipeline.lake.cursors import Columns, Source, Step, rounds
@@ -189,7 +190,7 @@ def _task(
 ) -> tuple[Delayed, bool]:
     # Slices share decoders that live in this process.
     is_local = any(step.unit.is_slice for step in steps)
-    make = partial(_make, steps, reading, ("rows", group.epoch, number), function)
+    make = partial(_make, steps, reading, group.epoch, number, function)
     return _delayed(make), is_local
 
 
@@ -206,18 +207,26 @@ def _fail(error: DataError) -> None:
 def _make(
     steps: list[Step],
     reading: Reading,
-    place: tuple[object, ...],
+    epoch: int,
+    number: int,
     function: Callable[[Streamed], T],
 ) -> T | None:
-    """Decode and encode one block; `place` tells the order of its rows from that in others."""
+    """Decode and encode block `number` of a group."""
     if not steps:
         return None
     n_rows = sum(step.unit.rows for step in steps)
-    order = None
+    order, noted = None, None
+    name = steps[0].source.partition.name
     if reading.seed is not None:
-        name = steps[0].source.partition.name
-        order = permutation(n_rows, reading.seed, place[0], name, *place[1:])
-    draft = Draft(reading.encoder, n_rows, order, label=reading.label, linear=reading.linear)
+        order = permutation(n_rows, reading.seed, "rows", name, epoch, number)
+    # Of the first block of a group all columns are noted: there may be no other.
+    if n_rows > LONG and number:
+        n_hashed = reading.encoder.schema.n_hashed
+        first = number * n_hashed
+        noted = drawn(n_hashed, first, 1 / NOTED_EVERY, "noted", name, epoch)
+    draft = Draft(
+        reading.encoder, n_rows, order, label=reading.label, noted=noted, linear=reading.linear
+    )
     kept = []
     for step in steps:
         rows = step.reader.read(step.unit)

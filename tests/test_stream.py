@@ -208,3 +208,29 @@ def test_lake_with_names_that_pyarrow_takes_for_paths_is_learnt(tmp_path):
     table = pq.read_table(tmp_path / "lake/0.parquet")
     predicted = Model.load(tmp_path / "m").predict(table)
     np.testing.assert_allclose(predicted, table["ÿ.y"].to_numpy(), atol=0.05)
+
+
+def test_of_long_blocks_the_columns_take_turns_in_having_their_commonest_values_noted(tmp_path):
+    n_rows, batch_rows = 400_000, 10_000
+    rng = np.random.default_rng(5)
+    tables = {
+        "a.parquet": pa.table(
+            {
+                "user": np.where(rng.random(n_rows) < 0.6, "often", "seldom"),
+                "number": rng.integers(0, 2, n_rows),
+                "y": rng.normal(size=n_rows),
+            }
+        )
+    }
+    write_files(tmp_path, tables)
+    streamed = read(tmp_path, batch_rows=batch_rows, columns=COLUMNS[2:])
+    first, *others = [one.encoded.frequent for one in streamed]
+    assert set(first) == {"user", "number"}
+    assert 5 <= sum("user" in one for one in others) <= 15
+    total = Counter()
+    for one in (first, *others):
+        total.update(one.get("user", {}))
+    assert total["often"] == pytest.approx(0.6 * n_rows, rel=0.5)
+    assert total["often"] > total["seldom"]
+    again = read(tmp_path, batch_rows=batch_rows, columns=COLUMNS[2:])
+    assert [one.encoded.frequent for one in again] == [first, *others]

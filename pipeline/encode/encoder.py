@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.arrays import empty, filled
 from pipeline.batches import as_batch
 from pipeline.block import Block, FloatArray, IntArray, SlotArray
 from pipeline.encode.columns import as_text, epoch_seconds, floats, plain, typed_hive
-from pipeline.encode.frequent import commonest
+from pipeline.encode.frequent import NOTED_EVERY, commonest
 from pipeline.encode.hashing import slot_codes
 from pipeline.encode.layout import Alike, Layout, lay_out
 from pipeline.encode.margins import Margins
@@ -125,6 +126,9 @@ class Draft:
         default.
     label
         Whether the rows carry a label and a weight to read.
+    noted
+        Hashed columns of which the commonest values are noted, shape (n_hashed,): one in
+        `NOTED_EVERY`, which stands for the others. All by default.
     linear
         Model of which the margins are worked out in place of features, as the rows come.
     """
@@ -136,11 +140,12 @@ class Draft:
         order: IntArray | None = None,
         *,
         label: bool = True,
+        noted: NDArray[np.bool_] | None = None,
         linear: Linear | None = None,
     ) -> None:
         if linear is not None and order is not None:
             raise ValueError("margins come in the order of the rows")
-        self._encoder, self._label = encoder, label
+        self._encoder, self._label, self._noted = encoder, label, noted
         self._schema = schema = encoder.schema
         self._order = np.arange(n_rows) if order is None else order
         self._place = self._order
@@ -178,6 +183,8 @@ class Draft:
             values = self._values(column, part)
             in_folder = column.name in self._schema.hive
             if isinstance(column, Hashed):
+                if self._label and self._sink.margins is None:
+                    self._note(column, len(codes), values, n_rows if in_folder else 1)
                 own, table = self._slot_codes(column, values, n_rows if in_folder else 0)
                 codes.append(own)
                 slot_of.append(table)
@@ -251,12 +258,18 @@ class Draft:
         self._sink.constant(one.features()[0][0], first, start, n_rows)
         self._count({kind: n * n_rows for kind, n in noticed.items()})
 
+    def _note(self, column: Hashed, number: int, values: pa.Array, times: int) -> None:
+        if self._noted is None:
+            found = commonest(values, times)
+        elif self._noted[number]:
+            found = commonest(values, times * NOTED_EVERY)
+        else:
+            return
+        self._frequent.setdefault(column.name, Counter()).update(found)
+
     def _slot_codes(
         self, column: Hashed, values: pa.Array, n_folder_rows: int
     ) -> tuple[pa.Array, SlotArray | None]:
-        if self._label and self._sink.margins is None:
-            commonest_of = commonest(values, max(1, n_folder_rows))
-            self._frequent.setdefault(column.name, Counter()).update(commonest_of)
         codes, slot_of = slot_codes(values, column.name, self._schema.hash_bits)
         if n_folder_rows:
             codes = pa.repeat(codes[0], n_folder_rows)

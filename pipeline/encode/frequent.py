@@ -27,7 +27,11 @@ KEPT = 500
 _LOOKED_AT = 256
 """Rows of a long batch that are looked at, about."""
 
-_LONG = 8192
+LONG = 8192
+"""Rows of a batch, beyond which a part stands for all."""
+
+NOTED_EVERY = 4
+"""Of the hashed columns of a long batch one in so many is looked at, drawn anew for each batch."""
 
 _LONGEST = 200
 """Longer values, in characters, are no names that anybody would read."""
@@ -44,7 +48,7 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     times
         Rows that each value stands for.
     """
-    step = len(values) // _LOOKED_AT if len(values) > _LONG else 1
+    step = len(values) // _LOOKED_AT if len(values) > LONG else 1
     is_coded = pa.types.is_dictionary(values.type)
     looked_at = values.indices if is_coded else values
     if step > 1:

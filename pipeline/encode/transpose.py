@@ -153,7 +153,10 @@ def transpose_slots(
     for start in range(0, n_rows, _TILE):
         n = min(_TILE, n_rows - start)
         for c in range(n_columns):
-            code = carray(pointer(codes[c]), (n_rows,), np.int32)[start : start + n]
+            whole = carray(pointer(codes[c]), (n_rows,), np.int32)
+            for ahead in range(start + n, min(n_rows, start + n + _TILE), _PER_LINE):
+                prefetch(whole, np.uint64(ahead))
+            code = whole[start : start + n]
             if tables[c] == 0:
                 tile[c, :n] = code
                 continue
