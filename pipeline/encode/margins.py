@@ -18,7 +18,7 @@ from pipeline.arrays import empty
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.compiled import compiled, pointer, prefetch
 from pipeline.encode.addresses import tables_of, validity_of, values_of
-from pipeline.encode.standardise import spread_bits, standardised
+from pipeline.encode.standardise import imputed, scaled, spread_bits
 from pipeline.linear import Linear
 
 _TILE = 256
@@ -131,19 +131,21 @@ def add_numbers(
             whole = carray(pointer(values[c]), (n_rows,), like.dtype)
             for ahead in range(start + n, min(n_rows, start + n + _TILE), per_line):
                 prefetch(whole, np.uint64(ahead))
-            bad, null = standardised(
-                whole[start : start + n],
-                validity[c],
-                first_bit[c] + start,
-                center[c],
-                factor[c],
-                has_mark[c],
-                valid,
-                x,
-                mark,
-            )
-            unusable[c] += bad
-            nulls[c] += null
+            values_of_tile = whole[start : start + n]
+            if validity[c] == 0 and not has_mark[c]:
+                unusable[c] += scaled(values_of_tile, center[c], factor[c], x)
+            else:
+                if validity[c]:
+                    n_bytes = (first_bit[c] + n_rows + 7) // 8
+                    bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
+                    spread_bits(bits, first_bit[c] + start, n, valid)
+                else:
+                    valid[:] = 1
+                bad, null = imputed(
+                    values_of_tile, center[c], factor[c], valid, x, mark, has_mark[c]
+                )
+                unusable[c] += bad
+                nulls[c] += null
             for o in range(len(margins)):
                 out = margins[o, first_row + start : first_row + start + n]
                 w = weights[o, column[c]]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from pipeline.block import Float32Array
-from pipeline.compiled import inlined_as_written, pointer
+from pipeline.compiled import inlined, inlined_as_written
 
 _LARGEST = np.finfo(np.float32).max
 
 
-@inlined_as_written
+@inlined
 def spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uint8]) -> None:
     """Write `n` bits from the one with number `first` on, as 0 or 1 each."""
     i = 0
@@ -32,46 +31,7 @@ def spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uin
 
 
 @inlined_as_written
-def standardised(
-    x: NDArray[Any],
-    validity: int,
-    first_bit: int,
-    center: float,
-    factor: float,
-    has_mark: bool,
-    valid: NDArray[np.uint8],
-    out: Float32Array,
-    mark: Float32Array,
-) -> tuple[int, int]:
-    """Write ``(x - center) * factor``, 0 for null, NaN and infinity, and which values these are.
-
-    Parameters
-    ----------
-    x
-        Values of a column.
-    validity, first_bit
-        Address of the bitmap of valid values, 0 where all are, and the bit of the first value.
-    has_mark
-        Whether 1 is written to `mark` where a value was imputed, and 0 elsewhere.
-    valid
-        To work with, as long as `x` at least.
-
-    Returns
-    -------
-    Number of values that are no numbers though not null, and of nulls.
-    """
-    if validity == 0 and not has_mark:
-        return _scaled(x, center, factor, out), 0
-    if validity:
-        bits = carray(pointer(validity), ((first_bit + len(x) + 7) // 8,), np.uint8)
-        spread_bits(bits, first_bit, len(x), valid)
-    else:
-        valid[:] = 1
-    return _imputed(x, center, factor, valid, out, mark, has_mark)
-
-
-@inlined_as_written
-def _scaled(
+def scaled(
     x: NDArray[Any],
     center: float,
     factor: float,
@@ -93,7 +53,7 @@ def _scaled(
 
 
 @inlined_as_written
-def _imputed(
+def imputed(
     x: NDArray[Any],
     center: float,
     factor: float,
@@ -102,7 +62,7 @@ def _imputed(
     mark: Float32Array,
     has_mark: bool,
 ) -> tuple[int, int]:
-    """As `_scaled` where some may be null; return how many are none though not null, and nulls."""
+    """As `scaled` where some may be null; return how many are none though not null, and nulls."""
     n_valid, n_usable = 0, 0
     for i in range(len(x)):
         v = (x[i] - center) * factor

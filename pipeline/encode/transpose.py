@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
-from pipeline.encode.standardise import spread_bits, standardised
+from pipeline.encode.standardise import imputed, scaled, spread_bits
 
 _TILE = 128
 _PER_LINE = 16
@@ -111,18 +111,20 @@ def transpose_numbers(
             whole = carray(pointer(values[c]), (n_rows,), like.dtype)
             for ahead in range(stop, min(n_rows, stop + _TILE), per_line):
                 prefetch(whole, np.uint64(ahead))
+            x = whole[start:stop]
             place[f] = column[c]
-            bad, null = standardised(
-                whole[start:stop],
-                validity[c],
-                first_bit[c] + start,
-                center[c],
-                factor[c],
-                has_mark[c],
-                valid,
-                tile[f],
-                tile[min(f + 1, n_features - 1)],
-            )
+            if validity[c] == 0 and not has_mark[c]:
+                unusable[c] += scaled(x, center[c], factor[c], tile[f])
+                f += 1
+                continue
+            if validity[c]:
+                n_bytes = (first_bit[c] + n_rows + 7) // 8
+                bits = carray(pointer(validity[c]), (n_bytes,), np.uint8)
+                spread_bits(bits, first_bit[c] + start, stop - start, valid)
+            else:
+                valid[:] = 1
+            mark = tile[min(f + 1, n_features - 1)]
+            bad, null = imputed(x, center[c], factor[c], valid, tile[f], mark, has_mark[c])
             unusable[c] += bad
             nulls[c] += null
             f += 1
