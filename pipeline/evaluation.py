@@ -19,10 +19,11 @@ from pipeline.errors import EmptyLake, advised
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
-from pipeline.learn.learner import Learner
 from pipeline.learn.metrics import Metrics, Tables
+from pipeline.learn.unit import LabelUnit
 from pipeline.memory import whole_bytes
 from pipeline.model import Model
+from pipeline.predictor import predictions
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
 from pipeline.stream import Reading, Streamed, Together, streams
@@ -75,24 +76,25 @@ def evaluate(
         If a file is bad or there is no row with a label.
     """
     began, progress = time.perf_counter(), progress or Progress()
-    trained = Model.load(model)
-    job = trained.file.job
+    predictor = Model.load(model).predictor
+    content = predictor.file
+    job = content.job
     reading = Reading(
-        Encoder(trained.file.encoder, drop_null_label=job.on_null_label == "drop"),
-        trained.file.batch_rows,
-        whole_bytes=whole_bytes(job, trained.file.encoder, trained.file.batch_rows),
-        linear=trained.linear,
+        Encoder(content.encoder, drop_null_label=job.on_null_label == "drop"),
+        content.batch_rows,
+        whole_bytes=whole_bytes(job, content.encoder, content.batch_rows),
+        linear=predictor.linear,
     )
-    metrics, counts = trained.file.metrics(), Counter[str]()
+    metrics, counts = content.metrics(), Counter[str]()
     groups, n_files, n_rows = [], 0, 0
     for file in discover(lake):
         footer = read_footer(file)
-        check_columns(file, footer, trained.file.encoder, label=True)
+        check_columns(file, footer, content.encoder, label=True)
         groups += [Together(partial(_source, file, one)) for one in partitions(file, footer)]
         n_files, n_rows = n_files + 1, n_rows + footer.fingerprint.rows
     progress.started(n_files, n_rows)
     with Workers(dask) as workers, threadpool_limits(1, "blas"):
-        judge = partial(_judged, trained.file, trained.learner.best())
+        judge = partial(_judged, content, predictor.unit)
         for parts in streams(groups, reading, workers, judge):
             for part, noticed in parts:
                 metrics.merge(part)
@@ -103,7 +105,7 @@ def evaluate(
     seconds = time.perf_counter() - began
     return EvaluateReport(
         model=str(model),
-        version=trained.version,
+        version=predictor.entry.version,
         rows=metrics.n_rows,
         loss=metrics.loss(),
         metrics=finite_values(metrics),
@@ -119,12 +121,11 @@ def _source(file: LakeFile, partition: Partition) -> list[Source]:
     return [Source(partition, file, read_footer(file))]
 
 
-def _judged(file: ModelFile, learner: Learner, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
-    block, margins, metrics = streamed.encoded.block, streamed.encoded.margins, file.metrics()
-    assert margins is not None
+def _judged(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
+    block, metrics = streamed.encoded.block, file.metrics()
     # A prediction beyond all bounds is a bad one, and the metrics show it.
     with np.errstate(over="ignore", invalid="ignore"):
-        metrics.add(learner.predictions(margins), block.label, block.weight)
+        metrics.add(predictions(streamed.encoded, unit), block.label, block.weight)
     return metrics, streamed.encoded.counts
 
 

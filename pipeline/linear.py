@@ -1,10 +1,10 @@
-"""The margins of a linear model: what is left of a learner when all it has to do is predict."""
+"""The weights of a linear model by its margins, without what a learner needs to go on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.block import FloatArray
+from pipeline.block import FloatArray, RealArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +15,5 @@ class Linear:
     """Shape (n_outputs,)."""
     dense: FloatArray
     """Shape (n_outputs, n_dense)."""
-    hashed: FloatArray
+    hashed: RealArray
     """Shape (n_slots, n_outputs); a row has the sum of those of its slots."""

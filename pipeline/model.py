@@ -21,6 +21,7 @@ from pipeline.learn.learner import Learns
 from pipeline.learn.updater import Weights
 from pipeline.ledger.entries import LearntEntry
 from pipeline.linear import Linear
+from pipeline.predictor import Predictor, predictions
 from pipeline.trainee import Trainee
 
 if TYPE_CHECKING:
@@ -155,14 +156,13 @@ class Model:
         return to_sklearn(self)
 
     @cached_property
-    def linear(self) -> Linear:
-        """The weights by the margin, of all that is predicted."""
-        return self.learner.best().linear()
+    def predictor(self) -> Predictor:
+        """What `predict` uses, taken when it is first asked for."""
+        return Predictor.of(self.file, self.entry, self.learner.best())
 
     def _predictions(self, rows: Rows) -> FloatArray:
-        margins = self._encoded(rows, self.linear).margins
-        assert margins is not None
-        return self.learner.best().predictions(margins)
+        encoded = self._encoded(rows, self.predictor.linear)
+        return predictions(encoded, self.predictor.unit)
 
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
         # What is a folder in the lake is a column here, so it is encoded as one.

@@ -6,6 +6,7 @@ that scoring again does only what is missing or outdated. Files appear when they
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -25,11 +26,12 @@ from pipeline.errors import JobError, advised
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, partitions, read_footer
-from pipeline.learn.learner import Learner
+from pipeline.learn.unit import LabelUnit
 from pipeline.memory import whole_bytes
 from pipeline.model import Model
 from pipeline.outputs import Output, open_output, resolved
 from pipeline.predictions import prediction_columns, prediction_fields
+from pipeline.predictor import Predictor, predictions
 from pipeline.progress import Progress
 from pipeline.stream import Reading, Streamed, Together, streams
 from pipeline.workers import Workers
@@ -89,39 +91,39 @@ def score(
         If a file is bad.
     """
     began, progress = time.perf_counter(), progress or Progress()
-    trained = Model.load(model)
+    predictor = Model.load(model).predictor
     files, output = discover(lake), open_output(out)
     _refuse_lake_as_output(lake, files, output)
     _refuse_names_outside_or_shared(files, output)
     _refuse_model_as_output(model, output)
-    _refuse_taken_names(trained, keep or [])
-    content = trained.file
+    content = predictor.file
+    _refuse_taken_names(content, keep or [])
     reading = Reading(
         Encoder(content.encoder),
         content.batch_rows,
         label=False,
         keep=tuple(keep or ()),
         whole_bytes=whole_bytes(content.job, content.encoder, content.batch_rows),
-        linear=trained.linear,
+        linear=predictor.linear,
     )
     footers = [read_footer(file) for file in files]
     for file, footer in zip(files, footers, strict=True):
-        check_columns(file, footer, trained.file.encoder, label=False, keep=reading.keep)
+        check_columns(file, footer, content.encoder, label=False, keep=reading.keep)
     progress.started(len(files), sum(footer.fingerprint.rows for footer in footers))
     rows = sum(footer.fingerprint.rows for footer in footers)
     due: list[_Due] = []
     for file, footer in zip(files, footers, strict=True):
-        one = _due(file, footer, trained, reading.keep)
+        one = _due(file, footer, predictor, reading.keep)
         if _is_current(output, one):
             progress.advanced(footer.fingerprint.rows)
         else:
             due.append(one)
     with Workers(dask) as workers, threadpool_limits(1, "blas"):
-        _score_files(due, output, trained, reading, workers, progress)
+        _score_files(due, output, predictor, reading, workers, progress)
     seconds = time.perf_counter() - began
     return ScoreReport(
         model=str(model),
-        version=trained.version,
+        version=predictor.entry.version,
         out=str(out),
         rows=rows,
         partitions=len(due),
@@ -143,18 +145,28 @@ class _Due:
     note: dict[str, str]
     schema: pa.Schema
     coded: list[str]
-    """Columns of the output that may repeat values. A number that is predicted is hardly ever there
-    twice, and to look for that took four times as long as to write it."""
+    """Columns of the output to look for repeated values in. Predicted numbers are mostly different,
+    unless all features are categories, and looking took four times as long as writing them."""
     partitions: list[Partition]
 
 
-def _due(file: LakeFile, footer: Footer, model: Model, keep: tuple[str, ...]) -> _Due:
-    note = _note(model, footer, keep)
+def _due(file: LakeFile, footer: Footer, predictor: Predictor, keep: tuple[str, ...]) -> _Due:
+    note = _note(predictor, footer, keep)
     kept = [footer.schema.field(name) for name in keep if name in footer.schema.names]
-    predicted = prediction_fields(model.file)
+    predicted = prediction_fields(predictor.file)
     schema = pa.schema([*kept, *predicted], metadata=note)
-    coded = [one.name for one in [*kept, *(p for p in predicted if p.type != pa.float64())]]
+    coded = _paths([*kept, *(one for one in predicted if one.type != pa.float64())])
     return _Due(file, footer, _name(file), note, schema, coded, list(partitions(file, footer)))
+
+
+def _paths(fields: list[pa.Field]) -> list[str]:
+    """How Parquet calls the columns of some fields, of which a nested one has several."""
+    if not any(pa.types.is_nested(one.type) for one in fields):
+        return [one.name for one in fields]
+    empty = io.BytesIO()
+    pq.write_table(pa.schema(fields).empty_table(), empty)
+    schema = pq.ParquetFile(empty).schema
+    return [schema.column(i).path for i in range(len(schema))]
 
 
 def _name(file: LakeFile) -> str:
@@ -205,16 +217,16 @@ def _is_within(place: str, root: str) -> bool:
     return place == root or place.startswith(root.rstrip("/") + "/")
 
 
-def _refuse_taken_names(model: Model, keep: list[str]) -> None:
-    taken = sorted({field.name for field in prediction_fields(model.file)} & set(keep))
+def _refuse_taken_names(file: ModelFile, keep: list[str]) -> None:
+    taken = sorted({field.name for field in prediction_fields(file)} & set(keep))
     if taken:
         raise JobError(f"--keep names {taken}, which the predictions are called")
 
 
-def _note(model: Model, footer: Footer, keep: tuple[str, ...]) -> dict[str, str]:
+def _note(predictor: Predictor, footer: Footer, keep: tuple[str, ...]) -> dict[str, str]:
     return {
-        "onepass.model": model.file.id,
-        "onepass.state": model.entry.state.sha256,
+        "onepass.model": predictor.file.id,
+        "onepass.state": predictor.entry.state.sha256,
         "onepass.input": footer.fingerprint.content,
         "onepass.keep": ",".join(keep),
     }
@@ -229,7 +241,7 @@ def _is_current(output: Output, one: _Due) -> bool:
 def _score_files(
     due: list[_Due],
     output: Output,
-    model: Model,
+    predictor: Predictor,
     reading: Reading,
     workers: Workers,
     progress: Progress,
@@ -237,7 +249,7 @@ def _score_files(
     groups = [
         Together(partial(_source, one, partition)) for one in due for partition in one.partitions
     ]
-    predict = partial(_predictions, model.file, model.learner.best())
+    predict = partial(_predictions, predictor.file, predictor.unit)
     parts = streams(groups, reading, workers, predict)
     for one in due:
         with (
@@ -256,9 +268,8 @@ def _source(one: _Due, partition: Partition) -> list[Source]:
     return [Source(partition, one.file, one.footer)]
 
 
-def _predictions(file: ModelFile, learner: Learner, streamed: Streamed) -> pa.Table:
-    assert streamed.encoded.margins is not None
-    columns = prediction_columns(learner.predictions(streamed.encoded.margins), file)
+def _predictions(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> pa.Table:
+    columns = prediction_columns(predictions(streamed.encoded, unit), file)
     kept = [] if streamed.kept is None else streamed.kept.columns
     found = [*kept, *columns]
     return pa.table(found, names=[str(i) for i in range(len(found))])

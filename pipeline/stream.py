@@ -51,6 +51,10 @@ class Reading:
     linear: Linear | None = None
     """Model to predict with: rows become its margins in place of features."""
 
+    def __post_init__(self) -> None:
+        if self.linear is not None and (self.holds_out or self.seed is not None):
+            raise ValueError("margins come of all rows, in their order")
+
     def columns(self) -> list[str]:
         """Columns to decode."""
         names = [*self.encoder.schema.names(label=self.label), *self.keep]

@@ -18,7 +18,8 @@ from pipeline.encode.encoder import Encoded
 from pipeline.encode.frequent import Frequent
 from pipeline.errors import Diverged, ForeignModel
 from pipeline.learn.candidates import Candidates
-from pipeline.learn.learner import LABEL_RANGE, NO_RANGE, Learns
+from pipeline.learn.learner import LABEL_RANGE, Learns
+from pipeline.learn.unit import NO_RANGE
 from pipeline.ledger.state import Writable, dump_state, load_state, write_state
 from pipeline.ledger.store import Content
 

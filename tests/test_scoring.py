@@ -44,6 +44,55 @@ def test_predictions_stand_in_the_order_of_the_rows(job, tmp_path):
         np.testing.assert_array_equal(found["prediction"], model.predict(rows))
 
 
+@pytest.mark.parametrize(
+    ("loss", "extra"),
+    [("squared", {}), ("softmax", {}), ("quantile", {"quantile": [0.1, 0.5, 0.9]})],
+)
+def test_predictions_of_rows_in_folders_are_those_of_the_same_rows_in_one_table(
+    tmp_path, loss, extra
+):
+    rng = np.random.default_rng(4)
+    for day in (1, 2, 10):
+        table = pa.table(
+            {
+                "a": rng.normal(size=400),
+                "place": rng.choice(["x", "y", "z"], 400),
+                "user": rng.integers(0, 90, 400).astype(str),
+                "y": rng.choice(["p", "q", "r"], 400) if loss == "softmax" else rng.random(400),
+            }
+        )
+        folder = tmp_path / "lake" / f"day={day}"
+        folder.mkdir(parents=True)
+        pq.write_table(table, folder / "a.parquet")
+    job = {"lake": str(tmp_path / "lake"), "label": "y", "model": str(tmp_path / "model")}
+    train({**job, "loss": loss, "solver": "sgd", **extra})
+    score(job["lake"], job["model"], tmp_path / "out")
+    model = Model.load(job["model"])
+    for day in (1, 2, 10):
+        rows = pq.ParquetFile(tmp_path / "lake" / f"day={day}" / "a.parquet").read()
+        rows = rows.append_column("day", pa.array([day] * len(rows), pa.int64()))
+        found = pq.ParquetFile(tmp_path / "out" / f"day={day}" / "a.parquet").read()
+        if loss == "softmax":
+            assert found["prediction"].to_pylist() == model.predict(rows).tolist()
+            parts, expected = found.column_names[1:], model.predict_proba(rows)
+        else:
+            parts, expected = found.column_names[-3:], model.predict(rows)
+        table = np.column_stack([found[part] for part in parts])
+        np.testing.assert_allclose(table.squeeze(), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_texts_to_keep_are_written_with_dictionaries_and_predicted_numbers_without(job, tmp_path):
+    lake = tmp_path / "nested"
+    lake.mkdir()
+    rows = pq.read_table(next(Path(job["lake"]).iterdir()))
+    nested = pa.array([{"x": "often", "of": ["these", "words"]}] * len(rows))
+    pq.write_table(rows.append_column("nested", nested), lake / "a.parquet")
+    score(lake, job["model"], tmp_path / "out", keep=["level", "nested"])
+    group = pq.ParquetFile(tmp_path / "out" / "a.parquet").metadata.row_group(0)
+    coded = [group.column(i).has_dictionary_page for i in range(group.num_columns)]
+    assert coded == [True, True, True, False]
+
+
 def test_labels_are_not_needed(job, tmp_path):
     score(job["lake"], job["model"], tmp_path / "out")
     for path in Path(job["lake"]).iterdir():

@@ -146,6 +146,7 @@ class Draft:
         if linear is not None and order is not None:
             raise ValueError("margins come in the order of the rows")
         self._encoder, self._label, self._noted = encoder, label, noted
+        self._learns = label and linear is None
         self._schema = schema = encoder.schema
         self._order = np.arange(n_rows) if order is None else order
         self._place = self._order
@@ -170,8 +171,12 @@ class Draft:
         ------
         BadColumn
             If a column is missing, of another type, or has values that cannot be used.
+        ValueError
+            If there are more rows than were announced.
         """
         start, n_rows = self._n_written, part.batch.num_rows
+        if start + n_rows > len(self._order):
+            raise ValueError(f"expected {len(self._order)} rows in all, found {start + n_rows}")
         self._n_written += n_rows
         layout = self._encoder.layout(part.batch.schema)
         for alike in layout.alike:
@@ -183,10 +188,10 @@ class Draft:
             values = self._values(column, part)
             in_folder = column.name in self._schema.hive
             if isinstance(column, Hashed):
-                if self._label and self._sink.margins is None:
+                if self._learns:
                     self._note(column, len(codes), values, n_rows if in_folder else 1)
-                own, table = self._slot_codes(column, values, n_rows if in_folder else 0)
-                codes.append(own)
+                own, table = slot_codes(values, column.name, self._schema.hash_bits)
+                codes.append(pa.repeat(own[0], n_rows) if in_folder else own)
                 slot_of.append(table)
             elif in_folder:
                 self._spread(column, values, first, start, n_rows)
@@ -266,14 +271,6 @@ class Draft:
         else:
             return
         self._frequent.setdefault(column.name, Counter()).update(found)
-
-    def _slot_codes(
-        self, column: Hashed, values: pa.Array, n_folder_rows: int
-    ) -> tuple[pa.Array, SlotArray | None]:
-        codes, slot_of = slot_codes(values, column.name, self._schema.hash_bits)
-        if n_folder_rows:
-            codes = pa.repeat(codes[0], n_folder_rows)
-        return codes, slot_of
 
     def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         spec = self._schema.label

@@ -1,8 +1,8 @@
 """Features as margins of a linear model, added up column by column; no row is ever put together.
 
-A row of 30 numbers takes 16 ns so, and 41 by way of a block; a slot is looked up among those of its
-own column. The order of the sum is that of the columns, those of one type together, whatever the
-batch or the processor: the same row gives the same bits.
+A row of 30 numbers takes 14 ns so, and 40 by way of a block; a slot is looked up among those of its
+own column. The order of the sum depends on the types of the columns and on which are folders, and
+on nothing else: in files that are alike the same row gives the same bits, in others nearly so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from pipeline.arrays import empty
-from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
+from pipeline.block import Float32Array, FloatArray, IntArray, RealArray, SlotArray
 from pipeline.compiled import compiled, pointer, prefetch
 from pipeline.encode.addresses import tables_of, validity_of, values_of
 from pipeline.encode.standardise import imputed, scaled, spread_bits
@@ -82,6 +82,7 @@ class Margins:
         self, codes: NDArray[np.int32], feature_of: IntArray, first: int, width: int, start: int
     ) -> None:
         """See `Sink.levels`."""
+        # Behind the features is none of them, where -1 points to.
         of_none = np.zeros((len(self._margins), 1))
         weights = np.append(self._linear.dense[:, first : first + width], of_none, axis=1)
         add_levels(codes, weights[:, feature_of], self._margins, start)
@@ -101,7 +102,7 @@ class Margins:
     def constant(self, features: Float32Array, first: int, start: int, n_rows: int) -> None:
         """See `Sink.constant`."""
         own = self._linear.dense[:, first : first + len(features)]
-        self._margins[:, start : start + n_rows] += (own @ features.astype(np.float64))[:, None]
+        self._margins[:, start : start + n_rows] += (own * features).sum(axis=1, keepdims=True)
 
 
 @compiled
@@ -174,7 +175,7 @@ def add_slots(
     first_bit: IntArray,
     tables: IntArray,
     lengths: IntArray,
-    hashed: FloatArray,
+    hashed: RealArray,
     margins: FloatArray,
     first_row: int,
     n_rows: int,

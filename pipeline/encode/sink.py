@@ -1,7 +1,4 @@
-"""Where the features of rows go: into the rows of a block, or straight into margins.
-
-Both take columns as they lie in Arrow's memory.
-"""
+"""Where the features of rows go: into the rows of a block, or straight into margins."""
 
 from __future__ import annotations
 
@@ -85,7 +82,7 @@ class Sink(Protocol):
         Parameters
         ----------
         codes
-            Of each column, of type int32, with nulls.
+            Of each column, of type int32; null only where there is a table.
         slot_of
             Slot of each code, and of null behind; None where the codes are slots.
         """

@@ -96,10 +96,6 @@ class Candidates:
             for i, learner in enumerate(self._learners)
         ]
 
-    def predict(self, block: Block) -> FloatArray:
-        """Predictions of the best candidate."""
-        return self.best().predict(block)
-
     def weights(self) -> list[Weights]:
         """Weights of the best candidate."""
         return self.best().weights()

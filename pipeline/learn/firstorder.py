@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.block import Block, FloatArray
+from pipeline.block import Block, FloatArray, RealArray
 from pipeline.errors import Diverged
 from pipeline.learn.batch import Objective, Sums
 from pipeline.learn.firstorder_pass import (
@@ -248,11 +248,11 @@ class FirstOrder:
         padded_weights = self._average if self.steps.averages else self._dense[0]
         return np.asarray(padded_weights[:, : self._width])
 
-    def _used_hashed(self) -> FloatArray:
+    def _used_hashed(self) -> RealArray:
         """Weights of slots that predictions use, shape (n_slots, n_outputs)."""
-        weight = self._hashed[..., 0].astype(np.float64)
         if not self.steps.averages:
-            return weight
+            return self._hashed[..., 0].copy()
+        weight = self._hashed[..., 0].astype(np.float64)
         behind = np.exp(self._scalars[CLOCK] - self._hashed[..., -1].astype(np.float64))
         return np.asarray(weight + (self._hashed[..., -2].astype(np.float64) - weight) * behind)
 

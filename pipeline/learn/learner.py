@@ -13,14 +13,12 @@ from pipeline.learn.firstorder import FirstOrder, Steps
 from pipeline.learn.hybrid import Hybrid
 from pipeline.learn.losses import REGRESSION, Loss
 from pipeline.learn.newton import Newton
+from pipeline.learn.unit import NO_RANGE, LabelUnit
 from pipeline.learn.updater import State, Updater, Weights, checked, restored
 from pipeline.linear import Linear
 
 LABEL_RANGE = "label_range"
 """Array of a state with the least and the largest label learnt so far."""
-
-NO_RANGE = (np.inf, -np.inf)
-"""What it holds before the first label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +86,6 @@ class Learns(Protocol):
         """Take note that `planned` rows follow the first `done` ones."""
         ...
 
-    def predict(self, block: Block) -> FloatArray:
-        """Predictions in the label's unit."""
-        ...
-
     def weights(self) -> list[Weights]:
         """Weights of each head."""
         ...
@@ -120,7 +114,7 @@ class Learner:
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the prediction of each row from before it was learnt."""
         scaled = self._scaled(block)
-        predictions = self._in_label_unit([head.update(scaled) for head in self.heads])
+        predictions = self.unit().of_heads([head.update(scaled) for head in self.heads])
         if block.n_rows:
             low, high = self._label_range
             low, high = min(low, block.label.min()), max(high, block.label.max())
@@ -128,40 +122,26 @@ class Learner:
         return predictions
 
     def predict(self, block: Block) -> FloatArray:
-        """Predictions in the label's unit.
-
-        Returns
-        -------
-        Shape (n_rows,): a number; the probability of the positive class for logistic; the margin
-        for hinge. Shape (n_rows, n_classes) for softmax: probabilities. Shape (n_rows, n_quantiles)
-        for several quantiles, in rising order: where lines cross they are sorted, which never
-        raises the loss (V. Chernozhukov et al., Econometrica 78, 2010, prop. 4).
-        """
-        return self._in_label_unit([head.predict(block) for head in self.heads])
+        """Predictions in the label's unit; see `LabelUnit.of_heads`."""
+        return self.unit().of_heads([head.predict(block) for head in self.heads])
 
     def linear(self) -> Linear:
-        """The weights of all heads by their margins, to predict with."""
-        heads = [head.linear() for head in self.heads]
+        """The weights of all heads by their margins, of which `unit` makes predictions."""
+        if len(self.heads) == 1:
+            return self.heads[0].linear()
+        found = [head.linear() for head in self.heads]
         return Linear(
-            np.concatenate([one.intercept for one in heads]),
-            np.concatenate([one.dense for one in heads]),
-            np.concatenate([one.hashed for one in heads], axis=1),
+            np.concatenate([one.intercept for one in found]),
+            np.concatenate([one.dense for one in found]),
+            np.concatenate([one.hashed for one in found], axis=1),
         )
 
-    def predictions(self, margins: FloatArray) -> FloatArray:
-        """Predictions in the label's unit, as `predict` gives them.
-
-        Parameters
-        ----------
-        margins
-            By `linear`, shape (n_outputs, n_rows).
-        """
-        heads, first = [], 0
-        for loss in self.losses:
-            own = margins[first : first + loss.n_outputs]
-            heads.append(np.ascontiguousarray(own.T) if loss.name == "softmax" else own[0])
-            first += loss.n_outputs
-        return self._in_label_unit(heads)
+    def unit(self) -> LabelUnit:
+        """What turns margins into predictions, as it is now."""
+        s = self.settings
+        clips = s.clip and s.loss in REGRESSION
+        low, high = map(float, self._label_range if clips else NO_RANGE)
+        return LabelUnit(self.losses, s.center, s.scale, (low, high))
 
     def loss(self, block: Block) -> float:
         """Sum over rows and heads of the loss of the model as it stands, on scaled labels."""
@@ -222,17 +202,6 @@ class Learner:
         if (self.settings.center, self.settings.scale) == (0.0, 1.0):
             return block
         return replace(block, label=(block.label - self.settings.center) / self.settings.scale)
-
-    def _in_label_unit(self, margins: list[FloatArray]) -> FloatArray:
-        means = [loss.mean(z) for loss, z in zip(self.losses, margins, strict=True)]
-        found = means[0] if len(means) == 1 else np.sort(np.column_stack(means), axis=1)
-        if (self.settings.center, self.settings.scale) != (0.0, 1.0):
-            found = found * self.settings.scale + self.settings.center
-        low, high = self._label_range
-        # Before the first row the range is empty and nothing can be clipped to it.
-        if self.settings.clip and self.settings.loss in REGRESSION and low <= high:
-            found = np.clip(found, low, high)
-        return np.asarray(found)
 
 
 def _make_updater(settings: Settings, loss: Loss) -> Updater:

@@ -38,10 +38,10 @@ class Weights:
     def of(cls, linear: Linear, covariance: FloatArray | None, *, several: bool) -> Weights:
         """Weights by the margin, of which a loss may have `several`."""
         if several:
-            return cls(linear.intercept, linear.dense, linear.hashed, covariance)
-        return cls(
-            float(linear.intercept[0]), linear.dense[0], linear.hashed.reshape(-1), covariance
-        )
+            hashed = linear.hashed.astype(np.float64)
+            return cls(linear.intercept, linear.dense, hashed, covariance)
+        hashed = linear.hashed.reshape(-1).astype(np.float64)
+        return cls(float(linear.intercept[0]), linear.dense[0], hashed, covariance)
 
 
 class Updater(Protocol):
@@ -89,7 +89,7 @@ class Updater(Protocol):
         ...
 
     def linear(self) -> Linear:
-        """Copies of the weights that `predict` uses."""
+        """The weights that `predict` uses; learning on does not change them."""
         ...
 
     def weights(self) -> Weights:

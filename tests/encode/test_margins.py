@@ -139,6 +139,38 @@ def test_margins_of_no_rows_are_none():
     assert found.margins.shape == (2, 0)
 
 
+@pytest.mark.parametrize("kinds", [["folders", "hashed"], ["numbers"]], ids=", ".join)
+@pytest.mark.parametrize("n_outputs", [None, 2])
+def test_rows_beyond_those_announced_are_refused_and_parts_without_rows_write_nothing(
+    kinds, n_outputs
+):
+    encode = encoder(kinds)
+    weights = linear(encode.schema, n_outputs) if n_outputs else None
+    table = rows(20)
+    parts = [Part(as_batch(table.slice(at, n)), FOLDERS) for at, n in ((0, 9), (9, 0), (9, 11))]
+    draft, whole = (Draft(encode, 20, label=False, linear=weights) for _ in range(2))
+    whole.write(Part(as_batch(table), FOLDERS))
+    for part in parts:
+        draft.write(part)
+    found, expected = draft.finish(), whole.finish()
+    for field in ("dense", "slots"):
+        np.testing.assert_array_equal(getattr(found.block, field), getattr(expected.block, field))
+    if n_outputs:
+        np.testing.assert_array_equal(found.margins, expected.margins)
+    draft.write(parts[1])
+    with pytest.raises(ValueError, match="expected 20 rows in all, found 29"):
+        draft.write(parts[0])
+
+
+@pytest.mark.parametrize("offset", [1, 3, 8, 13])
+def test_columns_that_begin_within_a_byte_of_their_bitmap_are_read_from_there(offset):
+    encode = encoder([*COLUMNS])
+    weights, table = linear(encode.schema, 2), rows(700)
+    whole = encode.encode(table, FOLDERS, label=False, linear=weights).margins
+    part = encode.encode(table.slice(offset, 601), FOLDERS, label=False, linear=weights).margins
+    np.testing.assert_array_equal(part, whole[:, offset : offset + 601])
+
+
 def test_margins_have_no_other_order():
     encode = encoder(["numbers"])
     with pytest.raises(ValueError, match="in the order of the rows"):

@@ -34,7 +34,7 @@ def test_best_on_held_out_rows_is_the_model():
     for seed in range(6):
         alone.update(random_block(600, 3, seed=seed))
     probe = random_block(500, 3, seed=50)
-    np.testing.assert_array_equal(several.predict(probe), alone.predict(probe))
+    np.testing.assert_array_equal(several.best().predict(probe), alone.predict(probe))
     np.testing.assert_array_equal(several.weights()[0].dense, alone.weights()[0].dense)
     assert [one.chosen for one in several.standings()] == [False, True, False]
     assert several.best().settings.learning_rate == 0.02

@@ -89,8 +89,8 @@ def test_margins_by_the_linear_model_give_the_same_predictions(solver, loss, has
     model.update(block)
     linear = model.linear()
     margins = linear.dense @ block.dense.T + linear.intercept[:, None]
-    margins += linear.hashed[block.slots].sum(axis=1).T
-    found = model.predictions(margins)
+    margins += linear.hashed[block.slots].sum(axis=1, dtype=np.float64).T
+    found = model.unit().predictions(margins)
     np.testing.assert_allclose(found, model.predict(block), rtol=1e-9, atol=1e-12)
 
 
