@@ -93,6 +93,9 @@ class Run:
         files = {file.key: file for file in discover(self.job.lake)}
         if self._trainee is None:
             self._trainee = self.restored(files)
+        # Takes memory for the snapshots to come: of a large state that took 200 ms beside tasks
+        # that ask for some, too, and 30 before there are any.
+        self._trainee.snapshot()
         self._horizon = planned_rows(self.model, self.model.ledger.version)
         until = None if max_seconds is None else time.perf_counter() + max_seconds
         with self._committer:
@@ -183,6 +186,8 @@ class Run:
             "peak_rss_bytes": peak_rss_bytes(),
             "environment": environment(),
         }
+        # The snapshot before must have been written: the next one takes its memory.
+        self._committer.wait()
         self._committer.submit(trainee.snapshot(), fields, metrics)
 
     def _committed(self, entry: TrainEntry, metrics: Metrics) -> None:

@@ -20,6 +20,7 @@ from pipeline.errors import Diverged, ForeignModel
 from pipeline.learn.candidates import Candidates
 from pipeline.learn.learner import LABEL_RANGE, Learns
 from pipeline.learn.unit import NO_RANGE
+from pipeline.learn.updater import copied
 from pipeline.ledger.state import Writable, dump_state, load_state, write_state
 from pipeline.ledger.store import Content
 
@@ -39,6 +40,7 @@ class Trainee:
 
     def __init__(self, learner: Learns, frequent: Frequent) -> None:
         self.learner, self.frequent = learner, frequent
+        self._snapshot: dict[str, NDArray[np.generic]] = {}
 
     def learn(self, encoded: Encoded, held_out: Block | None) -> FloatArray:
         """Learn a block; return the prediction of each row from before it was learnt."""
@@ -56,18 +58,17 @@ class Trainee:
 
     def dump(self) -> bytes:
         """The state as the bytes of a file."""
-        return dump_state(self._arrays())
+        return dump_state({**self.learner.arrays(), _FREQUENT: self.frequent.dump()})
 
     def snapshot(self) -> Content:
         """The state as it is now, to be written while learning goes on.
 
-        Writing it raises `Diverged` if it is not finite: learners look at what they see anyway, a
-        commit is for ever.
+        It takes the memory of the snapshot before, which is to be written by then. Writing it
+        raises `Diverged` if it is not finite: learners look at what they see anyway, a commit is
+        for ever.
         """
-        return partial(_write_finite, self._arrays())
-
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
-        return self.learner.state() | {_FREQUENT: self.frequent.dump()}
+        self._snapshot = copied(self.learner.arrays(), self._snapshot)
+        return partial(_write_finite, self._snapshot | {_FREQUENT: self.frequent.dump()})
 
     def restore(self, data: bytes, key: str) -> None:
         """Take over a state.

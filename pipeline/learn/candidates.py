@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.block import Block, FloatArray
 from pipeline.errors import Diverged
 from pipeline.learn.learner import Learner, Settings
-from pipeline.learn.updater import State, Weights, checked, restored
+from pipeline.learn.updater import State, Weights, checked, copied, numbered, restored
 
 _FIRST_WINDOW = 256
 
@@ -112,12 +112,11 @@ class Candidates:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
-        learners = {
-            f"{number}.{name}": array
-            for number, learner in enumerate(self._learners)
-            for name, array in learner.state().items()
-        }
-        return learners | {name: array.copy() for name, array in self._scores().items()}
+        return copied(self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """See `Updater.arrays`."""
+        return numbered(self._learners) | self._scores()
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""

@@ -33,7 +33,7 @@ from pipeline.learn.firstorder_pass import (
 from pipeline.learn.kernels import dense_margins
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
-from pipeline.learn.updater import State, Weights, checked
+from pipeline.learn.updater import State, Weights, checked, copied
 from pipeline.linear import Linear
 
 
@@ -226,16 +226,17 @@ class FirstOrder:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
-        return {name: array.copy() for name, array in self._arrays().items()}
+        return copied(self.arrays())
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
-        arrays = self._arrays()
+        arrays = self.arrays()
         found = {name: checked(state, name, like) for name, like in arrays.items()}
         for name, array in found.items():
             arrays[name][...] = array
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """See `Updater.arrays`."""
         # The padding is the loop's affair.
         return {
             "dense": self._dense[:, :, : self._width],

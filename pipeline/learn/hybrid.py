@@ -19,7 +19,7 @@ from pipeline.learn.expansion import kink_width
 from pipeline.learn.filtering import Other, SlotFilter
 from pipeline.learn.losses import SOFTMAX, Loss
 from pipeline.learn.newton import Newton
-from pipeline.learn.updater import State, Weights, checked
+from pipeline.learn.updater import State, Weights, checked, copied
 from pipeline.linear import Linear
 
 _SETTLED_ROWS = 16_384
@@ -114,8 +114,12 @@ class Hybrid:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
-        own = {f"slots.{name}": array.copy() for name, array in self._slots.arrays().items()}
-        return {f"dense.{name}": array for name, array in self._newton.state().items()} | own
+        return copied(self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """See `Updater.arrays`."""
+        own = {f"slots.{name}": array for name, array in self._slots.arrays().items()}
+        return {f"dense.{name}": array for name, array in self._newton.arrays().items()} | own
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""

@@ -14,7 +14,7 @@ from pipeline.learn.hybrid import Hybrid
 from pipeline.learn.losses import REGRESSION, Loss
 from pipeline.learn.newton import Newton
 from pipeline.learn.unit import NO_RANGE, LabelUnit
-from pipeline.learn.updater import State, Updater, Weights, checked, restored
+from pipeline.learn.updater import State, Updater, Weights, checked, copied, numbered, restored
 from pipeline.linear import Linear
 
 LABEL_RANGE = "label_range"
@@ -88,6 +88,10 @@ class Learns(Protocol):
 
     def weights(self) -> list[Weights]:
         """Weights of each head."""
+        ...
+
+    def arrays(self) -> State:
+        """All arrays that change, as they are; see `Updater.arrays`."""
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -185,12 +189,11 @@ class Learner:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
-        heads = {
-            f"{number}.{name}": array
-            for number, head in enumerate(self.heads)
-            for name, array in head.state().items()
-        }
-        return heads | {LABEL_RANGE: self._label_range.copy()}
+        return copied(self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """See `Updater.arrays`."""
+        return numbered(self.heads) | {LABEL_RANGE: self._label_range}
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""

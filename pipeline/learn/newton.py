@@ -30,7 +30,7 @@ from pipeline.learn.kernels import dense_margins
 from pipeline.learn.linesearch import Line, step_length
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
-from pipeline.learn.updater import State, Weights, checked
+from pipeline.learn.updater import State, Weights, checked, copied
 from pipeline.linear import Linear
 
 MAX_WIDTH = 512
@@ -310,7 +310,7 @@ class Newton:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all arrays; see `Updater.state`."""
-        return {name: array.copy() for name, array in self._arrays().items()}
+        return copied(self.arrays())
 
     def restore(self, state: State) -> None:
         """Take over a state; see `Updater.restore`."""
@@ -318,7 +318,7 @@ class Newton:
         state = {"single": np.zeros((), np.bool_), **state}
         found = {
             name: checked(state, name, like, any_rows=name.startswith("kept"))
-            for name, like in self._arrays().items()
+            for name, like in self.arrays().items()
         }
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
         if len(set(lengths.values())) > 1:
@@ -327,7 +327,8 @@ class Newton:
             owner, _, attribute = name.rpartition(".")
             setattr(self._scaling if owner else self, attribute if owner else f"_{name}", array)
 
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """See `Updater.arrays`."""
         names = ("n_rows", "n_applied", "weight", "mean", "m2", "center", "scale")
         own = ("weight", "label_square", "noise", "bend", "w", "h", "b", "single")
         kept = ("kept_dense", "kept_label", "kept_weight")
