@@ -7,7 +7,7 @@ the file is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from pipeline.encode.schema import READS, Schema, family, is_readable, uses
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Footer
-from pipeline.lake.sound import check_claims, contradictions, null_count
+from pipeline.lake.sound import check_claims, null_count
 
 _ALIKE = 0.8
 """Likeness of names above which one may be the other, renamed."""
@@ -30,7 +30,6 @@ def check_columns(
     *,
     label: bool,
     keep: Iterable[str] = (),
-    claims: bool = True,
 ) -> None:
     """Compare a file with what is read of it.
 
@@ -42,8 +41,6 @@ def check_columns(
         Whether label and weight are read as well.
     keep
         Further columns that are read, of any type.
-    claims
-        Whether to look at each column of each row group, too; once for a footer is enough.
 
     Raises
     ------
@@ -55,10 +52,7 @@ def check_columns(
         return
     names = list(dict.fromkeys([*schema.names(label=label), *keep]))
     check_names(file, footer.schema, names)
-    if claims:
-        wanted = set(names)
-        found = contradictions(footer.metadata, footer.fingerprint.size, wanted)
-        check_claims(found, wanted, file.key)
+    check_claims(footer.contradictions, names, file.key)
     check_types(
         file,
         footer.schema,
@@ -147,10 +141,17 @@ def _is_empty(groups: list[pq.RowGroupMetaData], column: int) -> bool:
     return all(null_count(chunk) == chunk.num_values for chunk in chunks)
 
 
-def kinds(footer: Footer) -> dict[str, str]:
-    """What each column of a file is: files that agree in it can be read alike."""
-    names = footer.schema.names
-    empty = empty_columns(footer, names)
+def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
+    """What each column of a file is: files that agree in it can be read alike.
+
+    Parameters
+    ----------
+    empty
+        Columns without a value.
+    """
     same = {"integer": "number", "real": "number"}
-    found = {field.name: family(field.type) for field in footer.schema}
-    return {name: "null" if name in empty else same.get(found[name], found[name]) for name in names}
+    found = {field.name: family(field.type) for field in schema}
+    return {
+        name: "null" if name in empty else same.get(found[name], found[name])
+        for name in schema.names
+    }

@@ -17,7 +17,7 @@ from pipeline.block import IntArray
 from pipeline.drift import kinds
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.partition import Fingerprint, Footer, read_footer
-from pipeline.lake.sound import Contradiction, contradictions, null_count
+from pipeline.lake.sound import Contradiction, null_count
 
 _T = TypeVar("_T")
 
@@ -63,14 +63,19 @@ class Glances:
         """
         footer = read_footer(file)
         metadata = footer.metadata
+        paths = [metadata.schema.column(i).path for i in _columns(metadata)]
+        nulls = _nulls(footer)
+        full = np.flatnonzero(nulls == footer.fingerprint.rows)
+        # Of a list the statistics count its elements.
+        flat = [i for i in full if not metadata.schema.column(int(i)).max_repetition_level]
         return Glance(
             file,
             footer.fingerprint,
             _shared(self._schemas, footer.schema),
-            _shared(self._kinds, kinds(footer)),
-            contradictions(metadata, footer.fingerprint.size),
-            _shared(self._paths, [metadata.schema.column(i).path for i in _columns(metadata)]),
-            _nulls(footer),
+            _shared(self._kinds, kinds(footer.schema, {paths[i] for i in flat})),
+            footer.contradictions,
+            _shared(self._paths, paths),
+            nulls,
         )
 
 

@@ -159,7 +159,9 @@ class Run:
         if wish == "error" or not at_fault:
             raise error
         self._committer.wait()
-        # Half a group may have been learnt.
+        # Half a group may have been learnt. For a moment there are two learners.
+        if self._trainee is not None:
+            self._trainee.forget_snapshot()
         self._trainee = self.restored(files)
         for partition in at_fault:
             self.model.ledger.commit_skip(partition.model_dump(), first_line(error))

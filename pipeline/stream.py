@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -170,7 +171,6 @@ def _rounds(group: Together, reading: Reading) -> Iterator[list[Step]]:
             schema,
             label=reading.label,
             keep=reading.keep,
-            claims=False,
         )
     # pyarrow takes only flat columns of text for dictionaries.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
@@ -225,9 +225,9 @@ def _make(
         order = permutation(n_rows, reading.seed, "rows", name, epoch, number)
     # Of the first block of a group all columns are noted: there may be no other.
     if n_rows > LONG and number:
-        n_hashed = reading.encoder.schema.n_hashed
-        first = number * n_hashed
-        noted = drawn(n_hashed, first, 1 / NOTED_EVERY, "noted", name, epoch)
+        turn = number + crc32(f"{name}\x1f{epoch}".encode())
+        numbers = np.arange(reading.encoder.schema.n_hashed)
+        noted = numbers % NOTED_EVERY == turn % NOTED_EVERY
     draft = Draft(
         reading.encoder, n_rows, order, label=reading.label, noted=noted, linear=reading.linear
     )

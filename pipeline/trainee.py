@@ -70,6 +70,10 @@ class Trainee:
         self._snapshot = copied(self.learner.arrays(), self._snapshot)
         return partial(_write_finite, self._snapshot | {_FREQUENT: self.frequent.dump()})
 
+    def forget_snapshot(self) -> None:
+        """Give back the memory of the last snapshot, which must have been written."""
+        self._snapshot = {}
+
     def restore(self, data: bytes, key: str) -> None:
         """Take over a state.
 

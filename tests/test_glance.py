@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lakes import number_table, write_files
 
-from pipeline.drift import kinds
+from pipeline.drift import empty_columns, kinds
 from pipeline.glance import Glances
 from pipeline.lake.discover import discover
 from pipeline.lake.partition import read_footer
@@ -35,7 +35,9 @@ def test_a_glance_tells_what_the_footer_does(tmp_path):
         footer = read_footer(file)
         assert found[file.key].fingerprint == footer.fingerprint
         assert found[file.key].schema.equals(footer.schema)
-        assert found[file.key].kinds == kinds(footer)
+        assert found[file.key].kinds == kinds(
+            footer.schema, empty_columns(footer, footer.schema.names)
+        )
     assert found["a.parquet"].paths == ["x", "none", "t"]
     assert found["a.parquet"].nulls.tolist() == [2, 5, 0]
     assert found["b.parquet"].nulls.tolist() == [2, -1, -1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lakes import number_table
 from processes import run
 
 from pipeline import Job, Model, evaluate, plan, train, train_pending
+from pipeline import trainee as trainee_module
 from pipeline.directory import open_model
 from pipeline.errors import BadPartition, ChangedPartition, ForeignModel, JobError
 from pipeline.lake import partition as partition_module
@@ -175,6 +177,31 @@ def test_resume_of_a_resume_gives_the_same_bytes(any_job):
     idle = train_pending({"model": again["model"]}, max_seconds=0)
     assert (idle.partitions, idle.state_sha256) == (0, expected.state_sha256)
     assert [e.partitions for e in log(again)[1:]] == [e.partitions for e in log(any_job)[1:]]
+
+
+@pytest.mark.parametrize("solver", ["nag", "newton"])
+def test_commits_that_lag_behind_learning_write_the_states_of_their_partitions(
+    make_lake, tmp_path, monkeypatch, solver
+):
+    quick = {
+        "lake": str(make_lake()),
+        "label": "y",
+        "model": str(tmp_path / "quick"),
+        "solver": solver,
+        "categorical": ["level"],
+        "hash_bits": 8,
+    }
+    slow = quick | {"model": str(tmp_path / "slow")}
+    expected = train(quick)
+    write_state = trainee_module.write_state
+
+    def written_late(arrays, stream):
+        time.sleep(0.15)
+        write_state(arrays, stream)
+
+    monkeypatch.setattr(trainee_module, "write_state", written_late)
+    assert train(slow).state_sha256 == expected.state_sha256
+    assert [e.state.sha256 for e in log(slow)[1:]] == [e.state.sha256 for e in log(quick)[1:]]
 
 
 def test_row_group_ranges_of_large_files_resume_too(job, monkeypatch):

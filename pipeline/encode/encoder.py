@@ -264,7 +264,8 @@ class Draft:
         self._count({kind: n * n_rows for kind, n in noticed.items()})
 
     def _note(self, column: Hashed, number: int, values: pa.Array, times: int) -> None:
-        if self._noted is None:
+        # A folder has one value, which costs nothing.
+        if self._noted is None or column.name in self._schema.hive:
             found = commonest(values, times)
         elif self._noted[number]:
             found = commonest(values, times * NOTED_EVERY)

@@ -31,7 +31,7 @@ LONG = 8192
 """Rows of a batch, beyond which a part stands for all."""
 
 NOTED_EVERY = 4
-"""Of the hashed columns of a long batch one in so many is looked at, drawn anew for each batch."""
+"""Of the hashed columns of long batches one in so many is looked at, in turn."""
 
 _LONGEST = 200
 """Longer values, in characters, are no names that anybody would read."""
@@ -71,8 +71,8 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
 class Frequent:
     """Counts of frequent values by column, at most twice `KEPT` of each.
 
-    Counts are too low rather than too high: a value is not counted where it was not among the
-    commonest of its batch, and starts anew when it comes back after being dropped.
+    A value is not counted where it was not among the commonest of its batch, and starts anew when
+    it comes back after being dropped. Counts of long batches are estimates from a part of them.
     """
 
     def __init__(self, columns: Iterable[str]) -> None:

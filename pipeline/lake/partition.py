@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from pipeline.errors import BadPartition
 from pipeline.lake.discover import LakeFile
 from pipeline.lake.remote import RemoteFile, Replaced, look
-from pipeline.lake.sound import look_through
+from pipeline.lake.sound import Contradiction, contradictions, look_through
 
 SPLIT_BYTES = 512 << 20
 """A file is cut into row-group ranges of about this many uncompressed bytes."""
@@ -29,8 +29,9 @@ _TAIL_BYTES = 64 << 10
 _MAGIC = b"PAR1"
 
 _MOST_SEEN = 100_000
-_seen: set[tuple[int, str]] = set()
-"""Size and digest of footers that this process has looked through: each is read several times."""
+_seen: dict[tuple[int, str], list[Contradiction]] = {}
+"""What was found in footers that this process has looked through, by size of the file and digest:
+each is read several times."""
 
 
 class Fingerprint(BaseModel):
@@ -75,6 +76,8 @@ class Footer:
     metadata: pq.FileMetaData
     schema: pa.Schema
     """Arrow schema of the columns in the file (without key=value folders)."""
+    contradictions: list[Contradiction]
+    """What the footer claims of columns that cannot be."""
 
     def row_group_rows(self) -> list[int]:
         """Rows of each row group."""
@@ -124,10 +127,12 @@ def read_footer(file: LakeFile) -> Footer:
         # A reader over the footer alone parses it: one read, and no second look at the file.
         metadata = pq.read_metadata(pa.BufferReader(footer))
         schema = metadata.schema.to_arrow_schema()
-        if (size, digest) not in _seen:
+        found = _seen.get((size, digest))
+        if found is None:
             look_through(metadata, size)
             # Names are decoded when they are asked for.
             schema.names  # noqa: B018
+            found = contradictions(metadata, size)
     except BadPartition:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
@@ -140,7 +145,7 @@ def read_footer(file: LakeFile) -> Footer:
         )
     if len(_seen) >= _MOST_SEEN:
         _seen.clear()
-    _seen.add((size, digest))
+    _seen[size, digest] = found
     fingerprint = Fingerprint(
         size=size,
         footer_sha256=digest,
@@ -148,7 +153,7 @@ def read_footer(file: LakeFile) -> Footer:
         row_groups=metadata.num_row_groups,
         etag=etag,
     )
-    return Footer(fingerprint, metadata, schema)
+    return Footer(fingerprint, metadata, schema, found)
 
 
 def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:

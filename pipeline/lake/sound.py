@@ -91,25 +91,17 @@ class Contradiction:
     reason: str
 
 
-def contradictions(
-    metadata: pq.FileMetaData, nbytes: int, names: Collection[str] | None = None
-) -> list[Contradiction]:
+def contradictions(metadata: pq.FileMetaData, nbytes: int) -> list[Contradiction]:
     """Compare what the footer claims of flat columns with itself and the file's size.
 
     Parameters
     ----------
     nbytes
         Size of the file.
-    names
-        Of the columns; all by default.
     """
     schema = metadata.schema
     columns = [(i, schema.column(i)) for i in range(metadata.num_columns)]
-    flat = [
-        (i, column.path)
-        for i, column in columns
-        if not column.max_repetition_level and (names is None or column.path in names)
-    ]
+    flat = [(i, column.path) for i, column in columns if not column.max_repetition_level]
     found = []
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

@@ -179,10 +179,9 @@ class LocalStore:
 
     @contextmanager
     def _staged(self, path: Path, data: Content) -> Iterator[Path]:
-        _make_folders(path.parent)
         staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with located(path), open(staged, "xb") as stream:
+            with located(path), _created(staged) as stream:
                 if callable(data):
                     data(stream)
                 else:
@@ -193,6 +192,14 @@ class LocalStore:
         finally:
             with suppress(FileNotFoundError):
                 staged.unlink()
+
+
+def _created(path: Path) -> BinaryIO:
+    try:
+        return open(path, "xb")
+    except FileNotFoundError:
+        _make_folders(path.parent)
+        return open(path, "xb")
 
 
 def _opened(path: Path, flags: int) -> BinaryIO:
