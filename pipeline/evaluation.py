@@ -23,7 +23,7 @@ from pipeline.learn.metrics import Metrics, Tables
 from pipeline.learn.unit import LabelUnit
 from pipeline.memory import whole_bytes
 from pipeline.model import Model
-from pipeline.predictor import predictions
+from pipeline.predictor import predicted
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
 from pipeline.stream import Reading, Streamed, Together, streams
@@ -125,7 +125,7 @@ def _judged(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> tuple[Metri
     block, metrics = streamed.encoded.block, file.metrics()
     # A prediction beyond all bounds is a bad one, and the metrics show it.
     with np.errstate(over="ignore", invalid="ignore"):
-        metrics.add(predictions(streamed.encoded, unit), block.label, block.weight)
+        metrics.add(predicted(streamed.encoded, unit), block.label, block.weight)
     return metrics, streamed.encoded.counts
 
 

@@ -21,7 +21,7 @@ from pipeline.learn.learner import Learns
 from pipeline.learn.updater import Weights
 from pipeline.ledger.entries import LearntEntry
 from pipeline.linear import Linear
-from pipeline.predictor import Predictor, predictions
+from pipeline.predictor import Predictor, predicted
 from pipeline.trainee import Trainee
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Model:
 
     def _predictions(self, rows: Rows) -> FloatArray:
         encoded = self._encoded(rows, self.predictor.linear)
-        return predictions(encoded, self.predictor.unit)
+        return predicted(encoded, self.predictor.unit)
 
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
         # What is a folder in the lake is a column here, so it is encoded as one.

@@ -29,7 +29,7 @@ class Predictor:
         return cls(file, entry, learner.linear(), learner.unit())
 
 
-def predictions(encoded: Encoded, unit: LabelUnit) -> FloatArray:
+def predicted(encoded: Encoded, unit: LabelUnit) -> FloatArray:
     """Predictions of rows that have been encoded as margins; see `LabelUnit.predictions`."""
     assert encoded.margins is not None
     return unit.predictions(encoded.margins)

@@ -31,7 +31,7 @@ from pipeline.memory import whole_bytes
 from pipeline.model import Model
 from pipeline.outputs import Output, open_output, resolved
 from pipeline.predictions import prediction_columns, prediction_fields
-from pipeline.predictor import Predictor, predictions
+from pipeline.predictor import Predictor, predicted
 from pipeline.progress import Progress
 from pipeline.stream import Reading, Streamed, Together, streams
 from pipeline.workers import Workers
@@ -269,7 +269,7 @@ def _source(one: _Due, partition: Partition) -> list[Source]:
 
 
 def _predictions(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> pa.Table:
-    columns = prediction_columns(predictions(streamed.encoded, unit), file)
+    columns = prediction_columns(predicted(streamed.encoded, unit), file)
     kept = [] if streamed.kept is None else streamed.kept.columns
     found = [*kept, *columns]
     return pa.table(found, names=[str(i) for i in range(len(found))])
