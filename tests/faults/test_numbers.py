@@ -250,15 +250,15 @@ def test_state_that_is_not_finite_is_not_committed(lake, monkeypatch):
     given = job(lake, solver="adam")
     train(given)
     learner = type(open_model(given["model"]).file.trainee().learner)
-    state = learner.state
+    arrays = learner.arrays
 
     def spoilt(self: Any) -> Any:
-        found = state(self)
+        found = dict(arrays(self))
         name = next(name for name, array in found.items() if array.dtype.kind == "f")
-        found[name].reshape(-1)[0] = np.nan
+        found[name] = np.full_like(found[name], np.nan)
         return found
 
-    monkeypatch.setattr(learner, "state", spoilt)
+    monkeypatch.setattr(learner, "arrays", spoilt)
     pq.write_table(rows(1), lake / "b.parquet")
     with pytest.raises(Diverged, match="no longer finite, and is not committed"):
         train({"model": given["model"]})
