@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -14,7 +15,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 TALL, WIDE = 8, 16
-"""Rows and columns of the blocks that `add_products` works out: as many as registers hold."""
+"""Rows and columns of the blocks that `add_products` works out: as many as 16 registers of 32 bytes
+hold."""
+
+HAS_MANY_REGISTERS = bool(get_host_cpu_features().get("avx512f"))
+"""Whether there are 32 of 64 bytes, for blocks of twice as many columns."""
 
 _REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 
@@ -127,49 +132,52 @@ def _stored_square(
     return types.void(out, a, b, c, d, tile, place, step), make
 
 
-@intrinsic
-def _added_products(
-    typing_context: Any, one: Any, other: Any, place: Any, place_2: Any, step: Any, n: Any,
-    out: Any, spot: Any, out_step: Any,
-) -> Any:  # fmt: skip
-    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        one, other, place, place_2, step, n, out, spot, out_step = arguments
-        vector = ir.VectorType(ir.FloatType(), WIDE)
-        doubles = ir.VectorType(ir.DoubleType(), WIDE)
-        left, right, sink = (
-            context.make_array(signature.args[i])(context, builder, array).data
-            for i, array in ((0, one), (1, other), (6, out))
-        )
-        zeros = ir.Constant(vector, [0.0] * WIDE)
-        sums = [_reserved(builder, zeros) for _ in range(TALL)]
-        for sum_ in sums:
-            builder.store(zeros, sum_)
-        with cgutils.for_range(builder, n) as loop:
-            row = builder.mul(loop.index, step)
-            pointer = builder.gep(right, [builder.add(place_2, row)])
-            across = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
-            for number, sum_ in enumerate(sums):
-                at = builder.add(place, builder.add(row, ir.Constant(row.type, number)))
-                down = builder.load(builder.gep(left, [at]))
-                spread = builder.insert_element(
-                    ir.Constant(vector, ir.Undefined), down, ir.Constant(ir.IntType(32), 0)
-                )
-                mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDE), [0] * WIDE)
-                spread = builder.shuffle_vector(spread, spread, mask)
-                product = builder.fmul(spread, across, flags=("contract",))
-                total = builder.fadd(builder.load(sum_), product, flags=("contract",))
-                builder.store(total, sum_)
-        for number, sum_ in enumerate(sums):
-            at = builder.mul(out_step, ir.Constant(out_step.type, number))
-            pointer = builder.gep(sink, [builder.add(spot, at)])
-            pointer = builder.bitcast(pointer, doubles.as_pointer())
-            total = builder.fadd(
-                builder.load(pointer, align=8), builder.fpext(builder.load(sum_), doubles)
+def _products_of(wide: int) -> Any:
+    @intrinsic
+    def added(
+        typing_context: Any, one: Any, other: Any, place: Any, place_2: Any, step: Any, n: Any,
+        out: Any, spot: Any, out_step: Any,
+    ) -> Any:  # fmt: skip
+        def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            one, other, place, place_2, step, n, out, spot, out_step = arguments
+            vector = ir.VectorType(ir.FloatType(), wide)
+            doubles = ir.VectorType(ir.DoubleType(), wide)
+            left, right, sink = (
+                context.make_array(signature.args[i])(context, builder, array).data
+                for i, array in ((0, one), (1, other), (6, out))
             )
-            builder.store(total, pointer, align=8)
-        return context.get_dummy_value()
+            zeros = ir.Constant(vector, [0.0] * wide)
+            sums = [_reserved(builder, zeros) for _ in range(TALL)]
+            for sum_ in sums:
+                builder.store(zeros, sum_)
+            with cgutils.for_range(builder, n) as loop:
+                row = builder.mul(loop.index, step)
+                pointer = builder.gep(right, [builder.add(place_2, row)])
+                across = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
+                for number, sum_ in enumerate(sums):
+                    at = builder.add(place, builder.add(row, ir.Constant(row.type, number)))
+                    down = builder.load(builder.gep(left, [at]))
+                    spread = builder.insert_element(
+                        ir.Constant(vector, ir.Undefined), down, ir.Constant(ir.IntType(32), 0)
+                    )
+                    mask = ir.Constant(ir.VectorType(ir.IntType(32), wide), [0] * wide)
+                    spread = builder.shuffle_vector(spread, spread, mask)
+                    product = builder.fmul(spread, across, flags=("contract",))
+                    total = builder.fadd(builder.load(sum_), product, flags=("contract",))
+                    builder.store(total, sum_)
+            for number, sum_ in enumerate(sums):
+                at = builder.mul(out_step, ir.Constant(out_step.type, number))
+                pointer = builder.gep(sink, [builder.add(spot, at)])
+                pointer = builder.bitcast(pointer, doubles.as_pointer())
+                total = builder.fadd(
+                    builder.load(pointer, align=8), builder.fpext(builder.load(sum_), doubles)
+                )
+                builder.store(total, pointer, align=8)
+            return context.get_dummy_value()
 
-    return types.void(one, other, place, place_2, step, n, out, spot, out_step), make
+        return types.void(one, other, place, place_2, step, n, out, spot, out_step), make
+
+    return added
 
 
 _declared: Any = cgutils.get_or_insert_function
@@ -186,9 +194,12 @@ store_square: Any = _stored_square
 places where a row of four begins; the flat array to read, the place of the first of its four
 columns, and the distance from one column to the next."""
 
-add_products: Any = _added_products
+add_products: Any = _products_of(WIDE)
 """In compiled code: sums of products of the rows of two flat float32 arrays, `TALL` columns of one
 by `WIDE` of the other, added to a block of a flat float64 array. They stay in registers meanwhile.
 Arguments: the two arrays, the place of the first column in each, the length of a row and the number
 of rows; the array of sums, the place where the block begins, and the length of its rows. Places and
 lengths are int64."""
+
+add_products_twice: Any = _products_of(2 * WIDE)
+"""As `add_products`, for twice as many columns of the other array."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.block import Float32Array, FloatArray, RealArray
-from pipeline.compiled import TALL, WIDE, add_products, compiled, inlined, reordered
+from pipeline.compiled import (
+    HAS_MANY_REGISTERS,
+    TALL,
+    WIDE,
+    add_products,
+    add_products_twice,
+    compiled,
+    inlined,
+    reordered,
+)
 
 RUN = 256
 """Rows whose products are summed in single precision."""
@@ -80,8 +89,13 @@ def add_products_of(
 ) -> None:
     """Add the sums of products of columns of `n` rows to the lower triangle of a flat matrix."""
     for p in range(0, width, TALL):
-        for q in range(0, p + 1, WIDE):
+        q = 0
+        while HAS_MANY_REGISTERS and q + WIDE <= p:
+            add_products_twice(one, other, p, q, width, n, total, p * width + q, width)
+            q += 2 * WIDE
+        while q <= p:
             add_products(one, other, p, q, width, n, total, p * width + q, width)
+            q += WIDE
 
 
 @reordered
