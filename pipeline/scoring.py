@@ -153,9 +153,9 @@ class _Due:
 def _due(file: LakeFile, footer: Footer, predictor: Predictor, keep: tuple[str, ...]) -> _Due:
     note = _note(predictor, footer, keep)
     kept = [footer.schema.field(name) for name in keep if name in footer.schema.names]
-    predicted = prediction_fields(predictor.file)
-    schema = pa.schema([*kept, *predicted], metadata=note)
-    coded = _paths([*kept, *(one for one in predicted if one.type != pa.float64())])
+    fields = prediction_fields(predictor.file)
+    schema = pa.schema([*kept, *fields], metadata=note)
+    coded = _paths([*kept, *(one for one in fields if one.type != pa.float64())])
     return _Due(file, footer, _name(file), note, schema, coded, list(partitions(file, footer)))
 
 
