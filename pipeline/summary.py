@@ -53,7 +53,7 @@ class HashedValue(BaseModel):
     weight: float
     """Change of the prediction for rows with this value, and all others that share its slot."""
     rows: int
-    """Rows with this value, at least."""
+    """Rows with this value, about: an estimate where batches are long."""
 
 
 class Summary(BaseModel):

@@ -69,7 +69,7 @@ def _print_hashed(found: Summary, top: int) -> None:
     say(f"\nhashed: {names} share {slots:,} weights; frequent values:")
     has_outputs = any(v.output is not None for v in found.hashed_values)
     rows = [_value(v, has_outputs) for v in found.hashed_values[:top]]
-    header = [*(["of"] if has_outputs else []), "column", "value", "weight", "rows, at least"]
+    header = [*(["of"] if has_outputs else []), "column", "value", "weight", "rows, about"]
     print_table(rows, header, right=(len(header) - 2, len(header) - 1))
 
 
