@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.directory import ModelFile
 from pipeline.drift import check_columns
-from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
 from pipeline.errors import EmptyLake, advised
 from pipeline.lake.cursors import Source
@@ -21,12 +20,11 @@ from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Partition, partitions, read_footer
 from pipeline.learn.metrics import Metrics, Tables
 from pipeline.learn.unit import LabelUnit
-from pipeline.memory import whole_bytes
 from pipeline.model import Model
 from pipeline.predictor import predicted
 from pipeline.progress import Progress
 from pipeline.reports import finite, finite_values
-from pipeline.stream import Reading, Streamed, Together, streams
+from pipeline.stream import Streamed, Together, streams
 from pipeline.workers import Workers
 
 
@@ -78,13 +76,7 @@ def evaluate(
     began, progress = time.perf_counter(), progress or Progress()
     predictor = Model.load(model).predictor
     content = predictor.file
-    job = content.job
-    reading = Reading(
-        Encoder(content.encoder, drop_null_label=job.on_null_label == "drop"),
-        content.batch_rows,
-        whole_bytes=whole_bytes(job, content.encoder, content.batch_rows),
-        linear=predictor.linear,
-    )
+    reading = predictor.reading(label=True)
     metrics, counts = content.metrics(), Counter[str]()
     groups, n_files, n_rows = [], 0, 0
     for file in discover(lake):
@@ -101,7 +93,9 @@ def evaluate(
                 counts.update(noticed)
                 progress.advanced(part.n_rows)
     if not np.isfinite(metrics.loss()):
-        raise EmptyLake(f"the lake {lake!r} has no row with a label {job.label!r} and a weight")
+        raise EmptyLake(
+            f"the lake {lake!r} has no row with a label {content.job.label!r} and a weight"
+        )
     seconds = time.perf_counter() - began
     return EvaluateReport(
         model=str(model),

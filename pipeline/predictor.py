@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from pipeline.block import FloatArray
 from pipeline.directory import ModelFile
-from pipeline.encode.encoder import Encoded
+from pipeline.encode.encoder import Encoded, Encoder
 from pipeline.learn.learner import Learner
 from pipeline.learn.unit import LabelUnit
 from pipeline.ledger.entries import LearntEntry
 from pipeline.linear import Linear
+from pipeline.memory import whole_bytes
+from pipeline.stream import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,18 @@ class Predictor:
     def of(cls, file: ModelFile, entry: LearntEntry, learner: Learner) -> Predictor:
         """Take from a learner what it would predict with."""
         return cls(file, entry, learner.linear(), learner.unit())
+
+    def reading(self, *, label: bool, keep: tuple[str, ...] = ()) -> Reading:
+        """How rows are read to be predicted: in stored order, as margins."""
+        job, schema, batch_rows = self.file.job, self.file.encoder, self.file.batch_rows
+        return Reading(
+            Encoder(schema, drop_null_label=job.on_null_label == "drop"),
+            batch_rows,
+            label=label,
+            keep=keep,
+            whole_bytes=whole_bytes(job, schema, batch_rows),
+            linear=self.linear,
+        )
 
 
 def predicted(encoded: Encoded, unit: LabelUnit) -> FloatArray:

@@ -20,14 +20,12 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.directory import ModelFile
 from pipeline.drift import check_columns
-from pipeline.encode.encoder import Encoder
 from pipeline.environment import peak_rss_bytes
 from pipeline.errors import JobError, advised
 from pipeline.lake.cursors import Source
 from pipeline.lake.discover import LakeFile, discover
 from pipeline.lake.partition import Footer, Partition, partitions, read_footer
 from pipeline.learn.unit import LabelUnit
-from pipeline.memory import whole_bytes
 from pipeline.model import Model
 from pipeline.outputs import Output, open_output, resolved
 from pipeline.predictions import prediction_columns, prediction_fields
@@ -96,28 +94,16 @@ def score(
     _refuse_lake_as_output(lake, files, output)
     _refuse_names_outside_or_shared(files, output)
     _refuse_model_as_output(model, output)
-    content = predictor.file
-    _refuse_taken_names(content, keep or [])
-    reading = Reading(
-        Encoder(content.encoder),
-        content.batch_rows,
-        label=False,
-        keep=tuple(keep or ()),
-        whole_bytes=whole_bytes(content.job, content.encoder, content.batch_rows),
-        linear=predictor.linear,
-    )
+    _refuse_taken_names(predictor.file, keep or [])
+    reading = predictor.reading(label=False, keep=tuple(keep or ()))
     footers = [read_footer(file) for file in files]
     for file, footer in zip(files, footers, strict=True):
-        check_columns(file, footer, content.encoder, label=False, keep=reading.keep)
-    progress.started(len(files), sum(footer.fingerprint.rows for footer in footers))
+        check_columns(file, footer, predictor.file.encoder, label=False, keep=reading.keep)
     rows = sum(footer.fingerprint.rows for footer in footers)
-    due: list[_Due] = []
-    for file, footer in zip(files, footers, strict=True):
-        one = _due(file, footer, predictor, reading.keep)
-        if _is_current(output, one):
-            progress.advanced(footer.fingerprint.rows)
-        else:
-            due.append(one)
+    progress.started(len(files), rows)
+    planned = [_due(*one, predictor, reading.keep) for one in zip(files, footers, strict=True)]
+    due = [one for one in planned if not _is_current(output, one)]
+    progress.advanced(rows - sum(one.footer.fingerprint.rows for one in due))
     with Workers(dask) as workers, threadpool_limits(1, "blas"):
         _score_files(due, output, predictor, reading, workers, progress)
     seconds = time.perf_counter() - began

@@ -8,36 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from learners import settings
 
 from pipeline.block import Block
 from pipeline.encode.encoder import Encoded
 from pipeline.encode.frequent import Frequent
 from pipeline.errors import Diverged
 from pipeline.learn.candidates import Candidates
-from pipeline.learn.learner import Learner, Settings
+from pipeline.learn.learner import Learner
 from pipeline.trainee import Trainee
 
-SETTINGS = Settings(
-    solver="nag",
-    loss="logistic",
-    n_dense=3,
-    n_slots=64,
-    learning_rate=0.02,
-    l2=0.0,
-    l1=0.0,
-    schedule="constant",
-    averaging="polynomial",
-    implicit=True,
-    minibatch=1,
-    half_life_rows=None,
-    half_life_partitions=None,
-    quantiles=(0.5,),
-    delta=1.0,
-    n_classes=0,
-    center=0.0,
-    scale=1.0,
-    base=0.0,
-    clip=False,
+SETTINGS = settings(
+    solver="nag", loss="logistic", n_slots=64, averaging="polynomial", implicit=True
 )
 
 

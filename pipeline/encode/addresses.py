@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.block import IntArray, SlotArray
 
@@ -22,6 +23,14 @@ def validity_of(arrays: list[pa.Array]) -> tuple[IntArray, IntArray]:
     bitmaps = [values.buffers()[0] if values.null_count else None for values in arrays]
     addresses = [0 if bitmap is None else bitmap.address for bitmap in bitmaps]
     return np.array(addresses, np.int64), np.array([a.offset for a in arrays], np.int64)
+
+
+def numbers_of(
+    arrays: list[pa.Array],
+) -> tuple[NDArray[np.generic], IntArray, IntArray, IntArray]:
+    """An empty array of their type, and addresses as `values_of` and `validity_of` give them."""
+    like = np.empty(0, arrays[0].type.to_pandas_dtype())
+    return like, values_of(arrays), *validity_of(arrays)
 
 
 def tables_of(tables: list[SlotArray | None]) -> tuple[IntArray, IntArray]:

@@ -239,9 +239,7 @@ class Draft:
     def _write_alike(self, alike: Alike, batch: pa.RecordBatch, start: int) -> None:
         columns = batch.columns
         arrays = [columns[place] for place in alike.places]
-        found = self._sink.numbers(
-            arrays, alike.center, alike.factor, alike.first, alike.mark, start
-        )
+        found = self._sink.numbers(arrays, alike.scaled, start)
         for i in np.flatnonzero(found[0] + found[1]):
             kinds = _kinds(alike.columns[i])
             self._count({kind: int(n[i]) for kind, n in zip(kinds, found, strict=True)})

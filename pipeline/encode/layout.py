@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.block import FloatArray, IntArray
 from pipeline.encode.schema import Column, Numeric, Schema
-from pipeline.encode.sink import PLAIN_TYPES
+from pipeline.encode.sink import PLAIN_TYPES, Scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +21,7 @@ class Alike:
     columns: list[Numeric]
     places: list[int]
     """Of the columns in the table."""
-    center: FloatArray
-    factor: FloatArray
-    """Written is ``(value - center) * factor``."""
-    first: IntArray
-    """Feature of the block that each column is written to."""
-    mark: np.ndarray
-    """Whether the feature behind it tells missing values apart."""
+    scaled: Scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +53,10 @@ def lay_out(schema: Schema, tables: pa.Schema) -> Layout:
 
 def _alike(group: list[tuple[Numeric, int, int]]) -> Alike:
     columns, places, first = map(list, zip(*group, strict=True))
-    return Alike(
-        columns,
-        places,
+    scaled = Scaled(
         np.array([column.center for column in columns]),
         np.array([1.0 / column.scale for column in columns]),
         np.array(first, np.int64),
         np.array([column.missing for column in columns]),
     )
+    return Alike(columns, places, scaled)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from pipeline.arrays import empty
 from pipeline.block import Float32Array, FloatArray, IntArray, RealArray, SlotArray
 from pipeline.compiled import compiled, pointer, prefetch
-from pipeline.encode.addresses import tables_of, validity_of, values_of
-from pipeline.encode.standardise import imputed, scaled, spread_bits
+from pipeline.encode.addresses import numbers_of, tables_of, validity_of, values_of
+from pipeline.encode.sink import Scaled
+from pipeline.encode.standardise import imputed, spread_bits, standardised
 from pipeline.linear import Linear
 
 _TILE = 256
@@ -51,24 +52,16 @@ class Margins:
         return np.empty((self._n_rows, 0), np.float32), np.empty((self._n_rows, 0), np.int32)
 
     def numbers(
-        self,
-        arrays: list[pa.Array],
-        center: FloatArray,
-        factor: FloatArray,
-        column: IntArray,
-        mark: NDArray[np.bool_],
-        start: int,
+        self, arrays: list[pa.Array], scaled: Scaled, start: int
     ) -> tuple[IntArray, IntArray]:
         """See `Sink.numbers`."""
-        unusable, nulls = np.zeros(len(arrays), np.int64), np.zeros(len(arrays), np.int64)
+        unusable, nulls = np.zeros((2, len(arrays)), np.int64)
         add_numbers(
-            np.empty(0, arrays[0].type.to_pandas_dtype()),
-            values_of(arrays),
-            *validity_of(arrays),
-            center,
-            factor,
-            column,
-            mark,
+            *numbers_of(arrays),
+            scaled.center,
+            scaled.factor,
+            scaled.feature,
+            scaled.mark,
             self._linear.dense,
             self._margins,
             start,
@@ -134,7 +127,7 @@ def add_numbers(
                 prefetch(whole, np.uint64(ahead))
             values_of_tile = whole[start : start + n]
             if validity[c] == 0 and not has_mark[c]:
-                unusable[c] += scaled(values_of_tile, center[c], factor[c], x)
+                unusable[c] += standardised(values_of_tile, center[c], factor[c], x)
             else:
                 if validity[c]:
                     n_bytes = (first_bit[c] + n_rows + 7) // 8

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import empty
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
-from pipeline.encode.addresses import tables_of, validity_of, values_of
+from pipeline.encode.addresses import numbers_of, tables_of, validity_of, values_of
+from pipeline.encode.sink import Scaled
 from pipeline.encode.transpose import spread_levels, transpose_numbers, transpose_slots
 
 
@@ -35,24 +36,16 @@ class Rows:
         return self._dense, self._slots
 
     def numbers(
-        self,
-        arrays: list[pa.Array],
-        center: FloatArray,
-        factor: FloatArray,
-        column: IntArray,
-        mark: NDArray[np.bool_],
-        start: int,
+        self, arrays: list[pa.Array], scaled: Scaled, start: int
     ) -> tuple[IntArray, IntArray]:
         """See `Sink.numbers`."""
-        unusable, nulls = np.zeros(len(arrays), np.int64), np.zeros(len(arrays), np.int64)
+        unusable, nulls = np.zeros((2, len(arrays)), np.int64)
         transpose_numbers(
-            np.empty(0, arrays[0].type.to_pandas_dtype()),
-            values_of(arrays),
-            *validity_of(arrays),
-            center,
-            factor,
-            column,
-            mark,
+            *numbers_of(arrays),
+            scaled.center,
+            scaled.factor,
+            scaled.feature,
+            scaled.mark,
             self._place[start : start + len(arrays[0])],
             self._dense,
             unusable,

@@ -19,6 +19,19 @@ PLAIN_TYPES = {
 """Types whose values are numbers as they lie in memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """How columns of numbers become features."""
+
+    center: FloatArray
+    factor: FloatArray
+    """The feature is ``(value - center) * factor``, and 0 for null, NaN and infinity."""
+    feature: IntArray
+    """Which one each column is."""
+    mark: NDArray[np.bool_]
+    """Whether the next feature is 1 where a value was imputed and 0 elsewhere."""
+
+
 class Sink(Protocol):
     """Takes the features of rows, some columns at a time.
 
@@ -35,24 +48,9 @@ class Sink(Protocol):
         ...
 
     def numbers(
-        self,
-        arrays: list[pa.Array],
-        center: FloatArray,
-        factor: FloatArray,
-        column: IntArray,
-        mark: NDArray[np.bool_],
-        start: int,
+        self, arrays: list[pa.Array], scaled: Scaled, start: int
     ) -> tuple[IntArray, IntArray]:
         """Take columns of numbers of one of the plain types.
-
-        Parameters
-        ----------
-        center, factor
-            The feature is ``(value - center) * factor``, and 0 for null, NaN and infinity.
-        column
-            Which feature each column is.
-        mark
-            Whether the next feature is 1 where a value was imputed and 0 elsewhere.
 
         Returns
         -------
@@ -117,10 +115,12 @@ class Numbers:
             center, factor, column, mark = zip(*(self._rows[i] for i in chosen), strict=True)
             unusable, nulls = sink.numbers(
                 [self._arrays[i] for i in chosen],
-                np.array(center, np.float64),
-                np.array(factor, np.float64),
-                np.array(column, np.int64),
-                np.array(mark, np.bool_),
+                Scaled(
+                    np.array(center, np.float64),
+                    np.array(factor, np.float64),
+                    np.array(column, np.int64),
+                    np.array(mark, np.bool_),
+                ),
                 start,
             )
             for i, *found in zip(chosen, unusable, nulls, strict=True):

@@ -31,7 +31,7 @@ def spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uin
 
 
 @inlined_as_written
-def scaled(
+def standardised(
     x: NDArray[Any],
     center: float,
     factor: float,
@@ -62,7 +62,7 @@ def imputed(
     mark: Float32Array,
     has_mark: bool,
 ) -> tuple[int, int]:
-    """As `scaled` where some may be null; return how many are none though not null, and nulls."""
+    """As `standardised` where some may be null; return how many are no numbers, and the nulls."""
     n_valid, n_usable = 0, 0
     for i in range(len(x)):
         v = (x[i] - center) * factor

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.block import Float32Array, FloatArray, IntArray, SlotArray
 from pipeline.compiled import compiled, inlined, pointer, prefetch, store_square
-from pipeline.encode.standardise import imputed, scaled, spread_bits
+from pipeline.encode.standardise import imputed, spread_bits, standardised
 
 _TILE = 128
 _PER_LINE = 16
@@ -114,7 +114,7 @@ def transpose_numbers(
             x = whole[start:stop]
             place[f] = column[c]
             if validity[c] == 0 and not has_mark[c]:
-                unusable[c] += scaled(x, center[c], factor[c], tile[f])
+                unusable[c] += standardised(x, center[c], factor[c], tile[f])
                 f += 1
                 continue
             if validity[c]:

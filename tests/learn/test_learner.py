@@ -7,41 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from blocks import make_block, random_block, split
+from learners import settings
 
-from pipeline.learn.learner import Learner, Settings
+from pipeline.learn.learner import Learner
 from pipeline.ledger.state import dump_state, load_state
 
 solvers = pytest.mark.parametrize("solver", ["newton", "sgd"])
 
 
-def settings(solver: str, loss: str = "squared", *, hashed: bool = False, **given) -> Settings:
-    plain = Settings(
-        solver=solver,
-        loss=loss,
-        n_dense=3,
-        n_slots=8 if hashed else 0,
-        learning_rate=0.02,
-        l2=0.01,
-        l1=0.0,
-        schedule="constant",
-        averaging="none",
-        implicit=False,
-        minibatch=1,
-        half_life_rows=None,
-        half_life_partitions=None,
-        quantiles=(0.5,),
-        delta=1.0,
-        n_classes=0,
-        center=0.0,
-        scale=1.0,
-        base=0.0,
-        clip=False,
-    )
-    return replace(plain, **given)
-
-
-def learner(solver: str, loss: str = "squared", **given) -> Learner:
-    return Learner(settings(solver, loss, **given))
+def learner(solver: str, loss: str = "squared", *, hashed: bool = False, **given) -> Learner:
+    n_slots = 8 if hashed else 0
+    return Learner(settings(solver=solver, loss=loss, n_slots=n_slots, **({"l2": 0.01} | given)))
 
 
 @solvers
