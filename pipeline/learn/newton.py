@@ -30,6 +30,7 @@ from pipeline.learn.kernels import dense_margins
 from pipeline.learn.linesearch import Line, step_length
 from pipeline.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
 from pipeline.learn.scaling import Standardiser
+from pipeline.learn.uncertainty import on_features, variance_of_margins
 from pipeline.learn.updater import State, Weights, checked, copied
 from pipeline.linear import Linear
 
@@ -248,13 +249,8 @@ class Newton:
         if self.loss.code == HINGE:
             return None
         curvature = Curvature(self._h + np.diag(self._ridge(0.0)))
-        to_raw = np.diag(np.append(1 / self._scaling.scale, 1.0))
-        to_raw[-1, :-1] = -self._scaling.center / self._scaling.scale
-        to_raw = np.kron(np.eye(len(self._w)), to_raw)
-        found = to_raw @ curvature.inverse() @ to_raw.T * self._dispersion(curvature.rank)
-        constant = np.tile(np.append(~self._scaling.varies(), False), len(self._w))
-        found[constant] = found[:, constant] = np.nan
-        return np.asarray(found)
+        found = curvature.inverse() * self._dispersion(curvature.rank)
+        return on_features(found, self._scaling, len(self._w))
 
     def margin_variance(self, block: Block) -> FloatArray:
         """Variance of each margin from what is not yet known of the weights.
@@ -263,19 +259,11 @@ class Newton:
         -------
         Shape (n_rows, n_outputs).
         """
-        variance = np.empty((block.n_rows, len(self._w)))
-        n_rows, width = int(self._scaling.n_rows), self.n_dense + 1
-        inverse = Curvature(self._h + np.diag(self._penalty())).inverse()
-        inverse *= self._dispersion(0) if n_rows else 1.0
-        covariance = inverse.reshape(len(self._w), width, len(self._w), width)
-        if self.loss.code == SOFTMAX:
-            # What all classes have in common is not known, and does not matter.
-            covariance = covariance - covariance.mean(axis=0, keepdims=True)
-            covariance = covariance - covariance.mean(axis=2, keepdims=True)
+        covariance = Curvature(self._h + np.diag(self._penalty())).inverse()
+        covariance *= self._dispersion(0) if self._scaling.n_rows else 1.0
         x = self._scaling.apply(np.ascontiguousarray(block.dense))
-        for k in range(len(self._w)):
-            variance[:, k] = np.einsum("ij,ij->i", x @ covariance[k, :, k], x)
-        return variance
+        of_classes = self.loss.code == SOFTMAX
+        return variance_of_margins(covariance, x, len(self._w), of_classes=of_classes)
 
     def objective(self) -> Objective:
         """What is minimised, for passes over all rows."""

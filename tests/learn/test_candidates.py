@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from blocks import random_block, split
-from test_learner import settings
+from learners import settings
 
 from pipeline.errors import Diverged
 from pipeline.learn.candidates import Candidates
@@ -18,7 +18,7 @@ RATES = (1e-6, 0.02, 1e3)
 
 
 def candidates(rates=RATES) -> Candidates:
-    return Candidates([settings("sgd", learning_rate=rate, l2=0.0) for rate in rates])
+    return Candidates([settings(solver="sgd", learning_rate=rate) for rate in rates])
 
 
 def learn(several: Candidates, n_blocks: int = 6) -> Candidates:
@@ -30,7 +30,7 @@ def learn(several: Candidates, n_blocks: int = 6) -> Candidates:
 
 def test_best_on_held_out_rows_is_the_model():
     several = learn(candidates())
-    alone = Learner(settings("sgd", learning_rate=0.02, l2=0.0))
+    alone = Learner(settings(solver="sgd", learning_rate=0.02))
     for seed in range(6):
         alone.update(random_block(600, 3, seed=seed))
     probe = random_block(500, 3, seed=50)
