@@ -33,7 +33,7 @@ run: setup
 	@echo "(Prefect starts a server of its own first, which takes 10 to 20 seconds) ..."
 	@rm -rf .onepass/models/deliveries
 	@mkdir -p $(PREFECT_HOME)
-	@$(BIN)/python -m flows.train --config data_samples/job.yaml
+	@$(BIN)/python -m prefect_onepass.train --config data_samples/job.yaml
 
 test: setup
 	@echo "running the tests ..."

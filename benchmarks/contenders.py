@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from lakes import LABEL, Shape, files, lake
 
 BATCH_ROWS = 65_536
@@ -66,7 +67,7 @@ def scan(found: Path, shape: Shape, way: str) -> Result:
 
 def onepass(found: Path, shape: Shape, **options: Any) -> Result:
     """Train a new model; its creation, which looks at a sample, is told apart."""
-    from pipeline import plan, train
+    from onepass import plan, train
 
     with tempfile.TemporaryDirectory(dir=found.parent) as folder:
         job = {"lake": str(found), "label": LABEL, "model": f"{folder}/model", **options}
@@ -98,7 +99,7 @@ def onepass_score(found: Path, shape: Shape, **options: Any) -> Result:
 def _use_model(
     found: Path, shape: Shape, options: dict[str, Any], use: Callable[[str, str], int]
 ) -> Result:
-    from pipeline import train
+    from onepass import train
 
     with tempfile.TemporaryDirectory(dir=found.parent) as folder:
         model = f"{folder}/model"
@@ -110,13 +111,13 @@ def _use_model(
 
 
 def _evaluate(found: Path, model: str) -> int:
-    from pipeline import evaluate
+    from onepass import evaluate
 
     return evaluate(str(found), model).rows
 
 
 def _score(found: Path, model: str, folder: str) -> int:
-    from pipeline import score
+    from onepass import score
 
     return score(str(found), model, f"{folder}/out").rows
 

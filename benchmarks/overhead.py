@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from contenders import HASH_BITS, peak_bytes
+
 from lakes import LABEL, Shape, lake
 
 FILE_ROWS = 100
@@ -26,9 +27,9 @@ FILE_ROWS = 100
 
 def trained(folder: Path, shape: Shape, options: dict[str, Any]) -> dict[str, float]:
     """Seconds, of those the ones that were waited for commits, and peak memory of one training."""
-    from pipeline import train
-    from pipeline.committer import Committer
-    from pipeline.trainee import Trainee
+    from onepass import train
+    from onepass.model.state import Trainee
+    from onepass.training.committer import Committer
 
     waited = 0.0
 

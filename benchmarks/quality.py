@@ -27,10 +27,10 @@ from peers import SKLEARN_RATES, VW_RATES, sklearn_sgd, vowpal_wabbit, vw_lines
 from reference import batch_margins, hashed_margins
 from tasks import LABEL, Task, all_tasks
 
-from pipeline import evaluate, train
-from pipeline.block import Block
-from pipeline.directory import ModelFile, open_model
-from pipeline.encode.encoder import Encoder
+from onepass import evaluate, train
+from onepass.block import Block
+from onepass.encode.encoder import Encoder
+from onepass.model.directory import ModelFile, open_model
 
 ROWS = {"quick": 25_000, "full": 125_000}
 CLICK_ROWS = {"quick": 60_000, "full": 375_000}

@@ -124,8 +124,8 @@ def measure(folder: Path, shape: Shape, chosen: list[Contender], repeats: int) -
 def flow_seconds(folder: Path, shape: Shape) -> tuple[float, float]:
     """Seconds of training the lake through the Prefect flow and by the command, whole processes."""
     found, seconds = lake(folder, shape), []
-    onepass = "from pipeline.cli import main; main()"
-    commands = (["-m", "flows.train"], ["-c", onepass, "train"])
+    onepass = "from onepass.cli import main; main()"
+    commands = (["-m", "prefect_onepass.train"], ["-c", onepass, "train"])
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         for number, words in enumerate(commands):
             job = Path(scratch) / f"{number}.yaml"

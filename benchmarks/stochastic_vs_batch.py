@@ -18,8 +18,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from pipeline import evaluate, plan, refine, train, train_pending
-from pipeline.directory import open_model
+from onepass import evaluate, plan, refine, train, train_pending
+from onepass.model.directory import open_model
 
 SAMPLES = Path(__file__).parent.parent / "data_samples/deliveries"
 PASSES = {"gradient_descent": 40, "lbfgs": 25, "newton": 6}

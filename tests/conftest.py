@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+
 from lakes import number_table
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def onepass(
     capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """Run the command in this process; returns exit code, stdout and stderr."""
-    from pipeline.cli import main
+    from onepass.cli import main
 
     handler = signal.getsignal(signal.SIGTERM)
 
@@ -65,7 +66,7 @@ def onepass(
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models that the test creates learn in blocks of 128 rows, so that a file has several."""
-    monkeypatch.setattr("pipeline.memory.MAX_BATCH_ROWS", 128)
+    monkeypatch.setattr("onepass.model.memory.MAX_BATCH_ROWS", 128)
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +82,8 @@ def s3_server() -> Iterator[Server]:
 @pytest.fixture
 def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """URL of an empty bucket of its own, with the environment set for it and nothing else."""
+    from onepass.cloud.connect import forget
     from s3 import KEY_ID, SECRET
-
-    from pipeline.cloud.connect import forget
 
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -105,8 +105,8 @@ def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def upload(bucket) -> Callable[[Path, str], str]:
     """Copy a folder into the bucket; returns its URL."""
 
-    from pipeline.cloud.connect import connect
-    from pipeline.cloud.url import parse_url
+    from onepass.cloud.connect import connect
+    from onepass.cloud.url import parse_url
 
     def copy(folder: Path, name: str) -> str:
         for path in sorted(folder.rglob("*")):
@@ -127,7 +127,7 @@ def s3_lake(upload, make_lake, small_blocks) -> str:
 def through(s3_server, monkeypatch) -> Callable[[Proxy], None]:
     """Send everything through a proxy from now on."""
 
-    from pipeline.cloud.connect import forget
+    from onepass.cloud.connect import forget
 
     def send(proxy: Proxy) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)

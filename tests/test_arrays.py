@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from pipeline.arrays import empty, filled
+from onepass.arrays import empty, filled
 
 
 def test_arrays_are_ones_memory_to_write_to_in_the_shape_asked_for():

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from lakes import number_table
-from processes import run
 
-from pipeline import plan, train, train_pending
-from pipeline.directory import open_model
-from pipeline.errors import BadPartition
-from pipeline.learn.metrics import Metrics
-from pipeline.ledger.entries import AnyEntry, SkipEntry, TrainEntry
-from pipeline.progress import Progress
+from lakes import number_table
+from onepass import plan, train, train_pending
+from onepass.errors import BadPartition
+from onepass.learn.metrics import Metrics
+from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
+from onepass.model.directory import open_model
+from onepass.training.progress import Progress
+from processes import run
 
 NOBODY = 65534
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipeline.batches import as_batch
+from onepass.batches import as_batch
 
 
 def test_rows_in_chunks_become_one_batch_of_the_same_rows():

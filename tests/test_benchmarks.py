@@ -9,8 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from lakes import ROOT
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileRegressor, Ridge
+
+from lakes import ROOT
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def printed(script: str, *words: str) -> str:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}/pipeline:{ROOT}/flows"},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.block import Block
+from onepass.block import Block
 
 
 def numbered_block(n_rows: int) -> Block:

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipeline.cli.options import given_job, job_options
-from pipeline.errors import JobError
-from pipeline.job import PER_RUN, Job, parse_bytes, parse_job, resume_job
-from pipeline.jobfile import read_job_file
+from onepass.cli.options import given_job, job_options
+from onepass.errors import JobError
+from onepass.job import PER_RUN, Job, parse_bytes, parse_job, resume_job
+from onepass.jobfile import read_job_file
 
 LEAST = {"lake": "/lake", "label": "y", "model": "/model"}
 FULL = LEAST | {

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from pipeline.errors import JobError
-from pipeline.job import parse_job
-from pipeline.jobfile import MAX_JOB_BYTES, read_job_file
+from onepass.errors import JobError
+from onepass.job import parse_job
+from onepass.jobfile import MAX_JOB_BYTES, read_job_file
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import number_table
-from processes import run
-from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
 
-from pipeline import Model, evaluate, plan, score, train, verify
-from pipeline.cloud.connect import connect, forget
-from pipeline.cloud.url import parse_url
-from pipeline.directory import open_model
-from pipeline.errors import (
+from lakes import number_table
+from onepass import Model, evaluate, plan, score, train, verify
+from onepass.cloud.connect import connect, forget
+from onepass.cloud.url import parse_url
+from onepass.errors import (
     BadPartition,
     ChangedPartition,
     JobError,
@@ -31,8 +28,11 @@ from pipeline.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from pipeline.ledger.store import RemoteStore
-from pipeline.progress import Progress
+from onepass.ledger.store import RemoteStore
+from onepass.model.directory import open_model
+from onepass.training.progress import Progress
+from processes import run
+from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
+import onepass
 from lakes import number_table
+from onepass import Model, plan, train
+from onepass.model.directory import open_model
 
-import pipeline
-from pipeline import Model, train
-from pipeline.directory import open_model
-
-COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from onepass.cli import main; main()"]
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_lazy_import_names_commands_that_exist(onepass):
 
 SLOW = """
 import signal, sys, time
-from pipeline.cli import display, main
+from onepass.cli import display, main
 # A shell that starts the tests in the background lets them ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 advanced = display.Display.advanced
@@ -284,7 +284,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     lake, model = make_lake(), tmp_path / "model"
     given = {"lake": str(lake), "label": "y"}
     expected = train(given | {"model": str(tmp_path / "whole")})
-    pipeline.plan(given | {"model": str(model)})
+    plan(given | {"model": str(model)})
     command = [sys.executable, "-c", SLOW, "train", "--model", str(model)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -309,7 +309,7 @@ def test_run_interrupted_before_there_is_a_model_does_not_point_at_one(
     def interrupt(job: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.create_model", interrupt)
+    monkeypatch.setattr("onepass.training.session.create_model", interrupt)
     code, _, err = onepass("train", make_lake(1), "--label", "y", "--model", tmp_path / "model")
     assert (code, err.strip()) == (130, "interrupted before the model was created: nothing is kept")
     assert not (tmp_path / "model").exists()
@@ -317,7 +317,7 @@ def test_run_interrupted_before_there_is_a_model_does_not_point_at_one(
 
 def test_help_loads_neither_numba_nor_pyarrow_nor_prefect():
     code = (
-        "import sys\nfrom pipeline.cli import main\ntry: main(['--help'])\n"
+        "import sys\nfrom onepass.cli import main\ntry: main(['--help'])\n"
         "finally: print({'numba', 'pyarrow', 'prefect', 'dask', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -328,10 +328,10 @@ def test_help_loads_neither_numba_nor_pyarrow_nor_prefect():
 
 def test_no_module_of_the_library_imports_prefect():
     code = (
-        "import pkgutil, sys, pipeline\nfrom importlib import import_module\n"
-        "names = [m.name for m in pkgutil.walk_packages(pipeline.__path__, 'pipeline.')]\n"
+        "import pkgutil, sys, onepass\nfrom importlib import import_module\n"
+        "names = [m.name for m in pkgutil.walk_packages(onepass.__path__, 'onepass.')]\n"
         "for name in names: import_module(name)\n"
-        "print(len(names), [m for m in sys.modules if m.split('.')[0] in ('prefect', 'flows')])"
+        "print(len(names), [m for m in sys.modules if 'prefect' in m.split('.')[0]])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -402,14 +402,14 @@ def test_disk_that_takes_no_more_is_told_with_the_file(model, make_lake, tmp_pat
 
 
 def test_public_names_are_those_that_the_package_exports():
-    assert pipeline.__all__ == sorted(pipeline._HOME)
-    for name in pipeline.__all__:
-        found = getattr(pipeline, name)
+    assert onepass.__all__ == sorted(onepass._HOME)
+    for name in onepass.__all__:
+        found = getattr(onepass, name)
         assert found.__name__ == name
-        assert found.__module__.startswith("pipeline.")
+        assert found.__module__.startswith("onepass.")
         assert found.__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        pipeline.nothing  # noqa: B018
+        onepass.nothing  # noqa: B018
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

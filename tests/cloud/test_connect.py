@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 
 import pytest
-from s3 import KEY_ID, SECRET
 
-from pipeline.cloud.connect import connect, credentials, forget
-from pipeline.cloud.url import parse_url
-from pipeline.errors import (
+from onepass.cloud.connect import connect, credentials, forget
+from onepass.cloud.url import parse_url
+from onepass.errors import (
     JobError,
 )
-from pipeline.lake.discover import discover
-from pipeline.ledger.store import open_store
+from onepass.lake.discover import discover
+from onepass.ledger.store import open_store
+from s3 import KEY_ID, SECRET
 
 
 def test_profile_of_the_shared_configuration_is_used(bucket, tmp_path, monkeypatch):
@@ -83,7 +83,7 @@ def test_other_credentials_are_not_lent_beside_those_of_another_run():
 
 
 def test_extra_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr("pipeline.cloud.connect.find_spec", lambda name: None)
+    monkeypatch.setattr("onepass.cloud.connect.find_spec", lambda name: None)
     for scheme in ("s3", "gs", "az"):
         with pytest.raises(JobError, match=rf"pip install 'onepass\[{scheme}\]'"):
             discover(f"{scheme}://bucket/lake")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from obstore.exceptions import GenericError
 
-from pipeline.cloud.faults import persevere
-from pipeline.errors import StoreRefused, StoreUnavailable
+from onepass.cloud.faults import persevere
+from onepass.errors import StoreRefused, StoreUnavailable
 
 METADATA = (
     "Generic S3 error: Error performing GET http://169.254.169.254/latest/api/token in 1s, after "

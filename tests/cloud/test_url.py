@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from s3 import KEY_ID, SECRET
 
-from pipeline import Model
-from pipeline.cloud.url import parse_url
-from pipeline.errors import (
+from onepass import Model
+from onepass.cloud.url import parse_url
+from onepass.errors import (
     JobError,
 )
-from pipeline.job import parse_job
-from pipeline.lake.discover import discover
-from pipeline.ledger.store import open_store
+from onepass.job import parse_job
+from onepass.lake.discover import discover
+from onepass.ledger.store import open_store
+from s3 import KEY_ID, SECRET
 
 SECRET_URLS = [
     f"s3://{KEY_ID}:{SECRET}@bucket/lake",
@@ -80,7 +80,7 @@ def test_names_that_only_sound_like_a_secret_are_taken(url):
 def test_refused_url_is_not_in_the_errors_that_a_form_shows():
     from pydantic import ValidationError
 
-    from pipeline import Job
+    from onepass import Job
 
     with pytest.raises(ValidationError) as found:
         Job(lake=SECRET_URLS[0], label="y", model="m")

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.encode.encoder import Encoder
-from pipeline.encode.hashing import hash_slots
-from pipeline.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
-from pipeline.errors import BadColumn
+from onepass.encode.encoder import Encoder
+from onepass.encode.hashing import hash_slots
+from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
+from onepass.errors import BadColumn
 
 NAN, INF = float("nan"), float("inf")
 UTC = dt.UTC

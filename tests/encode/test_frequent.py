@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.encode.frequent import KEPT, PER_BATCH, Frequent, commonest
+from onepass.encode.frequent import KEPT, PER_BATCH, Frequent, commonest
 
 
 def zipf(n_rows: int, seed: int, n_levels: int = 20_000) -> list[str]:

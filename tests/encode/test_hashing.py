@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.encode.hashing import hash_slots, hash_strings, murmur3_32
+from onepass.encode.hashing import hash_slots, hash_strings, murmur3_32
 
 
 def texts(n, seed=0):

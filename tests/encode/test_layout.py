@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.encode.encoder import Encoder
-from pipeline.encode.layout import lay_out
-from pipeline.encode.schema import Bool, Label, Numeric, OneHot, Schema
+from onepass.encode.encoder import Encoder
+from onepass.encode.layout import lay_out
+from onepass.encode.schema import Bool, Label, Numeric, OneHot, Schema
 
 SCHEMA = Schema(
     columns=[

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from damage import DAMAGES, DAMAGES_OF_PAGES, RANDOM, Case, Ending, footer_start, read_damaged
 from lakes import write_files
-
-from pipeline import plan, train
-from pipeline.directory import open_model
-from pipeline.errors import BadPartition
-from pipeline.evaluation import evaluate
-from pipeline.ledger.entries import SkipEntry
-from pipeline.scoring import score
+from onepass import plan, train
+from onepass.actions.evaluate import evaluate
+from onepass.actions.score import score
+from onepass.errors import BadPartition
+from onepass.ledger.entries import SkipEntry
+from onepass.model.directory import open_model
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))

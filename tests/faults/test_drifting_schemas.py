@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import ROOT
 
-from pipeline import train
-from pipeline.directory import open_model
-from pipeline.encode.schema import READS, is_readable
-from pipeline.errors import BadPartition, JobError
-from pipeline.ledger.entries import SkipEntry
-from pipeline.model import Model
+from lakes import ROOT
+from onepass import train
+from onepass.encode.schema import READS, is_readable
+from onepass.errors import BadPartition, JobError
+from onepass.ledger.entries import SkipEntry
+from onepass.model.directory import open_model
+from onepass.model.model import Model
 
 N = 60
 

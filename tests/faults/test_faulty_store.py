@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from faults.faulty_store import FaultyBucket, FaultyDisk, FaultyStore, PowerCut
-from lakes import logged_partition
 
-from pipeline.cloud.faults import Deadline
-from pipeline.errors import ForeignModel, ModelConflict, StoreUnavailable
-from pipeline.ledger.entries import PlannedGroup
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore, RemoteStore, Store
+from lakes import logged_partition
+from onepass.cloud.faults import Deadline
+from onepass.errors import ForeignModel, ModelConflict, StoreUnavailable
+from onepass.ledger.entries import PlannedGroup
+from onepass.ledger.ledger import Ledger
+from onepass.ledger.store import LocalStore, RemoteStore, Store
 
 ROOT = "0" * 64
 NAMES = [f"part-{i}" for i in range(7)]

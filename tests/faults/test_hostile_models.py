@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lakes import number_table, write_files
-from processes import run
 
-from pipeline import train
-from pipeline.ledger.entries import digest
-from pipeline.ledger.state import load_state
+from lakes import number_table, write_files
+from onepass import train
+from onepass.ledger.entries import digest
+from onepass.ledger.npz import load_state
+from processes import run
 
 BOMB_BYTES = 600 << 20
 

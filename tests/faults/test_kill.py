@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import run
 
-from pipeline import train
-from pipeline.directory import model_exists, open_model
+from onepass import train
+from onepass.model.directory import model_exists, open_model
+from processes import run
 
 KILLED = -signal.SIGKILL
 REPEAT = int(os.environ.get("REPEAT", "1"))

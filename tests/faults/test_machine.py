@@ -33,12 +33,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from lakes import number_table
-from processes import STEPS_OF_A_COMMIT
 
-from pipeline import rewind, train, train_pending, verify
-from pipeline.directory import open_model
-from pipeline.errors import (
+from lakes import number_table
+from onepass import rewind, train, train_pending, verify
+from onepass.errors import (
     BadPartition,
     ChangedPartition,
     DataError,
@@ -47,13 +45,15 @@ from pipeline.errors import (
     JobError,
     ModelConflict,
 )
-from pipeline.lake.discover import discover
-from pipeline.lake.partition import read_footer
-from pipeline.ledger.entries import LearntEntry
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore
-from pipeline.progress import Progress
-from pipeline.training import opened
+from onepass.lake.discover import discover
+from onepass.lake.footer import read_footer
+from onepass.ledger.entries import LearntEntry
+from onepass.ledger.ledger import Ledger
+from onepass.ledger.store import LocalStore
+from onepass.model.directory import open_model
+from onepass.training.progress import Progress
+from onepass.training.session import opened
+from processes import STEPS_OF_A_COMMIT
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))

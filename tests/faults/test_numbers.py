@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import train
-from pipeline.directory import open_model
-from pipeline.errors import BadPartition, Diverged
-from pipeline.model import Model
+from onepass import train
+from onepass.errors import BadPartition, Diverged
+from onepass.model.directory import open_model
+from onepass.model.model import Model
 
 N = 300
 LOSSES = ("squared", "huber", "quantile", "poisson", "gamma", "logistic", "hinge", "softmax")

@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import number_table
-from processes import run
 
-from pipeline import train, train_pending
-from pipeline.directory import open_model
-from pipeline.encode.schema import Hashed
-from pipeline.ledger.ledger import Ledger
-from pipeline.progress import Progress
+from lakes import number_table
+from onepass import train, train_pending
+from onepass.encode.schema import Hashed
+from onepass.ledger.ledger import Ledger
+from onepass.model.directory import open_model
+from onepass.training.progress import Progress
+from processes import run
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 N_FILES = 4

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakes import ROOT
 
-from pipeline import plan, train, verify
-from pipeline.directory import model_exists, open_model
+from lakes import ROOT
+from onepass import plan, train, verify
+from onepass.model.directory import model_exists, open_model
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
@@ -100,13 +100,13 @@ class Scene:
         names = CALLS[calls]
         strace = ["strace", "-f", "-qq", "-y", "-o", str(trace), "-e", f"trace={names}"]
         strace += ["-e", f"inject={names}:{fault}:when={place}"]
-        command = "from pipeline.cli import main; main()"
+        command = "from onepass.cli import main; main()"
         done = subprocess.run(
             [*strace, sys.executable, "-B", "-c", command, "train", *arguments],
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": f"{ROOT}/pipeline:{ROOT}/flows"},
             timeout=120,
         )
         hits = [line for line in trace.read_text().splitlines() if "(INJECTED)" in line]

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import run
 
-from pipeline import plan, train
-from pipeline.directory import open_model
-from pipeline.errors import ModelConflict
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore
-from pipeline.progress import Progress
+from onepass import plan, train
+from onepass.errors import ModelConflict
+from onepass.ledger.ledger import Ledger
+from onepass.ledger.store import LocalStore
+from onepass.model.directory import open_model
+from onepass.training.progress import Progress
+from processes import run
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import number_table
 from pydantic import BaseModel, SecretStr
-from s3 import KEY_ID, SECRET
 
-from pipeline import Job
-from pipeline.cloud.connect import connect, forget
-from pipeline.cloud.url import parse_url
-from pipeline.errors import JobError, StoreUnavailable
+from lakes import number_table
+from onepass import Job
+from onepass.cloud.connect import connect, forget
+from onepass.cloud.url import parse_url
+from onepass.errors import JobError, StoreUnavailable
+from s3 import KEY_ID, SECRET
 
 # Prefect and its dependencies warn about themselves.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -35,8 +35,8 @@ def test_flows_use_a_block_whose_content_is_in_nothing_that_is_kept(
 ):
     from prefect.blocks.system import Secret
 
-    from flows.score import score as score_flow
-    from flows.train import train as train_flow
+    from prefect_onepass.score import score as score_flow
+    from prefect_onepass.train import train as train_flow
 
     for i in range(2):
         sink = pa.BufferOutputStream()
@@ -67,7 +67,7 @@ def test_flows_use_a_block_whose_content_is_in_nothing_that_is_kept(
 
 
 def test_block_that_is_not_there_is_named():
-    from flows.credentials import lent
+    from prefect_onepass.credentials import lent
 
     with pytest.raises(JobError, match="the Prefect block 'secret/nothing' cannot be loaded"):
         lent("secret/nothing").__enter__()
@@ -76,7 +76,7 @@ def test_block_that_is_not_there_is_named():
 def test_fields_of_the_usual_blocks_become_options():
     from prefect.blocks.core import Block
 
-    from flows.credentials import options
+    from prefect_onepass.credentials import options
 
     class Client(BaseModel):
         endpoint_url: str = "http://127.0.0.1:1"
@@ -115,7 +115,7 @@ def test_fields_of_the_usual_blocks_become_options():
 def test_secret_of_another_kind_is_refused_without_being_shown(value):
     from prefect.blocks.system import Secret
 
-    from flows.credentials import options
+    from prefect_onepass.credentials import options
 
     with pytest.raises(JobError, match="the Secret block 'x' must hold a JSON object") as found:
         options(Secret(value=value), "x")
@@ -123,7 +123,7 @@ def test_secret_of_another_kind_is_refused_without_being_shown(value):
 
 
 def test_group_is_retried_after_a_store_was_away():
-    from flows.train import _is_passing
+    from prefect_onepass.train import _is_passing
 
     def failed(error: Exception) -> SimpleNamespace:
         return SimpleNamespace(result=lambda raise_on_failure: error)

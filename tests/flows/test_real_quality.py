@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from pipeline import Job, Model
-from pipeline.directory import open_model
-from pipeline.encode.encoder import Encoder
-from pipeline.errors import DataError
+from onepass import Job, Model
+from onepass.encode.encoder import Encoder
+from onepass.errors import DataError
+from onepass.model.directory import open_model
 
 # Prefect and its dependencies warn about themselves.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -91,7 +91,7 @@ def assert_as_good_as_batch(job: Job, outcome: dict[str, Any], peer_loss) -> Non
 
 def run(job: Job) -> dict[str, Any]:
     """One run of the train flow."""
-    from flows.train import train
+    from prefect_onepass.train import train
 
     return train(job)
 

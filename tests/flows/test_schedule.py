@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import yaml
-from lakes import ROOT, number_table
 
-from pipeline import train
-from pipeline.directory import open_model
+from lakes import ROOT, number_table
+from onepass import train
+from onepass.model.directory import open_model
 
 
 def free_port() -> int:
@@ -82,7 +82,7 @@ def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
     }
     prefect = [sys.executable, "-m", "prefect"]
     server = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    onepass = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    onepass = [sys.executable, "-c", "from onepass.cli import main; main()"]
     serve = [*onepass, "serve", str(job), "--cron", "* * * * *"]
     with running(server, environment, tmp_path / "server.log"):
         wait_for(lambda: is_healthy(url), 120, tmp_path / "server.log")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("default")
     ],
 )
 def test_unusable_schedule_is_a_usage_error(tmp_path, options, complaint):
-    from flows.serve import command
+    from prefect_onepass.serve import command
 
     job = tmp_path / "job.yaml"
     job.write_text("lake: x\nlabel: y\nmodel: z\n")
@@ -30,7 +30,7 @@ def test_unusable_schedule_is_a_usage_error(tmp_path, options, complaint):
 def test_schedule_without_a_server_is_a_usage_error(tmp_path):
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.serve import command
+    from prefect_onepass.serve import command
 
     job = tmp_path / "job.yaml"
     job.write_text("lake: x\nlabel: y\nmodel: z\n")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from lakes import SAMPLES, number_table
 
-from pipeline import Job, train
-from pipeline.directory import open_model
-from pipeline.errors import BadPartition
+from lakes import SAMPLES, number_table
+from onepass import Job, train
+from onepass.errors import BadPartition
+from onepass.model.directory import open_model
 
 # Prefect and its dependencies warn about themselves.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -32,7 +32,7 @@ def artifacts(key: str) -> list[object]:
 
 
 def test_flow_trains_the_sample_lake_and_publishes_what_it_learnt(tmp_path):
-    from flows.train import train as train_flow
+    from prefect_onepass.train import train as train_flow
 
     job = Job(
         lake=str(SAMPLES / "deliveries"),
@@ -57,7 +57,7 @@ def test_flow_trains_the_sample_lake_and_publishes_what_it_learnt(tmp_path):
 
 
 def test_flow_cut_into_groups_ends_in_the_same_bytes(make_lake, tmp_path):
-    from flows.train import train as train_flow
+    from prefect_onepass.train import train as train_flow
 
     fields = {"lake": str(make_lake()), "label": "y"}
     outcome = train_flow(Job(**fields, model=str(tmp_path / "groups"), group_seconds=1e-6))
@@ -66,14 +66,14 @@ def test_flow_cut_into_groups_ends_in_the_same_bytes(make_lake, tmp_path):
 
 
 def test_flow_goes_on_after_a_failure_and_trains_nothing_twice(make_lake, tmp_path):
-    from flows.train import train as train_flow
+    from prefect_onepass.train import train as train_flow
 
     lake = make_lake()
     whole = train({"lake": str(lake), "label": "y", "model": tmp_path / "whole"})
     job = Job(lake=str(lake), label="y", model=str(tmp_path / "model"), group_seconds=1e-6)
     last = open_model(tmp_path / "whole").ledger.trained()[-1].partitions[0]["path"]
     # Planned with a sound file, the run then meets it damaged in its data pages.
-    from pipeline import plan
+    from onepass import plan
 
     plan(job)
     sound = (lake / last).read_bytes()
@@ -91,7 +91,7 @@ def test_flow_goes_on_after_a_failure_and_trains_nothing_twice(make_lake, tmp_pa
 
 
 def test_flow_trains_only_what_is_new_and_makes_good_a_lost_state(make_lake, tmp_path):
-    from flows.train import train as train_flow
+    from prefect_onepass.train import train as train_flow
 
     lake = make_lake()
     job = Job(lake=str(lake), label="y", model=str(tmp_path / "model"))
@@ -110,7 +110,7 @@ def test_flow_trains_only_what_is_new_and_makes_good_a_lost_state(make_lake, tmp
 def test_bad_parameters_are_refused_before_anything_runs(tmp_path):
     from prefect.exceptions import ParameterTypeError
 
-    from flows.train import train as train_flow
+    from prefect_onepass.train import train as train_flow
 
     with pytest.raises(ParameterTypeError, match="l2"):
         train_flow({"lake": "x", "label": "y", "model": str(tmp_path / "m"), "l2": -1})
@@ -118,7 +118,7 @@ def test_bad_parameters_are_refused_before_anything_runs(tmp_path):
 
 
 def test_score_flow_writes_a_prediction_per_row(make_lake, tmp_path):
-    from flows.score import score as score_flow
+    from prefect_onepass.score import score as score_flow
 
     lake, model = make_lake(), str(tmp_path / "model")
     train({"lake": str(lake), "label": "y", "model": model})

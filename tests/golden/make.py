@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import Model, refine, rewind, train
+from onepass import Model, refine, rewind, train
 
 WORK = Path("/tmp/onepass-golden")
 """The path of the lake is part of a model, so it is the same wherever this runs."""

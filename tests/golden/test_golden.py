@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from lakes import ROOT
 
-from pipeline import Model, evaluate, rewind, score, train, verify
-from pipeline.directory import open_model
-from pipeline.ledger.entries import SkipEntry
+from lakes import ROOT
+from onepass import Model, evaluate, rewind, score, train, verify
+from onepass.ledger.entries import SkipEntry
+from onepass.model.directory import open_model
 
 GOLDEN = ROOT / "tests" / "golden"
 MODELS = sorted(GOLDEN.glob("format-*/models/*"))
@@ -72,10 +72,10 @@ def test_golden_model_can_be_rewound_and_trained_on(golden, folder, tmp_path):
 
 
 def trained_elsewhere(golden: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from pipeline import planning, run
-    from pipeline.lake.discover import discover
+    from onepass.lake.discover import discover
+    from onepass.training import plan, run
 
-    for module in (planning, run):
+    for module in (plan, run):
         monkeypatch.setattr(module, "discover", lambda _: discover(str(lake)))
     return train({"model": str(golden)})
 

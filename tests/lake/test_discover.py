@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from pipeline.errors import EmptyLake, JobError
-from pipeline.lake.discover import discover
+from onepass.errors import EmptyLake, JobError
+from onepass.lake.discover import discover
 
 
 def touch(folder, *names):

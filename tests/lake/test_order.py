@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.lake.order import permutation
+from onepass.lake.order import permutation
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 17, 10_000])
@@ -21,7 +21,7 @@ def test_permutation_is_a_pure_function_of_its_arguments_in_any_process():
     np.random.default_rng(0).random(1000)
     assert np.array_equal(permutation(50, 7, "rows", "ü.parquet", 2, 0), here)
     code = (
-        "from pipeline.lake.order import permutation\n"
+        "from onepass.lake.order import permutation\n"
         "print(*permutation(50, 7, 'rows', 'ü.parquet', 2, 0))"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

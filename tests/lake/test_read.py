@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dask.delayed import delayed
-from lakes import number_table, write_files
 
-from pipeline.errors import BadPartition
-from pipeline.lake.chunks import decoded_bytes
-from pipeline.lake.discover import discover
-from pipeline.lake.order import permutation
-from pipeline.lake.partition import partitions, read_footer
-from pipeline.lake.read import PartitionReader, units
-from pipeline.workers import Workers
+from lakes import number_table, write_files
+from onepass.errors import BadPartition
+from onepass.lake.column_chunks import decoded_bytes
+from onepass.lake.discover import discover
+from onepass.lake.footer import partitions, read_footer
+from onepass.lake.order import permutation
+from onepass.lake.read import PartitionReader, units
+from onepass.stream.workers import Workers
 
 GROUPS = (0, 40, 7, 250, 0, 100, 33, 1)
 COLUMNS = ["a", "level", "when", "text", "tag"]
@@ -31,7 +31,7 @@ COLUMNS = ["a", "level", "when", "text", "tag"]
 def whole_bytes(request, monkeypatch):
     """Memory by which large row groups are decoded slice by slice, and as a whole."""
     # Pages of nothing: decoders of small ones would take as much as the rows.
-    monkeypatch.setattr("pipeline.lake.read.PAGE_BYTES", 0)
+    monkeypatch.setattr("onepass.lake.read.PAGE_BYTES", 0)
     return 1 << 30 if request.param == "whole" else 0
 
 
@@ -174,7 +174,7 @@ def test_row_groups_of_one_file_may_store_a_text_as_codes_and_as_it_is(tmp_path,
 
 def test_large_row_groups_are_decoded_whole_where_memory_allows(tmp_path, monkeypatch):
     """Never of an object store, whose bytes Arrow's threads would ask Python for."""
-    monkeypatch.setattr("pipeline.lake.read.PAGE_BYTES", 0)
+    monkeypatch.setattr("onepass.lake.read.PAGE_BYTES", 0)
     file, footer, _ = write_groups(tmp_path / "lake", (200_000,))
     names = ["a", "level", "when"]
 

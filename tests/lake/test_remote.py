@@ -10,22 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import number_table
-from s3 import Proxy, put_table
 
-from pipeline.cloud.connect import connect
-from pipeline.cloud.url import parse_url
-from pipeline.directory import open_model
-from pipeline.errors import (
+from lakes import number_table
+from onepass.cloud.connect import connect
+from onepass.cloud.url import parse_url
+from onepass.errors import (
     BadPartition,
     EmptyLake,
     JobError,
     ModelNotFound,
     StoreRefused,
 )
-from pipeline.lake.discover import discover
-from pipeline.lake.partition import partitions, read_footer
-from pipeline.lake.read import PartitionReader, units
+from onepass.lake.discover import discover
+from onepass.lake.footer import partitions, read_footer
+from onepass.lake.read import PartitionReader, units
+from onepass.model.directory import open_model
+from s3 import Proxy, put_table
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_key_that_is_no_path_is_named(bucket, lake, s3_server, name):
 
 
 def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
-    monkeypatch.setattr("pipeline.lake.read.REMOTE_BYTES", 16 << 20)
+    monkeypatch.setattr("onepass.lake.read.REMOTE_BYTES", 16 << 20)
     rng = np.random.default_rng(0)
     columns = {name: rng.normal(size=1_500_000) for name in "abcd"}
     sink = pa.BufferOutputStream()

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from blocks import random_block, split
 from learners import settings
-
-from pipeline.errors import Diverged
-from pipeline.learn.candidates import Candidates
-from pipeline.learn.learner import Learner
-from pipeline.ledger.state import dump_state, load_state
+from onepass.errors import Diverged
+from onepass.learn.candidates import Candidates
+from onepass.learn.learner import Learner
+from onepass.ledger.npz import dump_state, load_state
 
 RATES = (1e-6, 0.02, 1e3)
 

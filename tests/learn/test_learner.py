@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from blocks import make_block, random_block, split
 from learners import settings
-
-from pipeline.learn.learner import Learner
-from pipeline.ledger.state import dump_state, load_state
+from onepass.learn.learner import Learner
+from onepass.ledger.npz import dump_state, load_state
 
 solvers = pytest.mark.parametrize("solver", ["newton", "sgd"])
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blocks import LOSSES, labels_for
 
-from pipeline.learn.implicit import implicit_gradient
-from pipeline.learn.losses import (
+from blocks import LOSSES, labels_for
+from onepass.learn.implicit import implicit_gradient
+from onepass.learn.losses import (
     COUNTS,
     Loss,
     curvature,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blocks import LOSSES, SOFTMAX, random_block, split
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from pipeline.learn.batch import Objective, Sums
-from pipeline.learn.firstorder import FirstOrder, Steps
-from pipeline.learn.hybrid import Hybrid
-from pipeline.learn.losses import Loss
-from pipeline.learn.minimise import minimise
-from pipeline.learn.newton import Newton
+from blocks import LOSSES, SOFTMAX, random_block, split
+from onepass.learn.firstorder.solver import FirstOrder, Steps
+from onepass.learn.losses import Loss
+from onepass.learn.minimise import minimise
+from onepass.learn.newton.hybrid import Hybrid
+from onepass.learn.newton.newton import Newton
+from onepass.learn.objective import Objective, Sums
 
 
 def objective(loss: Loss, n_dense: int, l2: float = 0.0, n_slots: int = 0) -> Objective:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.learn.scaling import Standardiser
+from onepass.learn.scaling import Standardiser
 
 
 def wild_rows(n_rows: int, seed: int) -> np.ndarray:

@@ -7,15 +7,15 @@ from functools import partial
 
 import numpy as np
 import pytest
-from blocks import LOSSES, SOFTMAX, random_block
 
-from pipeline.block import Block
-from pipeline.learn.firstorder import FirstOrder, Steps
-from pipeline.learn.hybrid import Hybrid
-from pipeline.learn.losses import Loss
-from pipeline.learn.newton import Newton
-from pipeline.learn.updater import Updater
-from pipeline.ledger.state import dump_state, load_state
+from blocks import LOSSES, SOFTMAX, random_block
+from onepass.block import Block
+from onepass.learn.firstorder.solver import FirstOrder, Steps
+from onepass.learn.losses import Loss
+from onepass.learn.newton.hybrid import Hybrid
+from onepass.learn.newton.newton import Newton
+from onepass.learn.updater import Updater
+from onepass.ledger.npz import dump_state, load_state
 
 N_SLOTS = 16
 SIZES = (300, 1, 40, 0, 700, 9000, 64)

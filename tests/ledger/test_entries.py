@@ -5,10 +5,10 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from lakes import logged_partition
 
-from pipeline.errors import ForeignModel
-from pipeline.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, dump_entry, load_entry
+from lakes import logged_partition
+from onepass.errors import ForeignModel
+from onepass.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, dump_entry, load_entry
 
 HEADER = {"version": 1, "parent_sha256": "0" * 64, "attempt": "0" * 32, "time": "now"}
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakes import logged_partition
 
-from pipeline.errors import ForeignModel, ModelConflict
-from pipeline.ledger import ledger as ledger_module
-from pipeline.ledger.entries import PlannedGroup, dump_entry, load_entry
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.store import LocalStore
+from lakes import logged_partition
+from onepass.errors import ForeignModel, ModelConflict
+from onepass.ledger import ledger as ledger_module
+from onepass.ledger.entries import PlannedGroup, dump_entry, load_entry
+from onepass.ledger.ledger import Ledger
+from onepass.ledger.store import LocalStore
 
 ROOT = "0" * 64
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakes import number_table, write_files
-from processes import run
 
-from pipeline import plan, train, verify
-from pipeline.directory import OpenModel, open_model
-from pipeline.ledger.leftovers import GRACE_SECONDS, leftovers, sweep
+from lakes import number_table, write_files
+from onepass import plan, train, verify
+from onepass.ledger.leftovers import GRACE_SECONDS, leftovers, sweep
+from onepass.model.directory import OpenModel, open_model
+from processes import run
 
 OTHER = "0123456789abcdef" * 2
 

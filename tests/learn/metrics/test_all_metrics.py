@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from measured import CASES, SETTINGS, accumulated, rows
 from scipy.optimize import minimize_scalar
 
-from pipeline.learn.metrics import make_metrics
+from measured import CASES, SETTINGS, accumulated, rows
+from onepass.learn.metrics import make_metrics
 
 N_ROWS = 3000
 SEVERAL = {"softmax", "quantiles"}

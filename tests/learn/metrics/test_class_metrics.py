@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from measured import CLASSES, N_ROWS, accumulated, rows
 from sklearn import metrics as sk
 
-from pipeline.learn.metrics import make_metrics
+from measured import CLASSES, N_ROWS, accumulated, rows
+from onepass.learn.metrics import make_metrics
 
 
 def test_binary_metrics_are_scikit_learns():

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from measured import N_ROWS, QUANTILES, accumulated, rows
 from sklearn import metrics as sk
 
-from pipeline.learn.metrics import make_metrics
-from pipeline.learn.metrics.quantile import middle
-from pipeline.learn.metrics.sketch import Sketch
+from measured import N_ROWS, QUANTILES, accumulated, rows
+from onepass.learn.metrics import make_metrics
+from onepass.learn.metrics.quantile import middle
+from onepass.learn.metrics.sketch import Sketch
 
 
 @pytest.mark.parametrize("case", ["squared", "huber", "poisson", "gamma"])

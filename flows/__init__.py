@@ -1,1 +1,0 @@
-"""Prefect flows over `pipeline`: thin, and the only place that imports Prefect."""

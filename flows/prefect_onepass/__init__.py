@@ -1,0 +1,1 @@
+"""Prefect flows over `onepass`: thin, and the only place that imports Prefect."""

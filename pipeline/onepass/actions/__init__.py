@@ -1,0 +1,1 @@
+"""What users do with a model, one module an action; commands and flows call these."""

@@ -1,0 +1,216 @@
+"""What a model has learnt, in the units of its columns."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydantic import BaseModel
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from onepass.block import FloatArray
+from onepass.encode.hashing import slots_of
+from onepass.encode.schema import Column, Hashed, Numeric, Schema, Time
+from onepass.learn.updater import Weights
+from onepass.model.model import Model
+
+LEVEL = 0.95
+"""Coverage of the confidence intervals."""
+
+_DAY = 86_400.0
+
+
+class Coefficient(BaseModel):
+    """The weight of one feature."""
+
+    feature: str
+    output: str | None
+    """Class or quantile that it belongs to; None where there is only one."""
+    coefficient: float
+    """Change of the prediction per unit (logistic, softmax: of the log-odds; poisson, gamma: of
+    the log of the mean; hinge: of the margin); a trend is per day."""
+    std_error: float | None
+    """None where the solver has no curvature, or never saw the feature."""
+    z: float | None
+    """Coefficient over its standard error."""
+    p_value: float | None
+    """Two-sided, of the hypothesis that the coefficient is 0: by Student's t for squared loss,
+    else by the normal distribution."""
+    low: float | None
+    high: float | None
+    """Ends of the confidence interval."""
+    effect: float
+    """Change of the prediction per standard deviation of a number, or when a 0/1 feature is on."""
+
+
+class HashedValue(BaseModel):
+    """The weight of one value of a hashed column."""
+
+    column: str
+    value: str
+    output: str | None
+    """Class or quantile that it belongs to; None where there is only one."""
+    weight: float
+    """Change of the prediction for rows with this value, and all others that share its slot."""
+    rows: int
+    """Rows with this value, about: an estimate where batches are long."""
+
+
+class Summary(BaseModel):
+    """What a model has learnt."""
+
+    model: str
+    version: int
+    solver: str
+    loss: str
+    label: str
+    rows: int
+    """Rows learnt so far."""
+    intercepts: list[Coefficient]
+    """Prediction where all numbers are zero and all categories at their reference level, one for
+    each class or quantile."""
+    coefficients: list[Coefficient]
+    """Dense features, largest effect first."""
+    hashed: dict[str, int]
+    """Hashed columns, with the number of slots they share; empty without."""
+    hashed_values: list[HashedValue]
+    """Frequent values of hashed columns, largest weight first."""
+
+
+def summarise(model: Model) -> Summary:
+    """Coefficients of the newest version, with standard errors where the solver has them."""
+    schema, job = model.file.encoder, model.file.job
+    rows: list[Coefficient] = []
+    values: list[HashedValue] = []
+    for name, weights in _outputs(model):
+        rows += _coefficients(schema, weights, name, _freedom(model))
+        values += _hashed_values(model, weights, name)
+    is_intercept = [row.feature == INTERCEPT for row in rows]
+    return Summary(
+        model=job.model,
+        version=model.version,
+        solver=job.solver,
+        loss=job.loss,
+        label=schema.label.name,
+        rows=model.rows,
+        intercepts=[row for row, own in zip(rows, is_intercept, strict=True) if own],
+        coefficients=sorted(
+            (row for row, own in zip(rows, is_intercept, strict=True) if not own),
+            key=lambda row: -abs(row.effect),
+        ),
+        hashed={c.name: schema.n_slots for c in schema.columns if c.kind == "hashed"},
+        hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
+    )
+
+
+INTERCEPT = "(intercept)"
+
+
+def _outputs(model: Model) -> list[tuple[str | None, Weights]]:
+    """Weights of each margin, with the class or quantile that it is of."""
+    heads, job = model.learner.weights(), model.file.job
+    if job.loss == "softmax":
+        return list(zip(job.classes, _classes(heads[0], len(job.classes)), strict=True))
+    if len(heads) > 1:
+        return [(f"{q:g}", head) for q, head in zip(job.quantile, heads, strict=True)]
+    return [(None, heads[0])]
+
+
+def _classes(weights: Weights, n_classes: int) -> list[Weights]:
+    width = weights.dense.shape[1] + 1
+    intercepts = np.asarray(weights.intercept)
+    found = []
+    for k in range(n_classes):
+        place = slice(k * width, (k + 1) * width)
+        own = None if weights.covariance is None else weights.covariance[place, place]
+        found.append(Weights(float(intercepts[k]), weights.dense[k], weights.hashed[:, k], own))
+    return found
+
+
+def _freedom(model: Model) -> float:
+    n_features = len(model.file.encoder.feature_names()) + 1
+    return max(1, model.rows - n_features) if model.file.job.loss == "squared" else math.inf
+
+
+def _coefficients(
+    schema: Schema, weights: Weights, output: str | None, freedom: float
+) -> list[Coefficient]:
+    names, to_columns = _to_columns(schema)
+    effects = np.append(weights.dense, weights.intercept)
+    values = to_columns @ effects
+    errors = _errors(weights.covariance, to_columns)
+    found = []
+    for name, value, error, effect in zip(names, values, errors, effects, strict=True):
+        known = bool(np.isfinite(error) and error > 0)
+        reach = float(error * _quantile(0.5 + LEVEL / 2, freedom))
+        found.append(
+            Coefficient(
+                feature=name,
+                output=output,
+                coefficient=float(value),
+                std_error=float(error) if known else None,
+                z=float(value / error) if known else None,
+                p_value=2 * _below(-abs(float(value / error)), freedom) if known else None,
+                low=float(value) - reach if known else None,
+                high=float(value) + reach if known else None,
+                effect=float(effect),
+            )
+        )
+    return found
+
+
+def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
+    """Names, and the matrix from weights of features (intercept last) to those of columns."""
+    units = [(name, *_unit(c, name)) for c in schema.columns for name in c.feature_names()]
+    matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
+    matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
+    return [*(name for name, _, _ in units), INTERCEPT], matrix
+
+
+def _errors(covariance: FloatArray | None, to_columns: FloatArray) -> FloatArray:
+    if covariance is None:
+        return np.full(len(to_columns), np.nan)
+    # A feature that never varied has no error of its own, and adds none to the intercept's.
+    unknown = np.isnan(np.diag(covariance))
+    known = np.where(np.isnan(covariance), 0.0, covariance)
+    errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", to_columns, known, to_columns), 0.0))
+    return np.where(unknown, np.nan, errors)
+
+
+def _below(z: float, freedom: float) -> float:
+    return float(ndtr(z) if math.isinf(freedom) else stdtr(freedom, z))
+
+
+def _quantile(share: float, freedom: float) -> float:
+    return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
+
+
+def _unit(column: Column, name: str) -> tuple[float, float]:
+    """Units of the column per unit of the feature, and the column's value at feature zero."""
+    match column:
+        case Numeric() if name == column.name:
+            return column.scale, column.center
+        case Time() if name == f"{column.name} (trend)":
+            return column.scale / _DAY, 0.0
+        case _:
+            return 1.0, 0.0
+
+
+def _hashed_values(model: Model, weights: Weights, output: str | None) -> list[HashedValue]:
+    schema = model.file.encoder
+    found = []
+    for column in schema.columns:
+        if isinstance(column, Hashed):
+            values = model.frequent.values(column.name)
+            slots = slots_of([value for value, _ in values], column.name, schema.hash_bits)
+            found += [
+                HashedValue(
+                    column=column.name,
+                    value=value,
+                    output=output,
+                    weight=float(weights.hashed[slot]),
+                    rows=n,
+                )
+                for (value, n), slot in zip(values, slots, strict=True)
+            ]
+    return found

@@ -1,0 +1,44 @@
+"""`onepass evaluate`."""
+
+from __future__ import annotations
+
+import click
+
+from onepass.actions.evaluate import evaluate
+from onepass.cli.display import Display, print_table, say, warn_if_worse
+from onepass.cli.options import as_lake, dask_option, json_option, model_option, print_json
+
+
+@click.command("evaluate")
+@click.argument("lake", nargs=-1, required=True)
+@model_option
+@dask_option
+@json_option
+def command(lake: tuple[str, ...], model: str, dask: str | None, as_json: bool) -> None:
+    """Metrics of a model on LAKE, which must have the label."""
+    with Display("evaluated") as display:
+        report = evaluate(as_lake(lake)["lake"], model, dask=dask, progress=display)
+    warn_if_worse(report.loss, report.metrics)
+    if as_json:
+        print_json(report)
+        return
+    say(f"{report.rows:,} rows, version {report.version}, loss {report.loss:.6g}")
+    for name, value in report.metrics.items():
+        say(f"  {name:<18} {'-' if value is None else f'{value:.6g}'}")
+    for kind, n in report.counts.items():
+        say(f"  {kind:<18} {n:,} rows")
+    for name, rows in report.tables.items():
+        say(f"\n{name}")
+        _print_metrics(rows)
+
+
+def _print_metrics(rows: list[dict[str, float | str | None]]) -> None:
+    if rows:
+        names = list(rows[0])
+        numbers = [i for i, name in enumerate(names) if name != "class"]
+        cells = [[_cell(row[name]) for name in names] for row in rows]
+        print_table(cells, names, right=numbers)
+
+
+def _cell(value: float | str | None) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.5g}"

@@ -1,0 +1,95 @@
+"""`onepass log`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from onepass.cli.display import counted, print_table
+from onepass.cli.options import json_option
+from onepass.lake.footer import Partition
+from onepass.ledger.entries import (
+    AnyEntry,
+    PlanEntry,
+    RefineEntry,
+    RewindEntry,
+    SkipEntry,
+    TrainEntry,
+)
+from onepass.ledger.ledger import Ledger
+from onepass.model.directory import open_model
+
+
+@click.command("log")
+@click.argument("model", metavar="DIR")
+@json_option
+def command(model: str, as_json: bool) -> None:
+    """The ledger of a model: version, partition, rows, loss, time."""
+    opened = open_model(model)
+    if as_json:
+        click.echo(json.dumps({"entries": [_as_json(entry) for entry in opened.ledger.entries]}))
+        return
+    undone = _undone(opened.ledger)
+    print_table(
+        [_row(entry, undone.get(entry.version)) for entry in opened.ledger.entries],
+        ["version", "time", "action", "partition", "rows", "loss", "seconds", "noticed"],
+        right=(0, 4, 5, 6),
+    )
+
+
+def _undone(ledger: Ledger) -> dict[int, int]:
+    """Versions that do not count, with the rewind that undid them last."""
+    counting = {entry.version for entry in ledger.line()}
+    found: dict[int, int] = {}
+    for rewound in ledger.entries:
+        if isinstance(rewound, RewindEntry):
+            kept = {entry.version for entry in ledger.line(rewound.version)}
+            before = range(1, rewound.version)
+            found |= {version: rewound.version for version in before if version not in kept}
+    return {version: by for version, by in found.items() if version not in counting}
+
+
+def _row(entry: AnyEntry, undone_by: int | None) -> list[str]:
+    *cells, noticed = _cells(entry)
+    if undone_by is None or isinstance(entry, RewindEntry):
+        return [*cells, noticed]
+    return [*cells, f"undone by {undone_by}" + (f", {noticed}" if noticed else "")]
+
+
+def _cells(entry: AnyEntry) -> list[str]:
+    head = [str(entry.version), entry.time[:19].replace("T", " "), entry.action]
+    match entry:
+        case TrainEntry():
+            name = _names(entry)
+            loss = "-" if entry.loss is None else f"{entry.loss:.5g}"
+            noticed = ", ".join(f"{kind} {n:,}" for kind, n in entry.counts.items())
+            return [*head, name, f"{entry.rows:,}", loss, f"{entry.seconds:.3f}", noticed]
+        case SkipEntry():
+            return [*head, str(entry.partition.get("path")), "", "", "", entry.reason]
+        case RefineEntry():
+            text = f"{len(entry.losses)} passes of {entry.rule}"
+            first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))
+            noticed = f"objective {first} -> {last}"
+            return [*head, text, f"{entry.rows:,}", "", f"{entry.seconds:.3f}", noticed]
+        case RewindEntry():
+            noticed = f"without {', '.join(entry.exclude)}" if entry.exclude else ""
+            return [*head, f"to version {entry.to}", "", "", "", noticed]
+        case PlanEntry():
+            planned = [partition for group in entry.groups for partition in group.partitions]
+            rows = sum(int(partition["rows"]) for partition in planned)
+            return [*head, counted(len(planned), "partition"), f"{rows:,}", "", "", ""]
+
+
+def _names(entry: TrainEntry) -> str:
+    names = [Partition.model_validate(partition).name for partition in entry.partitions]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}" + (f" (epoch {entry.epoch})" if entry.epoch > 1 else "")
+
+
+def _as_json(entry: AnyEntry) -> dict[str, object]:
+    content = entry.model_dump(mode="json")
+    if isinstance(entry, PlanEntry):
+        # The plan of a large lake would drown the log; the file has it in full.
+        content["groups"] = len(entry.groups)
+    return content

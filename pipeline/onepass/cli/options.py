@@ -1,0 +1,83 @@
+"""The options of a job, made from its fields, and what several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from onepass.job import Job
+from onepass.jobfile import read_job_file
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+)
+model_option = click.option("--model", required=True, metavar="DIR", help="Model directory.")
+dask_option = click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler.")
+
+
+class _List(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Names or numbers separated by commas."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        if isinstance(value, list):
+            return value
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def job_options(command: _Command) -> _Command:
+    """Give a command LAKE, ``--config`` and an option for each field of a job."""
+    for name, field in reversed(Job.model_fields.items()):
+        if name != "lake":
+            command = _option(name, field)(command)
+    command = click.option(
+        "--config", metavar="FILE", help="YAML file with the job; flags go before it."
+    )(command)
+    return click.argument("lake", nargs=-1, metavar="[LAKE]...")(command)
+
+
+def given_job(lake: tuple[str, ...], config: str | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a job as far as the user gave them: flags over the file."""
+    given = read_job_file(config) if config else {}
+    given |= {name: value for name, value in flags.items() if value is not None}
+    return given | as_lake(lake)
+
+
+def as_lake(lake: tuple[str, ...]) -> dict[str, str | list[str]]:
+    """The lake argument as a field of a job; empty if it was left out."""
+    if not lake:
+        return {}
+    return {"lake": lake[0] if len(lake) == 1 else list(lake)}
+
+
+def print_json(report: BaseModel, **further: Any) -> None:
+    """Print a report, and further fields, as one line."""
+    click.echo(json.dumps(report.model_dump(mode="json") | further))
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
+    flag = f"--{name.replace('_', '-')}"
+    kind = _kind(field.annotation)
+    if kind is bool:
+        flag = f"{flag}/--no-{name.replace('_', '-')}"
+    return click.option(flag, name, type=kind, default=None, help=field.description)
+
+
+def _kind(annotation: Any) -> Any:
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    if get_origin(annotation) is Literal:
+        return click.Choice(list(get_args(annotation)))
+    if get_origin(annotation) is list:
+        return _List("numbers" if float in get_args(annotation) else "names")
+    if options:
+        return _kind(options[0])
+    return annotation

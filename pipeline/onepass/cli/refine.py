@@ -1,0 +1,62 @@
+"""`onepass refine`."""
+
+from __future__ import annotations
+
+import click
+
+from onepass.actions.refine import RefineReport, refine
+from onepass.cli.display import Display, megabytes, say
+from onepass.cli.options import dask_option, json_option, print_json
+
+
+@click.command("refine")
+@click.argument("model", metavar="DIR")
+@click.option("--passes", default=10, show_default=True, help="Passes over the lake at most.")
+@click.option(
+    "--rule",
+    type=click.Choice(["auto", "newton", "lbfgs", "gradient_descent"]),
+    default="auto",
+    show_default=True,
+    help="How to step; auto is newton where the width allows.",
+)
+@click.option("--learning-rate", type=float, help="Of gradient_descent; unset: from the data.")
+@dask_option
+@json_option
+def command(
+    model: str,
+    passes: int,
+    rule: str,
+    learning_rate: float | None,
+    dask: str | None,
+    as_json: bool,
+) -> None:
+    """Batch passes over everything that the model in DIR has learnt, to the batch optimum.
+
+    Training goes on from the refined weights when new files land.
+    """
+    given = {"model": model} | ({"dask": dask} if dask else {})
+    with Display("refined with") as display:
+        report = refine(
+            given, n_passes=passes, rule=rule, learning_rate=learning_rate, progress=display
+        )
+    if as_json:
+        print_json(report)
+        return
+    say(describe(report))
+
+
+def describe(report: RefineReport) -> str:
+    """What refining has done, in a few lines."""
+    lines = [f"pass  objective         slope ({report.rule})"]
+    lines += [
+        f"{number:>4}  {loss:<16.10g}  {slope:.3g}"
+        for number, (loss, slope) in enumerate(
+            zip(report.losses, report.slopes, strict=True), start=1
+        )
+    ]
+    lines.append(
+        f"{report.rows:,} rows a pass, {report.seconds:.1f} s ({report.rows_per_second:,.0f} "
+        f"rows/s), peak memory {megabytes(report.peak_rss_bytes)}"
+    )
+    lines.append(f"model {report.model}, version {report.version}")
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""`onepass rewind`."""
+
+from __future__ import annotations
+
+import click
+
+from onepass.actions.rewind import RewindReport, rewind
+from onepass.cli.display import Display, counted, say
+from onepass.cli.options import json_option, print_json
+
+_SHOWN = 5
+
+
+@click.command("rewind")
+@click.argument("model", metavar="DIR")
+@click.option("--to", type=int, required=True, metavar="VERSION", help="Version to go back to.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Partition to leave out from now on, by name or pattern; may be given several times.",
+)
+@json_option
+def command(model: str, to: int, exclude: tuple[str, ...], as_json: bool) -> None:
+    """Let an earlier version of the model in DIR count again, as onepass log numbers them.
+
+    The model is as it was then: its weights, what it has learnt, and what was planned. The ledger
+    keeps the versions after it, so that a rewind can be rewound. Train again to go on, without the
+    partitions of --exclude.
+    """
+    with Display("retrained") as display:
+        report = rewind(model, to, exclude=exclude, progress=display)
+    if as_json:
+        print_json(report)
+        return
+    say(describe(report))
+
+
+def describe(report: RewindReport) -> str:
+    """What a rewind has done, in a few lines."""
+    learnt = f"{counted(report.partitions, 'partition')}, {counted(report.rows, 'row')} learnt"
+    lines = [
+        f"back to version {report.to}: {learnt}",
+        f"undone: {counted(report.undone_versions, 'version')}, "
+        f"{counted(report.undone_partitions, 'partition')}, {counted(report.undone_rows, 'row')}",
+    ]
+    if report.excluded:
+        names = ", ".join(report.excluded[:_SHOWN])
+        more = f" and {len(report.excluded) - _SHOWN} more" if len(report.excluded) > _SHOWN else ""
+        lines.append(f"left out from now on: {names}{more}")
+    if report.pending:
+        lines.append(
+            f"of the plan as of then, {counted(report.pending, 'partition')} to be trained"
+        )
+    lines.append(f"model {report.model}, version {report.version}")
+    lines.append(f"go on: onepass train --model {report.model}")
+    return "\n".join(lines)

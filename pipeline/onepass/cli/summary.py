@@ -1,0 +1,82 @@
+"""`onepass summary`."""
+
+from __future__ import annotations
+
+import click
+
+from onepass.actions.summary import Coefficient, HashedValue, Summary, summarise
+from onepass.cli.display import print_table, say
+from onepass.cli.options import json_option, print_json
+from onepass.model.model import Model
+from onepass.text import printable
+
+
+@click.command("summary")
+@click.argument("model", metavar="DIR")
+@click.option("--top", default=30, show_default=True, help="Features to show, by effect.")
+@json_option
+def command(model: str, top: int, as_json: bool) -> None:
+    """Coefficients of a model in the units of its columns, with their uncertainty.
+
+    Standard errors, p-values and 95 % intervals are those of the solver's curvature; newton has
+    it. Values of hashed columns are the frequent ones.
+    """
+    found = summarise(Model.load(model))
+    if as_json:
+        print_json(found)
+        return
+    say(
+        f"{found.solver}, {found.loss} loss of {printable(found.label)}, version {found.version}, "
+        f"{found.rows:,} rows\n"
+    )
+    _print_coefficients(found, top)
+    if found.hashed:
+        _print_hashed(found, top)
+
+
+def _print_coefficients(found: Summary, top: int) -> None:
+    shown = [*found.intercepts, *found.coefficients[:top]]
+    header = ["feature", "per unit", "std error", "z", "p", "low", "high", "effect"]
+    has_outputs = any(c.output is not None for c in shown)
+    rows = [[*([c.output or ""] if has_outputs else []), *_coefficient(c)] for c in shown]
+    first = 2 if has_outputs else 1
+    print_table(
+        rows,
+        [*(["of"] if has_outputs else []), *header],
+        right=tuple(range(first, first + len(header) - 1)),
+    )
+    if len(found.coefficients) > top:
+        say(f"... and {len(found.coefficients) - top} more (--top)")
+
+
+def _coefficient(c: Coefficient) -> list[str]:
+    p_value = "-" if c.p_value is None else "<1e-4" if c.p_value < 1e-4 else f"{c.p_value:.4f}"
+    return [
+        c.feature,
+        f"{c.coefficient:.5g}",
+        _number(c.std_error),
+        _number(c.z),
+        p_value,
+        _number(c.low),
+        _number(c.high),
+        f"{c.effect:.4g}",
+    ]
+
+
+def _print_hashed(found: Summary, top: int) -> None:
+    names = ", ".join(map(printable, found.hashed))
+    slots = next(iter(found.hashed.values()))
+    say(f"\nhashed: {names} share {slots:,} weights; frequent values:")
+    has_outputs = any(v.output is not None for v in found.hashed_values)
+    rows = [_value(v, has_outputs) for v in found.hashed_values[:top]]
+    header = [*(["of"] if has_outputs else []), "column", "value", "weight", "rows, about"]
+    print_table(rows, header, right=(len(header) - 2, len(header) - 1))
+
+
+def _value(v: HashedValue, has_outputs: bool) -> list[str]:
+    head = [v.output or ""] if has_outputs else []
+    return [*head, v.column, v.value, f"{v.weight:.4g}", f"{v.rows:,}"]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

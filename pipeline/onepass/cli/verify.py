@@ -1,0 +1,87 @@
+"""`onepass verify`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from onepass.actions.verify import Finding, VerifyReport, verify
+from onepass.cli.display import Display, counted, say
+from onepass.cli.options import as_lake, json_option, print_json
+from onepass.text import printable
+
+_SHOWN = 20
+"""Findings of one level that are printed; `--json` has all."""
+
+
+@click.command("verify")
+@click.argument("model", metavar="DIR")
+@click.argument("lake", nargs=-1, metavar="[LAKE]...")
+@click.option("--no-lake", is_flag=True, help="Do not compare the lake with what was learnt.")
+@click.option("--retrain", is_flag=True, help="Learn the newest version again and compare it.")
+@click.option("--head", metavar="SHA256", help="Head of an earlier verify, to be in the chain yet.")
+@json_option
+def command(
+    model: str,
+    lake: tuple[str, ...],
+    no_lake: bool,
+    retrain: bool,
+    head: str | None,
+    as_json: bool,
+) -> None:
+    """Check the model in DIR: the chain of its log, its states, and the files that it has learnt.
+
+    LAKE is where the lake is now, if it has moved. Nothing is changed. Exit codes: 0 sound; 3 the
+    lake is not what was learnt; 4 the directory is damaged.
+    """
+    with Display("compared") as display:
+        report = verify(
+            model,
+            lake=as_lake(lake).get("lake"),
+            check_lake=not no_lake,
+            retrain=retrain,
+            head=head,
+            progress=display,
+        )
+    if as_json:
+        print_json(report)
+    else:
+        say(describe(report))
+    # click's own way to exit with a code is lost on who calls commands as functions, as we do.
+    sys.exit(report.exit_code)
+
+
+def describe(report: VerifyReport) -> str:
+    """What verifying has found, in a line for each part and each finding."""
+    state = f"{counted(report.states, 'state')} sound, {report.let_go:,} let go"
+    lines = [
+        _line(report, ("model.json",), "model.json", "read"),
+        _line(report, ("log",), "log", f"{counted(report.version, 'version')}, chain whole"),
+        _line(report, ("state",), "states", state),
+    ]
+    if report.lake_files is not None:
+        lines.append(_line(report, ("lake",), "lake", f"{counted(report.lake_files, 'file')}"))
+    if report.retrained is not None:
+        lines.append(f"{'retrained':<12}ok       version {report.retrained} came out again")
+    for level, title in (("damage", "damage"), ("lake", "lake"), ("note", "note")):
+        found = [finding for finding in report.findings if finding.level == level]
+        lines += [
+            f"{title}: {printable(finding.where)}: {finding.text}" for finding in found[:_SHOWN]
+        ]
+        if len(found) > _SHOWN:
+            lines.append(f"{title}: {len(found) - _SHOWN:,} more (--json has all)")
+    lines.append(f"head {report.head_sha256}" if report.head_sha256 else "no head")
+    lines.append(f"{'sound' if report.sound else 'NOT SOUND'}: {report.advice}")
+    return "\n".join(lines)
+
+
+def _line(report: VerifyReport, parts: tuple[str, ...], title: str, text: str) -> str:
+    faults = [f for f in report.findings if f.part in parts and f.level != "note"]
+    if not faults:
+        return f"{title:<12}ok       {text}"
+    return f"{title:<12}{_word(faults):<9}{counted(len(faults), 'fault')}"
+
+
+def _word(faults: list[Finding]) -> str:
+    return "DAMAGED" if any(fault.level == "damage" for fault in faults) else "CHANGED"

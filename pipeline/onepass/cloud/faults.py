@@ -1,0 +1,158 @@
+"""What an object store's failure means, and how long to persevere.
+
+A request may fail for good (no access, no bucket), or in passing (no answer, 5xx, too many
+requests); the latter is repeated with growing pauses until a deadline. The library's own messages
+print whole requests, with some stores' signatures, so only a status and a code are taken over.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from onepass.errors import JobError, StoreRefused, StoreUnavailable
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 120.0
+"""How long a failing operation is repeated; ONEPASS_STORE_DEADLINE sets another."""
+
+TIMEOUT_SECONDS = 30.0
+"""How long one request may take; ONEPASS_STORE_TIMEOUT sets another."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_KEY = re.compile(r'[Pp]ath "([^"]{1,1024})"')
+_METADATA_SERVICE = re.compile(r"169\.254\.\d+\.\d+|metadata\.google\.internal")
+
+_PASSING = {"RequestTimeout", "SlowDown", "InternalError", "OperationAborted"}
+"""Codes that pass whatever their status: RequestTimeout is a 400, OperationAborted a 409."""
+
+
+class Deadline:
+    """The time that is left to an operation, and the pauses between its attempts."""
+
+    def __init__(self) -> None:
+        self.seconds = setting("ONEPASS_STORE_DEADLINE", DEADLINE_SECONDS)
+        self._end = time.monotonic() + self.seconds
+        self._pause = _FIRST_PAUSE
+
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self._end
+
+    def pause(self) -> None:
+        """Wait before the next attempt: longer each time, never twice the same."""
+        left = max(0.0, self._end - time.monotonic())
+        time.sleep(min(left, self._pause * random.uniform(0.5, 1.0)))
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+def persevere(action: Callable[[], T], place: str, deadline: Deadline | None = None) -> T:
+    """The result of an action that may be repeated, at the latest at a deadline.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    StoreRefused
+        If the store denies it for good.
+    StoreUnavailable
+        If it has not succeeded by the deadline.
+    """
+    deadline = deadline or Deadline()
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            refuse_or_pass(error, place)
+            if deadline.passed():
+                raise unavailable(error, place, deadline) from None
+        deadline.pause()
+
+
+def unavailable(error: Exception, place: str, deadline: Deadline) -> StoreUnavailable:
+    """The error for a deadline that has passed."""
+    return StoreUnavailable(
+        f"{place}: no success within {deadline.seconds:g} s ({_brief(error)})\n"
+        "Run again when the store answers; what was committed is kept."
+    )
+
+
+def refuse_or_pass(error: Exception, place: str) -> None:
+    """Return if a failure may pass; raise what it means otherwise."""
+    from obstore.exceptions import BaseError, GenericError, InvalidPathError, JoinError
+
+    text = str(error)
+    code = _CODE.search(text)
+    if code and code.group(1) in {"NoSuchBucket", "ContainerNotFound"}:
+        raise StoreRefused(
+            f"{place}: the bucket does not exist\nCreate it, or correct its name."
+        ) from None
+    if isinstance(error, FileNotFoundError):
+        raise FileNotFoundError(2, "no such object", place) from None
+    if not isinstance(error, BaseError | TimeoutError | ConnectionError):
+        raise error
+    if code and code.group(1) in _PASSING:
+        return
+    if isinstance(error, InvalidPathError):
+        key = _KEY.search(text)
+        raise StoreRefused(
+            f"{place}: expected keys without empty, '.' or '..' parts, found "
+            f"{key.group(1) if key else 'another'!r}\nRename the object, or leave its prefix out."
+        ) from None
+    if not isinstance(error, GenericError | JoinError | TimeoutError | ConnectionError):
+        raise _refused(error, place) from None
+    status = _STATUS.search(text)
+    is_busy = status and (int(status.group(1)) >= 500 or status.group(1) in {"408", "429"})
+    if _METADATA_SERVICE.search(text) and not is_busy:
+        raise StoreRefused(
+            f"{place}: no credentials were found\n"
+            "Set them in the environment or a profile, or run where the machine has a role."
+        ) from None
+    if (status and not is_busy) or "incorrectly configured region" in text:
+        raise _refused(error, place) from None
+
+
+def _refused(error: Exception, place: str) -> JobError:
+    return StoreRefused(
+        f"{place}: the store refuses the request ({_brief(error)})\n"
+        "Check the credentials, their rights to read, write and list, the region and the endpoint."
+    )
+
+
+def _brief(error: Exception) -> str:
+    """Kind, status and code of an error; none of its text."""
+    text = str(error)
+    if "incorrectly configured region" in text:
+        return "wrong region"
+    found = [m.group(1) for m in (_STATUS.search(text), _CODE.search(text)) if m]
+    if found:
+        return " ".join(found)
+    if "timed out" in text or "Timeout" in text or "TimedOut" in text:
+        return "no answer in time"
+    return "no connection" if "error sending request" in text else type(error).__name__
+
+
+def setting(name: str, default: float) -> float:
+    """Seconds set by an environment variable.
+
+    Raises
+    ------
+    JobError
+        If it is set to something else than a positive number.
+    """
+    text = os.environ.get(name, "")
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise JobError(f"{name}: expected seconds above 0, found {text!r}")
+    return seconds

@@ -1,0 +1,80 @@
+"""URLs of object stores, of which none may carry a secret.
+
+What a job names is written into the model, the log of runs and reports, so a URL with a password or
+a signature is refused before it gets anywhere, and the refusal does not repeat it. Keys that a
+store has listed are no user's words, and may be whatever the store allows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from onepass.errors import JobError
+
+SCHEMES = ("s3", "gs", "az")
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+# Parameters of signed requests; a folder may be called signature=1, or a bucket sharedaccess-logs.
+_SIGNED = re.compile(
+    r"(?i)[/?&](?:x-(?:amz|goog)-[a-z-]+|sharedaccess[a-z]*|awsaccesskey[a-z]*)=|[?&]sig(?:nature)?="
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A place in an object store."""
+
+    scheme: str
+    bucket: str
+    """Bucket, or container on Azure."""
+    path: str
+    """Key, or prefix of keys, without slashes at its ends; empty for the whole bucket."""
+
+    @property
+    def root(self) -> str:
+        """URL of the bucket."""
+        return f"{self.scheme}://{self.bucket}"
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.path}" if self.path else self.root
+
+
+def is_url(path: Any) -> TypeGuard[str]:
+    """Whether a path is a URL rather than a place in the file system."""
+    return isinstance(path, str) and _URL.fullmatch(path) is not None
+
+
+def parse_url(text: str) -> Url:
+    """Take a URL apart.
+
+    Raises
+    ------
+    JobError
+        If it is of an unknown scheme, has no sound bucket, or holds what looks like a secret.
+    """
+    match = _URL.fullmatch(text)
+    scheme = match.group(1).lower() if match else ""
+    if match is None or scheme not in SCHEMES:
+        raise JobError(f"expected a local path or an s3://, gs:// or az:// URL, found {scheme}://")
+    bucket, _, path = match.group(2).partition("/")
+    if "@" in bucket or ":" in bucket or "?" in path or _SIGNED.search(match.group(2)):
+        raise JobError(
+            f"found an {scheme}:// URL with a user, password, query or signature in it; give "
+            "SCHEME://BUCKET/PATH alone, and credentials by the environment or a profile"
+        )
+    if not _BUCKET.fullmatch(bucket):
+        raise JobError(f"expected {scheme}://BUCKET/PATH, found no sound bucket name")
+    path = path.strip("/")
+    if path and any(part in {"", ".", ".."} for part in path.split("/")):
+        raise JobError(f"found an empty, '.' or '..' part in the URL of {scheme}://{bucket}")
+    return Url(scheme, bucket, path)
+
+
+def object_url(location: str) -> Url:
+    """Take apart the URL of an object, made of a parsed URL and a key in its bucket."""
+    scheme, _, place = location.partition("://")
+    bucket, _, key = place.partition("/")
+    return Url(scheme, bucket, key)

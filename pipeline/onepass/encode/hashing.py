@@ -1,0 +1,169 @@
+"""Hash strings to weight slots: the value decides, never the code of a dictionary.
+
+MurmurHash3 x86 32-bit (A. Appleby, 2011, public domain), the function behind scikit-learn's
+`FeatureHasher` and Vowpal Wabbit; compiled here because a Python call per distinct value costs
+more than decoding the column.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from onepass.block import SlotArray
+from onepass.encode.columns import as_text, plain
+from onepass.jit import compiled
+
+_C1 = np.uint32(0xCC9E2D51)
+_C2 = np.uint32(0x1B873593)
+
+
+@compiled
+def _rotate(x: np.uint32, by: int) -> np.uint32:
+    return np.uint32((x << np.uint32(by)) | (x >> np.uint32(32 - by)))
+
+
+@compiled
+def _mix(k: np.uint32) -> np.uint32:
+    return np.uint32(_rotate(np.uint32(k * _C1), 15) * _C2)
+
+
+@compiled
+def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> np.uint32:
+    # Unsigned places: a signed one is checked for being negative at each byte.
+    h, at, stop = np.uint32(seed), np.uint64(start), np.uint64(end)
+    while at + np.uint64(4) <= stop:
+        k = (
+            np.uint32(data[at])
+            | np.uint32(data[at + np.uint64(1)]) << np.uint32(8)
+            | np.uint32(data[at + np.uint64(2)]) << np.uint32(16)
+            | np.uint32(data[at + np.uint64(3)]) << np.uint32(24)
+        )
+        h ^= _mix(np.uint32(k))
+        h = np.uint32(_rotate(h, 13) * np.uint32(5) + np.uint32(0xE6546B64))
+        at += np.uint64(4)
+    rest, shift = np.uint32(0), np.uint32(0)
+    while at < stop:
+        rest |= np.uint32(data[at]) << shift
+        shift += np.uint32(8)
+        at += np.uint64(1)
+    h ^= _mix(rest)
+    h ^= np.uint32(end - start)
+    h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return np.uint32(h ^ (h >> np.uint32(16)))
+
+
+@compiled
+def _murmur3_all(
+    offsets: NDArray[Any], data: NDArray[np.uint8], seed: np.uint32, out: NDArray[np.uint32]
+) -> None:
+    for i in range(len(out)):
+        out[i] = _murmur3(data, offsets[i], offsets[i + 1], seed)
+
+
+@cache
+def murmur3_32(text: str, seed: int = 0) -> int:
+    """MurmurHash3 x86 32-bit of the UTF-8 bytes of `text`, as an unsigned integer."""
+    return int(hash_strings(pa.array([text], pa.large_string()), seed)[0])
+
+
+def hash_strings(values: pa.Array, seed: int) -> NDArray[np.uint32]:
+    """MurmurHash3 of each string of an array, shape (len(values),); of a null anything."""
+    large = pa.types.is_large_string(values.type)
+    texts = values if large or pa.types.is_string(values.type) else values.cast(pa.string())
+    out = np.empty(len(texts), np.uint32)
+    if len(texts):
+        _, offsets_buffer, data_buffer = texts.buffers()
+        offsets = np.frombuffer(offsets_buffer, np.int64 if large else np.int32)
+        # An empty buffer may have no bytes to point at.
+        data = np.frombuffer(data_buffer or b"\0", np.uint8)
+        _murmur3_all(offsets[texts.offset :][: len(texts) + 1], data, np.uint32(seed), out)
+    return out
+
+
+def slots_of(values: list[str], name: str, bits: int) -> SlotArray:
+    """Slot of each text as a value of the column `name`; see `hash_slots`."""
+    return hash_slots(pa.array(values, pa.string()), name, bits)
+
+
+def hash_slots(column: pa.Array, name: str, bits: int) -> SlotArray:
+    """Slot of each value of a column, shape (len(column),); see `slot_codes`."""
+    codes, slot_of = slot_codes(column, name, bits)
+    places = pc.fill_null(codes, len(slot_of) - 1).to_numpy() if slot_of is not None else codes
+    return np.asarray(places if slot_of is None else slot_of[places], np.int32)
+
+
+def slot_codes(column: pa.Array, name: str, bits: int) -> tuple[pa.Array, SlotArray | None]:
+    """Codes of a column's values with the slot of each code, or the slots themselves.
+
+    Parameters
+    ----------
+    column
+        Text, integers, or a dictionary of these. Values of a dictionary are hashed once, plain text
+        row by row, which costs less than to find the distinct ones.
+    name
+        The column's name; it seeds the hash, so equal values of two columns differ.
+    bits
+        log2 of the number of slots.
+
+    Returns
+    -------
+    Codes of type int32 and the slot of each, with that of null behind; or slots of type int32
+    without nulls, and None.
+    """
+    column = column if _is_plain_text(column.type) else _dictionary(column)
+    if not pa.types.is_dictionary(column.type):
+        return pa.array(_slots(column, murmur3_32(name), bits)), None
+    return column.indices.cast(pa.int32()), _dictionary_slots(column.dictionary, name, bits)
+
+
+_KEPT = 4
+"""Dictionaries of a column whose slots are kept: those of the row groups that are read in turn."""
+
+_known: dict[tuple[str, int], deque[tuple[pa.Array, SlotArray]]] = {}
+
+
+def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
+    """Slot of each value of a dictionary, with that of null behind.
+
+    Batches of a row group share one dictionary, of up to a megabyte, or bring a copy of it each;
+    comparing two of them is cheaper than hashing.
+    """
+    known = _known.setdefault((name, bits), deque(maxlen=_KEPT))
+    for one, slots in tuple(known):
+        if _is_same(one, distinct) or one.equals(distinct):
+            return slots
+    seed, null = murmur3_32(name), pa.nulls(1, pa.string())
+    slots = np.append(_slots(as_text(distinct), seed, bits), _slots(null, seed, bits))
+    known.append((distinct, slots))
+    return slots
+
+
+def _is_same(one: pa.Array, other: pa.Array) -> bool:
+    """Whether two arrays lie in the same memory, which is not given away while both live."""
+    if (len(one), one.offset, one.type) != (len(other), other.offset, other.type):
+        return False
+    places = [[b and b.address for b in array.buffers()] for array in (one, other)]
+    return bool(places[0] == places[1])
+
+
+def _slots(texts: pa.Array, seed: int, bits: int) -> SlotArray:
+    hashed = hash_strings(texts, seed)
+    if texts.null_count:
+        hashed[texts.is_null().to_numpy(zero_copy_only=False)] = murmur3_32("\0null", seed)
+    return (hashed & np.uint32((1 << bits) - 1)).astype(np.int32)
+
+
+def _is_plain_text(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
+
+
+def _dictionary(values: pa.Array) -> pa.Array:
+    return values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(plain(values))

@@ -1,0 +1,189 @@
+"""Every error that onepass raises on purpose.
+
+::
+
+    OnepassError                      exit code
+    ├── JobError (ValueError)              2     the job cannot be run as written
+    │   ├── ModelNotFound                  2     no model directory there
+    │   ├── Diverged                       2     the weights left the finite numbers
+    │   └── StoreRefused                   2     an object store denies it, or has no such bucket
+    ├── DataError (ValueError)             3     the lake is not what the job needs
+    │   ├── EmptyLake                      3     no Parquet file, or no row
+    │   ├── BadPartition                   3     one file cannot be trained
+    │   └── ChangedPartition               3     a known file has other content now
+    ├── ModelConflict (RuntimeError)       4     somebody else writes this model
+    ├── StoreUnavailable (RuntimeError)    2     an object store does not answer; run again later
+    └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
+
+Messages are one or two lines: what was expected, what was found, where, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onepass.text import printable
+
+
+class OnepassError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class JobError(OnepassError, ValueError):
+    """Raised when a job is incomplete, contradicts its model, or names what is not there."""
+
+    exit_code = 2
+
+
+class ModelNotFound(JobError, FileNotFoundError):
+    """Raised when a command needs a model directory and finds none."""
+
+
+class Diverged(JobError):
+    """Raised when a learning rate drives the weights out of the finite numbers."""
+
+
+class StoreRefused(JobError):
+    """Raised when an object store refuses a request for good: credentials, rights, bucket."""
+
+
+class StoreUnavailable(OnepassError, RuntimeError):
+    """Raised when an object store has not answered by the deadline.
+
+    No `OSError` on purpose: a file that cannot be reached for a while is not a bad file.
+    """
+
+    exit_code = 2
+
+
+class DataError(OnepassError, ValueError):
+    """Raised when a lake cannot be used as the job asks."""
+
+    exit_code = 3
+
+
+class EmptyLake(DataError):
+    """Raised when a lake holds no Parquet file or no row."""
+
+
+class BadColumn(DataError):
+    """Raised where only the column is known; becomes a `BadPartition` where the file is."""
+
+    def __init__(self, reason: str, column: str, advice: str | None = None) -> None:
+        self.reason, self.column, self.advice = reason, column, advice
+        super().__init__(reason, column, advice)
+
+    def __str__(self) -> str:
+        return f"column {self.column!r}: {self.reason}" + (
+            f"\n{self.advice}" if self.advice else ""
+        )
+
+
+class BadPartition(DataError):
+    """Raised when one file is corrupt, truncated, or not of the expected columns and types.
+
+    Parameters
+    ----------
+    reason
+        What was expected and what was found.
+    path
+        The file, as the plan names it.
+    row_group, column
+        Where in the file, as far as known.
+    advice
+        What to do about it; a general hint by default.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: str,
+        row_group: int | None = None,
+        column: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        # Libraries below explain themselves in several lines.
+        self.reason = " ".join(reason.split())
+        self.path, self.row_group, self.column = path, row_group, column
+        self.advice = advice or "Repair or remove the file, or go on without it: --on-bad skip."
+        super().__init__(f"{self.where()}: {self.reason}\n{self.advice}")
+
+    def where(self) -> str:
+        """File, row group and column in one phrase."""
+        parts = [printable(self.path)]
+        if self.row_group is not None:
+            parts.append(f"row group {self.row_group}")
+        if self.column is not None:
+            parts.append(f"column {self.column!r}")
+        return ", ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling between Dask workers.
+        return (_bad_partition, (self.reason, self.path, self.row_group, self.column, self.advice))
+
+
+def _bad_partition(
+    reason: str, path: str, row_group: int | None, column: str | None, advice: str | None
+) -> BadPartition:
+    return BadPartition(reason, path=path, row_group=row_group, column=column, advice=advice)
+
+
+@contextmanager
+def advised(advice: str) -> Iterator[None]:
+    """Give other advice about files: where there is no --on-bad, it is not to be named."""
+    try:
+        yield
+    except BadPartition as error:
+        own, _, skip = error.advice.partition(", or leave the file out")
+        raise BadPartition(
+            error.reason,
+            path=error.path,
+            row_group=error.row_group,
+            column=error.column,
+            advice=f"{own}." if skip else advice,
+        ) from None
+    except ChangedPartition as error:
+        raise ChangedPartition(f"{first_line(error)}\n{advice}", path=error.path) from None
+
+
+def first_line(error: Exception) -> str:
+    """What is kept of an error elsewhere: where and what, but not the advice."""
+    return str(error).splitlines()[0]
+
+
+@contextmanager
+def located(place: object) -> Iterator[None]:
+    """Give an error of the system the path that it is about, where it names none.
+
+    A write that finds the disk full knows a number, and not which file or disk that is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise
+
+
+class ChangedPartition(DataError):
+    """Raised when a file that the ledger knows has another fingerprint now."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class ModelConflict(OnepassError, RuntimeError):
+    """Raised when another writer holds the model or has committed the same version first."""
+
+    exit_code = 4
+
+
+class ForeignModel(OnepassError, ValueError):
+    """Raised when a model directory is damaged, of another format, or not a model at all."""
+
+    exit_code = 4

@@ -1,0 +1,378 @@
+"""The job: one validated value behind CLI flags, `--config job.yaml` and the Prefect form."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from onepass.cloud.url import is_url, parse_url
+from onepass.errors import JobError
+from onepass.jobfile import clipped, shown
+
+_AUTOMATIC = frozenset({"learning_rate", "classes"})
+"""Lists that are filled in when a model is created."""
+
+_RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
+    "learning_rate": (lambda x: x > 0, math.inf, "a number above 0"),
+    "l2": (lambda x: x >= 0, math.inf, "a number of at least 0"),
+    "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
+}
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9} | {
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+
+PER_RUN = frozenset(
+    {"model", "holdout", "memory_limit", "on_bad", "on_changed", "dask", "group_seconds"}
+)
+"""Fields that say how one run goes; all others define the model and are frozen with it."""
+
+_FAULTS = 20
+"""Faults of a job that are told at once."""
+
+LossName: TypeAlias = Literal[
+    "auto",
+    "squared",
+    "huber",
+    "quantile",
+    "poisson",
+    "gamma",
+    "logistic",
+    "hinge",
+    "softmax",
+]
+
+Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
+
+
+class Job(BaseModel):
+    """What to train, from where, how, and where to keep it.
+
+    The first run freezes the job in the model directory; later runs may leave out everything but
+    `model`, and a field that contradicts the frozen one is refused.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        # A refused URL may hold a secret, and pydantic would print it.
+        hide_input_in_errors=True,
+    )
+
+    lake: str | list[str] = Field(
+        description="Directory, glob, file, URL or list of files with the Parquet rows to train on."
+    )
+    label: str = Field(min_length=1, description="Column to predict.")
+    model: str = Field(
+        min_length=1, description="Model directory or URL; created by the first run."
+    )
+    holdout: str | list[str] | None = Field(
+        default=None, description="Another lake to evaluate the model on after training."
+    )
+    loss: LossName = Field(
+        default="auto", description="What to minimise; auto reads it off the label."
+    )
+    quantile: list[float] = Field(
+        default=[0.5],
+        min_length=1,
+        max_length=1000,
+        description="Quantiles of quantile loss, above 0 and below 1; several are learnt alike.",
+    )
+    delta: float | None = Field(
+        default=None,
+        gt=0,
+        description="Residual at which huber loss turns linear; unset: the label's scale.",
+    )
+    classes: list[str] = Field(
+        default_factory=list,
+        description="Classes of softmax loss; empty: those of the sample.",
+    )
+    solver: Solver = Field(
+        default="auto", description="The learner; auto is newton where the width allows."
+    )
+    learning_rate: list[float] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Step size of a first-order solver; several are tried in the same pass.",
+    )
+    l2: list[float] = Field(
+        default=[0.0],
+        min_length=1,
+        max_length=64,
+        description="L2 penalty per row on standardised features; several are tried alike.",
+    )
+    l1: float = Field(default=0.0, ge=0, description="L1 penalty per row of ftrl.")
+    schedule: Literal["auto", "constant", "inverse_scaling", "linear"] = Field(
+        default="auto", description="How the learning rate falls; linear ends with the plan."
+    )
+    averaging: Literal["auto", "none", "polynomial"] = Field(
+        default="auto", description="Whether a first-order solver predicts with averaged weights."
+    )
+    implicit: bool | None = Field(
+        default=None, description="Whether steps are implicit, which cannot overshoot."
+    )
+    minibatch: int = Field(default=1, ge=1, le=4096, description="Rows of one first-order step.")
+    half_life: str | None = Field(
+        default=None,
+        description="Age at which data counts half, such as '500000 rows' or '30 partitions'.",
+    )
+    features: list[str] = Field(
+        default_factory=list, description="Use these columns only; empty: all but the label."
+    )
+    exclude: list[str] = Field(default_factory=list, description="Columns to leave out.")
+    numeric: list[str] = Field(
+        default_factory=list, description="Columns to read as numbers whatever they look like."
+    )
+    categorical: list[str] = Field(
+        default_factory=list, description="Columns to read as categories whatever they look like."
+    )
+    weight: str | None = Field(default=None, description="Column with the importance of each row.")
+    hash_bits: int | None = Field(
+        default=None, ge=1, le=26, description="log2 of the number of hashed weights."
+    )
+    clip: bool = Field(
+        default=True, description="Keep regression predictions within the label range seen."
+    )
+    on_null_label: Literal["error", "drop"] = Field(
+        default="error", description="What to do with rows whose label is null or NaN."
+    )
+    order: Literal["shuffled", "stored"] = Field(
+        default="shuffled", description="Order of partitions, row groups and rows."
+    )
+    interleave: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Partitions mixed into one unit of training, for lakes sorted across files.",
+    )
+    epochs: int = Field(default=1, ge=1, le=10_000, description="Passes over each partition.")
+    seed: int = Field(default=0, ge=0, description="Seed of the shuffled order and the sample.")
+    memory_limit: str = Field(
+        default="1GiB", description="Upper bound of resident memory, such as 800MB or 2GiB."
+    )
+    on_bad: Literal["error", "skip"] = Field(
+        default="error", description="What to do with a file that cannot be read as expected."
+    )
+    on_changed: Literal["error", "skip", "retrain"] = Field(
+        default="error", description="What to do with a known file that has other content now."
+    )
+    dask: str | None = Field(
+        default=None, description="Address of a Dask scheduler; unset: threads of this process."
+    )
+    group_seconds: float = Field(
+        default=20.0, gt=0, description="Length of one train task of the Prefect flow, in seconds."
+    )
+
+    @field_validator("lake", "holdout", "model", mode="before")
+    @classmethod
+    def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
+        # A scheduled run starts elsewhere than the command that created the model.
+        if isinstance(value, list):
+            return [_absolute(path) for path in value]
+        return _absolute(value)
+
+    @field_validator("features", "exclude", "numeric", "categorical", "classes", mode="before")
+    @classmethod
+    def _names_may_be_separated_by_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [name.strip() for name in value.split(",") if name.strip()]
+        return value
+
+    @field_validator("learning_rate", "l2", "quantile", mode="before")
+    @classmethod
+    def _numbers_may_stand_alone_or_be_separated_by_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return [] if value is None else value if isinstance(value, list) else [value]
+
+    @field_validator("learning_rate", "l2", "quantile")
+    @classmethod
+    def _numbers_are_distinct_and_in_range(
+        cls, value: list[float], info: ValidationInfo
+    ) -> list[float]:
+        above, below, text = _RANGES[str(info.field_name)]
+        wrong = [number for number in value if not (above(number) and number < below)]
+        if wrong:
+            raise ValueError(f"expected {text}, found {wrong[0]:g}")
+        if len(set(value)) < len(value):
+            raise ValueError(f"expected each value once, found {value}")
+        return sorted(value) if info.field_name == "quantile" else value
+
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _half_life_is_an_age(cls, value: Any) -> str | None:
+        return None if value is None else "{:.15g} {}".format(*parse_age(str(value)))
+
+    @field_validator("memory_limit", mode="before")
+    @classmethod
+    def _memory_limit_is_a_size(cls, value: Any) -> str:
+        text = str(value)
+        parse_bytes(text)
+        return text
+
+    @model_validator(mode="after")
+    def _columns_do_not_contradict(self) -> Job:
+        for one, other in (("numeric", "categorical"), ("features", "exclude")):
+            both = sorted(set(getattr(self, one)) & set(getattr(self, other)))
+            if both:
+                raise ValueError(f"columns {both} are named in both {one!r} and {other!r}")
+        if self.label in self.features or self.label == self.weight:
+            raise ValueError(f"the label {self.label!r} cannot be a feature or the weight as well")
+        return self
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether several learners are tried side by side."""
+        return max(1, len(self.learning_rate)) * len(self.l2) > 1
+
+    @property
+    def half_life_rows(self) -> float | None:
+        """`half_life`, if it is counted in rows."""
+        age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
+        return age if unit == "rows" else None
+
+    @property
+    def half_life_partitions(self) -> float | None:
+        """`half_life`, if it is counted in partitions."""
+        age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
+        return age if unit == "partitions" else None
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """`memory_limit` in bytes."""
+        return parse_bytes(self.memory_limit)
+
+
+def parse_bytes(text: str) -> int:
+    """Turn a size such as ``"800MB"`` or ``"1.5 GiB"`` into bytes.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a positive number with an optional unit.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*", text)
+    unit = _UNITS.get(match.group(2).lower()) if match else None
+    if match is None or unit is None:
+        raise ValueError(f"expected a size such as 800MB or 2GiB, found {text!r}")
+    size = int(float(match.group(1)) * unit)
+    if size <= 0:
+        raise ValueError(f"expected a size above zero, found {text!r}")
+    return size
+
+
+def parse_age(text: str) -> tuple[float, str]:
+    """Turn an age such as ``"500000 rows"`` or ``"30 partitions"`` into a number and its unit.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a positive number with one of the two units.
+    """
+    match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:e\+?[0-9]+)?)\s*([a-z]+)\s*", text)
+    age, unit = (float(match.group(1)), match.group(2).rstrip("s")) if match else (0.0, "")
+    if unit not in {"row", "partition"} or not 0 < age < math.inf:
+        raise ValueError(
+            f"expected an age such as '500000 rows' or '30 partitions', found {text!r}"
+        )
+    return age, unit + "s"
+
+
+def parse_job(values: Mapping[str, Any]) -> Job:
+    """Validate `values` as a job.
+
+    Raises
+    ------
+    JobError
+        Naming each missing, unknown or unusable field in one line.
+    """
+    try:
+        return Job.model_validate(dict(values))
+    except ValidationError as error:
+        raise JobError(_explain(error)) from None
+
+
+def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
+    """The frozen job of a model with the per-run fields of `given`.
+
+    Raises
+    ------
+    JobError
+        Showing both sides of each field in which `given` contradicts the frozen job. Fields left
+        out or automatic never do; a list of files may grow, since its files are told apart by path.
+
+    Notes
+    -----
+    The address of a Dask scheduler is not taken from the model. What a scheduler sends is run, and
+    the directory may be a stranger's.
+    """
+    asked = parse_job(frozen.model_dump() | {"dask": None} | dict(given))
+    lines = []
+    for name in sorted(set(given) - PER_RUN):
+        ours, theirs = getattr(frozen, name), getattr(asked, name)
+        automatic = theirs is None or theirs == "auto" or (theirs == [] and name in _AUTOMATIC)
+        grows = name == "lake" and isinstance(ours, list) and isinstance(theirs, list)
+        if not (automatic or grows or ours == theirs):
+            lines.append(
+                f"  {name}: the model has {_shown(ours)}, this run asks for {_shown(theirs)}"
+            )
+    if lines:
+        raise JobError(
+            f"the model in {asked.model} was created by a different job:\n"
+            + "\n".join(lines)
+            + "\nLeave these out to go on with the model, or create a new one with another --model."
+        )
+    automatic_fields = {n: getattr(frozen, n) for n in given if n not in PER_RUN | {"lake"}}
+    return asked.model_copy(update=automatic_fields)
+
+
+def _shown(value: Any) -> str:
+    return shown(value[0] if isinstance(value, list) and len(value) == 1 else value)
+
+
+def _explain(error: ValidationError) -> str:
+    faults = error.errors()
+    more = [f"and {len(faults) - _FAULTS:,} more"] if len(faults) > _FAULTS else []
+    return "; ".join([*map(_explain_one, faults[:_FAULTS]), *more])
+
+
+def _explain_one(item: Any) -> str:
+    name = clipped(".".join(str(part) for part in item["loc"][:1]))
+    flag = f"--{name.replace('_', '-')}" if name not in {"", "lake"} else name.upper()
+    if item["type"] == "missing":
+        return f"the job needs {name!r}: give {flag} or set it in --config"
+    if item["type"] == "extra_forbidden":
+        return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
+    message = clipped(item["msg"].removeprefix("Value error, "))
+    shows_input = not name or "found" in message
+    found = "" if shows_input else f" (found {shown(item['input'])})"
+    return f"{name or 'job'}: {message}{found}"
+
+
+def _absolute(path: Any) -> Any:
+    if is_url(path):
+        return str(parse_url(path))
+    # An empty path would become the working directory; it is left to the field's own check.
+    return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
+
+
+def field_names() -> Iterable[str]:
+    """Names of all job fields, in the order of their definition."""
+    return Job.model_fields

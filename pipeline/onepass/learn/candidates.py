@@ -1,0 +1,154 @@
+"""Several learners trained side by side on the same blocks; the best on held-out rows is the model.
+
+The rows that decide are never learnt, and each candidate is scored with the weights that it would
+be used with: a progressive loss scores the raw iterate, and mis-ranks learners that average.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import Block, FloatArray
+from onepass.errors import Diverged
+from onepass.learn.learner import Learner, Settings
+from onepass.learn.updater import State, Weights, checked, copied, numbered, restored
+
+_FIRST_WINDOW = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One candidate and how it does."""
+
+    learning_rate: float | None
+    l2: float
+    loss: float | None
+    """Mean loss per held-out row, on scaled labels, over the newest half of the rows; None before
+    the first, and for a candidate that has diverged."""
+    chosen: bool
+    """Whether it is the model now."""
+
+
+class Candidates:
+    """Learners that differ in their settings; see `Learns`.
+
+    The scores count the held-out rows since their number was last doubled and those of the doubling
+    before, so that how a candidate began is forgotten.
+
+    Parameters
+    ----------
+    settings
+        Of each candidate, at least one.
+    """
+
+    def __init__(self, settings: Sequence[Settings]) -> None:
+        self._learners = [Learner(one) for one in settings]
+        self._losses = np.zeros((2, len(self._learners)))
+        self._weight = np.zeros(2)
+        self._n_rows = np.zeros(2, np.int64)
+        self._out = np.zeros(len(self._learners), bool)
+
+    def update(self, block: Block) -> FloatArray:
+        """Learn a block with each; return the predictions that the best so far had made.
+
+        A candidate that diverges is out.
+
+        Raises
+        ------
+        Diverged
+            If none is left.
+        """
+        best = self._best()
+        predictions = [self._update(number, block) for number in range(len(self._learners))]
+        return predictions[best]
+
+    def judge(self, block: Block) -> None:
+        """Score held-out rows with each candidate."""
+        if not block.n_rows:
+            return
+        if self._n_rows[0] > max(_FIRST_WINDOW, 2 * self._n_rows[1]):
+            for newest_first in (self._losses, self._weight, self._n_rows):
+                newest_first[1] = newest_first[0]
+                newest_first[0] = 0
+        self._losses[0] += [learner.loss(block) for learner in self._learners]
+        self._weight[0] += block.weight.sum()
+        self._n_rows[0] += block.n_rows
+
+    def best(self) -> Learner:
+        """The candidate whose predictions count."""
+        return self._learners[self._best()]
+
+    def standings(self) -> list[Standing]:
+        """Each candidate with its score, in the order of the settings."""
+        weight, best = float(self._weight.sum()), self._best()
+        losses = self._losses.sum(axis=0) / weight if weight else None
+        return [
+            Standing(
+                learner.settings.learning_rate,
+                learner.settings.l2,
+                None if losses is None or self._out[i] else float(losses[i]),
+                i == best,
+            )
+            for i, learner in enumerate(self._learners)
+        ]
+
+    def weights(self) -> list[Weights]:
+        """Weights of the best candidate."""
+        return self.best().weights()
+
+    def partition_begins(self) -> None:
+        """Take note that the rows of the next partition follow."""
+        for learner in self._learners:
+            learner.partition_begins()
+
+    def horizon(self, done: int, planned: int) -> None:
+        """Take note that `planned` rows follow the first `done` ones."""
+        for learner in self._learners:
+            learner.horizon(done, planned)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all arrays; see `Updater.state`."""
+        return copied(self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """See `Updater.arrays`."""
+        return numbered(self._learners) | self._scores()
+
+    def restore(self, state: State) -> None:
+        """Take over a state; see `Updater.restore`."""
+        found = {name: checked(state, name, like) for name, like in self._scores().items()}
+        restored(self._learners, state)
+        self._losses, self._weight = found["losses"], found["weight"]
+        self._n_rows, self._out = found["n_rows"], found["out"]
+
+    def _scores(self) -> dict[str, NDArray[np.generic]]:
+        return {
+            "losses": self._losses,
+            "weight": self._weight,
+            "n_rows": self._n_rows,
+            "out": self._out,
+        }
+
+    def _best(self) -> int:
+        losses = self._losses.sum(axis=0)
+        usable = np.isfinite(losses) & ~self._out
+        return int(np.argmin(np.where(usable, losses, np.inf)))
+
+    def _update(self, number: int, block: Block) -> FloatArray:
+        learner = self._learners[number]
+        if self._out[number]:
+            return learner.predict(block)
+        try:
+            return learner.update(block)
+        except Diverged:
+            self._out[number] = True
+            self._losses[:, number] = 0.0
+            if self._out.all():
+                raise
+            # What it had become is of no use to anybody; a fresh one has finite arrays.
+            self._learners[number] = Learner(learner.settings)
+            return self._learners[number].predict(block)

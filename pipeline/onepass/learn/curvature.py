@@ -1,0 +1,105 @@
+"""Curvature matrices of blocks of rows, and linear systems with them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import FloatArray, RealArray
+from onepass.learn.kernels import add_gram, padded
+
+_JITTER = 1e-12
+_CHUNK_BYTES = 16 << 20
+_WELL = 1e-3
+"""Least eigenvalue, of a curvature with unit diagonal: rounding is off by 1e-6 at most."""
+
+
+def gram(x: RealArray, c: FloatArray) -> FloatArray:
+    """X' diag(c) X for c >= 0, in double precision.
+
+    numpy takes half the multiplications for a matrix by itself; see `add_gram` for rows in single
+    precision.
+    """
+    if x.dtype == np.float64:
+        half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
+        return np.asarray(half.T @ half)
+    width = x.shape[1]
+    total = np.zeros((padded(width), padded(width)))
+    add_gram(x, c, total)
+    lower = np.tril(total[:width, :width])
+    return np.asarray(lower + np.tril(lower, -1).T)
+
+
+def is_well_conditioned(a: FloatArray, varies: NDArray[np.bool_]) -> bool:
+    """Whether rounding to single precision leaves all directions of a curvature what they are.
+
+    Parameters
+    ----------
+    varies
+        Of each weight, whether its feature has varied; those that have not are left out.
+    """
+    scale = np.sqrt(np.diag(a)[varies])
+    if not len(scale) or not (scale > 0).all():
+        return False
+    scaled = a[np.ix_(varies, varies)] / np.outer(scale, scale)
+    return bool(np.linalg.eigvalsh(scaled)[0] > _WELL)
+
+
+def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:
+    """Curvature of softmax loss by the weights of all classes, class by class.
+
+    The block of classes k and l is X' diag(weight * p_k * (1[k = l] - p_l)) X
+    (D. Boehning, "Multinomial logistic regression algorithm", 1992, eq. 2.3).
+
+    Parameters
+    ----------
+    x
+        Shape (n_rows, width).
+    p
+        Probabilities, shape (n_rows, n_classes).
+
+    Returns
+    -------
+    Shape (n_classes * width, n_classes * width).
+    """
+    n_rows, width = x.shape
+    n_classes = p.shape[1]
+    total = np.zeros((n_classes * width, n_classes * width))
+    step = max(1, _CHUNK_BYTES // (8 * width * n_classes))
+    for start in range(0, n_rows, step):
+        rows = slice(start, start + step)
+        spread = p[rows, :, None] * (x[rows] * np.sqrt(weight[rows])[:, None])[:, None, :]
+        spread = spread.reshape(len(spread), -1)
+        total -= spread.T @ spread
+    for k in range(n_classes):
+        place = slice(k * width, (k + 1) * width)
+        total[place, place] += gram(x, weight * p[:, k])
+    return total
+
+
+class Curvature:
+    """A symmetric positive semi-definite matrix, decomposed after scaling to a unit diagonal."""
+
+    def __init__(self, a: FloatArray) -> None:
+        self._scale = np.sqrt(np.maximum(np.diag(a), _JITTER))
+        values, vectors = np.linalg.eigh(a / np.outer(self._scale, self._scale))
+        known = values > _JITTER
+        self._values, self._vectors = values[known], vectors[:, known]
+
+    @property
+    def rank(self) -> int:
+        """Number of directions of which anything is known."""
+        return len(self._values)
+
+    def inverse(self) -> FloatArray:
+        """The pseudo-inverse."""
+        root = self._vectors / np.sqrt(self._values) / self._scale[:, None]
+        return np.asarray(root @ root.T)
+
+
+def solve(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Solve a symmetric positive semi-definite system, scaled to a unit diagonal."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(a), 1e-12))
+    scaled = a * np.outer(scale, scale)
+    scaled[np.diag_indices_from(scaled)] += _JITTER
+    return np.asarray(scale * np.linalg.solve(scaled, scale * b))

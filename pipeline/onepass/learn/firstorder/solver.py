@@ -1,0 +1,260 @@
+"""The first-order solvers: one step per row, or per few rows, on dense features and hashed slots.
+
+For each row i in turn: theta := theta - rate * grad J(theta; x_i, y_i), where J is the row's loss
+plus ``l2 / 2 * |theta|^2`` without the intercept, times the row's weight (L. Bottou, "Stochastic
+Gradient Descent Tricks", 2012, sec. 1). The rules in `rules` differ in the rate of each weight.
+
+The penalty of a hashed weight is applied by the rows that hit it, those of `ftrl` by its closed
+form. Steps of several rows take the mean of their gradients; a slot that several of them hit takes
+theirs one after another. Polynomial averaging with eta = 8 (O. Shamir, T. Zhang, ICML 2013, sec.
+4): average += 9 / (t + 8) * (weights - average) after step t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import Block, FloatArray, RealArray
+from onepass.errors import Diverged
+from onepass.learn.firstorder.loop import (
+    APART,
+    CLOCK,
+    N_SCALARS,
+    add_slot_margins,
+    padded,
+    rows_learner,
+)
+from onepass.learn.firstorder.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
+from onepass.learn.kernels import dense_margins
+from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.objective import Objective, Sums
+from onepass.learn.updater import State, Weights, checked, copied
+from onepass.linear import Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How a solver steps, apart from its rule."""
+
+    learning_rate: float
+    """alpha; unused by dog."""
+    schedule: str = "constant"
+    averages: bool = False
+    """Whether predictions are those of the averaged weights."""
+    implicit: bool = False
+    """Whether the gradient is taken at the end of the step; for steps of one row."""
+    minibatch: int = 1
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """Measured defaults of a rule."""
+
+    rate: float
+    schedule: str
+    averaging: str
+    implicit: bool
+    per_length: bool = False
+    """Whether the rate is divided by the mean squared length of a standardised row."""
+
+
+DEFAULTS = {
+    "sgd": Default(0.1, "constant", "none", False, per_length=True),
+    "adagrad": Default(0.3, "linear", "none", True),
+    "nag": Default(1.0, "constant", "polynomial", True),
+    "adam": Default(0.003, "constant", "polynomial", False),
+    "ftrl": Default(0.1, "constant", "none", False),
+    "dog": Default(1.0, "constant", "polynomial", True),
+}
+
+BEST = "nag"
+"""Rule of `solver: auto` where newton does not fit: of all at one rate it was off the batch optimum
+by the least on 800 dense columns and on hashed clicks together."""
+
+
+def default_rate(rule: str, n_features: int) -> float:
+    """The rate of a rule where the job names none."""
+    default = DEFAULTS[rule]
+    return default.rate / (n_features + 1) if default.per_length else default.rate
+
+
+class FirstOrder:
+    """A first-order solver; `update` gives the margins of the iterate, `predict` of the average.
+
+    Parameters
+    ----------
+    rule
+        One of `CODES`.
+    loss
+        What to minimise.
+    n_dense, n_slots
+        Width of the dense part of a block, and number of hashed weights.
+    steps
+        How it steps.
+    base
+        Intercept to start from.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        loss: Loss,
+        n_dense: int,
+        n_slots: int,
+        steps: Steps,
+        *,
+        base: float = 0.0,
+    ) -> None:
+        self.rule, self.loss, self.steps, self.base = rule, loss, steps, base
+        self._planned = (0, 0)
+        n_outputs = loss.n_outputs
+        self._width = n_dense + 1
+        n_layers, n_padded = N_NUMBERS[rule], padded(self._width)
+        self._dense = np.zeros((n_layers + APART, n_outputs, n_padded))[:n_layers]
+        self._dense[0, :, n_dense] = base
+        n_numbers = N_SLOT_NUMBERS[rule] + 2 * steps.averages
+        self._hashed = np.zeros((n_slots, n_outputs, n_numbers), np.float32)
+        self._average = np.zeros((n_outputs + APART, n_padded))[:n_outputs]
+        self._average[...] = self._dense[0]
+        self._scalars = np.zeros(N_SCALARS)
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether steps are implicit: where asked for, and the rule has rates."""
+        return (
+            self.steps.implicit and self.steps.minibatch == 1 and self.rule not in {"adam", "ftrl"}
+        )
+
+    def update(self, block: Block) -> FloatArray:
+        """Learn a block row by row; see `Updater.update`."""
+        steps, n_outputs = self.steps, self.loss.n_outputs
+        margin = np.empty((block.n_rows, n_outputs))
+        done, planned = self._planned
+        learn_rows = rows_learner(
+            CODES[self.rule],
+            N_SLOT_NUMBERS[self.rule],
+            averages=steps.averages,
+            has_slots=block.slots.shape[1] > 0,
+            has_classes=self.loss.code == SOFTMAX,
+            has_batches=steps.minibatch > 1,
+        )
+        learn_rows(
+            self.loss.code,
+            self.loss.shape,
+            (steps.learning_rate, SCHEDULES[steps.schedule], float(done), float(planned)),
+            steps.l1,
+            steps.l2,
+            self.is_implicit,
+            steps.minibatch,
+            self.base,
+            np.ascontiguousarray(block.dense),
+            np.ascontiguousarray(block.slots),
+            block.label,
+            block.weight,
+            self._dense,
+            self._hashed,
+            self._average,
+            self._scalars,
+            margin,
+        )
+        # The intercept takes every gradient, and a row that hits an overflown slot has no margin.
+        if not (np.isfinite(self._dense[0]).all() and np.isfinite(margin).all()):
+            raise Diverged(
+                f"the weights grew beyond all bounds at learning rate {steps.learning_rate:g}; "
+                "train a new model with a smaller --learning-rate, or with --solver newton"
+            )
+        return self._shaped(margin)
+
+    def horizon(self, done: int, planned: int) -> None:
+        """Take note that `planned` rows follow the first `done` ones, where a linear rate ends."""
+        self._planned = (done, planned)
+
+    def predict(self, block: Block) -> FloatArray:
+        """Margin of each row."""
+        dense, margin = self._used_dense(), np.empty((block.n_rows, self.loss.n_outputs))
+        dense_margins(np.ascontiguousarray(block.dense), np.ascontiguousarray(dense), margin)
+        slots, clock = np.ascontiguousarray(block.slots), float(self._scalars[CLOCK])
+        if slots.shape[1]:
+            add_slot_margins(self.steps.averages, self._hashed, slots, clock, margin)
+        return self._shaped(margin)
+
+    def linear(self) -> Linear:
+        """Copies of the weights that `predict` uses."""
+        dense = self._used_dense()
+        return Linear(dense[:, -1].copy(), dense[:, :-1].copy(), self._used_hashed())
+
+    def weights(self) -> Weights:
+        """The same; first-order rules know no covariance."""
+        return Weights.of(self.linear(), None, several=self.loss.code == SOFTMAX)
+
+    def objective(self) -> Objective:
+        """What is minimised, for passes over all rows."""
+        n_outputs, width = self._dense.shape[1], self._width
+        free = np.append(np.full(width - 1, self.steps.l2), 0.0)
+        n_slots = len(self._hashed)
+        ridge = np.append(np.tile(free, n_outputs), np.full(n_slots * n_outputs, self.steps.l2))
+        return Objective(
+            loss=self.loss,
+            center=np.zeros(width - 1),
+            scale=np.ones(width - 1),
+            n_slots=n_slots,
+            ridge=ridge,
+            prior=np.zeros(len(ridge)),
+        )
+
+    def point(self) -> FloatArray:
+        """All weights that `predict` uses, flat."""
+        return np.append(self._used_dense(), self._used_hashed())
+
+    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
+        """Go on from these weights; what the rule remembers of gradients stays."""
+        del sums, newton_step
+        at = len(self._average) * self._width
+        self._average[:, : self._width] = point[:at].reshape(len(self._average), self._width)
+        self._dense[0] = self._average
+        hashed = point[at:].reshape(self._hashed.shape[:2])
+        self._hashed[:, :, 0] = hashed
+        if self.steps.averages:
+            self._hashed[:, :, -2], self._hashed[:, :, -1] = hashed, self._scalars[CLOCK]
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all arrays; see `Updater.state`."""
+        return copied(self.arrays())
+
+    def restore(self, state: State) -> None:
+        """Take over a state; see `Updater.restore`."""
+        arrays = self.arrays()
+        found = {name: checked(state, name, like) for name, like in arrays.items()}
+        for name, array in found.items():
+            arrays[name][...] = array
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """See `Updater.arrays`."""
+        # The padding is the loop's affair.
+        return {
+            "dense": self._dense[:, :, : self._width],
+            "hashed": self._hashed,
+            "average": self._average[:, : self._width],
+            "scalars": self._scalars,
+        }
+
+    def _used_dense(self) -> FloatArray:
+        padded_weights = self._average if self.steps.averages else self._dense[0]
+        return np.asarray(padded_weights[:, : self._width])
+
+    def _used_hashed(self) -> RealArray:
+        """Weights of slots that predictions use, shape (n_slots, n_outputs)."""
+        if not self.steps.averages:
+            return self._hashed[..., 0].copy()
+        weight = self._hashed[..., 0].astype(np.float64)
+        behind = np.exp(self._scalars[CLOCK] - self._hashed[..., -1].astype(np.float64))
+        return np.asarray(weight + (self._hashed[..., -2].astype(np.float64) - weight) * behind)
+
+    def _shaped(self, margins: FloatArray) -> FloatArray:
+        return margins if self.loss.code == SOFTMAX else margins[:, 0]

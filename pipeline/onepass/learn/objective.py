@@ -1,0 +1,146 @@
+"""The batch objective of a learner, as sums over blocks that can be taken anywhere and added.
+
+What streaming learns from each row once, a batch pass evaluates at one point over all rows: the
+loss, its slope and, for the dense weights, its curvature. The sums of a lake are those of its
+blocks, so a pass over a lake larger than memory is a map and a reduction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from onepass.block import Block, FloatArray
+from onepass.learn.curvature import gram, softmax_gram
+from onepass.learn.kernels import standardise
+from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.newton.expansion import floored
+
+
+@dataclass(slots=True)
+class Sums:
+    """Loss and derivatives at one point, over some rows, without the penalty."""
+
+    value: float
+    slope: FloatArray
+    """By all weights, flat: dense weights and intercept output by output, then slots."""
+    curvature: FloatArray | None
+    """By the dense weights and intercepts; None if it was not asked for."""
+    slot_curvature: FloatArray | None
+    """Diagonal by the hashed weights, flat; None if it was not asked for."""
+    noise: float
+    """Sum of squared gradients by the margin."""
+    bend: float
+    """Sum of second derivatives by the margin."""
+    norm: float
+    """Sum of curvature times squared length of the row: a bound of the largest eigenvalue."""
+    weight: float
+    n_rows: int
+
+    def add(self, other: Sums) -> None:
+        """Take over the rows of another part."""
+        self.value += other.value
+        self.slope += other.slope
+        for name in ("curvature", "slot_curvature"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is not None and theirs is not None:
+                mine += theirs
+        self.noise += other.noise
+        self.bend += other.bend
+        self.norm += other.norm
+        self.weight += other.weight
+        self.n_rows += other.n_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What one updater minimises over all rows, on features as it sees them."""
+
+    loss: Loss
+    center: FloatArray
+    """Subtracted from the dense features, shape (n_dense,)."""
+    scale: FloatArray
+    """Divides the dense features, shape (n_dense,)."""
+    n_slots: int
+    ridge: FloatArray
+    """Penalty ``ridge / 2 * w^2`` of each weight per unit of row weight, flat."""
+    prior: FloatArray
+    """Penalty ``prior / 2 * w^2`` of each weight whatever the rows, flat."""
+
+    @property
+    def n_dense_weights(self) -> int:
+        """Number of dense weights and intercepts."""
+        return self.loss.n_outputs * (len(self.center) + 1)
+
+    def sums(
+        self, point: FloatArray, block: Block, *, width: float = 0.0, curvature: bool = False
+    ) -> Sums:
+        """Evaluate a block, labels on the updater's scale.
+
+        Parameters
+        ----------
+        point
+            All weights, flat, as in `Sums.slope`.
+        width
+            Over which a kink of the loss is rounded.
+        curvature
+            Whether second derivatives are wanted, too.
+        """
+        x = np.empty((block.n_rows, len(self.center) + 1))
+        standardise(np.ascontiguousarray(block.dense), self.center, self.scale, x)
+        dense, hashed = self.split(point)
+        z = x @ dense.T
+        for column in block.slots.T:
+            z += hashed[column]
+        value, g, c, p = self._derivatives(z, block, width)
+        slope = np.concatenate([(g.T @ x).ravel(), self._scatter(block, g)])
+        lengths = np.einsum("ij,ij->i", x, x) + block.slots.shape[1]
+        return Sums(
+            value=value,
+            slope=slope,
+            curvature=self._dense_curvature(x, block, c, p) if curvature else None,
+            slot_curvature=self._scatter(block, c) if curvature else None,
+            noise=float((g * g / np.maximum(block.weight, 1e-300)[:, None]).sum()),
+            bend=float(c.sum()),
+            norm=float((c.max(axis=1, initial=0.0) * lengths).sum()),
+            weight=float(block.weight.sum()),
+            n_rows=int(np.count_nonzero(block.weight)),
+        )
+
+    def penalty(self, weight: float) -> FloatArray:
+        """Coefficient of ``w^2 / 2`` for each weight, over rows of this total weight."""
+        return self.prior + weight * self.ridge
+
+    def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
+        at, n_outputs = self.n_dense_weights, self.loss.n_outputs
+        return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
+
+    def _derivatives(
+        self, z: FloatArray, block: Block, width: float
+    ) -> tuple[float, FloatArray, FloatArray, FloatArray | None]:
+        y, weight = block.label, block.weight
+        if self.loss.code == SOFTMAX:
+            value, g, p = self.loss.expand_softmax(z, y, weight)
+            return value, g, weight[:, None] * p * (1 - p), p
+        z = np.ascontiguousarray(z[:, 0])
+        value, g, c = self.loss.expand(z, y, weight, width=width)
+        c = floored(self.loss, c, z, y, weight, width)
+        return value, g[:, None], c[:, None], None
+
+    def _dense_curvature(
+        self, x: FloatArray, block: Block, c: FloatArray, p: FloatArray | None
+    ) -> FloatArray:
+        return gram(x, c[:, 0]) if p is None else softmax_gram(x, p, block.weight)
+
+    def _scatter(self, block: Block, values: FloatArray) -> FloatArray:
+        """Sums of row values over the slots that each row hits, flat."""
+        found = np.zeros((self.n_slots, values.shape[1]))
+        n_columns = block.slots.shape[1]
+        if n_columns:
+            places = block.slots.ravel()
+            for output in range(values.shape[1]):
+                spread = np.repeat(values[:, output], n_columns)
+                found[:, output] = np.bincount(places, spread, self.n_slots)
+        return found.ravel()

@@ -1,0 +1,45 @@
+"""Take the digest of a state while it is written, so that it is not gone through twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+from onepass.ledger.store import Content
+
+
+class Digested:
+    """Content that takes its own size and digest while it is written."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been written."""
+        return self._digest.hexdigest()
+
+    def write(self, stream: BinaryIO) -> None:
+        """Write the content to a file."""
+        self._digest, self.size = hashlib.sha256(), 0
+        tee = _Tee(self._take, stream)
+        if callable(self._content):
+            self._content(tee)  # type: ignore[arg-type]
+        else:
+            tee.write(self._content)
+
+    def _take(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        self.size += len(data)
+
+
+class _Tee:
+    def __init__(self, take: Callable[[bytes | memoryview], None], stream: BinaryIO) -> None:
+        self._take, self._stream = take, stream
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._take(data)
+        return self._stream.write(data)

@@ -1,0 +1,114 @@
+"""What killed runs have left in a model directory, and how it is cleared away.
+
+A kill leaves a temporary file, or a state whose log entry was never written. Neither does harm, but
+states can be large. Whatever is not certainly such a leftover stays: a folder may have been copied
+in part, or hold files of its owner's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from onepass.ledger.entries import LearntEntry
+from onepass.ledger.ledger import Ledger
+from onepass.ledger.store import LOCK_KEY, LocalStore, Store
+
+GRACE_SECONDS = 24 * 3600.0
+"""Age from which leftovers are removed. The lock tells of writers on this machine only; a writer
+elsewhere, on a file system that both see, may still be at work on a younger file."""
+
+_STATE = r"(?P<version>\d{8,20})-(?P<attempt>[0-9a-f]{32})\.npz"
+_STATE_NAME = re.compile(_STATE)
+_UNFINISHED = {
+    "": re.compile(r"model\.json\.[0-9a-f]{32}\.tmp"),
+    "log": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
+    "state": re.compile(rf"{_STATE}\.[0-9a-f]{{32}}\.tmp"),
+}
+"""Names that a store gives to files under way, by folder."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that no version will ever name."""
+
+    key: str
+    what: str
+    nbytes: int
+    age_seconds: float
+    """Since it was last written; negative if the clock was set back."""
+
+
+def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
+    """Files of a model directory that a killed run has left, whatever their age.
+
+    They are temporary files by their whole name, and states of versions that the log has with
+    another writer's state or none. The state of a version that the log does not have yet may be
+    about to get its entry, and counts as none. In an object store nothing is looked for: there an
+    upload under way has no name, and no lock tells that nobody is at work.
+    """
+    if not isinstance(store, LocalStore):
+        return []
+    found = []
+    for folder, pattern in _UNFINISHED.items():
+        for path, status in _plain_files(store.root / folder):
+            if pattern.fullmatch(path.name):
+                found.append(_leftover(store, path, status, "unfinished write"))
+            elif folder == "state" and _is_orphan(path.name, ledger):
+                found.append(_leftover(store, path, status, "state that the log does not name"))
+    return found
+
+
+def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
+    """Files that are nobody's as far as can be told, with the version that a state would be of."""
+    if not isinstance(store, LocalStore):
+        return []
+    named = {e.state.key for e in ledger.entries if isinstance(e, LearntEntry)}
+    named |= {"model.json", LOCK_KEY, *(one.key for one in leftovers(store, ledger))}
+    found: list[tuple[str, int | None]] = []
+    for folder in _UNFINISHED:
+        for path, _ in _plain_files(store.root / folder):
+            key = path.relative_to(store.root).as_posix()
+            match = _STATE_NAME.fullmatch(path.name) if folder == "state" else None
+            if key not in named and folder != "log":
+                found.append((key, int(match["version"]) if match else None))
+    return found
+
+
+def sweep(store: Store, ledger: Ledger, *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
+    """Remove old leftovers; return their keys. Only for who holds the directory."""
+    removed = []
+    for one in leftovers(store, ledger):
+        if one.age_seconds > grace_seconds:
+            store.delete(one.key)
+            removed.append(one.key)
+            logger.info("removed %s, an old %s", one.key, one.what)
+    return removed
+
+
+def _plain_files(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        found = [(Path(e.path), e.stat(follow_symlinks=False)) for e in entries]
+    return sorted((path, status) for path, status in found if stat.S_ISREG(status.st_mode))
+
+
+def _is_orphan(name: str, ledger: Ledger) -> bool:
+    match = _STATE_NAME.fullmatch(name)
+    if match is None or not 1 <= int(match["version"]) <= ledger.version:
+        return False
+    # The version is taken, so that a writer who has not got it by now never will.
+    return match["attempt"] != ledger.entries[int(match["version"]) - 1].attempt
+
+
+def _leftover(store: LocalStore, path: Path, status: os.stat_result, what: str) -> Leftover:
+    key = path.relative_to(store.root).as_posix()
+    return Leftover(key, what, status.st_size, time.time() - status.st_mtime)

@@ -1,0 +1,1 @@
+"""A model directory and the model in it."""

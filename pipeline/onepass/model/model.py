@@ -1,0 +1,203 @@
+"""A trained model to predict with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from onepass.block import Float32Array, FloatArray
+from onepass.encode.classes import class_values
+from onepass.encode.encoder import Encoded, Encoder
+from onepass.encode.schema import Schema
+from onepass.errors import ForeignModel, JobError, ModelNotFound
+from onepass.learn.learner import Learns
+from onepass.learn.updater import Weights
+from onepass.ledger.entries import LearntEntry
+from onepass.linear import Linear
+from onepass.model.directory import OpenModel, open_model
+from onepass.model.predictor import Predictor, predicted
+from onepass.model.state import Trainee
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows: TypeAlias = "pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]"
+
+
+class Model:
+    """A trained model to predict with.
+
+    Examples
+    --------
+    ::
+
+        model = Model.load("models/deliveries")
+        model.predict(table)  # a pyarrow Table, pandas DataFrame or mapping of columns
+    """
+
+    def __init__(self, opened: OpenModel, trainee: Trainee, entry: LearntEntry) -> None:
+        self.file = opened.file
+        self.entry = entry
+        """The version of the weights."""
+        self.rows = sum(entry.rows for entry in opened.ledger.trained())
+        """Rows learnt so far."""
+        self.learner: Learns = trainee.learner
+        self.frequent = trainee.frequent
+        """Frequent values of the hashed columns."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """The newest version in a model directory.
+
+        Raises
+        ------
+        ModelNotFound
+            If there is no model, or it has not been trained.
+        ForeignModel
+            If the directory is unsound.
+        """
+        opened = open_model(path)
+        entry, trainee = opened.newest_during_training()
+        if (entry is None or trainee is None) and opened.ledger.learnt():
+            raise ForeignModel(
+                f"none of the states in {str(path)!r} can be used; train it again to make up for "
+                f"them, and see: onepass verify {path}"
+            )
+        if entry is None or trainee is None:
+            raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
+        return cls(opened, trainee, entry)
+
+    @property
+    def version(self) -> int:
+        """Version of the weights."""
+        return self.entry.version
+
+    @property
+    def weights(self) -> list[Weights]:
+        """Weights of the encoded features in the label's unit: one value, or one a quantile.
+
+        For a loss with a link (logistic: log-odds; poisson, gamma: logarithm) they are by the
+        margin.
+        """
+        return self.learner.weights()
+
+    def predict(self, rows: Rows) -> NDArray[Any]:
+        """Predictions in the label's unit.
+
+        Parameters
+        ----------
+        rows
+            The feature columns, those of key=value folders included, in any order.
+
+        Returns
+        -------
+        Shape (n_rows,): a number; the probability of the positive class for logistic loss; the
+        margin for hinge loss; the most likely class for softmax loss, as in the label's column.
+        Shape (n_rows, n_quantiles) for several quantiles, in rising order.
+
+        Raises
+        ------
+        BadColumn
+            If a column is missing or of another type.
+        TypeError
+            If `rows` is nothing of columns.
+        """
+        found = self._predictions(rows)
+        if self.file.job.loss != "softmax":
+            return found
+        classes: NDArray[Any] = np.asarray(class_values(self.file.encoder.label))
+        return np.asarray(classes[found.argmax(axis=1)])
+
+    def predict_proba(self, rows: Rows) -> FloatArray:
+        """Probability of each class of `classes`, shape (n_rows, n_classes).
+
+        Raises
+        ------
+        JobError
+            If the loss of the model gives no probabilities.
+        BadColumn, TypeError
+            As `predict`.
+        """
+        loss = self.file.job.loss
+        if loss not in {"logistic", "softmax"}:
+            raise JobError(f"a model of {loss} loss has no probabilities; use predict")
+        found = self._predictions(rows)
+        return found if loss == "softmax" else np.column_stack([1 - found, found])
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """Classes in the order of their probabilities; None for a regression."""
+        label = self.file.encoder.label
+        return None if label.classes is None else class_values(label)
+
+    def features(self, rows: Rows) -> Float32Array:
+        """The dense features that `weights` belong to, shape (n_rows, n_dense).
+
+        Raises as `predict`.
+        """
+        return self._encoded(rows).block.dense
+
+    def to_sklearn(self) -> Any:
+        """A scikit-learn pipeline of the same encoding and coefficients; see `export`.
+
+        Raises
+        ------
+        JobError
+            If the model has no counterpart there.
+        """
+        from onepass.model.sklearn_export import to_sklearn
+
+        return to_sklearn(self)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What `predict` uses, taken when it is first asked for."""
+        return Predictor.of(self.file, self.entry, self.learner.best())
+
+    def _predictions(self, rows: Rows) -> FloatArray:
+        encoded = self._encoded(rows, self.predictor.linear)
+        return predicted(encoded, self.predictor.unit)
+
+    def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
+        # What is a folder in the lake is a column here, so it is encoded as one.
+        flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
+        table = _typed_like_lake(_as_table(rows), self.file.encoder)
+        return flat.encode(table, {}, label=False, linear=linear)
+
+    def __repr__(self) -> str:
+        job = self.file.job
+        return (
+            f"<Model {job.model}: {job.solver}, {job.loss} loss of {job.label!r}, "
+            f"version {self.version}>"
+        )
+
+
+def _as_table(rows: Any) -> pa.Table:
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, pa.RecordBatch):
+        return pa.Table.from_batches([rows])
+    try:
+        if isinstance(rows, Mapping):
+            return pa.table(dict(rows))
+        return pa.Table.from_pandas(rows, preserve_index=False)
+    except (AttributeError, TypeError, pa.ArrowException) as error:
+        raise TypeError(
+            "expected a pyarrow Table or RecordBatch, a pandas DataFrame, or a mapping of equally "
+            f"long columns; found {type(rows).__name__}: {error}"
+        ) from None
+
+
+def _typed_like_lake(table: pa.Table, schema: Schema) -> pa.Table:
+    types = {"integer": pa.int64(), "date": pa.date32(), "text": pa.string()}
+    for name, kind in schema.hive.items():
+        at = table.schema.get_field_index(name)
+        if at >= 0 and table.schema.field(at).type != types[kind]:
+            table = table.set_column(at, name, table.column(at).cast(types[kind]))
+    return table

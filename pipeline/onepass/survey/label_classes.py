@@ -1,0 +1,149 @@
+"""Freeze the classes of a label: those that the job names, or those of the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from onepass.block import FloatArray
+from onepass.encode.classes import MAX_CLASSES, class_counts, class_text
+from onepass.encode.schema import Label
+from onepass.errors import JobError
+
+
+@dataclass(frozen=True, slots=True)
+class SampledLabel:
+    """Labels of the sample, and what the job says of them."""
+
+    name: str
+    kind: Literal["number", "bool", "text"]
+    values: pa.Array
+    numbers: FloatArray
+    """Labels that are there, if they are numbers or truth values."""
+    classes: tuple[str, ...]
+    """The job's classes."""
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each class, sorted."""
+        return class_counts(self.values, self.kind)
+
+    def number_classes(self) -> list[str] | None:
+        """The classes that numbers have without being asked: 0/1 or -1/1."""
+        found = set(np.unique(self.numbers).tolist()) if self.kind == "number" else set()
+        usual: tuple[tuple[float, float], ...] = ((0.0, 1.0), (-1.0, 1.0))
+        return next(([f"{v:g}" for v in pair] for pair in usual if found == set(pair)), None)
+
+    def shown(self, limit: int = 6) -> str:
+        """The first distinct labels, for messages."""
+        if self.kind != "text":
+            found = [f"{value:.12g}" for value in np.unique(self.numbers)]
+        else:
+            found = [repr(text) for text in self.counts()]
+        return ", ".join(found[:limit]) + (", ..." if len(found) > limit else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A frozen label and what the sample shows of it."""
+
+    label: Label
+    counts: Mapping[str, int]
+    """Rows of each class in the sample; empty for a regression."""
+    warnings: list[str]
+
+
+def describe_classes(sample: SampledLabel, loss: str) -> Described:
+    """The label of logistic, hinge or softmax loss.
+
+    Raises
+    ------
+    JobError
+        If the sample does not have the classes that the loss or the job asks for.
+    """
+    counts, kind = sample.counts(), sample.kind
+    classes = _given_classes(sample, loss, counts)
+    if not classes:
+        classes = list(counts) if loss == "softmax" else _two_classes(sample, loss, counts)
+    if len(classes) > MAX_CLASSES:
+        raise JobError(
+            f"the label {sample.name!r} has {len(classes):,} classes; softmax keeps weights for "
+            f"each and takes at most {MAX_CLASSES:,}"
+        )
+    if len(classes) < 2:
+        raise JobError(
+            f"the label {sample.name!r} is {sample.shown()} in every sampled row, and {loss} loss "
+            "needs two classes; name them with --classes if others will follow"
+        )
+    label = Label.model_validate({"name": sample.name, "family": kind, "classes": classes})
+    ordered = {text: counts.get(text, 0) for text in classes}
+    return Described(label, ordered, _class_warnings(sample, loss, ordered))
+
+
+def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
+    if not sample.classes:
+        return []
+    try:
+        classes = [class_text(text, sample.kind) for text in sample.classes]
+    except ValueError as error:
+        raise JobError(
+            f"--classes does not suit the label {sample.name!r} of {sample.shown()}: {error}"
+        ) from None
+    if len(set(classes)) < len(classes):
+        raise JobError(f"--classes names a class twice: {', '.join(sample.classes)}")
+    if loss != "softmax" and len(classes) != 2:
+        raise JobError(f"{loss} loss needs two --classes, the negative one first, not {classes}")
+    if further := sorted(set(counts) - set(classes)):
+        raise JobError(
+            f"--classes names {', '.join(classes[:6])}, but the label {sample.name!r} also has "
+            f"{', '.join(further[:6])}{', ...' if len(further) > 6 else ''}"
+        )
+    return classes
+
+
+def _two_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
+    if sample.kind == "bool":
+        return ["false", "true"]
+    if sample.kind == "text":
+        if len(counts) > 2:
+            raise JobError(
+                f"{loss} loss needs a label of two classes, but {sample.name!r} has "
+                f"{len(counts):,}: {sample.shown()}; --loss softmax is for several"
+            )
+        return list(counts)
+    if classes := sample.number_classes():
+        return classes
+    raise JobError(
+        f"{loss} loss needs a label of 0 and 1 (or -1 and 1), but {sample.name!r} has "
+        f"{sample.shown()}; name two others with --classes, the negative one first"
+    )
+
+
+def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
+    name, classes = sample.name, list(counts)
+    if len(counts) - list(counts.values()).count(0) == 1:
+        only = next(text for text, n in counts.items() if n)
+        return [f"{name}: the label is {only} in every sampled row; nothing to learn"]
+    if loss == "softmax":
+        once = [text for text, n in counts.items() if n == 1]
+        return [_once(name, once)] if once and not sample.classes else []
+    if classes == ["-1", "1"]:
+        return [f"{name}: labels are -1 and 1; -1 is taken as the negative class"]
+    if sample.kind == "text" and not sample.classes:
+        negative, positive = classes
+        return [
+            f"{name}: {positive!r} is taken as the positive class "
+            f"(--classes {positive},{negative} for the other one)"
+        ]
+    return []
+
+
+def _once(name: str, once: list[str]) -> str:
+    shown = ", ".join(once[:5]) + (", ..." if len(once) > 5 else "")
+    return (
+        f"{name}: classes {shown} are in one sampled row each, so there may be further ones, "
+        "which would be refused; --classes names all"
+    )

@@ -1,0 +1,162 @@
+"""Resolve the automatic choices of a job, and refuse settings that do not go together."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from onepass.encode.schema import Schema
+from onepass.errors import JobError
+from onepass.job import Job, LossName
+from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
+from onepass.learn.learner import Settings
+from onepass.learn.newton.newton import MAX_WIDTH
+from onepass.survey.label import LabelProfile
+
+WIDEST = 4 * MAX_WIDTH
+"""Weights that `newton` can learn when it is asked for by name: its state is their square."""
+
+DEFAULT_HASH_BITS = 18
+
+_OF_ONE_LOSS: dict[str, LossName] = {"quantile": "quantile", "delta": "huber"}
+
+
+def implied_loss(job: Job) -> LossName:
+    """The job's loss, or the one that a setting made for it alone implies.
+
+    Raises
+    ------
+    JobError
+        If such a setting belongs to another loss than the one asked for.
+    """
+    default = {name: field.get_default() for name, field in Job.model_fields.items()}
+    implied: LossName = job.loss
+    for name, loss in _OF_ONE_LOSS.items():
+        if (getattr(job, name) or None) == (default[name] or None):
+            continue
+        if implied not in {"auto", loss}:
+            raise JobError(f"--{name} belongs to {loss} loss, but the loss is {implied}")
+        implied = loss
+    return implied
+
+
+def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
+    """A job with every automatic choice made.
+
+    Parameters
+    ----------
+    label
+        Of the sample, with the loss decided.
+    schema
+        How rows become numbers; its `hash_bits` are decided here.
+
+    Raises
+    ------
+    JobError
+        If settings do not go together, or the design is too wide for the solver.
+    """
+    solver = _solver(job, label, schema)
+    choice: dict[str, object]
+    if solver == "newton":
+        _refuse(job, _FIRST_ORDER_ONLY, "newton has no learning rate and takes no such steps")
+        choice = {"learning_rate": [], "schedule": "constant", "averaging": "none"}
+        choice["implicit"] = False
+    else:
+        _refuse(job, {"half_life": None}, "only newton forgets")
+        choice = _first_order(job, solver, schema)
+    if job.l1 and solver != "ftrl":
+        raise JobError(f"--l1 is a penalty of ftrl, but the solver is {solver}; use --solver ftrl")
+    return job.model_copy(
+        update={
+            "loss": label.loss,
+            "solver": solver,
+            "delta": (job.delta or label.delta) if label.loss == "huber" else None,
+            "classes": label.label.classes or [],
+            "hash_bits": job.hash_bits or DEFAULT_HASH_BITS,
+            **choice,
+        }
+    )
+
+
+def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
+    """Settings of each learner that a resolved job trains: its learning rates times its l2."""
+    label, n_dense = schema.label, schema.n_dense
+    rates: list[float | None] = [*job.learning_rate] or [None]
+    return [
+        Settings(
+            solver=job.solver,
+            loss=job.loss,
+            n_dense=n_dense,
+            n_slots=schema.n_slots,
+            learning_rate=rate,
+            l2=l2,
+            l1=job.l1,
+            schedule=job.schedule,
+            averaging=job.averaging,
+            implicit=bool(job.implicit),
+            minibatch=job.minibatch,
+            half_life_rows=job.half_life_rows,
+            half_life_partitions=job.half_life_partitions,
+            quantiles=tuple(job.quantile),
+            delta=job.delta or 1.0,
+            n_classes=len(label.classes or ()),
+            center=label.center,
+            scale=label.scale,
+            base=label.base,
+            clip=job.clip,
+        )
+        for rate, l2 in product(rates, job.l2)
+    ]
+
+
+def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
+    n_outputs = len(label.label.classes or ()) if label.loss == "softmax" else 1
+    weights = n_outputs * (schema.n_dense + 1)
+    if job.solver == "newton" and weights > WIDEST:
+        raise JobError(
+            f"newton keeps a matrix of weights by weights, and this design has {weights} of them "
+            f"(at most {WIDEST}); use another --solver, or fewer columns"
+        )
+    if job.solver != "auto":
+        return job.solver
+    fits = schema.n_dense <= MAX_WIDTH and weights <= 2 * MAX_WIDTH
+    if fits and not _given(job, _FIRST_ORDER_ONLY):
+        return "newton"
+    return BEST
+
+
+def _first_order(job: Job, solver: str, schema: Schema) -> dict[str, object]:
+    automatic = DEFAULTS[solver]
+    if solver in {"ftrl", "dog"}:
+        _refuse(job, {"schedule": "auto"}, "its rates fall by themselves")
+    if solver == "dog":
+        _refuse(job, {"learning_rate": []}, "it finds its rate")
+    if solver in {"adam", "ftrl"} and job.implicit:
+        _refuse(job, {"implicit": None}, "its steps have no implicit form")
+    width = schema.n_dense + schema.n_hashed
+    return {
+        "learning_rate": job.learning_rate or [default_rate(solver, width)],
+        "schedule": automatic.schedule if job.schedule == "auto" else job.schedule,
+        "averaging": automatic.averaging if job.averaging == "auto" else job.averaging,
+        "implicit": automatic.implicit if job.implicit is None else job.implicit,
+    }
+
+
+_FIRST_ORDER_ONLY: dict[str, object] = {
+    "learning_rate": [],
+    "schedule": "auto",
+    "averaging": "auto",
+    "implicit": None,
+    "minibatch": 1,
+    "l1": 0.0,
+}
+"""Settings of the first-order solvers, with the values that mean none."""
+
+
+def _given(job: Job, settings: dict[str, object]) -> list[str]:
+    return [name for name, unset in settings.items() if getattr(job, name) != unset]
+
+
+def _refuse(job: Job, settings: dict[str, object], reason: str) -> None:
+    flags = [f"--{name.replace('_', '-')}" for name in _given(job, settings)]
+    if flags:
+        raise JobError(f"{', '.join(flags)} cannot be used with --solver {job.solver}: {reason}")

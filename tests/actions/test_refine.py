@@ -1,0 +1,124 @@
+"""Refining ends at the batch optimum, is committed, and training goes on from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from lakes import number_table
+from onepass import Model, refine, train
+from onepass.errors import BadPartition, ForeignModel, JobError, ModelNotFound
+from onepass.ledger.entries import RefineEntry
+from onepass.model.directory import open_model
+
+
+@pytest.fixture
+def job(make_lake, tmp_path) -> dict:
+    return {
+        "lake": str(make_lake(4, classes=True)),
+        "label": "y",
+        "model": str(tmp_path / "model"),
+    }
+
+
+def users(n_rows: int, seed: int) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, 200, n_rows)
+    y = np.sin(user) * 3 + rng.normal(size=n_rows)
+    return pa.table({"user": [f"u{i}" for i in user], "x": rng.normal(size=n_rows), "y": y})
+
+
+def squared_error(model: str, rows: pa.Table) -> float:
+    return float(np.mean((Model.load(model).predict(rows) - rows["y"].to_numpy()) ** 2))
+
+
+@pytest.mark.parametrize("rule", ["auto", "newton", "lbfgs"])
+def test_refined_weights_are_scikit_learns(job, rule):
+    train(job)
+    report = refine({"model": job["model"]}, n_passes=30, rule=rule)
+    assert report.losses[-1] <= report.losses[0]
+    model = Model.load(job["model"])
+    rows = pa.concat_tables([pq.read_table(f"{job['lake']}/part-{i}.parquet") for i in range(4)])
+    best = LogisticRegression(C=1e10, tol=1e-10, max_iter=2000)
+    best.fit(model.features(rows), rows["y"].to_numpy())
+    np.testing.assert_allclose(model.weights[0].dense, best.coef_[0], atol=2e-3)
+    assert model.version == report.version
+    assert isinstance(open_model(job["model"]).ledger.entries[-1], RefineEntry)
+
+
+def test_gradient_descent_descends_more_slowly_than_newton(job):
+    train(job | {"solver": "sgd", "learning_rate": 1e-4})
+    slow = refine({"model": job["model"]}, n_passes=4, rule="gradient_descent")
+    assert (np.diff(slow.losses) < 0).all()
+    fast = refine({"model": job["model"]}, n_passes=8, rule="newton")
+    assert fast.losses[-1] < slow.losses[-1]
+
+
+def test_training_goes_on_from_refined_weights_and_new_files_count(job, tmp_path):
+    train(job)
+    refine({"model": job["model"]})
+    pq.write_table(number_table(600, seed=99, classes=True), f"{job['lake']}/part-9.parquet")
+    report = train({"model": job["model"]})
+    assert (report.partitions, report.rows) == (1, 600)
+    assert Model.load(job["model"]).rows == report.rows + 4 * 400 + 37 * 6
+
+
+def test_refining_twice_or_on_another_day_gives_the_same_bytes(job, tmp_path):
+    train(job)
+    train(job | {"model": str(tmp_path / "other")})
+    one = refine({"model": job["model"]}, n_passes=5)
+    two = refine({"model": str(tmp_path / "other")}, n_passes=5)
+    assert one.state_sha256 == two.state_sha256
+
+
+def test_hashed_models_are_refined_to_the_fit_with_the_learnt_prior(tmp_path):
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    for i in range(4):
+        pq.write_table(users(2000, i), lake / f"{i}.parquet")
+    job = {"lake": str(lake), "label": "y", "model": str(tmp_path / "m"), "hash_bits": 12}
+    train(job)
+    before = np.mean(
+        (Model.load(job["model"]).predict(users(3000, 9)) - users(3000, 9)["y"].to_numpy()) ** 2
+    )
+    report = refine({"model": job["model"]}, n_passes=30)
+    after = np.mean(
+        (Model.load(job["model"]).predict(users(3000, 9)) - users(3000, 9)["y"].to_numpy()) ** 2
+    )
+    assert report.rule == "lbfgs"
+    assert report.losses[-1] <= report.losses[0]
+    assert after < 1.01 * before < 1.2
+
+
+def test_what_cannot_be_refined_is_told(job, tmp_path):
+    with pytest.raises(ModelNotFound, match="no model"):
+        refine({"model": str(tmp_path / "nothing")})
+    train(job | {"solver": "ftrl", "l1": 0.1})
+    with pytest.raises(JobError, match="l1 penalty has a kink"):
+        refine({"model": job["model"]})
+    with pytest.raises(JobError, match="at least 2"):
+        refine({"model": job["model"]}, n_passes=1)
+
+
+def test_changed_and_missing_files_are_noticed_before_a_pass_ends(job):
+    train(job)
+    version = open_model(job["model"]).ledger.version
+    Path(job["lake"], "part-2.parquet").unlink()
+    with pytest.raises(BadPartition, match="no longer in the lake"):
+        refine({"model": job["model"]})
+    assert open_model(job["model"]).ledger.version == version
+
+
+def test_lost_state_of_a_refinement_is_told_and_not_guessed(job):
+    train(job)
+    refine({"model": job["model"]})
+    opened = open_model(job["model"])
+    (opened.store.root / opened.ledger.entries[-1].state.key).unlink()
+    pq.write_table(number_table(300, seed=5, classes=True), f"{job['lake']}/part-9.parquet")
+    with pytest.raises(ForeignModel, match="batch passes are not repeated"):
+        train({"model": job["model"]})

@@ -1,0 +1,68 @@
+"""Sound: every chunk of a footer is looked through, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+import weakref
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakes import number_table
+from onepass.errors import BadPartition
+from onepass.lake import footer_checks
+from onepass.lake.footer_checks import check_claims, contradictions, look_through
+
+
+@pytest.fixture
+def written():
+    """A footer and the size of its file."""
+    sink = io.BytesIO()
+    pq.write_table(number_table(60, seed=1), sink, row_group_size=20)
+    return pq.read_metadata(pa.BufferReader(sink.getvalue())), len(sink.getvalue())
+
+
+def test_looking_through_ten_thousand_footers_keeps_none_of_them(written):
+    """Arrow keeps an exception that a Python file raises, and its traceback the footer."""
+    metadata, nbytes = written
+    before = sys.getrefcount(metadata)
+    for _ in range(20):
+        look_through(metadata, nbytes)
+    gc.collect()
+    assert sys.getrefcount(metadata) == before
+
+
+def test_no_thread_of_arrow_holds_the_file_when_it_has_been_looked_through(written, monkeypatch):
+    """It would be stopped at the end of the process, which then aborts: one footer in seven."""
+    made = []
+
+    class Recorded(footer_checks._NoPages):
+        def __init__(self, nbytes):
+            super().__init__(nbytes)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(footer_checks, "_NoPages", Recorded)
+    for _ in range(500):
+        look_through(*written)
+        assert made.pop()() is None
+
+
+def test_chunk_beyond_the_end_of_the_file_is_found_before_a_page_is_asked_for(written):
+    metadata, nbytes = written
+    look_through(metadata, nbytes)
+    with pytest.raises((OSError, pa.ArrowException)):
+        look_through(metadata, nbytes // 3)
+
+
+def test_contradictions_are_told_of_all_columns_and_refused_for_those_that_are_read(written):
+    metadata, nbytes = written
+    assert contradictions(metadata, nbytes) == []
+    found = contradictions(metadata, nbytes // 3)
+    assert {one.column for one in found} == set(metadata.schema.names)
+    name = metadata.schema.names[0]
+    check_claims(found, [], "a.parquet")
+    with pytest.raises(BadPartition, match=rf"row group \d.*column '{name}'.*places pages at"):
+        check_claims(found, [name], "a.parquet")

@@ -1,0 +1,162 @@
+"""The pass over settled rows: what the separate steps give in double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blocks import LOSSES, labels_for, make_block
+from onepass.learn.curvature import gram
+from onepass.learn.losses import Loss
+from onepass.learn.newton import newton
+from onepass.learn.newton.expansion import Rows, expand
+from onepass.learn.newton.expansion_pass import Columns, expansion_pass
+from onepass.learn.newton.hybrid import Hybrid
+from onepass.learn.newton.newton import Newton
+from onepass.learn.scaling import Standardiser
+
+SMOOTH = [loss for loss in LOSSES if not loss.is_kinked]
+
+
+def some_rows(loss, n_rows, n_dense, seed=0):
+    """Features of different scales, labels, weights of which some are 0, and offsets."""
+    rng = np.random.default_rng(seed)
+    scale = np.geomspace(0.01, 100, n_dense)
+    x = ((rng.normal(size=(n_rows, n_dense)) + 1) * scale).astype(np.float32)
+    offset = rng.normal(size=n_rows) / 2
+    label = labels_for(loss, offset + rng.normal(size=n_rows), rng)
+    weight = rng.integers(0, 4, n_rows) / 2
+    w = rng.normal(size=n_dense + 1) / np.sqrt(n_dense + 1)
+    return Columns(scale * 1.01, scale * 0.9, scale * 0.99, w), x, label, weight, offset
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 255, 256, 700])
+@pytest.mark.parametrize("n_dense", [1, 7, 15, 16, 30, 40])
+@pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: loss.name)
+def test_pass_is_the_separate_steps(loss, n_dense, n_rows):
+    columns, x, label, weight, offset = some_rows(loss, n_rows, n_dense)
+    counted = 2 * weight
+    found = expansion_pass(loss, columns, x, label, weight, counted, offset)
+    standardised = np.column_stack([(x - columns.center) / columns.scale, np.ones(n_rows)])
+    rows = Rows(standardised, label, weight, offset[:, None])
+    z = rows.margins(columns.w[None])
+    np.testing.assert_allclose(found.margin, z[:, 0], rtol=1e-5, atol=1e-5)
+    expected = expand(loss, rows, z, 0.0, False)
+    size = np.abs(expected.curvature).max(initial=1e-9)
+    np.testing.assert_allclose(
+        found.expansion.curvature, expected.curvature, rtol=0, atol=1e-5 * size
+    )
+    slope = np.abs(standardised).T @ np.abs(weight * (np.abs(label) + 1)) + 1e-9
+    assert (np.abs(found.expansion.slope - expected.slope) < 2e-5 * slope).all()
+    assert found.expansion.noise == pytest.approx(expected.noise, rel=1e-4)
+    assert found.expansion.bend == pytest.approx(expected.bend, rel=1e-4)
+    away = x - columns.mean
+    np.testing.assert_allclose(found.first, counted @ away, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(found.second, counted @ away**2, rtol=1e-9, atol=1e-12)
+    assert found.weight == counted.sum()
+
+
+def test_slope_from_zero_is_that_of_weights_of_zero():
+    columns, x, label, weight, offset = some_rows(SMOOTH[0], 300, 4)
+    found = expansion_pass(
+        SMOOTH[0], columns, x, label, weight, weight, offset, from_zero=True
+    ).expansion
+    standardised = np.column_stack([(x - columns.center) / columns.scale, np.ones(300)])
+    slope = standardised.T @ (weight * (offset - label))
+    np.testing.assert_allclose(found.slope, slope, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("width", [1, 8, 16, 17, 33, 100])
+def test_gram_in_single_precision_is_that_in_double(width):
+    rng = np.random.default_rng(width)
+    x, c = rng.normal(size=(1000, width)).astype(np.float32), rng.random(1000)
+    found, exact = gram(x, c), gram(x.astype(np.float64), c)
+    assert (found == found.T).all()
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6 * np.abs(exact).max())
+
+
+def test_sums_of_a_pass_move_the_moments_as_its_rows_do():
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(3, 2, (500, 3)).astype(np.float32), rng.integers(0, 3, 500) * 1.0
+    by_rows, by_sums = Standardiser(3), Standardiser(3)
+    for one in (by_rows, by_sums):
+        one.add(x[:100], weight[:100])
+    by_rows.add(x[100:], weight[100:])
+    away = x[100:] - by_sums.mean
+    rest = weight[100:]
+    by_sums.add_sums(np.count_nonzero(rest), rest.sum(), rest @ away, rest @ away**2)
+    assert by_sums.n_rows == by_rows.n_rows
+    for name in ("weight", "mean", "m2"):
+        np.testing.assert_allclose(getattr(by_sums, name), getattr(by_rows, name), rtol=1e-6)
+
+
+@pytest.mark.parametrize("half_life", [None, 5000.0])
+@pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: loss.name)
+def test_newton_over_settled_rows_is_that_in_double_precision(loss, half_life, monkeypatch):
+    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(40_000, 6)) + 1) * np.geomspace(0.01, 100, 6)
+    z = (x / np.geomspace(0.01, 100, 6) - 1) @ rng.normal(size=6) / 2
+    block = make_block(x, labels_for(loss, z, rng), weight=rng.integers(0, 3, 40_000))
+    passes = []
+
+    def counting(*args, **options):
+        passes.append(len(args[2]))
+        return expansion_pass(*args, **options)
+
+    monkeypatch.setattr(newton, "expansion_pass", counting)
+    single, double = (Newton(loss, 6, half_life=half_life) for _ in range(2))
+    before = [single.update(piece) for piece in block.pieces(5000)]
+    assert sum(passes) >= 15_000
+    monkeypatch.setattr(Newton, "_single_is_enough", lambda self: False)
+    expected = [double.update(piece) for piece in block.pieces(5000)]
+    np.testing.assert_allclose(np.concatenate(before), np.concatenate(expected), atol=2e-4)
+    found, exact = single.weights(), double.weights()
+    np.testing.assert_allclose(found.dense, exact.dense, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.covariance, exact.covariance, rtol=1e-2, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_features_that_begin_late_and_almost_agree_are_told_apart(loss, monkeypatch):
+    """Without a scale yet, their difference would be lost in single precision for good."""
+    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+    rng = np.random.default_rng(2)
+    n_rows, begin = 60_000, 36_000
+    x = rng.normal(size=(n_rows, 4))
+    x[:begin, 2:] = 0.0
+    x[begin:, 2] = 1000 * rng.normal(size=n_rows - begin)
+    x[begin:, 3] = x[begin:, 2] + rng.normal(size=n_rows - begin)
+    x = x.astype(np.float32).astype(float)
+    z = x[:, 0] / 2 + x[:, 3] - x[:, 2]
+    block = make_block(x, labels_for(loss, z, rng))
+    learnt, double = Newton(loss, 4), Newton(loss, 4)
+    for piece in block.pieces(5000):
+        learnt.update(piece)
+    monkeypatch.setattr(Newton, "_single_is_enough", lambda self: False)
+    for piece in block.pieces(5000):
+        double.update(piece)
+    last = block.take(np.arange(begin, n_rows))
+    losses = [loss.total(one.predict(last), last.label, last.weight) for one in (learnt, double)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3, abs=1.0)
+
+
+@pytest.mark.parametrize("solver", ["newton", "hybrid"])
+def test_pieces_are_small_beside_the_rows_that_still_count(solver, monkeypatch):
+    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300_000, 2))
+    block = make_block(x, labels_for("logistic", x[:, 0], rng), slots=np.zeros((300_000, 1)))
+
+    def rows_at_once(half_life):
+        loss = Loss("logistic")
+        if solver == "newton":
+            one = Newton(loss, 2, half_life=half_life)
+        else:
+            one = Hybrid(loss, 2, 16, half_life=half_life)
+        for piece in block.pieces(30_000):
+            one.update(piece)
+        return one.block_rows
+
+    least = 4096 if solver == "newton" else 1024
+    assert rows_at_once(5000.0) == least
+    assert rows_at_once(None) == 300_000 // 64

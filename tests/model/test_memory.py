@@ -1,0 +1,86 @@
+"""Memory stays below the limit, however large a row group is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from onepass.encode.schema import Hashed, Label, Numeric, Schema
+from onepass.environment import peak_rss_bytes
+from onepass.job import Job
+from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, whole_bytes
+
+N_ROWS = 4_000_000
+
+
+def write_row_groups(path: Path, n_columns: int, n_groups: int) -> None:
+    """Row groups of 4 million rows; columns are views of one array, so that writing is cheap."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal(N_ROWS + 1000 * n_columns, dtype=np.float32)
+    columns = {f"x{i}": base[1000 * i : 1000 * i + N_ROWS] for i in range(n_columns)}
+    columns["y"] = columns["x0"] - 2 * columns["x1"] + columns["x2"] ** 2
+    schema = pa.schema([(name, pa.float32()) for name in columns])
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as sink:
+        for _ in range(n_groups):
+            sink.write_table(pa.table(columns, schema=schema), row_group_size=N_ROWS)
+    assert pq.read_metadata(path).num_row_groups == n_groups
+    assert path.stat().st_size > 16e6 * n_columns * n_groups
+
+
+@pytest.mark.parametrize(("n_columns", "n_groups"), [(30, 1), (24, 3)], ids=["sliced", "whole"])
+def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(
+    tmp_path, n_columns, n_groups
+):
+    """The smaller ones are decoded as a whole, one after another."""
+    write_row_groups(tmp_path / "large.parquet", n_columns, n_groups)
+    command = [sys.executable, "-c", "from onepass.cli import main; main()", "train"]
+    done = subprocess.run(
+        [*command, str(tmp_path), "--label", "y", "--model", str(tmp_path / "model"), "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    (tmp_path / "large.parquet").unlink()
+    assert report["rows"] == N_ROWS * n_groups
+    assert report["peak_rss_bytes"] < 1 << 30
+    assert report["metrics"]["r2"] > 0.7
+
+
+def test_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():
+    ballast = np.ones(60_000_000)
+    code = "from onepass.environment import peak_rss_bytes; print(peak_rss_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert peak_rss_bytes() > ballast.nbytes
+    assert 10e6 < int(done.stdout) < 400e6
+
+
+def shared_out(n_numbers=5, n_texts=2, bits=10, **options):
+    """Rows of a block, and bytes for whole row groups, of a job of that width."""
+    columns = [Numeric(name=f"x{i}", center=0, scale=1, missing=False) for i in range(n_numbers)]
+    columns += [Hashed(name=f"t{i}", family="text") for i in range(n_texts)]
+    label = Label(name="y", family="number", domain="real")
+    schema = Schema(columns=columns, label=label, weight=None, hash_bits=bits, hive={})
+    given = {"lake": "a", "label": "y", "model": "m", "solver": "sgd", "learning_rate": [0.1]}
+    job = Job(**given | options).model_copy(update={"loss": "squared"})
+    rows = fit_batch_rows(job, schema)
+    return rows, whole_bytes(job, schema, rows)
+
+
+def test_memory_for_whole_row_groups_is_what_blocks_and_learners_leave():
+    rows, free = shared_out()
+    assert rows == MAX_BATCH_ROWS
+    assert 0 < free < 1 << 30
+    for wider in ({"n_numbers": 6}, {"n_texts": 3}, {"bits": 11}, {"l2": [0.0, 1.0]}):
+        assert shared_out(**wider)[1] < free
+    assert shared_out(memory_limit="2GiB")[1] == free + (1 << 30)
+    narrow, none = shared_out(n_numbers=1500, memory_limit="800MB")
+    assert narrow < MAX_BATCH_ROWS
+    assert none < free / 2

@@ -1,0 +1,81 @@
+"""Blocks of random rows that the tests of learners share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onepass.block import Block
+from onepass.learn.losses import Loss
+
+LOSSES = [
+    Loss("squared"),
+    Loss("logistic"),
+    Loss("huber", 0.7),
+    Loss("quantile", 0.3),
+    Loss("poisson"),
+    Loss("gamma"),
+    Loss("hinge"),
+]
+"""Every loss with one margin."""
+
+SOFTMAX = Loss("softmax", n_classes=3)
+
+
+def make_block(dense, label, *, slots=None, weight=None) -> Block:
+    n_rows = len(label)
+    return Block(
+        np.ascontiguousarray(dense, np.float32),
+        np.empty((n_rows, 0), np.int32) if slots is None else np.asarray(slots, np.int32),
+        np.asarray(label, float),
+        np.ones(n_rows) if weight is None else np.asarray(weight, float),
+    )
+
+
+def true_weights(n: int) -> np.ndarray:
+    """Weights of the model behind every `random_block`."""
+    return 1.5 * np.random.default_rng(0).normal(size=n)
+
+
+def labels_for(loss: Loss | str, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Labels that a loss can learn from, whose mean rises with the margin."""
+    match loss if isinstance(loss, str) else loss.name:
+        case "logistic" | "hinge":
+            return (rng.random(len(z)) < 1 / (1 + np.exp(-z))).astype(float)
+        case "poisson":
+            return rng.poisson(np.exp(np.clip(0.5 * z, -4, 3))).astype(float)
+        case "gamma":
+            return rng.gamma(2.0, np.exp(np.clip(0.5 * z, -4, 3)) / 2) + 1e-6
+        case "softmax":
+            return np.digitize(z + rng.logistic(size=len(z)), [-1.0, 1.0]).astype(float)
+        case _:
+            return z + rng.normal(size=len(z))
+
+
+def random_block(
+    n_rows: int,
+    n_dense: int,
+    seed: int,
+    *,
+    loss: Loss | str = "squared",
+    n_hashed: int = 0,
+    n_slots: int = 0,
+    weighted: bool = False,
+) -> Block:
+    """Rows whose label follows the linear model of the loss, the same one for every seed."""
+    rng = np.random.default_rng(seed)
+    dense = rng.normal(size=(n_rows, n_dense)).astype(np.float32)
+    slots = rng.integers(0, max(1, n_slots), (n_rows, n_hashed), np.int32)
+    z = dense @ true_weights(n_dense) + 0.3 + true_weights(max(1, n_slots))[slots].sum(axis=1)
+    weight = rng.integers(0, 4, n_rows).astype(float) if weighted else None
+    return make_block(dense, labels_for(loss, z, rng), slots=slots, weight=weight)
+
+
+def split(block: Block, n_rows: int) -> list[Block]:
+    """Consecutive blocks of at most `n_rows` rows."""
+    index = np.arange(block.n_rows)
+    return [block.take(index[i : i + n_rows]) for i in range(0, block.n_rows, n_rows)]
+
+
+def log_loss(z, label) -> float:
+    """Mean negative log likelihood of margins."""
+    return float(np.mean(np.logaddexp(0, z) - label * z))

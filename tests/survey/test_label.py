@@ -1,0 +1,291 @@
+"""Label: what the sample says about the loss, the classes and the scale."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from onepass.encode.target import label_target
+from onepass.errors import BadColumn, JobError
+from onepass.survey.label import profile_label, robust_scale
+
+NAN = float("nan")
+
+
+def profile(values, loss="auto", classes=()):
+    return profile_label("y", pa.array(values), loss, classes)
+
+
+AUTO = [
+    # labels, loss, classes
+    ([0.0, 1, 1, NAN], "logistic", ["0", "1"]),
+    ([0, 1, 1, None], "logistic", ["0", "1"]),
+    ([-1, 1, -1], "logistic", ["-1", "1"]),
+    ([True, False], "logistic", ["false", "true"]),
+    ([True, True, None], "logistic", ["false", "true"]),
+    ([Decimal("1.0"), Decimal("0.0")], "logistic", ["0", "1"]),
+    (["yes", "no", None, "no"], "logistic", ["no", "yes"]),
+    (["1", "0", "10"], "softmax", ["0", "1", "10"]),
+    (["b", "a", "", "ä"], "softmax", ["", "a", "b", "ä"]),
+    ([str(i) for i in range(100)], "softmax", sorted(str(i) for i in range(100))),
+    *(([*values, None], "squared", None) for values in ([0, 1, 2], [1, 2], [0, 2], [3, 3], [0, 0])),
+    *((values, "squared", None) for values in ([0.5, -1], [0.0, 0.5, 1.0], [1, 1, 1])),
+    (list(range(1000)), "squared", None),
+]
+
+
+@pytest.mark.parametrize(("values", "loss", "classes"), AUTO)
+def test_values_suggest_the_loss(values, loss, classes):
+    found = profile(values)
+    assert (found.loss, found.label.classes) == (loss, classes)
+    if loss != "squared":
+        assert (found.label.center, found.label.scale, found.label.base) == (0, 1, 0)
+        assert sum(found.class_shares.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2], [1, 2], [0.5, -1], [3, 3], [0, 0], [1, 1, 1]])
+@pytest.mark.parametrize("loss", ["squared", "huber", "quantile"])
+def test_numbers_are_learnt_in_their_own_scale(values, loss):
+    values = np.array(values, float)
+    label = profile(values, loss).label
+    assert label.classes is None
+    assert label.center == pytest.approx(values.mean())
+    assert label.scale == pytest.approx(values.std() or 1.0)
+    assert (label.base, label.domain) == (0, "real")
+
+
+@pytest.mark.parametrize(("loss", "domain"), [("poisson", "non_negative"), ("gamma", "positive")])
+def test_losses_with_a_logarithmic_link_start_at_the_mean(loss, domain):
+    values = np.array([1.0, 2, 6, 0.5] if loss == "gamma" else [0.0, 2, 6, 1])
+    label = profile(values, loss).label
+    assert (label.center, label.scale, label.domain) == (0, 1, domain)
+    assert label.base == pytest.approx(math.log(values.mean()))
+
+
+def test_squared_loss_may_be_asked_for_on_two_classes():
+    found = profile([0.0, 1, 1, 1], "squared")
+    assert (found.loss, found.label.classes, found.warnings) == ("squared", None, [])
+
+
+ASKED = [
+    # labels, loss, --classes, classes
+    ([3, 1, 2, None], "softmax", [], ["1", "2", "3"]),
+    ([10, 9, 2], "softmax", [], ["2", "9", "10"]),
+    ([1.5, -1.0, 10.0], "softmax", [], ["-1", "1.5", "10"]),
+    (pa.array([0.1, 2], pa.float32()), "softmax", [], ["0.1", "2"]),
+    ([2**60, 2**60 + 1], "softmax", [], [str(2**60), str(2**60 + 1)]),
+    ([False, True], "softmax", [], ["false", "true"]),
+    ([1, 2], "softmax", ["3.0", "2", "1e0"], ["3", "2", "1"]),
+    (["b"], "softmax", ["c", "b"], ["c", "b"]),
+    ([1, 2, 1], "logistic", ["2", "1"], ["2", "1"]),
+    ([0.0, 0.0], "hinge", ["0", "1"], ["0", "1"]),
+    (["yes", "no"], "auto", ["yes", "no"], ["yes", "no"]),
+    (["yes", "no"], "auto", ["yes", "no", "so"], ["yes", "no", "so"]),
+    ([True], "hinge", [], ["false", "true"]),
+    ([True], "logistic", ["True", "0"], ["true", "false"]),
+]
+
+
+@pytest.mark.parametrize(("values", "loss", "given", "classes"), ASKED)
+def test_classes_are_those_asked_for_or_those_of_the_sample_in_order(values, loss, given, classes):
+    found = profile(values, loss, given)
+    assert found.label.classes == classes
+    assert list(found.class_shares) == classes
+    if loss == "auto":
+        assert found.loss == ("logistic" if len(given) == 2 else "softmax")
+
+
+REFUSED = [
+    # labels, loss, --classes, what the error says
+    *(([*v], "logistic", [], f"0 and 1.*'y' has {min(v)}") for v in ([0, 1, 2], [1, 2], [-1, 0])),
+    ([0, 0, 0], "hinge", [], "hinge loss needs a label of 0 and 1.*'y' has 0; .*--classes"),
+    (["a", "b", "c"], "logistic", [], "two classes, but 'y' has 3: 'a', 'b', 'c'; --loss softmax"),
+    (["a", "a"], "auto", [], "'y' is 'a' in every sampled row.*needs two classes"),
+    ([7, 7], "softmax", [], "'y' is 7 in every sampled row"),
+    (["a", "b"], "squared", [], r"squared loss needs a label of numbers.*'y' is text \('a', 'b'\)"),
+    (["a", "b"], "poisson", [], "poisson loss needs a label of numbers"),
+    ([0, 3, -2], "poisson", [], "labels of at least 0, found -2 in 'y'; --loss squared"),
+    ([0, 0], "poisson", [], "'y' is all 0"),
+    ([0, 3, 2, 2], "gamma", [], r"above 0, found 0 in 'y' \(25.00%.*--loss poisson"),
+    ([1, -3], "gamma", [], "above 0, found -3 in 'y'.*--loss squared"),
+    ([1, 2], "squared", ["1", "2"], "--classes belongs to .*, not to squared"),
+    ([1, 2], "softmax", ["1", "b"], "--classes does not suit the label 'y' of 1, 2: .*'b'"),
+    ([1, 2], "softmax", ["1", "nan"], "found 'nan'"),
+    ([True], "softmax", ["true", "2"], "expected true or false, found '2'"),
+    ([1, 2], "softmax", ["1", "2", "1.0"], "names a class twice: 1, 2, 1.0"),
+    ([1, 2], "softmax", ["1", "3"], "names 1, 3, but the label 'y' also has 2"),
+    (["a", "b"], "logistic", ["a", "b", "c"], "logistic loss needs two --classes"),
+    (list(range(10_000)), "softmax", [], "'y' has 10,000 classes; .* at most 1,000"),
+    ([f"{i}" for i in range(10_000)], "softmax", [], "'y' has 10,000 classes; .* at most 1,000"),
+    ([f"{i}" for i in range(101)], "auto", [], "text with 101 different .*--loss softmax"),
+    *(([None, NAN], loss, [], "'y' is null in every sampled row") for loss in ("auto", "gamma")),
+    (pa.nulls(5), "auto", [], "'y' is null in every sampled row"),
+    (pa.nulls(5, pa.string()), "softmax", [], "'y' is null in every sampled row"),
+]
+
+
+@pytest.mark.parametrize(("values", "loss", "classes", "says"), REFUSED)
+def test_label_that_does_not_suit_the_loss_is_refused_and_shown(values, loss, classes, says):
+    with pytest.raises(JobError, match=says) as caught:
+        profile(values, loss, classes)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("values", [[dt.date(2026, 1, 1)], [[1.0]], [b"x"], [{"a": 1}]])
+def test_label_of_another_type_is_refused_by_name(values):
+    with pytest.raises(BadColumn, match=r"'y': a label must be a number, a bool or text"):
+        profile(values)
+
+
+def test_profile_counts_what_is_there():
+    found = profile([NAN, 1, 2, 4, NAN, 1, NAN, NAN])
+    assert (found.null_share, found.distinct, found.mean) == (0.5, 3, 2.0)
+    found = profile(["a", None, "b", "b", "c"])
+    assert (found.null_share, found.distinct, found.mean) == (pytest.approx(0.2), 3, None)
+    assert found.class_shares == {"a": 0.25, "b": 0.5, "c": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([3, 3, 3], "is 3 in every sampled row"),
+        ([False, False], "is false in every sampled row"),
+        ([-1, 1, 1], "-1 is taken as the negative class"),
+        (["yes", "no"], r"'yes' is taken as the positive class \(--classes yes,no"),
+        ([1, 2, 1], "two values, 1 and 2, trained as numbers"),
+        ([1234567, 7654321], "--classes 1234567,7654321"),
+        ([0, 3, 1], "3 different whole numbers.*--loss softmax if they are classes, --loss poiss"),
+        ([-1.0, 0, 1], "3 different whole numbers.*--loss softmax if they are classes$"),
+        ([*"aabbc"], "classes c are in one sampled row each.*--classes"),
+    ],
+)
+def test_labels_that_may_not_mean_what_they_seem_are_warned_about(values, words):
+    (warning,) = profile(values).warnings
+    assert re.search(words, warning), warning
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1, 1], [0.5, 1.5, 9], list(range(21)), [*"aabbcc"], [True, False]]
+)
+def test_plain_labels_are_not_warned_about(values):
+    assert profile(values).warnings == []
+
+
+@pytest.mark.parametrize("largest", [1e100, 1e-300, 5e-324])
+@pytest.mark.parametrize("loss", ["auto", "huber"])
+def test_extreme_labels_have_a_finite_center_and_a_scale_above_zero(largest, loss):
+    found = profile([-largest, 0.0, largest, largest / 2], loss)
+    assert np.isfinite(found.label.center)
+    assert 0 < found.label.scale < np.inf
+    assert 0 < found.delta < np.inf
+
+
+def test_robust_scale_is_the_deviation_of_normal_numbers_and_ignores_outliers():
+    values = np.random.default_rng(0).normal(3, 7, 20_000)
+    assert robust_scale(values) == pytest.approx(7, rel=0.03)
+    assert robust_scale(values) == pytest.approx(stats.iqr(values) / 1.35)
+    spoilt = np.where(np.arange(20_000) % 50, values, 1e9)
+    assert robust_scale(spoilt) == pytest.approx(7, rel=0.06)
+    assert profile(spoilt, "huber").delta == robust_scale(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([2.0] * 9, 1.0), ([0.0] * 16 + [1.0] * 4, 0.3 / 2.56), ([0.0] * 99 + [10.0], 0.994987)],
+)
+def test_robust_scale_is_never_zero(values, expected):
+    assert robust_scale(np.array(values)) == pytest.approx(expected, rel=1e-5)
+
+
+# -- encoding by the frozen label ------------------------------------------------------------------
+
+SAME = [
+    # frozen on, later found, expected
+    ([0, 1], [1.0, 0.0, None], [1, 0, NAN]),
+    ([0, 1], [True, False, None], [1, 0, NAN]),
+    ([True, False], [1, 0], [1, 0]),
+    ([True, False], [1.0, 0.0, NAN], [1, 0, NAN]),
+    ([3, 1, 2], [1.0, 3.0, 2.0], [0, 2, 1]),
+    ([3, 1, 2], pa.array([1, 3], pa.uint8()), [0, 2]),
+    ([3, 1, 2], pa.array([3, 2, 1], pa.float16()), [2, 1, 0]),
+    ([3, 1, 2], pa.array([Decimal("2.00"), None]), [1, NAN]),
+    ([3, 1, 2], pa.array([3, 3, 1]).dictionary_encode(), [2, 2, 0]),
+    ([0.5, 1, -0.0], pa.array([0.5, -0.0, 0.0], pa.float32()), [1, 0, 0]),
+    ([*"abc"], pa.array(["c", None, "a"], pa.large_string()), [2, NAN, 0]),
+    ([*"abc"], pa.array(["c", "a"], pa.string_view()), [2, 0]),
+    ([*"abc"], pa.array(["c", "a", None, "c"]).dictionary_encode(), [2, 0, NAN, 2]),
+    (["nan", "b"], ["b", "nan"], [0, 1]),
+    *((frozen, pa.nulls(2), [NAN, NAN]) for frozen in ([0, 1], [True, False], [*"ab"])),
+    ([0, 1], pa.array([], pa.int8()), []),
+]
+
+
+@pytest.mark.parametrize(("frozen", "found", "expected"), SAME)
+def test_class_is_the_same_however_a_file_stores_it(frozen, found, expected):
+    loss = "softmax" if len(frozen) > 2 else "auto"
+    label = profile(frozen, loss).label
+    found = found if isinstance(found, pa.Array) else pa.array(found)
+    np.testing.assert_array_equal(label_target(found, label), expected)
+    if len(found):
+        np.testing.assert_array_equal(label_target(found[1:], label), expected[1:])
+
+
+STRANGE = [
+    # frozen on, loss, later found, what the error says
+    ([0, 1], "logistic", [0.0, -1.0], "expected a label of 0 or 1, found -1"),
+    ([-1, 1], "hinge", [1.0, 0.0], "expected a label of -1 or 1, found 0"),
+    ([0, 1], "logistic", [0.0, 0.5], "found 0.5"),
+    ([0, 1], "logistic", [-math.inf, 0.0], "found -inf"),
+    ([1, 2, 3], "softmax", [4, 1], "one of the 3 classes, found 4\n.*--classes.*--on-bad skip"),
+    ([*"abc"], "softmax", ["a", "A"], "one of the 3 classes, found A\n"),
+    ([*"ab"], "logistic", ["a", ""], "a or b, found "),
+    ([*"ab"], "logistic", [0, 1], "the label must be text, found type int64"),
+    ([0, 1], "logistic", ["0", "1"], "must be a number or a bool, found type string"),
+    ([1, 2, 3], "softmax", ["1"], "must be a number or a bool, found type string"),
+    ([0, 2], "poisson", [1.0, -0.5], "poisson loss needs labels of at least 0, found -0.5"),
+    ([1, 2], "gamma", [1.0, 0.0], "gamma loss needs labels above 0, found 0"),
+    ([1.5, 2], "squared", [1.0, math.inf], "1 labels are infinite"),
+    ([1.5, 2], "quantile", [1.0, 1e200], "labels beyond 1e"),
+    ([1.5, 2], "huber", ["x"], "must be a number or a bool, found type string"),
+    ([1.5, 2], "squared", [dt.date(2026, 1, 1)], "a number, a bool or text, found type date32"),
+    ([0, 1], "logistic", [[1.0]], "a number, a bool or text, found type list"),
+]
+
+
+@pytest.mark.parametrize(("frozen", "loss", "found", "says"), STRANGE)
+def test_label_that_the_model_cannot_have_is_refused_by_name(frozen, loss, found, says):
+    label = profile(frozen, loss).label
+    with pytest.raises(BadColumn, match=rf"column 'y': .*{says}"):
+        label_target(pa.array(found), label)
+
+
+def test_text_that_is_not_utf8_is_a_class_that_is_not_known():
+    label = profile(["a", "b"]).label
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff\xfe", b"a"]).buffers())
+    with pytest.raises(BadColumn, match="expected a label of a or b"):
+        label_target(broken, label)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "text"])
+def test_random_classes_come_back_through_any_type(kind):
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        known = np.unique(rng.integers(-50, 50, rng.integers(3, 40)))
+        rows = rng.choice(known, 200)
+        if kind == "text":
+            label = profile([f"c{i}" for i in known], "softmax").label
+            found = [pa.array([f"c{i}" for i in rows])]
+            expected = [label.classes.index(f"c{i}") for i in rows]
+        else:
+            label = profile(known, "softmax").label
+            found = [pa.array(rows.astype(t)) for t in ("i1", "i8", "f4", "f8")]
+            expected = np.searchsorted(known, rows)
+        for column in (*found, *(one.dictionary_encode() for one in found)):
+            np.testing.assert_array_equal(label_target(column, label), expected)

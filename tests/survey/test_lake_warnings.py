@@ -1,0 +1,205 @@
+"""Warnings: leaks and sorted lakes are noticed, honest columns and shuffled lakes are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from onepass.survey.lake_warnings import (
+    Place,
+    absurd_warnings,
+    explained_classes,
+    explained_variance,
+    label_order_warnings,
+    leak_warnings,
+    weight_warnings,
+)
+from onepass.survey.profile import Choice, profile_columns
+
+N = 4000
+
+
+def label(kind):
+    rng = np.random.default_rng(1)
+    return {
+        "number": rng.normal(size=N),
+        "classes": (rng.random(N) < 0.3).astype(float),
+        "huge": rng.normal(size=N) * 1e300,
+        "partly null": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N)),
+    }[kind]
+
+
+def leaks(target, **columns):
+    sample = pa.table(columns)
+    profiles = profile_columns(sample, {}, Choice(), skip=set())
+    assert all(profile.use is not None for profile in profiles)
+    return [warning.split(":")[0] for warning in leak_warnings("y", target, sample, profiles)]
+
+
+KINDS = ["number", "classes", "huge", "partly null"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_label_in_disguise_is_a_leak(kind):
+    rng, target = np.random.default_rng(0), label(kind)
+    known = np.nan_to_num(target)
+    noise = rng.normal(size=N) * 0.01 * np.nanstd(target / np.nanmax(target)) * np.nanmax(target)
+    rank = np.argsort(np.argsort(known)).astype(float)
+    assert leaks(
+        target,
+        same=known,
+        noisy=-3 * known + noise,
+        gaps=pa.array(known, mask=rng.random(N) < 0.3),
+        curved=np.exp(rank / N * 20),
+        when=pa.array(rank.astype(int)).cast(pa.timestamp("s")),
+        word=pa.array(np.where(known > np.median(known), "hi", "lo")),
+    ) == ["same", "noisy", "gaps", "curved", "when", *(["word"] if kind == "classes" else [])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_honest_columns_are_no_leaks(kind):
+    rng, target = np.random.default_rng(0), label(kind)
+    known = np.nan_to_num(target)
+    assert not leaks(
+        target,
+        chance=rng.normal(size=N),
+        useful=known / np.std(known / np.max(known)) / np.max(known) + rng.normal(size=N),
+        many=pa.array(rng.integers(0, 3000, N).astype(str)),
+        few=pa.array(rng.integers(0, 9, N).astype(str)).dictionary_encode(),
+        huge=rng.normal(size=N) * 1e307,
+        flag=rng.random(N) < 0.5,
+    )
+
+
+def test_category_that_determines_the_label_is_a_leak():
+    rng = np.random.default_rng(0)
+    code = rng.integers(0, 300, N)
+    target = rng.normal(size=300)[code]
+    assert leaks(
+        target,
+        code=pa.array(code.astype(str)),
+        view=pa.array(code.astype(str)).cast(pa.string_view()),
+        coarse=pa.array((code // 10).astype(str)),
+    ) == ["code", "view"]
+
+
+def test_column_that_is_not_used_is_not_warned_about():
+    target = label("number")
+    sample = pa.table({"same": target, "unused": [str(value) for value in target]})
+    profiles = profile_columns(sample, {}, Choice(exclude=("same",)), skip={"same"})
+    assert leak_warnings("y", target, sample, profiles) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lake_sorted_by_label_is_warned_about_and_a_shuffled_one_is_not(kind):
+    target = label(kind)
+    place = np.repeat(np.arange(8), N // 8)
+    one_file = Place(place, np.zeros_like(place), 1)
+    (warning,) = label_order_warnings("y", np.sort(target), one_file)
+    assert warning.startswith("y: ")
+    assert "sorted" in warning
+    assert label_order_warnings("y", target, one_file) == []
+    (warning,) = label_order_warnings("y", np.sort(target), Place(place, place, 40))
+    assert "between files" in warning
+    assert "--interleave 16" in warning
+    one_place = np.zeros(N, np.int64)
+    nowhere = Place(one_place, one_place, 1)
+    assert label_order_warnings("y", np.sort(target), nowhere) == []
+
+
+def test_explained_variance_is_eta_squared():
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 5, N)
+    target = np.arange(5.0)[group] + rng.normal(size=N)
+    within = np.mean([target[group == g].var() for g in range(5)])
+    assert explained_variance(target, group) == pytest.approx(1 - within / target.var(), abs=0.01)
+    assert explained_variance(np.arange(5.0)[group], group) == 1
+
+
+@pytest.mark.parametrize("n_groups", [2, 50, 1900, 3999])
+def test_groups_explain_nothing_by_chance_however_many_there_are(n_groups):
+    rng = np.random.default_rng(0)
+    share = explained_variance(rng.normal(size=N), rng.integers(0, n_groups, N))
+    assert 0 <= share < 0.1
+
+
+def test_explained_classes_is_explained_variance_for_two_and_ignores_their_order_for_more():
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 5, N)
+    two = (rng.random(N) < group / 5).astype(float)
+    assert explained_classes(two, group) == pytest.approx(explained_variance(two, group))
+    chance = rng.integers(0, 7, N).astype(float)
+    assert explained_classes(chance, group) < 0.01
+    kinds = np.array([3.0, 0.0, 4.0, 1.0, 2.0])
+    assert explained_classes(kinds[group], group) == 1
+    noisy = np.where(rng.random(N) < 0.5, kinds[group], chance)
+    relabelled = np.random.default_rng(1).permutation(7).astype(float)[noisy.astype(int)]
+    share = explained_classes(noisy, group)
+    assert 0.1 < share < 0.5
+    assert explained_classes(relabelled, group) == pytest.approx(share)
+
+
+def test_explained_variance_of_nothing_is_zero():
+    for target in ([], [1.0], [2.0] * 10):
+        for explained in (explained_variance, explained_classes):
+            assert explained(np.array(target), np.arange(len(target)) % 2) == 0
+
+
+def spread(kind, n):
+    rng = np.random.default_rng(2)
+    return {
+        "normal": 50 + 3 * rng.normal(size=n),
+        "heavy tail": rng.lognormal(sigma=3, size=n),
+        "heavier tail": rng.standard_cauchy(n),
+        "counts": rng.poisson(0.7, n).astype(float),
+        "rare": np.where(np.arange(n) < 12, 1e4, 0.0),
+        "mostly zero": np.where(rng.random(n) < 0.95, 0.0, 1e9 * rng.lognormal(sigma=1, size=n)),
+        "around a billion": 1e9 + rng.normal(size=n),
+        "tiny": 1e-300 * rng.normal(size=n),
+        "huge": 1e300 * rng.normal(size=n),
+    }[kind]
+
+
+SPREADS = ["normal", "heavy tail", "heavier tail", "counts", "rare", "mostly zero"]
+SPREADS += ["around a billion", "tiny", "huge"]
+
+
+def absurd(values):
+    sample = pa.table({"x": values, "word": ["a", "b"] * (len(values) // 2)})
+    profiles = profile_columns(sample, {}, Choice(), skip=set())
+    return absurd_warnings(sample, profiles)
+
+
+@pytest.mark.parametrize("n", [60, 1000, N])
+@pytest.mark.parametrize("kind", SPREADS)
+def test_one_absurd_value_is_warned_about_and_a_heavy_tail_is_not(kind, n):
+    values = spread(kind, n)
+    assert absurd(values) == []
+    if kind != "huge":
+        values[7] = -1e300
+        (warning,) = absurd(values)
+        assert warning.startswith("x: the value -1e+300 is over 1,000,000 times as far")
+        assert "(--exclude x)" in warning
+
+
+def test_value_that_stands_out_of_a_constant_is_measured_by_its_magnitude():
+    assert absurd(np.where(np.arange(100) == 7, 1.1e9, 1e9)) == []
+    assert absurd(np.where(np.arange(100) == 7, 1e300, 0.0)) != []
+    assert absurd(np.array([np.nan, np.inf] * 50)) == []
+
+
+@pytest.mark.parametrize("mean", [1e-90, 1e-7, 1e7, 1e14])
+def test_weights_far_from_one_are_warned_about(mean):
+    weights = mean * np.random.default_rng(0).uniform(0.5, 1.5, N)
+    (warning,) = weight_warnings("w", pa.array(weights))
+    assert warning.startswith("w: the weights are about ")
+    assert float(warning.rpartition(" ")[2]) == pytest.approx(mean, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [[1.0, 0.0, 1e-90], [0.001] * 9, [100, 2000], [0.0, 0.0], [True, False], [None, np.nan, 1.0]],
+)
+def test_usual_weights_are_not_warned_about(weights):
+    assert weight_warnings("w", pa.array(weights)) == []
