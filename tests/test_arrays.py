@@ -1,9 +1,9 @@
-"""Arrays whose memory stays."""
+"""Arrays whose memory stays, and rows as one batch."""
 
 import numpy as np
 import pyarrow as pa
 
-from onepass.arrays import empty, filled
+from onepass.arrays import as_batch, empty, filled
 
 
 def test_arrays_are_ones_memory_to_write_to_in_the_shape_asked_for():
@@ -24,3 +24,22 @@ def test_no_rows_and_no_columns_have_arrays_too():
     assert empty((5, 0), np.int32).shape == (5, 0)
     assert filled(3, np.nan).shape == (3,)
     assert np.isnan(filled(3, np.nan)).all()
+
+
+def test_rows_in_chunks_become_one_batch_of_the_same_rows():
+    one = pa.table({"a": [1, 2], "text": pa.array(["x", None]).dictionary_encode()})
+    other = pa.table({"a": [3], "text": pa.array(["y"]).dictionary_encode()})
+    batch = as_batch(pa.concat_tables([one, other]))
+    assert batch.to_pydict() == {"a": [1, 2, 3], "text": ["x", None, "y"]}
+    assert batch.schema.names == ["a", "text"]
+
+
+def test_rows_that_lie_together_are_not_copied():
+    table = pa.table({"a": [1, 2]})
+    batch = as_batch(table)
+    assert batch.column("a").buffers()[1].address == table["a"].chunk(0).buffers()[1].address
+    assert as_batch(batch) is batch
+
+
+def test_no_rows_are_a_batch_without_rows():
+    assert as_batch(pa.schema([("a", pa.int64())]).empty_table()).num_rows == 0

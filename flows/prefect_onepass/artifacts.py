@@ -16,9 +16,9 @@ from prefect.artifacts import (
 )
 
 from onepass.actions.evaluate import EvaluateReport
-from onepass.cli.display import counted
 from onepass.job import Job
 from onepass.model.directory import open_model
+from onepass.text import counted
 from onepass.training.report import TrainReport, nothing_to_train
 
 

@@ -1,4 +1,4 @@
-"""A block: a batch of rows turned into numbers, the only thing that learners see."""
+"""Rows as numbers, and linear weights on them: all that encoder and learners exchange."""
 
 from __future__ import annotations
 
@@ -59,3 +59,15 @@ class Block:
         for start, stop in pairwise(edges):
             rows = slice(start, stop)
             yield Block(self.dense[rows], self.slots[rows], self.label[rows], self.weight[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Weights of a linear model for each margin, without the state that learning needs."""
+
+    intercept: FloatArray
+    """Shape (n_outputs,)."""
+    dense: FloatArray
+    """Weights of the dense features, shape (n_outputs, n_dense)."""
+    hashed: RealArray
+    """Weights of the slots, shape (n_slots, n_outputs); a margin adds the weights of its slots."""

@@ -20,7 +20,7 @@ from pydantic import (
 
 from onepass.cloud.url import is_url, parse_url
 from onepass.errors import JobError
-from onepass.jobfile import clipped, shown
+from onepass.text import clipped, shown
 
 _AUTOMATIC = frozenset({"learning_rate", "classes"})
 """Lists that are filled in when a model is created."""

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from onepass.errors import JobError
+from onepass.text import clipped, shown
 
 MAX_JOB_BYTES = 1 << 20
 """Size of a job file: a lake listed as ten thousand files."""
 
-_SHOWN = 200
 _DIGITS = 100
 
 
@@ -41,16 +41,6 @@ def read_job_file(path: str | Path) -> dict[str, Any]:
             f"{str(path)!r} must hold job fields such as 'lake: data', found {shown(values)}"
         )
     return {_field(name): value for name, value in values.items()}
-
-
-def shown(value: Any) -> str:
-    """A value for a message: as Python writes it, and not all of a long one."""
-    return clipped(repr(value))
-
-
-def clipped(text: str) -> str:
-    """A text for a message, without the end of a long one."""
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 class _Plain(yaml.SafeLoader):

@@ -1,22 +1,27 @@
-"""Text from elsewhere on a terminal: names of files and columns may hold what steers one."""
+"""Text for messages: escape control characters, cut long values short, count things."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters of ASCII and Latin-1, and bytes of a name that are no UTF-8."""
+"""Control characters of ASCII and Latin-1, and bytes of a name that are not UTF-8."""
 
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
+_SHOWN = 200
+
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""A text with control characters as Python writes them, such as ``\x1b``; all else stays.
+    r"""Write control characters as Python escapes them, such as ``\x1b``.
+
+    Names of files and columns may hold them, and a terminal would obey.
 
     Parameters
     ----------
     lines
-        Whether it is a message whose newlines are meant, and no name.
+        Whether to keep newlines, as in a message of several lines.
     """
     return _STEERS.sub(lambda found: _escaped(found.group(), lines), text)
 
@@ -26,3 +31,23 @@ def _escaped(character: str, lines: bool) -> str:
         return character
     code = ord(character)
     return _NAMED.get(character, f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def shown(value: Any) -> str:
+    """Return the repr of a value, cut short where it is long."""
+    return clipped(repr(value))
+
+
+def clipped(text: str) -> str:
+    """Cut a text after 200 characters."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 partition`` or ``2,000 partitions``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def megabytes(nbytes: float) -> str:
+    """Return a size in megabytes, such as ``1,074 MB``."""
+    return f"{nbytes / 1e6:,.0f} MB"

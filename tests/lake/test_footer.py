@@ -13,7 +13,8 @@ import pytest
 from lakes import number_table, write_files
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
-from onepass.lake.footer import Fingerprint, is_unchanged, partitions, read_footer
+from onepass.lake.footer import is_unchanged, partitions, read_footer
+from onepass.partition import Fingerprint
 
 
 def only_file(folder):

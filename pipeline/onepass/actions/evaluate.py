@@ -14,13 +14,14 @@ from threadpoolctl import threadpool_limits
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, advised
 from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import Partition, partitions, read_footer
+from onepass.lake.footer import partitions, read_footer
 from onepass.lake.rotation import Source
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.unit import LabelUnit
 from onepass.model.directory import ModelFile
 from onepass.model.model import Model
 from onepass.model.predictor import predicted
+from onepass.partition import Partition
 from onepass.stream.check_columns import check_columns
 from onepass.stream.stream import Streamed, Together, streams
 from onepass.stream.workers import Workers

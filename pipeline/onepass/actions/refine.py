@@ -20,13 +20,13 @@ from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import JobError, ModelNotFound
 from onepass.job import Job
 from onepass.lake.discover import discover
-from onepass.lake.footer import Partition
 from onepass.lake.rotation import Source
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import Updater
+from onepass.partition import Partition
 from onepass.stream.stream import Streamed, Together, streams
 from onepass.training.progress import Progress
 from onepass.training.run import Run

@@ -25,11 +25,12 @@ from onepass.errors import (
     first_line,
 )
 from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import Partition, partitions, read_footer
+from onepass.lake.footer import partitions, read_footer
 from onepass.ledger.entries import AnyEntry, LearntEntry, RewindEntry, SkipEntry, TrainEntry
 from onepass.ledger.ledger import identity
 from onepass.model.directory import warn_if_elsewhere
 from onepass.model.state import Trainee
+from onepass.partition import Partition
 from onepass.training.progress import Progress
 from onepass.training.run import Run
 from onepass.training.session import exclusion, opened

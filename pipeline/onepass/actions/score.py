@@ -22,13 +22,14 @@ from onepass.actions.outputs import Output, open_output, resolved
 from onepass.environment import peak_rss_bytes
 from onepass.errors import JobError, advised
 from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import Footer, Partition, partitions, read_footer
+from onepass.lake.footer import Footer, partitions, read_footer
 from onepass.lake.rotation import Source
 from onepass.learn.unit import LabelUnit
 from onepass.model.directory import ModelFile
 from onepass.model.model import Model
 from onepass.model.predictions import prediction_columns, prediction_fields
 from onepass.model.predictor import Predictor, predicted
+from onepass.partition import Partition
 from onepass.stream.check_columns import check_columns
 from onepass.stream.stream import Reading, Streamed, Together, streams
 from onepass.stream.workers import Workers

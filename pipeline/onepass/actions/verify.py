@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from onepass.actions.advice import advice
 from onepass.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
 from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import Partition, read_footer
+from onepass.lake.footer import read_footer
 from onepass.ledger.consistency import contradictions
 from onepass.ledger.entries import (
     LearntEntry,
@@ -26,6 +26,7 @@ from onepass.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger
 from onepass.ledger.leftovers import leftovers, strangers
 from onepass.ledger.store import LOCK_KEY, open_store
 from onepass.model.directory import OpenModel, open_model
+from onepass.partition import Partition
 from onepass.training.progress import Progress
 from onepass.training.retrace import retrace
 

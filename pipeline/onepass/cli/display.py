@@ -142,16 +142,6 @@ def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> No
         )
 
 
-def counted(n: int, noun: str) -> str:
-    """A number with its noun, such as ``1 partition`` or ``2,000 partitions``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def megabytes(nbytes: float) -> str:
-    """Bytes for people."""
-    return f"{nbytes / 1e6:,.0f} MB"
-
-
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),

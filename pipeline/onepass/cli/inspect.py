@@ -7,13 +7,13 @@ from typing import get_args
 
 import click
 
-from onepass.cli.display import megabytes, print_table, say
+from onepass.cli.display import print_table, say
 from onepass.cli.options import as_lake, json_option
 from onepass.job import LossName
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.survey import Survey, survey
-from onepass.text import printable
+from onepass.text import megabytes, printable
 
 _CLASSES_SHOWN = 12
 

@@ -6,9 +6,8 @@ import json
 
 import click
 
-from onepass.cli.display import counted, print_table
+from onepass.cli.display import print_table
 from onepass.cli.options import json_option
-from onepass.lake.footer import Partition
 from onepass.ledger.entries import (
     AnyEntry,
     PlanEntry,
@@ -19,6 +18,8 @@ from onepass.ledger.entries import (
 )
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
+from onepass.partition import Partition
+from onepass.text import counted
 
 
 @click.command("log")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.refine import RefineReport, refine
-from onepass.cli.display import Display, megabytes, say
+from onepass.cli.display import Display, say
 from onepass.cli.options import dask_option, json_option, print_json
+from onepass.text import megabytes
 
 
 @click.command("refine")

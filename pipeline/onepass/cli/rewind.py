@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.rewind import RewindReport, rewind
-from onepass.cli.display import Display, counted, say
+from onepass.cli.display import Display, say
 from onepass.cli.options import json_option, print_json
+from onepass.text import counted
 
 _SHOWN = 5
 

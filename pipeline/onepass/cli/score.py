@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.score import score
-from onepass.cli.display import Display, counted, say
+from onepass.cli.display import Display, say
 from onepass.cli.options import as_lake, dask_option, json_option, model_option, print_json
+from onepass.text import counted
 
 
 @click.command("score")

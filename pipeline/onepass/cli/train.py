@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from onepass.actions.evaluate import EvaluateReport, evaluate
-from onepass.cli.display import Display, counted, megabytes, print_table, say, warn_if_worse
+from onepass.cli.display import Display, print_table, say, warn_if_worse
 from onepass.cli.options import given_job, job_options, json_option, print_json
 from onepass.cloud.url import is_url
 from onepass.ledger.entries import CandidateEntry
 from onepass.model.directory import model_exists, open_model
+from onepass.text import counted, megabytes
 from onepass.training.report import TrainReport, nothing_to_train
 from onepass.training.session import train
 

@@ -7,9 +7,9 @@ import sys
 import click
 
 from onepass.actions.verify import Finding, VerifyReport, verify
-from onepass.cli.display import Display, counted, say
+from onepass.cli.display import Display, say
 from onepass.cli.options import as_lake, json_option, print_json
-from onepass.text import printable
+from onepass.text import counted, printable
 
 _SHOWN = 20
 """Findings of one level that are printed; `--json` has all."""

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from onepass.arrays import empty, filled
-from onepass.batches import as_batch
-from onepass.block import Block, FloatArray, IntArray, SlotArray
+from onepass.arrays import as_batch, empty, filled
+from onepass.block import Block, FloatArray, IntArray, Linear, SlotArray
 from onepass.encode.columns import as_text, epoch_seconds, floats, plain, typed_hive
 from onepass.encode.frequent import NOTED_EVERY, commonest
 from onepass.encode.hashing import slot_codes
@@ -37,7 +36,6 @@ from onepass.encode.write.rows import Rows
 from onepass.encode.write.sink import Numbers, Sink
 from onepass.encode.write.transpose import invert, scatter
 from onepass.errors import BadColumn
-from onepass.linear import Linear
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
 """Beyond these, sums of weights leave no trace of other rows, and squares overflow."""

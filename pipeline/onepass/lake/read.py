@@ -20,13 +20,14 @@ from itertools import product
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from onepass.batches import as_batch
+from onepass.arrays import as_batch
 from onepass.errors import BadPartition
 from onepass.lake.column_chunks import check_texts, decoded_bytes, is_coded
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, Partition
+from onepass.lake.footer import Footer
 from onepass.lake.remote import RemoteFile
 from onepass.lake.rowgroups import Mixed, RowGroup, Sliced, Whole
+from onepass.partition import Partition
 
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError)
 """What pyarrow raises at damaged pages."""

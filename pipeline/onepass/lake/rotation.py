@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from onepass.errors import JobError
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, Partition
+from onepass.lake.footer import Footer
 from onepass.lake.order import permutation
 from onepass.lake.read import PAGE_BYTES, PartitionReader, Unit, units
+from onepass.partition import Partition
 
 READER_BYTES = 32 << 20
 """Memory that open decoders of one partition may take."""

@@ -8,14 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Block, FloatArray
+from onepass.block import Block, FloatArray, Linear
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.losses import REGRESSION, Loss
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.unit import NO_RANGE, LabelUnit
 from onepass.learn.updater import State, Updater, Weights, checked, copied, numbered, restored
-from onepass.linear import Linear
 
 LABEL_RANGE = "label_range"
 """Array of a state with the least and the largest label learnt so far."""

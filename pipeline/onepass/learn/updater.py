@@ -9,9 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Block, FloatArray
+from onepass.block import Block, FloatArray, Linear
 from onepass.learn.objective import Objective, Sums
-from onepass.linear import Linear
 
 State = Mapping[str, NDArray[np.generic]]
 """Arrays by name: everything that a learner needs to go on as if it had never stopped."""

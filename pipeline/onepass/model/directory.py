@@ -15,7 +15,6 @@ from onepass.encode.schema import Schema
 from onepass.environment import environment, physical_bytes
 from onepass.errors import ForeignModel, ModelNotFound
 from onepass.job import Job
-from onepass.lake.footer import Partition
 from onepass.learn.candidates import Candidates
 from onepass.learn.learner import Learner
 from onepass.learn.memory import learner_bytes
@@ -31,6 +30,7 @@ from onepass.ledger.entries import (
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Store, open_store
 from onepass.model.state import Trainee
+from onepass.partition import Partition
 from onepass.training.resolve import candidate_settings
 
 MODEL_KEY = "model.json"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from onepass.block import Float32Array, FloatArray
+from onepass.block import Float32Array, FloatArray, Linear
 from onepass.encode.classes import class_values
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.encode.schema import Schema
@@ -19,7 +19,6 @@ from onepass.errors import ForeignModel, JobError, ModelNotFound
 from onepass.learn.learner import Learns
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
-from onepass.linear import Linear
 from onepass.model.directory import OpenModel, open_model
 from onepass.model.predictor import Predictor, predicted
 from onepass.model.state import Trainee

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onepass.block import FloatArray
+from onepass.block import FloatArray, Linear
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.learn.learner import Learner
 from onepass.learn.unit import LabelUnit
 from onepass.ledger.entries import LearntEntry
-from onepass.linear import Linear
 from onepass.model.directory import ModelFile
 from onepass.model.memory import whole_bytes
 from onepass.stream.stream import Reading

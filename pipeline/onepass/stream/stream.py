@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from dask.delayed import Delayed
 
-from onepass.block import Block
+from onepass.block import Block, Linear
 from onepass.encode.columns import plain
 from onepass.encode.encoder import Draft, Encoded, Encoder, Part
 from onepass.encode.frequent import LONG, NOTED_EVERY
@@ -22,7 +22,6 @@ from onepass.encode.schema import family
 from onepass.errors import BadColumn, BadPartition, DataError
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Columns, Source, Step, rounds
-from onepass.linear import Linear
 from onepass.stream.check_columns import check_columns
 from onepass.stream.workers import Workers
 

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from onepass.block import IntArray
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Fingerprint, Footer, read_footer
+from onepass.lake.footer import Footer, read_footer
 from onepass.lake.footer_checks import Contradiction, null_count
+from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
 
 _T = TypeVar("_T")

@@ -17,9 +17,10 @@ from onepass.encode.columns import label_family, label_values, plain, typed_hive
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadColumn, BadPartition, DataError
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, Partition, read_footer
+from onepass.lake.footer import Footer, read_footer
 from onepass.lake.order import permutation
 from onepass.lake.read import PartitionReader, Unit, units
+from onepass.partition import Partition
 
 _T = TypeVar("_T")
 

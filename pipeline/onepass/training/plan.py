@@ -15,17 +15,11 @@ from typing import Any
 from onepass.errors import BadPartition, ChangedPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import (
-    Fingerprint,
-    Footer,
-    Partition,
-    is_unchanged,
-    partitions,
-    read_footer,
-)
+from onepass.lake.footer import Footer, is_unchanged, partitions, read_footer
 from onepass.lake.order import permutation
 from onepass.ledger.entries import PlanEntry, PlannedGroup, RewindEntry, SkipEntry, TrainEntry
 from onepass.model.directory import OpenModel
+from onepass.partition import Fingerprint, Partition
 from onepass.stream.check_columns import check_columns
 from onepass.text import printable
 

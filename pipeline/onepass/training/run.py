@@ -26,12 +26,12 @@ from onepass.errors import (
 )
 from onepass.job import Job
 from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import Partition
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import LearntEntry, RefineEntry, SkipEntry, TrainEntry
 from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.memory import whole_bytes
 from onepass.model.state import Trainee
+from onepass.partition import Partition
 from onepass.stream.stream import Reading, Streamed, Together, itself, stream, streams
 from onepass.stream.workers import Workers
 from onepass.training.committer import Committer

@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from onepass.errors import JobError, ModelNotFound
 from onepass.job import Job, parse_job, resume_job
 from onepass.lake.discover import discover
-from onepass.lake.footer import Partition
 from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
 from onepass.ledger.store import open_store
 from onepass.model.directory import OpenModel, model_exists, open_model
+from onepass.partition import Partition
 from onepass.stream.workers import Workers
 from onepass.training.create import create_model
 from onepass.training.plan import Group

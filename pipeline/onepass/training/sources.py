@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Partition, is_unchanged, read_footer
+from onepass.lake.footer import is_unchanged, read_footer
 from onepass.lake.rotation import Source
+from onepass.partition import Partition
 from onepass.text import printable
 from onepass.training.plan import Group, gone
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from onepass.batches import as_batch
+from onepass.arrays import as_batch
+from onepass.block import Linear
 from onepass.encode.encoder import Draft, Encoder, Part
 from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
-from onepass.linear import Linear
 
 COLUMNS = {
     "numbers": [

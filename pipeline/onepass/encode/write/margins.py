@@ -15,12 +15,11 @@ from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from onepass.arrays import empty
-from onepass.block import Float32Array, FloatArray, IntArray, RealArray, SlotArray
+from onepass.block import Float32Array, FloatArray, IntArray, Linear, RealArray, SlotArray
 from onepass.encode.write.addresses import numbers_of, tables_of, validity_of, values_of
 from onepass.encode.write.sink import Scaled
 from onepass.encode.write.standardise import imputed, spread_bits, standardised
 from onepass.jit import compiled, pointer, prefetch
-from onepass.linear import Linear
 
 _TILE = 256
 """Rows whose margins stay in the first cache while the columns pass by."""

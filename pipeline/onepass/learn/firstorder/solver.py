@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Block, FloatArray, RealArray
+from onepass.block import Block, FloatArray, Linear, RealArray
 from onepass.errors import Diverged
 from onepass.learn.firstorder.loop import (
     APART,
@@ -33,7 +33,6 @@ from onepass.learn.kernels import dense_margins
 from onepass.learn.losses import SOFTMAX, Loss
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import State, Weights, checked, copied
-from onepass.linear import Linear
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Block, FloatArray
+from onepass.block import Block, FloatArray, Linear
 from onepass.learn.losses import SOFTMAX, Loss
 from onepass.learn.newton.expansion import kink_width
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.slots import Other, SlotFilter
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import State, Weights, checked, copied
-from onepass.linear import Linear
 
 _SETTLED_ROWS = 16_384
 _PROBE = 64

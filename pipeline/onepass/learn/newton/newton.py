@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Block, FloatArray
+from onepass.block import Block, FloatArray, Linear
 from onepass.errors import Diverged
 from onepass.learn.curvature import Curvature, gram, is_well_conditioned, solve
 from onepass.learn.kernels import dense_margins
@@ -32,7 +32,6 @@ from onepass.learn.newton.uncertainty import on_features, variance_of_margins
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.scaling import Standardiser
 from onepass.learn.updater import State, Weights, checked, copied
-from onepass.linear import Linear
 
 MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
