@@ -14,7 +14,8 @@ from scipy import stats
 
 from onepass.encode.target import label_target
 from onepass.errors import BadColumn, JobError
-from onepass.survey.label import profile_label, robust_scale
+from onepass.survey.label import profile_label
+from onepass.survey.scale import robust_scale
 
 NAN = float("nan")
 

@@ -6,11 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from onepass.survey.dependence import explained_classes, explained_variance
 from onepass.survey.lake_warnings import (
     Place,
     absurd_warnings,
-    explained_classes,
-    explained_variance,
     label_order_warnings,
     leak_warnings,
     weight_warnings,

@@ -12,6 +12,7 @@ import pytest
 from lakes import SAMPLES, write_files
 from onepass.errors import BadPartition, DataError, EmptyLake, JobError
 from onepass.lake.discover import discover
+from onepass.survey.bad_files import BadFiles
 from onepass.survey.naming import naming
 from onepass.survey.profile import Choice
 from onepass.survey.sample import SAMPLE_FILES, SAMPLE_GROUPS, SAMPLE_ROWS, draw_sample
@@ -263,7 +264,9 @@ def test_columns_of_any_name_and_in_any_order_are_found(tmp_path):
 def test_large_row_group_is_sampled_from_end_to_end_within_the_bound(tmp_path):
     n = 3_000_000
     write(tmp_path, pa.table({"at": np.arange(n)}), row_group_size=n)
-    sample = draw_sample(discover(str(tmp_path)), ["at"], {}, label=None, seed=0)
+    sample = draw_sample(
+        discover(str(tmp_path)), ["at"], {}, label=None, seed=0, bad=BadFiles(skip=False)
+    )
     at = sample.rows["at"].to_numpy()
     assert 0.9 * SAMPLE_ROWS < len(at) <= SAMPLE_ROWS
     assert len(np.unique(at)) == len(at)
@@ -276,7 +279,9 @@ def test_many_files_and_row_groups_are_sampled_evenly_within_the_bound(tmp_path)
     for i in range(n_files):
         at = np.arange(300) + 1000 * i
         write_files(tmp_path, {f"{i:03}.parquet": pa.table({"at": at})}, row_group_size=50)
-    sample = draw_sample(discover(str(tmp_path)), ["at"], {}, label=None, seed=0)
+    sample = draw_sample(
+        discover(str(tmp_path)), ["at"], {}, label=None, seed=0, bad=BadFiles(skip=False)
+    )
     at = sample.rows["at"].to_numpy()
     file, group = at // 1000, at % 1000 // 50
     assert len(np.unique(file)) == SAMPLE_FILES < n_files
@@ -297,7 +302,7 @@ def test_survey_of_the_same_lake_is_the_same_and_the_seed_changes_the_sample(tmp
 def test_nulls_that_only_the_footers_know_of_get_their_feature(tmp_path):
     values = np.arange(500.0)
     lake = write(tmp_path, rows(500, x=pa.array(values, mask=values == 250)), row_group_size=100)
-    read = draw_sample(discover(str(lake)), ["x"], {}, label=None, seed=0)
+    read = draw_sample(discover(str(lake)), ["x"], {}, label=None, seed=0, bad=BadFiles(skip=False))
     assert read.rows["x"].null_count == 0
     assert next(c.use.missing for c in look(lake).columns if c.name == "x")
     assert not next(c.use.missing for c in look(lake).columns if c.name == "a")

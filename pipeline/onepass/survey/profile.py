@@ -1,59 +1,64 @@
-"""Look at a bounded sample and decide how each column becomes numbers.
+"""Profile the columns of a sample, and decide how each one becomes numbers.
 
-The rules, in order: what the job says; what cannot be used (nested types, only nulls, constant);
-truth values and times; text and id-like integers as categories; all other numbers as numbers.
+The rules, in order: columns that cannot be used are left out (nested types, only nulls, constant);
+the user's choice; truth values and times; text and id-like integers are categories; all other
+numbers are numbers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onepass.block import FloatArray
-from onepass.encode.columns import as_text, epoch_seconds, floats, plain
+from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.schema import Bool, Column, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.times import DAY, epoch_seconds
 from onepass.errors import JobError
 from onepass.survey.naming import naming
+from onepass.survey.scale import location_and_scale
 
 ONE_HOT_LEVELS = 64
-"""A category with more levels than this is hashed."""
+"""Most levels of a one-hot category; one with more levels is hashed."""
 
 NEARLY_UNIQUE = 0.9
-"""Share of distinct values above which a category tells rows apart rather than groups them."""
+"""Share of distinct values from which a category identifies rows instead of grouping them."""
 
 _ID_NAME = re.compile(
     r"(^|[_\W])(id|ids|key|code|uuid|guid|zip|zipcode|postcode|sku|number|nr|no)$", re.IGNORECASE
 )
 _ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|No|Nr)$")
-_DAY = 86_400.0
-_ABSURD = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the user wants of the columns, whatever they look like."""
+    """The user's choice of columns and of their uses, by name."""
 
     features: tuple[str, ...] = ()
+    """The only columns to use; all columns if empty."""
     exclude: tuple[str, ...] = ()
+    """Columns to leave out."""
     numeric: tuple[str, ...] = ()
+    """Columns to use as numbers."""
     categorical: tuple[str, ...] = ()
+    """Columns to use as categories."""
 
     def wants(self, name: str) -> bool:
         """Whether a column may be a feature."""
         return name not in self.exclude and (not self.features or name in self.features)
 
     def check_names(self, present: set[str]) -> None:
-        """Compare the columns named here with those of the lake.
+        """Check that the lake has all columns named here.
 
         Raises
         ------
         JobError
-            If some do not exist.
+            If a column does not exist.
         """
         for group in ("features", "exclude", "numeric", "categorical"):
             unknown = sorted(set(getattr(self, group)) - present)
@@ -63,25 +68,25 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """One column as the sample shows it, and the decision about it."""
+    """The facts about one column in the sample, and the decision about it."""
 
     name: str
     type: str
-    """Arrow type in the files, or the type read from the path."""
+    """Arrow type in the files, or the type inferred from the path."""
     null_share: float
-    """Share of null rows: of the whole lake where the footers tell, else of the sample."""
+    """Share of null rows: in the whole lake if the footers tell it, else in the sample."""
     distinct: int
-    """Distinct values in the sample."""
+    """Number of distinct values in the sample."""
     use: Column | None
     """How the column is encoded; None if it is left out."""
     reason: str
-    """Why, in a few words."""
-    warning: str | None = field(default=None)
-    """What the user should know."""
+    """Reason for the decision, in a few words."""
+    warning: str | None = None
+    """Message to the user, if the decision may be a surprise."""
 
     @property
     def planned(self) -> str:
-        """The use in a word or two."""
+        """The use of the column in a word or two."""
         match self.use:
             case None:
                 return "left out"
@@ -94,25 +99,25 @@ class ColumnProfile:
 
 
 def profile_columns(
-    sample: pa.Table, null_share: Mapping[str, float], choice: Choice, skip: set[str | None]
+    sample: pa.Table, null_share: Mapping[str, float], choice: Choice, skip: Collection[str]
 ) -> list[ColumnProfile]:
-    """Profile each column of a sample, but those in `skip`.
+    """Profile each column of a sample, except those in `skip`.
 
     Parameters
     ----------
     sample
-        Rows from all over the lake, key=value folders included, already typed.
+        Rows from all over the lake; key=value folders are columns of it, in their types.
+    null_share
+        Share of nulls in the whole lake of each column for which it is known.
+    choice
+        The user's choice of columns and uses.
     skip
         Columns that are no features: label and weight.
-    null_share
-        Share of nulls in the whole lake by column, as far as known.
-    choice
-        What the user decided.
 
     Raises
     ------
     JobError
-        If the user names columns that cannot be used as asked.
+        If the user chooses a use that the type of the column does not allow.
     """
     return [
         _profile(name, sample.column(name).combine_chunks(), null_share.get(name), choice)
@@ -136,6 +141,8 @@ def _profile(
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
+    """A column of the sample, with counts of its values."""
+
     name: str
     values: pa.Array
     null_share: float
@@ -144,14 +151,17 @@ class _Sampled:
 
     @property
     def missing(self) -> bool:
+        """Whether the lake has nulls here, which then have a feature of their own."""
         return self.null_share > 0
 
     @property
     def nearly_unique(self) -> bool:
+        """Whether nearly every value is different, among enough values to tell."""
         return self.n_valid >= 100 and self.distinct >= NEARLY_UNIQUE * self.n_valid
 
 
-_Decision = tuple[Column | None, str, str | None]
+_Decision: TypeAlias = tuple[Column | None, str, str | None]
+"""The use of a column, the reason, and a warning."""
 
 
 def _decide(column: _Sampled, choice: Choice) -> _Decision:
@@ -223,42 +233,17 @@ def _numeric(column: _Sampled) -> Numeric:
     return Numeric(name=column.name, center=center, scale=scale, missing=missing)
 
 
-def location_and_scale(values: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation; (0, 1) without values, scale 1 where all are equal.
-
-    Where the outermost 0.1 % of the values make the deviation more than 10,000 times larger, they
-    are pulled in to the quantiles first.
-    """
-    if not len(values):
-        return 0.0, 1.0
-    center, scale = _moments(values)
-    # One absurd value must not flatten all others; short of that, heavy tails are the column's own.
-    low, high = np.quantile(values, [0.0005, 0.9995], method="nearest")
-    usual_center, usual_scale = _moments(np.clip(values, low, high))
-    if 0 < usual_scale < _ABSURD * scale:
-        return usual_center, usual_scale
-    return center, scale or 1.0
-
-
-def _moments(values: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation, 0 where it drowns in rounding."""
-    # Magnitudes near 1e300 would overflow when squared.
-    unit = float(np.abs(values).max()) or 1.0
-    center, scale = float((values / unit).mean()), float((values / unit).std())
-    return center * unit, scale * unit if scale > 1e-12 else 0.0
-
-
 def _time(column: _Sampled) -> Time:
     seconds = epoch_seconds(column.values)
     seconds = seconds[np.isfinite(seconds)]
     center, scale = location_and_scale(seconds)
     span = float(np.ptp(seconds))
     parts = ["trend"]
-    if not pa.types.is_date(column.values.type) and np.any(seconds % _DAY):
+    if not pa.types.is_date(column.values.type) and np.any(seconds % DAY):
         parts.append("hour")
-    if span >= 7 * _DAY:
+    if span >= 7 * DAY:
         parts.append("weekday")
-    if span >= 365 * _DAY:
+    if span >= 365 * DAY:
         parts.append("year")
     return Time.model_validate(
         {"name": column.name, "center": center, "scale": scale, "parts": parts}
@@ -283,6 +268,7 @@ def _category(column: _Sampled, why: str) -> _Decision:
 
 
 def _levels(values: pa.Array) -> list[str]:
+    """Return the distinct values as text, the most frequent first, equally frequent ones sorted."""
     counts = pc.value_counts(as_text(values.drop_null()).cast(pa.string()))
     pairs = [(-item["counts"], item["values"]) for item in counts.to_pylist()]
     return [level for _, level in sorted(pairs)]

@@ -8,7 +8,7 @@ import pytest
 
 from onepass.arrays import as_batch
 from onepass.block import Linear
-from onepass.encode.encoder import Draft, Encoder, Part
+from onepass.encode.encoder import Encoder, Part
 from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
 
 COLUMNS = {
@@ -116,7 +116,7 @@ def test_margins_are_the_same_bits_however_the_rows_are_cut(cut):
     weights, table = linear(encode.schema, 2), rows()
     whole = encode.encode(table, FOLDERS, label=False, linear=weights).margins
     n = min(N_ROWS, 20 * cut)
-    draft = Draft(encode, n, label=False, linear=weights)
+    draft = encode.draft(n, label=False, linear=weights)
     for at in range(0, n, cut):
         draft.write(Part(as_batch(table.slice(at, min(cut, n - at))), FOLDERS))
     np.testing.assert_array_equal(draft.finish().margins, whole[:, :n])
@@ -148,7 +148,7 @@ def test_rows_beyond_those_announced_are_refused_and_parts_without_rows_write_no
     weights = linear(encode.schema, n_outputs) if n_outputs else None
     table = rows(20)
     parts = [Part(as_batch(table.slice(at, n)), FOLDERS) for at, n in ((0, 9), (9, 0), (9, 11))]
-    draft, whole = (Draft(encode, 20, label=False, linear=weights) for _ in range(2))
+    draft, whole = (encode.draft(20, label=False, linear=weights) for _ in range(2))
     whole.write(Part(as_batch(table), FOLDERS))
     for part in parts:
         draft.write(part)
@@ -174,4 +174,4 @@ def test_columns_that_begin_within_a_byte_of_their_bitmap_are_read_from_there(of
 def test_margins_have_no_other_order():
     encode = encoder(["numbers"])
     with pytest.raises(ValueError, match="in the order of the rows"):
-        Draft(encode, 3, np.arange(3), linear=linear(encode.schema, 1))
+        encode.draft(3, np.arange(3), linear=linear(encode.schema, 1))
