@@ -1,4 +1,4 @@
-"""Layout: what an encoder remembers of one kind of file does not show in another."""
+"""Layout: files give the same rows whatever files the encoder has seen before."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ KINDS = {
 }
 
 
-def test_kinds_of_files_in_any_succession_give_the_same_rows():
+def test_files_of_different_schemas_give_the_same_rows_in_any_order():
     expected = Encoder(SCHEMA).encode(pa.table(KINDS["as written"]), {})
     assert expected.counts["unexpected_null"] + expected.counts["non_finite"] > 0
     everything = Encoder(SCHEMA)

@@ -1,4 +1,4 @@
-"""Margins straight from columns: against the block of the same rows times the weights."""
+"""Margins computed from columns equal the weights times the block of the same rows."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_margins_are_the_weights_times_the_features(kinds, n_outputs):
 
 
 @pytest.mark.parametrize("cut", [1, 7, 256, 1000])
-def test_margins_are_the_same_bits_however_the_rows_are_cut(cut):
+def test_margins_are_bitwise_equal_however_the_rows_are_cut(cut):
     encode = encoder([*COLUMNS])
     weights, table = linear(encode.schema, 2), rows()
     whole = encode.encode(table, FOLDERS, label=False, linear=weights).margins
@@ -122,7 +122,7 @@ def test_margins_are_the_same_bits_however_the_rows_are_cut(cut):
     np.testing.assert_array_equal(draft.finish().margins, whole[:, :n])
 
 
-def test_labels_and_weights_come_beside_margins_and_rows_without_label_are_dropped():
+def test_rows_without_label_are_dropped_from_margins_labels_and_weights():
     encode = encoder(["numbers"], drop_null_label=True)
     weights, table = linear(encode.schema, 2), rows()
     features, found = (encode.encode(table, {}, linear=one) for one in (None, weights))
@@ -133,7 +133,7 @@ def test_labels_and_weights_come_beside_margins_and_rows_without_label_are_dropp
     assert found.counts["null_label"] == table["y"].null_count > 0
 
 
-def test_margins_of_no_rows_are_none():
+def test_no_rows_have_no_margins():
     encode = encoder([*COLUMNS])
     found = encode.encode(rows(0), FOLDERS, label=False, linear=linear(encode.schema, 2))
     assert found.margins.shape == (2, 0)
@@ -163,7 +163,7 @@ def test_rows_beyond_those_announced_are_refused_and_parts_without_rows_write_no
 
 
 @pytest.mark.parametrize("offset", [1, 3, 8, 13])
-def test_columns_that_begin_within_a_byte_of_their_bitmap_are_read_from_there(offset):
+def test_slices_that_begin_within_a_byte_of_the_null_bitmap_give_the_same_margins(offset):
     encode = encoder([*COLUMNS])
     weights, table = linear(encode.schema, 2), rows(700)
     whole = encode.encode(table, FOLDERS, label=False, linear=weights).margins
@@ -171,7 +171,7 @@ def test_columns_that_begin_within_a_byte_of_their_bitmap_are_read_from_there(of
     np.testing.assert_array_equal(part, whole[:, offset : offset + 601])
 
 
-def test_margins_have_no_other_order():
+def test_margins_in_another_order_of_rows_are_refused():
     encode = encoder(["numbers"])
     with pytest.raises(ValueError, match="in the order of the rows"):
         encode.draft(3, np.arange(3), linear=linear(encode.schema, 1))
