@@ -127,7 +127,7 @@ def check_uses(
 
 def _check_folders(one: FooterSummary, folders: Collection[str]) -> None:
     for name in sorted(set(folders) - set(dict(one.file.hive))):
-        _refuse(one, name, "expected in the path as a key=value folder, as of other files")
+        _refuse(one, name, "expected in the path as a key=value folder, as for other files")
 
 
 def _check_columns(one: FooterSummary, usual: Mapping[str, str], in_all: Collection[str]) -> None:

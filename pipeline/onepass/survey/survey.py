@@ -79,31 +79,16 @@ def survey(
     DataError
         If there is no row, or a file cannot be used (unless `skip_bad`).
     """
-    choice = choice or Choice()
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
-
-    files = read_summaries(discover(lake), bad)
-    hive = folder_types(one.file for one in files)
-    _check_names(label, weight, choice, files, hive, lake)
-
-    rare = rare_columns(files, choice, targets)
-    choice = replace(choice, exclude=(*choice.exclude, *rare))
-    usual = usual_kinds(files, hive, choice, targets)
-    folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, folders, bad)
-
-    filled = _filled(_usable(files, bad), lake)
-    names = [name for name in filled[0].schema.names if name in usual]
-    sample = draw_sample(
-        [one.file for one in filled], names, folders, label=label, seed=seed, bad=bad
-    )
-    usable = _usable(files, bad)
-    columns = profile_columns(sample.rows, null_shares(usable), choice, skip=targets)
-    check_uses(usable, columns, folders, bad)
-    columns += _unread_columns(filled[0], {*names, *folders}, hive, rare)
-
-    place = None if interleaves else Place(sample.place, sample.file, len(filled))
+    found = _compare_files(lake, label, weight, choice or Choice(), bad)
+    files = [one.file for one in found.filled]
+    sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
+    usable = _usable(found.files, bad)
+    columns = profile_columns(sample.rows, null_shares(usable), found.choice, skip=targets)
+    check_uses(usable, columns, found.folders, bad)
+    columns += _unread_columns(found)
+    place = None if interleaves else Place(sample.place, sample.file, len(files))
     described, label_warnings = describe_label(label, loss, classes, sample, place, columns)
     usable = _usable(usable, bad)
     return Survey(
@@ -112,18 +97,60 @@ def survey(
         nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,
         columns=columns,
-        hive=hive,
+        hive=found.hive,
         label=described,
         bad=list(bad),
         warnings=[
-            *rare.values(),
-            *folder_warnings(files, folders),
+            *found.rare.values(),
+            *folder_warnings(found.files, found.folders),
             *(c.warning for c in columns if c.warning),
             *absurd_warnings(sample.rows, columns),
             *_weight_warnings(weight, sample),
             *label_warnings,
         ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Footers:
+    """The facts about a lake that its footers tell."""
+
+    files: list[FooterSummary]
+    """All files with a readable footer."""
+    filled: list[FooterSummary]
+    """Files that agree with most files, and have rows."""
+    hive: dict[str, HiveType]
+    """Type of each key=value folder."""
+    folders: dict[str, HiveType]
+    """Those of the folders that may be features."""
+    names: list[str]
+    """Columns to read from the files."""
+    rare: dict[str, str]
+    """Warning about each column that is left out because few files have it."""
+    choice: Choice
+    """The user's choice, with the rare columns excluded."""
+
+
+def _compare_files(
+    lake: str | list[str],
+    label: str | None,
+    weight: str | None,
+    choice: Choice,
+    bad: BadFiles,
+) -> _Footers:
+    """Read all footers, decide which columns to read, and find the files that differ."""
+    targets = {name for name in (label, weight) if name is not None}
+    files = read_summaries(discover(lake), bad)
+    hive = folder_types(one.file for one in files)
+    _check_names(label, weight, choice, files, hive, lake)
+    rare = rare_columns(files, choice, targets)
+    choice = replace(choice, exclude=(*choice.exclude, *rare))
+    usual = usual_kinds(files, hive, choice, targets)
+    folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
+    check_agreement(files, usual, folders, bad)
+    filled = _filled(_usable(files, bad), lake)
+    names = [name for name in filled[0].schema.names if name in usual]
+    return _Footers(files, filled, hive, folders, names, rare, choice)
 
 
 def _check_names(
@@ -162,16 +189,12 @@ def _filled(usable: Sequence[FooterSummary], lake: str | list[str]) -> list[Foot
     return filled
 
 
-def _unread_columns(
-    one: FooterSummary,
-    read: Collection[str],
-    hive: Mapping[str, HiveType],
-    rare: Collection[str],
-) -> list[ColumnProfile]:
+def _unread_columns(found: _Footers) -> list[ColumnProfile]:
     """Return profiles of the columns that were left out of the sample."""
-    types = {field.name: field.type for field in one.schema} | dict(hive)
+    read = {*found.names, *found.folders}
+    types = {field.name: field.type for field in found.filled[0].schema} | found.hive
     return [
-        ColumnProfile(name, str(dtype), 0.0, 0, None, _why_unread(name, dtype, rare))
+        ColumnProfile(name, str(dtype), 0.0, 0, None, _why_unread(name, dtype, found.rare))
         for name, dtype in types.items()
         if name not in read
     ]
