@@ -21,8 +21,8 @@ from onepass.errors import BadColumn
 from onepass.jit import compiled
 
 MAX_CLASSES = 1000
-"""Most classes of a label. Softmax keeps weights for each class, and a label with more classes is
-probably no label of classes."""
+"""Maximum number of classes. Softmax keeps weights for each class, and a label with more distinct
+values is probably not meant as classes."""
 
 _EXACT = 2.0**53
 """Magnitude below which every whole number is a float64."""
@@ -32,7 +32,7 @@ _INTEGERS = {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint1
 
 
 def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
-    """Return the text of a class, in the one way in which it is spelt.
+    """Return the text that identifies a class, however the class was written.
 
     Raises
     ------

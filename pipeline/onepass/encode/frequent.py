@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 from onepass.encode.columns import as_text, plain
 
 PER_BATCH = 64
-"""Most values of a column that are noted from one batch."""
+"""Maximum number of values of a column that are noted from one batch."""
 
 KEPT = 500
-"""Values of a column that the sketch keeps when it is pruned."""
+"""Number of values of a column that the sketch keeps when it is pruned."""
 
 _LOOKED_AT = 256
-"""Number of rows, about, that represent a long batch."""
+"""Approximate number of rows that represent a long batch."""
 
 LONG = 8192
 """Number of rows above which a batch is long, and some of its rows represent all."""
 
 NOTED_EVERY = 4
-"""One in so many hashed columns of a long batch is noted, each column in its turn."""
+"""Long batches note one hashed column out of this number, each column in its turn."""
 
 _LONGEST = 200
-"""Most characters of a value that is noted; nobody would read a longer name."""
+"""Maximum number of characters of a value that is noted; nobody would read a longer name."""
 
 
 def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:

@@ -14,7 +14,7 @@ from onepass.encode.schema import Column, Numeric, Schema
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled
 
 _MOST_KEPT = 4
-"""Layouts that are kept: the files of a lake have one Arrow schema, or a few."""
+"""Maximum number of layouts that are kept: the files of a lake have one Arrow schema, or a few."""
 
 
 @dataclass(frozen=True, slots=True)

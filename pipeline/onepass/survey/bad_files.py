@@ -55,7 +55,7 @@ class BadFiles:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Pass a `BadPartition` that the body raises to `add`; the rest of the body is left out."""
+        """Add the `BadPartition` that the body may raise, and skip the rest of the body."""
         try:
             yield
         except BadPartition as error:

@@ -14,11 +14,11 @@ from onepass.encode.schema import family
 from onepass.encode.times import epoch_seconds
 
 Explained: TypeAlias = Callable[[FloatArray, IntArray], float]
-"""Share of the variance of a label between groups, from the label and each row's group."""
+"""Function of the labels and the group of each row: share of variance between the groups."""
 
 
 def explained_by_groups(*, classes: bool) -> Explained:
-    """Return the measure for labels that are numbers, or indices of classes."""
+    """Return the measure that suits labels that are numbers, or indices of classes."""
     return explained_classes if classes else explained_variance
 
 
@@ -41,10 +41,10 @@ def explained_variance(target: FloatArray, group: IntArray) -> float:
 
 
 def explained_classes(target: FloatArray, group: IntArray) -> float:
-    """Return what `explained_variance` returns, for indices of classes.
+    """Return the adjusted share of the variance of classes between groups, 0 to 1.
 
-    The variance of a class is that of its indicator, and the variances of all classes are summed;
-    the sum is the Gini impurity. For two classes the result equals that of `explained_variance`.
+    The variance is the sum over the classes of the variance of each class's 0/1 indicator, which is
+    the Gini impurity. For two classes the result equals that of `explained_variance`.
     """
     n_rows = len(target)
     _, group, in_group = np.unique(group, return_inverse=True, return_counts=True)

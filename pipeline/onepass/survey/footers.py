@@ -27,7 +27,7 @@ from onepass.survey.bad_files import BadFiles
 _T = TypeVar("_T")
 
 _MOST_SHARED = 16
-"""Number of distinct schemas that are remembered for sharing."""
+"""Maximum number of distinct values that are remembered for sharing."""
 
 
 @dataclass(frozen=True, slots=True)

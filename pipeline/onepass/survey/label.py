@@ -29,10 +29,10 @@ CLASSIFICATION = frozenset({"logistic", "hinge", "softmax"})
 """Losses whose labels are classes."""
 
 AUTO_CLASSES = 100
-"""Most classes for which `auto` chooses softmax; with more of them the user must ask for it."""
+"""Maximum number of classes for which ``auto`` chooses softmax; beyond it the user must ask."""
 
 FEW_VALUES = 20
-"""Most distinct values for which a label of whole numbers may be meant as classes."""
+"""Maximum number of distinct values for which whole numbers may be meant as classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LabelProfile:
     label: Label
     """The label to freeze."""
     loss: str
-    """The job's loss, or the one that `auto` chooses for these values."""
+    """The job's loss, or the one that ``auto`` chooses for these values."""
     null_share: float
     """Share of the sampled rows without a label."""
     mean: float | None

@@ -22,7 +22,7 @@ SORTED = 0.25
 """Share of the label's variance between files or row groups from which a lake counts as sorted."""
 
 INTERLEAVE = 16
-"""Most partitions that the advice for a lake sorted across files proposes to interleave."""
+"""Maximum number of partitions to interleave that the advice for a sorted lake proposes."""
 
 ABSURD = 1e6
 """Distance from the median, in robust scales, beyond which a value is probably an error."""

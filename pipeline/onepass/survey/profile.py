@@ -12,22 +12,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onepass.encode.columns import as_text, floats, plain
-from onepass.encode.schema import Bool, Column, Hashed, Numeric, OneHot, Time, family
-from onepass.encode.times import DAY, epoch_seconds
+from onepass.encode.columns import plain
+from onepass.encode.schema import Bool, Column, OneHot, Time, family
 from onepass.errors import JobError
 from onepass.survey.naming import naming
-from onepass.survey.scale import location_and_scale
-
-ONE_HOT_LEVELS = 64
-"""Most levels of a one-hot category; one with more levels is hashed."""
-
-NEARLY_UNIQUE = 0.9
-"""Share of distinct values from which a category identifies rows instead of grouping them."""
+from onepass.survey.uses import SampledColumn, category, number, time
 
 _ID_NAME = re.compile(
     r"(^|[_\W])(id|ids|key|code|uuid|guid|zip|zipcode|postcode|sku|number|nr|no)$", re.IGNORECASE
@@ -134,37 +126,16 @@ def _profile(
     nulls = known_nulls or values.null_count / n_rows
     usable = family(values.type) not in {"other", "null"}
     distinct = int(pc.count_distinct(values).as_py()) if usable else 0
-    column = _Sampled(name, values, nulls, distinct, len(values) - values.null_count)
+    column = SampledColumn(name, values, nulls, distinct, len(values) - values.null_count)
     use, reason, warning = _decide(column, choice)
     return ColumnProfile(name, str(values.type), nulls, distinct, use, reason, warning)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    """A column of the sample, with counts of its values."""
-
-    name: str
-    values: pa.Array
-    null_share: float
-    distinct: int
-    n_valid: int
-
-    @property
-    def missing(self) -> bool:
-        """Whether the lake has nulls here, which then have a feature of their own."""
-        return self.null_share > 0
-
-    @property
-    def nearly_unique(self) -> bool:
-        """Whether nearly every value is different, among enough values to tell."""
-        return self.n_valid >= 100 and self.distinct >= NEARLY_UNIQUE * self.n_valid
 
 
 _Decision: TypeAlias = tuple[Column | None, str, str | None]
 """The use of a column, the reason, and a warning."""
 
 
-def _decide(column: _Sampled, choice: Choice) -> _Decision:
+def _decide(column: SampledColumn, choice: Choice) -> _Decision:
     name, kind = column.name, family(column.values.type)
     if kind in {"other", "null"}:
         return None, f"type {column.values.type} cannot be used", None
@@ -175,41 +146,41 @@ def _decide(column: _Sampled, choice: Choice) -> _Decision:
     if name in choice.numeric:
         return _numeric_by_choice(column)
     if name in choice.categorical:
-        return _category(column, "the job says so")
+        return *category(column, "the job says so"), None
     return _decide_by_family(column, kind)
 
 
-def _decide_by_family(column: _Sampled, kind: str) -> _Decision:
+def _decide_by_family(column: SampledColumn, kind: str) -> _Decision:
     name = column.name
     match kind:
         case "bool":
             return Bool(name=name, missing=column.missing), "truth value", None
         case "time":
-            return _time(column), "date or timestamp", None
+            return time(column), "date or timestamp", None
         case "text" if column.nearly_unique:
             text = f"{name}: nearly every value is different (an identifier or free text), left out"
             return None, "nearly every value is different", text
         case "text":
-            return _category(column, "text")
+            return *category(column, "text"), None
         case "integer" if _id_like(column):
             return _identifier(column)
         case _:
-            return _numeric(column), "number", None
+            return number(column), "number", None
 
 
-def _id_like(column: _Sampled) -> bool:
+def _id_like(column: SampledColumn) -> bool:
     named = _ID_NAME.search(column.name) or _ID_CAMEL.search(column.name)
     return bool(named) and column.distinct > 2
 
 
-def _identifier(column: _Sampled) -> _Decision:
+def _identifier(column: SampledColumn) -> _Decision:
     if column.nearly_unique:
         text = (
             f"{column.name}: an id that differs from row to row, left out "
             f"({naming('numeric', column.name)} to read it as a number)"
         )
         return None, "an id that differs from row to row", text
-    use, reason, _ = _category(column, "an id by its name")
+    use, reason = category(column, "an id by its name")
     text = (
         f"{column.name}: an integer id, read as a category "
         f"({naming('numeric', column.name)} to read it as a number)"
@@ -217,58 +188,9 @@ def _identifier(column: _Sampled) -> _Decision:
     return use, reason, text
 
 
-def _numeric_by_choice(column: _Sampled) -> _Decision:
+def _numeric_by_choice(column: SampledColumn) -> _Decision:
     if family(column.values.type) not in {"integer", "real"}:
         raise JobError(
             f"--numeric names {column.name!r}, but its type is {column.values.type}, not a number"
         )
-    return _numeric(column), "the job says so", None
-
-
-def _numeric(column: _Sampled) -> Numeric:
-    values = floats(column.values)
-    finite = values[np.isfinite(values)]
-    center, scale = location_and_scale(finite)
-    missing = column.missing or len(finite) < len(values)
-    return Numeric(name=column.name, center=center, scale=scale, missing=missing)
-
-
-def _time(column: _Sampled) -> Time:
-    seconds = epoch_seconds(column.values)
-    seconds = seconds[np.isfinite(seconds)]
-    center, scale = location_and_scale(seconds)
-    span = float(np.ptp(seconds))
-    parts = ["trend"]
-    if not pa.types.is_date(column.values.type) and np.any(seconds % DAY):
-        parts.append("hour")
-    if span >= 7 * DAY:
-        parts.append("weekday")
-    if span >= 365 * DAY:
-        parts.append("year")
-    return Time.model_validate(
-        {"name": column.name, "center": center, "scale": scale, "parts": parts}
-        | {"missing": column.missing}
-    )
-
-
-def _category(column: _Sampled, why: str) -> _Decision:
-    kind = family(column.values.type)
-    if kind not in {"integer", "text", "bool"}:
-        raise JobError(
-            f"--categorical names {column.name!r}, but type {column.values.type} has no levels"
-        )
-    if column.distinct > ONE_HOT_LEVELS and kind != "bool":
-        use: Column = Hashed.model_validate({"name": column.name, "family": kind})
-        return use, f"{why}, more than {ONE_HOT_LEVELS} levels", None
-    use = OneHot.model_validate(
-        {"name": column.name, "family": kind, "levels": _levels(column.values)}
-        | {"missing": column.missing}
-    )
-    return use, why, None
-
-
-def _levels(values: pa.Array) -> list[str]:
-    """Return the distinct values as text, the most frequent first, equally frequent ones sorted."""
-    counts = pc.value_counts(as_text(values.drop_null()).cast(pa.string()))
-    pairs = [(-item["counts"], item["values"]) for item in counts.to_pylist()]
-    return [level for _, level in sorted(pairs)]
+    return number(column), "the job says so", None

@@ -27,24 +27,24 @@ from onepass.survey.concat import concat_samples
 _T = TypeVar("_T")
 
 SAMPLE_FILES = 32
-"""Most files that a sample takes rows from; they are evenly spaced."""
+"""Maximum number of files that a sample takes rows from; they are evenly spaced."""
 
 SAMPLE_GROUPS = 4
-"""Most row groups of each of these files; they are evenly spaced, too."""
+"""Maximum number of row groups of each of these files; they are evenly spaced, too."""
 
 SAMPLE_ROWS = 65_536
-"""Most rows of a sample."""
+"""Maximum number of rows of a sample."""
 
 SAMPLE_CELLS = 8 << 20
-"""Most values of a sample; but 2,000 rows are drawn however many columns there are."""
+"""Maximum number of values of a sample, unless that would be fewer than 2,000 rows."""
 
 DECODED_ROWS = 4 << 20
-"""Most rows that are decoded to draw a sample from, about."""
+"""Approximate maximum number of rows that are decoded to draw a sample."""
 
 _SLICE_ROWS = 16_384
 
 _FEW_COLUMNS = 128
-"""Most columns of a table of which two row groups are decoded at the same time."""
+"""Maximum number of columns with which two row groups are decoded at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
