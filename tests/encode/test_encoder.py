@@ -100,7 +100,7 @@ def test_numbers_that_are_not_finite_are_imputed_and_counted():
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
-def test_nulls_that_the_sample_had_not_are_imputed_and_counted(column, values):
+def test_unexpected_nulls_are_imputed_and_counted(column, values):
     encoded = encode(column, pa.array(values))
     assert not encoded.block.dense.any()
     assert encoded.counts == {"unexpected_null": 1}
@@ -406,6 +406,6 @@ def test_weights_are_read_from_their_column():
         (["1", "2"], "string"),
     ],
 )
-def test_weights_that_are_none_are_refused_by_name(weights, found):
+def test_unusable_weights_are_refused_by_name(weights, found):
     with pytest.raises(BadColumn, match=rf"column 'w': .*found.*{found}"):
         encode([], pa.table({"y": [1.0, 2.0], "w": weights}), label=True, weight="w")

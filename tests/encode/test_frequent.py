@@ -1,4 +1,4 @@
-"""Frequent values: bounded, deterministic, and right about what is common."""
+"""Frequent values: bounded, deterministic, and right about the common values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_commonest_values_come_with_their_rows():
     assert len(commonest(pa.array(zipf(8000, 0)).dictionary_encode())) == PER_BATCH
 
 
-def test_of_a_long_batch_the_common_values_are_estimated_and_the_rare_left_out():
+def test_long_batch_gives_estimates_of_common_values_and_leaves_out_rare_ones():
     is_common = np.random.default_rng(3).random(40_000) < 0.75
     values = ["often" if common else f"rare {i}" for i, common in enumerate(is_common)]
     for column in (pa.array(values), pa.array(values).dictionary_encode()):

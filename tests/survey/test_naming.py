@@ -1,4 +1,4 @@
-"""Columns in advice are named such that the advice can be typed."""
+"""Advice names columns such that it can be copied into a shell or a job file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_flag_with_a_name_reads_that_name(name):
 
 
 @pytest.mark.parametrize("name", ["X ", " x", "a,b", 'say "x" ', "\tx", ""])
-def test_name_that_no_flag_can_give_is_given_by_a_job_file(tmp_path, name):
+def test_name_that_no_flag_can_carry_is_written_for_a_job_file(tmp_path, name):
     line = naming("exclude", name).removesuffix(" in --config")
     assert yaml.safe_load(line) == {"exclude": [name]}
     (tmp_path / "job.yaml").write_text(line)

@@ -1,4 +1,4 @@
-"""Survey: what a lake holds, how its columns would be used, and which of its files are odd."""
+"""Survey: the contents of a lake, the use of its columns, and its files that differ."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from lakes import SAMPLES, write_files
 from onepass.errors import BadPartition, DataError, EmptyLake, JobError
 from onepass.lake.discover import discover
+from onepass.survey.bad_files import BadFiles
 from onepass.survey.naming import naming
 from onepass.survey.profile import Choice
-from onepass.survey.sample import SAMPLE_FILES, SAMPLE_GROUPS, SAMPLE_ROWS, draw_sample
+from onepass.survey.sample import draw_sample
 from onepass.survey.survey import survey
 
 N = 200
@@ -44,7 +45,7 @@ def planned(found):
     return {column.name: column.planned for column in found.columns}
 
 
-def test_sample_lake_is_understood_as_it_was_generated():
+def test_sample_lake_is_profiled_as_it_was_generated():
     found = look(SAMPLES / "deliveries", label="minutes", exclude=["late"])
     assert planned(found) == {
         "delivery_id": "left out",
@@ -84,17 +85,18 @@ def test_user_overrules_the_survey():
     assert {c.name for c in only.columns if c.use} == {"zone", "date"}
 
 
-@pytest.mark.parametrize(
-    "wish",
-    [
-        *({"label": "nope"}, {"weight": "nope"}, {"features": ["a", "nope"]}),
-        *({"exclude": ["nope"]}, {"numeric": ["nope"]}, {"categorical": ["nope"]}),
-    ],
-)
-def test_unknown_names_are_a_job_error_that_shows_the_columns(tmp_path, wish):
+@pytest.mark.parametrize("role", ["label", "weight"])
+def test_label_or_weight_that_does_not_exist_is_a_job_error_that_shows_the_columns(tmp_path, role):
     write(tmp_path / "k=1", rows())
-    with pytest.raises(JobError, match=r"nope.*'a', 'k', 'y'|nope.*\['a', .*'y'\]"):
-        look(tmp_path, **wish)
+    with pytest.raises(JobError, match=r"no column 'nope' in .* are \['a', 'k', 'y'\]"):
+        look(tmp_path, **{role: "nope"})
+
+
+@pytest.mark.parametrize("flag", ["features", "exclude", "numeric", "categorical"])
+def test_choice_of_unknown_columns_is_a_job_error_that_shows_the_columns(tmp_path, flag):
+    write(tmp_path / "k=1", rows())
+    with pytest.raises(JobError, match=rf"--{flag} names \['nope'\], .* has \['a', 'k', 'y'\]"):
+        look(tmp_path, **{flag: ["a", "nope"]})
 
 
 @pytest.mark.parametrize("wish", [{"label": "k"}, {"label": "y", "weight": "k"}])
@@ -141,10 +143,6 @@ def test_lake_sorted_by_label_across_files_is_warned_about_and_a_shuffled_one_is
     assert "sorted or grouped" in warning
 
 
-def test_constant_label_is_warned_about(tmp_path):
-    assert any("nothing to learn" in w for w in look(write(tmp_path, rows(y=[3.0] * N))).warnings)
-
-
 ODD = {
     "missing": (rows().drop_columns(["a"]), "a", "missing here"),
     "label missing": (rows().drop_columns(["y"]), "y", "missing here"),
@@ -173,7 +171,7 @@ def test_odd_file_is_named_with_its_column_wherever_it_lies(tmp_path, kind, at):
         assert look(lake, exclude=["a"]).n_files == 3
 
 
-def test_column_that_few_files_have_is_left_out_instead_of_the_many_that_lack_it(tmp_path):
+def test_column_of_few_files_is_left_out_and_all_files_are_kept(tmp_path):
     for at in (0, 3):
         tables = [rows(seed=i) for i in range(3)]
         tables.insert(at, rows(new=words()))
@@ -232,7 +230,7 @@ def test_integers_that_no_common_type_holds_are_a_data_error(tmp_path):
         look(write(tmp_path, *tables))
 
 
-def test_columns_that_cannot_be_used_lie_beside_usable_ones(tmp_path):
+def test_columns_that_cannot_be_used_are_left_out_beside_usable_ones(tmp_path):
     odd = {
         "s": pa.array([{"x": 1.0, "y": None}] * N),
         "s.x": np.arange(N) / 7,
@@ -260,44 +258,16 @@ def test_columns_of_any_name_and_in_any_order_are_found(tmp_path):
     assert one.columns == two.columns
 
 
-def test_large_row_group_is_sampled_from_end_to_end_within_the_bound(tmp_path):
-    n = 3_000_000
-    write(tmp_path, pa.table({"at": np.arange(n)}), row_group_size=n)
-    sample = draw_sample(discover(str(tmp_path)), ["at"], {}, label=None, seed=0)
-    at = sample.rows["at"].to_numpy()
-    assert 0.9 * SAMPLE_ROWS < len(at) <= SAMPLE_ROWS
-    assert len(np.unique(at)) == len(at)
-    spread = np.histogram(at, bins=10, range=(0, n))[0]
-    assert spread.min() > 0.9 * spread.max()
-
-
-def test_many_files_and_row_groups_are_sampled_evenly_within_the_bound(tmp_path):
-    n_files, n_groups = 70, 6
-    for i in range(n_files):
-        at = np.arange(300) + 1000 * i
-        write_files(tmp_path, {f"{i:03}.parquet": pa.table({"at": at})}, row_group_size=50)
-    sample = draw_sample(discover(str(tmp_path)), ["at"], {}, label=None, seed=0)
-    at = sample.rows["at"].to_numpy()
-    file, group = at // 1000, at % 1000 // 50
-    assert len(np.unique(file)) == SAMPLE_FILES < n_files
-    assert {0, n_files - 1} <= set(file)
-    assert {len(np.unique(group[file == f])) for f in file} == {SAMPLE_GROUPS}
-    assert n_groups > SAMPLE_GROUPS
-    place = np.unique(file * n_groups + group, return_inverse=True)[1]
-    np.testing.assert_array_equal(sample.place, place)
-    assert sample.n_places == SAMPLE_FILES * SAMPLE_GROUPS
-
-
 def test_survey_of_the_same_lake_is_the_same_and_the_seed_changes_the_sample(tmp_path):
     lake = write(tmp_path, rows(100_000))
     centers = [look(lake, seed=seed).label.label.center for seed in (0, 0, 1)]
     assert centers[0] == centers[1] != centers[2]
 
 
-def test_nulls_that_only_the_footers_know_of_get_their_feature(tmp_path):
+def test_nulls_that_only_the_footers_tell_of_get_a_feature(tmp_path):
     values = np.arange(500.0)
     lake = write(tmp_path, rows(500, x=pa.array(values, mask=values == 250)), row_group_size=100)
-    read = draw_sample(discover(str(lake)), ["x"], {}, label=None, seed=0)
+    read = draw_sample(discover(str(lake)), ["x"], {}, label=None, seed=0, bad=BadFiles(skip=False))
     assert read.rows["x"].null_count == 0
     assert next(c.use.missing for c in look(lake).columns if c.name == "x")
     assert not next(c.use.missing for c in look(lake).columns if c.name == "a")
@@ -343,9 +313,16 @@ def test_text_that_is_not_utf8_is_a_bad_partition_naming_file_and_column(tmp_pat
     assert (caught.value.path, caught.value.column) == ("p001.parquet", "x")
 
 
-@pytest.mark.parametrize("values", [[np.inf] + [1.0] * (N - 1), [-np.inf] * N])
-def test_infinite_label_names_the_file_that_has_it(tmp_path, values):
-    with pytest.raises(BadPartition, match=r"labels are infinite") as caught:
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([np.inf] + [1.0] * (N - 1), "1 labels are infinite"),
+        ([-np.inf] * N, f"{N} labels are infinite"),
+        ([1e200, 1.0] * (N // 2), r"labels beyond 1e\+100"),
+    ],
+)
+def test_label_that_cannot_be_learnt_names_the_file_that_has_it(tmp_path, values, reason):
+    with pytest.raises(BadPartition, match=reason) as caught:
         look(write(tmp_path, rows(), rows(y=values), rows()))
     assert (caught.value.path, caught.value.column) == ("p001.parquet", "y")
 
@@ -424,21 +401,17 @@ def test_folder_that_hides_a_column_of_the_files_is_warned_about(tmp_path):
     assert not any("date" in text for text in look(lake, exclude=["date"]).warnings)
 
 
-def test_null_labels_are_warned_about(tmp_path):
-    table = pa.table({"y": [1.0, None, 2.0, 3.0] * 25, "a": list(range(100))})
-    assert "25.0% of the labels are null" in look(write(tmp_path / "lake", table)).warnings[0]
-
-
-def test_labels_too_large_to_square_are_refused(tmp_path):
-    table = pa.table({"y": [1e200, 1.0] * 50, "a": list(range(100))})
-    with pytest.raises(BadPartition, match=r"labels beyond 1e\+100"):
-        look(write(tmp_path / "lake", table))
+def test_warnings_about_the_label_are_among_those_of_the_survey(tmp_path):
+    table = pa.table({"y": [3.0, None, 3.0, 3.0] * 25, "a": list(range(100))})
+    nulls, constant = look(write(tmp_path / "lake", table)).warnings
+    assert "25.0% of the labels are null" in nulls
+    assert "nothing to learn" in constant
 
 
 @pytest.mark.parametrize(
     ("known", "name"), [("x", "X "), ("x", " x"), ("x", "X"), ("wide", "widen")]
 )
-def test_column_of_another_name_in_half_of_the_files_is_told(tmp_path, known, name):
+def test_error_about_a_missing_column_names_a_similar_one_of_the_file(tmp_path, known, name):
     numbers = np.arange(N, dtype=float)
     lake = write(tmp_path, rows(**{known: numbers}), rows(**{name: numbers}))
     with pytest.raises(BadPartition) as caught:

@@ -1,1 +1,1 @@
-"""From Arrow columns to numbers: the profile decides, the schema freezes, the encoder encodes."""
+"""Encode Arrow columns as numbers, in the way that a frozen schema prescribes."""

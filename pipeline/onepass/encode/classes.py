@@ -1,7 +1,7 @@
-"""Classes of a label: their texts, and the index of the class of each value of a column.
+"""Name the classes of a label by texts, and find the class of each value of a column.
 
-A class is known by its text, which is the same however a file stores it: 1, 1.0 and "1.00" are one
-number, true and false are 1 and 0 where the column holds numbers. Text is compared as it is.
+A class has the same text however a file stores it: 1, 1.0 and "1.00" are one number, and true and
+false are 1 and 0 where the column holds numbers. Text is compared as it is.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ from onepass.errors import BadColumn
 from onepass.jit import compiled
 
 MAX_CLASSES = 1000
-"""Softmax keeps weights for each class; more classes than this are hardly meant."""
+"""Maximum number of classes. Softmax keeps weights for each class, and a label with more distinct
+values is probably not meant as classes."""
 
 _EXACT = 2.0**53
+"""Magnitude below which every whole number is a float64."""
+
 _INT64 = 1 << 63
 _INTEGERS = {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()}
 
 
 def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
-    """The text by which a class is known.
+    """Return the text that identifies a class, however the class was written.
 
     Raises
     ------
     ValueError
-        If the text is none of a number, or of a truth value, where the label is one.
+        If the label holds numbers, or truth values, and the text is not one.
     """
     if kind == "text":
         return text
@@ -47,12 +50,12 @@ def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
 
 
 def sort_classes(texts: Sequence[str], kind: Literal["number", "bool", "text"]) -> list[str]:
-    """Classes in the order of their numbers, or of their characters."""
+    """Sort classes by their numbers, or by their characters."""
     return sorted(texts, key=float) if kind == "number" else sorted(texts)
 
 
 def class_counts(values: pa.Array, kind: Literal["number", "bool", "text"]) -> dict[str, int]:
-    """Rows of each class in a column, in the order of `sort_classes`; null and NaN left out."""
+    """Count the rows of each class in the order of `sort_classes`; null and NaN are left out."""
     distinct, codes = _distinct(values, kind)
     rows = np.bincount(codes[codes >= 0], minlength=len(distinct))
     counts: dict[str, int] = {}
@@ -65,14 +68,14 @@ def class_counts(values: pa.Array, kind: Literal["number", "bool", "text"]) -> d
 def class_indices(
     values: pa.Array, classes: Sequence[str], kind: Literal["number", "bool", "text"], name: str
 ) -> FloatArray:
-    """Index of each value's class, NaN where null, shape (len(values),).
+    """Return the index of each value's class, NaN where null, shape (len(values),).
 
     Raises
     ------
     BadColumn
-        If a value is of no class.
+        If a value is not of any of the classes.
     """
-    if (found := _looked_up(values, tuple(classes), kind)) is not None:
+    if (found := _look_up_integers(values, tuple(classes), kind)) is not None:
         return found
     distinct, codes = _distinct(values, kind)
     place = {text: float(i) for i, text in enumerate(classes)}
@@ -83,12 +86,13 @@ def class_indices(
     return target
 
 
-def _looked_up(
+def _look_up_integers(
     values: pa.Array, classes: tuple[str, ...], kind: Literal["number", "bool", "text"]
 ) -> FloatArray | None:
-    """Indices of integers, where all are of a class and the classes lie close to each other.
+    """Look integers up in a table; None if one has no class or the classes lie far apart.
 
-    Most labels are such: 2 to 4 ns a row, and 13 to find the distinct values first.
+    Most labels are such integers, and a table is several times as fast as finding the distinct
+    values first.
     """
     table = _integer_places(classes) if kind == "number" else None
     if table is None or values.type not in _INTEGERS:
@@ -103,7 +107,11 @@ def _looked_up(
 
 @cache
 def _integer_places(classes: tuple[str, ...]) -> tuple[int, FloatArray] | None:
-    """The least class, and the index of the class of each integer from there on; -1 for none."""
+    """Return the least class, and the index of the class of each integer from there on.
+
+    The index is -1 for an integer that is not a class. The result is None if a class is not an
+    integer, or if the table would be longer than `MAX_CLASSES`.
+    """
     if not all(_is_int64(text) for text in classes):
         return None
     numbers = [int(text) for text in classes]
@@ -119,6 +127,10 @@ def _integer_places(classes: tuple[str, ...]) -> tuple[int, FloatArray] | None:
 def _look_up(
     x: np.ndarray, missing: np.ndarray, lowest: int, places: FloatArray, target: FloatArray
 ) -> bool:
+    """Write the class index of each integer; return whether all have a class.
+
+    `missing` has length 0 if no value is null.
+    """
     for i in range(len(x)):
         if len(missing) and missing[i]:
             target[i] = np.nan
@@ -144,41 +156,41 @@ def _unknown(found: str, classes: Sequence[str], name: str) -> BadColumn:
 def _distinct(
     values: pa.Array, kind: Literal["number", "bool", "text"]
 ) -> tuple[list[str | None], np.ndarray]:
-    """Class texts of values, None for missing, and for each row which; -1 for null.
+    """Return the class text of each distinct value, and for each row the index of its text.
 
-    All distinct values are among them, each once.
+    The text is None for a value that counts as missing, and the index is -1 for null.
     """
     encoded = values if pa.types.is_dictionary(values.type) else plain(values).dictionary_encode()
-    texts = _decoded(_spelt(encoded.dictionary))
+    texts = _decode(_spell(encoded.dictionary))
     distinct = [None if t is None or (t == "nan" and kind != "text") else t for t in texts]
-    distinct = [None if t is None else _known_as(t, kind) for t in distinct]
+    distinct = [None if t is None else _class_text_or_same(t, kind) for t in distinct]
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return distinct, codes
 
 
-def _known_as(text: str, kind: Literal["number", "bool", "text"]) -> str:
+def _class_text_or_same(text: str, kind: Literal["number", "bool", "text"]) -> str:
     try:
         return class_text(text, kind)
     except ValueError:
         return text
 
 
-def _spelt(values: pa.Array) -> pa.Array:
-    """Each value as text; numbers in the fewest digits that their own precision needs."""
+def _spell(values: pa.Array) -> pa.Array:
+    """Return values as text, numbers with the fewest digits that their own precision needs."""
     values = plain(values)
     if family(values.type) == "real" and not pa.types.is_float32(values.type):
         return pa.array(floats(values)).cast(pa.string())
     return as_text(values) if family(values.type) == "text" else values.cast(pa.string())
 
 
-def _decoded(texts: pa.Array) -> list[str | None]:
-    # Bytes that are no UTF-8 must end as a class that is not known, not as a UnicodeDecodeError.
+def _decode(texts: pa.Array) -> list[str | None]:
+    # Invalid UTF-8 must become an unknown class, which is reported, not a UnicodeDecodeError.
     raw = pc.cast(texts, pa.large_binary()).to_pylist()
     return [None if one is None else one.decode(errors="replace") for one in raw]
 
 
 def _number_text(text: str) -> str:
-    """A number in one way of writing it: without a point if it is whole."""
+    """Return a number in its one spelling, which has no point if the number is whole."""
     try:
         return str(int(text))
     except ValueError:
@@ -189,7 +201,7 @@ def _number_text(text: str) -> str:
 
 
 def class_type(label: Label) -> pa.DataType:
-    """Type of the values of a label of classes."""
+    """Return the Arrow type of a column of these classes."""
     if label.family != "number":
         return {"text": pa.string(), "bool": pa.bool_()}[label.family]
     whole = all(_is_int64(text) for text in label.classes or ())
@@ -197,7 +209,7 @@ def class_type(label: Label) -> pa.DataType:
 
 
 def class_values(label: Label) -> list[str] | list[bool] | list[int] | list[float]:
-    """The classes of a label as the values that they are in its column."""
+    """Return the classes of a label as values of its column."""
     classes = label.classes or []
     if label.family == "text":
         return classes

@@ -1,4 +1,4 @@
-"""Arrow columns as numpy arrays, one way for the profile and the encoder alike."""
+"""Convert Arrow columns to numpy arrays, in the same way for the survey and the encoder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from onepass.encode.schema import HiveType, family
 from onepass.errors import BadColumn
 
 LARGEST_LABEL = 1e100
-
-_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Largest magnitude of a label; beyond it, sums of squares would overflow."""
 
 
 def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
-    """Values of a key=value folder as an Arrow array of their type.
+    """Convert values of a key=value folder to an Arrow array of their type.
 
     Raises
     ------
@@ -32,19 +31,8 @@ def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
         raise BadColumn(f"expected {kind} in the path, found {values[0]!r}", name) from None
 
 
-def epoch_seconds(values: pa.Array) -> FloatArray:
-    """Dates or timestamps as seconds since 1970 (UTC), null as NaN."""
-    values = plain(values)
-    # Each in its own unit: casts between units wrap around silently in the far future.
-    if pa.types.is_timestamp(values.type):
-        return floats(values.cast(pa.int64())) / _PER_SECOND[values.type.unit]
-    if pa.types.is_date64(values.type):
-        return floats(values.cast(pa.int64())) / _PER_SECOND["ms"]
-    return floats(values.cast(pa.int32())) * 86_400.0
-
-
 def plain(values: pa.Array) -> pa.Array:
-    """The same values without a dictionary or a view, which few of Arrow's kernels take."""
+    """Return the same values without a dictionary or a view, which few kernels of Arrow take."""
     if pa.types.is_dictionary(values.type):
         distinct = plain(values.dictionary)
         return pa.DictionaryArray.from_arrays(values.indices, distinct).dictionary_decode()
@@ -52,7 +40,7 @@ def plain(values: pa.Array) -> pa.Array:
 
 
 def floats(values: pa.Array) -> FloatArray:
-    """Numbers or truth values of any width as float64, null as NaN."""
+    """Return numbers or truth values of any width as float64, null as NaN."""
     values = plain(values)
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
@@ -61,7 +49,7 @@ def floats(values: pa.Array) -> FloatArray:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Text (plain or dictionary) as it is; integers and truth values spelt out."""
+    """Return text as it is, plain or dictionary, and integers and truth values as text."""
     if pa.types.is_dictionary(values.type):
         return pa.DictionaryArray.from_arrays(values.indices, as_text(values.dictionary))
     values = plain(values)
@@ -69,12 +57,12 @@ def as_text(values: pa.Array) -> pa.Array:
 
 
 def label_family(values: pa.Array, name: str) -> Literal["number", "bool", "text", "null"]:
-    """What a label's column holds.
+    """Return the family of values in the column of a label.
 
     Raises
     ------
     BadColumn
-        If it is none of numbers, truth values and text.
+        If the type is not one of numbers, truth values or text.
     """
     match family(values.type):
         case "integer" | "real":
@@ -88,12 +76,12 @@ def label_family(values: pa.Array, name: str) -> Literal["number", "bool", "text
 
 
 def label_values(values: pa.Array, name: str) -> FloatArray:
-    """Labels of numbers or truth values as float64, null as NaN, shape (len(values),).
+    """Return labels of numbers or truth values as float64, null as NaN, shape (len(values),).
 
     Raises
     ------
     BadColumn
-        If one is infinite or too large to be squared.
+        If a label is infinite, or too large to be squared.
     """
     target = floats(values)
     if np.nanmax(np.abs(target), initial=0.0) > LARGEST_LABEL and not np.isinf(target).any():

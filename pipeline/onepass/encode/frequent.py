@@ -1,8 +1,8 @@
-"""The most frequent values of each hashed column, in bounded memory.
+"""Keep the most frequent values of each hashed column, in bounded memory.
 
-Hashing forgets what the values were. To name the weights of a model again, the encoder notes the
-commonest values of each batch, and a sketch keeps those that come up most: what fills a slot with
-weight is in there, what is rare is not.
+A hash does not tell the value that it came from. To give the weights of a model names again, the
+encoder notes the commonest values of each batch, and a sketch keeps those with the highest counts.
+Values that are frequent enough to shape the weight of a slot are in the sketch; rare ones are not.
 """
 
 from __future__ import annotations
@@ -19,41 +19,43 @@ from numpy.typing import NDArray
 from onepass.encode.columns import as_text, plain
 
 PER_BATCH = 64
-"""Values of a column that are noted of one batch."""
+"""Maximum number of values of a column that are noted from one batch."""
 
 KEPT = 500
-"""Values of a column that are kept."""
+"""Number of values of a column that the sketch keeps when it is pruned."""
 
 _LOOKED_AT = 256
-"""Rows of a long batch that are looked at, about."""
+"""Approximate number of rows that represent a long batch."""
 
 LONG = 8192
-"""Rows of a batch, beyond which a part stands for all."""
+"""Number of rows above which a batch is long, and some of its rows represent all."""
 
 NOTED_EVERY = 4
-"""Of the hashed columns of long batches one in so many is looked at, in turn."""
+"""Long batches note one hashed column out of this number, each column in its turn."""
 
 _LONGEST = 200
-"""Longer values, in characters, are no names that anybody would read."""
+"""Maximum number of characters of a value that is noted; nobody would read a longer name."""
 
 
 def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
-    """The commonest values of a column of text or integers, with their number of rows.
+    """Return the commonest values of a column of text or integers, with their numbers of rows.
 
-    Of a long batch a part of the rows is looked at, evenly spaced, and the number is an estimate of
-    those that came up twice: counting all costs as much as reading them.
+    A long batch is represented by evenly spaced rows, because counting all rows would cost as much
+    as reading them. The numbers are then estimates, and values that occur once among these rows
+    are left out.
 
     Parameters
     ----------
     times
-        Rows that each value stands for.
+        Number of rows that each value stands for.
     """
     step = len(values) // _LOOKED_AT if len(values) > LONG else 1
     is_coded = pa.types.is_dictionary(values.type)
     looked_at = values.indices if is_coded else values
     if step > 1:
         looked_at = looked_at.take(pa.array(np.arange(step // 2, len(values), step)))
-    # In the order in which they first come up, whatever the codes: it decides between equals.
+    # Encoding anew orders the values by their first row, which decides between equal counts; the
+    # order of the file's own dictionary must not.
     found = pc.dictionary_encode(plain(looked_at).drop_null())
     rows = np.bincount(found.indices.to_numpy(), minlength=len(found.dictionary))
     most = np.argsort(-rows, kind="stable")[:PER_BATCH]
@@ -69,17 +71,17 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
 
 
 class Frequent:
-    """Counts of frequent values by column, at most twice `KEPT` of each.
+    """Counts of frequent values by column, of at most twice `KEPT` values of each.
 
-    A value is not counted where it was not among the commonest of its batch, and starts anew when
-    it comes back after being dropped. Counts of long batches are estimates from a part of them.
+    A count is a lower bound, apart from the estimates of long batches: it leaves out the batches
+    in which the value was not among the commonest, and starts anew if the value was dropped.
     """
 
     def __init__(self, columns: Iterable[str]) -> None:
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in columns}
 
     def add(self, batch: Mapping[str, Mapping[str, int]]) -> None:
-        """Take the commonest values of a batch into account."""
+        """Add the commonest values of a batch."""
         for name, counts in batch.items():
             mine = self._counts[name]
             mine.update(counts)
@@ -87,21 +89,21 @@ class Frequent:
                 self._counts[name] = Counter(dict(_ordered(mine)[:KEPT]))
 
     def values(self, column: str) -> list[tuple[str, int]]:
-        """Values of a column with their counts, the most frequent first."""
+        """Return the values of a column with their counts, the most frequent first."""
         return _ordered(self._counts[column])
 
     def dump(self) -> NDArray[np.uint8]:
-        """All counts as bytes; the same for the same counts."""
+        """Return all counts as bytes; equal counts give equal bytes."""
         text = json.dumps({name: _ordered(mine) for name, mine in self._counts.items()})
         return np.frombuffer(text.encode(), np.uint8).copy()
 
     def load(self, data: NDArray[np.uint8]) -> None:
-        """Take over what `dump` gave.
+        """Replace all counts by those that `dump` returned.
 
         Raises
         ------
         ValueError
-            If it is not that.
+            If the bytes are not a dump, or one of other columns.
         """
         try:
             found = json.loads(bytes(data))

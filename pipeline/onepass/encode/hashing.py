@@ -1,8 +1,8 @@
-"""Hash strings to weight slots: the value decides, never the code of a dictionary.
+"""Hash values to weight slots. The value decides the slot, never its code in a dictionary.
 
-MurmurHash3 x86 32-bit (A. Appleby, 2011, public domain), the function behind scikit-learn's
-`FeatureHasher` and Vowpal Wabbit; compiled here because a Python call per distinct value costs
-more than decoding the column.
+The hash is MurmurHash3 x86 32-bit (A. Appleby, 2011, public domain), which scikit-learn's
+`FeatureHasher` and Vowpal Wabbit use, too. It is compiled here because a Python call for each
+distinct value costs more than decoding the column.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _mix(k: np.uint32) -> np.uint32:
 
 @compiled
 def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> np.uint32:
-    # Unsigned places: a signed one is checked for being negative at each byte.
+    # Indices are unsigned: numba would check a signed one for being negative at each byte.
     h, at, stop = np.uint32(seed), np.uint64(start), np.uint64(end)
     while at + np.uint64(4) <= stop:
         k = (
@@ -70,53 +70,53 @@ def _murmur3_all(
 
 @cache
 def murmur3_32(text: str, seed: int = 0) -> int:
-    """MurmurHash3 x86 32-bit of the UTF-8 bytes of `text`, as an unsigned integer."""
+    """Return MurmurHash3 x86 32-bit of the UTF-8 bytes of `text`, as an unsigned integer."""
     return int(hash_strings(pa.array([text], pa.large_string()), seed)[0])
 
 
 def hash_strings(values: pa.Array, seed: int) -> NDArray[np.uint32]:
-    """MurmurHash3 of each string of an array, shape (len(values),); of a null anything."""
+    """Return MurmurHash3 of each string, shape (len(values),); the hash of null is arbitrary."""
     large = pa.types.is_large_string(values.type)
     texts = values if large or pa.types.is_string(values.type) else values.cast(pa.string())
     out = np.empty(len(texts), np.uint32)
     if len(texts):
         _, offsets_buffer, data_buffer = texts.buffers()
         offsets = np.frombuffer(offsets_buffer, np.int64 if large else np.int32)
-        # An empty buffer may have no bytes to point at.
+        # Without any characters Arrow has no buffer or an empty one, which numpy refuses.
         data = np.frombuffer(data_buffer or b"\0", np.uint8)
         _murmur3_all(offsets[texts.offset :][: len(texts) + 1], data, np.uint32(seed), out)
     return out
 
 
 def slots_of(values: list[str], name: str, bits: int) -> SlotArray:
-    """Slot of each text as a value of the column `name`; see `hash_slots`."""
+    """Return the slot of each text as a value of the column `name`; see `hash_slots`."""
     return hash_slots(pa.array(values, pa.string()), name, bits)
 
 
 def hash_slots(column: pa.Array, name: str, bits: int) -> SlotArray:
-    """Slot of each value of a column, shape (len(column),); see `slot_codes`."""
+    """Return the slot of each value of a column, shape (len(column),); see `slot_codes`."""
     codes, slot_of = slot_codes(column, name, bits)
     places = pc.fill_null(codes, len(slot_of) - 1).to_numpy() if slot_of is not None else codes
     return np.asarray(places if slot_of is None else slot_of[places], np.int32)
 
 
 def slot_codes(column: pa.Array, name: str, bits: int) -> tuple[pa.Array, SlotArray | None]:
-    """Codes of a column's values with the slot of each code, or the slots themselves.
+    """Return codes of a column's values and the slot of each code, or the slots themselves.
 
     Parameters
     ----------
     column
-        Text, integers, or a dictionary of these. Values of a dictionary are hashed once, plain text
-        row by row, which costs less than to find the distinct ones.
+        Text, integers, or a dictionary of these. The values of a dictionary are hashed once. Plain
+        text is hashed row by row, which costs less than finding the distinct values.
     name
-        The column's name; it seeds the hash, so equal values of two columns differ.
+        Name of the column. It seeds the hash, so equal values of two columns have different slots.
     bits
         log2 of the number of slots.
 
     Returns
     -------
-    Codes of type int32 and the slot of each, with that of null behind; or slots of type int32
-    without nulls, and None.
+    Codes of type int32, null for a null value, and the slot of each code followed by the slot of
+    null; or slots of type int32 without nulls, and None.
     """
     column = column if _is_plain_text(column.type) else _dictionary(column)
     if not pa.types.is_dictionary(column.type):
@@ -125,16 +125,16 @@ def slot_codes(column: pa.Array, name: str, bits: int) -> tuple[pa.Array, SlotAr
 
 
 _KEPT = 4
-"""Dictionaries of a column whose slots are kept: those of the row groups that are read in turn."""
+"""Dictionaries of a column whose slots are kept, for the row groups that are read in turn."""
 
 _known: dict[tuple[str, int], deque[tuple[pa.Array, SlotArray]]] = {}
 
 
 def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
-    """Slot of each value of a dictionary, with that of null behind.
+    """Return the slot of each value of a dictionary, followed by the slot of null.
 
-    Batches of a row group share one dictionary, of up to a megabyte, or bring a copy of it each;
-    comparing two of them is cheaper than hashing.
+    The batches of a row group share one dictionary of up to a megabyte, or each has a copy of it.
+    Comparing two dictionaries is cheaper than hashing one.
     """
     known = _known.setdefault((name, bits), deque(maxlen=_KEPT))
     for one, slots in tuple(known):
@@ -147,7 +147,10 @@ def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
 
 
 def _is_same(one: pa.Array, other: pa.Array) -> bool:
-    """Whether two arrays lie in the same memory, which is not given away while both live."""
+    """Whether two arrays lie in the same memory, and hence are equal.
+
+    Both arrays are alive, so Arrow cannot have reused the memory of one for the other.
+    """
     if (len(one), one.offset, one.type) != (len(other), other.offset, other.type):
         return False
     places = [[b and b.address for b in array.buffers()] for array in (one, other)]

@@ -1,11 +1,11 @@
-"""Where the columns of a schema lie in tables of one kind: found once, not with every block.
+"""Find the columns of a schema in tables, once for all tables of one Arrow schema.
 
-Looking at thirty columns one by one would take half a millisecond of each block.
+Looking up thirty columns by name in every block would take a noticeable share of its encoding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -13,45 +13,72 @@ import pyarrow as pa
 from onepass.encode.schema import Column, Numeric, Schema
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled
 
+_MOST_KEPT = 4
+"""Maximum number of layouts that are kept: the files of a lake have one Arrow schema, or a few."""
+
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """Numbers of one type, which are written by one call."""
+class NumberGroup:
+    """Columns of numbers of one Arrow type, which one call writes."""
 
     columns: list[Numeric]
     places: list[int]
-    """Of the columns in the table."""
+    """Place of each column in the tables."""
     scaled: Scaled
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the columns of a schema are taken from tables of one kind."""
+    """Places of the columns of a schema in tables of one Arrow schema."""
 
-    of: pa.Schema
-    """The kind."""
-    alike: list[Alike]
+    tables: pa.Schema
+    """The Arrow schema."""
+    groups: list[NumberGroup]
+    """Columns of numbers that can be read as they lie in memory."""
     others: list[tuple[Column, int, int]]
-    """All other columns, each with its first feature and their number."""
+    """All other columns, each with its first feature and the number of its features."""
+
+
+@dataclass(slots=True)
+class Layouts:
+    """Finds layouts, and keeps the most recent ones.
+
+    Threads may share it: at worst two of them find the same layout.
+    """
+
+    schema: Schema
+    _kept: list[Layout] = field(default_factory=list)
+
+    def of(self, tables: pa.Schema) -> Layout:
+        """Return the layout of tables with this Arrow schema."""
+        for known in self._kept:
+            if known.tables.equals(tables):
+                return known
+        found = lay_out(self.schema, tables)
+        self._kept[:] = [found, *self._kept[: _MOST_KEPT - 1]]
+        return found
 
 
 def lay_out(schema: Schema, tables: pa.Schema) -> Layout:
-    """Find the columns of a schema in tables; whatever is to be complained of is among `others`."""
-    found: dict[pa.DataType, list[tuple[Numeric, int, int]]] = {}
+    """Find the columns of a schema in tables.
+
+    Columns that are missing or of an unexpected type are among the `others`: encoding reports them.
+    """
+    groups: dict[pa.DataType, list[tuple[Numeric, int, int]]] = {}
     others: list[tuple[Column, int, int]] = []
     first = 0
     for column in schema.columns:
         width = len(column.feature_names())
         place = tables.get_field_index(column.name) if column.name not in schema.hive else -1
         if isinstance(column, Numeric) and place >= 0 and tables.types[place] in PLAIN_TYPES:
-            found.setdefault(tables.types[place], []).append((column, place, first))
+            groups.setdefault(tables.types[place], []).append((column, place, first))
         else:
             others.append((column, first, width))
         first += width
-    return Layout(tables, [_alike(group) for group in found.values()], others)
+    return Layout(tables, [_as_group(group) for group in groups.values()], others)
 
 
-def _alike(group: list[tuple[Numeric, int, int]]) -> Alike:
+def _as_group(group: list[tuple[Numeric, int, int]]) -> NumberGroup:
     columns, places, first = map(list, zip(*group, strict=True))
     scaled = Scaled(
         np.array([column.center for column in columns]),
@@ -59,4 +86,4 @@ def _alike(group: list[tuple[Numeric, int, int]]) -> Alike:
         np.array(first, np.int64),
         np.array([column.missing for column in columns]),
     )
-    return Alike(columns, places, scaled)
+    return NumberGroup(columns, places, scaled)

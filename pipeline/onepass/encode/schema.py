@@ -1,4 +1,4 @@
-"""The frozen decision how each column becomes numbers, kept in `model.json`."""
+"""Describe how each column becomes numbers: the frozen schema that `model.json` holds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+"""Arrow types that are read in the same way."""
 
 HiveType: TypeAlias = Literal["integer", "date", "text"]
+"""Types that the value of a key=value folder may have."""
 
 TIME_PARTS = {"trend": 1, "hour": 2, "weekday": 6, "year": 2}
-"""Width of each feature group that a date or timestamp can give."""
+"""Number of features of each part of a date or timestamp."""
 
 
 class _Frozen(BaseModel):
@@ -22,19 +24,19 @@ class _Frozen(BaseModel):
 
 
 class Numeric(_Frozen):
-    """A number, centred and scaled by the sample; null and non-finite values are imputed."""
+    """A number, centred and scaled by the sample. Null and non-finite values are imputed."""
 
     kind: Literal["numeric"] = "numeric"
     name: str
     center: float
-    """Mean of the sample: subtracted before rounding to float32, and the imputed value."""
+    """Mean of the sample. It is subtracted before rounding to float32, and is the imputed value."""
     scale: float = Field(gt=0)
     """Standard deviation of the sample."""
     missing: bool
-    """Whether a 0/1 feature tells missing values apart."""
+    """Whether a 0/1 feature marks missing values."""
 
     def feature_names(self) -> list[str]:
-        """One name per dense feature, in order."""
+        """Return the name of each dense feature, in order."""
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
@@ -44,15 +46,15 @@ class Bool(_Frozen):
     kind: Literal["bool"] = "bool"
     name: str
     missing: bool
-    """Whether a 0/1 feature tells missing values apart."""
+    """Whether a 0/1 feature marks missing values."""
 
     def feature_names(self) -> list[str]:
-        """One name per dense feature, in order."""
+        """Return the name of each dense feature, in order."""
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
 class Time(_Frozen):
-    """A date or timestamp as a trend and the cycles that the sample spans."""
+    """A date or timestamp, as a trend and as the cycles that the sample spans."""
 
     kind: Literal["time"] = "time"
     name: str
@@ -61,12 +63,13 @@ class Time(_Frozen):
     scale: float = Field(gt=0)
     """Standard deviation of the sample, in seconds."""
     parts: list[Literal["trend", "hour", "weekday", "year"]]
-    """A linear trend; hour and year as sine and cosine; six weekdays (not Monday)."""
+    """Groups of features: a linear trend; sine and cosine of the hour of the day and of the year;
+    0/1 for each weekday but Monday."""
     missing: bool
-    """Whether a 0/1 feature tells missing values apart."""
+    """Whether a 0/1 feature marks missing values."""
 
     def feature_names(self) -> list[str]:
-        """One name per dense feature, in order."""
+        """Return the name of each dense feature, in order."""
         names: list[str] = []
         for part in self.parts:
             match part:
@@ -88,24 +91,24 @@ class OneHot(_Frozen):
     levels: list[str] = Field(min_length=1)
     """Levels seen in the sample, most frequent first."""
     missing: bool
-    """Whether a 0/1 feature tells missing values apart."""
+    """Whether a 0/1 feature marks missing values."""
 
     def feature_names(self) -> list[str]:
-        """One name per dense feature, in order."""
+        """Return the name of each dense feature, in order."""
         names = [f"{self.name} = {level}" for level in self.levels[1:]]
         names += [f"{self.name} is null"] if self.missing else []
         return [*names, f"{self.name} is unknown"]
 
 
 class Hashed(_Frozen):
-    """A category with too many levels to list: the hash of each value picks its weight."""
+    """A category with too many levels to list. The hash of a value selects its weight."""
 
     kind: Literal["hashed"] = "hashed"
     name: str
     family: Literal["integer", "text"]
 
     def feature_names(self) -> list[str]:
-        """Hashed columns have no dense feature."""
+        """Return no name: hashed columns have no dense feature."""
         return []
 
 
@@ -117,33 +120,33 @@ class Label(_Frozen):
 
     name: str
     family: Literal["number", "bool", "text"] = "number"
-    """What the column holds; numbers and truth values are read alike, text is not."""
+    """Family of the values. A file may store numbers as truth values or the other way round."""
     center: float = 0.0
-    """Subtracted from the label of squared, huber and quantile loss; 0 for all others."""
+    """Subtracted from the label for squared, huber and quantile loss; 0 for other losses."""
     scale: float = Field(default=1.0, gt=0)
-    """Divides the label of squared, huber and quantile loss; 1 for all others."""
+    """Divides the label for squared, huber and quantile loss; 1 for other losses."""
     base: float = 0.0
-    """Margin at which learning starts: log of the mean label for poisson and gamma, else 0."""
+    """Margin at which learning starts: log of the mean label for poisson and gamma loss, else 0."""
     domain: Literal["real", "non_negative", "positive"] = "real"
-    """Numbers that the loss can learn from."""
+    """Set of numbers that the loss can learn from."""
     classes: list[str] | None = None
-    """Texts of the classes; of two the negative one comes first. None for a regression label."""
+    """Texts of the classes, the negative one of two first. None for the label of a regression."""
 
 
 class Schema(_Frozen):
-    """How a lake's rows become blocks."""
+    """Description of how the rows of a lake become blocks."""
 
     columns: list[Column]
     label: Label
     weight: str | None
-    """Column with the importance of each row."""
+    """Column with the importance of each row; None if all rows count 1."""
     hash_bits: int = Field(ge=1, le=26)
     """log2 of the number of hashed weights; unused without hashed columns."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
 
     def feature_names(self) -> list[str]:
-        """Names of the dense features, in the order of their columns in a block."""
+        """Return the names of the dense features, in the order of their columns in a block."""
         return [name for column in self.columns for name in column.feature_names()]
 
     @property
@@ -162,21 +165,27 @@ class Schema(_Frozen):
         return (1 << self.hash_bits) if self.n_hashed else 0
 
     def names(self, *, label: bool) -> list[str]:
-        """Columns that are read from the files (key=value folders left out)."""
+        """Return the columns that are read from the files, which key=value folders are not.
+
+        Parameters
+        ----------
+        label
+            Whether label and weight are read as well.
+        """
         names = [column.name for column in self.columns]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
 
     def text_names(self) -> list[str]:
-        """Columns whose values are looked up or hashed once per distinct value."""
+        """Return the columns whose values are looked up or hashed once per distinct value."""
         names = [c.name for c in self.columns if isinstance(c, OneHot | Hashed)]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
 
 @cache
 def family(dtype: pa.DataType) -> Family | Literal["null"]:
-    """The family of an Arrow type; types within one family are read alike."""
+    """Return the family of an Arrow type, that of the values for a dictionary."""
     if pa.types.is_dictionary(dtype):
         return family(dtype.value_type)
     if pa.types.is_null(dtype):
@@ -200,11 +209,11 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Families of types that one use of a column reads without a change of meaning."""
+    """Families of types that can be read for one use of a column without a change of meaning."""
 
     families: tuple[str, ...]
     text: str
-    """The same in words."""
+    """The families in words."""
 
 
 READS = {
@@ -218,15 +227,21 @@ READS = {
     "label of text": Reads(("text",), "text"),
     "weight": Reads(("integer", "real", "bool"), "a number or a bool"),
 }
-"""All safe widenings, and narrowings, there are.
+"""Arrow types that each use of a column accepts; any other type raises.
 
-Files may differ within each line, and each type may be the values of a dictionary. A column without
-a value fits everywhere but as a weight, whatever its type. All else is an error.
+The files of a lake may differ within a use, and each type may be that of a dictionary's values. A
+column without a value is accepted whatever its type, except as a weight.
 """
 
 
 def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
-    """Name and use, a key of `READS`, of each column that is read from the files."""
+    """Return the name and the use, a key of `READS`, of each column read from the files.
+
+    Parameters
+    ----------
+    label
+        Whether label and weight are read as well.
+    """
     found = [(column.name, use_of(column)) for column in schema.columns]
     if label:
         found.append((schema.label.name, label_use(schema.label)))
@@ -235,7 +250,7 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
 
 
 def use_of(column: Column) -> str:
-    """What a column is used as: a key of `READS`."""
+    """Return the use of a column, a key of `READS`."""
     match column:
         case Numeric():
             return "number"
@@ -248,12 +263,12 @@ def use_of(column: Column) -> str:
 
 
 def label_use(label: Label) -> str:
-    """What a label is used as: a key of `READS`."""
+    """Return the use of a label, a key of `READS`."""
     return "label of text" if label.family == "text" else "label of numbers"
 
 
 def is_readable(use: str, dtype: pa.DataType) -> bool:
-    """Whether a type is among those that a use reads."""
+    """Whether a use accepts a type; every use accepts the type null."""
     found = family(dtype)
     return found == "null" or found in READS[use].families
 

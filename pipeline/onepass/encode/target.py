@@ -1,4 +1,4 @@
-"""A label column as the numbers that learners see, as the frozen label says."""
+"""Convert label and weight columns to the numbers that learners see."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ import pyarrow as pa
 
 from onepass.block import FloatArray
 from onepass.encode.classes import class_indices
-from onepass.encode.columns import label_family, label_values
-from onepass.encode.schema import Label
+from onepass.encode.columns import floats, label_family, label_values
+from onepass.encode.schema import Label, family
 from onepass.errors import BadColumn
 
 OUTSIDE = {
     "non_negative": "poisson loss needs labels of at least 0, found {}",
     "positive": "gamma loss needs labels above 0, found {}",
 }
+"""Message for a label outside of each domain."""
+
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
+"""Range of the weights above 0. Larger ones would drown all other rows in sums of weights; squares
+of smaller or larger ones would under- or overflow."""
 
 
 def label_target(values: pa.Array, label: Label) -> FloatArray:
-    """Labels in their own unit, or the index of each one's class; null is NaN.
+    """Return labels in their own unit, or the index of each label's class; null becomes NaN.
 
     Raises
     ------
     BadColumn
-        If the column is of another kind than the frozen label, or a value is of no class, not
-        finite, or outside of what the loss can learn from.
+        If the column is of another family than the frozen label, or a value is of no known class,
+        not finite, or outside of the domain of the loss.
     """
     if len(values) and values.null_count == len(values):
         values = pa.nulls(len(values))
@@ -41,3 +46,28 @@ def label_target(values: pa.Array, label: Label) -> FloatArray:
             reason = OUTSIDE[label.domain].format(f"{target[outside[0]]:g}")
             raise BadColumn(reason, label.name)
     return target
+
+
+def row_weights(values: pa.Array, name: str) -> FloatArray:
+    """Return the weights of rows, shape (len(values),).
+
+    Raises
+    ------
+    BadColumn
+        If the column is not one of numbers, or a weight is null, negative, not finite, or outside
+        of `SMALLEST_WEIGHT` to `LARGEST_WEIGHT` though not 0.
+    """
+    if family(values.type) not in {"integer", "real", "bool"}:
+        raise BadColumn(f"a weight must be a number, found type {values.type}", name)
+    weight = floats(values)
+    # NaN fails both comparisons.
+    usable = (weight == 0) | ((weight >= SMALLEST_WEIGHT) & (weight <= LARGEST_WEIGHT))
+    if not usable.all():
+        found = weight[np.flatnonzero(~usable)[0]]
+        raise BadColumn(
+            "expected weights of at least 0"
+            + (f", and of {SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}" if found > 0 else "")
+            + f", found {found:g}",
+            name,
+        )
+    return weight

@@ -227,8 +227,8 @@ def _make(
         turn = number + crc32(f"{name}\x1f{epoch}".encode())
         numbers = np.arange(reading.encoder.schema.n_hashed)
         noted = numbers % NOTED_EVERY == turn % NOTED_EVERY
-    draft = Draft(
-        reading.encoder, n_rows, order, label=reading.label, noted=noted, linear=reading.linear
+    draft = reading.encoder.draft(
+        n_rows, order, label=reading.label, noted=noted, linear=reading.linear
     )
     kept = []
     for step in steps:

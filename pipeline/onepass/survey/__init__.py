@@ -1,1 +1,1 @@
-"""Look at a lake before a model is made: footers, a bounded sample, how each column is used."""
+"""Survey a lake before a model is created: footers, a bounded sample, the use of each column."""

@@ -1,11 +1,14 @@
-"""What a survey keeps of each file: of ten thousand parsed footers a gigabyte would be left.
+"""Summarise the footers of a lake's files.
 
-Files of a lake are mostly of one kind, so what they agree in is kept once.
+A parsed footer takes about 100 kB, so ten thousand of them would take a gigabyte. A summary keeps
+what a survey needs. Most files of a lake agree in their schema, so equal schemas, kinds and paths
+are kept once and shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,91 +22,120 @@ from onepass.lake.footer import Footer, read_footer
 from onepass.lake.footer_checks import Contradiction, null_count
 from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
+from onepass.survey.bad_files import BadFiles
 
 _T = TypeVar("_T")
 
-_KINDS_KEPT = 16
+_MOST_SHARED = 16
+"""Maximum number of distinct values that are remembered for sharing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """A file, as far as its footer tells what a survey wants to know."""
+class FooterSummary:
+    """The facts about one file that a survey takes from its footer."""
 
     file: LakeFile
     fingerprint: Fingerprint
     schema: pa.Schema
+    """Arrow schema of the columns in the file."""
     kinds: dict[str, str]
-    """What each column is, see `onepass.stream.check_columns.kinds`."""
+    """Kind of each column, see `onepass.stream.check_columns.kinds`."""
     contradictions: list[Contradiction]
-    """What the footer claims of columns that cannot be."""
+    """Claims of the footer about columns that cannot be true."""
     paths: list[str]
-    """Flat columns, and leaves of nested ones."""
+    """Paths of the flat columns and of the leaves of nested ones."""
     nulls: IntArray
-    """Nulls of each of `paths` by the statistics, -1 where these do not tell."""
+    """Number of nulls at each of `paths`; -1 where the statistics do not tell."""
 
     def is_empty(self, name: str) -> bool:
         """Whether a column has no value, so that its type means nothing."""
         return self.kinds[name] == "null"
 
 
+def read_summaries(files: Iterable[LakeFile], bad: BadFiles) -> list[FooterSummary]:
+    """Read the footer of each file.
+
+    Parameters
+    ----------
+    bad
+        Files whose footer cannot be read are added here and left out.
+
+    Raises
+    ------
+    BadPartition
+        If a footer cannot be read and bad files are not skipped.
+    """
+    shared = _Shared()
+    found = []
+    for file in files:
+        with bad.caught():
+            found.append(_summarise(file, shared))
+    return found
+
+
+def null_shares(files: Iterable[FooterSummary]) -> dict[str, float]:
+    """Return the share of nulls in the whole lake of each column for which all footers tell it."""
+    nulls: Counter[str] = Counter()
+    unknown: set[str] = set()
+    n_rows = 0
+    for one in files:
+        n_rows += one.fingerprint.rows
+        for path, found in zip(one.paths, one.nulls.tolist(), strict=True):
+            if found < 0:
+                unknown.add(path)
+            else:
+                nulls[path] += found
+    return {name: n / n_rows for name, n in nulls.items() if name not in unknown}
+
+
 @dataclass(slots=True)
-class Glances:
-    """Looks at files, and remembers what recent ones have had in common."""
+class _Shared:
+    """Values of earlier files, for later files to share."""
 
-    _schemas: list[pa.Schema] = field(default_factory=list)
-    _kinds: list[dict[str, str]] = field(default_factory=list)
-    _paths: list[list[str]] = field(default_factory=list)
-
-    def at(self, file: LakeFile) -> Glance:
-        """Read the footer of a file.
-
-        Raises
-        ------
-        BadPartition
-            As `read_footer`.
-        """
-        footer = read_footer(file)
-        metadata = footer.metadata
-        paths = [metadata.schema.column(i).path for i in _columns(metadata)]
-        nulls = _nulls(footer)
-        full = np.flatnonzero(nulls == footer.fingerprint.rows)
-        # Of a list the statistics count its elements.
-        flat = [i for i in full if not metadata.schema.column(int(i)).max_repetition_level]
-        return Glance(
-            file,
-            footer.fingerprint,
-            _shared(self._schemas, footer.schema),
-            _shared(self._kinds, kinds(footer.schema, {paths[i] for i in flat})),
-            footer.contradictions,
-            _shared(self._paths, paths),
-            nulls,
-        )
+    schemas: list[pa.Schema] = field(default_factory=list)
+    kinds: list[dict[str, str]] = field(default_factory=list)
+    paths: list[list[str]] = field(default_factory=list)
 
 
-def _shared(known: list[_T], one: _T) -> _T:
-    """An equal one that is known, or else this one, to be known from now on."""
+def _summarise(file: LakeFile, shared: _Shared) -> FooterSummary:
+    footer = read_footer(file)
+    metadata = footer.metadata
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    nulls = _count_nulls(footer)
+    all_null = np.flatnonzero(nulls == footer.fingerprint.rows)
+    # The statistics of a list count its elements, not its rows.
+    flat = [i for i in all_null if not metadata.schema.column(int(i)).max_repetition_level]
+    return FooterSummary(
+        file,
+        footer.fingerprint,
+        _share(shared.schemas, footer.schema),
+        _share(shared.kinds, kinds(footer.schema, {paths[i] for i in flat})),
+        footer.contradictions,
+        _share(shared.paths, paths),
+        nulls,
+    )
+
+
+def _share(known: list[_T], value: _T) -> _T:
+    """Return a known value that equals this one; remember this one if there is none."""
     for other in known:
-        if other == one:
+        if other == value:
             return other
-    known[:] = [one, *known[: _KINDS_KEPT - 1]]
-    return one
+    known[:] = [value, *known[: _MOST_SHARED - 1]]
+    return value
 
 
-def _columns(metadata: pq.FileMetaData) -> range:
-    return range(metadata.num_columns)
-
-
-def _nulls(footer: Footer) -> IntArray:
+def _count_nulls(footer: Footer) -> IntArray:
     metadata = footer.metadata
     total = np.zeros(metadata.num_columns, np.int64)
-    for group in _filled(metadata):
-        counts = [null_count(group.column(i)) for i in _columns(metadata)]
+    for group in _groups_with_rows(metadata):
+        counts = [null_count(group.column(i)) for i in range(metadata.num_columns)]
         found = np.array([-1 if n is None else n for n in counts], np.int64)
         total = np.where((total < 0) | (found < 0), -1, total + found)
     return total
 
 
-def _filled(metadata: pq.FileMetaData) -> Iterator[pq.RowGroupMetaData]:
-    """Row groups with rows; those without have no statistics either."""
+def _groups_with_rows(metadata: pq.FileMetaData) -> Iterator[pq.RowGroupMetaData]:
+    # A row group without rows has no statistics, which would make the counts unknown.
     groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
     return (group for group in groups if group.num_rows)

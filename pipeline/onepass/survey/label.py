@@ -1,12 +1,11 @@
-"""Read the label off the sample: which loss it asks for, its classes, its scale.
+"""Profile the label of a sample: choose the loss, and the classes or the scale to freeze.
 
-Every loss is checked here against the labels of the sample, so that a label which it cannot learn
-from is refused before a model is made; labels beyond the sample are checked as they are encoded.
+The loss is checked against the labels of the sample, so that a label that it cannot learn from is
+refused before a model is made. The encoder checks all further labels.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,61 +16,68 @@ from onepass.block import FloatArray
 from onepass.encode.classes import MAX_CLASSES
 from onepass.encode.columns import label_family, label_values
 from onepass.encode.schema import Label
-from onepass.encode.target import OUTSIDE
+from onepass.encode.target import label_target
 from onepass.errors import JobError
-from onepass.survey.label_classes import Described, SampledLabel, describe_classes
-from onepass.survey.profile import location_and_scale
+from onepass.survey.label_classes import SampledLabel, describe_classes
+from onepass.survey.label_numbers import describe_numbers
+from onepass.survey.lake_warnings import Place, label_order_warnings, leak_warnings
+from onepass.survey.profile import ColumnProfile
+from onepass.survey.sample import Sample
+from onepass.survey.scale import robust_scale
 
 CLASSIFICATION = frozenset({"logistic", "hinge", "softmax"})
 """Losses whose labels are classes."""
 
 AUTO_CLASSES = 100
-"""Text labels with more classes than this are trained only where softmax is asked for."""
+"""Maximum number of classes for which ``auto`` chooses softmax; beyond it the user must ask."""
 
 FEW_VALUES = 20
-"""Whole numbers with at most so many values may be meant as classes."""
+"""Maximum number of distinct values for which whole numbers may be meant as classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelProfile:
-    """The label as the sample shows it."""
+    """The label as found in the sample."""
 
     label: Label
+    """The label to freeze."""
     loss: str
-    """The loss asked for, or the one that the values suggest."""
+    """The job's loss, or the one that ``auto`` chooses for these values."""
     null_share: float
-    """Share of rows without a label in the sample."""
+    """Share of the sampled rows without a label."""
     mean: float | None
-    """Mean of the labels in the sample; None where they are text."""
+    """Mean of the sampled labels; None for text."""
     distinct: int
-    """Distinct labels in the sample."""
+    """Number of distinct labels in the sample."""
     class_shares: dict[str, float]
-    """Share of each class among the labels of the sample; empty for a regression."""
+    """Share of each class among the sampled labels; empty for a regression."""
     delta: float
-    """The residual at which huber loss turns linear by default: `robust_scale` of the labels."""
+    """Default residual at which huber loss turns linear: `robust_scale` of the labels."""
     warnings: list[str]
-    """What the user should know."""
+    """Messages to the user about the label."""
 
 
 def profile_label(
     name: str, values: pa.Array, loss: str = "auto", classes: Sequence[str] = ()
 ) -> LabelProfile:
-    """Decide the loss and freeze the label's classes or scale.
+    """Choose the loss, and describe the label's classes or scale.
 
     Parameters
     ----------
     values
         Labels of the sample.
     loss
-        The job's loss; auto picks logistic for two classes (truth values, 0/1, -1/1, two texts),
-        softmax for up to `AUTO_CLASSES` texts, squared for all other numbers.
+        The job's loss. ``auto`` chooses logistic for two classes (truth values, 0/1, -1/1, two
+        texts), softmax for up to `AUTO_CLASSES` texts, and squared for all other numbers.
     classes
-        The job's classes; those of the sample if empty.
+        The job's classes; if empty, those of the sample.
 
     Raises
     ------
     JobError
         If the loss cannot learn from these labels.
+    BadColumn
+        If the column is of a type that is no label.
     """
     kind = label_family(values, name)
     numbers = np.zeros(0) if kind == "text" else label_values(values, name)
@@ -80,9 +86,9 @@ def profile_label(
     if kind == "null" or not n_present:
         raise JobError(f"the label {name!r} is null in every sampled row")
     sample = SampledLabel(name, kind, values, numbers, tuple(classes))
-    loss, hints = _chosen(sample, loss)
+    loss, hints = _choose_loss(sample, loss)
     described = (
-        describe_classes(sample, loss) if loss in CLASSIFICATION else _as_numbers(sample, loss)
+        describe_classes(sample, loss) if loss in CLASSIFICATION else describe_numbers(sample, loss)
     )
     null_share = 1 - n_present / len(values)
     return LabelProfile(
@@ -97,21 +103,48 @@ def profile_label(
     )
 
 
-def robust_scale(values: FloatArray) -> float:
-    """A scale of numbers that a tail does not move: 1 where all are equal.
+def describe_label(
+    name: str | None,
+    loss: str,
+    classes: Sequence[str],
+    sample: Sample,
+    place: Place | None,
+    columns: list[ColumnProfile],
+) -> tuple[LabelProfile | None, list[str]]:
+    """Profile the label of a sample, and check the sample for sorted labels and leaks.
 
-    The larger of IQR / 1.35 and 0.3 (q90 - q10) / 2.56, which are 1 and 0.3 standard deviations of
-    a normal distribution; the second keeps it above 0 where half of the values are equal. Where
-    even that is 0, the standard deviation.
+    Parameters
+    ----------
+    name
+        Column of the label; None if the job has none.
+    loss, classes
+        As in the job; see `profile_label`.
+    place
+        Where the rows of the sample lie; None if the order of the rows needs no warning.
+    columns
+        Profiles of the columns that may be features.
+
+    Returns
+    -------
+    The profile, None without a label, and all warnings about the label.
+
+    Raises
+    ------
+    JobError
+        If the loss cannot learn from these labels.
     """
-    unit = float(np.abs(values).max()) or 1.0
-    q10, q25, q75, q90 = np.quantile(values / unit, [0.1, 0.25, 0.75, 0.9])
-    scale = float(max((q75 - q25) / 1.35, 0.3 * (q90 - q10) / 2.56)) * unit
-    return scale or location_and_scale(values)[1]
+    if name is None:
+        return None, []
+    values = sample.rows.column(name).combine_chunks()
+    found = profile_label(name, values, loss, classes)
+    target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
+    order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
+    leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
+    return found, [*found.warnings, *order, *leaks]
 
 
-def _chosen(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
-    """The loss, and hints about other choices."""
+def _choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
+    """Return the loss, and hints about other losses."""
     name = sample.name
     if loss != "auto":
         if sample.classes and loss not in CLASSIFICATION:
@@ -122,24 +155,28 @@ def _chosen(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
     if sample.kind == "bool" or sample.number_classes():
         return "logistic", []
     if sample.kind == "text":
-        return _chosen_for_text(sample), []
-    distinct = np.unique(sample.numbers)
+        return _choose_loss_of_text(sample), []
+    return "squared", _hints_about_numbers(name, np.unique(sample.numbers))
+
+
+def _hints_about_numbers(name: str, distinct: FloatArray) -> list[str]:
+    """Tell how to train a label of few distinct numbers as classes or counts."""
     if len(distinct) == 2:
         low, high = distinct
-        return "squared", [
+        return [
             f"{name}: two values, {low:.12g} and {high:.12g}, trained as numbers (not 0/1 "
             f"classes); --loss logistic --classes {low:.12g},{high:.12g} to train them as classes"
         ]
     if 3 <= len(distinct) <= FEW_VALUES and (distinct == np.floor(distinct)).all():
         counts = ", --loss poisson if they are counts" if distinct[0] >= 0 else ""
-        return "squared", [
+        return [
             f"{name}: {len(distinct)} different whole numbers, trained as numbers; "
             f"--loss softmax if they are classes{counts}"
         ]
-    return "squared", []
+    return []
 
 
-def _chosen_for_text(sample: SampledLabel) -> str:
+def _choose_loss_of_text(sample: SampledLabel) -> str:
     n_classes = len(sample.counts())
     if n_classes > AUTO_CLASSES:
         raise JobError(
@@ -147,44 +184,6 @@ def _chosen_for_text(sample: SampledLabel) -> str:
             f"({sample.shown(3)}); --loss softmax if they are classes (at most {MAX_CLASSES:,})"
         )
     return "logistic" if n_classes == 2 else "softmax"
-
-
-def _as_numbers(sample: SampledLabel, loss: str) -> Described:
-    name, numbers = sample.name, sample.numbers
-    if sample.kind == "text":
-        raise JobError(
-            f"{loss} loss needs a label of numbers, but {name!r} is text ({sample.shown(3)}); "
-            "leave --loss out to train it as classes"
-        )
-    center, scale = (0.0, 1.0) if loss in {"poisson", "gamma"} else location_and_scale(numbers)
-    fields: dict[str, object] = {"name": name, "family": sample.kind}
-    fields |= {"center": center, "scale": scale}
-    if loss in {"poisson", "gamma"}:
-        fields |= {"domain": _domain(sample, loss), "base": math.log(numbers.mean())}
-    constant = len(np.unique(numbers)) == 1
-    warning = f"{name}: the label is {numbers[0]:g} in every sampled row; nothing to learn"
-    return Described(Label.model_validate(fields), {}, [warning] if constant else [])
-
-
-def _domain(sample: SampledLabel, loss: str) -> str:
-    least, name = sample.numbers.min(), sample.name
-    if loss == "poisson":
-        if least < 0:
-            found = f"{OUTSIDE['non_negative'].format(f'{least:g}')} in {name!r}"
-            raise JobError(f"{found}; --loss squared or huber take any number")
-        if not sample.numbers.any():
-            raise JobError(f"poisson loss needs a label above 0 somewhere, but {name!r} is all 0")
-        return "non_negative"
-    if least <= 0:
-        share = float(np.mean(sample.numbers <= 0))
-        found = f"{OUTSIDE['positive'].format(f'{least:g}')} in {name!r}"
-        advice = (
-            "--loss poisson takes zeros, or train gamma on a lake without these rows"
-            if least == 0
-            else "--loss squared or huber take any number"
-        )
-        raise JobError(f"{found} ({share:.2%} of the sample is not above 0); {advice}")
-    return "positive"
 
 
 def _null_warnings(name: str, null_share: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""Freeze the classes of a label: those that the job names, or those of the sample."""
+"""Decide the classes of a label: those that the job names, or else those of the sample."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from onepass.errors import JobError
 
 @dataclass(frozen=True, slots=True)
 class SampledLabel:
-    """Labels of the sample, and what the job says of them."""
+    """Labels of the sample, with the classes that the job names."""
 
     name: str
     kind: Literal["number", "bool", "text"]
     values: pa.Array
     numbers: FloatArray
-    """Labels that are there, if they are numbers or truth values."""
+    """Labels without null and NaN; empty for a label of text."""
     classes: tuple[str, ...]
-    """The job's classes."""
+    """Classes that the job names; empty if it names none."""
 
     def counts(self) -> dict[str, int]:
-        """Rows of each class, sorted."""
+        """Count the rows of each class, in the order of the classes."""
         return class_counts(self.values, self.kind)
 
     def number_classes(self) -> list[str] | None:
-        """The classes that numbers have without being asked: 0/1 or -1/1."""
+        """Return the classes 0 and 1, or -1 and 1, if the labels are these numbers; else None."""
         found = set(np.unique(self.numbers).tolist()) if self.kind == "number" else set()
         usual: tuple[tuple[float, float], ...] = ((0.0, 1.0), (-1.0, 1.0))
         return next(([f"{v:g}" for v in pair] for pair in usual if found == set(pair)), None)
 
     def shown(self, limit: int = 6) -> str:
-        """The first distinct labels, for messages."""
+        """Return the first distinct labels as text for a message."""
         if self.kind != "text":
             found = [f"{value:.12g}" for value in np.unique(self.numbers)]
         else:
@@ -48,16 +48,17 @@ class SampledLabel:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A frozen label and what the sample shows of it."""
+    """A label to freeze, with the facts about it in the sample."""
 
     label: Label
     counts: Mapping[str, int]
     """Rows of each class in the sample; empty for a regression."""
     warnings: list[str]
+    """Advice about choices that the user may have meant otherwise."""
 
 
 def describe_classes(sample: SampledLabel, loss: str) -> Described:
-    """The label of logistic, hinge or softmax loss.
+    """Describe the label of logistic, hinge or softmax loss.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
         return [f"{name}: the label is {only} in every sampled row; nothing to learn"]
     if loss == "softmax":
         once = [text for text, n in counts.items() if n == 1]
-        return [_once(name, once)] if once and not sample.classes else []
+        return [_warning_of_rare(name, once)] if once and not sample.classes else []
     if classes == ["-1", "1"]:
         return [f"{name}: labels are -1 and 1; -1 is taken as the negative class"]
     if sample.kind == "text" and not sample.classes:
@@ -141,7 +142,7 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
     return []
 
 
-def _once(name: str, once: list[str]) -> str:
+def _warning_of_rare(name: str, once: list[str]) -> str:
     shown = ", ".join(once[:5]) + (", ..." if len(once) > 5 else "")
     return (
         f"{name}: classes {shown} are in one sampled row each, so there may be further ones, "

@@ -1,62 +1,62 @@
-"""Warnings about a lake: leaks, sorted labels, absurd values, weights far from 1."""
+"""Warn about leaks, sorted labels, absurd values and weights far from 1."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray, IntArray
-from onepass.encode.columns import as_text, epoch_seconds, floats, plain
-from onepass.encode.schema import Numeric, family
-from onepass.survey.label import robust_scale
+from onepass.encode.columns import floats
+from onepass.encode.schema import Numeric
+from onepass.survey.dependence import explained_by_column, explained_by_groups
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
+from onepass.survey.scale import robust_scale
 
 LEAK = 0.95
-"""Share of the label's variance that one column alone may explain before it is suspicious."""
+"""Share of the label's variance above which a column that explains it alone is suspicious."""
 
 SORTED = 0.25
-"""Share of the label's variance that may lie between places before the lake counts as sorted."""
+"""Share of the label's variance between files or row groups from which a lake counts as sorted."""
 
 INTERLEAVE = 16
-"""Partitions that are proposed to be read in turn where a lake is sorted across files."""
+"""Maximum number of partitions to interleave that the advice for a sorted lake proposes."""
 
 ABSURD = 1e6
-"""Distance from the median, in robust scales, beyond which a value is hardly meant."""
+"""Distance from the median, in robust scales, beyond which a value is probably an error."""
 
 USUAL_WEIGHTS = (1e-6, 1e6)
-"""Mean weights within which penalties and priors, which are measured in rows, mean something."""
+"""Range of mean weights in which penalties and priors, which count rows, keep their meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the rows of a sample lie."""
+    """The places in the lake that the rows of a sample come from."""
 
     row_group: IntArray
     """Number of the row group of each row, in stored order."""
     file: IntArray
     """Number of the file of each row."""
     n_files: int
-    """Files of the lake that have rows."""
+    """Number of files of the lake that have rows."""
 
 
 def label_order_warnings(
     label: str, values: FloatArray, place: Place, *, classes: bool = False
 ) -> list[str]:
-    """Warn where the label depends on where a row lies, and say what helps.
+    """Warn if the label depends on the place of its row, with advice on the order of reading.
 
     Parameters
     ----------
     values
         Labels of the sample, NaN where null.
     classes
-        Whether they are indices of classes, whose order means nothing.
+        Whether the labels are indices of classes, whose order means nothing.
     """
     present = ~np.isnan(values)
-    explained = _explained(classes)
+    explained = explained_by_groups(classes=classes)
     between_groups = explained(values[present], place.row_group[present])
     between_files = explained(values[present], place.file[present])
     if max(between_groups, between_files) < SORTED:
@@ -89,13 +89,13 @@ def leak_warnings(
     target
         Labels of the sample, NaN where null.
     classes
-        Whether they are indices of classes, whose order means nothing.
+        Whether the labels are indices of classes, whose order means nothing.
     """
-    present = ~np.isnan(target)
     found = []
     for profile in profiles:
         if profile.use is not None:
-            share = _alone(sample.column(profile.name).combine_chunks(), target, present, classes)
+            values = sample.column(profile.name).combine_chunks()
+            share = explained_by_column(values, target, classes=classes)
             if share > LEAK:
                 found.append(
                     f"{profile.name}: alone explains {share:.1%} of {label}; known only after the "
@@ -107,15 +107,14 @@ def leak_warnings(
 def absurd_warnings(sample: pa.Table, profiles: list[ColumnProfile]) -> list[str]:
     """Warn about columns of numbers with a value that is astronomically far from all others.
 
-    It decides the scale that the column is frozen with, or, where the scale is that of the others,
-    outweighs them all when it is learnt.
+    Such a value either decides the scale of the column, or outweighs all other rows when it is
+    learnt.
     """
     found = []
     for profile in profiles:
         if isinstance(profile.use, Numeric):
             values = floats(sample.column(profile.name).combine_chunks())
-            values = values[np.isfinite(values)]
-            far = _farthest(values)
+            far = _absurd_value(values[np.isfinite(values)])
             if far is not None:
                 found.append(
                     f"{profile.name}: the value {far:g} is over {ABSURD:,.0f} times as far from "
@@ -125,8 +124,8 @@ def absurd_warnings(sample: pa.Table, profiles: list[ColumnProfile]) -> list[str
     return found
 
 
-def _farthest(values: FloatArray) -> float | None:
-    """The value that is farthest from the median, where it is absurdly far."""
+def _absurd_value(values: FloatArray) -> float | None:
+    """Return the value farthest from the median, or None if its distance is plausible."""
     if len(values) < 2:
         return None
     # Magnitudes near 1e308 would overflow in a difference.
@@ -134,14 +133,14 @@ def _farthest(values: FloatArray) -> float | None:
     distance = np.abs(halved - np.median(halved))
     at = int(distance.argmax())
     others = np.delete(halved, at)
-    # A column that is otherwise constant has no scale but its magnitude.
+    # A column that is otherwise constant has no scale except its magnitude.
     is_constant = bool(np.ptp(others) == 0)
     scale = max(1.0, float(np.abs(others).max(initial=0))) if is_constant else robust_scale(others)
     return float(values[at]) if distance[at] > ABSURD * scale else None
 
 
 def weight_warnings(name: str, values: pa.Array) -> list[str]:
-    """Warn about weights of rows whose mean is far from 1.
+    """Warn about a column of row weights whose mean is far from 1.
 
     Parameters
     ----------
@@ -157,75 +156,3 @@ def weight_warnings(name: str, values: pa.Array) -> list[str]:
         f"{name}: the weights are about {mean:.2g}; a row should count about 1, or penalties and "
         f"priors outweigh the data, or are of no effect: divide the column by {mean:.2g}"
     ]
-
-
-def explained_variance(target: FloatArray, group: IntArray) -> float:
-    """Adjusted share of the variance of `target` between groups (eta squared), 0 to 1."""
-    n_rows = len(target)
-    target = _within_one(target)
-    total = float(((target - target.mean()) ** 2).sum()) if n_rows else 0.0
-    _, group = np.unique(group, return_inverse=True)
-    n_groups = int(group.max(initial=-1)) + 1
-    if total <= 0 or n_rows <= 2 * n_groups:
-        return 0.0
-    size = np.bincount(group)
-    mean = np.bincount(group, target) / size
-    within = float(((target - mean[group]) ** 2).sum())
-    # Adjusted for the groups' number: many small groups explain noise by chance.
-    return max(0.0, 1 - (within / (n_rows - n_groups)) / (total / (n_rows - 1)))
-
-
-def explained_classes(target: FloatArray, group: IntArray) -> float:
-    """What `explained_variance` is for a number, for indices of classes.
-
-    The sum over the classes of the variance of being of that class or not, which is their Gini
-    impurity; for two classes the same as `explained_variance`.
-    """
-    n_rows = len(target)
-    _, group, in_group = np.unique(group, return_inverse=True, return_counts=True)
-    _, target_class, in_class = np.unique(target, return_inverse=True, return_counts=True)
-    total = n_rows - float((in_class.astype(np.float64) ** 2).sum()) / max(1, n_rows)
-    if total <= 0 or n_rows <= 2 * len(in_group):
-        return 0.0
-    cells, in_cell = np.unique(group * len(in_class) + target_class, return_counts=True)
-    within = n_rows - float((in_cell**2.0 / in_group[cells // len(in_class)]).sum())
-    # Adjusted for the groups' number: many small groups explain noise by chance.
-    return max(0.0, 1 - (within / (n_rows - len(in_group))) / (total / (n_rows - 1)))
-
-
-def _explained(classes: bool) -> Callable[[FloatArray, IntArray], float]:
-    return explained_classes if classes else explained_variance
-
-
-def _alone(values: pa.Array, target: FloatArray, present: np.ndarray, classes: bool) -> float:
-    values, explained = plain(values), _explained(classes)
-    kind = family(values.type)
-    if kind == "text":
-        codes = as_text(values).dictionary_encode().indices.fill_null(-1).to_numpy()
-        return explained(target[present], codes[present])
-    numbers = epoch_seconds(values) if kind == "time" else floats(values)
-    present = present & np.isfinite(numbers)
-    numbers, target = _within_one(numbers[present]), target[present]
-    # Equal-count bins catch any monotone or stepwise dependence, not only a linear one.
-    in_steps = explained(target, _bins(numbers))
-    return in_steps if classes else max(_r_squared(numbers, target), in_steps)
-
-
-def _within_one(values: FloatArray) -> FloatArray:
-    """Values over the largest of them: magnitudes near 1e300 would overflow when squared."""
-    return values / (np.abs(values).max(initial=0) or 1.0)
-
-
-def _r_squared(x: FloatArray, y: FloatArray) -> float:
-    if len(x) < 10 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = np.corrcoef(x, _within_one(y))[0, 1]
-    return float(r * r) if np.isfinite(r) else 0.0
-
-
-def _bins(values: FloatArray, n_bins: int = 64) -> IntArray:
-    if not len(values):
-        return np.zeros(0, np.int64)
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    return np.searchsorted(edges, values, side="right").astype(np.int64)

@@ -1,4 +1,4 @@
-"""How a column is named in advice, such that it can be typed as it stands."""
+"""Write the name of a column into advice, such that the user can copy the advice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import shlex
 
 
 def naming(flag: str, column: str) -> str:
-    """A flag with a column, quoted for a shell; for ``--config`` where no flag can name it."""
-    # Lists of a flag are separated by commas, with blanks around them as one likes.
+    """Return a flag with a column as its value, quoted for a shell.
+
+    A name that no flag can carry is written as a line of a ``--config`` file.
+    """
+    # The names in a flag's value are separated by commas, and blanks around them are stripped.
     if column != column.strip() or "," in column or not column:
         return f"{flag}: [{json.dumps(column, ensure_ascii=False)}] in --config"
     return f"--{flag} {shlex.quote(column)}"

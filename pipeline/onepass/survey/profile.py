@@ -1,59 +1,56 @@
-"""Look at a bounded sample and decide how each column becomes numbers.
+"""Profile the columns of a sample, and decide how each one becomes numbers.
 
-The rules, in order: what the job says; what cannot be used (nested types, only nulls, constant);
-truth values and times; text and id-like integers as categories; all other numbers as numbers.
+The rules, in order: columns that cannot be used are left out (nested types, only nulls, constant);
+the user's choice; truth values and times; text and id-like integers are categories; all other
+numbers are numbers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onepass.block import FloatArray
-from onepass.encode.columns import as_text, epoch_seconds, floats, plain
-from onepass.encode.schema import Bool, Column, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.columns import plain
+from onepass.encode.schema import Bool, Column, OneHot, Time, family
 from onepass.errors import JobError
 from onepass.survey.naming import naming
-
-ONE_HOT_LEVELS = 64
-"""A category with more levels than this is hashed."""
-
-NEARLY_UNIQUE = 0.9
-"""Share of distinct values above which a category tells rows apart rather than groups them."""
+from onepass.survey.uses import SampledColumn, category, number, time
 
 _ID_NAME = re.compile(
     r"(^|[_\W])(id|ids|key|code|uuid|guid|zip|zipcode|postcode|sku|number|nr|no)$", re.IGNORECASE
 )
 _ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|No|Nr)$")
-_DAY = 86_400.0
-_ABSURD = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the user wants of the columns, whatever they look like."""
+    """The user's choice of columns and of their uses, by name."""
 
     features: tuple[str, ...] = ()
+    """The only columns to use; all columns if empty."""
     exclude: tuple[str, ...] = ()
+    """Columns to leave out."""
     numeric: tuple[str, ...] = ()
+    """Columns to use as numbers."""
     categorical: tuple[str, ...] = ()
+    """Columns to use as categories."""
 
     def wants(self, name: str) -> bool:
         """Whether a column may be a feature."""
         return name not in self.exclude and (not self.features or name in self.features)
 
     def check_names(self, present: set[str]) -> None:
-        """Compare the columns named here with those of the lake.
+        """Check that the lake has all columns named here.
 
         Raises
         ------
         JobError
-            If some do not exist.
+            If a column does not exist.
         """
         for group in ("features", "exclude", "numeric", "categorical"):
             unknown = sorted(set(getattr(self, group)) - present)
@@ -63,25 +60,25 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """One column as the sample shows it, and the decision about it."""
+    """The facts about one column in the sample, and the decision about it."""
 
     name: str
     type: str
-    """Arrow type in the files, or the type read from the path."""
+    """Arrow type in the files, or the type inferred from the path."""
     null_share: float
-    """Share of null rows: of the whole lake where the footers tell, else of the sample."""
+    """Share of null rows: in the whole lake if the footers tell it, else in the sample."""
     distinct: int
-    """Distinct values in the sample."""
+    """Number of distinct values in the sample."""
     use: Column | None
     """How the column is encoded; None if it is left out."""
     reason: str
-    """Why, in a few words."""
-    warning: str | None = field(default=None)
-    """What the user should know."""
+    """Reason for the decision, in a few words."""
+    warning: str | None = None
+    """Message to the user, if the decision may be a surprise."""
 
     @property
     def planned(self) -> str:
-        """The use in a word or two."""
+        """The use of the column in a word or two."""
         match self.use:
             case None:
                 return "left out"
@@ -94,25 +91,25 @@ class ColumnProfile:
 
 
 def profile_columns(
-    sample: pa.Table, null_share: Mapping[str, float], choice: Choice, skip: set[str | None]
+    sample: pa.Table, null_share: Mapping[str, float], choice: Choice, skip: Collection[str]
 ) -> list[ColumnProfile]:
-    """Profile each column of a sample, but those in `skip`.
+    """Profile each column of a sample, except those in `skip`.
 
     Parameters
     ----------
     sample
-        Rows from all over the lake, key=value folders included, already typed.
+        Rows from all over the lake; key=value folders are columns of it, in their types.
+    null_share
+        Share of nulls in the whole lake of each column for which it is known.
+    choice
+        The user's choice of columns and uses.
     skip
         Columns that are no features: label and weight.
-    null_share
-        Share of nulls in the whole lake by column, as far as known.
-    choice
-        What the user decided.
 
     Raises
     ------
     JobError
-        If the user names columns that cannot be used as asked.
+        If the user chooses a use that the type of the column does not allow.
     """
     return [
         _profile(name, sample.column(name).combine_chunks(), null_share.get(name), choice)
@@ -129,32 +126,16 @@ def _profile(
     nulls = known_nulls or values.null_count / n_rows
     usable = family(values.type) not in {"other", "null"}
     distinct = int(pc.count_distinct(values).as_py()) if usable else 0
-    column = _Sampled(name, values, nulls, distinct, len(values) - values.null_count)
+    column = SampledColumn(name, values, nulls, distinct, len(values) - values.null_count)
     use, reason, warning = _decide(column, choice)
     return ColumnProfile(name, str(values.type), nulls, distinct, use, reason, warning)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    name: str
-    values: pa.Array
-    null_share: float
-    distinct: int
-    n_valid: int
-
-    @property
-    def missing(self) -> bool:
-        return self.null_share > 0
-
-    @property
-    def nearly_unique(self) -> bool:
-        return self.n_valid >= 100 and self.distinct >= NEARLY_UNIQUE * self.n_valid
+_Decision: TypeAlias = tuple[Column | None, str, str | None]
+"""The use of a column, the reason, and a warning."""
 
 
-_Decision = tuple[Column | None, str, str | None]
-
-
-def _decide(column: _Sampled, choice: Choice) -> _Decision:
+def _decide(column: SampledColumn, choice: Choice) -> _Decision:
     name, kind = column.name, family(column.values.type)
     if kind in {"other", "null"}:
         return None, f"type {column.values.type} cannot be used", None
@@ -165,41 +146,41 @@ def _decide(column: _Sampled, choice: Choice) -> _Decision:
     if name in choice.numeric:
         return _numeric_by_choice(column)
     if name in choice.categorical:
-        return _category(column, "the job says so")
+        return *category(column, "the job says so"), None
     return _decide_by_family(column, kind)
 
 
-def _decide_by_family(column: _Sampled, kind: str) -> _Decision:
+def _decide_by_family(column: SampledColumn, kind: str) -> _Decision:
     name = column.name
     match kind:
         case "bool":
             return Bool(name=name, missing=column.missing), "truth value", None
         case "time":
-            return _time(column), "date or timestamp", None
+            return time(column), "date or timestamp", None
         case "text" if column.nearly_unique:
             text = f"{name}: nearly every value is different (an identifier or free text), left out"
             return None, "nearly every value is different", text
         case "text":
-            return _category(column, "text")
+            return *category(column, "text"), None
         case "integer" if _id_like(column):
             return _identifier(column)
         case _:
-            return _numeric(column), "number", None
+            return number(column), "number", None
 
 
-def _id_like(column: _Sampled) -> bool:
+def _id_like(column: SampledColumn) -> bool:
     named = _ID_NAME.search(column.name) or _ID_CAMEL.search(column.name)
     return bool(named) and column.distinct > 2
 
 
-def _identifier(column: _Sampled) -> _Decision:
+def _identifier(column: SampledColumn) -> _Decision:
     if column.nearly_unique:
         text = (
             f"{column.name}: an id that differs from row to row, left out "
             f"({naming('numeric', column.name)} to read it as a number)"
         )
         return None, "an id that differs from row to row", text
-    use, reason, _ = _category(column, "an id by its name")
+    use, reason = category(column, "an id by its name")
     text = (
         f"{column.name}: an integer id, read as a category "
         f"({naming('numeric', column.name)} to read it as a number)"
@@ -207,82 +188,9 @@ def _identifier(column: _Sampled) -> _Decision:
     return use, reason, text
 
 
-def _numeric_by_choice(column: _Sampled) -> _Decision:
+def _numeric_by_choice(column: SampledColumn) -> _Decision:
     if family(column.values.type) not in {"integer", "real"}:
         raise JobError(
             f"--numeric names {column.name!r}, but its type is {column.values.type}, not a number"
         )
-    return _numeric(column), "the job says so", None
-
-
-def _numeric(column: _Sampled) -> Numeric:
-    values = floats(column.values)
-    finite = values[np.isfinite(values)]
-    center, scale = location_and_scale(finite)
-    missing = column.missing or len(finite) < len(values)
-    return Numeric(name=column.name, center=center, scale=scale, missing=missing)
-
-
-def location_and_scale(values: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation; (0, 1) without values, scale 1 where all are equal.
-
-    Where the outermost 0.1 % of the values make the deviation more than 10,000 times larger, they
-    are pulled in to the quantiles first.
-    """
-    if not len(values):
-        return 0.0, 1.0
-    center, scale = _moments(values)
-    # One absurd value must not flatten all others; short of that, heavy tails are the column's own.
-    low, high = np.quantile(values, [0.0005, 0.9995], method="nearest")
-    usual_center, usual_scale = _moments(np.clip(values, low, high))
-    if 0 < usual_scale < _ABSURD * scale:
-        return usual_center, usual_scale
-    return center, scale or 1.0
-
-
-def _moments(values: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation, 0 where it drowns in rounding."""
-    # Magnitudes near 1e300 would overflow when squared.
-    unit = float(np.abs(values).max()) or 1.0
-    center, scale = float((values / unit).mean()), float((values / unit).std())
-    return center * unit, scale * unit if scale > 1e-12 else 0.0
-
-
-def _time(column: _Sampled) -> Time:
-    seconds = epoch_seconds(column.values)
-    seconds = seconds[np.isfinite(seconds)]
-    center, scale = location_and_scale(seconds)
-    span = float(np.ptp(seconds))
-    parts = ["trend"]
-    if not pa.types.is_date(column.values.type) and np.any(seconds % _DAY):
-        parts.append("hour")
-    if span >= 7 * _DAY:
-        parts.append("weekday")
-    if span >= 365 * _DAY:
-        parts.append("year")
-    return Time.model_validate(
-        {"name": column.name, "center": center, "scale": scale, "parts": parts}
-        | {"missing": column.missing}
-    )
-
-
-def _category(column: _Sampled, why: str) -> _Decision:
-    kind = family(column.values.type)
-    if kind not in {"integer", "text", "bool"}:
-        raise JobError(
-            f"--categorical names {column.name!r}, but type {column.values.type} has no levels"
-        )
-    if column.distinct > ONE_HOT_LEVELS and kind != "bool":
-        use: Column = Hashed.model_validate({"name": column.name, "family": kind})
-        return use, f"{why}, more than {ONE_HOT_LEVELS} levels", None
-    use = OneHot.model_validate(
-        {"name": column.name, "family": kind, "levels": _levels(column.values)}
-        | {"missing": column.missing}
-    )
-    return use, why, None
-
-
-def _levels(values: pa.Array) -> list[str]:
-    counts = pc.value_counts(as_text(values.drop_null()).cast(pa.string()))
-    pairs = [(-item["counts"], item["values"]) for item in counts.to_pylist()]
-    return [level for _, level in sorted(pairs)]
+    return number(column), "the job says so", None

@@ -1,4 +1,4 @@
-"""Draw a bounded sample of a lake: a few row groups of a few files, a few rows of each."""
+"""Draw a bounded sample of a lake: a few rows from a few row groups of a few files."""
 
 from __future__ import annotations
 
@@ -14,39 +14,37 @@ import pyarrow as pa
 
 from onepass.block import IntArray
 from onepass.encode.columns import label_family, label_values, plain, typed_hive
-from onepass.encode.schema import HiveType, family
-from onepass.errors import BadColumn, BadPartition, DataError
+from onepass.encode.schema import HiveType
+from onepass.errors import BadColumn, BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, read_footer
 from onepass.lake.order import permutation
 from onepass.lake.read import PartitionReader, Unit, units
 from onepass.partition import Partition
+from onepass.survey.bad_files import BadFiles
+from onepass.survey.concat import concat_samples
 
 _T = TypeVar("_T")
 
 SAMPLE_FILES = 32
+"""Maximum number of files that a sample takes rows from; they are evenly spaced."""
+
 SAMPLE_GROUPS = 4
-"""The sample takes rows from so many files, evenly spaced, and row groups of each."""
+"""Maximum number of row groups of each of these files; they are evenly spaced, too."""
 
 SAMPLE_ROWS = 65_536
+"""Maximum number of rows of a sample."""
+
 SAMPLE_CELLS = 8 << 20
-"""It holds at most so many rows, and values."""
+"""Maximum number of values of a sample, unless that would be fewer than 2,000 rows."""
 
 DECODED_ROWS = 4 << 20
-"""So many rows are decoded to draw it from."""
+"""Approximate maximum number of rows that are decoded to draw a sample."""
 
 _SLICE_ROWS = 16_384
 
 _FEW_COLUMNS = 128
-"""Up to so many columns two row groups are decoded at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadFile:
-    """A file to draw rows from."""
-
-    file: LakeFile
-    footer: Footer
+"""Maximum number of columns with which two row groups are decoded at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,82 +52,110 @@ class Sample:
     """Rows from all over the lake."""
 
     rows: pa.Table
-    """The columns asked for, then the key=value folders, typed."""
+    """The columns asked for, then the key=value folders in their types."""
     place: IntArray
-    """For each row the number of the row group that it comes from, in stored order."""
+    """Number of the row group that each row comes from, in stored order."""
     file: IntArray
-    """For each row the number of the file that it comes from."""
+    """Number of the file that each row comes from."""
     n_places: int
     """Number of row groups that rows were drawn from."""
-    bad: list[BadPartition]
-    """Files that could not be decoded; only where they are to be skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A row group to draw rows from."""
+
+    file: LakeFile
+    footer: Footer
+    row_group: int
+
+    @property
+    def n_rows(self) -> int:
+        return self.footer.row_group_rows()[self.row_group]
 
 
 def draw_sample(
-    files: list[LakeFile],
+    files: Sequence[LakeFile],
     names: list[str],
     hive: Mapping[str, HiveType],
     *,
     label: str | None,
     seed: int,
-    skip_bad: bool = False,
+    bad: BadFiles,
 ) -> Sample:
-    """Rows from evenly spaced row groups of files that have rows.
+    """Draw rows from evenly spaced row groups of files that have rows.
 
     Parameters
     ----------
+    files
+        None of them is in `bad` so far.
     names
         Columns of the files to read.
     hive
-        Key=value folders to append.
+        Types of the key=value folders to append.
+    label
+        Column whose values must be usable as labels; None if there is no label.
+    bad
+        Files that cannot be decoded, or whose label cannot be used, are added here.
 
     Raises
     ------
     BadPartition
-        If rows cannot be decoded or the label is of no usable type; where all files are bad, also
-        with `skip_bad`.
+        If a file is bad and bad files are not skipped, or if all files are bad.
     """
-    bad: dict[str, BadPartition] = {}
-    cells = list(_cells(files, bad, skip_bad=skip_bad))
+    cells = list(_choose_cells(files, bad))
     n_rows = min(SAMPLE_ROWS, max(2000, SAMPLE_CELLS // max(1, len(names))))
+    draw = partial(
+        _draw_or_fail, names=names, n_rows=max(1, n_rows // max(1, len(cells))), n_cells=len(cells),
+        label=label, seed=seed,
+    )  # fmt: skip
     parts: list[pa.Table] = []
     places: list[IntArray] = []
     files_of: list[IntArray] = []
     numbers = {file.key: number for number, file in enumerate(files)}
-    draw = partial(
-        _drawn, names=names, n_rows=max(1, n_rows // max(1, len(cells))), n_cells=len(cells),
-        label=label, seed=seed,
-    )  # fmt: skip
     with closing(_side_by_side(draw, cells, len(names))) as drawn:
-        for number, ((one, _), part) in enumerate(zip(cells, drawn, strict=True)):
-            if one.file.key in bad:
-                continue
+        for place, (cell, part) in enumerate(zip(cells, drawn, strict=True)):
             if isinstance(part, BadPartition):
-                bad[one.file.key] = part
-                if not skip_bad:
-                    raise part
-                continue
-            parts.append(_with_folders(part, one.file, hive))
-            places.append(np.full(len(part), number))
-            files_of.append(np.full(len(part), numbers[one.file.key]))
+                bad.add(part)
+            elif cell.file.key not in bad:
+                parts.append(_with_folders(part, cell.file, hive))
+                places.append(np.full(len(part), place))
+                files_of.append(np.full(len(part), numbers[cell.file.key]))
     if not parts:
-        raise next(iter(bad.values()))
-    # What was decoded is many times the sample, and would stay with the process.
+        raise next(error for error in bad if error.path in numbers)
+    # Decoding took many times the memory of the sample, and Arrow would keep it for later.
     pa.default_memory_pool().release_unused()
     return Sample(
-        rows=_joined(parts),
+        rows=concat_samples(parts),
         place=np.concatenate(places),
         file=np.concatenate(files_of),
         n_places=len(cells),
-        bad=list(bad.values()),
     )
 
 
+def _choose_cells(files: Sequence[LakeFile], bad: BadFiles) -> Iterator[_Cell]:
+    for file in _evenly(files, SAMPLE_FILES):
+        try:
+            footer = read_footer(file)
+        except BadPartition as error:
+            bad.add(error)
+            continue
+        groups = [i for i, rows in enumerate(footer.row_group_rows()) if rows]
+        for group in _evenly(groups, SAMPLE_GROUPS):
+            yield _Cell(file, footer, group)
+
+
+def _evenly(items: Sequence[_T], n: int) -> list[_T]:
+    """Choose at most `n` evenly spaced items, the first and the last among them."""
+    chosen = np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
+    return [items[i] for i in chosen]
+
+
 def _side_by_side(
-    draw: Callable[[tuple[_ReadFile, int]], _T], cells: list[tuple[_ReadFile, int]], n_columns: int
+    draw: Callable[[_Cell], _T], cells: list[_Cell], n_columns: int
 ) -> Generator[_T, None, None]:
-    """What is drawn of each cell, in their order, while the next is decoded beside it."""
-    # Decoders hold a page of every column.
+    """Draw from each cell, in their order, while the next cell is decoded in another thread."""
+    # A decoder holds a page of every column, so two decoders of a wide table take too much memory.
     n_threads = 2 if n_columns <= _FEW_COLUMNS else 1
     pool = ThreadPoolExecutor(n_threads)
     try:
@@ -138,29 +164,8 @@ def _side_by_side(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _cells(
-    files: list[LakeFile], bad: dict[str, BadPartition], *, skip_bad: bool
-) -> Iterator[tuple[_ReadFile, int]]:
-    for file in _evenly(files, SAMPLE_FILES):
-        try:
-            one = _ReadFile(file, read_footer(file))
-        except BadPartition as error:
-            bad[file.key] = error
-            if not skip_bad:
-                raise
-            continue
-        groups = [i for i, rows in enumerate(one.footer.row_group_rows()) if rows]
-        for group in _evenly(groups, SAMPLE_GROUPS):
-            yield one, group
-
-
-def _evenly(items: Sequence[_T], n: int) -> list[_T]:
-    places = np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
-    return [items[i] for i in places]
-
-
-def _drawn(
-    cell: tuple[_ReadFile, int],
+def _draw_or_fail(
+    cell: _Cell,
     *,
     names: list[str],
     n_rows: int,
@@ -168,71 +173,66 @@ def _drawn(
     label: str | None,
     seed: int,
 ) -> pa.Table | BadPartition:
-    """The sample of a row group, or what is bad about it."""
-    one, group = cell
+    """Draw rows from a row group; return the error if they are bad."""
     try:
-        part = _draw(one, group, names, n_rows, n_cells, seed)
-        _check_label(part, label, one, group)
+        part = _draw(cell, names, n_rows, n_cells, seed)
+        _check_label(part, label, cell)
     except BadPartition as error:
         return error
     return part
 
 
-def _draw(
-    one: _ReadFile, group: int, names: list[str], n_rows: int, n_cells: int, seed: int
-) -> pa.Table:
-    """At most `n_rows` rows of a row group, spread over as much of it as may be decoded."""
-    available = one.footer.row_group_rows()[group]
-    within = min(available, max(n_rows, DECODED_ROWS // n_cells))
-    reader = PartitionReader(one.file, one.footer, names, [], batch_rows=_SLICE_ROWS)
+def _draw(cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int) -> pa.Table:
+    """Draw at most `n_rows` rows, spread over as much of the row group as may be decoded."""
+    within = min(cell.n_rows, max(n_rows, DECODED_ROWS // n_cells))
+    reader = PartitionReader(cell.file, cell.footer, names, [], batch_rows=_SLICE_ROWS)
     parts = []
-    for unit in _units_of(one, group):
+    for unit in _units_of(cell):
         if unit.offset >= within:
             break
         rows = reader.read(unit)
         ends = (unit.offset, min(unit.offset + unit.rows, within))
         first, last = (n_rows * end // within for end in ends)
-        order = permutation(unit.rows, seed, "sample", one.file.key, *unit.place)
-        parts.append(_taken(rows, names, np.sort(order[: last - first]), one, group))
+        order = permutation(unit.rows, seed, "sample", cell.file.key, *unit.place)
+        parts.append(_take(rows, names, np.sort(order[: last - first]), cell))
     return pa.concat_tables(parts)
 
 
-def _taken(
-    rows: pa.RecordBatch, names: list[str], index: IntArray, one: _ReadFile, group: int
-) -> pa.Table:
+def _units_of(cell: _Cell) -> Iterator[Unit]:
+    whole = Partition(
+        path=cell.file.key,
+        first_row_group=cell.row_group,
+        end_row_group=cell.row_group + 1,
+        rows=cell.n_rows,
+        fingerprint=cell.footer.fingerprint,
+    )
+    return units(whole, cell.footer, _SLICE_ROWS)
+
+
+def _take(rows: pa.RecordBatch, names: list[str], index: IntArray, cell: _Cell) -> pa.Table:
     columns = [plain(rows.column(name)).take(pa.array(index)) for name in names]
     for name, values in zip(names, columns, strict=True):
         try:
             values.validate(full=True)
         except pa.ArrowInvalid as error:
             raise BadPartition(
-                str(error), path=one.file.key, row_group=group, column=name
+                str(error), path=cell.file.key, row_group=cell.row_group, column=name
             ) from None
     return pa.table(columns, names=names)
 
 
-def _units_of(one: _ReadFile, group: int) -> Iterator[Unit]:
-    whole = Partition(
-        path=one.file.key,
-        first_row_group=group,
-        end_row_group=group + 1,
-        rows=one.footer.row_group_rows()[group],
-        fingerprint=one.footer.fingerprint,
-    )
-    return units(whole, one.footer, _SLICE_ROWS)
-
-
-def _check_label(part: pa.Table, label: str | None, one: _ReadFile, group: int) -> None:
+def _check_label(part: pa.Table, label: str | None, cell: _Cell) -> None:
+    if label is None:
+        return
+    values = part.column(label).combine_chunks()
     try:
-        if label is not None:
-            values = part.column(label).combine_chunks()
-            if label_family(values, label) != "text":
-                label_values(values, label)
+        if label_family(values, label) != "text":
+            label_values(values, label)
     except BadColumn as error:
         raise BadPartition(
             error.reason,
-            path=one.file.key,
-            row_group=group,
+            path=cell.file.key,
+            row_group=cell.row_group,
             column=label,
             advice="Choose another --label, or repair the file.",
         ) from None
@@ -243,26 +243,3 @@ def _with_folders(part: pa.Table, file: LakeFile, hive: Mapping[str, HiveType]) 
         value = dict(file.hive).get(key)
         part = part.append_column(key, typed_hive(key, [value] * len(part), kind))
     return part
-
-
-def _joined(parts: list[pa.Table]) -> pa.Table:
-    for name in parts[0].schema.names:
-        types = {part.schema.field(name).type for part in parts} - {pa.null()}
-        # Arrow widens integers by itself, and must, for they may be ids.
-        if len(types) > 1 and {family(found) for found in types} != {"integer"}:
-            parts = [_in_common_type(part, name) for part in parts]
-    try:
-        return pa.concat_tables(parts, promote_options="permissive")
-    except pa.ArrowInvalid as error:
-        raise DataError(f"the files have integers of different types: {error}") from None
-
-
-def _in_common_type(part: pa.Table, name: str) -> pa.Table:
-    """One column in a type for all of its family: files differ in units, digits, widths."""
-    values, at = part.column(name).combine_chunks(), part.schema.get_field_index(name)
-    types = {"text": pa.string(), "time": pa.timestamp("us"), "bool": pa.bool_()}
-    common = types.get(family(values.type), pa.float64())
-    # A column without a value has any type.
-    empty = values.null_count == len(values)
-    values = pa.nulls(len(values)) if empty else values.cast(common, safe=False)
-    return part.set_column(at, name, values)

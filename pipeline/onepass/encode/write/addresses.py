@@ -1,6 +1,6 @@
-"""Arrow columns as compiled loops take them: by addresses, so that one call takes them all.
+"""Pass Arrow columns to compiled loops as memory addresses, so that one call takes any number.
 
-Whoever calls keeps the arrays alive until the loop is done.
+The caller must keep the arrays alive until the loop is done.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from onepass.block import IntArray, SlotArray
 
 
 def values_of(arrays: list[pa.Array]) -> IntArray:
-    """Address of the first value of each array; all are of one type of fixed width."""
+    """Return the address of each array's first value; all are of one type of fixed width."""
     width = arrays[0].type.bit_width // 8
     return np.array([_data(values, width) for values in arrays], np.int64)
 
 
 def validity_of(arrays: list[pa.Array]) -> tuple[IntArray, IntArray]:
-    """Address of each bitmap of valid values, 0 where all are; and the bit that it starts at."""
+    """Return where the bitmap of valid values of each array begins.
+
+    Returns
+    -------
+    Address of each bitmap, 0 if all values are valid, and the number of the first value's bit.
+    """
     bitmaps = [values.buffers()[0] if values.null_count else None for values in arrays]
     addresses = [0 if bitmap is None else bitmap.address for bitmap in bitmaps]
     return np.array(addresses, np.int64), np.array([a.offset for a in arrays], np.int64)
@@ -28,13 +33,18 @@ def validity_of(arrays: list[pa.Array]) -> tuple[IntArray, IntArray]:
 def numbers_of(
     arrays: list[pa.Array],
 ) -> tuple[NDArray[np.generic], IntArray, IntArray, IntArray]:
-    """An empty array of their type, and addresses as `values_of` and `validity_of` give them."""
+    """Return all that a compiled loop needs to read columns of numbers of one type.
+
+    Returns
+    -------
+    An empty array, which tells the loop the type, and the results of `values_of` and `validity_of`.
+    """
     like = np.empty(0, arrays[0].type.to_pandas_dtype())
     return like, values_of(arrays), *validity_of(arrays)
 
 
 def tables_of(tables: list[SlotArray | None]) -> tuple[IntArray, IntArray]:
-    """Address and length of each table; 0 where there is none."""
+    """Return address and length of each table, both 0 for None."""
     addresses = [0 if table is None else table.ctypes.data for table in tables]
     lengths = [0 if table is None else len(table) for table in tables]
     return np.array(addresses, np.int64), np.array(lengths, np.int64)

@@ -1,4 +1,4 @@
-"""Features as the rows of a block, in any order."""
+"""Write features into the rows of a block, in any order of rows."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from onepass.encode.write.transpose import spread_levels, transpose_numbers, tra
 
 
 class Rows:
-    """Writes features into the rows of a block; a `Sink`.
+    """A `Sink` that writes features into the rows of a block.
 
     Parameters
     ----------
     n_dense, n_hashed
-        Features and hashed columns of a row.
+        Number of dense features and of hashed columns.
     place
-        Row of the block that each row becomes, shape (n_rows,).
+        Number of the block's row that each encoded row becomes, shape (n_rows,).
     """
 
     margins: FloatArray | None = None
+    """See `Sink.margins`."""
 
     def __init__(self, n_dense: int, n_hashed: int, place: IntArray) -> None:
         self._place = place

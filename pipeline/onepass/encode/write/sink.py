@@ -1,8 +1,8 @@
-"""Where the features of rows go: into the rows of a block, or straight into margins."""
+"""Define the protocol of sinks, to which the encoder writes the features of rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,61 +16,64 @@ PLAIN_TYPES = {
     *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
     *(pa.float32(), pa.float64()),
 }
-"""Types whose values are numbers as they lie in memory."""
+"""Arrow types whose values can be read as numbers where they lie in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """How columns of numbers become features."""
+    """Scaling of columns of numbers, each array of shape (n_columns,)."""
 
     center: FloatArray
+    """Subtracted from the values."""
     factor: FloatArray
-    """The feature is ``(value - center) * factor``, and 0 for null, NaN and infinity."""
+    """The feature is ``(value - center) * factor``, or 0 if the value is null, NaN or infinite."""
     feature: IntArray
-    """Which one each column is."""
+    """Number of the feature that each column becomes."""
     mark: NDArray[np.bool_]
-    """Whether the next feature is 1 where a value was imputed and 0 elsewhere."""
+    """Whether the following feature marks imputed values: it is 1 for these, and else 0."""
 
 
 class Sink(Protocol):
     """Takes the features of rows, some columns at a time.
 
-    `start` is the number of the first row, counted from 0 as they come.
+    The parameter `start` of its methods is the number of the first row of the columns, counted from
+    0 in the order in which rows are encoded.
     """
 
     @property
     def margins(self) -> FloatArray | None:
-        """Shape (n_outputs, n_rows); None where features are kept."""
+        """Margins, shape (n_outputs, n_rows); None if the sink keeps features."""
         ...
 
     def features(self) -> tuple[Float32Array, SlotArray]:
-        """The dense and the hashed part of a block; without columns where there are margins."""
+        """Return the dense and the hashed part of a block, without columns if there are margins."""
         ...
 
     def numbers(
         self, arrays: list[pa.Array], scaled: Scaled, start: int
     ) -> tuple[IntArray, IntArray]:
-        """Take columns of numbers of one of the plain types.
+        """Take columns of numbers that all are of one of the `PLAIN_TYPES`.
 
         Returns
         -------
-        For each column the number of values that are no numbers though not null, and of nulls.
+        For each column, the number of values that are not null but cannot be used (NaN, infinite,
+        or too large for float32 after scaling), and the number of nulls.
         """
         ...
 
     def levels(
         self, codes: NDArray[np.int32], feature_of: IntArray, first: int, width: int, start: int
     ) -> None:
-        """Take a column of levels, of which each row has at most one.
+        """Take a category as 0/1 features, at most one of which is 1 in each row.
 
         Parameters
         ----------
         codes
-            Of each row, shape (n_rows,).
+            Code of each row's value, shape (n_rows,).
         feature_of
-            Which of the features is 1 for each code, the others being 0; -1 for none of them.
+            For each code, which of the category's features is 1; -1 if none of them is.
         first, width
-            The features of this column, by their first and their number.
+            Number of the category's first feature, and number of its features.
         """
         ...
 
@@ -80,49 +83,13 @@ class Sink(Protocol):
         Parameters
         ----------
         codes
-            Of each column, of type int32; null only where there is a table.
+            Codes of each column, of type int32. They may be null only if the column has a table.
         slot_of
-            Slot of each code, and of null behind; None where the codes are slots.
+            Table of each column: the slot of each code, followed by that of null. None if the codes
+            are slots themselves.
         """
         ...
 
     def constant(self, features: Float32Array, first: int, start: int, n_rows: int) -> None:
-        """Give `n_rows` rows the same features from number `first` on."""
+        """Give `n_rows` rows the same values of the features from number `first` on."""
         ...
-
-
-@dataclass
-class Numbers:
-    """Columns of numbers, gathered so that those of one type go by one call."""
-
-    _arrays: list[pa.Array] = field(default_factory=list)
-    _rows: list[tuple[float, float, int, bool]] = field(default_factory=list)
-
-    def add(
-        self, values: pa.Array, center: float, scale: float, column: int, *, mark: bool = False
-    ) -> None:
-        """Gather a column of numbers of any width; see `Sink.numbers`."""
-        if values.type not in PLAIN_TYPES:
-            values = values.cast(pa.float64(), safe=False)
-        self._arrays.append(values)
-        self._rows.append((center, 1.0 / scale, column, mark))
-
-    def write(self, sink: Sink, start: int) -> list[tuple[int, int]]:
-        """Hand all columns on; see `Sink.numbers` for what is returned of each."""
-        noticed: list[tuple[int, int]] = [(0, 0)] * len(self._arrays)
-        for kind in dict.fromkeys(values.type for values in self._arrays):
-            chosen = [i for i, values in enumerate(self._arrays) if values.type == kind]
-            center, factor, column, mark = zip(*(self._rows[i] for i in chosen), strict=True)
-            unusable, nulls = sink.numbers(
-                [self._arrays[i] for i in chosen],
-                Scaled(
-                    np.array(center, np.float64),
-                    np.array(factor, np.float64),
-                    np.array(column, np.int64),
-                    np.array(mark, np.bool_),
-                ),
-                start,
-            )
-            for i, *found in zip(chosen, unusable, nulls, strict=True):
-                noticed[i] = (int(found[0]), int(found[1]))
-        return noticed

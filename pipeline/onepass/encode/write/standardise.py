@@ -1,4 +1,4 @@
-"""Compiled steps that turn a few values of a column into standardised numbers."""
+"""Compiled steps that standardise a few values of a column, and impute those that are missing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from onepass.block import Float32Array
 from onepass.jit import inlined, inlined_as_written
 
 _LARGEST = np.finfo(np.float32).max
+"""Largest magnitude of a feature: larger ones do not fit into float32."""
 
 
 @inlined
 def spread_bits(bits: NDArray[np.uint8], first: int, n: int, out: NDArray[np.uint8]) -> None:
-    """Write `n` bits from the one with number `first` on, as 0 or 1 each."""
+    """Write `n` bits, beginning with bit number `first`, as one byte of 0 or 1 each."""
     i = 0
     while i < n and (first + i) & 7:
         out[i] = (bits[(first + i) >> 3] >> np.uint8((first + i) & 7)) & np.uint8(1)
@@ -37,16 +38,20 @@ def standardised(
     factor: float,
     out: Float32Array,
 ) -> int:
-    """Write standardised numbers, 0 for those that are none; return how many are none."""
-    some = False
+    """Write ``(x - center) * factor``, or 0 if unusable; return the number of unusable values.
+
+    A value is unusable if it is NaN, infinite, or too large for float32 after scaling.
+    """
+    any_unusable = False
     for i in range(len(x)):
         v = (x[i] - center) * factor
-        # NaN fails the comparison, so null, infinite and unrepresentable values are all imputed.
+        # NaN fails the comparison like values that are too large.
         usable = abs(v) <= _LARGEST
-        some |= not usable
+        any_unusable |= not usable
         out[i] = np.float32(v) if usable else np.float32(0.0)
     unusable = 0
-    if some:
+    # Unusable values are rare, so they are counted apart and the loop above stays short.
+    if any_unusable:
         for i in range(len(x)):
             unusable += not abs((x[i] - center) * factor) <= _LARGEST
     return unusable
@@ -62,7 +67,19 @@ def imputed(
     mark: Float32Array,
     has_mark: bool,
 ) -> tuple[int, int]:
-    """As `standardised` where some may be null; return how many are no numbers, and the nulls."""
+    """Standardise values some of which may be null; mark those that are null or unusable.
+
+    Parameters
+    ----------
+    valid
+        1 for each value that is not null, else 0.
+    mark
+        Set to 1 for imputed values and else to 0, if `has_mark`; unchanged otherwise.
+
+    Returns
+    -------
+    Number of values that are unusable though not null, and number of nulls.
+    """
     n_valid, n_usable = 0, 0
     for i in range(len(x)):
         v = (x[i] - center) * factor
@@ -71,7 +88,7 @@ def imputed(
         n_usable += usable
         out[i] = np.float32(v) if usable else np.float32(0.0)
     if has_mark:
-        # A value at the centre is 0 as well, so the mark needs the comparison anew.
+        # A value at the centre becomes 0 as well, so `out` does not tell which ones were imputed.
         for i in range(len(x)):
             usable = (valid[i] != 0) & (abs((x[i] - center) * factor) <= _LARGEST)
             mark[i] = np.float32(0.0) if usable else np.float32(1.0)

@@ -1,8 +1,8 @@
 """Compiled loops that write columns into the rows of a block, in any order of rows.
 
-A block's rows lie side by side and Arrow's columns one after another, so this is a transposition,
-done in tiles of rows that stay in the first cache: 75 ns for a row of 30 numbers, shuffled. Columns
-come as addresses of values and of bitmaps; `onepass.encode.write.addresses` finds these.
+Arrow stores the values of a column contiguously and a block those of a row, so these loops
+transpose. They work on tiles of rows that stay in the first-level cache. Columns are passed as
+addresses of values and of bitmaps, see `onepass.encode.write.addresses`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from onepass.encode.write.standardise import imputed, spread_bits, standardised
 from onepass.jit import compiled, inlined, pointer, prefetch, store_square
 
 _TILE = 128
+"""Rows that are transposed together."""
+
 _PER_LINE = 16
+"""Numbers of 4 bytes in a cache line."""
 
 
 @compiled
 def invert(order: IntArray, place: IntArray) -> None:
-    """Write the inverse of a permutation: the place of each number in it."""
+    """Write the inverse of a permutation to `place`."""
     for i in range(len(order)):
         place[order[i]] = i
 
@@ -42,11 +45,24 @@ def scatter(values: FloatArray, rows: IntArray, out: FloatArray) -> int:
 def _scatter(
     tile: Float32Array, place: IntArray, rows: IntArray, flat: Float32Array, width: np.uint64
 ) -> None:
-    """Write each column of a tile, a row of it, to a column of the rows that lie flat one after
-    another."""
+    """Write the features of a tile into the rows of a block.
+
+    Parameters
+    ----------
+    tile
+        Values, shape (n_features, _TILE), of which the first ``len(rows)`` of each feature are set.
+    place
+        Column of the block that each feature is written to.
+    rows
+        Row of the block that each value is written to.
+    flat
+        The block as a flat array.
+    width
+        Length of a row of the block.
+    """
     n, n_features = len(rows), len(place)
     flat_tile = tile.reshape(tile.size)
-    # A row lies anywhere, and across several cache lines.
+    # The rows of a shuffled block lie far apart, so request all their cache lines beforehand.
     for i in range(n):
         start = np.uint64(rows[i]) * width
         for line in range(np.uint64(0), width, np.uint64(_PER_LINE)):
@@ -55,6 +71,7 @@ def _scatter(
     f = 0
     while f < n_features:
         at, i = np.uint64(place[f]), 0
+        # Four neighbouring features of four rows are transposed in vector registers.
         if f + 3 < n_features and place[f + 3] == place[f] + 3:
             while i + 3 < n:
                 store_square(
@@ -96,7 +113,10 @@ def transpose_numbers(
     unusable: IntArray,
     nulls: IntArray,
 ) -> None:
-    """See `encode.write.sink.Sink.numbers`; `like` is an empty array of the columns' type."""
+    """Write columns of numbers; see `onepass.encode.write.sink.Sink.numbers`.
+
+    The arguments up to `first_bit` are those of `numbers_of`, and `column` is `Scaled.feature`.
+    """
     n_rows, n_features = len(rows), len(values) + has_mark.sum()
     flat = dense.reshape(dense.size)
     width = np.uint64(dense.shape[1])
@@ -145,9 +165,12 @@ def transpose_slots(
     rows: IntArray,
     slots: SlotArray,
 ) -> None:
-    """See `encode.write.sink.Sink.slots`; a table of 0 means that the codes are slots."""
+    """Write hashed columns; see `onepass.encode.write.sink.Sink.slots`.
+
+    A table at address 0 means that the codes are slots.
+    """
     n_rows, n_columns = len(rows), len(codes)
-    # Moved as they are, four by four, like the numbers.
+    # The bits of slots are moved as if they were floats, so that `_scatter` serves both.
     flat = slots.reshape(slots.size).view(np.float32)
     width = np.uint64(slots.shape[1])
     tile = np.empty((n_columns, _TILE), np.int32)
@@ -180,7 +203,10 @@ def transpose_slots(
 def spread_levels(
     codes: NDArray[np.int32], feature_of: IntArray, rows: IntArray, out: Float32Array
 ) -> None:
-    """See `encode.write.sink.Sink.levels`; `out` holds the features of the column."""
+    """Write a category; see `onepass.encode.write.sink.Sink.levels`.
+
+    `out` is the part of the block that holds the features of the category.
+    """
     for i in range(len(rows)):
         row = out[rows[i]]
         for j in range(out.shape[1]):

@@ -1,0 +1,261 @@
+"""Fill a block with the rows of one or several files, part by part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from onepass.arrays import empty, filled
+from onepass.block import Block, FloatArray, IntArray, Linear, SlotArray
+from onepass.encode.columns import typed_hive
+from onepass.encode.frequent import NOTED_EVERY, commonest
+from onepass.encode.hashing import slot_codes
+from onepass.encode.layout import Layouts, NumberGroup
+from onepass.encode.levels import write_levels
+from onepass.encode.numbers import Numbers, kinds_of_count
+from onepass.encode.schema import (
+    READS,
+    Bool,
+    Column,
+    Hashed,
+    Numeric,
+    OneHot,
+    Time,
+    is_readable,
+    use_of,
+)
+from onepass.encode.target import label_target, row_weights
+from onepass.encode.write.margins import Margins
+from onepass.encode.write.rows import Rows
+from onepass.encode.write.sink import Sink
+from onepass.encode.write.transpose import invert, scatter
+from onepass.errors import BadColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one file."""
+
+    batch: pa.RecordBatch
+    """Rows with at least the columns of ``schema.names(label=label)``."""
+    hive: Mapping[str, str | None] = field(default_factory=dict)
+    """Values of the key=value folders that the file lies in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A block, and the facts about its rows that encoding found."""
+
+    block: Block
+    """Has no features if `margins` were computed in their place."""
+    counts: Counter[str]
+    """Dropped rows and treated values by kind, such as ``null_label`` or ``unknown_level``."""
+    frequent: dict[str, Counter[str]]
+    """Commonest values of each hashed column with their rows; empty if the rows are not learnt."""
+    rows: IntArray
+    """Place of each of the block's rows among the rows of all parts."""
+    margins: FloatArray | None = None
+    """Margins of a linear model, shape (n_outputs, n_rows)."""
+
+
+class Draft:
+    """A block that is filled part by part, in any order of its rows.
+
+    Parameters
+    ----------
+    layouts
+        Finds the columns of the schema in the parts.
+    n_rows
+        Number of rows of all parts.
+    order
+        Row k of the block is row ``order[k]`` of all parts, counted one after another. By default
+        rows keep their order.
+    drop_null_label
+        Whether rows without a label are dropped and counted; an error otherwise.
+    label
+        Whether the rows carry a label and a weight to read.
+    noted
+        Hashed columns whose commonest values are noted, shape (n_hashed,): one in `NOTED_EVERY`,
+        which stands for the others. By default all columns are noted.
+    linear
+        Model whose margins are computed in place of features. Rows keep their order then.
+    """
+
+    def __init__(
+        self,
+        layouts: Layouts,
+        n_rows: int,
+        order: IntArray | None = None,
+        *,
+        drop_null_label: bool = False,
+        label: bool = True,
+        noted: NDArray[np.bool_] | None = None,
+        linear: Linear | None = None,
+    ) -> None:
+        if linear is not None and order is not None:
+            raise ValueError("margins come in the order of the rows")
+        self._layouts, self._schema = layouts, layouts.schema
+        self._drop_null_label, self._label, self._noted = drop_null_label, label, noted
+        self._learns = label and linear is None
+        self._order = np.arange(n_rows) if order is None else order
+        self._place = self._order
+        if order is not None:
+            self._place = empty((n_rows,), np.int64)
+            invert(order, self._place)
+        self._n_written = 0
+        self._sink: Sink
+        if linear is None:
+            self._sink = Rows(self._schema.n_dense, self._schema.n_hashed, self._place)
+        else:
+            self._sink = Margins(linear, n_rows)
+        self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
+        self._weight = filled(n_rows, 1.0)
+        self._counts: Counter[str] = Counter()
+        self._frequent: dict[str, Counter[str]] = {}
+
+    def write(self, part: Part) -> None:
+        """Write the next rows.
+
+        Raises
+        ------
+        BadColumn
+            If a column is missing, of another type, or has values that cannot be used.
+        ValueError
+            If there are more rows than were announced.
+        """
+        start, n_rows = self._n_written, part.batch.num_rows
+        if start + n_rows > len(self._order):
+            raise ValueError(f"expected {len(self._order)} rows in all, found {start + n_rows}")
+        self._n_written += n_rows
+        layout = self._layouts.of(part.batch.schema)
+        for group in layout.groups:
+            self._write_group(group, part.batch, start)
+        numbers = Numbers()
+        hashed: list[tuple[Hashed, pa.Array]] = []
+        for column, first, width in layout.others:
+            values = self._values(column, part)
+            if isinstance(column, Hashed):
+                hashed.append((column, values))
+            elif column.name in self._schema.hive:
+                self._write_folder(column, values, first, start, n_rows)
+            elif isinstance(column, OneHot):
+                self._count(write_levels(self._sink, column, values, first, width, start))
+            else:
+                numbers.add(column, values, first)
+        self._count(numbers.write(self._sink, start))
+        if hashed:
+            self._write_hashed(hashed, start, n_rows)
+        if self._label:
+            self._write_target(part.batch, self._place[start : start + n_rows])
+
+    def finish(self) -> Encoded:
+        """Return the block, without the rows that have no label."""
+        assert self._n_written == len(self._order)
+        rows, margins = self._order, self._sink.margins
+        block = Block(*self._sink.features(), self._target, self._weight)
+        if self._label and self._counts["null_label"]:
+            kept = np.flatnonzero(np.isfinite(self._target))
+            block, rows = block.take(kept), rows[kept]
+            margins = None if margins is None else margins[:, kept]
+        return Encoded(block, +self._counts, self._frequent, rows, margins)
+
+    def _count(self, noticed: Iterable[tuple[str, int]]) -> None:
+        """Add numbers of values to the counts of their kinds, except those of the kind ""."""
+        for kind, n in noticed:
+            if kind and n:
+                self._counts[kind] += n
+
+    def _values(self, column: Column, part: Part) -> pa.Array:
+        """Return the values of a column of a usable type; one value if the column is a folder."""
+        hive = self._schema.hive
+        if column.name in hive:
+            if column.name not in part.hive:
+                raise BadColumn("expected in the path as a key=value folder", column.name)
+            return typed_hive(column.name, [part.hive[column.name]], hive[column.name])
+        values = _column(part.batch, column.name)
+        use = use_of(column)
+        if is_readable(use, values.type):
+            return values
+        if values.null_count < len(values):
+            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
+        return pa.nulls(len(values))
+
+    def _write_group(self, group: NumberGroup, batch: pa.RecordBatch, start: int) -> None:
+        columns = batch.columns
+        arrays = [columns[place] for place in group.places]
+        found = self._sink.numbers(arrays, group.scaled, start)
+        for i in np.flatnonzero(found[0] + found[1]):
+            kinds = kinds_of_count(group.columns[i])
+            self._count((kind, int(n[i])) for kind, n in zip(kinds, found, strict=True))
+
+    def _write_folder(
+        self,
+        column: Numeric | Bool | Time | OneHot,
+        values: pa.Array,
+        first: int,
+        start: int,
+        n_rows: int,
+    ) -> None:
+        """Encode the one value of a key=value folder, and give it to all rows."""
+        width = len(column.feature_names())
+        one_row = Rows(width, 0, np.zeros(1, np.int64))
+        if isinstance(column, OneHot):
+            noticed = write_levels(one_row, column, values, 0, width, 0)
+        else:
+            numbers = Numbers()
+            numbers.add(column, values, 0)
+            noticed = numbers.write(one_row, 0)
+        self._sink.constant(one_row.features()[0][0], first, start, n_rows)
+        self._count((kind, n * n_rows) for kind, n in noticed)
+
+    def _write_hashed(
+        self, columns: list[tuple[Hashed, pa.Array]], start: int, n_rows: int
+    ) -> None:
+        codes: list[pa.Array] = []
+        slot_of: list[SlotArray | None] = []
+        for number, (column, values) in enumerate(columns):
+            in_folder = column.name in self._schema.hive
+            if self._learns:
+                self._note(column, number, values, n_rows if in_folder else 1)
+            own, table = slot_codes(values, column.name, self._schema.hash_bits)
+            codes.append(pa.repeat(own[0], n_rows) if in_folder else own)
+            slot_of.append(table)
+        self._sink.slots(codes, slot_of, start)
+
+    def _note(self, column: Hashed, number: int, values: pa.Array, times: int) -> None:
+        """Note the commonest values of a hashed column, each of which stands for `times` rows."""
+        # A folder has one value, which costs nothing to note every time.
+        if self._noted is None or column.name in self._schema.hive:
+            found = commonest(values, times)
+        elif self._noted[number]:
+            found = commonest(values, times * NOTED_EVERY)
+        else:
+            return
+        self._frequent.setdefault(column.name, Counter()).update(found)
+
+    def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
+        """Write labels and weights to these rows of the block."""
+        label = self._schema.label
+        target = label_target(_column(batch, label.name), label)
+        missing = int(scatter(target, rows, self._target))
+        if missing and not self._drop_null_label:
+            raise BadColumn(
+                f"{missing} of {len(rows)} labels are null or NaN",
+                label.name,
+                "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
+            )
+        self._count([("null_label", missing)])
+        if self._schema.weight is not None:
+            weight = row_weights(_column(batch, self._schema.weight), self._schema.weight)
+            scatter(weight, rows, self._weight)
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if batch.schema.get_field_index(name) < 0:
+        raise BadColumn(f"the column is missing; the file has {batch.schema.names}", name)
+    return batch.column(name)

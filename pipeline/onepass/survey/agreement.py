@@ -1,0 +1,154 @@
+"""Compare the files of a lake with each other: most of them decide, and the others are bad."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NoReturn
+
+from onepass.encode.schema import use_of
+from onepass.errors import BadPartition
+from onepass.lake.footer_checks import check_claims
+from onepass.stream.check_columns import check_names, check_types, hint
+from onepass.survey.bad_files import BadFiles
+from onepass.survey.footers import FooterSummary
+from onepass.survey.naming import naming
+from onepass.survey.profile import Choice, ColumnProfile
+
+
+def rare_columns(
+    files: Sequence[FooterSummary], choice: Choice, targets: Collection[str]
+) -> dict[str, str]:
+    """Find the columns that most files lack and the user does not name.
+
+    Parameters
+    ----------
+    targets
+        Label and weight.
+
+    Returns
+    -------
+    Warning for each such column.
+    """
+    seen: Counter[str] = Counter()
+    for one in files:
+        seen.update({*one.schema.names, *dict(one.file.hive)})
+    asked_for = {*targets, *choice.features, *choice.numeric, *choice.categorical}
+    return {
+        name: f"{name}: only in {n} of {len(files)} files, left out"
+        for name, n in sorted(seen.items())
+        if 2 * n < len(files) and name not in asked_for and choice.wants(name)
+    }
+
+
+def usual_kinds(
+    files: Iterable[FooterSummary],
+    hive: Collection[str],
+    choice: Choice,
+    targets: Collection[str],
+) -> dict[str, str]:
+    """Return the columns to read, each with the kind of type that it has in most files.
+
+    Parameters
+    ----------
+    hive
+        Columns that are key=value folders, which are not read from the files.
+    targets
+        Label and weight.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    for one in files:
+        if one.fingerprint.rows:
+            seen.update(one.kinds.items())
+    usual: dict[str, str] = {}
+    # "null" comes last: a column without a value agrees with every kind.
+    for (name, kind), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
+        if name not in hive and (name in targets or choice.wants(name)):
+            usual.setdefault(name, kind)
+    return {name: kind for name, kind in usual.items() if kind != "other" or name in targets}
+
+
+def check_agreement(
+    files: Iterable[FooterSummary],
+    usual: Mapping[str, str],
+    folders: Collection[str],
+    bad: BadFiles,
+) -> None:
+    """Find the files whose columns or folders differ from those of most files.
+
+    Parameters
+    ----------
+    usual
+        Columns to read and their kinds, see `usual_kinds`.
+    folders
+        Key=value folders that every file must lie in.
+    bad
+        Files that differ are added here.
+
+    Raises
+    ------
+    BadPartition
+        If a file differs and bad files are not skipped.
+    """
+    files = list(files)
+    # A column that some files lack may be a renamed one, so it stays a candidate for `hint`.
+    in_all = set(usual).intersection(*(one.schema.names for one in files if one.fingerprint.rows))
+    for one in files:
+        with bad.caught():
+            _check_folders(one, folders)
+            if one.fingerprint.rows:
+                _check_columns(one, usual, in_all)
+
+
+def check_uses(
+    files: Iterable[FooterSummary],
+    columns: Iterable[ColumnProfile],
+    folders: Collection[str],
+    bad: BadFiles,
+) -> None:
+    """Find the files with a column that cannot be read in the way the sample decided.
+
+    Parameters
+    ----------
+    bad
+        Such files are added here.
+
+    Raises
+    ------
+    BadPartition
+        If there is such a file and bad files are not skipped.
+    """
+    uses = [(c.name, use_of(c.use)) for c in columns if c.use is not None and c.name not in folders]
+    for one in files:
+        with bad.caught():
+            if one.fingerprint.rows:
+                check_types(one.file, one.schema, uses, is_empty=one.is_empty)
+
+
+def _check_folders(one: FooterSummary, folders: Collection[str]) -> None:
+    for name in sorted(set(folders) - set(dict(one.file.hive))):
+        _refuse(one, name, "expected in the path as a key=value folder, as for other files")
+
+
+def _check_columns(one: FooterSummary, usual: Mapping[str, str], in_all: Collection[str]) -> None:
+    for name in usual:
+        if name not in one.schema.names:
+            like = hint(name, one.schema.names, in_all)
+            _refuse(one, name, f"the column is missing here, but not in other files{like}")
+    try:
+        check_names(one.file, one.schema, list(usual))
+        check_claims(one.contradictions, usual, one.file.key)
+    except BadPartition as error:
+        _refuse(one, error.column, error.reason, error.row_group)
+    for name, expected in usual.items():
+        if one.kinds[name] not in {expected, "null"}:
+            dtype = one.schema.field(name).type
+            _refuse(one, name, f"type {dtype} here, but a {expected} column in most files")
+
+
+def _refuse(
+    one: FooterSummary, column: str | None, reason: str, row_group: int | None = None
+) -> NoReturn:
+    leave_out = f", or {naming('exclude', column)}" if column is not None else ""
+    advice = f"Repair the file, skip it (--on-bad skip){leave_out}."
+    raise BadPartition(reason, path=one.file.key, row_group=row_group, column=column, advice=advice)

@@ -1,0 +1,63 @@
+"""Decide the centre and the scale of a label of numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from onepass.encode.schema import Label
+from onepass.encode.target import OUTSIDE
+from onepass.errors import JobError
+from onepass.survey.label_classes import Described, SampledLabel
+from onepass.survey.scale import location_and_scale
+
+_LOG_LINK = {"poisson": "non_negative", "gamma": "positive"}
+"""Losses whose margin is the logarithm of the mean, with the domain of their labels."""
+
+
+def describe_numbers(sample: SampledLabel, loss: str) -> Described:
+    """Describe the label of a regression loss.
+
+    Poisson and gamma learn on the logarithm of the label's mean, so their labels are neither
+    centred nor scaled.
+
+    Raises
+    ------
+    JobError
+        If the labels are text, or numbers that the loss cannot learn from.
+    """
+    name, numbers = sample.name, sample.numbers
+    if sample.kind == "text":
+        raise JobError(
+            f"{loss} loss needs a label of numbers, but {name!r} is text ({sample.shown(3)}); "
+            "leave --loss out to train it as classes"
+        )
+    fields: dict[str, object] = {"name": name, "family": sample.kind}
+    if loss in _LOG_LINK:
+        _check_domain(sample, loss)
+        fields |= {"domain": _LOG_LINK[loss], "base": math.log(numbers.mean())}
+    else:
+        fields["center"], fields["scale"] = location_and_scale(numbers)
+    is_constant = len(np.unique(numbers)) == 1
+    warning = f"{name}: the label is {numbers[0]:g} in every sampled row; nothing to learn"
+    return Described(Label.model_validate(fields), {}, [warning] if is_constant else [])
+
+
+def _check_domain(sample: SampledLabel, loss: str) -> None:
+    least, name = sample.numbers.min(), sample.name
+    if loss == "poisson":
+        if least < 0:
+            found = f"{OUTSIDE['non_negative'].format(f'{least:g}')} in {name!r}"
+            raise JobError(f"{found}; --loss squared or huber take any number")
+        if not sample.numbers.any():
+            raise JobError(f"poisson loss needs a label above 0 somewhere, but {name!r} is all 0")
+    elif least <= 0:
+        share = float(np.mean(sample.numbers <= 0))
+        found = f"{OUTSIDE['positive'].format(f'{least:g}')} in {name!r}"
+        advice = (
+            "--loss poisson takes zeros, or train gamma on a lake without these rows"
+            if least == 0
+            else "--loss squared or huber take any number"
+        )
+        raise JobError(f"{found} ({share:.2%} of the sample is not above 0); {advice}")
