@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import onepass.jit
-from onepass.jit import TALL, WIDE, add_products, add_products_twice
+from onepass.intrinsics import TALL, WIDE, add_products, add_products_twice
 
 
 def test_functions_are_compiled_where_nothing_can_be_cached(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onepass.learn.firstorder.rules import N_SLOT_NUMBERS
 from onepass.learn.learner import Settings
-from onepass.learn.newton.newton import first_rows
+from onepass.learn.newton.limits import Limits
 
 _COPIES = 3
 """The state itself, its copy while that is written, and room for temporaries."""
@@ -25,6 +25,6 @@ def _head_bytes(settings: Settings, n_outputs: int) -> int:
         # Dense weights are a weight, two accumulators and an average, in double precision.
         return _COPIES * (4 * 8 * weights + numbers * 4 * slots)
     # Curvature with its moved and scaled copies; the first block, standardised, and its roots.
-    dense = 8 * 8 * weights**2 + 3 * 8 * (settings.n_dense + 1) * first_rows(weights)
+    dense = 8 * 8 * weights**2 + 3 * 8 * (settings.n_dense + 1) * Limits().first_block(weights)
     # Weight and variance of a slot.
     return dense + _COPIES * 2 * 4 * slots

@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 
 from onepass.block import Float32Array, FloatArray, SlotArray
-from onepass.jit import reordered
+from onepass.jit import APART, reordered
 from onepass.learn.firstorder.rules import ADAGRAD, ADAM, DOG, FTRL, NAG, dog, scheduled
 from onepass.learn.firstorder.steps import (
     adagrad_steps,
@@ -50,17 +50,7 @@ N_SCALARS = 7
 LANES = 16
 """Numbers that a compiled loop over features takes at once."""
 
-APART = 64
-"""Numbers that lie between two arrays of the loop at least. Before it takes several numbers at
-once, compiled code compares where arrays begin: closer than that, it goes one by one, and sums have
-other last bits. Where memory lies must not decide that."""
-
 _AVERAGING_POWER = 8.0
-
-
-def padded(width: int) -> int:
-    """The least multiple of `LANES` that holds `width` numbers."""
-    return -(-width // LANES) * LANES
 
 
 @cache
@@ -117,7 +107,7 @@ def rows_learner(
         rates
             alpha, schedule, rows before the plan, rows of the plan.
         average
-            Averages of the dense weights, shape (n_outputs, padded(n_dense + 1)).
+            Averages of the dense weights, shape (n_outputs, padded(n_dense + 1, LANES)).
         margin
             Output of shape (n_rows, n_outputs): margins from before each step.
         """

@@ -20,16 +20,10 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear, RealArray
 from onepass.errors import Diverged
-from onepass.learn.firstorder.loop import (
-    APART,
-    CLOCK,
-    N_SCALARS,
-    add_slot_margins,
-    padded,
-    rows_learner,
-)
+from onepass.jit import APART
+from onepass.learn.firstorder.loop import CLOCK, LANES, N_SCALARS, add_slot_margins, rows_learner
 from onepass.learn.firstorder.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
-from onepass.learn.kernels import dense_margins
+from onepass.learn.kernels import dense_margins, padded
 from onepass.learn.losses import SOFTMAX, Loss
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import State, Weights, checked, copied
@@ -114,7 +108,7 @@ class FirstOrder:
         self._planned = (0, 0)
         n_outputs = loss.n_outputs
         self._width = n_dense + 1
-        n_layers, n_padded = N_NUMBERS[rule], padded(self._width)
+        n_layers, n_padded = N_NUMBERS[rule], padded(self._width, LANES)
         self._dense = np.zeros((n_layers + APART, n_outputs, n_padded))[:n_layers]
         self._dense[0, :, n_dense] = base
         n_numbers = N_SLOT_NUMBERS[rule] + 2 * steps.averages

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray, SlotArray
-from onepass.jit import inlined, prefetch
+from onepass.intrinsics import prefetch
+from onepass.jit import inlined
 from onepass.learn.firstorder.rules import (
     ADAGRAD,
     ADAM,
