@@ -7,15 +7,8 @@ import pytest
 
 from blocks import LOSSES, labels_for
 from onepass.learn.implicit import implicit_gradient
-from onepass.learn.losses import (
-    COUNTS,
-    Loss,
-    curvature,
-    gradient,
-    majoriser,
-    softmax,
-    value,
-)
+from onepass.learn.losses import COUNTS, Loss
+from onepass.learn.pointwise import curvature, gradient, majoriser, softmax, value
 
 losses = pytest.mark.parametrize("loss", LOSSES, ids=str)
 # exp has no parabola above it.

@@ -14,7 +14,8 @@ from onepass.block import Block
 from onepass.errors import Diverged
 from onepass.learn.firstorder.solver import DEFAULTS, FirstOrder, Steps, default_rate
 from onepass.learn.implicit import implicit_gradient
-from onepass.learn.losses import Loss, gradient
+from onepass.learn.losses import Loss
+from onepass.learn.pointwise import gradient
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
 RATES = {"sgd": 0.03, "adagrad": 0.3, "nag": 0.5, "adam": 0.05, "ftrl": 0.3, "dog": 1.0}

@@ -13,7 +13,8 @@ from onepass.block import Block
 from onepass.learn.losses import COUNTS, Loss
 from onepass.learn.minimise import minimise
 from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.slots import FIRST_PRIOR, Other, SlotFilter
+from onepass.learn.newton.slots import Other, SlotFilter
+from onepass.learn.newton.slots_prior import FIRST_PRIOR
 from onepass.learn.objective import Sums
 
 NOTHING = np.zeros

@@ -13,25 +13,31 @@ from onepass.learn.metrics.base import Metrics, Sums, Tables, Values, ratio
 
 _N_BINS = 4096
 _N_GROUPS = 10
+"""Groups of the calibration table, at most."""
+
 _TINY = 1e-15
+"""Least probability whose logarithm is taken."""
+
 _LOG = np.array([0.9994607, -0.4915082, 0.2880761, -0.1341764, 0.0312949], np.float32)
 _LOG_2 = np.float32(math.log(2.0))
 _TILE = 128
+"""Rows that `_judge` handles together."""
 
 
 @compiled
 def _place(score: float) -> int:
+    """Return the bin of a score; see `Ranking`."""
     return int(min(max((score + 20.0) * (_N_BINS / 40.0), 0.0), _N_BINS - 1.0))
 
 
 @inlined
 def _near_log(x: float) -> np.float32:
-    """log(x) of a normal number to 2e-5, which is enough to find a bin."""
+    """Return log(x) of a normal number with an error of 2e-5, accurate enough to find a bin."""
     bits = np.float32(x).view(np.int32)
     exponent = np.float32((bits >> np.int32(23)) - np.int32(127))
     mantissa = np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)).view(np.float32)
     m = mantissa - np.float32(1.0)
-    # Least maximum error of a polynomial of log(1 + m) on 0 to 1 that is 0 at 0 and log 2 at 1.
+    # The minimax polynomial of log(1 + m) on 0 to 1 that is exact at both ends.
     near = m * (_LOG[0] + m * (_LOG[1] + m * (_LOG[2] + m * (_LOG[3] + m * _LOG[4]))))
     return np.float32(exponent * _LOG_2 + near)
 
@@ -60,7 +66,8 @@ def _judge(
 ) -> None:
     """Add rows to the sums of `BinaryMetrics` and to its ranking, in one pass.
 
-    What can be done for several rows at once comes first: 11 ns a row, and 50 row by row.
+    Rows are handled in tiles. The loops that can be vectorised come first, since they are several
+    times as fast as one loop that does everything row by row.
     """
     place, right = np.empty(_TILE, np.int32), np.empty(_TILE)
     flat = bins.reshape(bins.size)
@@ -74,8 +81,8 @@ def _judge(
             score = _near_log(p / (1.0 - p))
             at = (score + np.float32(20.0)) * np.float32(_N_BINS / 40)
             place[i] = np.int32(min(max(at, np.float32(0)), np.float32(_N_BINS - 1)))
-        # Sums in a loop that writes nothing: where a loop does, whether it takes several rows at
-        # once, and so the last bit of a sum, may depend on where its arrays lie.
+        # The sums are in a loop that writes to no array. In a loop that does, it may depend on the
+        # addresses of the arrays whether it is vectorised, and so the last bit of a sum; see APART.
         for i in range(start, start + n):
             w, side, found = weight[i], label[i], prediction[i]
             heavy += w
@@ -86,7 +93,7 @@ def _judge(
         for i in range(n):
             w, spot = weight[start + i], np.uint32(place[i])
             if w == 1.0:
-                # One logarithm of a product of many: 16 factors of 1e-15 do not underflow.
+                # One logarithm for the product of 16 factors; 16 factors of 1e-15 do not underflow.
                 product *= right[i]
                 if i % 16 == 15:
                     loss -= math.log(product)
@@ -105,13 +112,13 @@ def _judge(
 
 @compiled
 def _group(bins: FloatArray, found: FloatArray) -> int:
-    """Put the bins of `Ranking` into tenths of the rows.
+    """Group the bins of `Ranking` into tenths of the rows.
 
     Parameters
     ----------
     found
-        Output: of each group the first bin, the one behind the last, the weight, the sum of
-        predictions, the weight of positives.
+        Output, a row for each group: first bin, last bin + 1, weight, weighted sum of predictions,
+        weight of positives.
 
     Returns
     -------
@@ -123,7 +130,8 @@ def _group(bins: FloatArray, found: FloatArray) -> int:
         weight = bins[0, place] + bins[1, place]
         if not weight > 0.0:
             continue
-        # A bin belongs to the tenth of the rows that its middle lies in; half-way means the lower.
+        # A bin belongs to the tenth in which its middle row lies. A middle on the border of two
+        # tenths, rounding aside, belongs to the lower one.
         middle = (before + 0.5 * weight) * (_N_GROUPS / total)
         group = min(max(math.ceil(math.floor(middle * 1e9 + 0.5) / 1e9) - 1, 0), _N_GROUPS - 1)
         before += weight
@@ -140,28 +148,34 @@ def _group(bins: FloatArray, found: FloatArray) -> int:
 
 
 class Ranking:
-    """How scores of negatives and positives lie to each other, in 4096 bins from -20 to 20.
+    """Histograms of the scores of negatives and of positives, in 4096 bins from -20 to 20.
 
-    Rows of one bin count as ties, so that the error of the AUC is at most `auc_error`, half the
-    share of pairs of a negative and a positive within one bin.
+    Rows of one bin count as ties. So the error of the AUC is at most `auc_error`: half the share of
+    those pairs of a negative and a positive that fall into one bin.
     """
 
     def __init__(self) -> None:
         self.bins = np.zeros((3, _N_BINS))
-        """Weight of negatives, weight of positives, weighted sum of what comes with each score."""
+        """By bin: weight of negatives, weight of positives, weighted sum of the values added."""
 
     def add(
         self, score: FloatArray, positive: np.ndarray, weight: FloatArray, value: FloatArray
     ) -> None:
-        """Take rows into account, arrays of shape (n_rows,)."""
+        """Add rows; each argument has shape (n_rows,).
+
+        Parameters
+        ----------
+        value
+            Number to be summed for each bin, such as the prediction.
+        """
         _rank(score, positive, weight, value, self.bins)
 
     def merge(self, other: Ranking) -> None:
-        """Take over the rows of another."""
+        """Add the rows of another ranking."""
         self.bins += other.bins
 
     def values(self) -> Values:
-        """AUC and the bound of its error; NaN where there is one class only."""
+        """Return the AUC and the bound of its error; NaN if there is one class only."""
         negative, positive, _ = self.bins
         below = np.cumsum(negative) - negative
         pairs = float(negative.sum() * positive.sum())
@@ -180,27 +194,27 @@ class BinaryMetrics(Sums):
         self.ranking = Ranking()
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account; labels are 0 or 1."""
+        """Add rows; labels are 0 or 1."""
         self.n_rows += len(label)
         _judge(prediction, label, weight, self.sums, self.ranking.bins)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         super().merge(other)
         assert isinstance(other, BinaryMetrics)
         self.ranking.merge(other.ranking)
 
     def loss(self) -> float:
-        """Mean negative log likelihood in nats."""
+        """Return the mean negative log likelihood in nats."""
         return self._mean("log_loss")
 
     def constant_loss(self) -> float:
-        """Entropy of the label in nats."""
+        """Return the entropy of the label in nats."""
         p = self._mean("positive")
         return float(-sum(q * np.log(q) for q in (p, 1 - p) if q > 0)) if p == p else p
 
     def values(self) -> Values:
-        """Log loss, AUC with its error bound, accuracy, Brier score, calibration error, ..."""
+        """Return log loss, AUC with its error bound, accuracy, Brier score, and others."""
         return {
             "log_loss": self.loss(),
             **self.ranking.values(),
@@ -212,17 +226,20 @@ class BinaryMetrics(Sums):
         }
 
     def tables(self) -> Tables:
-        """Calibration: up to ten groups of rows by predicted probability, about equally heavy."""
+        """Return the calibration of up to ten groups of rows, about equally heavy.
+
+        Groups are intervals of the predicted probability.
+        """
         names = ("from", "to", "prediction", "positive", "weight")
         return {"calibration": [dict(zip(names, row, strict=True)) for row in self._groups()]}
 
     def _calibration_error(self) -> float:
-        """Expected calibration error: |mean prediction - share of positives|, over the groups."""
+        """Return the weighted mean, over the groups, of |mean prediction - share of positives|."""
         gaps = [weight * abs(mean - share) for *_, mean, share, weight in self._groups()]
         return ratio(sum(gaps), float(self.sums[0]))
 
     def _groups(self) -> list[tuple[float, float, float, float, float]]:
-        """Edges, mean prediction, share of positives and weight of each group."""
+        """Return edges, mean prediction, share of positives and weight of each group."""
         found = np.empty((_N_GROUPS, 5))
         low, high, total, predicted, positive = found[: _group(self.ranking.bins, found)].T
         columns = (
@@ -236,7 +253,7 @@ class BinaryMetrics(Sums):
 
 
 def _probability_edges(at: FloatArray) -> FloatArray:
-    """Probability at lower edges of bins of log-odds; the outermost bins reach to 0 and 1."""
+    """Return the probability at the lower edge of bins; the outermost bins reach to 0 and 1."""
     edge = 1 / (1 + np.exp(20 - at * (40 / _N_BINS)))
     return np.where(at == 0, 0.0, np.where(at == _N_BINS, 1.0, edge))
 
@@ -251,29 +268,29 @@ class HingeMetrics(Sums):
         self.ranking = Ranking()
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account; labels are 0 or 1."""
+        """Add rows; labels are 0 or 1."""
         positive = label > 0.5
         hinge = np.maximum(0.0, 1 - np.where(positive, prediction, -prediction))
         self._add(weight, hinge, (prediction > 0) == positive, positive)
         self.ranking.add(prediction, positive, weight, prediction)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         super().merge(other)
         assert isinstance(other, HingeMetrics)
         self.ranking.merge(other.ranking)
 
     def loss(self) -> float:
-        """Mean hinge loss."""
+        """Return the mean hinge loss."""
         return self._mean("hinge")
 
     def constant_loss(self) -> float:
-        """Loss of the margin 1 with the sign of the more frequent class: twice the other share."""
+        """Return the loss of margin 1 or -1 for the more frequent class: twice the other share."""
         p = self._mean("positive")
         return 2 * min(p, 1 - p)
 
     def values(self) -> Values:
-        """Hinge loss, AUC with its error bound, accuracy, share of positives, constant's loss."""
+        """Return hinge loss, AUC with its error bound, accuracy, share of positives, and others."""
         return {
             "hinge": self.loss(),
             **self.ranking.values(),

@@ -15,8 +15,9 @@ from onepass.intrinsics import WIDE
 from onepass.jit import APART, reordered
 from onepass.learn.curvature import symmetric
 from onepass.learn.kernels import RUN, add_products_of, padded
-from onepass.learn.losses import HUBER, LOGISTIC, Loss, curvature, exp_below, gradient, majoriser
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import FLOOR, Expansion
+from onepass.learn.pointwise import HUBER, LOGISTIC, curvature, exp_below, gradient, majoriser
 
 _CENTER, _FACTOR, _WEIGHTS, _SHIFT, _FIRST, _SECOND, _SLOPE = range(7)
 """Rows of the matrix that holds one number of each kind for each feature."""

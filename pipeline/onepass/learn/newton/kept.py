@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +59,7 @@ class Kept:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays, by name, without copying them."""
         return {"kept_dense": self.dense, "kept_label": self.label, "kept_weight": self.weight}
+
+    def take(self, state: dict[str, NDArray[Any]]) -> None:
+        """Put arrays, named as in `arrays`, in place of the present ones."""
+        self.dense, self.label, self.weight = (state[name] for name in self.arrays())

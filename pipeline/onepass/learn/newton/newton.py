@@ -22,24 +22,21 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.errors import Diverged
-from onepass.learn.curvature import Curvature, gram, is_well_conditioned, solve
-from onepass.learn.kernels import dense_margins
-from onepass.learn.losses import HINGE, SOFTMAX, SQUARED, Loss
+from onepass.learn.curvature import gram, is_well_conditioned
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Rows
 from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
-from onepass.learn.newton.past import Past
-from onepass.learn.newton.proximal import centred, fit_block, full_step, shaped
-from onepass.learn.newton.uncertainty import on_features, variance_of_margins
+from onepass.learn.newton.proximal import fit_block, full_step, shaped
+from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
-from onepass.learn.scaling import Standardiser
+from onepass.learn.pointwise import SOFTMAX, SQUARED
 from onepass.learn.updater import State, Weights, checked, copied
 
 MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
 
-_INTERCEPT_PRIOR = 1e-6
 _LIMITS = Limits()
 
 
@@ -78,29 +75,25 @@ class Newton:
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._cautious, self._limits = cautious, limits
-        self._scaling = Standardiser(n_dense)
-        self._w = np.zeros((loss.n_outputs, n_dense + 1))
-        self._w[:, -1] = base
-        self._past = Past(self._w.size)
+        self._solution = Solution(loss, n_dense, l2=l2, base=base)
         self._single = np.zeros((), np.bool_)
         self._kept = Kept(n_dense)
 
     @staticmethod
     def nbytes(loss: Loss, n_dense: int, *, cautious: bool = False) -> int:
         """Return the most bytes that `arrays` take, without making them."""
-        n_weights = loss.n_outputs * (n_dense + 1)
         keeps = loss.code != SQUARED and not cautious
-        kept = Kept.nbytes(n_dense, n_weights) if keeps else 0
-        w, single = 8 * n_weights, 1
-        return Standardiser.nbytes(n_dense) + Past.nbytes(n_weights) + w + single + kept
+        kept = Kept.nbytes(n_dense, loss.n_outputs * (n_dense + 1)) if keeps else 0
+        return Solution.nbytes(loss, n_dense) + 1 + kept
 
     @staticmethod
     def working_bytes(loss: Loss, n_dense: int) -> int:
         """Return the bytes to set aside for an instance that learns, state and temporaries.
 
-        Matrices of the curvature's size dominate: H, the expansion of a block, both moved and
-        scaled, and copies for a commit. While the first block is learnt there are its standardised
-        rows, and twice those rows times the root of their curvature.
+        Counted are eight matrices of the size of H (H itself, a block's curvature, their sum, moved
+        and scaled copies, a copy for the commit), and three of the size of the first block's
+        standardised rows (the rows, scaled by their weights, and by their curvatures). The rest is
+        small beside them.
         """
         n_weights = loss.n_outputs * (n_dense + 1)
         matrices = 8 * 8 * n_weights**2
@@ -109,9 +102,7 @@ class Newton:
     @property
     def known_rows(self) -> int:
         """Number of rows learnt so far, each as far as it still counts."""
-        counted = float(self._scaling.weight)
-        share = min(1.0, float(self._past.weight) / counted) if counted else 1.0
-        return int(int(self._scaling.n_rows) * share)
+        return self._solution.known_rows
 
     @property
     def block_rows(self) -> int:
@@ -120,9 +111,9 @@ class Newton:
         The first block is large, because its expansion starts from weights that know nothing; where
         positives are rare this decides how close the result is to the batch optimum.
         """
-        if int(self._scaling.n_rows) < least_rows(self._w.size):
-            return self._limits.first_block(self._w.size)
-        return self._limits.next_block(self._w.size, self.known_rows)
+        if self._solution.n_rows < least_rows(self._solution.w.size):
+            return self._limits.first_block(self._solution.w.size)
+        return self._limits.next_block(self._solution.w.size, self.known_rows)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block in pieces; see `Updater.update`."""
@@ -147,97 +138,57 @@ class Newton:
         )
         if offset is None:
             offset = np.zeros((block.n_rows, 1))
-        is_first, varied = not self._scaling.n_rows, self._scaling.varies()
+        is_first, varied = not self._solution.n_rows, self._solution.scaling.varies()
         passed = self._observe(aged, block.weight, offset)
-        begins = bool((self._scaling.varies() & ~varied).any())
+        begins = bool((self._solution.scaling.varies() & ~varied).any())
         if passed is not None and not begins:
             self._learn_passed(aged, offset, passed)
             before = passed.margin
         else:
             before = self._learn_separately(aged, offset, is_first=is_first, begins=begins)
-        if not np.isfinite(self._w).all():
+        if not np.isfinite(self._solution.w).all():
             raise Diverged("the weights of newton are no longer finite; look for absurd values")
         return before
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor."""
-        self._past.fade(factor)
+        self._solution.past.fade(factor)
         self._kept.weight *= factor
 
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
-        margin = np.empty((block.n_rows, len(self._w)))
-        w = self._scaling.raw_weights(self._w)
-        dense_margins(np.ascontiguousarray(block.dense), w, margin)
-        return shaped(self.loss, margin)
+        return shaped(self.loss, self._solution.margins(block.dense))
 
     def horizon(self, done: int, planned: int) -> None:
         """Do nothing: no rate depends on how many rows follow."""
 
     def linear(self) -> Linear:
         """Return the weights on raw features."""
-        found = self._scaling.raw_weights(self._w)
-        return Linear(found[:, -1], found[:, :-1], np.empty((0, len(found))))
+        return self._solution.linear()
 
     def weights(self) -> Weights:
         """Return the weights on raw features with their covariance; see `covariance`."""
         return Weights.of(self.linear(), self.covariance(), several=self.loss.code == SOFTMAX)
 
     def covariance(self) -> FloatArray | None:
-        """Return the covariance of the weights on raw features, intercepts last.
-
-        It is the inverse curvature (observed information) times the dispersion: 1 for logistic,
-        softmax and poisson; the residual variance for squared; else the mean squared gradient over
-        the mean curvature. For quantile that is the sparsity formula for identically distributed
-        errors (R. Koenker, "Quantile Regression", 2005, sec. 3.2), for huber the one of P. Huber,
-        "Robust Statistics", 1981, eq. 7.6.6.
-
-        Returns
-        -------
-        Shape (n_outputs * (n_dense + 1),) squared; NaN for features that never varied. None for
-        hinge, which is no likelihood.
-        """
-        if self.loss.code == HINGE:
-            return None
-        curvature = Curvature(self._past.h + np.diag(self._ridge(0.0)))
-        found = curvature.inverse() * self._dispersion(curvature.rank)
-        return on_features(found, self._scaling, len(self._w))
+        """Return the covariance of the weights; see `Solution.covariance`."""
+        return self._solution.covariance()
 
     def margin_variance(self, block: Block) -> FloatArray:
-        """Return the variance of each margin that the uncertainty of the weights implies.
-
-        Returns
-        -------
-        Shape (n_rows, n_outputs).
-        """
-        covariance = Curvature(self._past.h + np.diag(self._penalty())).inverse()
-        covariance *= self._dispersion(0) if self._scaling.n_rows else 1.0
-        x = self._scaling.apply(np.ascontiguousarray(block.dense))
-        of_classes = self.loss.code == SOFTMAX
-        return variance_of_margins(covariance, x, len(self._w), of_classes=of_classes)
+        """Return the variance of each margin; see `Solution.margin_variance`."""
+        return self._solution.margin_variance(block.dense)
 
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""
-        free = np.append(np.full(self.n_dense, self.l2), 0.0)
-        return Objective(
-            loss=self.loss,
-            center=self._scaling.center,
-            scale=self._scaling.scale,
-            n_slots=0,
-            ridge=np.tile(free, len(self._w)),
-            prior=np.zeros(self._w.size),
-        )
+        return self._solution.objective()
 
     def point(self) -> FloatArray:
         """Return all weights, flat, on the features of `objective`."""
-        return self._w.ravel().copy()
+        return self._solution.w.ravel().copy()
 
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
         """Replace the past by the expansion of all rows at `point`; see `Updater.adopt`."""
-        self._past.replace(self.loss, point, sums)
-        if newton_step:
-            point = solve(self._past.h + np.diag(self._ridge(0.0)), self._past.b)
-        self._w = centred(self.loss, point.reshape(self._w.shape).copy())
+        self._solution.adopt(point, sums, newton_step=newton_step)
         self._kept.clear()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -255,23 +206,13 @@ class Newton:
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"expected rows of one number, found {lengths}")
-        for owner, prefix in self._owners():
-            for name in owner.arrays():
-                setattr(owner, name.removeprefix("kept_"), found[prefix + name])
-        self._w, self._single = found["w"], found["single"]
+        self._solution.take(found)
+        self._kept.take(found)
+        self._single = found["single"]
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
-        parts = {
-            prefix + name: array
-            for owner, prefix in self._owners()
-            for name, array in owner.arrays().items()
-        }
-        return parts | {"w": self._w, "single": self._single}
-
-    def _owners(self) -> tuple[tuple[Standardiser | Past | Kept, str], ...]:
-        """Return the parts with a state, and the prefix of their arrays' names."""
-        return (self._scaling, "scaling."), (self._past, ""), (self._kept, "")
+        return self._solution.arrays() | {"single": self._single} | self._kept.arrays()
 
     def _aged(self, weight: FloatArray) -> FloatArray:
         """Fade the past by the rows of a block; return their weights, faded by their own age."""
@@ -289,13 +230,13 @@ class Newton:
             Weights that do not age: those of the moments.
         """
         n_more = int(np.count_nonzero(counted))
-        if not self._single or self.loss.is_kinked or self._scaling.is_due(n_more):
-            self._scaling.add(block.dense, counted)
+        if not self._single or self.loss.is_kinked or self._solution.scaling.is_due(n_more):
+            self._solution.scaling.add(block.dense, counted)
             return None
-        scaling = self._scaling
+        scaling = self._solution.scaling
         passed = expansion_pass(
             self.loss,
-            Columns(scaling.center, scaling.scale, scaling.mean, self._w[0]),
+            Columns(scaling.center, scaling.scale, scaling.mean, self._solution.w[0]),
             block.dense,
             block.label,
             block.weight,
@@ -309,24 +250,24 @@ class Newton:
     def _learn_passed(self, block: Block, offset: FloatArray, passed: Passed) -> None:
         """Learn a block from its expansion in single precision."""
         found = passed.expansion
-        self._past.weight += block.weight.sum()
+        self._solution.past.weight += block.weight.sum()
         if self.loss.code == SQUARED:
-            self._past.add_labels(block.label - offset[:, 0], block.weight)
-            self._past.add_squares(found.curvature, -found.slope)
-            self._w[0] = self._solved()
+            self._solution.past.add_labels(block.label - offset[:, 0], block.weight)
+            self._solution.past.add_squares(found.curvature, -found.slope)
+            self._solve_exactly()
             return
 
         def farthest(step: FloatArray) -> float:
-            moved = np.empty((block.n_rows, 1))
-            dense_margins(block.dense, self._scaling.raw_weights(step), moved)
-            return float(np.abs(moved).max())
+            return float(np.abs(self._solution.moved_by(step, block.dense)).max())
 
-        w = full_step(self._past, self._w, found, self._penalty(), farthest)
+        w = full_step(
+            self._solution.past, self._solution.w, found, self._solution.penalty(), farthest
+        )
         if w is None:
             self._fit(self._rows(block, offset), passed.margin[:, None])
         else:
-            point, self._w = self._w.ravel(), w
-            self._past.add(found, point)
+            point, self._solution.w = self._solution.w.ravel(), w
+            self._solution.past.add(found, point)
 
     def _learn_separately(
         self, block: Block, offset: FloatArray, *, is_first: bool, begins: bool
@@ -340,18 +281,18 @@ class Newton:
         begins
             Whether a feature varies for the first time.
         """
-        if self._scaling.is_due() or (begins and self._single):
-            self._rescale(self._scaling.refresh())
+        if self._solution.scaling.is_due() or (begins and self._single):
+            self._solution.rescale()
             # A feature that begins had no scale before, and has next to no curvature yet.
             self._single[()] = not begins and self._single_is_enough()
         rows = self._rows(block, offset.reshape(block.n_rows, -1))
-        before = rows.margins(self._w)
-        self._past.weight += block.weight.sum()
+        before = rows.margins(self._solution.w)
+        self._solution.past.weight += block.weight.sum()
         if self.loss.code == SQUARED:
             y = rows.y - rows.offset[:, 0]
-            self._past.add_labels(y, rows.weight)
-            self._past.add_squares(gram(rows.x, rows.weight), rows.summed(rows.weight * y))
-            self._w[0] = self._solved()
+            self._solution.past.add_labels(y, rows.weight)
+            self._solution.past.add_squares(gram(rows.x, rows.weight), rows.summed(rows.weight * y))
+            self._solve_exactly()
         elif not self._cautious and (is_first or len(self._kept)):
             self._learn_again(block)
         else:
@@ -361,26 +302,29 @@ class Newton:
     def _learn_again(self, block: Block) -> None:
         """Learn a block together with all rows before it, as if they had come at once."""
         together = self._kept.with_more(block)
-        self._past.forget_expansions()
+        self._solution.past.forget_expansions()
         rows = self._rows(together, np.zeros((together.n_rows, 1)))
-        self._fit(rows, rows.margins(self._w))
-        self._kept.keep(together, self._w.size)
+        self._fit(rows, rows.margins(self._solution.w))
+        self._kept.keep(together, self._solution.w.size)
 
     def _fit(self, rows: Rows, z: FloatArray) -> None:
         """Minimise the past plus the loss of rows with margins z, and add their expansion."""
-        is_first = int(self._scaling.n_rows) <= 5 * self._w.size + len(z)
-        penalty = self._penalty()
-        fit = fit_block(self.loss, self._past, self._w, rows, z, penalty, is_first=is_first)
-        self._w = fit.w
-        self._past.add(fit.expansion, fit.point)
+        is_first = self._solution.n_rows <= 5 * self._solution.w.size + len(z)
+        penalty = self._solution.penalty()
+        fit = fit_block(
+            self.loss, self._solution.past, self._solution.w, rows, z, penalty, is_first=is_first
+        )
+        self._solution.w = fit.w
+        self._solution.past.add(fit.expansion, fit.point)
 
-    def _solved(self) -> FloatArray:
-        """Return the weights at the minimum of the past, for squared loss."""
-        penalty = self._penalty() if self._cautious else self._ridge(0.0)
-        return solve(self._past.h + np.diag(penalty), self._past.b)
+    def _solve_exactly(self) -> None:
+        solution = self._solution
+        solution.solve_exactly(solution.penalty() if self._cautious else solution.ridge(0.0))
 
     def _rows(self, block: Block, offset: FloatArray) -> Rows:
-        x = self._scaling.apply(np.ascontiguousarray(block.dense), single=bool(self._single))
+        x = self._solution.scaling.apply(
+            np.ascontiguousarray(block.dense), single=bool(self._single)
+        )
         return Rows(x, block.label, block.weight, offset)
 
     def _single_is_enough(self) -> bool:
@@ -391,29 +335,8 @@ class Newton:
         """
         if self.loss.code == SOFTMAX or not self._limits.allows_single:
             return False
-        if int(self._scaling.n_rows) < 2 * self._limits.first_block(self._w.size):
+        if self._solution.n_rows < 2 * self._limits.first_block(self._solution.w.size):
             return False
-        return is_well_conditioned(self._past.h, np.append(self._scaling.varies(), True))
-
-    def _rescale(self, move: FloatArray) -> None:
-        """Express weights and past on features that are standardised anew."""
-        move = np.asarray(np.kron(np.eye(len(self._w)), move), np.float64)
-        self._w = (move @ self._w.ravel()).reshape(self._w.shape)
-        self._past.move(move)
-
-    def _penalty(self) -> FloatArray:
-        """Return the ridge penalty with the start-up prior, which fades with the rows."""
-        # The cube matters: a prior that fades more slowly still costs a tenth of the log loss after
-        # tens of thousands of rows if features are ill-conditioned and the weights are large.
-        n_rows = max(1, int(self._scaling.n_rows))
-        return self._ridge(min(1.0, 20 * self._w.size / n_rows) ** 3)
-
-    def _ridge(self, prior: float) -> FloatArray:
-        """Return the coefficient of ``w^2 / 2`` of each weight, flat, with a prior added."""
-        # The penalty is on features of unit variance; those in use had it at the last refresh.
-        unit = np.square(self._scaling.deviation() / self._scaling.scale)
-        one = np.append(prior + self.l2 * float(self._past.weight) * unit, _INTERCEPT_PRIOR)
-        return np.tile(one, len(self._w))
-
-    def _dispersion(self, rank: int) -> float:
-        return self._past.dispersion(self.loss, self._w[0], int(self._scaling.n_rows), rank)
+        return is_well_conditioned(
+            self._solution.past.h, np.append(self._solution.scaling.varies(), True)
+        )

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import FloatArray
-from onepass.learn.losses import SQUARED, Loss
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion
 from onepass.learn.objective import Sums
+from onepass.learn.pointwise import SQUARED
 
 
 class Past:

@@ -14,10 +14,11 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.learn.curvature import solve
-from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion, Rows, expand, kink_width
 from onepass.learn.newton.linesearch import Line, step_length
 from onepass.learn.newton.past import Past
+from onepass.learn.pointwise import SOFTMAX
 
 _SETTLED = 0.5
 """Newton decrement below which no further step is needed."""
