@@ -123,7 +123,7 @@ class Candidates:
         return numbered(self._learners) | self._scores()
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         found = {name: checked(state, name, like) for name, like in self._scores().items()}
         restored(self._learners, state)
         self._losses, self._weight = found["losses"], found["weight"]

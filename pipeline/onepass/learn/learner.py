@@ -100,7 +100,7 @@ class Learns(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         ...
 
 
@@ -204,7 +204,7 @@ class Learner:
         return numbered(self.heads) | {LABEL_RANGE: self._label_range}
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         label_range = checked(state, LABEL_RANGE, self._label_range)
         restored(self.heads, state)
         self._label_range = label_range

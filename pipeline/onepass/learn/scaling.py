@@ -27,7 +27,7 @@ class Standardiser:
         self.n_rows = np.zeros((), np.int64)
         """Rows of positive weight so far."""
         self.n_applied = np.zeros((), np.int64)
-        """The same at the last refresh."""
+        """`n_rows` at the last refresh."""
         self.weight = np.zeros(())
         """Sum of the weights of the rows."""
         self.mean = np.zeros(n_features)

@@ -115,7 +115,7 @@ class Updater(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Take over a result of `state`.
+        """Continue from a result of `state`.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class Restorable(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Take over a result of `state`."""
+        """Continue from a result of `state`."""
         ...
 
 

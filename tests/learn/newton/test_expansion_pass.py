@@ -16,7 +16,7 @@ from onepass.learn.newton.newton import Newton
 from onepass.learn.scaling import Standardiser
 
 EARLY = Limits(first_rows=4096)
-"""A small first block, after which few rows are learnt in double precision."""
+"""A small first block, so that single precision begins after a few thousand rows."""
 DOUBLE = Limits(first_rows=4096, allows_single=False)
 
 SMOOTH = [loss for loss in LOSSES if not loss.is_kinked]
@@ -37,7 +37,7 @@ def some_rows(loss, n_rows, n_dense, seed=0):
 @pytest.mark.parametrize("n_rows", [0, 1, 255, 256, 700])
 @pytest.mark.parametrize("n_dense", [1, 7, 15, 16, 30, 40])
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: loss.name)
-def test_pass_is_the_separate_steps(loss, n_dense, n_rows):
+def test_pass_agrees_with_the_separate_steps(loss, n_dense, n_rows):
     columns, x, label, weight, offset = some_rows(loss, n_rows, n_dense)
     counted = 2 * weight
     found = expansion_pass(loss, columns, x, label, weight, counted, offset)
@@ -60,7 +60,7 @@ def test_pass_is_the_separate_steps(loss, n_dense, n_rows):
     assert found.weight == counted.sum()
 
 
-def test_slope_from_zero_is_that_of_weights_of_zero():
+def test_slope_from_zero_is_the_slope_at_weights_of_zero():
     columns, x, label, weight, offset = some_rows(SMOOTH[0], 300, 4)
     found = expansion_pass(
         SMOOTH[0], columns, x, label, weight, weight, offset, from_zero=True
@@ -96,7 +96,7 @@ def test_sums_of_a_pass_move_the_moments_as_its_rows_do():
 
 @pytest.mark.parametrize("half_life", [None, 5000.0])
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: loss.name)
-def test_newton_over_settled_rows_is_that_in_double_precision(loss, half_life):
+def test_newton_in_single_precision_agrees_with_double_precision(loss, half_life):
     rng = np.random.default_rng(1)
     x = (rng.normal(size=(40_000, 6)) + 1) * np.geomspace(0.01, 100, 6)
     z = (x / np.geomspace(0.01, 100, 6) - 1) @ rng.normal(size=6) / 2
@@ -118,7 +118,7 @@ def test_newton_over_settled_rows_is_that_in_double_precision(loss, half_life):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 def test_features_that_begin_late_and_almost_agree_are_told_apart(loss):
-    """Without a scale yet, their difference would be lost in single precision for good."""
+    """They have no scale yet, so single precision would lose their difference for good."""
     rng = np.random.default_rng(2)
     n_rows, begin = 60_000, 36_000
     x = rng.normal(size=(n_rows, 4))

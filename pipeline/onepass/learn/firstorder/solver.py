@@ -245,7 +245,7 @@ class FirstOrder:
         return copied(self.arrays())
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         arrays = self.arrays()
         found = {name: checked(state, name, like) for name, like in arrays.items()}
         for name, array in found.items():

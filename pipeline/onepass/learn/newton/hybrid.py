@@ -138,7 +138,7 @@ class Hybrid:
         return {f"dense.{name}": array for name, array in self._newton.arrays().items()} | own
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         found = {
             name: checked(state, f"slots.{name}", like)
             for name, like in self._slots.arrays().items()

@@ -196,7 +196,7 @@ class Newton:
         return copied(self.arrays())
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         # States of the first format have no "single": all of them were in double precision.
         state = {"single": np.zeros((), np.bool_), **state}
         found = {

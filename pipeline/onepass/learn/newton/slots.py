@@ -69,7 +69,7 @@ class SlotFilter:
         self.n_rows = np.zeros((), np.int64)
         """Rows of positive weight so far."""
         self.n_refreshed = np.zeros((), np.int64)
-        """The same when the prior was last learnt."""
+        """`n_rows` when the prior was last learnt."""
 
     @staticmethod
     def nbytes(loss: Loss, n_slots: int) -> int:

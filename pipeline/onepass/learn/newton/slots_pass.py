@@ -30,7 +30,7 @@ def filter_pass(
     hashed: Float32Array,
     margin: FloatArray,
 ) -> None:
-    """Learn rows in order; see `SlotFilter` for the update.
+    """Learn rows in order, as described in `slots`.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def variance_of_margins(
     Parameters
     ----------
     covariance
-        Of weights on standardised features, shape as in `on_features`.
+        Covariance of weights on standardised features, shape as in `on_features`.
     x
         Standardised features with a last column of ones, shape (n_rows, n_features + 1).
     of_classes
