@@ -22,13 +22,11 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.errors import Diverged
-from onepass.learn.curvature import gram, is_well_conditioned
 from onepass.learn.losses import Loss
-from onepass.learn.newton.expansion import Rows
-from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
+from onepass.learn.newton.block_learner import BlockLearner
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
-from onepass.learn.newton.proximal import fit_block, full_step, shaped
+from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX, SQUARED
@@ -74,10 +72,9 @@ class Newton:
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
-        self._cautious, self._limits = cautious, limits
+        self._limits = limits
         self._solution = Solution(loss, n_dense, l2=l2, base=base)
-        self._single = np.zeros((), np.bool_)
-        self._kept = Kept(n_dense)
+        self._blocks = BlockLearner(self._solution, cautious=cautious, limits=limits)
 
     @staticmethod
     def nbytes(loss: Loss, n_dense: int, *, cautious: bool = False) -> int:
@@ -138,14 +135,7 @@ class Newton:
         )
         if offset is None:
             offset = np.zeros((block.n_rows, 1))
-        is_first, varied = not self._solution.n_rows, self._solution.scaling.varies()
-        passed = self._observe(aged, block.weight, offset)
-        begins = bool((self._solution.scaling.varies() & ~varied).any())
-        if passed is not None and not begins:
-            self._learn_passed(aged, offset, passed)
-            before = passed.margin
-        else:
-            before = self._learn_separately(aged, offset, is_first=is_first, begins=begins)
+        before = self._blocks.learn(aged, block.weight, offset)
         if not np.isfinite(self._solution.w).all():
             raise Diverged("the weights of newton are no longer finite; look for absurd values")
         return before
@@ -153,7 +143,7 @@ class Newton:
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor."""
         self._solution.past.fade(factor)
-        self._kept.weight *= factor
+        self._blocks.kept.weight *= factor
 
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
@@ -189,7 +179,7 @@ class Newton:
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
         """Replace the past by the expansion of all rows at `point`; see `Updater.adopt`."""
         self._solution.adopt(point, sums, newton_step=newton_step)
-        self._kept.clear()
+        self._blocks.kept.clear()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays; see `Updater.state`."""
@@ -206,13 +196,11 @@ class Newton:
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"expected rows of one number, found {lengths}")
-        self._solution.take(found)
-        self._kept.take(found)
-        self._single = found["single"]
+        self._blocks.take(found)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
-        return self._solution.arrays() | {"single": self._single} | self._kept.arrays()
+        return self._blocks.arrays()
 
     def _aged(self, weight: FloatArray) -> FloatArray:
         """Fade the past by the rows of a block; return their weights, faded by their own age."""
@@ -220,123 +208,3 @@ class Newton:
             return weight
         self.fade(0.5 ** (len(weight) / self.half_life))
         return np.asarray(weight * 0.5 ** (np.arange(len(weight))[::-1] / self.half_life))
-
-    def _observe(self, block: Block, counted: FloatArray, offset: FloatArray) -> Passed | None:
-        """Add a block to the moments of the features; return its expansion if made on the way.
-
-        Parameters
-        ----------
-        counted
-            Weights that do not age: those of the moments.
-        """
-        n_more = int(np.count_nonzero(counted))
-        if not self._single or self.loss.is_kinked or self._solution.scaling.is_due(n_more):
-            self._solution.scaling.add(block.dense, counted)
-            return None
-        scaling = self._solution.scaling
-        passed = expansion_pass(
-            self.loss,
-            Columns(scaling.center, scaling.scale, scaling.mean, self._solution.w[0]),
-            block.dense,
-            block.label,
-            block.weight,
-            counted,
-            np.ascontiguousarray(offset[:, 0]),
-            from_zero=self.loss.code == SQUARED,
-        )
-        scaling.add_sums(n_more, passed.weight, passed.first, passed.second)
-        return passed
-
-    def _learn_passed(self, block: Block, offset: FloatArray, passed: Passed) -> None:
-        """Learn a block from its expansion in single precision."""
-        found = passed.expansion
-        self._solution.past.weight += block.weight.sum()
-        if self.loss.code == SQUARED:
-            self._solution.past.add_labels(block.label - offset[:, 0], block.weight)
-            self._solution.past.add_squares(found.curvature, -found.slope)
-            self._solve_exactly()
-            return
-
-        def farthest(step: FloatArray) -> float:
-            return float(np.abs(self._solution.moved_by(step, block.dense)).max())
-
-        w = full_step(
-            self._solution.past, self._solution.w, found, self._solution.penalty(), farthest
-        )
-        if w is None:
-            self._fit(self._rows(block, offset), passed.margin[:, None])
-        else:
-            point, self._solution.w = self._solution.w.ravel(), w
-            self._solution.past.add(found, point)
-
-    def _learn_separately(
-        self, block: Block, offset: FloatArray, *, is_first: bool, begins: bool
-    ) -> FloatArray:
-        """Learn a block in separate steps; return the margins from before.
-
-        Parameters
-        ----------
-        is_first
-            Whether no row has been learnt before.
-        begins
-            Whether a feature varies for the first time.
-        """
-        if self._solution.scaling.is_due() or (begins and self._single):
-            self._solution.rescale()
-            # A feature that begins had no scale before, and has next to no curvature yet.
-            self._single[()] = not begins and self._single_is_enough()
-        rows = self._rows(block, offset.reshape(block.n_rows, -1))
-        before = rows.margins(self._solution.w)
-        self._solution.past.weight += block.weight.sum()
-        if self.loss.code == SQUARED:
-            y = rows.y - rows.offset[:, 0]
-            self._solution.past.add_labels(y, rows.weight)
-            self._solution.past.add_squares(gram(rows.x, rows.weight), rows.summed(rows.weight * y))
-            self._solve_exactly()
-        elif not self._cautious and (is_first or len(self._kept)):
-            self._learn_again(block)
-        else:
-            self._fit(rows, before)
-        return shaped(self.loss, before)
-
-    def _learn_again(self, block: Block) -> None:
-        """Learn a block together with all rows before it, as if they had come at once."""
-        together = self._kept.with_more(block)
-        self._solution.past.forget_expansions()
-        rows = self._rows(together, np.zeros((together.n_rows, 1)))
-        self._fit(rows, rows.margins(self._solution.w))
-        self._kept.keep(together, self._solution.w.size)
-
-    def _fit(self, rows: Rows, z: FloatArray) -> None:
-        """Minimise the past plus the loss of rows with margins z, and add their expansion."""
-        is_first = self._solution.n_rows <= 5 * self._solution.w.size + len(z)
-        penalty = self._solution.penalty()
-        fit = fit_block(
-            self.loss, self._solution.past, self._solution.w, rows, z, penalty, is_first=is_first
-        )
-        self._solution.w = fit.w
-        self._solution.past.add(fit.expansion, fit.point)
-
-    def _solve_exactly(self) -> None:
-        solution = self._solution
-        solution.solve_exactly(solution.penalty() if self._cautious else solution.ridge(0.0))
-
-    def _rows(self, block: Block, offset: FloatArray) -> Rows:
-        x = self._solution.scaling.apply(
-            np.ascontiguousarray(block.dense), single=bool(self._single)
-        )
-        return Rows(x, block.label, block.weight, offset)
-
-    def _single_is_enough(self) -> bool:
-        """Whether blocks are computed in single precision until the next refresh.
-
-        Not where features are nearly collinear: rounding would decide how weights are shared among
-        them. Nor for the first rows, whose expansions start from weights that know nothing.
-        """
-        if self.loss.code == SOFTMAX or not self._limits.allows_single:
-            return False
-        if self._solution.n_rows < 2 * self._limits.first_block(self._solution.w.size):
-            return False
-        return is_well_conditioned(
-            self._solution.past.h, np.append(self._solution.scaling.varies(), True)
-        )
