@@ -26,13 +26,13 @@ from onepass.learn.firstorder.steps import (
     adagrad_steps,
     adam_steps,
     added_distance,
-    ask_ahead,
     dense_margin,
     ftrl_steps,
     gather,
     implicit_ratio,
     nag_steps,
     place,
+    prefetch_slots,
     sgd_steps,
     slot_averages,
     slot_moves,
@@ -142,7 +142,7 @@ def rows_learner(
             importance = 0.0
             for i in range(first, last):
                 if has_slots:
-                    ask_ahead(flat, stride, slots, i)
+                    prefetch_slots(flat, stride, slots, i)
                 for j in range(n_dense):
                     row[j] = x[i, j]
                 for o in range(n_outputs):
@@ -282,7 +282,7 @@ def add_slot_margins(
     flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
     at = np.zeros(n_columns, np.uint64)
     for i in range(len(slots)):
-        ask_ahead(flat, stride, slots, i)
+        prefetch_slots(flat, stride, slots, i)
         for o in range(n_outputs):
             total = 0.0
             for k in range(n_columns):

@@ -270,7 +270,7 @@ def gather(
 
 
 @inlined
-def ask_ahead(flat: Float32Array, stride: np.uint64, slots: SlotArray, i: int) -> None:
+def prefetch_slots(flat: Float32Array, stride: np.uint64, slots: SlotArray, i: int) -> None:
     """Prefetch the slots of a row that comes soon."""
     ahead = min(i + _AHEAD, len(slots) - 1)
     for k in range(slots.shape[1]):

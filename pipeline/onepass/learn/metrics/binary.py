@@ -21,7 +21,7 @@ _TINY = 1e-15
 _LOG = np.array([0.9994607, -0.4915082, 0.2880761, -0.1341764, 0.0312949], np.float32)
 _LOG_2 = np.float32(math.log(2.0))
 _TILE = 128
-"""Rows that `_judge` handles together."""
+"""Rows that `_add_rows` handles together."""
 
 
 @compiled
@@ -31,7 +31,7 @@ def _place(score: float) -> int:
 
 
 @inlined
-def _near_log(x: float) -> np.float32:
+def _approximate_log(x: float) -> np.float32:
     """Return log(x) of a normal number with an error of 2e-5, accurate enough to find a bin."""
     bits = np.float32(x).view(np.int32)
     exponent = np.float32((bits >> np.int32(23)) - np.int32(127))
@@ -57,7 +57,7 @@ def _rank(
 
 
 @reordered
-def _judge(
+def _add_rows(
     prediction: FloatArray,
     label: FloatArray,
     weight: FloatArray,
@@ -78,7 +78,7 @@ def _judge(
             side = label[start + i]
             p = min(max(prediction[start + i], _TINY), 1.0 - _TINY)
             right[i] = side * p + (1.0 - side) * (1.0 - p)
-            score = _near_log(p / (1.0 - p))
+            score = _approximate_log(p / (1.0 - p))
             at = (score + np.float32(20.0)) * np.float32(_N_BINS / 40)
             place[i] = np.int32(min(max(at, np.float32(0)), np.float32(_N_BINS - 1)))
         # The sums are in a loop that writes to no array. In a loop that does, it may depend on the
@@ -196,7 +196,7 @@ class BinaryMetrics(Sums):
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
         """Add rows; labels are 0 or 1."""
         self.n_rows += len(label)
-        _judge(prediction, label, weight, self.sums, self.ranking.bins)
+        _add_rows(prediction, label, weight, self.sums, self.ranking.bins)
 
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""

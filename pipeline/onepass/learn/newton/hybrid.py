@@ -19,7 +19,7 @@ from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import kink_width
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
-from onepass.learn.newton.slots import Other, SlotFilter
+from onepass.learn.newton.slots import DenseMargins, SlotFilter
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
@@ -30,7 +30,7 @@ _SETTLED_ROWS = 16_384
 _PROBE = 64
 """Rows of a block whose margin variance stands for that of the block."""
 
-_DOUBT = 0.01
+_UNCERTAIN = 0.01
 """Variance of a margin, on labels of unit scale, from which on it counts as uncertain."""
 
 
@@ -151,15 +151,15 @@ class Hybrid:
         if self.half_life is not None:
             self._slots.fade(0.5 ** (block.n_rows / self.half_life))
         before = self._dense_margins(block)
-        other, width = self._offset_of_slots(block, before), 0.0
+        dense, width = self._offset_of_slots(block, before), 0.0
         if self.loss.is_kinked:
             margins = before + self._slots.margins(block.slots)
             width = kink_width(self.loss, block.label, margins)
-        by_slots = self._slots.learn(block.slots, other, block.label, block.weight, width)
+        by_slots = self._slots.learn(block.slots, dense, block.label, block.weight, width)
         self._newton.learn(block, by_slots)
         return shaped(self.loss, before + by_slots)
 
-    def _offset_of_slots(self, block: Block, before: FloatArray) -> Other:
+    def _offset_of_slots(self, block: Block, before: FloatArray) -> DenseMargins:
         """Return the dense margins, with their variance, as offset for the slots.
 
         While the dense weights are uncertain, the rows of a block may share one large error, such
@@ -167,11 +167,13 @@ class Hybrid:
         absorb this error. So a copy of Newton learns the block first, and its margins are used.
         """
         probe = self._newton.margin_variance(block.take(np.arange(min(_PROBE, block.n_rows))))
-        if float(probe.mean()) < _DOUBT:
-            return Other(before, np.zeros_like(before))
+        if float(probe.mean()) < _UNCERTAIN:
+            return DenseMargins(before, np.zeros_like(before))
         scout = deepcopy(self._newton)
         scout.learn(block, self._slots.margins(block.slots))
-        return Other(scout.predict(block).reshape(before.shape), scout.margin_variance(block))
+        return DenseMargins(
+            scout.predict(block).reshape(before.shape), scout.margin_variance(block)
+        )
 
     def _dense_margins(self, block: Block) -> FloatArray:
         return self._newton.predict(block).reshape(block.n_rows, self.loss.n_outputs)

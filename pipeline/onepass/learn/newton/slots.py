@@ -33,7 +33,7 @@ _LEAST_DISPERSION = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class DenseMargins:
     """Dense margins, with their variance, used as offset for the slots.
 
     Both have shape (n_rows, n_outputs).
@@ -95,7 +95,7 @@ class SlotFilter:
     def learn(
         self,
         slots: SlotArray,
-        other: Other,
+        dense: DenseMargins,
         label: FloatArray,
         weight: FloatArray,
         width: float,
@@ -104,7 +104,7 @@ class SlotFilter:
 
         Parameters
         ----------
-        other
+        dense
             Dense margins, used as offset.
         width
             Width over which a kink of the loss is rounded.
@@ -113,21 +113,21 @@ class SlotFilter:
         -------
         Shape (n_rows, n_outputs).
         """
-        margin = np.empty_like(other.margin)
+        margin = np.empty_like(dense.margin)
         filter_pass(
             self.loss.code,
             self.loss.shape,
             width,
             self._dispersion(),
             np.ascontiguousarray(slots),
-            np.ascontiguousarray(other.margin),
-            np.ascontiguousarray(other.variance),
+            np.ascontiguousarray(dense.margin),
+            np.ascontiguousarray(dense.variance),
             label,
             weight,
             self.hashed,
             margin,
         )
-        self._observe(other.margin + margin, label, weight, width)
+        self._observe(dense.margin + margin, label, weight, width)
         self.n_rows += np.count_nonzero(weight)
         if int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed)):
             self._refresh_prior()

@@ -10,7 +10,7 @@ import numpy as np
 
 from onepass.block import Float32Array, FloatArray, SlotArray
 from onepass.jit import reordered
-from onepass.learn.firstorder.steps import ask_ahead
+from onepass.learn.firstorder.steps import prefetch_slots
 from onepass.learn.implicit import implicit_gradient
 from onepass.learn.newton.expansion import FLOOR
 from onepass.learn.pointwise import HINGE, QUANTILE, SOFTMAX, curvature, majoriser, softmax
@@ -24,7 +24,7 @@ def filter_pass(
     dispersion: float,
     slots: SlotArray,
     offset: FloatArray,
-    doubt: FloatArray,
+    variance_of_offset: FloatArray,
     label: FloatArray,
     weight: FloatArray,
     hashed: Float32Array,
@@ -40,7 +40,7 @@ def filter_pass(
         Divides the loss.
     slots
         Shape (n_rows, n_columns).
-    offset, doubt
+    offset, variance_of_offset
         Dense part of each margin, and its variance, shape (n_rows, n_outputs).
     hashed
         Weight and variance of each slot, shape (n_slots, n_outputs, 2), updated in place.
@@ -53,7 +53,7 @@ def filter_pass(
     flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
     at = np.empty(n_columns, np.uint64)
     for i in range(n_rows):
-        ask_ahead(flat, stride, slots, i)
+        prefetch_slots(flat, stride, slots, i)
         for k in range(n_columns):
             at[k] = np.uint64(np.uint32(slots[i, k])) * stride
         for o in range(n_outputs):
@@ -68,7 +68,7 @@ def filter_pass(
         if loss == SOFTMAX:
             softmax(z, p)
         for o in range(n_outputs):
-            v = doubt[i, o]
+            v = variance_of_offset[i, o]
             for k in range(n_columns):
                 v += flat[at[k] + np.uint64(2 * o + 1)]
             if loss == SOFTMAX:
@@ -98,7 +98,7 @@ def add_up(slots: SlotArray, hashed: Float32Array, margin: FloatArray) -> None:
     n_outputs = margin.shape[1]
     flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
     for i in range(len(slots)):
-        ask_ahead(flat, stride, slots, i)
+        prefetch_slots(flat, stride, slots, i)
         for o in range(n_outputs):
             total = 0.0
             for k in range(slots.shape[1]):
