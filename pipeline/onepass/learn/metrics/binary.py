@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onepass.block import FloatArray
-from onepass.jit import compiled, inlined, reordered
+from onepass.jit import inlined, reordered
 from onepass.learn.metrics.base import Metrics, Sums, Tables, Values, ratio
-
-_N_BINS = 4096
-_N_GROUPS = 10
-"""Groups of the calibration table, at most."""
+from onepass.learn.metrics.ranking import N_BINS, N_GROUPS, Ranking, group_bins, probability_edges
 
 _TINY = 1e-15
 """Least probability whose logarithm is taken."""
@@ -22,12 +18,6 @@ _LOG = np.array([0.9994607, -0.4915082, 0.2880761, -0.1341764, 0.0312949], np.fl
 _LOG_2 = np.float32(math.log(2.0))
 _TILE = 128
 """Rows that `_add_rows` handles together."""
-
-
-@compiled
-def _place(score: float) -> int:
-    """Return the bin of a score; see `Ranking`."""
-    return int(min(max((score + 20.0) * (_N_BINS / 40.0), 0.0), _N_BINS - 1.0))
 
 
 @inlined
@@ -40,20 +30,6 @@ def _approximate_log(x: float) -> np.float32:
     # The minimax polynomial of log(1 + m) on 0 to 1 that is exact at both ends.
     near = m * (_LOG[0] + m * (_LOG[1] + m * (_LOG[2] + m * (_LOG[3] + m * _LOG[4]))))
     return np.float32(exponent * _LOG_2 + near)
-
-
-@compiled
-def _rank(
-    score: FloatArray,
-    positive: NDArray[np.bool_],
-    weight: FloatArray,
-    value: FloatArray,
-    bins: FloatArray,
-) -> None:
-    for i in range(len(score)):
-        place = _place(score[i])
-        bins[1 if positive[i] else 0, place] += weight[i]
-        bins[2, place] += weight[i] * value[i]
 
 
 @reordered
@@ -79,8 +55,8 @@ def _add_rows(
             p = min(max(prediction[start + i], _TINY), 1.0 - _TINY)
             right[i] = side * p + (1.0 - side) * (1.0 - p)
             score = _approximate_log(p / (1.0 - p))
-            at = (score + np.float32(20.0)) * np.float32(_N_BINS / 40)
-            place[i] = np.int32(min(max(at, np.float32(0)), np.float32(_N_BINS - 1)))
+            at = (score + np.float32(20.0)) * np.float32(N_BINS / 40)
+            place[i] = np.int32(min(max(at, np.float32(0)), np.float32(N_BINS - 1)))
         # The sums are in a loop that writes to no array. In a loop that does, it may depend on the
         # addresses of the arrays whether it is vectorised, and so the last bit of a sum; see APART.
         for i in range(start, start + n):
@@ -100,88 +76,14 @@ def _add_rows(
                     product = 1.0
             else:
                 loss -= w * math.log(right[i])
-            flat[np.uint32(label[start + i] * _N_BINS) + spot] += w
-            flat[np.uint32(2 * _N_BINS) + spot] += w * prediction[start + i]
+            flat[np.uint32(label[start + i] * N_BINS) + spot] += w
+            flat[np.uint32(2 * N_BINS) + spot] += w * prediction[start + i]
         loss -= math.log(product)
     sums[0] += heavy
     sums[1] += loss
     sums[2] += correct
     sums[3] += positives
     sums[4] += squares
-
-
-@compiled
-def _group(bins: FloatArray, found: FloatArray) -> int:
-    """Group the bins of `Ranking` into tenths of the rows.
-
-    Parameters
-    ----------
-    found
-        Output, a row for each group: first bin, last bin + 1, weight, weighted sum of predictions,
-        weight of positives.
-
-    Returns
-    -------
-    Number of groups.
-    """
-    total = bins[0].sum() + bins[1].sum()
-    before, last, n_groups = 0.0, -1, 0
-    for place in range(bins.shape[1]):
-        weight = bins[0, place] + bins[1, place]
-        if not weight > 0.0:
-            continue
-        # A bin belongs to the tenth in which its middle row lies. A middle on the border of two
-        # tenths, rounding aside, belongs to the lower one.
-        middle = (before + 0.5 * weight) * (_N_GROUPS / total)
-        group = min(max(math.ceil(math.floor(middle * 1e9 + 0.5) / 1e9) - 1, 0), _N_GROUPS - 1)
-        before += weight
-        if group != last:
-            found[n_groups, 0] = place
-            found[n_groups, 2:] = 0.0
-            last, n_groups = group, n_groups + 1
-        own = found[n_groups - 1]
-        own[1] = place + 1
-        own[2] += weight
-        own[3] += bins[2, place]
-        own[4] += bins[1, place]
-    return n_groups
-
-
-class Ranking:
-    """Histograms of the scores of negatives and of positives, in 4096 bins from -20 to 20.
-
-    Rows of one bin count as ties. So the error of the AUC is at most `auc_error`: half the share of
-    those pairs of a negative and a positive that fall into one bin.
-    """
-
-    def __init__(self) -> None:
-        self.bins = np.zeros((3, _N_BINS))
-        """By bin: weight of negatives, weight of positives, weighted sum of the values added."""
-
-    def add(
-        self, score: FloatArray, positive: np.ndarray, weight: FloatArray, value: FloatArray
-    ) -> None:
-        """Add rows; each argument has shape (n_rows,).
-
-        Parameters
-        ----------
-        value
-            Number to be summed for each bin, such as the prediction.
-        """
-        _rank(score, positive, weight, value, self.bins)
-
-    def merge(self, other: Ranking) -> None:
-        """Add the rows of another ranking."""
-        self.bins += other.bins
-
-    def values(self) -> Values:
-        """Return the AUC and the bound of its error; NaN if there is one class only."""
-        negative, positive, _ = self.bins
-        below = np.cumsum(negative) - negative
-        pairs = float(negative.sum() * positive.sum())
-        tied = 0.5 * float(positive @ negative)
-        auc = ratio(float(positive @ below) + tied, pairs)
-        return {"auc": auc, "auc_error": ratio(tied, pairs)}
 
 
 class BinaryMetrics(Sums):
@@ -240,22 +142,16 @@ class BinaryMetrics(Sums):
 
     def _groups(self) -> list[tuple[float, float, float, float, float]]:
         """Return edges, mean prediction, share of positives and weight of each group."""
-        found = np.empty((_N_GROUPS, 5))
-        low, high, total, predicted, positive = found[: _group(self.ranking.bins, found)].T
+        found = np.empty((N_GROUPS, 5))
+        low, high, total, predicted, positive = found[: group_bins(self.ranking.bins, found)].T
         columns = (
-            _probability_edges(low),
-            _probability_edges(high),
+            probability_edges(low),
+            probability_edges(high),
             predicted / total,
             positive / total,
             total,
         )
         return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _probability_edges(at: FloatArray) -> FloatArray:
-    """Return the probability at the lower edge of bins; the outermost bins reach to 0 and 1."""
-    edge = 1 / (1 + np.exp(20 - at * (40 / _N_BINS)))
-    return np.where(at == 0, 0.0, np.where(at == _N_BINS, 1.0, edge))
 
 
 class HingeMetrics(Sums):
