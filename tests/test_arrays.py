@@ -1,4 +1,4 @@
-"""Arrays whose memory stays, and rows as one batch."""
+"""Arrays from Arrow's pool, and tables joined to one batch."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +6,7 @@ import pyarrow as pa
 from onepass.arrays import as_batch, empty, filled
 
 
-def test_arrays_are_ones_memory_to_write_to_in_the_shape_asked_for():
+def test_arrays_are_writable_and_free_their_memory():
     before = pa.total_allocated_bytes()
     found = empty((3, 5), np.float32)
     assert found.shape == (3, 5)
@@ -34,7 +34,7 @@ def test_rows_in_chunks_become_one_batch_of_the_same_rows():
     assert batch.schema.names == ["a", "text"]
 
 
-def test_rows_that_lie_together_are_not_copied():
+def test_columns_of_one_chunk_are_not_copied():
     table = pa.table({"a": [1, 2]})
     batch = as_batch(table)
     assert batch.column("a").buffers()[1].address == table["a"].chunk(0).buffers()[1].address

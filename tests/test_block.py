@@ -9,7 +9,7 @@ from onepass.block import Block
 
 
 def numbered_block(n_rows: int) -> Block:
-    """Every array tells the number of its row."""
+    """Return a block in which every array holds the number of its row."""
     at = np.arange(n_rows)
     return Block(
         np.stack([at, -at], axis=1).astype(np.float32),

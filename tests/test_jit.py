@@ -1,4 +1,4 @@
-"""Compiled functions: usable wherever the package is installed."""
+"""Compiled functions work wherever the package is installed; intrinsics add the right sums."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import onepass.jit
-from onepass.jit import TALL, WIDE, add_products, add_products_twice
+from onepass.intrinsics import TALL, WIDE, add_products, add_products_twice
 
 
 def test_functions_are_compiled_where_nothing_can_be_cached(monkeypatch):
@@ -34,8 +34,8 @@ def test_functions_are_compiled_where_nothing_can_be_cached(monkeypatch):
 @pytest.mark.parametrize(
     ("add", "wide"), [(add_products, WIDE), (add_products_twice, 2 * WIDE)], ids=["one", "two"]
 )
-def test_blocks_of_products_are_added_where_they_belong(add, wide):
-    """Both ways on every processor; which of them learners take depends on its registers."""
+def test_tiles_of_products_are_added_where_they_belong(add, wide):
+    """Both tile sizes are tested on every processor; learners use the one its registers suit."""
 
     @numba.njit
     def added(one, other, p, q, step, n, total, spot, out_step):

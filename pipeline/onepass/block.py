@@ -1,4 +1,4 @@
-"""Rows as numbers, and linear weights on them: all that encoder and learners exchange."""
+"""Blocks of rows as numbers, and linear weights: the values that encoder and learners exchange."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Float32Array: TypeAlias = NDArray[np.float32]
 FloatArray: TypeAlias = NDArray[np.float64]
 RealArray: TypeAlias = NDArray[np.floating[Any]]
-"""Of single or double precision."""
+"""An array in single or double precision."""
 IntArray: TypeAlias = NDArray[np.int64]
 SlotArray: TypeAlias = NDArray[np.int32]
 
@@ -27,9 +27,9 @@ class Block:
     slots: SlotArray
     """Index of the hashed weight of each hashed column, shape (n_rows, n_hashed)."""
     label: FloatArray
-    """Labels in their own unit, shape (n_rows,); NaN throughout where the rows carry none."""
+    """Labels in their own unit, shape (n_rows,); all NaN if the rows have no labels."""
     weight: FloatArray
-    """Importance of each row, shape (n_rows,), 1 where the job names no weight column."""
+    """Importance of each row, shape (n_rows,); 1 if the job names no weight column."""
 
     @property
     def n_rows(self) -> int:
@@ -37,12 +37,12 @@ class Block:
         return len(self.weight)
 
     def take(self, index: IntArray) -> Block:
-        """Rows in the order of `index`."""
+        """Return the rows at `index`, in its order."""
         return Block(self.dense[index], self.slots[index], self.label[index], self.weight[index])
 
     @staticmethod
     def concatenated(blocks: Sequence[Block]) -> Block:
-        """All rows of several blocks, one after another."""
+        """Return the rows of several blocks, one block after another."""
         if len(blocks) == 1:
             return blocks[0]
         return Block(
@@ -53,7 +53,10 @@ class Block:
         )
 
     def pieces(self, n_rows: int) -> Iterator[Block]:
-        """Split into nearly equal consecutive blocks of at least `n_rows` rows (views)."""
+        """Yield nearly equal consecutive pieces, as views, of at least `n_rows` rows each.
+
+        A block with fewer rows is one piece.
+        """
         n_pieces = max(1, self.n_rows // n_rows)
         edges = np.linspace(0, self.n_rows, n_pieces + 1).astype(np.int64)
         for start, stop in pairwise(edges):
@@ -63,11 +66,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Weights of a linear model for each margin, without the state that learning needs."""
+    """Weights of a linear model, without the state of a learner.
+
+    A model has one or several margins (n_outputs), such as one for each class.
+    """
 
     intercept: FloatArray
     """Shape (n_outputs,)."""
     dense: FloatArray
     """Weights of the dense features, shape (n_outputs, n_dense)."""
     hashed: RealArray
-    """Weights of the slots, shape (n_slots, n_outputs); a margin adds the weights of its slots."""
+    """Weights of the slots, shape (n_slots, n_outputs); a margin adds those of its row's slots."""

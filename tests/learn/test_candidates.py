@@ -40,7 +40,7 @@ def test_best_on_held_out_rows_is_the_model():
     assert several.best().settings.learning_rate == 0.02
 
 
-def test_one_that_diverges_is_out_and_the_others_go_on():
+def test_diverged_candidate_is_excluded_and_the_others_go_on():
     standings = learn(candidates()).standings()
     assert standings[2].loss is None
     assert standings[1].loss < standings[0].loss
@@ -50,7 +50,7 @@ def test_one_that_diverges_is_out_and_the_others_go_on():
     assert all(np.isfinite(array).all() for array in state.values())
 
 
-def test_that_all_diverge_is_an_error():
+def test_divergence_of_all_candidates_is_an_error():
     with pytest.raises(Diverged):
         learn(candidates((1e3, 1e4)))
 
@@ -93,7 +93,7 @@ def test_unfit_state_changes_nothing():
         assert dump_state(several.state()) == before
 
 
-def test_before_any_held_out_row_the_first_is_the_model():
+def test_first_candidate_is_the_model_before_any_held_out_row():
     several = candidates()
     several.update(random_block(200, 3, seed=1))
     assert [one.loss for one in several.standings()] == [None] * 3

@@ -1,4 +1,4 @@
-"""The learner: the label's unit, its range, and what it keeps."""
+"""The learner: the label's unit, its range, and its state."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_counts_are_predicted_by_positive_means(loss, solver):
     assert np.corrcoef(model.predict(block), block.label)[0, 1] > 0.3
 
 
-def test_half_life_in_partitions_halves_what_partitions_have_taught():
+def test_half_life_in_partitions_halves_the_weight_of_past_partitions():
     blocks = [random_block(500, 3, seed=20 + i) for i in range(4)]
     model = learner("newton", half_life_partitions=2.0, l2=0.0)
     for block in blocks:

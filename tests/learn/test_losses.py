@@ -7,15 +7,8 @@ import pytest
 
 from blocks import LOSSES, labels_for
 from onepass.learn.implicit import implicit_gradient
-from onepass.learn.losses import (
-    COUNTS,
-    Loss,
-    curvature,
-    gradient,
-    majoriser,
-    softmax,
-    value,
-)
+from onepass.learn.losses import COUNTS, Loss
+from onepass.learn.pointwise import curvature, gradient, majoriser, softmax, value
 
 losses = pytest.mark.parametrize("loss", LOSSES, ids=str)
 # exp has no parabola above it.
@@ -33,7 +26,7 @@ def points(loss: Loss, seed: int = 0, n: int = 300) -> tuple[np.ndarray, np.ndar
 
 
 def near_a_kink(loss: Loss, z: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
-    """Where the second derivative jumps, finite differences mean nothing."""
+    """Whether the second derivative jumps near a point, where finite differences are wrong."""
     residual = np.abs(1 - (2 * y - 1) * z) if loss.name == "hinge" else np.abs(y - z)
     at = {"huber": loss.shape}.get(loss.name, width)
     return np.abs(residual - at) < 10 * STEP

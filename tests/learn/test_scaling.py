@@ -1,4 +1,4 @@
-"""Standardisation: running moments, and maps that do not move predictions."""
+"""Standardisation: running moments, and refreshes that do not change predictions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_moved_weights_predict_what_they_did_before_refresh():
         np.testing.assert_allclose(scaling.apply(probe) @ w, before, rtol=1e-9)
 
 
-def test_map_is_due_whenever_the_rows_have_doubled():
+def test_refresh_is_due_whenever_the_rows_have_doubled():
     scaling, due = Standardiser(1), []
     for n in range(1, 33):
         scaling.add(np.full((1, 1), n, np.float32), np.ones(1))
@@ -83,7 +83,7 @@ def test_tiny_feature_is_not_taken_for_a_constant():
     np.testing.assert_allclose(scaling.deviation(), x.astype(float).std(axis=0))
 
 
-def test_rows_of_weight_zero_leave_no_trace():
+def test_rows_of_weight_zero_change_nothing():
     scaling = Standardiser(4)
     scaling.add(wild_rows(10, 7), np.zeros(10))
     assert scaling.weight == scaling.n_rows == 0

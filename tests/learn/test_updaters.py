@@ -1,4 +1,4 @@
-"""What every updater promises, checked on each: resume, restore, margins, empty blocks."""
+"""Every updater keeps the promises of the protocol: resume, restore, margins, empty blocks."""
 
 from __future__ import annotations
 
@@ -115,7 +115,10 @@ def test_margins_of_update_are_predictions_from_before(make, stream):
 
 
 def _rows_that_know_nothing_of_each_other(updater: Updater, block: Block) -> int:
-    """Newton learns a block in pieces, slots and first-order rules learn row by row."""
+    """Return how many rows are predicted from the same weights, before any of them is learnt.
+
+    Newton learns a block in pieces, slots and first-order rules learn row by row.
+    """
     if isinstance(updater, Newton):
         return next(block.pieces(updater.block_rows)).n_rows
     return updater.steps.minibatch if isinstance(updater, FirstOrder) else 1
@@ -181,7 +184,7 @@ def test_everything_is_finite_after_every_step(make, stream):
 
 
 @every_updater
-def test_looking_does_not_change_the_state(make, stream):
+def test_methods_that_only_read_do_not_change_the_state(make, stream):
     updater = make()
     for block in stream:
         updater.update(block)

@@ -22,6 +22,7 @@ SOFTMAX = Loss("softmax", n_classes=3)
 
 
 def make_block(dense, label, *, slots=None, weight=None) -> Block:
+    """Return a block of these arrays, without slots and with weights of 1 unless given."""
     n_rows = len(label)
     return Block(
         np.ascontiguousarray(dense, np.float32),
@@ -32,12 +33,12 @@ def make_block(dense, label, *, slots=None, weight=None) -> Block:
 
 
 def true_weights(n: int) -> np.ndarray:
-    """Weights of the model behind every `random_block`."""
+    """Return the weights of the model that makes the labels of every `random_block`."""
     return 1.5 * np.random.default_rng(0).normal(size=n)
 
 
 def labels_for(loss: Loss | str, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Labels that a loss can learn from, whose mean rises with the margin."""
+    """Return labels that suit a loss, with a mean that rises with the margin."""
     match loss if isinstance(loss, str) else loss.name:
         case "logistic" | "hinge":
             return (rng.random(len(z)) < 1 / (1 + np.exp(-z))).astype(float)
@@ -61,7 +62,10 @@ def random_block(
     n_slots: int = 0,
     weighted: bool = False,
 ) -> Block:
-    """Rows whose label follows the linear model of the loss, the same one for every seed."""
+    """Return rows whose labels follow a linear model with the link of the loss.
+
+    The model is the same for every seed.
+    """
     rng = np.random.default_rng(seed)
     dense = rng.normal(size=(n_rows, n_dense)).astype(np.float32)
     slots = rng.integers(0, max(1, n_slots), (n_rows, n_hashed), np.int32)
@@ -71,11 +75,11 @@ def random_block(
 
 
 def split(block: Block, n_rows: int) -> list[Block]:
-    """Consecutive blocks of at most `n_rows` rows."""
+    """Cut a block into consecutive blocks of at most `n_rows` rows."""
     index = np.arange(block.n_rows)
     return [block.take(index[i : i + n_rows]) for i in range(0, block.n_rows, n_rows)]
 
 
 def log_loss(z, label) -> float:
-    """Mean negative log likelihood of margins."""
+    """Return the mean negative log likelihood of margins."""
     return float(np.mean(np.logaddexp(0, z) - label * z))

@@ -1,4 +1,4 @@
-"""Settings of learners that tests begin with."""
+"""Settings of learners for tests."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ _PLAIN = Settings(
 
 
 def settings(**given: Any) -> Settings:
-    """Three dense features and nothing special, but for what is given."""
+    """Return settings of newton on three dense features, with the given fields replaced."""
     return replace(_PLAIN, **given)

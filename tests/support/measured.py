@@ -27,7 +27,7 @@ CASES = tuple(SETTINGS)
 
 
 def rows(case: str, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predictions, labels, weights."""
+    """Return predictions, labels and weights of `N_ROWS` random rows."""
     rng = np.random.default_rng(seed)
     z, weight = rng.normal(size=N_ROWS) * 2, rng.uniform(0, 3, N_ROWS)
     match case:
@@ -50,7 +50,13 @@ def rows(case: str, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def accumulated(case: str, prediction, label, weight, edges=(), *, order: int = 1) -> Metrics:
-    """Metrics of rows that were added in parts cut at `edges`, merged forwards or backwards."""
+    """Return metrics of rows, added in parts cut at `edges` and merged.
+
+    Parameters
+    ----------
+    order
+        1 to merge forwards, -1 to merge backwards.
+    """
     loss, settings = SETTINGS[case]
     total = make_metrics(loss, **settings)
     pieces = [np.split(a, edges) for a in (prediction, label, weight)]

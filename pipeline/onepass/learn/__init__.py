@@ -1,1 +1,1 @@
-"""Learners: numbers in, weights out; no files, no Arrow."""
+"""Learners, losses and metrics on blocks of numbers; they know neither files nor Arrow."""

@@ -1,7 +1,7 @@
 """Several learners trained side by side on the same blocks; the best on held-out rows is the model.
 
-The rows that decide are never learnt, and each candidate is scored with the weights that it would
-be used with: a progressive loss scores the raw iterate, and mis-ranks learners that average.
+No candidate learns the held-out rows. Each is scored with the weights that `predict` uses. The
+progressive loss would score the iterate instead, and rank candidates wrongly that use averages.
 """
 
 from __future__ import annotations
@@ -18,31 +18,35 @@ from onepass.learn.learner import Learner, Settings
 from onepass.learn.updater import State, Weights, checked, copied, numbered, restored
 
 _FIRST_WINDOW = 256
+"""Held-out rows in the first window of scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One candidate and how it does."""
+    """One candidate and its score."""
 
     learning_rate: float | None
     l2: float
     loss: float | None
-    """Mean loss per held-out row, on scaled labels, over the newest half of the rows; None before
-    the first, and for a candidate that has diverged."""
+    """Mean loss per held-out row, on scaled labels, over the newer half of the rows at least.
+
+    None before the first held-out row, and for a candidate that has diverged.
+    """
     chosen: bool
-    """Whether it is the model now."""
+    """Whether the candidate is the model now."""
 
 
 class Candidates:
-    """Learners that differ in their settings; see `Learns`.
+    """Learners with different settings; see `Learns`.
 
-    The scores count the held-out rows since their number was last doubled and those of the doubling
-    before, so that how a candidate began is forgotten.
+    Scores are sums over two windows of held-out rows: the present one, and the one before. The next
+    window begins when the present one has twice the rows of the one before. So the scores forget
+    how a candidate began.
 
     Parameters
     ----------
     settings
-        Of each candidate, at least one.
+        Settings of the candidates, at least one.
     """
 
     def __init__(self, settings: Sequence[Settings]) -> None:
@@ -53,14 +57,14 @@ class Candidates:
         self._out = np.zeros(len(self._learners), bool)
 
     def update(self, block: Block) -> FloatArray:
-        """Learn a block with each; return the predictions that the best so far had made.
+        """Learn a block with each candidate; return the predictions of the one best before it.
 
-        A candidate that diverges is out.
+        A candidate that diverges is excluded from then on.
 
         Raises
         ------
         Diverged
-            If none is left.
+            If no candidate is left.
         """
         best = self._best()
         predictions = [self._update(number, block) for number in range(len(self._learners))]
@@ -79,11 +83,11 @@ class Candidates:
         self._n_rows[0] += block.n_rows
 
     def best(self) -> Learner:
-        """The candidate whose predictions count."""
+        """Return the candidate whose predictions count."""
         return self._learners[self._best()]
 
     def standings(self) -> list[Standing]:
-        """Each candidate with its score, in the order of the settings."""
+        """Return each candidate with its score, in the order of the settings."""
         weight, best = float(self._weight.sum()), self._best()
         losses = self._losses.sum(axis=0) / weight if weight else None
         return [
@@ -97,29 +101,29 @@ class Candidates:
         ]
 
     def weights(self) -> list[Weights]:
-        """Weights of the best candidate."""
+        """Return the weights of the best candidate."""
         return self.best().weights()
 
     def partition_begins(self) -> None:
-        """Take note that the rows of the next partition follow."""
+        """Note that the rows of the next partition follow."""
         for learner in self._learners:
             learner.partition_begins()
 
     def horizon(self, done: int, planned: int) -> None:
-        """Take note that `planned` rows follow the first `done` ones."""
+        """Note that `planned` rows follow the first `done` ones, for rates that end there."""
         for learner in self._learners:
             learner.horizon(done, planned)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all arrays; see `Updater.state`."""
+        """Return copies of all arrays; see `Updater.state`."""
         return copied(self.arrays())
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """See `Updater.arrays`."""
+        """Return all arrays that change; see `Updater.arrays`."""
         return numbered(self._learners) | self._scores()
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         found = {name: checked(state, name, like) for name, like in self._scores().items()}
         restored(self._learners, state)
         self._losses, self._weight = found["losses"], found["weight"]
@@ -149,6 +153,6 @@ class Candidates:
             self._losses[:, number] = 0.0
             if self._out.all():
                 raise
-            # What it had become is of no use to anybody; a fresh one has finite arrays.
+            # A new learner in its place has finite arrays, which states can hold.
             self._learners[number] = Learner(learner.settings)
             return self._learners[number].predict(block)

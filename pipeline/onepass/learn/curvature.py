@@ -6,47 +6,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import FloatArray, RealArray
+from onepass.intrinsics import WIDE
 from onepass.learn.kernels import add_gram, padded
 
 _JITTER = 1e-12
+"""Added to a unit diagonal before a system is solved; smaller eigenvalues count as 0."""
+
 _CHUNK_BYTES = 16 << 20
-_WELL = 1e-3
-"""Least eigenvalue, of a curvature with unit diagonal: rounding is off by 1e-6 at most."""
+"""Size of the temporary matrix of `softmax_gram`."""
+
+_WELL_CONDITIONED = 1e-3
+"""Least eigenvalue of a well-conditioned curvature with unit diagonal.
+
+Sums of products in single precision have a relative error of 1e-6 at most, far below it.
+"""
 
 
 def gram(x: RealArray, c: FloatArray) -> FloatArray:
-    """X' diag(c) X for c >= 0, in double precision.
+    """Return X' diag(c) X for c >= 0, in double precision.
 
-    numpy takes half the multiplications for a matrix by itself; see `add_gram` for rows in single
-    precision.
+    Rows in single precision go through `add_gram`. For rows in double precision numpy multiplies a
+    matrix by its own transpose, where BLAS computes one triangle only.
     """
     if x.dtype == np.float64:
         half = x if (c == 1).all() else x * np.sqrt(c)[:, None]
         return np.asarray(half.T @ half)
     width = x.shape[1]
-    total = np.zeros((padded(width), padded(width)))
+    total = np.zeros((padded(width, WIDE), padded(width, WIDE)))
     add_gram(x, c, total)
+    return symmetric(total, width)
+
+
+def symmetric(total: FloatArray, width: int) -> FloatArray:
+    """Return the first `width` rows and columns, mirrored from the lower triangle."""
     lower = np.tril(total[:width, :width])
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
 def is_well_conditioned(a: FloatArray, varies: NDArray[np.bool_]) -> bool:
-    """Whether rounding to single precision leaves all directions of a curvature what they are.
+    """Whether a curvature is far enough from singular to be summed in single precision.
 
     Parameters
     ----------
     varies
-        Of each weight, whether its feature has varied; those that have not are left out.
+        Whether the feature of each weight has varied; the others are left out.
     """
     scale = np.sqrt(np.diag(a)[varies])
     if not len(scale) or not (scale > 0).all():
         return False
     scaled = a[np.ix_(varies, varies)] / np.outer(scale, scale)
-    return bool(np.linalg.eigvalsh(scaled)[0] > _WELL)
+    return bool(np.linalg.eigvalsh(scaled)[0] > _WELL_CONDITIONED)
 
 
 def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:
-    """Curvature of softmax loss by the weights of all classes, class by class.
+    """Return the curvature of softmax loss with respect to the weights of all classes.
 
     The block of classes k and l is X' diag(weight * p_k * (1[k = l] - p_l)) X
     (D. Boehning, "Multinomial logistic regression algorithm", 1992, eq. 2.3).
@@ -60,7 +73,7 @@ def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:
 
     Returns
     -------
-    Shape (n_classes * width, n_classes * width).
+    Shape (n_classes * width, n_classes * width), class by class.
     """
     n_rows, width = x.shape
     n_classes = p.shape[1]
@@ -78,7 +91,7 @@ def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 class Curvature:
-    """A symmetric positive semi-definite matrix, decomposed after scaling to a unit diagonal."""
+    """Eigendecomposition of a symmetric positive semi-definite matrix scaled to a unit diagonal."""
 
     def __init__(self, a: FloatArray) -> None:
         self._scale = np.sqrt(np.maximum(np.diag(a), _JITTER))
@@ -88,17 +101,20 @@ class Curvature:
 
     @property
     def rank(self) -> int:
-        """Number of directions of which anything is known."""
+        """Number of eigenvalues that are not 0, rounding aside."""
         return len(self._values)
 
     def inverse(self) -> FloatArray:
-        """The pseudo-inverse."""
+        """Return the pseudo-inverse."""
         root = self._vectors / np.sqrt(self._values) / self._scale[:, None]
         return np.asarray(root @ root.T)
 
 
 def solve(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Solve a symmetric positive semi-definite system, scaled to a unit diagonal."""
+    """Solve ``a x = b`` for a symmetric positive semi-definite matrix.
+
+    The matrix is scaled to a unit diagonal first.
+    """
     scale = 1 / np.sqrt(np.maximum(np.diag(a), 1e-12))
     scaled = a * np.outer(scale, scale)
     scaled[np.diag_indices_from(scaled)] += _JITTER

@@ -1,27 +1,22 @@
-"""Implicit steps: the gradient is taken where the step ends, so that no step can overshoot."""
+"""Implicit steps: the gradient at the end of the step, so that no step overshoots."""
 
 from __future__ import annotations
 
 import math
 
 from onepass.jit import compiled
-from onepass.learn.losses import (
-    HINGE,
-    HUBER,
-    LOGISTIC,
-    POISSON,
-    QUANTILE,
-    SQUARED,
-    gradient,
-)
+from onepass.learn.pointwise import HINGE, HUBER, LOGISTIC, POISSON, QUANTILE, SQUARED, gradient
 
 _CLOSE = 2e-6
-"""Relative error of an implicit step that is exact enough."""
+"""Relative error that an implicit step may have."""
 
 
 @compiled
 def _smooth_curvatures(loss: int, g: float, y: float) -> tuple[float, float]:
-    """Second and third derivative by the margin where the first is g; needs no exponential."""
+    """Return the second and third derivative where the first is g, without an exponential.
+
+    For logistic, poisson and gamma these derivatives are functions of the first one.
+    """
     if loss == LOGISTIC:
         p = g + y
         c = p * (1.0 - p)
@@ -33,12 +28,19 @@ def _smooth_curvatures(loss: int, g: float, y: float) -> tuple[float, float]:
 
 @compiled
 def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g: float) -> float:
-    """The s that solves ``s = gradient(z - q * s)``: the gradient at the end of a step.
+    """Return the s that solves ``s = gradient(z - q * s)``: the gradient at the end of a step.
 
-    q >= 0 is how far the margin moves per unit of s, and g the gradient at z. In closed form where
-    the gradient is piecewise linear; otherwise a step of third order from 0 and, where that is too
-    long to be exact enough, Newton's method within the bracket from 0 to the gradient at z
-    (N. Karampatziakis, J. Langford, UAI 2011, sec. 5; B. Kulis, P. Bartlett, ICML 2010, sec. 3).
+    Where the gradient is piecewise linear the solution has a closed form. Otherwise it is a step of
+    third order from 0. If that step is too long to be accurate, Newton's method follows, within the
+    bracket from 0 to the gradient at z (N. Karampatziakis, J. Langford, UAI 2011, sec. 5; B. Kulis,
+    P. Bartlett, ICML 2010, sec. 3).
+
+    Parameters
+    ----------
+    q
+        How far the margin moves per unit of s, at least 0.
+    g
+        Gradient at z.
     """
     if q <= 0.0 or g == 0.0:
         return g
@@ -58,7 +60,7 @@ def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g:
         return s + 0.5 * move * move * bend / (1.0 + q * c)
     end = g
     if loss != LOGISTIC and y > 0.0:
-        # No step goes beyond the best margin of its own row.
+        # No step goes beyond the margin log(y), the best for its own row.
         best = (z - math.log(y)) / q
         end = max(end, best) if g < 0.0 else min(end, best)
     low, high = min(0.0, end), max(0.0, end)
@@ -76,12 +78,12 @@ def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g:
         if not low < s < high:
             s = 0.5 * (low + high)
         elif abs(q * step) < 1.0 and q * q * c * step * step <= _CLOSE * abs(s) * (1.0 + q * c):
-            # The error falls with the square of a short step.
+            # Newton converges quadratically: the error left is of the order of the step squared.
             break
     return s
 
 
 @compiled
 def implicit_gradient(loss: int, a: float, z: float, y: float, q: float) -> float:
-    """See `implicit_gradient_from`; the gradient at z is worked out first."""
+    """Compute the gradient at z; return the result of `implicit_gradient_from`."""
     return implicit_gradient_from(loss, a, z, y, q, gradient(loss, a, 0.0, z, y))

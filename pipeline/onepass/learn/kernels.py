@@ -1,28 +1,26 @@
-"""Compiled loops over rows."""
+"""Compiled loops over rows: moments, standardisation, margins, Gram matrices."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from onepass.block import Float32Array, FloatArray, RealArray
-from onepass.jit import (
-    HAS_MANY_REGISTERS,
-    TALL,
-    WIDE,
-    add_products,
-    add_products_twice,
-    compiled,
-    inlined,
-    reordered,
-)
+from onepass.intrinsics import HAS_MANY_REGISTERS, TALL, WIDE, add_products, add_products_twice
+from onepass.jit import compiled, inlined, reordered
 
 RUN = 256
-"""Rows whose products are summed in single precision."""
+"""Rows whose products are summed in single precision before they are added in double precision."""
 
 
 @compiled
 def moments(x: Float32Array, weight: FloatArray, mean: FloatArray, m2: FloatArray) -> float:
-    """Write each column's weighted mean and sum of squares about it; return the sum of weights."""
+    """Compute each column's weighted mean and sum of squares about it; return the sum of weights.
+
+    Parameters
+    ----------
+    mean, m2
+        Outputs, shape (n_columns,).
+    """
     total = 0.0
     mean[:] = 0.0
     m2[:] = 0.0
@@ -42,9 +40,15 @@ def moments(x: Float32Array, weight: FloatArray, mean: FloatArray, m2: FloatArra
 def shifted_sums(
     x: Float32Array, weight: FloatArray, shift: FloatArray, first: FloatArray, second: FloatArray
 ) -> float:
-    """Add each column's weighted sums of ``x - shift`` and of its square; return that of weights.
+    """Add each column's weighted sums of ``x - shift`` and its square; return the sum of weights.
 
-    In one pass over the rows, which suits a shift close to the mean.
+    One pass over the rows gives both sums. Moments that are computed from them are accurate where
+    the shift is close to the mean.
+
+    Parameters
+    ----------
+    first, second
+        Sums to add to, shape (n_columns,).
     """
     total = 0.0
     for i in range(len(x)):
@@ -58,7 +62,7 @@ def shifted_sums(
 
 @compiled
 def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: RealArray) -> None:
-    """Write ``(x - center) / scale`` with a column of ones behind, in the precision of `out`."""
+    """Write ``(x - center) / scale`` and a last column of ones, in the precision of `out`."""
     factor = 1.0 / scale
     for i in range(len(x)):
         for j in range(x.shape[1]):
@@ -68,7 +72,15 @@ def standardise(x: Float32Array, center: FloatArray, scale: FloatArray, out: Rea
 
 @reordered
 def dense_margins(x: Float32Array, w: FloatArray, out: FloatArray) -> None:
-    """Write the margins of rows by weights of shape (n_outputs, width), the intercept last."""
+    """Write the margins of rows.
+
+    Parameters
+    ----------
+    w
+        Weights, shape (n_outputs, at least n_dense + 1), with the intercept at n_dense.
+    out
+        Output, shape (n_rows, n_outputs).
+    """
     n_dense = x.shape[1]
     for i in range(len(x)):
         for o in range(len(w)):
@@ -78,16 +90,26 @@ def dense_margins(x: Float32Array, w: FloatArray, out: FloatArray) -> None:
             out[i, o] = total
 
 
-def padded(width: int) -> int:
-    """The least multiple of `WIDE` that holds `width` numbers."""
-    return -(-width // WIDE) * WIDE
+def padded(width: int, multiple: int) -> int:
+    """Return the least multiple of `multiple` that is at least `width`."""
+    return -(-width // multiple) * multiple
 
 
 @inlined
 def add_products_of(
     one: Float32Array, other: Float32Array, n: int, width: int, total: FloatArray
 ) -> None:
-    """Add the sums of products of columns of `n` rows to the lower triangle of a flat matrix."""
+    """Add the sums of products of columns to the lower triangle of a matrix.
+
+    Parameters
+    ----------
+    one, other
+        Matrices of `n` rows and `width` columns, flat, row by row.
+    width
+        A multiple of `WIDE`.
+    total
+        Matrix to add to, flat; tiles on its diagonal reach into the upper triangle.
+    """
     for p in range(0, width, TALL):
         q = 0
         while HAS_MANY_REGISTERS and q + WIDE <= p:
@@ -100,9 +122,17 @@ def add_products_of(
 
 @reordered
 def add_gram(x: Float32Array, c: FloatArray, total: FloatArray) -> None:
-    """Add X' diag(c) X to the lower triangle of `total`, which is `padded`.
+    """Add X' diag(c) X to the lower triangle of a matrix.
 
-    Products are summed in single precision over `RUN` rows, which stay in the first cache.
+    Products are summed in single precision over `RUN` rows, few enough that these rows stay in the
+    first cache. ``benchmarks/gram.py`` compares the speed with that of BLAS.
+
+    Parameters
+    ----------
+    x
+        Shape (n_rows, width).
+    total
+        Matrix to add to, width and height ``padded(width, WIDE)``.
     """
     n_rows, width = x.shape
     stride = total.shape[0]

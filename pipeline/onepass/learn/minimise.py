@@ -1,7 +1,7 @@
-"""Batch rules: each pass evaluates the objective over all rows at one point.
+"""Batch rules that minimise an objective in passes; a pass evaluates all rows at one point.
 
-`newton` needs the fewest passes and a matrix; `lbfgs` needs vectors only; `gradient_descent` is
-the textbook's batch rule, there to be compared with.
+`newton` needs the fewest passes, and a matrix in memory. `lbfgs` needs vectors only.
+`gradient_descent` is the textbook's batch rule, for comparison.
 """
 
 from __future__ import annotations
@@ -21,33 +21,36 @@ from onepass.learn.objective import Objective, Sums
 Rule: TypeAlias = Literal["newton", "lbfgs", "gradient_descent"]
 
 Evaluate: TypeAlias = Callable[[FloatArray, bool], Sums]
-"""One pass over all rows: the point, and whether curvature is wanted."""
+"""One pass over all rows; arguments: the point, and whether to compute the curvature."""
 
 KINK_WIDTH = 0.05
 """Width over which a kink is rounded, on labels of unit scale."""
 
 _SETTLED = 1e-9
+"""Relative decrease of the objective at which a rule stops."""
+
 _ARMIJO = 1e-4
 _MEMORY = 10
+"""Pairs of vectors that L-BFGS keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one pass over all rows found."""
+    """Results of one pass over all rows."""
 
     loss: float
-    """Penalised loss, mean per row."""
+    """Penalised loss, mean per row weight."""
     slope: float
-    """Length of its gradient."""
+    """Length of the gradient of `loss`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """Where a rule has come to."""
+    """The result of a rule."""
 
     point: FloatArray
     sums: Sums
-    """At the point, with curvature."""
+    """Loss and derivatives at the point, with curvature."""
     passes: list[Pass]
 
 
@@ -59,15 +62,15 @@ def minimise(
     n_passes: int,
     learning_rate: float | None = None,
 ) -> Minimum:
-    """Minimise an objective in at most so many passes.
+    """Minimise an objective in at most `n_passes` passes.
 
     Parameters
     ----------
     point
-        Where to start, all weights flat.
+        Weights to start from, flat.
     learning_rate
-        Of gradient descent, per mean loss; by default one over a bound of the largest curvature,
-        with which every step descends.
+        Rate of gradient descent on the mean loss. The default is the inverse of a bound of the
+        largest curvature; every step then decreases the objective.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def minimise(
 
 
 class _Walk:
-    """Evaluates the penalised objective and takes note of each pass."""
+    """Evaluates the penalised objective and records each pass."""
 
     def __init__(self, objective: Objective, evaluate: Evaluate) -> None:
         self._objective, self._evaluate = objective, evaluate
@@ -130,8 +133,8 @@ def _lbfgs(walk: _Walk, point: FloatArray, n_passes: int) -> tuple[FloatArray, S
     value, slope, sums = walk(point, curvature=True)
     assert sums.curvature is not None
     assert sums.slot_curvature is not None
-    # Weights in units in which each has curvature 1: a level of ten rows beside one of a million
-    # takes hundreds of passes otherwise.
+    # Scale the weights so that each has curvature 1. Otherwise a level with few rows beside one
+    # with very many takes hundreds of passes.
     bend = np.append(np.diag(sums.curvature), sums.slot_curvature) + walk.penalty(sums)
     unit = 1 / np.sqrt(np.maximum(bend, 1e-12 * bend.max(initial=1.0)))
     best = (value, point)
@@ -153,7 +156,7 @@ def _lbfgs(walk: _Walk, point: FloatArray, n_passes: int) -> tuple[FloatArray, S
 
 
 class _Exhausted(Exception):
-    """Raised when only the pass is left that takes the curvature of the result."""
+    """Raised when one pass is left, the one for the curvature of the result."""
 
 
 def _gradient_descent(

@@ -1,8 +1,8 @@
-"""The batch objective of a learner, as sums over blocks that can be taken anywhere and added.
+"""The batch objective of a learner: loss and derivatives at one point, as sums over blocks.
 
-What streaming learns from each row once, a batch pass evaluates at one point over all rows: the
-loss, its slope and, for the dense weights, its curvature. The sums of a lake are those of its
-blocks, so a pass over a lake larger than memory is a map and a reduction.
+A batch pass evaluates the loss, its slope and, for the dense weights, its curvature over all rows.
+The sums over a lake are the sums of those over its blocks. So a pass over a lake larger than memory
+is a map over blocks, on any worker, and a reduction.
 """
 
 from __future__ import annotations
@@ -14,32 +14,35 @@ import numpy as np
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, softmax_gram
 from onepass.learn.kernels import standardise
-from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import floored
+from onepass.learn.pointwise import SOFTMAX
 
 
 @dataclass(slots=True)
 class Sums:
-    """Loss and derivatives at one point, over some rows, without the penalty."""
+    """Loss and derivatives at one point, summed over some rows, without the penalty."""
 
     value: float
     slope: FloatArray
-    """By all weights, flat: dense weights and intercept output by output, then slots."""
+    """Gradient with respect to all weights, flat: output by output the dense weights and the
+    intercept, then the slots."""
     curvature: FloatArray | None
-    """By the dense weights and intercepts; None if it was not asked for."""
+    """Second derivatives with respect to dense weights and intercepts; None if not asked for."""
     slot_curvature: FloatArray | None
-    """Diagonal by the hashed weights, flat; None if it was not asked for."""
+    """Second derivative with respect to each hashed weight, flat; None if not asked for."""
     noise: float
-    """Sum of squared gradients by the margin."""
+    """Sum of squared gradients with respect to the margin."""
     bend: float
-    """Sum of second derivatives by the margin."""
+    """Sum of second derivatives with respect to the margin."""
     norm: float
-    """Sum of curvature times squared length of the row: a bound of the largest eigenvalue."""
+    """Sum over rows of curvature times squared length; it bounds the largest eigenvalue of the
+    curvature of all weights."""
     weight: float
     n_rows: int
 
     def add(self, other: Sums) -> None:
-        """Take over the rows of another part."""
+        """Add the sums over other rows."""
         self.value += other.value
         self.slope += other.slope
         for name in ("curvature", "slot_curvature"):
@@ -55,7 +58,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What one updater minimises over all rows, on features as it sees them."""
+    """The function that one updater minimises over all rows, on the features that it uses."""
 
     loss: Loss
     center: FloatArray
@@ -64,9 +67,9 @@ class Objective:
     """Divides the dense features, shape (n_dense,)."""
     n_slots: int
     ridge: FloatArray
-    """Penalty ``ridge / 2 * w^2`` of each weight per unit of row weight, flat."""
+    """Coefficient of ``w^2 / 2`` for each weight, per unit of row weight, flat."""
     prior: FloatArray
-    """Penalty ``prior / 2 * w^2`` of each weight whatever the rows, flat."""
+    """Coefficient of ``w^2 / 2`` for each weight, independent of the rows, flat."""
 
     @property
     def n_dense_weights(self) -> int:
@@ -76,16 +79,16 @@ class Objective:
     def sums(
         self, point: FloatArray, block: Block, *, width: float = 0.0, curvature: bool = False
     ) -> Sums:
-        """Evaluate a block, labels on the updater's scale.
+        """Evaluate the loss of a block at a point; labels are on the updater's scale.
 
         Parameters
         ----------
         point
             All weights, flat, as in `Sums.slope`.
         width
-            Over which a kink of the loss is rounded.
+            Width over which a kink of the loss is rounded.
         curvature
-            Whether second derivatives are wanted, too.
+            Whether to compute second derivatives.
         """
         x = np.empty((block.n_rows, len(self.center) + 1))
         standardise(np.ascontiguousarray(block.dense), self.center, self.scale, x)
@@ -109,11 +112,11 @@ class Objective:
         )
 
     def penalty(self, weight: float) -> FloatArray:
-        """Coefficient of ``w^2 / 2`` for each weight, over rows of this total weight."""
+        """Return the coefficient of ``w^2 / 2`` for each weight, for rows of this total weight."""
         return self.prior + weight * self.ridge
 
     def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
+        """Return dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
         at, n_outputs = self.n_dense_weights, self.loss.n_outputs
         return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
 
@@ -135,7 +138,7 @@ class Objective:
         return gram(x, c[:, 0]) if p is None else softmax_gram(x, p, block.weight)
 
     def _scatter(self, block: Block, values: FloatArray) -> FloatArray:
-        """Sums of row values over the slots that each row hits, flat."""
+        """Return the sum over each slot of the values of the rows that hit it, flat."""
         found = np.zeros((self.n_slots, values.shape[1]))
         n_columns = block.slots.shape[1]
         if n_columns:

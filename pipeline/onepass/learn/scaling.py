@@ -1,4 +1,4 @@
-"""Standardise features online and keep what was learnt consistent when the scale moves."""
+"""Standardise features online, and keep weights consistent when the scale changes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from onepass.learn.kernels import moments, shifted_sums, standardise
 
 
 class Standardiser:
-    """Running weighted mean and variance of the features, and the map that is applied.
+    """Running weighted mean and variance of each feature, and the map that is in use.
 
-    The map is refreshed when the number of rows has doubled, so that it settles; in between it
-    stays fixed. Moments are worked out from sums about the mean so far (T. Chan, G. Golub, R.
-    LeVeque, "Algorithms for computing the sample variance", 1983, sec. 3, shifted data).
+    The map ``(x - center) / scale`` stays fixed between refreshes. A refresh is due when the number
+    of rows has doubled, so refreshes become rare and the map settles. Moments are computed from
+    sums about the mean so far (T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample
+    variance", 1983, sec. 3, shifted data).
 
     Parameters
     ----------
@@ -24,17 +25,38 @@ class Standardiser:
 
     def __init__(self, n_features: int) -> None:
         self.n_rows = np.zeros((), np.int64)
+        """Rows of positive weight so far."""
         self.n_applied = np.zeros((), np.int64)
+        """`n_rows` at the last refresh."""
         self.weight = np.zeros(())
+        """Sum of the weights of the rows."""
         self.mean = np.zeros(n_features)
         self.m2 = np.zeros(n_features)
+        """Weighted sum of squares about the mean."""
         self.center = np.zeros(n_features)
         self.scale = np.ones(n_features)
 
-    def add(self, x: Float32Array, weight: FloatArray) -> None:
-        """Take the rows of `x`, shape (n_rows, n_features), into the moments.
+    @staticmethod
+    def nbytes(n_features: int) -> int:
+        """Return the bytes of `arrays`."""
+        return 3 * 8 + 4 * 8 * n_features
 
-        A row counts as often as its weight says; a row of weight 0 might as well not be there.
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all arrays that change, by name, without copying them."""
+        names = ("n_rows", "n_applied", "weight", "mean", "m2", "center", "scale")
+        return {name: getattr(self, name) for name in names}
+
+    def add(self, x: Float32Array, weight: FloatArray) -> None:
+        """Add rows to the moments.
+
+        A row counts as often as its weight says. A row of weight 0 changes nothing.
+
+        Parameters
+        ----------
+        x
+            Shape (n_rows, n_features).
+        weight
+            Shape (n_rows,).
         """
         if self.weight == 0.0:
             self.weight[()] = moments(x, weight, self.mean, self.m2)
@@ -45,7 +67,17 @@ class Standardiser:
         self.n_rows += np.count_nonzero(weight)
 
     def add_sums(self, n_rows: int, weight: float, first: FloatArray, second: FloatArray) -> None:
-        """As `add`, with rows that have been summed: distances from `mean`, and their squares."""
+        """Add rows to the moments that are summed already.
+
+        Parameters
+        ----------
+        n_rows
+            Number of rows of positive weight.
+        weight
+            Sum of their weights.
+        first, second
+            Weighted sums of each feature's distance from `mean`, and of its square.
+        """
         self._take(weight, first, second)
         self.n_rows += n_rows
 
@@ -59,20 +91,20 @@ class Standardiser:
         return int(self.n_rows) + n_more >= 2 * int(self.n_applied)
 
     def varies(self) -> NDArray[np.bool_]:
-        """Which features are not constant so far, rounding aside."""
+        """Whether each feature has varied so far by more than rounding."""
         return np.asarray(self._deviation() > 1e-7 * np.abs(self.mean))
 
     def deviation(self) -> FloatArray:
-        """Standard deviation of each feature so far; 1 where it is constant."""
+        """Return the standard deviation of each feature so far; 1 where it is constant."""
         return np.where(self.varies(), self._deviation(), 1.0)
 
     def refresh(self) -> FloatArray:
-        """Apply the current moments.
+        """Put the current moments to use as center and scale.
 
         Returns
         -------
-        Matrix M of shape (n_features + 1, n_features + 1), intercept last, such that weights
-        ``M @ w`` on the new features predict what ``w`` did on the old ones.
+        Matrix M of shape (n_features + 1, n_features + 1), intercept last. Weights ``M @ w`` on the
+        new features give the margins that weights `w` gave on the old ones.
         """
         old_center, old_scale = self.center, self.scale
         self.center = self.mean.copy()
@@ -86,10 +118,31 @@ class Standardiser:
         return move
 
     def apply(self, x: Float32Array, *, single: bool = False) -> RealArray:
-        """Standardised features with a column of ones behind, shape (n_rows, n_features + 1)."""
+        """Return standardised features with a last column of ones, shape (n_rows, n_features + 1).
+
+        Parameters
+        ----------
+        single
+            Whether in single precision.
+        """
         out = np.empty((len(x), x.shape[1] + 1), np.float32 if single else np.float64)
         standardise(x, self.center, self.scale, out)
         return out
+
+    def raw_weights(self, w: FloatArray) -> FloatArray:
+        """Return weights on raw features that give the margins of `w` on standardised ones.
+
+        Parameters
+        ----------
+        w
+            Shape (n_outputs, n_features + 1), intercepts last.
+
+        Returns
+        -------
+        The same shape.
+        """
+        raw = w[:, :-1] / self.scale
+        return np.column_stack([raw, w[:, -1] - raw @ self.center])
 
     def _deviation(self) -> FloatArray:
         weight = float(self.weight)

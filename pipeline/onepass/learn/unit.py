@@ -1,4 +1,4 @@
-"""From margins to predictions in the label's unit: link, order of quantiles, scale, range."""
+"""The map from margins to predictions: inverse link, order of quantiles, scale, range."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.block import FloatArray
-from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.losses import Loss
+from onepass.learn.pointwise import SOFTMAX
 
 NO_RANGE = (np.inf, -np.inf)
-"""Least and largest label before the first one."""
+"""Least and largest label before the first label."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelUnit:
-    """What a learner knows of its label.
-
-    For regression predictions may be kept within the range of labels learnt so far.
-    """
+    """The map from margins to predictions in the label's unit."""
 
     losses: list[Loss]
-    """Of each head: one, or one for each quantile."""
+    """Loss of each head: one, or one for each quantile."""
     center: float
     scale: float
     range: tuple[float, float]
-    """Least and largest label to predict; `NO_RANGE` for no bounds."""
+    """Least and largest prediction; `NO_RANGE` for no bounds."""
 
     def predictions(self, margins: FloatArray) -> FloatArray:
-        """Predictions by the margins of all heads.
+        """Return predictions from the margins of all heads.
 
         Parameters
         ----------
@@ -37,7 +35,7 @@ class LabelUnit:
 
         Returns
         -------
-        See `of_heads`.
+        The predictions of `of_heads`.
         """
         heads, first = [], 0
         for loss in self.losses:
@@ -47,14 +45,22 @@ class LabelUnit:
         return self.of_heads(heads)
 
     def of_heads(self, margins: list[FloatArray]) -> FloatArray:
-        """Predictions by the margins of each head, (n_rows, n_classes) for softmax, else (n_rows,).
+        """Return predictions from the margins of each head.
+
+        Parameters
+        ----------
+        margins
+            For each head shape (n_rows,), or (n_rows, n_classes) for softmax.
 
         Returns
         -------
-        Shape (n_rows,): a number; the probability of the positive class for logistic; the margin
-        for hinge. Shape (n_rows, n_classes) for softmax: probabilities. Shape (n_rows, n_quantiles)
-        for several quantiles, in rising order: where lines cross they are sorted, which never
-        raises the loss (V. Chernozhukov et al., Econometrica 78, 2010, prop. 4).
+        - regression: shape (n_rows,)
+        - logistic: the probability of the positive class, shape (n_rows,)
+        - hinge: the margin, shape (n_rows,)
+        - softmax: probabilities, shape (n_rows, n_classes)
+        - several quantiles: shape (n_rows, n_quantiles), in rising order. Where quantiles of a row
+          cross they are sorted, which never raises the loss (V. Chernozhukov et al., Econometrica
+          78, 2010, prop. 4).
         """
         means = [loss.mean(z) for loss, z in zip(self.losses, margins, strict=True)]
         found = means[0] if len(means) == 1 else np.sort(np.column_stack(means), axis=1)

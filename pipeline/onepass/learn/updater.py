@@ -1,4 +1,4 @@
-"""The protocol of a stateful learner, and what it gives away of its weights."""
+"""The protocol of a stateful learner, its weights, and helpers for states."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.learn.objective import Objective, Sums
 
 State = Mapping[str, NDArray[np.generic]]
-"""Arrays by name: everything that a learner needs to go on as if it had never stopped."""
+"""Arrays by name, with which a learner goes on as if it had never stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights of the features as they stand in a block.
+    """Weights on the raw features of a block.
 
     Losses with several margins (softmax) have one more axis, of length n_outputs.
     """
@@ -30,12 +30,14 @@ class Weights:
     hashed: FloatArray
     """Shape (n_slots,), or (n_slots, n_outputs)."""
     covariance: FloatArray | None
-    """Of the dense weights and the intercept behind them, output by output, where the learner knows
-    its curvature; shape (n_outputs * (n_dense + 1),) squared."""
+    """Covariance of the dense weights, each output's followed by its intercept.
+
+    Shape (n_outputs * (n_dense + 1),) squared; None for learners that do not know their curvature.
+    """
 
     @classmethod
     def of(cls, linear: Linear, covariance: FloatArray | None, *, several: bool) -> Weights:
-        """Weights by the margin, of which a loss may have `several`."""
+        """Return the weights in the shapes of one margin, or of `several`."""
         if several:
             hashed = linear.hashed.astype(np.float64)
             return cls(linear.intercept, linear.dense, hashed, covariance)
@@ -44,13 +46,13 @@ class Weights:
 
 
 class Updater(Protocol):
-    """Learns from blocks, one after another.
+    """A learner that is updated block by block.
 
     Labels and margins are on the learner's scale (see `Learner`). An updater is not thread-safe.
     """
 
     def update(self, block: Block) -> FloatArray:
-        """Learn a block in place; return the margin of each row from before it was learnt.
+        """Learn a block; return the margin of each row from before it was learnt.
 
         Raises
         ------
@@ -60,19 +62,19 @@ class Updater(Protocol):
         ...
 
     def predict(self, block: Block) -> FloatArray:
-        """Margin of each row, shape (n_rows,)."""
+        """Return the margin of each row, shape (n_rows,), or (n_rows, n_classes) for softmax."""
         ...
 
     def horizon(self, done: int, planned: int) -> None:
-        """Take note that `planned` rows follow the first `done` ones, for rates that end there."""
+        """Note that `planned` rows follow the first `done` ones, for rates that end there."""
         ...
 
     def objective(self) -> Objective:
-        """What is minimised, for batch passes over all rows."""
+        """Return the objective that a batch rule minimises over all rows."""
         ...
 
     def point(self) -> FloatArray:
-        """All weights that `predict` uses, flat, as `objective` takes them."""
+        """Return all weights that `predict` uses, flat, as `objective` takes them."""
         ...
 
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
@@ -81,27 +83,31 @@ class Updater(Protocol):
         Parameters
         ----------
         sums
-            Over all rows at the point, with curvature.
+            Loss and derivatives of all rows at the point, with curvature.
         newton_step
-            Whether to go on to the minimum of the quadratic model there, where there is one.
+            Whether to continue to the minimum of the quadratic model at the point, for learners
+            that keep one.
         """
         ...
 
     def linear(self) -> Linear:
-        """The weights that `predict` uses; learning on does not change them."""
+        """Return copies of the weights that `predict` uses."""
         ...
 
     def weights(self) -> Weights:
-        """The same, with what is known of their errors."""
+        """Return copies of the weights that `predict` uses, with their covariance if known."""
         ...
 
     def arrays(self) -> State:
-        """All arrays that change, as they are; same names and dtypes at any time, and, but for rows
-        that are kept at first, the same shapes."""
+        """Return all arrays that change, by name, without copying them.
+
+        Names and dtypes are the same at any time. So are the shapes, except for those of the first
+        rows that newton keeps for a while.
+        """
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of `arrays`.
+        """Return copies of `arrays`.
 
         Restored into an updater of the same settings, the rest of the stream gives the same bytes
         on the same kind of machine with the same library versions.
@@ -109,7 +115,7 @@ class Updater(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Take over what `state` gave.
+        """Continue from a result of `state`.
 
         Raises
         ------
@@ -120,26 +126,32 @@ class Updater(Protocol):
 
 
 class Restorable(Protocol):
-    """Anything with a state."""
+    """An object whose state can be taken and restored."""
 
     def arrays(self) -> State:
-        """All arrays that change, as they are."""
+        """Return all arrays that change, without copying them."""
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all arrays that change."""
+        """Return copies of all arrays that change."""
         ...
 
     def restore(self, state: State) -> None:
-        """Take over what `state` gave."""
+        """Continue from a result of `state`."""
         ...
 
 
 def copied(arrays: State, kept: State | None = None) -> dict[str, NDArray[np.generic]]:
-    """Copies of arrays, in the memory of some that are no longer needed where they fit.
+    """Return copies of arrays.
 
-    With 2^22 slots of four numbers each a copy into new memory took 50 to 200 ms beside tasks that
-    ask for memory, too, and 12 to 25 into memory that is there.
+    Copies into the memory of an earlier copy are several times as fast as into new memory, for
+    which the tasks that read blocks compete.
+
+    Parameters
+    ----------
+    kept
+        Earlier copies that are no longer needed. They are overwritten where name, shape and dtype
+        fit.
     """
     found = {}
     for name, array in arrays.items():
@@ -153,7 +165,7 @@ def copied(arrays: State, kept: State | None = None) -> dict[str, NDArray[np.gen
 
 
 def numbered(parts: Sequence[Restorable]) -> dict[str, NDArray[np.generic]]:
-    """The arrays of parts, called ``number.name``."""
+    """Return the arrays of parts, named ``number.name``."""
     return {
         f"{number}.{name}": array
         for number, part in enumerate(parts)
@@ -162,12 +174,12 @@ def numbered(parts: Sequence[Restorable]) -> dict[str, NDArray[np.generic]]:
 
 
 def restored(parts: Sequence[Restorable], state: State) -> None:
-    """Restore parts by arrays as `numbered` calls them: all of them, or none.
+    """Restore parts from arrays named as in `numbered`: all parts, or none.
 
     Raises
     ------
     ValueError
-        If the arrays of one part are not those it needs.
+        If an array is missing or has another shape; no part has changed then.
     """
     before = [part.state() for part in parts]
     try:
@@ -184,17 +196,17 @@ def restored(parts: Sequence[Restorable], state: State) -> None:
 def checked(
     state: State, name: str, like: NDArray[np.generic], *, any_rows: bool = False
 ) -> NDArray[Any]:
-    """An array of a state, copied, after its shape and dtype have been compared with `like`.
+    """Return a copy of an array of a state, if its shape and dtype are those of `like`.
 
     Parameters
     ----------
     any_rows
-        Whether its first axis may have any length.
+        Whether the first axis may have any length.
 
     Raises
     ------
     ValueError
-        If it is missing or differs.
+        If the array is missing, or its shape or dtype differs.
     """
     found = state.get(name)
     first = 1 if any_rows else 0

@@ -16,8 +16,7 @@ from onepass.environment import environment, physical_bytes
 from onepass.errors import ForeignModel, ModelNotFound
 from onepass.job import Job
 from onepass.learn.candidates import Candidates
-from onepass.learn.learner import Learner
-from onepass.learn.memory import learner_bytes
+from onepass.learn.learner import Learner, learner_bytes
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.ledger.entries import (
     FORMAT,

@@ -8,7 +8,7 @@ from onepass.errors import JobError
 from onepass.job import Job
 from onepass.lake.read import REMOTE_BYTES
 from onepass.lake.rotation import GROUP_READER_BYTES, READER_BYTES
-from onepass.learn.memory import learner_bytes
+from onepass.learn.learner import learner_bytes
 from onepass.stream.workers import WINDOW
 from onepass.training.resolve import candidate_settings
 

@@ -14,7 +14,8 @@ from onepass.block import Block
 from onepass.errors import Diverged
 from onepass.learn.firstorder.solver import DEFAULTS, FirstOrder, Steps, default_rate
 from onepass.learn.implicit import implicit_gradient
-from onepass.learn.losses import Loss, gradient
+from onepass.learn.losses import Loss
+from onepass.learn.pointwise import gradient
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
 RATES = {"sgd": 0.03, "adagrad": 0.3, "nag": 0.5, "adam": 0.05, "ftrl": 0.3, "dog": 1.0}
@@ -34,7 +35,7 @@ def raw(updater: FirstOrder) -> np.ndarray:
 
 
 class Loop:
-    """The reference: rows one by one, one weight vector with the intercept last."""
+    """Learn rows one by one, as a reference; one weight vector with the intercept last."""
 
     def __init__(self, loss: Loss, block: Block, l2: float = 0.0) -> None:
         self.loss, self.l2 = loss, l2
@@ -87,7 +88,7 @@ def test_sgd_is_scikit_learns(loss, theirs, schedule):
 
 
 @every_loss
-def test_adagrad_is_its_loop(loss):
+def test_adagrad_agrees_with_a_plain_loop(loss):
     block = random_block(300, 4, seed=3, loss=loss, weighted=True)
     loop, total = Loop(loss, block), np.zeros(5)
     for *_, grad in loop.rows():
@@ -97,7 +98,7 @@ def test_adagrad_is_its_loop(loss):
 
 
 @every_loss
-def test_nag_is_its_loop(loss):
+def test_nag_agrees_with_a_plain_loop(loss):
     block = random_block(300, 4, seed=4, loss=loss, weighted=True)
     block = replace(block, dense=(block.dense * [1e-3, 1, 10, 1e4]).astype(np.float32))
     loop, total, square, lengths = Loop(loss, block), np.zeros(5), np.zeros(5), 0.0
@@ -125,7 +126,7 @@ def test_nag_does_not_depend_on_the_scale_of_features(loss):
 
 
 @every_loss
-def test_adam_is_its_loop(loss):
+def test_adam_agrees_with_a_plain_loop(loss):
     block = random_block(300, 4, seed=6, loss=loss, weighted=True)
     loop, mean, square = Loop(loss, block), np.zeros(5), np.zeros(5)
     for t, *_, grad in loop.rows():
@@ -138,7 +139,7 @@ def test_adam_is_its_loop(loss):
 
 @every_loss
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (2.0, 0.5)])
-def test_ftrl_is_its_loop(loss, l1, l2):
+def test_ftrl_agrees_with_a_plain_loop(loss, l1, l2):
     block = random_block(300, 4, seed=7, loss=loss, weighted=True)
     loop, z, n = Loop(loss, block), np.zeros(5), np.zeros(5)
     for _, x, _, _, _, margin_gradient, _ in loop.rows():
@@ -159,7 +160,7 @@ def test_l1_of_ftrl_gives_exact_zeros_to_useless_features():
 
 
 @every_loss
-def test_dog_is_its_loop(loss):
+def test_dog_agrees_with_a_plain_loop(loss):
     block = random_block(300, 4, seed=9, loss=loss)
     loop, farthest, total = Loop(loss, block), 0.0, 0.0
     for *_, grad in loop.rows():
@@ -223,7 +224,7 @@ def test_average_is_the_polynomial_one():
     np.testing.assert_allclose(weights.hashed, average["hashed"], rtol=1e-5, atol=1e-7)
 
 
-def test_averaging_calms_the_last_iterate():
+def test_averaging_reduces_the_noise_of_the_last_iterate():
     block, loss = random_block(20_000, 5, seed=14), Loss("squared")
     probe = random_block(5000, 5, seed=15)
 
@@ -267,7 +268,7 @@ def test_minibatch_takes_the_mean_gradient_of_its_rows():
     np.testing.assert_allclose(raw(updater), w, rtol=1e-9)
 
 
-def test_rows_of_weight_zero_might_as_well_not_be_there():
+def test_rows_of_weight_zero_change_nothing():
     block = random_block(300, 3, seed=18, weighted=True, n_hashed=1, n_slots=5)
     kept = block.take(np.flatnonzero(block.weight))
     for rule in RATES:
@@ -294,8 +295,8 @@ def test_defaults_learn_every_loss_without_diverging(rule, loss):
 
 @pytest.mark.parametrize("rule", sorted(RATES))
 @pytest.mark.parametrize("n_hashed", [0, 5])
-def test_where_arrays_lie_in_memory_changes_no_bit(rule, n_hashed):
-    """Small arrays lie close to each other, now here, now there."""
+def test_addresses_of_arrays_change_no_bit(rule, n_hashed):
+    """Small arrays are allocated close to each other, at changing addresses."""
     block = random_block(
         40, 3, 7, loss=Loss("logistic"), n_hashed=n_hashed, n_slots=9 if n_hashed else 0
     )

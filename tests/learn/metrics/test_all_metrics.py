@@ -1,4 +1,4 @@
-"""What the metrics of every loss promise: any split, any order, weights, no rows, the constant."""
+"""Metrics of every loss: any split and order, weights, no rows, loss of the best constant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onepass.learn.metrics import make_metrics
 
 N_ROWS = 3000
 SEVERAL = {"softmax", "quantiles"}
-"""Here the best constant is not one number; tested on its own."""
+"""Cases whose best constant is not one number; they have tests of their own."""
 
 CLOSE = {"huber": 1e-4, "quantile": 1e-3}
 

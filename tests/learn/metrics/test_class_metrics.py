@@ -1,4 +1,4 @@
-"""Metrics of classes: scikit-learn's numbers."""
+"""Metrics of classes agree with scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regression metrics: scikit-learn's numbers, and those of extreme labels."""
+"""Regression metrics agree with scikit-learn, and are right for extreme labels."""
 
 from __future__ import annotations
 

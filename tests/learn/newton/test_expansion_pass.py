@@ -1,4 +1,4 @@
-"""The pass over settled rows: what the separate steps give in double precision."""
+"""The compiled pass gives what separate steps give in double precision."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import pytest
 from blocks import LOSSES, labels_for, make_block
 from onepass.learn.curvature import gram
 from onepass.learn.losses import Loss
-from onepass.learn.newton import newton
 from onepass.learn.newton.expansion import Rows, expand
 from onepass.learn.newton.expansion_pass import Columns, expansion_pass
 from onepass.learn.newton.hybrid import Hybrid
+from onepass.learn.newton.limits import Limits
 from onepass.learn.newton.newton import Newton
 from onepass.learn.scaling import Standardiser
+
+EARLY = Limits(first_rows=4096)
+"""A small first block, so that single precision begins after a few thousand rows."""
+DOUBLE = Limits(first_rows=4096, allows_single=False)
 
 SMOOTH = [loss for loss in LOSSES if not loss.is_kinked]
 
@@ -33,7 +37,7 @@ def some_rows(loss, n_rows, n_dense, seed=0):
 @pytest.mark.parametrize("n_rows", [0, 1, 255, 256, 700])
 @pytest.mark.parametrize("n_dense", [1, 7, 15, 16, 30, 40])
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: loss.name)
-def test_pass_is_the_separate_steps(loss, n_dense, n_rows):
+def test_pass_agrees_with_the_separate_steps(loss, n_dense, n_rows):
     columns, x, label, weight, offset = some_rows(loss, n_rows, n_dense)
     counted = 2 * weight
     found = expansion_pass(loss, columns, x, label, weight, counted, offset)
@@ -56,7 +60,7 @@ def test_pass_is_the_separate_steps(loss, n_dense, n_rows):
     assert found.weight == counted.sum()
 
 
-def test_slope_from_zero_is_that_of_weights_of_zero():
+def test_slope_from_zero_is_the_slope_at_weights_of_zero():
     columns, x, label, weight, offset = some_rows(SMOOTH[0], 300, 4)
     found = expansion_pass(
         SMOOTH[0], columns, x, label, weight, weight, offset, from_zero=True
@@ -92,34 +96,29 @@ def test_sums_of_a_pass_move_the_moments_as_its_rows_do():
 
 @pytest.mark.parametrize("half_life", [None, 5000.0])
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: loss.name)
-def test_newton_over_settled_rows_is_that_in_double_precision(loss, half_life, monkeypatch):
-    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+def test_newton_in_single_precision_agrees_with_double_precision(loss, half_life):
     rng = np.random.default_rng(1)
     x = (rng.normal(size=(40_000, 6)) + 1) * np.geomspace(0.01, 100, 6)
     z = (x / np.geomspace(0.01, 100, 6) - 1) @ rng.normal(size=6) / 2
     block = make_block(x, labels_for(loss, z, rng), weight=rng.integers(0, 3, 40_000))
-    passes = []
-
-    def counting(*args, **options):
-        passes.append(len(args[2]))
-        return expansion_pass(*args, **options)
-
-    monkeypatch.setattr(newton, "expansion_pass", counting)
-    single, double = (Newton(loss, 6, half_life=half_life) for _ in range(2))
-    before = [single.update(piece) for piece in block.pieces(5000)]
-    assert sum(passes) >= 15_000
-    monkeypatch.setattr(Newton, "_single_is_enough", lambda self: False)
-    expected = [double.update(piece) for piece in block.pieces(5000)]
-    np.testing.assert_allclose(np.concatenate(before), np.concatenate(expected), atol=2e-4)
+    single, double = (Newton(loss, 6, half_life=half_life, limits=one) for one in (EARLY, DOUBLE))
+    n_single, found, expected = 0, [], []
+    for piece in block.pieces(5000):
+        n_single += piece.n_rows if single.state()["single"] else 0
+        assert not double.state()["single"]
+        found.append(single.update(piece))
+        expected.append(double.update(piece))
+    assert n_single >= 15_000
+    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), atol=2e-4)
+    assert any((one != other).any() for one, other in zip(found, expected, strict=True))
     found, exact = single.weights(), double.weights()
     np.testing.assert_allclose(found.dense, exact.dense, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(found.covariance, exact.covariance, rtol=1e-2, atol=1e-9)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
-def test_features_that_begin_late_and_almost_agree_are_told_apart(loss, monkeypatch):
-    """Without a scale yet, their difference would be lost in single precision for good."""
-    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+def test_features_that_begin_late_and_almost_agree_are_told_apart(loss):
+    """They have no scale yet, so single precision would lose their difference for good."""
     rng = np.random.default_rng(2)
     n_rows, begin = 60_000, 36_000
     x = rng.normal(size=(n_rows, 4))
@@ -129,11 +128,9 @@ def test_features_that_begin_late_and_almost_agree_are_told_apart(loss, monkeypa
     x = x.astype(np.float32).astype(float)
     z = x[:, 0] / 2 + x[:, 3] - x[:, 2]
     block = make_block(x, labels_for(loss, z, rng))
-    learnt, double = Newton(loss, 4), Newton(loss, 4)
+    learnt, double = Newton(loss, 4, limits=EARLY), Newton(loss, 4, limits=DOUBLE)
     for piece in block.pieces(5000):
         learnt.update(piece)
-    monkeypatch.setattr(Newton, "_single_is_enough", lambda self: False)
-    for piece in block.pieces(5000):
         double.update(piece)
     last = block.take(np.arange(begin, n_rows))
     losses = [loss.total(one.predict(last), last.label, last.weight) for one in (learnt, double)]
@@ -141,8 +138,7 @@ def test_features_that_begin_late_and_almost_agree_are_told_apart(loss, monkeypa
 
 
 @pytest.mark.parametrize("solver", ["newton", "hybrid"])
-def test_pieces_are_small_beside_the_rows_that_still_count(solver, monkeypatch):
-    monkeypatch.setattr(newton, "_FIRST_ROWS", 4096)
+def test_pieces_are_small_beside_the_rows_that_still_count(solver):
     rng = np.random.default_rng(3)
     x = rng.normal(size=(300_000, 2))
     block = make_block(x, labels_for("logistic", x[:, 0], rng), slots=np.zeros((300_000, 1)))
@@ -150,7 +146,7 @@ def test_pieces_are_small_beside_the_rows_that_still_count(solver, monkeypatch):
     def rows_at_once(half_life):
         loss = Loss("logistic")
         if solver == "newton":
-            one = Newton(loss, 2, half_life=half_life)
+            one = Newton(loss, 2, half_life=half_life, limits=EARLY)
         else:
             one = Hybrid(loss, 2, 16, half_life=half_life)
         for piece in block.pieces(30_000):

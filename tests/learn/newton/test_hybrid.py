@@ -1,4 +1,4 @@
-"""Hashed slots: beliefs that are exact where they can be, and one pass near the batch fit."""
+"""Hashed slots: exact posteriors where there are closed forms, and one pass near the batch fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from onepass.block import Block
 from onepass.learn.losses import COUNTS, Loss
 from onepass.learn.minimise import minimise
 from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.slots import FIRST_PRIOR, Other, SlotFilter
+from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots_prior import FIRST_PRIOR
 from onepass.learn.objective import Sums
 
 NOTHING = np.zeros
@@ -21,7 +22,7 @@ NOTHING = np.zeros
 
 def learn_slots(filter_: SlotFilter, slots: np.ndarray, label: np.ndarray, weight=None) -> None:
     n = len(label)
-    other = Other(NOTHING((n, 1)), NOTHING((n, 1)))
+    other = DenseMargins(NOTHING((n, 1)), NOTHING((n, 1)))
     weight = np.ones(n) if weight is None else weight
     filter_.learn(slots.astype(np.int32), other, label, weight, 0.0)
 
@@ -38,7 +39,7 @@ def test_one_slot_a_row_and_squared_loss_give_the_posterior_mean():
         assert filter_.hashed[slot, 0, 1] == pytest.approx(1 / precision)
 
 
-def test_sample_weights_are_repeated_rows_and_zero_is_none():
+def test_sample_weights_count_as_repeated_rows():
     rng = np.random.default_rng(2)
     slots, label = rng.integers(0, 3, (60, 1)), rng.normal(size=60)
     weight = rng.integers(0, 3, 60).astype(float)
@@ -126,7 +127,7 @@ def test_one_pass_over_hashed_rows_is_within_a_percent_of_the_batch_fit(name, or
 
 
 def test_trend_that_extrapolates_from_one_block_does_not_derail_the_slots():
-    """Each block is one day, told by a feature that hardly varies within it."""
+    """Each block is one day, and one feature hardly varies within a day."""
     rng = np.random.default_rng(6)
     effects = rng.normal(size=50)
     hybrid = Hybrid(Loss("logistic"), 2, 50)
@@ -144,7 +145,7 @@ def test_trend_that_extrapolates_from_one_block_does_not_derail_the_slots():
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-def test_wild_labels_leave_beliefs_finite_and_variances_positive(loss):
+def test_extreme_labels_leave_weights_finite_and_variances_positive(loss):
     block = random_block(3000, 3, 7, loss=loss, n_hashed=3, n_slots=5)
     if loss.name not in {"logistic", "hinge"}:
         spikes = np.random.default_rng(7).random(3000) < 0.01
@@ -168,7 +169,7 @@ def test_same_slot_through_two_columns_of_a_row_counts_twice():
     )
 
 
-def test_forgetting_follows_effects_that_change():
+def test_fading_follows_effects_that_change():
     rng = np.random.default_rng(9)
     found = {}
     for half_life in (None, 2000.0):

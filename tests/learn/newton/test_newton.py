@@ -1,4 +1,4 @@
-"""Newton: the batch optimum of scikit-learn, whatever the order, split, scale or defect."""
+"""Newton reaches the batch optimum of scikit-learn, whatever the order, split or scale of rows."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_squared_fits_features_of_condition_1e4(n_rows):
 
 
 def ill_conditioned(block: Block) -> Block:
-    """The same label on rotated and squeezed features: weak directions carry as much as strong."""
+    """Rotate and scale the features of a label: directions of small variance matter as much."""
     d = block.dense.shape[1]
     rng = np.random.default_rng(11)
     turn, back = (np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(2))
@@ -155,7 +155,7 @@ def rare(block: Block) -> Block:
 
 
 def rare_levels(block: Block) -> Block:
-    """Decisive 0/1 features, one in 3,000 to one in 100 rows: full steps overshoot on them."""
+    """Rare 0/1 features with large weights, 1 in one of 3,000 to 100 rows; full steps overshoot."""
     rng = np.random.default_rng(21)
     dense = block.dense.copy()
     dense[:, -4:] = rng.random((len(dense), 4)) < [3e-4, 1e-3, 3e-3, 1e-2]

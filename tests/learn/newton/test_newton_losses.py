@@ -211,7 +211,7 @@ class _One:
 
 
 TOLERANCE = {"quantile": 0.25, "huber": 0.05, "gamma": 0.03}
-"""Sparsity and dispersion are estimated in other ways there."""
+"""Relative tolerances; statsmodels estimates sparsity and dispersion in other ways."""
 
 
 @pytest.mark.parametrize(
@@ -248,5 +248,5 @@ def test_softmax_errors_of_contrasts_are_those_of_statsmodels():
         np.testing.assert_allclose(ours, np.asarray(theirs)[:, k - 1], rtol=0.03)
 
 
-def test_hinge_claims_no_errors():
+def test_hinge_has_no_standard_errors():
     assert one_pass(Loss("hinge"), random_block(500, 2, 0, loss="hinge")).covariance() is None

@@ -20,7 +20,8 @@ from onepass.block import Float32Array, FloatArray, IntArray, Linear, RealArray,
 from onepass.encode.write.addresses import numbers_of, tables_of, validity_of, values_of
 from onepass.encode.write.sink import Scaled
 from onepass.encode.write.standardise import imputed, spread_bits, standardised
-from onepass.jit import compiled, pointer, prefetch
+from onepass.intrinsics import pointer, prefetch
+from onepass.jit import compiled
 
 _TILE = 256
 """Rows that are worked on together: their margins stay in the first-level cache for all columns."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray, IntArray, SlotArray
 from onepass.encode.write.standardise import imputed, spread_bits, standardised
-from onepass.jit import compiled, inlined, pointer, prefetch, store_square
+from onepass.intrinsics import pointer, prefetch, store_square
+from onepass.jit import compiled, inlined
 
 _TILE = 128
 """Rows that are transposed together."""

@@ -1,14 +1,14 @@
 """The compiled loop of the first-order solvers: margins, gradients, one rule's steps, averages.
 
-Numbers of a dense weight lie in layers, ``dense[number, output, feature]``: the features, the
-intercept, and zeros up to a multiple of `LANES`, for what does not fill whole registers at the
-end of a loop is done one by one. Those of a hashed weight lie side by side,
-``hashed[slot, output, number]``, and in float32: most of their cost is the wait for memory.
-Number 0 is the weight; with averaging the last two of a hashed weight are its average and the clock
-at which that was brought up to date.
+The numbers of a dense weight lie in layers, ``dense[number, output, feature]``. The features are
+followed by the intercept and by zeros up to a multiple of `LANES`, because a compiled loop handles
+the rest of an incomplete register one by one. The numbers of a hashed weight lie side by side,
+``hashed[slot, output, number]``, in float32, because most of their cost is waiting for memory.
+Number 0 is the weight. With averaging, the last two numbers of a hashed weight are its average and
+the clock when the average was brought up to date; see `slot_averages`.
 
-Each rule has a loop of its own, compiled at its first use: with the rule as a variable a row of 30
-features takes sgd 240 ns, so 100. The steps of the loop are inlined for the same reason.
+Each rule has its own loop, compiled at its first use. A loop with the rule as a variable takes more
+than twice as long, since each step would branch; the steps are inlined for the same reason.
 """
 
 from __future__ import annotations
@@ -20,47 +20,37 @@ from functools import cache
 import numpy as np
 
 from onepass.block import Float32Array, FloatArray, SlotArray
-from onepass.jit import reordered
+from onepass.jit import APART, reordered
 from onepass.learn.firstorder.rules import ADAGRAD, ADAM, DOG, FTRL, NAG, dog, scheduled
 from onepass.learn.firstorder.steps import (
     adagrad_steps,
     adam_steps,
     added_distance,
-    ask_ahead,
     dense_margin,
     ftrl_steps,
     gather,
     implicit_ratio,
     nag_steps,
     place,
+    prefetch_slots,
     sgd_steps,
     slot_averages,
     slot_moves,
     square_length,
 )
-from onepass.learn.losses import exp_below, gradient, softmax
+from onepass.learn.pointwise import exp_below, gradient, softmax
 
 STEPS, ROWS, CLOCK, LENGTHS, FARTHEST, DISTANCE, GRADIENTS = range(7)
-"""Scalars of the state: steps, rows, log-product of averaging, sum of squared normalised row
-lengths, and of dog the greatest distance from the start, the squared distance now, and the sum of
-squared gradient lengths."""
+"""Scalars of the state: number of steps, number of rows, clock of the averages, sum of squared
+normalised row lengths (nag), and for dog the greatest distance from the start so far, the present
+squared distance, and the sum of squared gradient lengths."""
 
 N_SCALARS = 7
 
 LANES = 16
-"""Numbers that a compiled loop over features takes at once."""
-
-APART = 64
-"""Numbers that lie between two arrays of the loop at least. Before it takes several numbers at
-once, compiled code compares where arrays begin: closer than that, it goes one by one, and sums have
-other last bits. Where memory lies must not decide that."""
+"""Numbers that a compiled loop over features handles at once, at most."""
 
 _AVERAGING_POWER = 8.0
-
-
-def padded(width: int) -> int:
-    """The least multiple of `LANES` that holds `width` numbers."""
-    return -(-width // LANES) * LANES
 
 
 @cache
@@ -73,21 +63,22 @@ def rows_learner(
     has_classes: bool,
     has_batches: bool,
 ) -> Callable[..., None]:
-    """The loop of one rule, compiled when it is first called.
+    """Return the loop of one rule, to be compiled when it is first called.
 
     Parameters
     ----------
     rule
-        One of `onepass.learn.firstorder.rules`.
+        A code of `onepass.learn.firstorder.rules`.
     n_remembered
-        Numbers of a hashed weight without its average.
+        Numbers of a hashed weight, not counting its average and clock.
     averages
-        Whether predictions are those of averaged weights.
+        Whether weights are averaged.
     has_slots, has_classes, has_batches
-        Whether rows hit hashed slots, the loss is softmax, and steps are of several rows.
+        Whether rows hit hashed slots, the loss is softmax, and a step takes several rows.
     """
     n_numbers = n_remembered + (2 if averages else 0)
-    # The numbers of a row's slots are gathered once, for its margin and its step.
+    # With one margin and one row a step, the numbers of a row's slots are gathered once, for both
+    # its margin and its step.
     gathers_once = has_slots and not has_classes and not has_batches
 
     @reordered
@@ -110,16 +101,22 @@ def rows_learner(
         scalars: FloatArray,
         margin: FloatArray,
     ) -> None:
-        """Learn rows in order, a step for each `minibatch` of them.
+        """Learn rows in order, with one step for each `minibatch` of them.
 
         Parameters
         ----------
+        a
+            Shape parameter of the loss.
         rates
-            alpha, schedule, rows before the plan, rows of the plan.
+            Arguments of `scheduled`: alpha, schedule, done, planned.
+        base
+            Intercept at the start, from which dog counts distances.
+        dense, hashed, average, scalars
+            State, updated in place.
         average
-            Averages of the dense weights, shape (n_outputs, padded(n_dense + 1)).
+            Averages of the dense weights, shape (n_outputs, padded(n_dense + 1, LANES)).
         margin
-            Output of shape (n_rows, n_outputs): margins from before each step.
+            Output: margins from before each step, shape (n_rows, n_outputs).
         """
         n_rows, n_dense = x.shape
         n_columns = slots.shape[1] if has_slots else 0
@@ -141,11 +138,11 @@ def rows_learner(
             last = min(n_rows, first + batch)
             share_of_row = 1.0 / (last - first)
 
-            # Margins, gradients by them, and their sum by the dense weights.
+            # Margins, gradients with respect to them, and gradients of the dense weights.
             importance = 0.0
             for i in range(first, last):
                 if has_slots:
-                    ask_ahead(flat, stride, slots, i)
+                    prefetch_slots(flat, stride, slots, i)
                 for j in range(n_dense):
                     row[j] = x[i, j]
                 for o in range(n_outputs):
@@ -173,7 +170,7 @@ def rows_learner(
                     else:
                         for j in range(width):
                             grad[o, j] += own * row[j]
-                # A row of weight 0 might as well not be there.
+                # A row of weight 0 changes nothing.
                 if weight[i] > 0.0:
                     rows += 1.0
                     if rule == NAG:
@@ -206,7 +203,7 @@ def rows_learner(
             now = np.float32(clock)
 
             for o in range(n_outputs):
-                # Steps of the dense weights, and how far they move the margin per unit of gradient.
+                # Steps of the dense weights, and their reach.
                 if rule == ADAGRAD:
                     reach = adagrad_steps(rate, o, row, grad, dense, step)
                 elif rule == NAG:
@@ -219,7 +216,7 @@ def rows_learner(
                     reach = sgd_steps(rate, o, row, grad, step)
 
                 # Steps of the slots, row by row, each with its share of the ridge penalty. Their
-                # numbers are gathered first: side by side they fit into registers.
+                # numbers are gathered side by side first, so that they fit into registers.
                 ratio = 1.0
                 for i in range(first, last):
                     decay = l2 * share_of_row * weight[i]
@@ -247,8 +244,8 @@ def rows_learner(
                         if averages:
                             mean = at[k] + np.uint64(n_numbers - 2)
                             if flat[mean + np.uint64(1)] == now:
-                                # Hit a second time in this step, or in the very first: it has the
-                                # share of the first move.
+                                # The average is up to date: the slot is hit for the second time
+                                # in this step, or this is the very first step.
                                 flat[mean] -= np.float32(share * move)
                             else:
                                 flat[mean] = np.float32(near[n_numbers - 2, k])
@@ -271,19 +268,21 @@ def rows_learner(
 def add_slot_margins(
     averages: bool, hashed: Float32Array, slots: SlotArray, clock: float, margin: FloatArray
 ) -> None:
-    """Add to margins of shape (n_rows, n_outputs) what the rows' slots say of them.
+    """Add the weights of the rows' slots to margins.
 
     Parameters
     ----------
     averages
-        Whether to take the averages of weights, brought up to date with the clock.
+        Whether to use averaged weights; they are brought up to date with the clock first.
+    margin
+        Margins to add to, shape (n_rows, n_outputs).
     """
     n_outputs, n_numbers = hashed.shape[1], hashed.shape[2]
     n_columns = slots.shape[1]
     flat, stride = hashed.reshape(hashed.size), np.uint64(n_outputs * n_numbers)
     at = np.zeros(n_columns, np.uint64)
     for i in range(len(slots)):
-        ask_ahead(flat, stride, slots, i)
+        prefetch_slots(flat, stride, slots, i)
         for o in range(n_outputs):
             total = 0.0
             for k in range(n_columns):

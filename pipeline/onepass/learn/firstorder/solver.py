@@ -1,13 +1,13 @@
-"""The first-order solvers: one step per row, or per few rows, on dense features and hashed slots.
+"""The first-order solvers: one step per row or mini-batch, on dense features and hashed slots.
 
 For each row i in turn: theta := theta - rate * grad J(theta; x_i, y_i), where J is the row's loss
 plus ``l2 / 2 * |theta|^2`` without the intercept, times the row's weight (L. Bottou, "Stochastic
 Gradient Descent Tricks", 2012, sec. 1). The rules in `rules` differ in the rate of each weight.
 
-The penalty of a hashed weight is applied by the rows that hit it, those of `ftrl` by its closed
-form. Steps of several rows take the mean of their gradients; a slot that several of them hit takes
-theirs one after another. Polynomial averaging with eta = 8 (O. Shamir, T. Zhang, ICML 2013, sec.
-4): average += 9 / (t + 8) * (weights - average) after step t.
+Only rows that hit a hashed weight apply its penalty; `ftrl` applies penalties in closed form. A
+step of several rows uses the mean of their gradients; a slot that several of these rows hit takes
+their steps one after another. Averaging is polynomial with eta = 8 (O. Shamir, T. Zhang, ICML 2013,
+sec. 4): average += 9 / (t + 8) * (weights - average) after step t.
 """
 
 from __future__ import annotations
@@ -20,32 +20,27 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear, RealArray
 from onepass.errors import Diverged
-from onepass.learn.firstorder.loop import (
-    APART,
-    CLOCK,
-    N_SCALARS,
-    add_slot_margins,
-    padded,
-    rows_learner,
-)
+from onepass.jit import APART
+from onepass.learn.firstorder.loop import CLOCK, LANES, N_SCALARS, add_slot_margins, rows_learner
 from onepass.learn.firstorder.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
-from onepass.learn.kernels import dense_margins
-from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.kernels import dense_margins, padded
+from onepass.learn.losses import Loss
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How a solver steps, apart from its rule."""
+    """Options of the steps of a solver, apart from its rule."""
 
     learning_rate: float
-    """alpha; unused by dog."""
+    """alpha of the rules; dog does not use it."""
     schedule: str = "constant"
     averages: bool = False
-    """Whether predictions are those of the averaged weights."""
+    """Whether predictions use averaged weights."""
     implicit: bool = False
-    """Whether the gradient is taken at the end of the step; for steps of one row."""
+    """Whether the gradient is taken at the end of the step; only for steps of one row."""
     minibatch: int = 1
     l1: float = 0.0
     l2: float = 0.0
@@ -53,7 +48,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """Measured defaults of a rule."""
+    """Defaults of a rule, chosen by measurement."""
 
     rate: float
     schedule: str
@@ -73,29 +68,34 @@ DEFAULTS = {
 }
 
 BEST = "nag"
-"""Rule of `solver: auto` where newton does not fit: of all at one rate it was off the batch optimum
-by the least on 800 dense columns and on hashed clicks together."""
+"""Rule of `solver: auto` where newton does not fit.
+
+Of all rules at their default rates it came closest to the batch optimum, on wide dense data and on
+hashed data together.
+"""
 
 
 def default_rate(rule: str, n_features: int) -> float:
-    """The rate of a rule where the job names none."""
+    """Return the learning rate of a rule for a job that names none."""
     default = DEFAULTS[rule]
     return default.rate / (n_features + 1) if default.per_length else default.rate
 
 
 class FirstOrder:
-    """A first-order solver; `update` gives the margins of the iterate, `predict` of the average.
+    """A first-order solver; see `Updater`.
+
+    `update` returns margins by the iterate. `predict` uses the average, where weights are averaged.
 
     Parameters
     ----------
     rule
-        One of `CODES`.
+        A key of `CODES`.
     loss
-        What to minimise.
+        Loss to minimise.
     n_dense, n_slots
-        Width of the dense part of a block, and number of hashed weights.
+        Number of dense features of a block, and number of slots.
     steps
-        How it steps.
+        Options of the steps.
     base
         Intercept to start from.
     """
@@ -114,7 +114,7 @@ class FirstOrder:
         self._planned = (0, 0)
         n_outputs = loss.n_outputs
         self._width = n_dense + 1
-        n_layers, n_padded = N_NUMBERS[rule], padded(self._width)
+        n_layers, n_padded = N_NUMBERS[rule], padded(self._width, LANES)
         self._dense = np.zeros((n_layers + APART, n_outputs, n_padded))[:n_layers]
         self._dense[0, :, n_dense] = base
         n_numbers = N_SLOT_NUMBERS[rule] + 2 * steps.averages
@@ -123,9 +123,26 @@ class FirstOrder:
         self._average[...] = self._dense[0]
         self._scalars = np.zeros(N_SCALARS)
 
+    @staticmethod
+    def nbytes(rule: str, loss: Loss, n_dense: int, n_slots: int, *, averages: bool) -> int:
+        """Return the bytes of `arrays`, without making them."""
+        n_weights = loss.n_outputs * (n_dense + 1)
+        dense_and_average = 8 * (N_NUMBERS[rule] + 1) * n_weights
+        hashed = _hashed_bytes(rule, loss, n_slots, averages=averages)
+        return dense_and_average + hashed + 8 * N_SCALARS
+
+    @staticmethod
+    def working_bytes(rule: str, loss: Loss, n_dense: int, n_slots: int, *, averages: bool) -> int:
+        """Return the bytes to set aside: the state, a copy for the commit, and temporaries.
+
+        Four numbers are counted for each dense weight, whatever the rule.
+        """
+        dense = 4 * 8 * loss.n_outputs * (n_dense + 1)
+        return 3 * (dense + _hashed_bytes(rule, loss, n_slots, averages=averages))
+
     @property
     def is_implicit(self) -> bool:
-        """Whether steps are implicit: where asked for, and the rule has rates."""
+        """Whether steps are implicit: asked for, one row a step, and the rule has rates."""
         return (
             self.steps.implicit and self.steps.minibatch == 1 and self.rule not in {"adam", "ftrl"}
         )
@@ -162,7 +179,8 @@ class FirstOrder:
             self._scalars,
             margin,
         )
-        # The intercept takes every gradient, and a row that hits an overflown slot has no margin.
+        # Every gradient moves the intercept, so it is no longer finite once one gradient is not. A
+        # slot that has overflowed shows in the margin of the rows that hit it.
         if not (np.isfinite(self._dense[0]).all() and np.isfinite(margin).all()):
             raise Diverged(
                 f"the weights grew beyond all bounds at learning rate {steps.learning_rate:g}; "
@@ -171,11 +189,11 @@ class FirstOrder:
         return self._shaped(margin)
 
     def horizon(self, done: int, planned: int) -> None:
-        """Take note that `planned` rows follow the first `done` ones, where a linear rate ends."""
+        """Let a linear rate end when `planned` rows have followed the first `done` ones."""
         self._planned = (done, planned)
 
     def predict(self, block: Block) -> FloatArray:
-        """Margin of each row."""
+        """Return the margin of each row."""
         dense, margin = self._used_dense(), np.empty((block.n_rows, self.loss.n_outputs))
         dense_margins(np.ascontiguousarray(block.dense), np.ascontiguousarray(dense), margin)
         slots, clock = np.ascontiguousarray(block.slots), float(self._scalars[CLOCK])
@@ -184,16 +202,16 @@ class FirstOrder:
         return self._shaped(margin)
 
     def linear(self) -> Linear:
-        """Copies of the weights that `predict` uses."""
+        """Return copies of the weights that `predict` uses."""
         dense = self._used_dense()
         return Linear(dense[:, -1].copy(), dense[:, :-1].copy(), self._used_hashed())
 
     def weights(self) -> Weights:
-        """The same; first-order rules know no covariance."""
+        """Return copies of the weights that `predict` uses; they have no covariance."""
         return Weights.of(self.linear(), None, several=self.loss.code == SOFTMAX)
 
     def objective(self) -> Objective:
-        """What is minimised, for passes over all rows."""
+        """Return the objective that a batch rule minimises over all rows."""
         n_outputs, width = self._dense.shape[1], self._width
         free = np.append(np.full(width - 1, self.steps.l2), 0.0)
         n_slots = len(self._hashed)
@@ -208,11 +226,11 @@ class FirstOrder:
         )
 
     def point(self) -> FloatArray:
-        """All weights that `predict` uses, flat."""
+        """Return all weights that `predict` uses, flat."""
         return np.append(self._used_dense(), self._used_hashed())
 
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
-        """Go on from these weights; what the rule remembers of gradients stays."""
+        """Go on from these weights; sums of past gradients stay as they are."""
         del sums, newton_step
         at = len(self._average) * self._width
         self._average[:, : self._width] = point[:at].reshape(len(self._average), self._width)
@@ -223,19 +241,18 @@ class FirstOrder:
             self._hashed[:, :, -2], self._hashed[:, :, -1] = hashed, self._scalars[CLOCK]
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all arrays; see `Updater.state`."""
+        """Return copies of all arrays; see `Updater.state`."""
         return copied(self.arrays())
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         arrays = self.arrays()
         found = {name: checked(state, name, like) for name, like in arrays.items()}
         for name, array in found.items():
             arrays[name][...] = array
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """See `Updater.arrays`."""
-        # The padding is the loop's affair.
+        """Return all arrays that change, without padding; see `Updater.arrays`."""
         return {
             "dense": self._dense[:, :, : self._width],
             "hashed": self._hashed,
@@ -248,7 +265,7 @@ class FirstOrder:
         return np.asarray(padded_weights[:, : self._width])
 
     def _used_hashed(self) -> RealArray:
-        """Weights of slots that predictions use, shape (n_slots, n_outputs)."""
+        """Return the weights of slots that `predict` uses, shape (n_slots, n_outputs)."""
         if not self.steps.averages:
             return self._hashed[..., 0].copy()
         weight = self._hashed[..., 0].astype(np.float64)
@@ -257,3 +274,8 @@ class FirstOrder:
 
     def _shaped(self, margins: FloatArray) -> FloatArray:
         return margins if self.loss.code == SOFTMAX else margins[:, 0]
+
+
+def _hashed_bytes(rule: str, loss: Loss, n_slots: int, *, averages: bool) -> int:
+    """Return the bytes of the numbers of all slots, in single precision."""
+    return 4 * (N_SLOT_NUMBERS[rule] + 2 * averages) * loss.n_outputs * n_slots

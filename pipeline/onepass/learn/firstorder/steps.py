@@ -1,7 +1,7 @@
-"""The steps of the first-order loop: margins, what each rule does to the weights, averages.
+"""The steps of the first-order loop: margins, the steps of weights by each rule, averages.
 
-All are inlined into the loop of `firstorder_pass`, and take whole arrays with the number of the
-output, so that no view has to be made for each row.
+Each function is inlined into the loop of `rows_learner`. It takes whole arrays and the number of an
+output, because a view for each row would cost time. See `loop` for the layout of the arrays.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray, SlotArray
-from onepass.jit import inlined, prefetch
+from onepass.intrinsics import prefetch
+from onepass.jit import inlined
 from onepass.learn.firstorder.rules import (
     ADAGRAD,
     ADAM,
@@ -23,15 +24,15 @@ from onepass.learn.firstorder.rules import (
     square_share,
 )
 from onepass.learn.implicit import implicit_gradient_from
-from onepass.learn.losses import SOFTMAX, exp_below
+from onepass.learn.pointwise import SOFTMAX, exp_below
 
 _AHEAD = 4
-"""Rows after this one whose slots are asked for."""
+"""Distance, in rows, from the row in hand to the one whose slots are prefetched."""
 
 
 @inlined
 def dense_margin(row: FloatArray, dense: FloatArray, o: int) -> float:
-    """The dense part of the margin of one output, intercept included."""
+    """Return the dense part of the margin of one output, intercept included."""
     total = 0.0
     for j in range(len(row)):
         total += row[j] * dense[0, o, j]
@@ -42,9 +43,18 @@ def dense_margin(row: FloatArray, dense: FloatArray, o: int) -> float:
 def implicit_ratio(
     loss: int, a: float, z: float, y: float, weight: float, g: float, reach: float, output: int
 ) -> float:
-    """Gradient at the end of a step over that at its start, `g`, which has the weight in it."""
+    """Return the gradient at the end of a step over the gradient at its start.
+
+    Parameters
+    ----------
+    g
+        Weighted gradient at the start with respect to the margin.
+    reach
+        How far the step moves the margin per unit of gradient.
+    """
     if loss == SOFTMAX:
-        # To first order: classes depend on each other, and have no closed form.
+        # An approximation to first order: the margins of classes depend on each other, and their
+        # joint step has no closed form.
         p = g / weight + (1.0 if y == output else 0.0)
         return 1.0 / (1.0 + reach * weight * p * (1.0 - p))
     return weight * implicit_gradient_from(loss, a, z, y, reach * weight, g / weight) / g
@@ -52,9 +62,10 @@ def implicit_ratio(
 
 @inlined
 def square_length(row: FloatArray, dense: FloatArray) -> float:
-    """Add a row to the sums of squares; return its squared length with each feature over its sum.
+    """Add a row to nag's sums of squares; return its squared length after normalisation.
 
-    The squares of the features are the same for all outputs.
+    Each feature is divided by the root of its sum. The sums are kept for output 0 only, since all
+    outputs share the features.
     """
     length = 0.0
     for j in range(len(row)):
@@ -65,13 +76,14 @@ def square_length(row: FloatArray, dense: FloatArray) -> float:
     return length
 
 
-# Each of these writes the steps of one output's dense weights, and returns how far they move the
-# margin per unit of gradient, where the rule has rates.
+# Each of the next five functions writes the steps of one output's dense weights. It returns the
+# reach: how far these steps move the margin per unit of gradient. For rules that compute whole
+# steps and no rate there is no reach, and it returns 0.
 
 
 @inlined
 def sgd_steps(rate: float, o: int, row: FloatArray, grad: FloatArray, step: FloatArray) -> float:
-    """One rate for all weights."""
+    """Step by one rate for all weights; for sgd and dog."""
     reach = 0.0
     for j in range(len(row)):
         step[o, j] = rate * grad[o, j]
@@ -83,7 +95,7 @@ def sgd_steps(rate: float, o: int, row: FloatArray, grad: FloatArray, step: Floa
 def adagrad_steps(
     rate: float, o: int, row: FloatArray, grad: FloatArray, dense: FloatArray, step: FloatArray
 ) -> float:
-    """See `rules.adagrad`."""
+    """Step by `rules.adagrad`."""
     reach = 0.0
     for j in range(len(row)):
         own, total = adagrad(rate, grad[o, j], dense[1, o, j])
@@ -104,7 +116,7 @@ def nag_steps(
     dense: FloatArray,
     step: FloatArray,
 ) -> float:
-    """See `rules.nag`."""
+    """Step by `rules.nag`."""
     reach, per_row = 0.0, 1.0 / rows
     for j in range(len(row)):
         square = dense[2, 0, j] * per_row
@@ -119,7 +131,7 @@ def nag_steps(
 def adam_steps(
     rate: float, t: float, o: int, grad: FloatArray, dense: FloatArray, step: FloatArray
 ) -> float:
-    """See `rules.adam`; whole steps, so there is no reach."""
+    """Step by `rules.adam`; return 0."""
     for j in range(dense.shape[2]):
         step[o, j], dense[1, o, j], dense[2, o, j] = adam(
             rate, grad[o, j], dense[1, o, j], dense[2, o, j], t
@@ -138,9 +150,9 @@ def ftrl_steps(
     dense: FloatArray,
     step: FloatArray,
 ) -> float:
-    """See `rules.ftrl`; whole steps, so there is no reach."""
+    """Step by `rules.ftrl`; return 0."""
     for j in range(n_dense + 1):
-        # The intercept, last, is free of penalties.
+        # The intercept, last, has no penalty.
         on = 1.0 if j < n_dense else 0.0
         w = dense[0, o, j]
         new, dense[1, o, j], dense[2, o, j] = ftrl(
@@ -154,7 +166,7 @@ def ftrl_steps(
 def added_distance(
     ratio: float, base: float, n_dense: int, o: int, dense: FloatArray, step: FloatArray
 ) -> float:
-    """By how much a step adds to the squared distance from the start."""
+    """Return the change of the squared distance from the start that a step makes."""
     added = 0.0
     for j in range(dense.shape[2]):
         before = dense[0, o, j] - (base if j == n_dense else 0.0)
@@ -176,9 +188,16 @@ def slot_moves(
     near: FloatArray,
     moves: FloatArray,
 ) -> float:
-    """Write the steps of the slots of one row, and what their rule remembers; return their reach.
+    """Write the steps of one row's slots and the numbers that the rule keeps; return the reach.
 
-    A slot that a row hits twice takes two steps at the rate of one.
+    A slot that a row hits twice takes two steps, both with the rate of a single hit.
+
+    Parameters
+    ----------
+    near
+        Numbers of the row's slots, shape (n_numbers, n_columns), updated in place but for weights.
+    moves
+        Output: steps, shape (n_columns,).
     """
     reach = 0.0
     for k in range(len(moves)):
@@ -212,10 +231,12 @@ def slot_averages(
     moves: FloatArray,
     near: FloatArray,
 ) -> None:
-    """Bring the averages of the slots of one row up to date.
+    """Bring the averages of one row's slots up to date.
 
-    A weight that no row hits does not move, so the steps that its average has missed are one: it
-    has come nearer by the product of all 1 - share since, whose logarithm is the clock.
+    While no row hits a slot its weight stays the same, and each step multiplies the distance of the
+    average from the weight by 1 - share. All missed steps together multiply it by the product of
+    these factors. The clock is the logarithm of the product since the start, so the missed part is
+    the exponential of a difference of clocks.
     """
     for k in range(len(moves)):
         before = near[0, k]
@@ -226,7 +247,7 @@ def slot_averages(
 
 @inlined
 def place(slot: int, stride: np.uint64, o: int, n_numbers: int) -> np.uint64:
-    """Where the numbers of one output of a slot begin in the flat array of all."""
+    """Return the place, in the flat array, of the first number of one output of a slot."""
     return np.uint64(np.uint64(np.uint32(slot)) * stride + np.uint64(o * n_numbers))
 
 
@@ -241,7 +262,7 @@ def gather(
     at: NDArray[np.uint64],
     near: FloatArray,
 ) -> None:
-    """Write where the slots of a row lie, and what is kept of them."""
+    """Write the places of a row's slots to `at`, and their numbers to `near`."""
     for k in range(len(at)):
         at[k] = place(slots[i, k], stride, o, n_numbers)
         for number in range(n_numbers):
@@ -249,8 +270,8 @@ def gather(
 
 
 @inlined
-def ask_ahead(flat: Float32Array, stride: np.uint64, slots: SlotArray, i: int) -> None:
-    """Ask memory for the slots of a row that comes soon."""
+def prefetch_slots(flat: Float32Array, stride: np.uint64, slots: SlotArray, i: int) -> None:
+    """Prefetch the slots of a row that comes soon."""
     ahead = min(i + _AHEAD, len(slots) - 1)
     for k in range(slots.shape[1]):
         prefetch(flat, np.uint64(slots[ahead, k]) * stride)

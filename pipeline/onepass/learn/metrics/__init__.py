@@ -1,7 +1,8 @@
-"""Streaming metrics: add rows block by block, merge parts in any order.
+"""Streaming metrics: add rows block by block, merge accumulators in any order.
 
-Each keeps weighted sums, so a part per partition can be merged into the whole. The loss of the best
-constant prediction on the same rows comes along: a model has learnt something when it beats it.
+Metrics are computed from weighted sums, so the accumulators of partitions merge by adding. Each
+also gives the loss of the best constant prediction on the same rows; a model that does not beat it
+has learnt nothing.
 """
 
 from __future__ import annotations
@@ -28,18 +29,23 @@ def make_metrics(
     quantiles: Sequence[float] = (0.5,),
     classes: Sequence[str] = (),
 ) -> Metrics:
-    """An empty accumulator for a job's loss.
+    """Return an empty accumulator for a loss.
 
     Parameters
     ----------
     label_center
-        About where regression labels lie; they are summed relative to it.
+        A value near the regression labels; sums are relative to it.
     delta
-        Residual at which huber loss turns linear.
+        Residual at which huber loss turns linear, in the label's unit.
     quantiles
-        Of quantile loss, ascending.
+        Quantiles of quantile loss, ascending.
     classes
         Texts of the classes of softmax loss, in the order of their indices.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
     """
     match loss:
         case "squared":

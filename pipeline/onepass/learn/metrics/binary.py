@@ -5,53 +5,35 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onepass.block import FloatArray
-from onepass.jit import compiled, inlined, reordered
+from onepass.jit import inlined, reordered
 from onepass.learn.metrics.base import Metrics, Sums, Tables, Values, ratio
+from onepass.learn.metrics.ranking import N_BINS, N_GROUPS, Ranking, group_bins, probability_edges
 
-_N_BINS = 4096
-_N_GROUPS = 10
 _TINY = 1e-15
+"""Least probability whose logarithm is taken."""
+
 _LOG = np.array([0.9994607, -0.4915082, 0.2880761, -0.1341764, 0.0312949], np.float32)
 _LOG_2 = np.float32(math.log(2.0))
 _TILE = 128
-
-
-@compiled
-def _place(score: float) -> int:
-    return int(min(max((score + 20.0) * (_N_BINS / 40.0), 0.0), _N_BINS - 1.0))
+"""Rows that `_add_rows` handles together."""
 
 
 @inlined
-def _near_log(x: float) -> np.float32:
-    """log(x) of a normal number to 2e-5, which is enough to find a bin."""
+def _approximate_log(x: float) -> np.float32:
+    """Return log(x) of a normal number with an error of 2e-5, accurate enough to find a bin."""
     bits = np.float32(x).view(np.int32)
     exponent = np.float32((bits >> np.int32(23)) - np.int32(127))
     mantissa = np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)).view(np.float32)
     m = mantissa - np.float32(1.0)
-    # Least maximum error of a polynomial of log(1 + m) on 0 to 1 that is 0 at 0 and log 2 at 1.
+    # The minimax polynomial of log(1 + m) on 0 to 1 that is exact at both ends.
     near = m * (_LOG[0] + m * (_LOG[1] + m * (_LOG[2] + m * (_LOG[3] + m * _LOG[4]))))
     return np.float32(exponent * _LOG_2 + near)
 
 
-@compiled
-def _rank(
-    score: FloatArray,
-    positive: NDArray[np.bool_],
-    weight: FloatArray,
-    value: FloatArray,
-    bins: FloatArray,
-) -> None:
-    for i in range(len(score)):
-        place = _place(score[i])
-        bins[1 if positive[i] else 0, place] += weight[i]
-        bins[2, place] += weight[i] * value[i]
-
-
 @reordered
-def _judge(
+def _add_rows(
     prediction: FloatArray,
     label: FloatArray,
     weight: FloatArray,
@@ -60,7 +42,8 @@ def _judge(
 ) -> None:
     """Add rows to the sums of `BinaryMetrics` and to its ranking, in one pass.
 
-    What can be done for several rows at once comes first: 11 ns a row, and 50 row by row.
+    Rows are handled in tiles. The loops that can be vectorised come first, since they are several
+    times as fast as one loop that does everything row by row.
     """
     place, right = np.empty(_TILE, np.int32), np.empty(_TILE)
     flat = bins.reshape(bins.size)
@@ -71,11 +54,11 @@ def _judge(
             side = label[start + i]
             p = min(max(prediction[start + i], _TINY), 1.0 - _TINY)
             right[i] = side * p + (1.0 - side) * (1.0 - p)
-            score = _near_log(p / (1.0 - p))
-            at = (score + np.float32(20.0)) * np.float32(_N_BINS / 40)
-            place[i] = np.int32(min(max(at, np.float32(0)), np.float32(_N_BINS - 1)))
-        # Sums in a loop that writes nothing: where a loop does, whether it takes several rows at
-        # once, and so the last bit of a sum, may depend on where its arrays lie.
+            score = _approximate_log(p / (1.0 - p))
+            at = (score + np.float32(20.0)) * np.float32(N_BINS / 40)
+            place[i] = np.int32(min(max(at, np.float32(0)), np.float32(N_BINS - 1)))
+        # The sums are in a loop that writes to no array. In a loop that does, it may depend on the
+        # addresses of the arrays whether it is vectorised, and so the last bit of a sum; see APART.
         for i in range(start, start + n):
             w, side, found = weight[i], label[i], prediction[i]
             heavy += w
@@ -86,88 +69,21 @@ def _judge(
         for i in range(n):
             w, spot = weight[start + i], np.uint32(place[i])
             if w == 1.0:
-                # One logarithm of a product of many: 16 factors of 1e-15 do not underflow.
+                # One logarithm for the product of 16 factors; 16 factors of 1e-15 do not underflow.
                 product *= right[i]
                 if i % 16 == 15:
                     loss -= math.log(product)
                     product = 1.0
             else:
                 loss -= w * math.log(right[i])
-            flat[np.uint32(label[start + i] * _N_BINS) + spot] += w
-            flat[np.uint32(2 * _N_BINS) + spot] += w * prediction[start + i]
+            flat[np.uint32(label[start + i] * N_BINS) + spot] += w
+            flat[np.uint32(2 * N_BINS) + spot] += w * prediction[start + i]
         loss -= math.log(product)
     sums[0] += heavy
     sums[1] += loss
     sums[2] += correct
     sums[3] += positives
     sums[4] += squares
-
-
-@compiled
-def _group(bins: FloatArray, found: FloatArray) -> int:
-    """Put the bins of `Ranking` into tenths of the rows.
-
-    Parameters
-    ----------
-    found
-        Output: of each group the first bin, the one behind the last, the weight, the sum of
-        predictions, the weight of positives.
-
-    Returns
-    -------
-    Number of groups.
-    """
-    total = bins[0].sum() + bins[1].sum()
-    before, last, n_groups = 0.0, -1, 0
-    for place in range(bins.shape[1]):
-        weight = bins[0, place] + bins[1, place]
-        if not weight > 0.0:
-            continue
-        # A bin belongs to the tenth of the rows that its middle lies in; half-way means the lower.
-        middle = (before + 0.5 * weight) * (_N_GROUPS / total)
-        group = min(max(math.ceil(math.floor(middle * 1e9 + 0.5) / 1e9) - 1, 0), _N_GROUPS - 1)
-        before += weight
-        if group != last:
-            found[n_groups, 0] = place
-            found[n_groups, 2:] = 0.0
-            last, n_groups = group, n_groups + 1
-        own = found[n_groups - 1]
-        own[1] = place + 1
-        own[2] += weight
-        own[3] += bins[2, place]
-        own[4] += bins[1, place]
-    return n_groups
-
-
-class Ranking:
-    """How scores of negatives and positives lie to each other, in 4096 bins from -20 to 20.
-
-    Rows of one bin count as ties, so that the error of the AUC is at most `auc_error`, half the
-    share of pairs of a negative and a positive within one bin.
-    """
-
-    def __init__(self) -> None:
-        self.bins = np.zeros((3, _N_BINS))
-        """Weight of negatives, weight of positives, weighted sum of what comes with each score."""
-
-    def add(
-        self, score: FloatArray, positive: np.ndarray, weight: FloatArray, value: FloatArray
-    ) -> None:
-        """Take rows into account, arrays of shape (n_rows,)."""
-        _rank(score, positive, weight, value, self.bins)
-
-    def merge(self, other: Ranking) -> None:
-        """Take over the rows of another."""
-        self.bins += other.bins
-
-    def values(self) -> Values:
-        """AUC and the bound of its error; NaN where there is one class only."""
-        negative, positive, _ = self.bins
-        below = np.cumsum(negative) - negative
-        pairs = float(negative.sum() * positive.sum())
-        tied = 0.5 * float(positive @ negative)
-        auc = ratio(float(positive @ below) + tied, pairs)
-        return {"auc": auc, "auc_error": ratio(tied, pairs)}
 
 
 class BinaryMetrics(Sums):
@@ -180,27 +96,27 @@ class BinaryMetrics(Sums):
         self.ranking = Ranking()
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account; labels are 0 or 1."""
+        """Add rows; labels are 0 or 1."""
         self.n_rows += len(label)
-        _judge(prediction, label, weight, self.sums, self.ranking.bins)
+        _add_rows(prediction, label, weight, self.sums, self.ranking.bins)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         super().merge(other)
         assert isinstance(other, BinaryMetrics)
         self.ranking.merge(other.ranking)
 
     def loss(self) -> float:
-        """Mean negative log likelihood in nats."""
+        """Return the mean negative log likelihood in nats."""
         return self._mean("log_loss")
 
     def constant_loss(self) -> float:
-        """Entropy of the label in nats."""
+        """Return the entropy of the label in nats."""
         p = self._mean("positive")
         return float(-sum(q * np.log(q) for q in (p, 1 - p) if q > 0)) if p == p else p
 
     def values(self) -> Values:
-        """Log loss, AUC with its error bound, accuracy, Brier score, calibration error, ..."""
+        """Return log loss, AUC with its error bound, accuracy, Brier score, and others."""
         return {
             "log_loss": self.loss(),
             **self.ranking.values(),
@@ -212,33 +128,30 @@ class BinaryMetrics(Sums):
         }
 
     def tables(self) -> Tables:
-        """Calibration: up to ten groups of rows by predicted probability, about equally heavy."""
+        """Return the calibration of up to ten groups of rows, about equally heavy.
+
+        Groups are intervals of the predicted probability.
+        """
         names = ("from", "to", "prediction", "positive", "weight")
         return {"calibration": [dict(zip(names, row, strict=True)) for row in self._groups()]}
 
     def _calibration_error(self) -> float:
-        """Expected calibration error: |mean prediction - share of positives|, over the groups."""
+        """Return the weighted mean, over the groups, of |mean prediction - share of positives|."""
         gaps = [weight * abs(mean - share) for *_, mean, share, weight in self._groups()]
         return ratio(sum(gaps), float(self.sums[0]))
 
     def _groups(self) -> list[tuple[float, float, float, float, float]]:
-        """Edges, mean prediction, share of positives and weight of each group."""
-        found = np.empty((_N_GROUPS, 5))
-        low, high, total, predicted, positive = found[: _group(self.ranking.bins, found)].T
+        """Return edges, mean prediction, share of positives and weight of each group."""
+        found = np.empty((N_GROUPS, 5))
+        low, high, total, predicted, positive = found[: group_bins(self.ranking.bins, found)].T
         columns = (
-            _probability_edges(low),
-            _probability_edges(high),
+            probability_edges(low),
+            probability_edges(high),
             predicted / total,
             positive / total,
             total,
         )
         return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _probability_edges(at: FloatArray) -> FloatArray:
-    """Probability at lower edges of bins of log-odds; the outermost bins reach to 0 and 1."""
-    edge = 1 / (1 + np.exp(20 - at * (40 / _N_BINS)))
-    return np.where(at == 0, 0.0, np.where(at == _N_BINS, 1.0, edge))
 
 
 class HingeMetrics(Sums):
@@ -251,29 +164,29 @@ class HingeMetrics(Sums):
         self.ranking = Ranking()
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account; labels are 0 or 1."""
+        """Add rows; labels are 0 or 1."""
         positive = label > 0.5
         hinge = np.maximum(0.0, 1 - np.where(positive, prediction, -prediction))
         self._add(weight, hinge, (prediction > 0) == positive, positive)
         self.ranking.add(prediction, positive, weight, prediction)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         super().merge(other)
         assert isinstance(other, HingeMetrics)
         self.ranking.merge(other.ranking)
 
     def loss(self) -> float:
-        """Mean hinge loss."""
+        """Return the mean hinge loss."""
         return self._mean("hinge")
 
     def constant_loss(self) -> float:
-        """Loss of the margin 1 with the sign of the more frequent class: twice the other share."""
+        """Return the loss of margin 1 or -1 for the more frequent class: twice the other share."""
         p = self._mean("positive")
         return 2 * min(p, 1 - p)
 
     def values(self) -> Values:
-        """Hinge loss, AUC with its error bound, accuracy, share of positives, constant's loss."""
+        """Return hinge loss, AUC with its error bound, accuracy, share of positives, and others."""
         return {
             "hinge": self.loss(),
             **self.ranking.values(),

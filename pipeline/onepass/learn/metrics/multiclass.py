@@ -18,7 +18,7 @@ class ClassMetrics(Sums):
     Parameters
     ----------
     classes
-        Their texts; predictions have a column for each, labels are indices.
+        Texts of the classes. Predictions have a column for each class, labels are indices.
     """
 
     names = ("weight", "brier")
@@ -27,16 +27,16 @@ class ClassMetrics(Sums):
         super().__init__()
         self.classes = tuple(classes)
         self.per_class = np.zeros((4, len(self.classes)))
-        """Weighted sums by class: rows of it, rows predicted as it, both, and log loss of it."""
+        """Weighted sums by class: rows of it, rows predicted as it, both, log loss of its rows."""
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account; predictions have shape (n_rows, n_classes)."""
+        """Add rows; predictions have shape (n_rows, n_classes)."""
         if not len(label):
             return
         n_classes, truth = len(self.classes), label.astype(np.int64)
         chosen = prediction.argmax(axis=1)
         of_truth = prediction[np.arange(len(label)), truth]
-        # Sum over classes of (p_k - [k is true])^2, without a matrix of zeros and ones.
+        # Sum over classes of (p_k - [k is true])^2, without making the matrix of indicators.
         brier = np.einsum("ij,ij->i", prediction, prediction) - 2 * of_truth + 1
         self._add(weight, brier)
         nll = -np.log(np.clip(of_truth, _TINY, 1.0))
@@ -48,18 +48,18 @@ class ClassMetrics(Sums):
         ]
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         assert isinstance(other, ClassMetrics)
         assert other.classes == self.classes
         super().merge(other)
         self.per_class += other.per_class
 
     def loss(self) -> float:
-        """Mean negative log likelihood in nats."""
+        """Return the mean negative log likelihood in nats."""
         return ratio(float(self.per_class[3].sum()), float(self.sums[0]))
 
     def constant_loss(self) -> float:
-        """Entropy of the label in nats."""
+        """Return the entropy of the label in nats."""
         if not self.sums[0]:
             return float("nan")
         share = self.per_class[0] / self.sums[0]
@@ -67,11 +67,11 @@ class ClassMetrics(Sums):
         return float(-(share @ np.log(share)))
 
     def values(self) -> Values:
-        """Log loss, accuracy, Brier score, recall and precision averaged over classes present."""
+        """Return log loss, accuracy, Brier score, mean recall and precision of classes present."""
         rows, predicted, correct, _ = self.per_class
         present = rows > 0
         recall, precision = _shares(correct, rows), _shares(correct, predicted)
-        # A class that is never predicted has no precision; like scikit-learn it counts as 0.
+        # A class that is never predicted has no precision; it counts as 0, as in scikit-learn.
         return {
             "log_loss": self.loss(),
             "accuracy": ratio(float(correct.sum()), float(self.sums[0])),
@@ -84,7 +84,7 @@ class ClassMetrics(Sums):
         }
 
     def tables(self) -> Tables:
-        """A row per class: share of rows, recall, precision, mean log loss of its rows."""
+        """Return for each class: share of rows, recall, precision, mean log loss of its rows."""
         rows, predicted, correct, nll = self.per_class
         columns = (
             list(self.classes),
@@ -100,6 +100,7 @@ class ClassMetrics(Sums):
 
 
 def _shares(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """Return part / whole; NaN where the whole is 0."""
     shares: FloatArray = np.full(len(part), np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares

@@ -12,20 +12,18 @@ from onepass.learn.metrics.sketch import Sketch
 
 
 def middle(quantiles: Sequence[float]) -> int:
-    """Place of the quantile that stands for all of them: the one nearest to the median.
-
-    Of two that are equally near, the lower.
-    """
+    """Return the index of the quantile nearest to the median, the lower one of two."""
     return min(range(len(quantiles)), key=lambda i: (round(abs(quantiles[i] - 0.5), 9), i))
 
 
 class QuantileMetrics(Sums):
     """Pinball loss per quantile, and the share of labels at or below each prediction.
 
-    The loss is the mean over the quantiles. That of the best constants is of labels collapsed to
-    the means of a sketch's bins: never above the true one, and below it by no more than the share
-    of labels in the quantile's bin times the width of that bin, which is 1/128 of its distance
-    from the center. Where labels repeat, as whole numbers do, it is exact.
+    The loss is the mean over the quantiles. The loss of the best constants is computed from a
+    sketch, in which each label is replaced by the mean of its bin. It is never above the true one.
+    It is below it by at most the share of labels in the quantile's bin times the width of that bin,
+    which is 1/128 of the bin's distance from the center. Where labels repeat, as whole numbers do,
+    it is exact.
     """
 
     names = ("weight", "absolute_error")
@@ -35,10 +33,10 @@ class QuantileMetrics(Sums):
         self.quantiles = tuple(quantiles)
         self.labels = Sketch(shift)
         self.per_quantile = np.zeros((2, len(self.quantiles)))
-        """Weighted sums of the pinball loss, and of the labels at or below; a column each."""
+        """Weighted sums of pinball loss, and of labels at or below; a column for each quantile."""
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account; predictions of several quantiles are columns."""
+        """Add rows; predictions of several quantiles are columns."""
         columns = prediction.reshape(len(label), len(self.quantiles))
         residual = label[:, None] - columns
         self._add(weight, np.abs(residual[:, middle(self.quantiles)]))
@@ -46,7 +44,7 @@ class QuantileMetrics(Sums):
         self.labels.add(label, weight)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         assert isinstance(other, QuantileMetrics)
         assert other.quantiles == self.quantiles
         super().merge(other)
@@ -54,15 +52,15 @@ class QuantileMetrics(Sums):
         self.labels.merge(other.labels)
 
     def loss(self) -> float:
-        """Pinball loss, mean over rows and quantiles."""
+        """Return the mean pinball loss over rows and quantiles."""
         return float(self._means()[0].mean())
 
     def constant_loss(self) -> float:
-        """Pinball loss of the quantiles of the labels, from the sketch."""
+        """Return the pinball loss of the quantiles of the labels, from the sketch."""
         return float(np.mean(self._constant_losses()))
 
     def values(self) -> Values:
-        """Pinball loss, MAE of the middle quantile, share of labels at or below each quantile."""
+        """Return pinball loss, MAE of the middle quantile, share of labels at or below each."""
         below = self._means()[1].tolist()
         named = (
             {"below": below[0]} if len(below) == 1 else dict(zip(self._names(), below, strict=True))
@@ -75,7 +73,7 @@ class QuantileMetrics(Sums):
         }
 
     def tables(self) -> Tables:
-        """Pinball loss, share of labels at or below, and the best constant's loss by quantile."""
+        """Return pinball loss, share of labels at or below, and constant loss for each quantile."""
         pinball, below = self._means()
         columns = (self.quantiles, pinball.tolist(), below.tolist(), self._constant_losses())
         names = ("quantile", "pinball", "below", "constant_loss")
@@ -104,6 +102,6 @@ class QuantileMetrics(Sums):
 
 
 def _pinball(residual: FloatArray, quantiles: Sequence[float]) -> FloatArray:
-    """Loss per residual y - p, a column per quantile."""
+    """Return the loss of each residual y - p, a column per quantile."""
     q = np.asarray(quantiles)
     return np.maximum(q * residual, (q - 1) * residual)

@@ -1,4 +1,4 @@
-"""Metrics of predictions in a unit: squared, huber, poisson and gamma loss."""
+"""Metrics of regression: squared, huber, poisson and gamma loss."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from onepass.learn.metrics.sketch import Sketch
 
 _LEAST_MEAN = 1e-100
 _ROUNDING = 1e-13
+"""A difference of sums that is smaller than this share of them counts as 0."""
 
 
 class RegressionMetrics(Sums):
-    """Squared loss, and what every regression has: RMSE, MAE, R2, mean error."""
+    """Squared loss, and the metrics of every regression: RMSE, MAE, R2, mean error."""
 
     names: tuple[str, ...] = (
         *("weight", "error", "squared_error", "absolute_error", "shifted", "shifted_squared"),
@@ -21,31 +22,32 @@ class RegressionMetrics(Sums):
 
     def __init__(self, shift: float = 0.0) -> None:
         super().__init__()
-        # Labels are summed relative to this, lest their variance drown in their mean.
+        # Labels are summed relative to this. Otherwise rounding would hide their variance where it
+        # is small beside their mean.
         self.shift = shift
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account, arrays of shape (n_rows,)."""
+        """Add rows; each argument has shape (n_rows,)."""
         error, shifted = prediction - label, label - self.shift
         more = self._terms(prediction, label)
         self._add(weight, error, error**2, np.abs(error), shifted, shifted**2, *more)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         assert isinstance(other, RegressionMetrics)
         assert other.shift == self.shift
         super().merge(other)
 
     def loss(self) -> float:
-        """Mean squared error."""
+        """Return the mean squared error."""
         return self._mean("squared_error")
 
     def constant_loss(self) -> float:
-        """Variance of the labels, the loss of their mean."""
+        """Return the variance of the labels, which is the loss of their mean."""
         return self._variance()
 
     def values(self) -> Values:
-        """The loss by its name, RMSE, MAE, R2, mean error, and the constant's loss."""
+        """Return the loss by its name, RMSE, MAE, R2, mean error, and the constant's loss."""
         mse, variance = self._mean("squared_error"), self._variance()
         return self._named_loss() | {
             "rmse": float(np.sqrt(mse)),
@@ -56,16 +58,18 @@ class RegressionMetrics(Sums):
         }
 
     def _terms(self, prediction: FloatArray, label: FloatArray) -> tuple[FloatArray, ...]:
+        """Return the terms of the sums that a subclass adds to `names`."""
         del prediction, label
         return ()
 
     def _named_loss(self) -> Values:
+        """Return the loss by its name; nothing for squared loss, which RMSE gives."""
         return {}
 
     def _variance(self) -> float:
         square = self._mean("shifted_squared")
         variance = square - self._mean("shifted") ** 2
-        # 0 where it drowns in the rounding of its sums.
+        # A variance within the rounding of its sums is 0.
         return 0.0 if variance < _ROUNDING * square else variance
 
     def _mean_label(self) -> float:
@@ -75,9 +79,9 @@ class RegressionMetrics(Sums):
 class HuberMetrics(RegressionMetrics):
     """Huber loss: r^2 / 2 within delta, delta (|r| - delta / 2) beyond.
 
-    The loss of the best constant is that of labels collapsed to the means of a sketch's bins. It is
-    never above the true one, and below it by less than 0.01 %: a bin is at most 1/128 as wide as
-    its labels are far from the center.
+    The loss of the best constant is computed from a sketch, in which each label is replaced by the
+    mean of its bin. It is never above the true one, and below it by less than 0.01 %, because the
+    width of a bin is at most 1/128 of its labels' distance from the center.
     """
 
     names = (*RegressionMetrics.names, "huber")
@@ -88,23 +92,23 @@ class HuberMetrics(RegressionMetrics):
         self.labels = Sketch(shift)
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
-        """Take rows into account, arrays of shape (n_rows,)."""
+        """Add rows; each argument has shape (n_rows,)."""
         super().add(prediction, label, weight)
         self.labels.add(label, weight)
 
     def merge(self, other: Metrics) -> None:
-        """Take over the rows of another accumulator."""
+        """Add the rows of another accumulator."""
         assert isinstance(other, HuberMetrics)
         assert other.delta == self.delta
         super().merge(other)
         self.labels.merge(other.labels)
 
     def loss(self) -> float:
-        """Mean huber loss."""
+        """Return the mean huber loss."""
         return self._mean("huber")
 
     def constant_loss(self) -> float:
-        """Loss of the label's M-estimate of location, from the sketch."""
+        """Return the loss of the labels' M-estimate of location, from the sketch."""
         points, weight = self.labels.points()
         if not len(points):
             return float("nan")
@@ -133,11 +137,11 @@ class PoissonMetrics(RegressionMetrics):
     names = (*RegressionMetrics.names, "deviance", "y_log_y")
 
     def loss(self) -> float:
-        """Mean deviance."""
+        """Return the mean deviance."""
         return self._mean("deviance")
 
     def constant_loss(self) -> float:
-        """Deviance of the mean m of the labels: 2 (mean(y log y) - m log m)."""
+        """Return the deviance of the mean m of the labels: 2 (mean(y log y) - m log m)."""
         mean, y_log_y = self._mean_label(), self._mean("y_log_y")
         deviance = 2 * (y_log_y - (mean * np.log(mean) if mean > 0 else 0.0 * mean))
         return _unless_rounding(deviance, abs(y_log_y))
@@ -158,11 +162,11 @@ class GammaMetrics(RegressionMetrics):
     names = (*RegressionMetrics.names, "deviance", "log_y")
 
     def loss(self) -> float:
-        """Mean deviance."""
+        """Return the mean deviance."""
         return self._mean("deviance")
 
     def constant_loss(self) -> float:
-        """Deviance of the mean m of the labels: 2 (log m - mean(log y))."""
+        """Return the deviance of the mean m of the labels: 2 (log m - mean(log y))."""
         mean, log_y = self._mean_label(), self._mean("log_y")
         deviance = 2 * ((np.log(mean) if mean > 0 else 0.0 * mean) - log_y)
         return _unless_rounding(deviance, max(1.0, abs(log_y)))
@@ -177,5 +181,5 @@ class GammaMetrics(RegressionMetrics):
 
 
 def _unless_rounding(deviance: float, size: float) -> float:
-    """A deviance, 0 where it is no larger than the rounding of sums of that size."""
+    """Return a deviance; 0 if it is within the rounding of sums of this size."""
     return 0.0 if deviance < _ROUNDING * size else float(deviance)

@@ -1,7 +1,8 @@
-"""A distribution of numbers in bounded memory, for the best constant of losses without a formula.
+"""A histogram of numbers in bounded memory, for losses whose best constant has no formula.
 
-Bins are made by cutting a number's mantissa short (as G. Tene's HdrHistogram does), so that each is
-at most 1/128 as wide as its numbers are far from the center, whatever their magnitude.
+The bin of a number is its distance from the center with the mantissa cut short (as in G. Tene's
+HdrHistogram). So the width of a bin is at most 1/128 of its distance from the center, whatever the
+magnitude.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from onepass.learn.metrics.base import counted
 
 _SMALLEST, _LARGEST = 1e-100, 1e100
 _DROPPED_BITS = 45
+"""Bits that are cut from a float64; 7 of its mantissa stay."""
 
 
 class Sketch:
-    """Weights and means of numbers per bin of their distance from a center.
+    """Weight and mean of the numbers in each bin of their distance from a center.
 
-    Merging adds the bins, so the order of parts does not matter. Distances below 1e-100 share a
-    bin, as those above 1e100 do, which bounds the bins to 170,000; labels that span ten decades on
-    both sides of the center fill at most 8,500.
+    Sketches merge by adding bins, so the order of parts does not matter. All distances below 1e-100
+    share a bin, and so do all above 1e100, which bounds the number of bins by 170,000. Labels that
+    span ten decades on both sides of the center fill at most 8,500.
     """
 
     def __init__(self, center: float) -> None:
@@ -30,17 +32,20 @@ class Sketch:
         self._sum: FloatArray = np.empty(0)
 
     def add(self, values: FloatArray, weight: FloatArray) -> None:
-        """Take numbers into account."""
+        """Add numbers."""
         if len(values):
             self._take(*_binned(values - self.center, weight))
 
     def merge(self, other: Sketch) -> None:
-        """Take over the numbers of another sketch of the same center."""
+        """Add the numbers of another sketch with the same center."""
         assert self.center == other.center
         self._take(other._keys, other._weight, other._sum)
 
     def points(self) -> tuple[FloatArray, FloatArray]:
-        """Mean of each bin, ascending, and its weight; equal numbers have an exact mean."""
+        """Return the mean of each bin, ascending, and its weight.
+
+        A bin of equal numbers has an exact mean.
+        """
         filled = self._weight > 0
         points = self._sum[filled] / self._weight[filled] + self.center
         order = np.argsort(points)
@@ -54,10 +59,11 @@ class Sketch:
 
 
 def _binned(distance: FloatArray, weight: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the keys of the bins in use, the weight of each, and its weighted sum of distances."""
     magnitude = np.clip(np.abs(distance), _SMALLEST, _LARGEST)
     keys = 2 * (magnitude.view(np.int64) >> _DROPPED_BITS) + (distance < 0)
     first = int(keys.min())
-    # Counting beats sorting by far: keys lie within 170,000 of each other.
+    # Keys lie within 170,000 of each other, so counting is much faster than sorting.
     weights = counted(keys - first, weight)
     totals = counted(keys - first, weight * distance)
     filled = np.flatnonzero(weights).astype(np.int64)

@@ -1,1 +1,1 @@
-"""The streaming Newton solver."""
+"""The streaming Newton solver, for dense features alone and together with hashed slots."""

@@ -1,4 +1,4 @@
-"""Second-order expansions of a block's loss, with the kinks of hinge and quantile rounded."""
+"""Second-order expansion of a block's loss around weights; kinks are rounded."""
 
 from __future__ import annotations
 
@@ -8,46 +8,53 @@ import numpy as np
 
 from onepass.block import FloatArray, RealArray
 from onepass.learn.curvature import gram, softmax_gram
-from onepass.learn.losses import HINGE, HUBER, SOFTMAX, Loss
+from onepass.learn.losses import Loss
+from onepass.learn.pointwise import HINGE, HUBER, SOFTMAX
 
 FLOOR = 0.03
-"""Share of the majorising curvature that is added where the loss may have none at all: a rare
-feature whose rows all lie off the kink would be free to go anywhere."""
+"""Share of the majorising curvature that is added for losses with flat or linear parts.
+
+Without it, nothing would bound the weight of a rare feature whose rows all lie off the kink.
+"""
 
 _HINGE_WIDTH = 0.1
+"""Width of the rounded kink of hinge loss, in units of the margin."""
+
 _QUANTILE_WIDTH = 0.15
+"""Width of the rounded kink of quantile loss, in standard deviations of the residuals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Standardised rows of one block with a column of ones behind, and what is fixed of them."""
+    """Standardised rows of one block, with the parts of its loss that do not depend on weights."""
 
     x: RealArray
-    """In single precision where that is enough; see `Newton`."""
+    """Standardised features with a last column of ones, shape (n_rows, width); in single precision
+    where `Newton` finds that enough."""
     y: FloatArray
     weight: FloatArray
     offset: FloatArray
     """Part of the margins that comes from elsewhere, shape (n_rows, n_outputs) or (n_rows, 1)."""
 
     def margins(self, w: FloatArray) -> FloatArray:
-        """Margins by weights of shape (n_outputs, width)."""
+        """Return the margins by weights of shape (n_outputs, width), shape (n_rows, n_outputs)."""
         return np.asarray(self.x @ w.T.astype(self.x.dtype) + self.offset)
 
     def summed(self, g: FloatArray) -> FloatArray:
-        """Sum of the rows, each times its number of `g`, shape (width,)."""
+        """Return the sum of the rows, each multiplied by its element of `g`, shape (width,)."""
         return np.asarray(g.astype(self.x.dtype) @ self.x, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """Loss of a block around a point: slope and curvature by the flattened weights."""
+    """Slope and curvature of a block's loss with respect to the flattened weights."""
 
     slope: FloatArray
     curvature: FloatArray
     noise: float
-    """Sum of the squared gradients by the margin; 0 where no dispersion is estimated from it."""
+    """Sum of squared gradients with respect to the margin; 0 for losses of unit dispersion."""
     bend: float
-    """Sum of the second derivatives by the margin; 0 for softmax."""
+    """Sum of second derivatives with respect to the margin; 0 for softmax."""
 
 
 def expand(loss: Loss, rows: Rows, z: FloatArray, width: float, majorise: bool) -> Expansion:
@@ -56,9 +63,9 @@ def expand(loss: Loss, rows: Rows, z: FloatArray, width: float, majorise: bool) 
     Parameters
     ----------
     width
-        Over which a kink is rounded.
+        Width over which a kink is rounded.
     majorise
-        Whether the curvature is that of a parabola above the loss.
+        Whether to use the curvature of a parabola that lies above the loss.
     """
     x, y, weight = rows.x, rows.y, rows.weight
     if loss.code == SOFTMAX:
@@ -78,18 +85,25 @@ def expand(loss: Loss, rows: Rows, z: FloatArray, width: float, majorise: bool) 
 def floored(
     loss: Loss, c: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray, width: float
 ) -> FloatArray:
-    """Curvatures c by margins z with a floor, where the loss has flat parts; see `FLOOR`."""
+    """Return curvatures c at margins z, with `FLOOR` added for losses with flat or linear parts."""
     if not (loss.is_kinked or loss.code == HUBER):
         return c
     return c + FLOOR * loss.derivatives(z, y, weight, width=width, majorise=True)[1]
 
 
 def kink_width(loss: Loss, label: FloatArray, margins: FloatArray) -> float:
-    """Width over which a kink is rounded on rows with these margins, (n_rows, n_outputs)."""
+    """Return the width over which to round a kink; 0 for losses without a kink.
+
+    Parameters
+    ----------
+    margins
+        Shape (n_rows, n_outputs).
+    """
     if not loss.is_kinked or not len(label):
         return 0.0
     if loss.code == HINGE:
         return _HINGE_WIDTH
     low, first, third, high = np.quantile(label - margins[:, 0], [0.1, 0.25, 0.75, 0.9])
-    # The middle half alone is no scale where most labels are the same.
+    # Both ranges over those of a standard normal. The middle half alone may have no width, where
+    # most labels are the same.
     return _QUANTILE_WIDTH * float(max((third - first) / 1.35, 0.3 * (high - low) / 2.56, 1e-3))

@@ -1,8 +1,7 @@
-"""The compiled pass of newton over a piece of rows: moments, margins, slope and curvature at once.
+"""One compiled pass of newton over a block: moments, margins, slope and curvature at once.
 
-Each row is read once from memory, where one function after another would read it six times: 75 ns
-for a row of 30 features, and 150 in turn. Rows are worked out in runs that stay in the first cache,
-in single precision but for the sums.
+The pass reads each row from memory once; separate functions would read it six times, and take twice
+as long. It works on runs of rows that stay in the first cache, in single precision except for sums.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.block import Float32Array, FloatArray
-from onepass.jit import reordered
+from onepass.intrinsics import WIDE
+from onepass.jit import APART, reordered
+from onepass.learn.curvature import symmetric
 from onepass.learn.kernels import RUN, add_products_of, padded
-from onepass.learn.losses import HUBER, LOGISTIC, Loss, curvature, exp_below, gradient, majoriser
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import FLOOR, Expansion
+from onepass.learn.pointwise import HUBER, LOGISTIC, curvature, exp_below, gradient, majoriser
 
 _CENTER, _FACTOR, _WEIGHTS, _SHIFT, _FIRST, _SECOND, _SLOPE = range(7)
-_N_ROWS = 7
-
-_APART = 64
-"""Numbers between two arrays of a loop at least, so that it always takes several rows at once; see
-`onepass.learn.firstorder.loop`."""
+"""Rows of the matrix that holds one number of each kind for each feature."""
+_N_KINDS = 7
 
 
 @reordered
@@ -39,22 +38,38 @@ def _pass(
     total: FloatArray,
     margin: FloatArray,
 ) -> tuple[float, float, float]:
-    """Fill in sums by column, the curvature and the margins; return noise, bend, and rows."""
+    """Fill in sums by column, the curvature and the margins.
+
+    Parameters
+    ----------
+    columns
+        Inputs and outputs by feature, padded, shape (_N_KINDS, width).
+    total
+        Output: lower triangle of the curvature, shape (width, width).
+    margin
+        Output, shape (n_rows,).
+
+    Returns
+    -------
+    Noise and bend, as in `Expansion`, and the sum of the weights `counted`.
+    """
     n_rows, n_dense = x.shape
     width = total.shape[0]
     center, factor, w = columns[_CENTER], columns[_FACTOR], columns[_WEIGHTS]
     shift, first, second = columns[_SHIFT], columns[_FIRST], columns[_SECOND]
     slope, flat = columns[_SLOPE], total.reshape(total.size)
-    single = np.zeros(width + _APART, np.float32)[:width]
-    raw = np.zeros(width + _APART, np.float32)[:width]
-    plain = np.zeros(RUN * width + _APART, np.float32)
-    weighted = np.zeros(RUN * width + _APART, np.float32)
-    g, c = np.zeros(RUN + _APART), np.zeros(RUN + _APART)
+    single = np.zeros(width + APART, np.float32)[:width]
+    raw = np.zeros(width + APART, np.float32)[:width]
+    plain = np.zeros(RUN * width + APART, np.float32)
+    weighted = np.zeros(RUN * width + APART, np.float32)
+    g, c = np.zeros(RUN + APART), np.zeros(RUN + APART)
     noise = bend = seen = 0.0
     for j in range(width):
         single[j] = np.float32(w[j])
     for start in range(0, n_rows, RUN):
         n = min(RUN, n_rows - start)
+
+        # Moments, standardised rows and their margins.
         for i in range(n):
             own, at = counted[start + i], i * width
             for j in range(n_dense):
@@ -71,6 +86,9 @@ def _pass(
                 z += plain[at + j] * single[j]
             margin[start + i] = z + offset[start + i]
             seen += own
+
+        # Derivatives by the margin. Logistic has a loop of its own, free of calls and branches, so
+        # that it handles several rows at once.
         if loss == LOGISTIC:
             for i in range(n):
                 z, y, own = margin[start + i], label[start + i], weight[start + i]
@@ -90,6 +108,8 @@ def _pass(
             for i in range(n):
                 z, y, own = margin[start + i], label[start + i], weight[start + i]
                 c[i] += FLOOR * own * majoriser(loss, a, 0.0, z, y)
+
+        # Slope and curvature.
         for i in range(n):
             own, at, curved = g[i], i * width, np.float32(c[i])
             for j in range(width):
@@ -102,27 +122,29 @@ def _pass(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is known of each feature, shape (n_features,); weights with the intercept behind."""
+    """Numbers of each feature that a pass reads, shape (n_features,) except for the weights."""
 
     center: FloatArray
     scale: FloatArray
     mean: FloatArray
+    """Running mean, about which moments are summed."""
     w: FloatArray
+    """Weights on standardised features, intercept last, shape (n_features + 1,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a pass has found."""
+    """Results of a pass."""
 
     margin: FloatArray
     """Shape (n_rows,), offset included."""
     expansion: Expansion
     first: FloatArray
-    """Sum of each feature's distances from its mean so far."""
+    """Weighted sum of each feature's distances from its running mean."""
     second: FloatArray
-    """Sum of their squares."""
+    """Weighted sum of their squares."""
     weight: float
-    """Sum of the weights that count the rows."""
+    """Sum of the weights of these sums."""
 
 
 def expansion_pass(
@@ -136,23 +158,23 @@ def expansion_pass(
     *,
     from_zero: bool = False,
 ) -> Passed:
-    """Expand a loss of one margin and without a kink around the weights, on standardised rows.
+    """Expand a loss of one margin and without a kink around weights, on standardised rows.
 
     Parameters
     ----------
     x
-        Features as they are, shape (n_rows, n_features).
+        Raw features, shape (n_rows, n_features).
     weight, counted
         Weight of each row in the loss, and in the moments of the features.
     offset
         Part of each margin that comes from elsewhere, shape (n_rows,).
     from_zero
-        Whether the slope is that at weights of zero; for squared loss, whose curvature is the same
+        Whether to give the slope at weights of zero; for squared loss, whose curvature is the same
         everywhere.
     """
     n_dense = x.shape[1]
-    width = padded(n_dense + 1)
-    by_column = np.zeros((_N_ROWS, width + _APART))
+    width = padded(n_dense + 1, WIDE)
+    by_column = np.zeros((_N_KINDS, width + APART))
     by_column[_CENTER, :n_dense] = columns.center
     by_column[_FACTOR, :n_dense] = 1.0 / columns.scale
     by_column[_SHIFT, :n_dense] = columns.mean
@@ -162,10 +184,9 @@ def expansion_pass(
         loss.code, loss.shape, from_zero, np.ascontiguousarray(x), label, weight, counted, offset,
         by_column, total, margin,
     )  # fmt: skip
-    lower = np.tril(total[: n_dense + 1, : n_dense + 1])
     expansion = Expansion(
         by_column[_SLOPE, : n_dense + 1],
-        lower + np.tril(lower, -1).T,
+        symmetric(total, n_dense + 1),
         0.0 if loss.has_unit_dispersion else noise,
         bend,
     )

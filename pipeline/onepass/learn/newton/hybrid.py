@@ -1,8 +1,9 @@
 """Newton for the dense features together with a filter for the hashed slots.
 
-Each piece of a block is learnt twice: row by row by the slots, given what the dense features say,
-then as a whole by Newton, given what the slots said of each row before they had learnt it. The
-margins that Newton is given are thus honest, and no slot can hide what it has merely memorised.
+Each piece of a block is learnt twice. First the slots learn it row by row, with the dense margins
+as offset. Then Newton learns it as a whole, with the slots' margins as offset, each from before the
+slots learnt that row. So Newton sees the errors that the slots really made, and a slot cannot hide
+from it what it has merely memorised.
 """
 
 from __future__ import annotations
@@ -14,28 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
-from onepass.learn.losses import SOFTMAX, Loss
+from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import kink_width
 from onepass.learn.newton.newton import Newton
-from onepass.learn.newton.slots import Other, SlotFilter
+from onepass.learn.newton.proximal import shaped
+from onepass.learn.newton.slots import DenseMargins, SlotFilter
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
 
 _SETTLED_ROWS = 16_384
+"""Most rows of a piece."""
+
 _PROBE = 64
-_DOUBT = 0.01
-"""Variance of a margin, on labels of unit scale, above which it counts as uncertain."""
+"""Rows of a block whose margin variance stands for that of the block."""
+
+_UNCERTAIN = 0.01
+"""Variance of a margin, on labels of unit scale, from which on it counts as uncertain."""
 
 
 class Hybrid:
-    """`Newton` on the dense part of a block and `SlotFilter` on its hashed part.
+    """`Newton` on the dense part of a block and `SlotFilter` on its hashed part; see `Updater`.
 
     Parameters
     ----------
     loss, n_dense, l2, base, half_life
-        As of `Newton`.
+        As for `Newton`.
     n_slots
-        Number of hashed weights.
+        Number of slots.
     """
 
     def __init__(
@@ -52,45 +59,55 @@ class Hybrid:
         self._newton = Newton(loss, n_dense, l2=l2, base=base, half_life=half_life, cautious=True)
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 
+    @staticmethod
+    def nbytes(loss: Loss, n_dense: int, n_slots: int) -> int:
+        """Return the most bytes that `arrays` take, without making them."""
+        return Newton.nbytes(loss, n_dense, cautious=True) + SlotFilter.nbytes(loss, n_slots)
+
+    @staticmethod
+    def working_bytes(loss: Loss, n_dense: int, n_slots: int) -> int:
+        """Return the bytes to set aside for an instance that learns, state and temporaries."""
+        return Newton.working_bytes(loss, n_dense) + SlotFilter.working_bytes(loss, n_slots)
+
     @property
     def block_rows(self) -> int:
-        """Rows to learn at once.
+        """Number of rows to learn at once.
 
-        Few, because each half learns with the other as it was before: on 70,000 rows of two hashed
-        columns the excess over batch was 3.4 % in pieces of 16,384 rows, 0.8 % of 4,096 and 0.3 %
-        of 1,024. Later a piece is small beside what is known.
+        Small, because each half learns with the other half as it was before the piece: on hashed
+        columns the excess over the batch optimum falls with the size of the pieces. Larger pieces
+        follow once they are small beside the known rows.
         """
         least = max(1024, 20 * self.loss.n_outputs * (self._newton.n_dense + 1))
         return max(least, min(_SETTLED_ROWS, self._newton.known_rows // 64))
 
     def update(self, block: Block) -> FloatArray:
-        """Learn a block; see `Updater.update`."""
+        """Learn a block in pieces; see `Updater.update`."""
         margins = [self._learn(piece) for piece in block.pieces(self.block_rows) if piece.n_rows]
         return np.concatenate(margins) if margins else self.predict(block)
 
     def predict(self, block: Block) -> FloatArray:
-        """Margin of each row."""
-        return self._shaped(self._dense_margins(block) + self._slots.margins(block.slots))
+        """Return the margin of each row."""
+        return shaped(self.loss, self._dense_margins(block) + self._slots.margins(block.slots))
 
     def fade(self, factor: float) -> None:
-        """Let all rows so far count only `factor` as much."""
+        """Multiply the weight of all rows so far by a factor."""
         self._newton.fade(factor)
         self._slots.fade(factor)
 
     def horizon(self, done: int, planned: int) -> None:
-        """Nothing here depends on how many rows follow."""
+        """Do nothing: no rate depends on how many rows follow."""
 
     def linear(self) -> Linear:
-        """Weights of both parts."""
+        """Return the weights of both parts."""
         return replace(self._newton.linear(), hashed=self._slots.weights.copy())
 
     def weights(self) -> Weights:
-        """The same; the covariance is that of the dense part given the slots."""
+        """Return the weights of both parts, with the dense covariance for fixed slots."""
         covariance = self._newton.covariance()
         return Weights.of(self.linear(), covariance, several=self.loss.code == SOFTMAX)
 
     def objective(self) -> Objective:
-        """What is minimised, for passes over all rows: slots have the prior that was learnt."""
+        """Return the objective of a batch rule; the penalty of slots is the learnt prior's."""
         dense = self._newton.objective()
         slots = self._slots.hashed.shape[:2]
         return replace(
@@ -101,27 +118,27 @@ class Hybrid:
         )
 
     def point(self) -> FloatArray:
-        """All weights, flat, on the features of `objective`."""
+        """Return all weights, flat, on the features of `objective`."""
         return np.append(self._newton.point(), self._slots.weights)
 
     def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
-        """Go on from sums over all rows at `point` as if they were what has been learnt."""
+        """Replace what has been learnt by the result of a batch rule; see `Updater.adopt`."""
         assert sums.slot_curvature is not None
         at = len(point) - self._slots.weights.size
         self._newton.adopt(point[:at], sums, newton_step=newton_step)
         self._slots.adopt(point[at:], sums.slot_curvature)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all arrays; see `Updater.state`."""
+        """Return copies of all arrays; see `Updater.state`."""
         return copied(self.arrays())
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """See `Updater.arrays`."""
+        """Return all arrays that change; see `Updater.arrays`."""
         own = {f"slots.{name}": array for name, array in self._slots.arrays().items()}
         return {f"dense.{name}": array for name, array in self._newton.arrays().items()} | own
 
     def restore(self, state: State) -> None:
-        """Take over a state; see `Updater.restore`."""
+        """Continue from a state; see `Updater.restore`."""
         found = {
             name: checked(state, f"slots.{name}", like)
             for name, like in self._slots.arrays().items()
@@ -134,33 +151,32 @@ class Hybrid:
         if self.half_life is not None:
             self._slots.fade(0.5 ** (block.n_rows / self.half_life))
         before = self._dense_margins(block)
-        other, width = self._other(block, before), 0.0
+        dense, width = self._offset_of_slots(block, before), 0.0
         if self.loss.is_kinked:
             margins = before + self._slots.margins(block.slots)
             width = kink_width(self.loss, block.label, margins)
-        said = self._slots.learn(block.slots, other, block.label, block.weight, width)
-        self._newton.learn(block, said)
-        return self._shaped(before + said)
+        by_slots = self._slots.learn(block.slots, dense, block.label, block.weight, width)
+        self._newton.learn(block, by_slots)
+        return shaped(self.loss, before + by_slots)
 
-    def _other(self, block: Block, before: FloatArray) -> Other:
-        """What the slots are to take as given of the margins.
+    def _offset_of_slots(self, block: Block, before: FloatArray) -> DenseMargins:
+        """Return the dense margins, with their variance, as offset for the slots.
 
-        While the dense weights are uncertain, all rows of a block share one large error: a trend
-        learnt within a day and carried on to the next. Slots would take it for theirs, so Newton
-        first looks at the block.
+        While the dense weights are uncertain, the rows of a block may share one large error, such
+        as a trend that was learnt within one day and is extrapolated to the next. Slots would
+        absorb this error. So a copy of Newton learns the block first, and its margins are used.
         """
         probe = self._newton.margin_variance(block.take(np.arange(min(_PROBE, block.n_rows))))
-        if float(probe.mean()) < _DOUBT:
-            return Other(before, np.zeros_like(before))
+        if float(probe.mean()) < _UNCERTAIN:
+            return DenseMargins(before, np.zeros_like(before))
         scout = deepcopy(self._newton)
         scout.learn(block, self._slots.margins(block.slots))
-        return Other(scout.predict(block).reshape(before.shape), scout.margin_variance(block))
+        return DenseMargins(
+            scout.predict(block).reshape(before.shape), scout.margin_variance(block)
+        )
 
     def _dense_margins(self, block: Block) -> FloatArray:
         return self._newton.predict(block).reshape(block.n_rows, self.loss.n_outputs)
-
-    def _shaped(self, margins: FloatArray) -> FloatArray:
-        return margins if self.loss.code == SOFTMAX else margins[:, 0]
 
 
 def _without_prefix(state: State) -> State:

@@ -1,4 +1,4 @@
-"""How far to go along a step of newton, where a full one may be too long."""
+"""The length of a Newton step, where a full one may overshoot."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ class Line:
     slope: float
     bend: float
     decrement: float
-    """Decrease that a full step promises, times two."""
+    """Twice the decrease that the quadratic model predicts for a full step."""
 
 
 def step_length(line: Line, value: Callable[[float], float]) -> float:
-    """The first of 1, 0.4, 0.16, ... at which the loss has fallen enough.
+    """Return the first of 1, 0.4, 0.16, ... at which the objective has decreased enough.
 
     Parameters
     ----------
     value
-        Loss of the block after a part of the step.
+        Computes the loss of the block after a part of the step.
 
     Notes
     -----
     Armijo's condition (J. Nocedal, S. Wright, "Numerical Optimization", 2006, eq. 3.4) on the
-    block's loss plus the model of the past, with room for rounding in sums over a block.
+    block's loss plus the model of the past, with a tolerance for rounding in sums over a block.
     """
     start, length = value(0.0), 1.0
     while length > 1e-6:

@@ -1,18 +1,17 @@
-"""A weight and its variance for every hashed slot, learnt row by row without a learning rate.
+"""A weight and its variance for each hashed slot, learnt row by row without a learning rate.
 
-Each weight is believed to be normal, independent of the others (assumed-density filtering; T.
-Graepel et al., "Web-scale Bayesian click-through rate prediction", ICML 2010, sec. 3). A row moves
-its margin z, of variance v, the sum of the p_s of its slots, to the minimum of
+Each weight has a normal distribution, independent of the others (assumed-density filtering; T.
+Graepel et al., "Web-scale Bayesian click-through rate prediction", ICML 2010, sec. 3). The margin z
+of a row has the variance v, the sum of the variances p_s of its slots. The row moves its margin to
+the z' that minimises
 
     loss(z') / dispersion + (z' - z)^2 / (2 v)
 
-and each slot takes its share p_s / v of the way; p_s then shrinks by the curvature found there, as
-in a Kalman filter. Where the rest of the margin is uncertain, its variance is a part of v, too. For
-squared loss and one slot a row this is the running mean.
+and each slot takes its share p_s / v of the move. Then p_s shrinks by the curvature at z', as in a
+Kalman filter. Where the dense part of the margin is uncertain, v includes its variance. For squared
+loss and one slot a row, the weight is the running mean of its labels, shrunk by the prior.
 
-The variance of the prior is learnt as well, by expectation maximisation over the slots in use
-whenever the rows have doubled (D. MacKay, "Bayesian interpolation", 1992, sec. 4): it decides how
-far rare levels are trusted, which no fixed value gets right for all data.
+The variance of the prior is learnt whenever the rows have doubled; see `slots_prior`.
 """
 
 from __future__ import annotations
@@ -22,172 +21,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Float32Array, FloatArray, SlotArray
-from onepass.jit import compiled, reordered
-from onepass.learn.firstorder.steps import ask_ahead
-from onepass.learn.implicit import implicit_gradient
-from onepass.learn.losses import (
-    HINGE,
-    QUANTILE,
-    SOFTMAX,
-    Loss,
-    curvature,
-    majoriser,
-    softmax,
-)
-from onepass.learn.newton.expansion import FLOOR
-
-FIRST_PRIOR = 0.3
-"""Prior variance of a weight before anything is known, on labels of unit scale."""
+from onepass.block import FloatArray, SlotArray
+from onepass.learn.losses import Loss
+from onepass.learn.newton.slots_pass import add_up, filter_pass
+from onepass.learn.newton.slots_prior import FIRST_PRIOR, learnt_prior, reweigh
 
 _FIRST_DOUBLING = 4096
-_NARROWEST, _WIDEST = 1e-8, 10.0
-_EM_STEPS = 100
-_EM_SLOTS = 65_536
-_EM_PRIOR_SLOTS = 2
+"""Rows after which the prior is learnt for the first time."""
+
 _LEAST_DISPERSION = 1e-6
 
 
-@reordered
-def _filter_pass(
-    loss: int,
-    a: float,
-    width: float,
-    dispersion: float,
-    slots: SlotArray,
-    offset: FloatArray,
-    doubt: FloatArray,
-    label: FloatArray,
-    weight: FloatArray,
-    hashed: Float32Array,
-    margin: FloatArray,
-) -> None:
-    """Learn rows in order; `hashed` holds weight and variance, (n_slots, n_outputs, 2)."""
-    n_rows, n_columns = slots.shape
-    n_outputs = offset.shape[1]
-    p, z = np.empty(n_outputs), np.empty(n_outputs)
-    flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
-    at = np.empty(n_columns, np.uint64)
-    for i in range(n_rows):
-        ask_ahead(flat, stride, slots, i)
-        for k in range(n_columns):
-            at[k] = np.uint64(np.uint32(slots[i, k])) * stride
-        for o in range(n_outputs):
-            own = 0.0
-            for k in range(n_columns):
-                own += flat[at[k] + np.uint64(2 * o)]
-            margin[i, o] = own
-            z[o] = offset[i, o] + own
-        if weight[i] == 0.0:
-            continue
-        share = weight[i] / dispersion
-        if loss == SOFTMAX:
-            softmax(z, p)
-        for o in range(n_outputs):
-            v = doubt[i, o]
-            for k in range(n_columns):
-                v += flat[at[k] + np.uint64(2 * o + 1)]
-            if loss == SOFTMAX:
-                c = share * p[o] * (1.0 - p[o])
-                s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
-            else:
-                s = share * implicit_gradient(loss, a, z[o], label[i], share * v)
-                if loss in (QUANTILE, HINGE):
-                    # On the kink itself there is all curvature or none: what lies around it.
-                    c = curvature(loss, a, width, z[o], label[i])
-                    c = share * (c + FLOOR * majoriser(loss, a, width, z[o], label[i]))
-                else:
-                    c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
-            shrunk = c / (1.0 + c * v)
-            for k in range(n_columns):
-                mean = at[k] + np.uint64(2 * o)
-                variance = float(flat[mean + np.uint64(1)])
-                flat[mean] -= np.float32(variance * s)
-                # Twice the same slot in one row takes its share twice, but never all of it.
-                flat[mean + np.uint64(1)] = np.float32(variance - variance * variance * shrunk)
-
-
-@reordered
-def _margins(slots: SlotArray, hashed: Float32Array, margin: FloatArray) -> None:
-    n_outputs = margin.shape[1]
-    flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
-    for i in range(len(slots)):
-        ask_ahead(flat, stride, slots, i)
-        for o in range(n_outputs):
-            total = 0.0
-            for k in range(slots.shape[1]):
-                total += flat[np.uint64(np.uint32(slots[i, k])) * stride + np.uint64(2 * o)]
-            margin[i, o] = total
-
-
 @dataclass(frozen=True, slots=True)
-class Other:
-    """The part of the margins that comes from dense features, shape (n_rows, n_outputs) each."""
+class DenseMargins:
+    """Dense margins, with their variance, used as offset for the slots.
+
+    Both have shape (n_rows, n_outputs).
+    """
 
     margin: FloatArray
     variance: FloatArray
-    """How uncertain it is: a row teaches its slots the less, the more it is."""
-
-
-@reordered
-def _learnt_prior(pull: FloatArray, known: FloatArray, prior: float) -> float:
-    """Variance of the prior by expectation maximisation.
-
-    Parameters
-    ----------
-    pull, known
-        Of each slot that rows have hit: weight over variance, and the precision that rows gave.
-    prior
-        To start from.
-    """
-    for _ in range(_EM_STEPS):
-        moment = 0.0
-        for k in range(len(pull)):
-            variance = 1.0 / (known[k] + 1.0 / prior)
-            weight = pull[k] * variance
-            moment += weight * weight + variance
-        prior = (moment + _EM_PRIOR_SLOTS * FIRST_PRIOR) / (len(pull) + _EM_PRIOR_SLOTS)
-    return prior
-
-
-@compiled
-def _n_used(beliefs: Float32Array, prior: float) -> int:
-    """Slots that rows have hit: their variance is below that of the prior."""
-    widest, n = np.float32(prior), 0
-    for k in range(len(beliefs)):
-        n += beliefs[k, 1] < widest
-    return n
-
-
-@compiled
-def _used(beliefs: Float32Array, prior: float, step: int) -> tuple[FloatArray, FloatArray]:
-    """Weight over variance, and the precision that rows gave, of every `step`-th slot in use."""
-    widest, n = np.float32(prior), -(-_n_used(beliefs, prior) // step)
-    pull, known = np.empty(n), np.empty(n)
-    place = 0
-    for k in range(len(beliefs)):
-        if beliefs[k, 1] < widest:
-            if place % step == 0:
-                variance = np.float64(beliefs[k, 1])
-                pull[place // step] = beliefs[k, 0] / variance
-                known[place // step] = 1.0 / variance - 1.0 / prior
-            place += 1
-    return pull, known
-
-
-@compiled
-def _reweigh(beliefs: Float32Array, prior: float, factor: float, new_prior: float) -> None:
-    """Let what rows gave count `factor` as much, beside another prior."""
-    widest = np.float32(prior)
-    for k in range(len(beliefs)):
-        if beliefs[k, 1] < widest:
-            before = np.float64(beliefs[k, 1])
-            variance = 1.0 / ((1.0 / before - 1.0 / prior) * factor + 1.0 / new_prior)
-            if new_prior != prior:
-                beliefs[k, 0] = np.float32(beliefs[k, 0] / before * variance)
-            beliefs[k, 1] = np.float32(variance)
-        else:
-            beliefs[k, 1] = np.float32(new_prior)
+    """The larger it is, the less a row changes its slots."""
 
 
 class SlotFilter:
@@ -196,11 +50,12 @@ class SlotFilter:
     Parameters
     ----------
     loss
-        What to minimise.
+        Loss to minimise.
     n_slots
-        Number of hashed weights.
+        Number of slots.
     l2
-        Ridge penalty per row; the learnt prior is never wider than the one that it stands for.
+        Ridge penalty per row. It bounds the learnt prior: a ridge penalty is a normal prior whose
+        variance is the inverse of the penalty.
     """
 
     def __init__(self, loss: Loss, n_slots: int, *, l2: float = 0.0) -> None:
@@ -210,80 +65,98 @@ class SlotFilter:
         self.prior = np.array(FIRST_PRIOR)
         """Variance of a slot that no row has hit."""
         self.dispersion = np.ones(2)
-        """Running sums of squared gradients and of curvatures."""
+        """Running sums of squared gradients and of curvatures; their ratio is the dispersion."""
         self.n_rows = np.zeros((), np.int64)
+        """Rows of positive weight so far."""
         self.n_refreshed = np.zeros((), np.int64)
+        """`n_rows` when the prior was last learnt."""
+
+    @staticmethod
+    def nbytes(loss: Loss, n_slots: int) -> int:
+        """Return the bytes of `arrays`, without making them."""
+        return _slot_bytes(loss, n_slots) + 8 + 2 * 8 + 2 * 8
+
+    @staticmethod
+    def working_bytes(loss: Loss, n_slots: int) -> int:
+        """Return the bytes to set aside: the beliefs, a copy for the commit, and temporaries."""
+        return 3 * _slot_bytes(loss, n_slots)
 
     @property
     def weights(self) -> FloatArray:
-        """Shape (n_slots, n_outputs)."""
+        """Weights of the slots, shape (n_slots, n_outputs)."""
         return self.hashed[:, :, 0].astype(np.float64)
 
     def margins(self, slots: SlotArray) -> FloatArray:
-        """Sum of the weights that each row hits, shape (n_rows, n_outputs)."""
+        """Return the sum of the weights that each row hits, shape (n_rows, n_outputs)."""
         total = np.empty((len(slots), self.loss.n_outputs))
-        _margins(np.ascontiguousarray(slots), self.hashed, total)
+        add_up(np.ascontiguousarray(slots), self.hashed, total)
         return total
 
     def learn(
         self,
         slots: SlotArray,
-        other: Other,
+        dense: DenseMargins,
         label: FloatArray,
         weight: FloatArray,
         width: float,
     ) -> FloatArray:
-        """Learn rows in order; return the slots' part of each margin from before its row.
+        """Learn rows in order; return the slots' part of each margin before its row is learnt.
 
         Parameters
         ----------
-        other
-            The part of each margin that slots have none in.
+        dense
+            Dense margins, used as offset.
         width
-            Over which a kink of the loss is rounded to have a curvature.
+            Width over which a kink of the loss is rounded.
 
         Returns
         -------
         Shape (n_rows, n_outputs).
         """
-        margin = np.empty_like(other.margin)
-        _filter_pass(
+        margin = np.empty_like(dense.margin)
+        filter_pass(
             self.loss.code,
             self.loss.shape,
             width,
             self._dispersion(),
             np.ascontiguousarray(slots),
-            np.ascontiguousarray(other.margin),
-            np.ascontiguousarray(other.variance),
+            np.ascontiguousarray(dense.margin),
+            np.ascontiguousarray(dense.variance),
             label,
             weight,
             self.hashed,
             margin,
         )
-        self._observe(other.margin + margin, label, weight, width)
+        self._observe(dense.margin + margin, label, weight, width)
         self.n_rows += np.count_nonzero(weight)
         if int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed)):
             self._refresh_prior()
         return margin
 
     def fade(self, factor: float) -> None:
-        """Let all rows so far count only `factor` as much: beliefs widen towards the prior."""
+        """Multiply the weight of all rows so far by a factor; beliefs widen towards the prior."""
         before = float(self.prior)
-        _reweigh(self.hashed.reshape(-1, 2), before, factor, before)
+        reweigh(self.hashed.reshape(-1, 2), before, factor, before)
 
     @property
     def precision(self) -> float:
-        """Penalty ``precision / 2 * w^2`` of a weight that the prior stands for."""
+        """Coefficient of ``w^2 / 2`` in the penalty that is equivalent to the prior."""
         return self._dispersion() / float(self.prior)
 
     def adopt(self, weights: FloatArray, curvature: FloatArray) -> None:
-        """Take over weights, with the curvature of all rows by each of them, flat."""
+        """Replace the beliefs by weights that a batch rule has found.
+
+        Parameters
+        ----------
+        weights, curvature
+            Weights, and the second derivatives of the loss of all rows, flat.
+        """
         beliefs = self.hashed.reshape(-1, 2)
         beliefs[:, 0] = weights
         beliefs[:, 1] = 1 / (curvature / self._dispersion() + 1 / float(self.prior))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """All arrays that change, by name."""
+        """Return all arrays that change, by name, without copying them."""
         names = ("hashed", "prior", "dispersion", "n_rows", "n_refreshed")
         return {name: getattr(self, name) for name in names}
 
@@ -293,6 +166,7 @@ class SlotFilter:
         return max(float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION)
 
     def _observe(self, z: FloatArray, label: FloatArray, weight: FloatArray, width: float) -> None:
+        """Update the dispersion from a block with margins z, shape (n_rows, n_outputs)."""
         if self.loss.has_unit_dispersion:
             return
         _, g, c = self.loss.expand(np.ascontiguousarray(z[:, 0]), label, weight, width=width)
@@ -302,11 +176,13 @@ class SlotFilter:
     def _refresh_prior(self) -> None:
         self.n_refreshed[()] = self.n_rows
         beliefs, before = self.hashed.reshape(-1, 2), float(self.prior)
-        # A sample tells the variance of millions of weights to half a percent.
-        step = max(1, _n_used(beliefs, before) // _EM_SLOTS)
-        prior = _learnt_prior(*_used(beliefs, before, step), before)
-        prior = min(max(prior, _NARROWEST), _WIDEST)
+        prior = learnt_prior(beliefs, before)
         if self.l2:
             prior = min(prior, 1 / (self.l2 * float(self.n_rows)))
-        _reweigh(beliefs, before, 1.0, prior)
+        reweigh(beliefs, before, 1.0, prior)
         self.prior[()] = prior
+
+
+def _slot_bytes(loss: Loss, n_slots: int) -> int:
+    """Return the bytes of a weight and a variance, in single precision, for each slot."""
+    return 2 * 4 * loss.n_outputs * n_slots

@@ -1,4 +1,4 @@
-"""What is not known of weights, on features as they come and in the margins of rows."""
+"""Covariance of weights on raw features, and the margin variance it implies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onepass.learn.scaling import Standardiser
 
 
 def on_features(covariance: FloatArray, scaling: Standardiser, n_outputs: int) -> FloatArray:
-    """Covariance of weights on features as they come, of that on standardised ones.
+    """Return the covariance of weights on raw features, given that on standardised features.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def on_features(covariance: FloatArray, scaling: Standardiser, n_outputs: int) -
 
     Returns
     -------
-    Of the same shape; NaN for features that never varied.
+    The same shape; NaN for features that never varied.
     """
     to_raw = np.diag(np.append(1 / scaling.scale, 1.0))
     to_raw[-1, :-1] = -scaling.center / scaling.scale
@@ -32,21 +32,21 @@ def on_features(covariance: FloatArray, scaling: Standardiser, n_outputs: int) -
 def variance_of_margins(
     covariance: FloatArray, x: RealArray, n_outputs: int, *, of_classes: bool
 ) -> FloatArray:
-    """Variance of each margin of rows, shape (n_rows, n_outputs).
+    """Return the variance of each margin of rows, shape (n_rows, n_outputs).
 
     Parameters
     ----------
     covariance
-        Of the weights, as in `on_features`.
+        Covariance of weights on standardised features, shape as in `on_features`.
     x
-        Standardised features with a column of ones behind, shape (n_rows, n_features + 1).
+        Standardised features with a last column of ones, shape (n_rows, n_features + 1).
     of_classes
-        Whether the margins are those of classes, which only differ by what they do not share.
+        Whether the margins are those of softmax. Only their differences matter.
     """
     width = x.shape[1]
     covariance = covariance.reshape(n_outputs, width, n_outputs, width)
     if of_classes:
-        # What all classes have in common is not known, and does not matter.
+        # No row determines the mean over classes, and no probability depends on it.
         covariance = covariance - covariance.mean(axis=0, keepdims=True)
         covariance = covariance - covariance.mean(axis=2, keepdims=True)
     variance = np.empty((len(x), n_outputs))

@@ -1,0 +1,182 @@
+"""Learn one block: choose the precision, rescale features when due, minimise, remember."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import Block, FloatArray
+from onepass.learn.curvature import gram, is_well_conditioned
+from onepass.learn.newton.expansion import Rows
+from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
+from onepass.learn.newton.kept import Kept
+from onepass.learn.newton.limits import Limits
+from onepass.learn.newton.proximal import fit_block, full_step, shaped
+from onepass.learn.newton.solution import Solution
+from onepass.learn.pointwise import SOFTMAX, SQUARED
+
+
+class BlockLearner:
+    """Updates a `Solution` block by block.
+
+    The first rows are learnt in double precision, in separate steps. Later blocks go through
+    `expansion_pass` in single precision, if the features are well-conditioned and the loss has one
+    margin and no kink. A block in which a refresh of the scale is due, or a feature begins to vary,
+    takes the separate steps again.
+
+    Parameters
+    ----------
+    solution
+        Updated in place.
+    cautious, limits
+        As for `Newton`.
+    """
+
+    def __init__(self, solution: Solution, *, cautious: bool, limits: Limits) -> None:
+        self.loss, self.solution = solution.loss, solution
+        self._cautious, self._limits = cautious, limits
+        self.single = np.zeros((), np.bool_)
+        """Whether blocks are in single precision."""
+        self.kept = Kept(solution.w.shape[1] - 1)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all arrays that change, by name, without copying them."""
+        return self.solution.arrays() | {"single": self.single} | self.kept.arrays()
+
+    def take(self, state: dict[str, NDArray[Any]]) -> None:
+        """Put arrays, named as in `arrays`, in place of the present ones."""
+        self.solution.take(state)
+        self.kept.take(state)
+        self.single = state["single"]
+
+    def learn(self, block: Block, counted: FloatArray, offset: FloatArray) -> FloatArray:
+        """Learn a block; return the margins from before, offset included.
+
+        Parameters
+        ----------
+        block
+            Contiguous dense features, and weights that age.
+        counted
+            Weights that do not age: those of the moments of the features.
+        offset
+            Part of each margin that comes from elsewhere, shape (n_rows, n_outputs).
+        """
+        is_first, varied = not self.solution.n_rows, self.solution.scaling.varies()
+        passed = self._observe(block, counted, offset)
+        begins = bool((self.solution.scaling.varies() & ~varied).any())
+        if passed is None or begins:
+            return self._learn_separately(block, offset, is_first=is_first, begins=begins)
+        self._learn_passed(block, offset, passed)
+        return passed.margin
+
+    def _observe(self, block: Block, counted: FloatArray, offset: FloatArray) -> Passed | None:
+        """Add a block to the moments of the features, with its expansion if one pass gives both."""
+        n_more = int(np.count_nonzero(counted))
+        if not self.single or self.loss.is_kinked or self.solution.scaling.is_due(n_more):
+            self.solution.scaling.add(block.dense, counted)
+            return None
+        scaling = self.solution.scaling
+        passed = expansion_pass(
+            self.loss,
+            Columns(scaling.center, scaling.scale, scaling.mean, self.solution.w[0]),
+            block.dense,
+            block.label,
+            block.weight,
+            counted,
+            np.ascontiguousarray(offset[:, 0]),
+            from_zero=self.loss.code == SQUARED,
+        )
+        scaling.add_sums(n_more, passed.weight, passed.first, passed.second)
+        return passed
+
+    def _learn_passed(self, block: Block, offset: FloatArray, passed: Passed) -> None:
+        """Learn a block from its expansion in single precision."""
+        found = passed.expansion
+        self.solution.past.weight += block.weight.sum()
+        if self.loss.code == SQUARED:
+            self.solution.past.add_labels(block.label - offset[:, 0], block.weight)
+            self.solution.past.add_squares(found.curvature, -found.slope)
+            self._solve_exactly()
+            return
+
+        def farthest(step: FloatArray) -> float:
+            return float(np.abs(self.solution.moved_by(step, block.dense)).max())
+
+        w = full_step(self.solution.past, self.solution.w, found, self.solution.penalty(), farthest)
+        if w is None:
+            self._fit(self._rows(block, offset), passed.margin[:, None])
+        else:
+            point, self.solution.w = self.solution.w.ravel(), w
+            self.solution.past.add(found, point)
+
+    def _learn_separately(
+        self, block: Block, offset: FloatArray, *, is_first: bool, begins: bool
+    ) -> FloatArray:
+        """Learn a block in separate steps; return the margins from before.
+
+        Parameters
+        ----------
+        is_first
+            Whether no row has been learnt before.
+        begins
+            Whether a feature varies for the first time.
+        """
+        if self.solution.scaling.is_due() or (begins and self.single):
+            self.solution.rescale()
+            # A feature that begins had no scale before, and has next to no curvature yet.
+            self.single[()] = not begins and self._single_is_enough()
+        rows = self._rows(block, offset.reshape(block.n_rows, -1))
+        before = rows.margins(self.solution.w)
+        self.solution.past.weight += block.weight.sum()
+        if self.loss.code == SQUARED:
+            y = rows.y - rows.offset[:, 0]
+            self.solution.past.add_labels(y, rows.weight)
+            self.solution.past.add_squares(gram(rows.x, rows.weight), rows.summed(rows.weight * y))
+            self._solve_exactly()
+        elif not self._cautious and (is_first or len(self.kept)):
+            self._learn_again(block)
+        else:
+            self._fit(rows, before)
+        return shaped(self.loss, before)
+
+    def _learn_again(self, block: Block) -> None:
+        """Learn a block together with all rows before it, as if they had come at once."""
+        together = self.kept.with_more(block)
+        self.solution.past.forget_expansions()
+        rows = self._rows(together, np.zeros((together.n_rows, 1)))
+        self._fit(rows, rows.margins(self.solution.w))
+        self.kept.keep(together, self.solution.w.size)
+
+    def _fit(self, rows: Rows, z: FloatArray) -> None:
+        """Minimise the past plus the loss of rows with margins z, and add their expansion."""
+        is_first = self.solution.n_rows <= 5 * self.solution.w.size + len(z)
+        penalty = self.solution.penalty()
+        fit = fit_block(
+            self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first
+        )
+        self.solution.w = fit.w
+        self.solution.past.add(fit.expansion, fit.point)
+
+    def _solve_exactly(self) -> None:
+        solution = self.solution
+        solution.solve_exactly(solution.penalty() if self._cautious else solution.ridge(0.0))
+
+    def _rows(self, block: Block, offset: FloatArray) -> Rows:
+        x = self.solution.scaling.apply(np.ascontiguousarray(block.dense), single=bool(self.single))
+        return Rows(x, block.label, block.weight, offset)
+
+    def _single_is_enough(self) -> bool:
+        """Whether blocks are computed in single precision until the next refresh.
+
+        Not where features are nearly collinear: rounding would decide how weights are shared among
+        them. Nor for the first rows, whose expansions start from weights that know nothing.
+        """
+        if self.loss.code == SOFTMAX or not self._limits.allows_single:
+            return False
+        if self.solution.n_rows < 2 * self._limits.first_block(self.solution.w.size):
+            return False
+        return is_well_conditioned(
+            self.solution.past.h, np.append(self.solution.scaling.varies(), True)
+        )

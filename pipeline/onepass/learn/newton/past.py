@@ -1,0 +1,120 @@
+"""The quadratic model of the loss of all rows so far."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import FloatArray
+from onepass.learn.losses import Loss
+from onepass.learn.newton.expansion import Expansion
+from onepass.learn.objective import Sums
+from onepass.learn.pointwise import SQUARED
+
+
+class Past:
+    """Q(w) = w'Hw/2 - b'w, the sum of the second-order expansions of all blocks so far.
+
+    The model is up to a constant. The penalty is not part of it.
+
+    Parameters
+    ----------
+    n_weights
+        Number of weights and intercepts of all outputs.
+    """
+
+    def __init__(self, n_weights: int) -> None:
+        self.weight = np.zeros(())
+        """Sum of the weights of the rows."""
+        self.label_square = np.zeros(())
+        """Weighted sum of squared labels, for squared loss; 0 for the others."""
+        self.noise = np.zeros(())
+        """Sum of squared gradients with respect to the margin; see `Expansion.noise`."""
+        self.bend = np.zeros(())
+        """Sum of second derivatives with respect to the margin; see `Expansion.bend`."""
+        self.h = np.zeros((n_weights, n_weights))
+        self.b = np.zeros(n_weights)
+
+    @staticmethod
+    def nbytes(n_weights: int) -> int:
+        """Return the bytes of `arrays`."""
+        return 4 * 8 + 8 * n_weights**2 + 8 * n_weights
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all arrays, by name, without copying them."""
+        names = ("weight", "label_square", "noise", "bend", "h", "b")
+        return {name: getattr(self, name) for name in names}
+
+    def fade(self, factor: float) -> None:
+        """Multiply the contribution of all rows so far by a factor."""
+        for array in (self.h, self.b, self.weight, self.label_square, self.noise, self.bend):
+            array *= factor
+
+    def forget_expansions(self) -> None:
+        """Set the model to 0, for rows that are about to be expanded again.
+
+        Their weight stays counted.
+        """
+        for array in (self.h, self.b, self.noise, self.bend):
+            array *= 0.0
+
+    def add(self, found: Expansion, point: FloatArray) -> None:
+        """Add the expansion of a block's loss around a point, flat weights."""
+        self.h += found.curvature
+        self.b += found.curvature @ point - found.slope
+        self.noise += found.noise
+        self.bend += found.bend
+
+    def add_squares(self, curvature: FloatArray, b: FloatArray) -> None:
+        """Add the squared loss of a block, which is quadratic itself."""
+        self.h += curvature
+        self.b += b
+
+    def add_labels(self, y: FloatArray, weight: FloatArray) -> None:
+        """Add the squares of labels, less the part of the margin that comes from elsewhere."""
+        self.label_square += (weight * y * y).sum()
+
+    def move(self, move: FloatArray) -> None:
+        """Express the model in weights ``move @ w``."""
+        back = np.linalg.inv(move)
+        self.h = back.T @ self.h @ back
+        self.b = back.T @ self.b
+
+    def replace(self, loss: Loss, point: FloatArray, sums: Sums) -> None:
+        """Replace the model by the expansion of the loss of all rows around a point.
+
+        Parameters
+        ----------
+        sums
+            Derivatives at the point; its slope may go on with slots.
+        """
+        assert sums.curvature is not None
+        self.h = sums.curvature.copy()
+        self.b = self.h @ point - sums.slope[: len(self.b)]
+        self.weight[()] = sums.weight
+        self.noise[()], self.bend[()] = sums.noise, sums.bend
+        # Twice the value of squared loss is the sum of squared residuals, y'y - 2 b'w + w'Hw.
+        square = 2 * sums.value + 2 * self.b @ point - point @ self.h @ point
+        self.label_square[()] = square if loss.code == SQUARED else 0.0
+
+    def dispersion(self, loss: Loss, w: FloatArray, n_rows: int, rank: int) -> float:
+        """Return the factor by which the inverse curvature is the covariance of the weights.
+
+        1 for losses with unit dispersion; the residual variance for squared loss; else the mean
+        squared gradient over the mean curvature.
+
+        Parameters
+        ----------
+        w
+            Weights of the first output.
+        n_rows, rank
+            Their difference is the number of degrees of freedom.
+        """
+        freedom = max(1, n_rows - rank)
+        if loss.code == SQUARED:
+            residual = float(self.label_square - 2 * self.b @ w + w @ self.h @ w)
+            return max(0.0, residual) / freedom
+        if loss.has_unit_dispersion:
+            return 1.0
+        correction = n_rows / freedom
+        return correction * float(self.noise) / max(float(self.bend), 1e-300)

@@ -1,0 +1,164 @@
+"""The weights of newton, with the moments, the past and the penalty that determine them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import Float32Array, FloatArray, Linear
+from onepass.learn.curvature import Curvature, solve
+from onepass.learn.kernels import dense_margins
+from onepass.learn.losses import Loss
+from onepass.learn.newton.past import Past
+from onepass.learn.newton.proximal import centred
+from onepass.learn.newton.uncertainty import on_features, variance_of_margins
+from onepass.learn.objective import Objective, Sums
+from onepass.learn.pointwise import HINGE, SOFTMAX
+from onepass.learn.scaling import Standardiser
+
+_INTERCEPT_PRIOR = 1e-6
+
+
+class Solution:
+    """Weights on standardised features, shape (n_outputs, n_dense + 1), intercepts last.
+
+    Parameters
+    ----------
+    loss, n_dense, l2, base
+        As for `Newton`.
+    """
+
+    def __init__(self, loss: Loss, n_dense: int, *, l2: float, base: float) -> None:
+        self.loss, self.l2 = loss, l2
+        self.scaling = Standardiser(n_dense)
+        self.w = np.zeros((loss.n_outputs, n_dense + 1))
+        self.w[:, -1] = base
+        self.past = Past(self.w.size)
+
+    @staticmethod
+    def nbytes(loss: Loss, n_dense: int) -> int:
+        """Return the bytes of `arrays`."""
+        n_weights = loss.n_outputs * (n_dense + 1)
+        return Standardiser.nbytes(n_dense) + Past.nbytes(n_weights) + 8 * n_weights
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of positive weight so far."""
+        return int(self.scaling.n_rows)
+
+    @property
+    def known_rows(self) -> int:
+        """Number of rows so far, each as far as it still counts."""
+        counted = float(self.scaling.weight)
+        share = min(1.0, float(self.past.weight) / counted) if counted else 1.0
+        return int(int(self.scaling.n_rows) * share)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all arrays, by name, without copying them."""
+        scaling = {f"scaling.{name}": array for name, array in self.scaling.arrays().items()}
+        return scaling | self.past.arrays() | {"w": self.w}
+
+    def take(self, state: dict[str, NDArray[Any]]) -> None:
+        """Put arrays, named as in `arrays`, in place of the present ones."""
+        for name in self.scaling.arrays():
+            setattr(self.scaling, name, state[f"scaling.{name}"])
+        for name in self.past.arrays():
+            setattr(self.past, name, state[name])
+        self.w = state["w"]
+
+    def margins(self, dense: Float32Array) -> FloatArray:
+        """Return the margins of rows, shape (n_rows, n_outputs)."""
+        return self.moved_by(self.w, dense)
+
+    def moved_by(self, w: FloatArray, dense: Float32Array) -> FloatArray:
+        """Return the margins of rows by other weights on standardised features."""
+        margin = np.empty((len(dense), len(w)))
+        dense_margins(np.ascontiguousarray(dense), self.scaling.raw_weights(w), margin)
+        return margin
+
+    def linear(self) -> Linear:
+        """Return the weights on raw features."""
+        found = self.scaling.raw_weights(self.w)
+        return Linear(found[:, -1], found[:, :-1], np.empty((0, len(found))))
+
+    def covariance(self) -> FloatArray | None:
+        """Return the covariance of the weights on raw features, intercepts last.
+
+        It is the inverse curvature (observed information) times the dispersion: 1 for logistic,
+        softmax and poisson; the residual variance for squared; else the mean squared gradient over
+        the mean curvature. For quantile that is the sparsity formula for identically distributed
+        errors (R. Koenker, "Quantile Regression", 2005, sec. 3.2), for huber the one of P. Huber,
+        "Robust Statistics", 1981, eq. 7.6.6.
+
+        Returns
+        -------
+        Shape (n_outputs * (n_dense + 1),) squared; NaN for features that never varied. None for
+        hinge, which is no likelihood.
+        """
+        if self.loss.code == HINGE:
+            return None
+        curvature = Curvature(self.past.h + np.diag(self.ridge(0.0)))
+        found = curvature.inverse() * self._dispersion(curvature.rank)
+        return on_features(found, self.scaling, len(self.w))
+
+    def margin_variance(self, dense: Float32Array) -> FloatArray:
+        """Return the variance of each margin that the uncertainty of the weights implies.
+
+        Returns
+        -------
+        Shape (n_rows, n_outputs).
+        """
+        covariance = Curvature(self.past.h + np.diag(self.penalty())).inverse()
+        covariance *= self._dispersion(0) if self.scaling.n_rows else 1.0
+        x = self.scaling.apply(np.ascontiguousarray(dense))
+        of_classes = self.loss.code == SOFTMAX
+        return variance_of_margins(covariance, x, len(self.w), of_classes=of_classes)
+
+    def objective(self) -> Objective:
+        """Return the objective that a batch rule minimises over all rows."""
+        free = np.append(np.full(self.w.shape[1] - 1, self.l2), 0.0)
+        return Objective(
+            loss=self.loss,
+            center=self.scaling.center,
+            scale=self.scaling.scale,
+            n_slots=0,
+            ridge=np.tile(free, len(self.w)),
+            prior=np.zeros(self.w.size),
+        )
+
+    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
+        """Replace the past by the expansion of all rows at `point`; see `Updater.adopt`."""
+        self.past.replace(self.loss, point, sums)
+        if newton_step:
+            point = solve(self.past.h + np.diag(self.ridge(0.0)), self.past.b)
+        self.w = centred(self.loss, point.reshape(self.w.shape).copy())
+
+    def rescale(self) -> None:
+        """Standardise features by their current moments, and move weights and past along."""
+        move = self.scaling.refresh()
+        move = np.asarray(np.kron(np.eye(len(self.w)), move), np.float64)
+        self.w = (move @ self.w.ravel()).reshape(self.w.shape)
+        self.past.move(move)
+
+    def solve_exactly(self, penalty: FloatArray) -> None:
+        """Move to the minimum of the past and the penalty, for squared loss."""
+        self.w[0] = solve(self.past.h + np.diag(penalty), self.past.b)
+
+    def penalty(self) -> FloatArray:
+        """Return the ridge penalty with the start-up prior, which fades with the rows."""
+        # The cube matters: a prior that fades more slowly still costs a tenth of the log loss after
+        # tens of thousands of rows if features are ill-conditioned and the weights are large.
+        n_rows = max(1, int(self.scaling.n_rows))
+        return self.ridge(min(1.0, 20 * self.w.size / n_rows) ** 3)
+
+    def ridge(self, prior: float) -> FloatArray:
+        """Return the coefficient of ``w^2 / 2`` of each weight, flat, with a prior added."""
+        # The penalty is on features of unit variance; those in use had it at the last refresh.
+        unit = np.square(self.scaling.deviation() / self.scaling.scale)
+        one = np.append(prior + self.l2 * float(self.past.weight) * unit, _INTERCEPT_PRIOR)
+        return np.tile(one, len(self.w))
+
+    def _dispersion(self, rank: int) -> float:
+        return self.past.dispersion(self.loss, self.w[0], int(self.scaling.n_rows), rank)
