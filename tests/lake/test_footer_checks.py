@@ -1,4 +1,4 @@
-"""Sound: every chunk of a footer is looked through, and nothing of it stays behind."""
+"""Footer checks: every chunk is checked, contradictions are found, and no memory is kept."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 
 from lakes import number_table
 from onepass.errors import BadPartition
-from onepass.lake import footer_checks
-from onepass.lake.footer_checks import check_claims, contradictions, look_through
+from onepass.lake.footer_checks import EmptyFile, check_claims, contradictions, look_through
 
 
 @pytest.fixture
@@ -35,18 +34,17 @@ def test_looking_through_ten_thousand_footers_keeps_none_of_them(written):
     assert sys.getrefcount(metadata) == before
 
 
-def test_no_thread_of_arrow_holds_the_file_when_it_has_been_looked_through(written, monkeypatch):
-    """It would be stopped at the end of the process, which then aborts: one footer in seven."""
+def test_no_thread_of_arrow_holds_the_file_when_it_has_been_looked_through(written):
+    """At the end of the process the thread would be stopped, and the process would abort."""
     made = []
 
-    class Recorded(footer_checks._NoPages):
+    class Recorded(EmptyFile):
         def __init__(self, nbytes):
             super().__init__(nbytes)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(footer_checks, "_NoPages", Recorded)
     for _ in range(500):
-        look_through(*written)
+        look_through(*written, empty_file=Recorded)
         assert made.pop()() is None
 
 

@@ -23,7 +23,9 @@ from onepass.errors import (
 )
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
-from onepass.lake.read import PartitionReader, units
+from onepass.lake.limits import ReadLimits
+from onepass.lake.read import PartitionReader
+from onepass.lake.units import units
 from onepass.model.directory import open_model
 from s3 import Proxy, put_table
 
@@ -125,8 +127,8 @@ def test_key_that_is_no_path_is_named(bucket, lake, s3_server, name):
         discover(lake)
 
 
-def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
-    monkeypatch.setattr("onepass.lake.read.REMOTE_BYTES", 16 << 20)
+def test_large_row_group_is_read_in_bounded_memory(bucket):
+    limits = ReadLimits(remote_bytes=16 << 20)
     rng = np.random.default_rng(0)
     columns = {name: rng.normal(size=1_500_000) for name in "abcd"}
     sink = pa.BufferOutputStream()
@@ -138,7 +140,7 @@ def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
     file = discover(f"{bucket}/large")[0]
     footer = read_footer(file)
     (whole,) = partitions(file, footer)
-    reader = PartitionReader(file, footer, list("abcd"), [], batch_rows=16_384)
+    reader = PartitionReader(file, footer, list("abcd"), [], batch_rows=16_384, limits=limits)
     before, most, total = pa.total_allocated_bytes(), 0, 0.0
     # What comes from the store is bytes of Python until pyarrow has decoded it.
     tracemalloc.start()
