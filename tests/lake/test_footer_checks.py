@@ -34,7 +34,7 @@ def test_looking_through_ten_thousand_footers_keeps_none_of_them(written):
     assert sys.getrefcount(metadata) == before
 
 
-def test_no_thread_of_arrow_holds_the_file_when_it_has_been_looked_through(written):
+def test_no_thread_of_arrow_holds_the_file_after_the_check(written):
     """At the end of the process the thread would be stopped, and the process would abort."""
     made = []
 
@@ -55,7 +55,7 @@ def test_chunk_beyond_the_end_of_the_file_is_found_before_a_page_is_asked_for(wr
         look_through(metadata, nbytes // 3)
 
 
-def test_contradictions_are_told_of_all_columns_and_refused_for_those_that_are_read(written):
+def test_contradictions_of_all_columns_are_found_and_of_read_columns_refused(written):
     metadata, nbytes = written
     assert contradictions(metadata, nbytes) == []
     found = contradictions(metadata, nbytes // 3)

@@ -1,4 +1,4 @@
-"""Read: units are bounded, cover each row once, and hold what pyarrow reads as a whole."""
+"""Read: units are bounded, cover each row once, and hold the rows that pyarrow reads."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page,
 
 
 def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path, memory):
-    """When a task fails, those behind it are cancelled; one that has begun must come to its end."""
+    """After a failure, later tasks are cancelled, but a task that has begun must still end."""
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
     reader = PartitionReader(file, footer, ["a"], [], 100, **memory)
     cut = list(units(partition, footer, 100))
@@ -158,7 +158,7 @@ def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path, me
 
 
 def test_row_groups_of_one_file_may_store_a_text_as_codes_and_as_it_is(tmp_path, memory):
-    """Each has types of its own; the dictionary of one is not asked of the other."""
+    """Each row group is read by its own types, as dictionaries or as plain text."""
     texts = np.append(np.tile(["a", "b"], 5000), np.arange(10_000).astype(str))
     table = pa.table({"n": np.arange(20_000), "text": texts, "m": np.arange(20_000.0), "o": texts})
     options = {"row_group_size": 10_000, "dictionary_pagesize_limit": 1000}
@@ -189,9 +189,9 @@ def test_large_row_groups_are_decoded_whole_where_memory_allows(tmp_path):
     assert not is_whole(whole_bytes=4 * nbytes)
 
 
-def test_memory_of_a_column_is_not_taken_for_far_less_than_it_is(tmp_path):
-    """Few long texts, as codes, before many short ones as they are: the footer says next to nothing
-    about the size that they have when they are decoded."""
+def test_memory_of_a_column_is_never_underestimated(tmp_path):
+    """A column may have few long texts as codes, followed by many short plain ones: its footer does
+    not tell the decoded size."""
     rng = np.random.default_rng(0)
     long = np.array([f"{i:0400d}" for i in range(2000)])[rng.integers(0, 2000, 85_000)]
     table = pa.table(

@@ -1,4 +1,4 @@
-"""Cursors: every row once, in blocks that look like the whole, with few decoders open."""
+"""Cursors read every row once, in blocks that resemble the whole, with few decoders open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = Columns(["row"], frozenset())
 
 
 def sources(folder: Path, layout: dict[str, tuple[int, int]]) -> list[Source]:
-    """Files of so many rows, in row groups of so many."""
+    """Write files of the given rows, in row groups of the given rows, and open their partitions."""
     first = 0
     for name, (n_rows, group) in layout.items():
         table = pa.table({"row": np.arange(first, first + n_rows)})

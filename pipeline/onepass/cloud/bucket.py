@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,17 +71,18 @@ class Bucket:
     Notes
     -----
     Every method raises `StoreRefused` if the store denies the request for good, and
-    `StoreUnavailable` if it has not succeeded by the deadline.
+    `StoreUnavailable` if it has not succeeded by the deadline. Methods that read one object raise
+    `FileNotFoundError` if there is none.
     """
 
     def __init__(self, url: Url, store: Any = None, *, piece_bytes: int = PIECE_BYTES) -> None:
-        self._scheme, self._name = url.scheme, url.bucket
+        self._root = url.root
         self._store = connect(url) if store is None else store
         self._piece_bytes = piece_bytes
 
     def place(self, key: str) -> str:
         """Return the URL of a key, as error messages show it."""
-        return str(Url(self._scheme, self._name, key))
+        return f"{self._root}/{key}" if key else self._root
 
     def list_folder(self, prefix: str) -> list[str]:
         """Return the sorted keys of objects and folders directly below a prefix, each once."""
@@ -88,23 +90,16 @@ class Bucket:
         paths = [meta["path"] for meta in found["objects"]] + list(found["common_prefixes"])
         # Some tools mark a folder by an empty object, which is listed under the folder's own name.
         below = [path for path in paths if path.startswith(f"{prefix}/")]
-        # A page that is requested again after a failure may repeat keys.
+        # A page that is requested again after a failure may repeat keys; `list` likewise.
         return sorted({path.rstrip("/") for path in below})
 
     def list(self, prefix: str) -> list[RemoteObject]:
         """List all objects below a prefix at any depth, each once."""
         found = self._persevere(lambda: self._store.list(prefix or None).collect(), prefix)
-        # A page that is requested again after a failure may repeat objects.
         return list({meta["path"]: _described(meta) for meta in found}.values())
 
     def head(self, key: str) -> RemoteObject:
-        """Describe an object as it is now.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such object.
-        """
+        """Describe an object as it is now."""
         return _described(self._persevere(lambda: self._store.head(key), key))
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
@@ -115,8 +110,6 @@ class Bucket:
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such object.
         TooLarge
             If it has more than `most_bytes`; its content is then not read.
         """
@@ -149,8 +142,6 @@ class Bucket:
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such object.
         Replaced
             If it has another etag now, or gives fewer bytes than requested.
         """
@@ -216,17 +207,15 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         """Remove an object; do nothing if there is none."""
-        try:
+        with suppress(FileNotFoundError):
             self._persevere(lambda: self._store.delete(key), key)
-        except FileNotFoundError:
-            return
 
     def _try_to_create(self, key: str, data: bytes) -> Exception | None:
         """Request a create once; return the failure that leaves its outcome open, if any."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         try:
-            # In one part: not every store checks the condition of a multipart upload.
+            # In one part, because not every store checks the condition of a multipart upload.
             self._store.put(key, data, mode="create", use_multipart=False)
         except (AlreadyExistsError, PreconditionError) as error:
             return error

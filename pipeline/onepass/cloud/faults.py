@@ -32,6 +32,8 @@ _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _KEY = re.compile(r'[Pp]ath "([^"]{1,1024})"')
 _METADATA_SERVICE = re.compile(r"169\.254\.\d+\.\d+|metadata\.google\.internal")
 
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+
 _PASSING = {"RequestTimeout", "SlowDown", "InternalError", "OperationAborted"}
 """Error codes of passing failures, whatever the status: RequestTimeout comes with a 400,
 OperationAborted with a 409."""
@@ -117,11 +119,10 @@ def refuse_or_pass(error: Exception, place: str) -> None:
     Exception
         The failure itself, if no store caused it.
     """
-    from obstore.exceptions import BaseError, GenericError, InvalidPathError, JoinError
+    from obstore.exceptions import BaseError
 
-    text = str(error)
-    code = _CODE.search(text)
-    if code and code.group(1) in {"NoSuchBucket", "ContainerNotFound"}:
+    code = _CODE.search(str(error))
+    if code and code.group(1) in _NO_BUCKET:
         raise StoreRefused(
             f"{place}: the bucket does not exist\nCreate it, or correct its name."
         ) from None
@@ -131,23 +132,34 @@ def refuse_or_pass(error: Exception, place: str) -> None:
         raise error
     if code and code.group(1) in _PASSING:
         return
+    refusal = _refusal(error, place)
+    if refusal is not None:
+        raise refusal from None
+
+
+def _refusal(error: Exception, place: str) -> StoreRefused | None:
+    """Return the refusal that an error of obstore or of the network means, if it means one."""
+    from obstore.exceptions import GenericError, InvalidPathError, JoinError
+
+    text = str(error)
     if isinstance(error, InvalidPathError):
         key = _KEY.search(text)
-        raise StoreRefused(
+        return StoreRefused(
             f"{place}: expected keys without empty, '.' or '..' parts, found "
             f"{key.group(1) if key else 'another'!r}\nRename the object, or leave its prefix out."
-        ) from None
+        )
     if not isinstance(error, GenericError | JoinError | TimeoutError | ConnectionError):
-        raise _refused(error, place) from None
+        return _refused(error, place)
     status = _STATUS.search(text)
     is_busy = status and (int(status.group(1)) >= 500 or status.group(1) in {"408", "429"})
     if _METADATA_SERVICE.search(text) and not is_busy:
-        raise StoreRefused(
+        return StoreRefused(
             f"{place}: no credentials were found\n"
             "Set them in the environment or a profile, or run where the machine has a role."
-        ) from None
+        )
     if (status and not is_busy) or "incorrectly configured region" in text:
-        raise _refused(error, place) from None
+        return _refused(error, place)
+    return None
 
 
 def _refused(error: Exception, place: str) -> StoreRefused:

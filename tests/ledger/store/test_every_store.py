@@ -45,7 +45,7 @@ def store(opens: Opens) -> Store:
     return opens()
 
 
-def test_place_is_what_opens_the_store_again(bucket, tmp_path):
+def test_place_opens_the_store_again(bucket, tmp_path):
     for place in (f"{bucket}/m", str(tmp_path / "m")):
         open_store(place).put("a", b"1")
         assert open_store(open_store(place).place).get("a") == b"1"
@@ -88,7 +88,7 @@ def test_list_is_sorted_and_of_one_folder(store):
     assert store.list("nothing") == []
 
 
-def test_what_is_written_is_seen_by_others_at_once(opens):
+def test_written_keys_are_seen_by_others_at_once(opens):
     one, other = opens(), opens()
     for i in range(5):
         one.put(f"log/{i}", b"x")
@@ -97,7 +97,7 @@ def test_what_is_written_is_seen_by_others_at_once(opens):
         assert not other.create(f"log/{i}", b"y")
 
 
-def test_what_is_absent_cannot_be_read_but_deleted(store):
+def test_absent_key_cannot_be_read_and_deleting_it_does_nothing(store):
     assert not store.exists("log/1")
     with pytest.raises(FileNotFoundError):
         store.get("log/1")

@@ -59,7 +59,7 @@ def test_marker_of_a_folder_is_no_key_in_it(bucket, s3_server):
     assert (store.list("log"), store.list("state")) == ([KEY], [])
 
 
-def test_what_may_not_be_deleted_is_kept_with_a_warning(bucket, s3_server, through, caplog):
+def test_key_that_may_not_be_deleted_is_kept_with_a_warning(bucket, s3_server, through, caplog):
     # obstore deletes by a POST that may name several objects.
     with Proxy(s3_server.url, lambda method, path: 403 if method == "POST" else "pass") as proxy:
         through(proxy)

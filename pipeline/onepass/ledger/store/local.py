@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from onepass.errors import ForeignModel, JobError, ModelConflict, located
+from onepass.ledger.store.plain_files import (
+    create_file,
+    make_folders,
+    not_plain,
+    open_plain,
+    sync_folder,
+)
 from onepass.ledger.store.protocol import Content, check_key
 
 LOCK_KEY = "writer.lock"
@@ -68,7 +74,7 @@ class LocalStore:
         for name in names:
             folder = self.root / name
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-                raise _not_plain(folder, "a symbolic link" if folder.is_symlink() else "no folder")
+                raise not_plain(folder, "a symbolic link" if folder.is_symlink() else "no folder")
 
     def create(self, key: str, data: bytes) -> bool:
         """Store `data` unless the key exists; return False if it does."""
@@ -85,7 +91,7 @@ class LocalStore:
                         "directory needs; keep the model on a local disk"
                     ) from None
                 raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return True
 
     def put(self, key: str, data: Content) -> None:
@@ -93,11 +99,11 @@ class LocalStore:
         path = self._path(key)
         with self._staged(path, data) as staged:
             os.replace(staged, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
         """Return the bytes of a key."""
-        with _opened(self._path(key), os.O_RDONLY) as stream:
+        with open_plain(self._path(key), os.O_RDONLY) as stream:
             size = os.fstat(stream.fileno()).st_size
             if most_bytes is not None and size > most_bytes:
                 raise ForeignModel(
@@ -133,26 +139,38 @@ class LocalStore:
         ForeignModel
             If the lock is a link or not a plain file.
         """
-        _make_folders(self.root)
+        make_folders(self.root)
         with self._lock(os.O_RDWR | os.O_CREAT) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-                    yield  # This file system has no locks, so `create` alone decides.
-                    return
-                lock.seek(0)
-                holder = lock.read(20).decode(errors="replace").strip() or "unknown"
-                raise ModelConflict(
-                    f"process {holder} is training the model in {str(self.root)!r}; "
-                    "wait until it has finished, then run again"
-                ) from None
-            with located(self._path(LOCK_KEY)):
-                lock.seek(0)
-                lock.truncate()
-                lock.write(str(os.getpid()).encode())
-                lock.flush()
+            if self._acquire(lock):
+                with located(self._path(LOCK_KEY)):
+                    lock.seek(0)
+                    lock.truncate()
+                    lock.write(str(os.getpid()).encode())
+                    lock.flush()
             yield
+
+    def _acquire(self, lock: BinaryIO) -> bool:
+        """Take the lock; return False if the file system has no locks.
+
+        Without locks, `create` alone decides between two writers.
+
+        Raises
+        ------
+        ModelConflict
+            If another process holds the lock.
+        """
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                return False
+            lock.seek(0)
+            holder = lock.read(20).decode(errors="replace").strip() or "unknown"
+            raise ModelConflict(
+                f"process {holder} is training the model in {str(self.root)!r}; "
+                "wait until it has finished, then run again"
+            ) from None
+        return True
 
     def check_lock(self) -> None:
         """Refuse a directory whose lock `exclusive` would refuse as foreign.
@@ -168,11 +186,11 @@ class LocalStore:
 
     def _lock(self, flags: int) -> BinaryIO:
         path = self._path(LOCK_KEY)
-        lock = _opened(path, flags)
+        lock = open_plain(path, flags)
         # The holder truncates the lock, which through a hard link would destroy another file.
         if os.fstat(lock.fileno()).st_nlink > 1:
             lock.close()
-            raise _not_plain(path, "a hard link")
+            raise not_plain(path, "a hard link")
         return lock
 
     def _path(self, key: str) -> Path:
@@ -182,7 +200,7 @@ class LocalStore:
         for above in range(1, len(parts)):
             folder = self.root.joinpath(*parts[:above])
             if folder.is_symlink():
-                raise _not_plain(folder, "a symbolic link")
+                raise not_plain(folder, "a symbolic link")
         return self.root.joinpath(*parts)
 
     @contextmanager
@@ -190,7 +208,7 @@ class LocalStore:
         """Write and sync a temporary file beside `path`; remove it at the end of the block."""
         staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with located(path), _created(staged) as stream:
+            with located(path), create_file(staged) as stream:
                 if callable(data):
                     data(stream)
                 else:
@@ -201,59 +219,3 @@ class LocalStore:
         finally:
             with suppress(FileNotFoundError):
                 staged.unlink()
-
-
-def _created(path: Path) -> BinaryIO:
-    """Create a file for writing, and the folders above it if there are none."""
-    try:
-        return open(path, "xb")
-    except FileNotFoundError:
-        _make_folders(path.parent)
-        return open(path, "xb")
-
-
-def _opened(path: Path, flags: int) -> BinaryIO:
-    """Open a plain file without following a link.
-
-    Raises
-    ------
-    ForeignModel
-        If the path is anything but a plain file.
-    """
-    try:
-        # Without O_NONBLOCK, opening a pipe or a device could block.
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.EMLINK} and path.is_symlink():
-            raise _not_plain(path, "a symbolic link") from None
-        if error.errno in {errno.EISDIR, errno.ENXIO}:
-            raise _not_plain(path, "no file") from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _not_plain(path, "no file")
-    return open(descriptor, "r+b" if flags & os.O_RDWR else "rb")
-
-
-def _not_plain(path: Path, found: str) -> ForeignModel:
-    return ForeignModel(
-        f"{str(path)!r} is {found}: a model directory holds plain files and folders only"
-    )
-
-
-def _make_folders(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folders(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir()
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with located(folder):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
