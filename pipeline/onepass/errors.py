@@ -5,7 +5,7 @@
     OnepassError                      exit code
     ├── JobError (ValueError)              2     the job cannot be run as written
     │   ├── ModelNotFound                  2     no model directory there
-    │   └── Diverged                       2     the weights left the finite numbers
+    │   └── Diverged                       2     the weights became infinite or NaN
     ├── DataError (ValueError)             3     the lake is not what the job needs
     │   ├── EmptyLake                      3     no Parquet file, or no row
     │   ├── BadPartition                   3     one file cannot be trained
@@ -34,7 +34,7 @@ class OnepassError(Exception):
 
 
 class JobError(OnepassError, ValueError):
-    """Raised when a job is incomplete, contradicts its model, or names what is not there."""
+    """Raised when a job is incomplete, contradicts its model, or names something missing."""
 
     exit_code = 2
 
@@ -44,7 +44,7 @@ class ModelNotFound(JobError, FileNotFoundError):
 
 
 class Diverged(JobError):
-    """Raised when a learning rate drives the weights out of the finite numbers."""
+    """Raised when a learning rate makes the weights infinite or NaN."""
 
 
 class StoreError(OnepassError, RuntimeError):

@@ -1,12 +1,9 @@
 """One bucket of an object store: every request that onepass makes, with retries inside.
 
-`Bucket` is the only place that talks to obstore. It turns the library's exceptions into errors of
-`onepass.errors`, repeats what may pass until a deadline, and keeps each request small enough for
-the time-out of one request.
+Failed requests are repeated while they may succeed, and otherwise raise errors of `onepass.errors`.
 
 Two conditions make concurrent use safe. A range is read only if the object still has a given etag,
-so a reader never mixes the bytes of two contents. A create succeeds only if the key is free; if
-its answer is lost, the object is read back to learn whose bytes are there.
+so a reader never mixes the bytes of two contents. A create succeeds only if the key is free.
 """
 
 from __future__ import annotations

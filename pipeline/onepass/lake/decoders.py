@@ -56,10 +56,12 @@ class Decoders:
         """Decode columns of whole row groups into one batch."""
         rows = sum(self.rows(group) for group in groups)
         with self._open(groups, rows, whole=True) as source:
-            return joined(source.read_row_groups(groups, columns=columns, use_threads=use_threads))
+            table = source.read_row_groups(groups, columns=columns, use_threads=use_threads)
+        # The decoder's buffers are freed before the joined copy is made.
+        return joined(table)
 
     def slices(self, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """Decode columns of one row group slice by slice, without checking texts."""
+        """Decode columns of one row group slice by slice; the caller checks the texts."""
         source = self._open([group], rows, whole=False)
         return _batches(source, group, columns, rows)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class ReadLimits:
     """Bounds for reading Parquet files.
 
-    `split_bytes` decides which partitions a lake has, and `reader_bytes` and `page_bytes` how many
-    cursors read one. So both decide the order of rows. The other sizes change only memory and
-    speed, never a row or its place.
+    `split_bytes` decides which partitions a lake has. `page_bytes`, `reader_bytes`, `max_cursors`
+    and `min_cursor_rows` decide how many cursors read one. So these change the order of rows, and
+    with it the model. The other sizes change memory and speed only.
     """
 
     page_bytes: int = 1 << 20
-    """Uncompressed size of the pages that most writers cut; an open decoder holds one a column."""
+    """Uncompressed size of most writers' pages; an open decoder holds a page of each column."""
     reader_bytes: int = 32 << 20
     """Memory for the open decoders of one partition."""
     group_reader_bytes: int = 384 << 20
@@ -23,7 +23,7 @@ class ReadLimits:
     remote_bytes: int = 96 << 20
     """Bytes from an object store that all decoders of a process may hold ready together.
 
-    A request has a high fixed cost, whatever it brings, so few and large ones are made.
+    Each request has a high fixed cost, so decoders make few and large ones.
     """
     remote_column_bytes: int = 4 << 20
     """Bytes of a column that one request to an object store reads, where `remote_bytes` allows."""
@@ -36,3 +36,4 @@ class ReadLimits:
 
 
 DEFAULT_LIMITS = ReadLimits()
+"""Limits of every run; tests pass others."""
