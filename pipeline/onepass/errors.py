@@ -5,17 +5,18 @@
     OnepassError                      exit code
     ├── JobError (ValueError)              2     the job cannot be run as written
     │   ├── ModelNotFound                  2     no model directory there
-    │   ├── Diverged                       2     the weights left the finite numbers
-    │   └── StoreRefused                   2     an object store denies it, or has no such bucket
+    │   └── Diverged                       2     the weights became infinite or NaN
     ├── DataError (ValueError)             3     the lake is not what the job needs
     │   ├── EmptyLake                      3     no Parquet file, or no row
     │   ├── BadPartition                   3     one file cannot be trained
     │   └── ChangedPartition               3     a known file has other content now
-    ├── ModelConflict (RuntimeError)       4     somebody else writes this model
-    ├── StoreUnavailable (RuntimeError)    2     an object store does not answer; run again later
+    ├── StoreError (RuntimeError)          2     an object store did not do what was requested
+    │   ├── StoreRefused                   2     it denies the request, or has no such bucket
+    │   └── StoreUnavailable               2     it does not answer; run again later
+    ├── ModelConflict (RuntimeError)       4     another writer holds or has changed this model
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
 
-Messages are one or two lines: what was expected, what was found, where, what to do.
+A message has one or two lines: what was expected, what was found, where, and what to do.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class OnepassError(Exception):
 
 
 class JobError(OnepassError, ValueError):
-    """Raised when a job is incomplete, contradicts its model, or names what is not there."""
+    """Raised when a job is incomplete, contradicts its model, or names something missing."""
 
     exit_code = 2
 
@@ -43,20 +44,25 @@ class ModelNotFound(JobError, FileNotFoundError):
 
 
 class Diverged(JobError):
-    """Raised when a learning rate drives the weights out of the finite numbers."""
+    """Raised when a learning rate makes the weights infinite or NaN."""
 
 
-class StoreRefused(JobError):
-    """Raised when an object store refuses a request for good: credentials, rights, bucket."""
+class StoreError(OnepassError, RuntimeError):
+    """Base of errors that say nothing about job, lake or model, only about an object store.
 
-
-class StoreUnavailable(OnepassError, RuntimeError):
-    """Raised when an object store has not answered by the deadline.
-
-    No `OSError` on purpose: a file that cannot be reached for a while is not a bad file.
+    Not an `OSError`, so that code that skips an unreadable file does not skip one that cannot be
+    reached for a while.
     """
 
     exit_code = 2
+
+
+class StoreRefused(StoreError):
+    """Raised when an object store refuses a request for good: credentials, rights, bucket."""
+
+
+class StoreUnavailable(StoreError):
+    """Raised when an object store has not answered by the deadline."""
 
 
 class DataError(OnepassError, ValueError):
@@ -70,7 +76,19 @@ class EmptyLake(DataError):
 
 
 class BadColumn(DataError):
-    """Raised where only the column is known; becomes a `BadPartition` where the file is."""
+    """Raised when a column cannot be used, by code that does not know which file it comes from.
+
+    The caller that knows the file raises a `BadPartition` in its place.
+
+    Parameters
+    ----------
+    reason
+        What was expected and what was found.
+    column
+        Name of the column.
+    advice
+        What to do about it, if there is anything better than the general hint.
+    """
 
     def __init__(self, reason: str, column: str, advice: str | None = None) -> None:
         self.reason, self.column, self.advice = reason, column, advice
@@ -92,7 +110,7 @@ class BadPartition(DataError):
     path
         The file, as the plan names it.
     row_group, column
-        Where in the file, as far as known.
+        Place of the fault in the file, as far as it is known.
     advice
         What to do about it; a general hint by default.
     """
@@ -106,14 +124,14 @@ class BadPartition(DataError):
         column: str | None = None,
         advice: str | None = None,
     ) -> None:
-        # Libraries below explain themselves in several lines.
+        # Messages of the libraries below may have several lines.
         self.reason = " ".join(reason.split())
         self.path, self.row_group, self.column = path, row_group, column
         self.advice = advice or "Repair or remove the file, or go on without it: --on-bad skip."
         super().__init__(f"{self.where()}: {self.reason}\n{self.advice}")
 
     def where(self) -> str:
-        """File, row group and column in one phrase."""
+        """Name file, row group and column in one phrase."""
         parts = [printable(self.path)]
         if self.row_group is not None:
             parts.append(f"row group {self.row_group}")
@@ -134,7 +152,15 @@ def _bad_partition(
 
 @contextmanager
 def advised(advice: str) -> Iterator[None]:
-    """Give other advice about files: where there is no --on-bad, it is not to be named."""
+    """Replace the advice of errors about files, for commands without --on-bad.
+
+    An advice that belongs to the error itself is kept, without its hint at leaving the file out.
+
+    Raises
+    ------
+    BadPartition, ChangedPartition
+        The same error with the other advice.
+    """
     try:
         yield
     except BadPartition as error:
@@ -151,15 +177,20 @@ def advised(advice: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What is kept of an error elsewhere: where and what, but not the advice."""
+    """Return the first line of a message: the place and the fault, without the advice."""
     return str(error).splitlines()[0]
 
 
 @contextmanager
 def located(place: object) -> Iterator[None]:
-    """Give an error of the system the path that it is about, where it names none.
+    """Set the file name of an `OSError` that has none.
 
-    A write that finds the disk full knows a number, and not which file or disk that is.
+    A write to a full disk, for example, raises an error that does not tell which file it was.
+
+    Parameters
+    ----------
+    place
+        Path that the block reads or writes.
     """
     try:
         yield
@@ -170,7 +201,13 @@ def located(place: object) -> Iterator[None]:
 
 
 class ChangedPartition(DataError):
-    """Raised when a file that the ledger knows has another fingerprint now."""
+    """Raised when a file that the ledger knows has another fingerprint now.
+
+    Parameters
+    ----------
+    path
+        The file, as the plan names it.
+    """
 
     def __init__(self, message: str, *, path: str) -> None:
         self.path = path

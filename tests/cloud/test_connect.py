@@ -1,4 +1,4 @@
-"""Credentials come from the usual places, or are lent, and every scheme has its store."""
+"""Connections: credentials come from the usual places or a loan, and each scheme has its store."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import pytest
 
 from onepass.cloud.connect import connect, credentials, forget
 from onepass.cloud.url import parse_url
-from onepass.errors import (
-    JobError,
-)
+from onepass.errors import JobError
 from onepass.lake.discover import discover
 from onepass.ledger.store import open_store
 from s3 import KEY_ID, SECRET

@@ -1,4 +1,4 @@
-"""What a failure of a store means: pass, refuse, or no such thing."""
+"""Failures of a store: passing ones are outlasted, all others are refused at once."""
 
 from __future__ import annotations
 

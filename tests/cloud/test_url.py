@@ -1,4 +1,4 @@
-"""A URL that holds a secret gets nowhere, and its secret least of all."""
+"""URLs that hold a secret are refused everywhere, without repeating the secret."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import pytest
 
 from onepass import Model
 from onepass.cloud.url import parse_url
-from onepass.errors import (
-    JobError,
-)
+from onepass.errors import JobError
 from onepass.job import parse_job
 from onepass.lake.discover import discover
 from onepass.ledger.store import open_store
@@ -73,7 +71,7 @@ def test_url_with_a_secret_is_refused_and_not_repeated(url, onepass, tmp_path, c
         "gs://awsaccesskeys/design=1",
     ],
 )
-def test_names_that_only_sound_like_a_secret_are_taken(url):
+def test_names_that_only_resemble_a_secret_are_accepted(url):
     assert str(parse_url(url)) == url
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.faulty_store import FaultyBucket, FaultyDisk, FaultyStore, PowerCut
 
+from faulty_store import FaultyBucket, FaultyDisk, FaultyStore, PowerCut
 from lakes import logged_partition
+from onepass.cloud.bucket import Bucket
 from onepass.cloud.faults import Deadline
+from onepass.cloud.url import parse_url
 from onepass.errors import ForeignModel, ModelConflict, StoreUnavailable
 from onepass.ledger.entries import PlannedGroup
 from onepass.ledger.ledger import Ledger
@@ -29,6 +31,12 @@ CLEAR = (ModelConflict, StoreUnavailable, OSError)
 """Errors that tell a user what to do, after which another run may go on."""
 
 Opens = Callable[[], Store]
+
+
+def bucket_store(store: Any) -> RemoteStore:
+    """A remote store over an obstore store."""
+    url = "s3://bucket/m"
+    return RemoteStore(url, Bucket(parse_url(url), store))
 
 
 def seeds(n: int) -> Iterator[int]:
@@ -150,11 +158,11 @@ def test_bucket_behind_a_bad_network_ends_sound(monkeypatch):
     happened, ended = Counter[str](), Counter[str]()
     for seed in seeds(250):
         bucket = FaultyBucket(seed, rate=0.02 * (1 + seed % 20))
-        writers = Writers(lambda bucket=bucket: RemoteStore("s3://bucket/m", bucket), seed)
+        writers = Writers(lambda bucket=bucket: bucket_store(bucket), seed)
         # A writer proves its store at each start, which is most of its requests; once will do.
         monkeypatch.setattr(RemoteStore, "_prove", lambda self: None)
         writers.work(n_writers=1 + seed % 3)
-        told(seed, writers, RemoteStore("s3://bucket/m", bucket.honest))
+        told(seed, writers, bucket_store(bucket.honest))
         happened.update(bucket.happened)
         ended.update(writers.ended)
     assert set(happened) == {
@@ -174,7 +182,7 @@ def test_store_that_fails_before_or_after_success_ends_sound(kind, tmp_path, mon
     for seed in seeds(100):
         real: Store = LocalStore(tmp_path / str(seed))
         if kind == "memory":
-            real = RemoteStore("s3://bucket/m", MemoryStore())
+            real = bucket_store(MemoryStore())
         faulty = FaultyStore(real, seed, rate=0.02 + 0.01 * (seed % 25))
         writers = Writers(lambda faulty=faulty: faulty, seed)
         writers.work(n_writers=1 + seed % 3)

@@ -1,4 +1,4 @@
-"""Discover: which files a lake has, by which names, and what their folders say."""
+"""Discover: the files of a lake, their keys, and the values of their key=value folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onepass.lake.discover import discover
 
 
 def touch(folder, *names):
-    """Empty files: discovery looks at names only."""
+    """Create empty files, since discovery reads names only."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()

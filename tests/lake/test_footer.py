@@ -1,4 +1,4 @@
-"""Footers, fingerprints and partitions: what is not sound Parquet is a BadPartition at once."""
+"""Footers, fingerprints and partitions; a file that is not sound Parquet is a BadPartition."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_footer_longer_than_the_first_read_is_read_whole(tmp_path):
         (b"PAR1" + bytes(4) + b"PAR1", "cannot read the Parquet footer"),
     ],
 )
-def test_what_is_not_parquet_is_a_bad_partition_naming_the_file(tmp_path, content, words):
+def test_file_that_is_not_parquet_is_a_bad_partition_naming_the_file(tmp_path, content, words):
     (tmp_path / "odd.parquet").write_bytes(content)
     with pytest.raises(BadPartition, match=rf"(?s)^odd.parquet: .*{words}") as caught:
         read_footer(only_file(tmp_path))
@@ -118,7 +118,7 @@ def test_pipe_or_device_is_a_bad_partition_and_not_waited_for(tmp_path, make):
 
 
 def test_flipped_bytes_in_a_footer_give_a_footer_or_a_bad_partition(tmp_path):
-    """Rows of the row groups that such a footer still tells always add up to the file's."""
+    """If such a footer is read at all, the rows of its row groups add up to those of the file."""
     write_files(tmp_path, {"a.parquet": number_table(60, seed=2)}, row_group_size=20)
     whole, file = (tmp_path / "a.parquet").read_bytes(), only_file(tmp_path)
     first = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")

@@ -1,4 +1,4 @@
-"""Sound: every chunk of a footer is looked through, and nothing of it stays behind."""
+"""Footer checks: every chunk is checked, contradictions are found, and no memory is kept."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 
 from lakes import number_table
 from onepass.errors import BadPartition
-from onepass.lake import footer_checks
-from onepass.lake.footer_checks import check_claims, contradictions, look_through
+from onepass.lake.footer_checks import EmptyFile, check_claims, contradictions, look_through
 
 
 @pytest.fixture
@@ -35,18 +34,17 @@ def test_looking_through_ten_thousand_footers_keeps_none_of_them(written):
     assert sys.getrefcount(metadata) == before
 
 
-def test_no_thread_of_arrow_holds_the_file_when_it_has_been_looked_through(written, monkeypatch):
-    """It would be stopped at the end of the process, which then aborts: one footer in seven."""
+def test_no_thread_of_arrow_holds_the_file_after_the_check(written):
+    """At the end of the process the thread would be stopped, and the process would abort."""
     made = []
 
-    class Recorded(footer_checks._NoPages):
+    class Recorded(EmptyFile):
         def __init__(self, nbytes):
             super().__init__(nbytes)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(footer_checks, "_NoPages", Recorded)
     for _ in range(500):
-        look_through(*written)
+        look_through(*written, empty_file=Recorded)
         assert made.pop()() is None
 
 
@@ -57,7 +55,7 @@ def test_chunk_beyond_the_end_of_the_file_is_found_before_a_page_is_asked_for(wr
         look_through(metadata, nbytes // 3)
 
 
-def test_contradictions_are_told_of_all_columns_and_refused_for_those_that_are_read(written):
+def test_contradictions_of_all_columns_are_found_and_of_read_columns_refused(written):
     metadata, nbytes = written
     assert contradictions(metadata, nbytes) == []
     found = contradictions(metadata, nbytes // 3)

@@ -1,4 +1,4 @@
-"""Order: permutations that a seed and a place alone rebuild, in any process and for ever."""
+"""Order: permutations depend on seed and place alone, in any process and version."""
 
 from __future__ import annotations
 

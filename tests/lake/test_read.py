@@ -1,12 +1,10 @@
-"""Read: units are bounded, cover each row once, and hold what pyarrow reads as a whole."""
+"""Read: units are bounded, cover each row once, and hold the rows that pyarrow reads."""
 
 from __future__ import annotations
 
 import pickle
 import threading
-from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,24 +13,28 @@ import pytest
 from dask.delayed import delayed
 
 from lakes import number_table, write_files
+from onepass.cloud.bucket import RemoteObject
 from onepass.errors import BadPartition
 from onepass.lake.column_chunks import decoded_bytes
+from onepass.lake.decoders import joined
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
+from onepass.lake.limits import ReadLimits
 from onepass.lake.order import permutation
-from onepass.lake.read import PartitionReader, units
+from onepass.lake.read import PartitionReader
+from onepass.lake.units import units
 from onepass.stream.workers import Workers
 
 GROUPS = (0, 40, 7, 250, 0, 100, 33, 1)
 COLUMNS = ["a", "level", "when", "text", "tag"]
+NO_PAGES = ReadLimits(page_bytes=0)
+"""Limits by which decoders of slices need no memory; pages of small files take as much as rows."""
 
 
 @pytest.fixture(params=["sliced", "whole"])
-def whole_bytes(request, monkeypatch):
-    """Memory by which large row groups are decoded slice by slice, and as a whole."""
-    # Pages of nothing: decoders of small ones would take as much as the rows.
-    monkeypatch.setattr("onepass.lake.read.PAGE_BYTES", 0)
-    return 1 << 30 if request.param == "whole" else 0
+def memory(request):
+    """Options of a reader that decodes large row groups slice by slice, and as a whole."""
+    return {"whole_bytes": 1 << 30 if request.param == "whole" else 0, "limits": NO_PAGES}
 
 
 def mixed_table(n_rows, seed=0):
@@ -115,20 +117,18 @@ def test_units_of_a_range_stay_within_it_and_are_named_apart(tmp_path):
 
 
 @pytest.mark.parametrize("batch_rows", [7, 64, 250, 1000])
-def test_rows_are_those_that_pyarrow_reads_as_a_whole(tmp_path, batch_rows, whole_bytes):
+def test_rows_are_those_that_pyarrow_reads_as_a_whole(tmp_path, batch_rows, memory):
     file, footer, partition = write_groups(tmp_path / "lake")
-    reader = PartitionReader(
-        file, footer, COLUMNS, ["level", "text"], batch_rows, whole_bytes=whole_bytes
-    )
+    reader = PartitionReader(file, footer, COLUMNS, ["level", "text"], batch_rows, **memory)
     parts = [plain(reader.read(unit)) for unit in units(partition, footer, batch_rows)]
     whole = plain(pq.read_table(file.location, columns=COLUMNS))
     assert plain(pa.concat_tables(parts)).select(COLUMNS).equals(whole)
 
 
 @pytest.mark.parametrize("page", [{}, {"data_page_size": 500, "dictionary_pagesize_limit": 2000}])
-def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page, whole_bytes):
+def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page, memory):
     file, footer, partition = write_groups(tmp_path / "lake", (20_000, 5, 9000), **page)
-    reader = PartitionReader(file, footer, COLUMNS, ["level"], 512, whole_bytes=whole_bytes)
+    reader = PartitionReader(file, footer, COLUMNS, ["level"], 512, **memory)
     order = list(units(partition, footer, 512, [2, 0, 1]))
     tasks = [(delayed(reader.read, pure=False, traverse=False)(unit), True) for unit in order]
 
@@ -139,59 +139,59 @@ def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page,
     whole = plain(pq.read_table(file.location, columns=COLUMNS))
     expected = pa.concat_tables([whole.slice(20_005), whole.slice(0, 20_005)])
     assert plain(pa.concat_tables(finish(through_workers))).equals(expected.combine_chunks())
-    assert not reader._large
+    assert not reader.large
 
 
-def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path, whole_bytes):
-    """When a task fails, those behind it are cancelled; one that has begun must come to its end."""
+def test_slice_does_not_wait_for_earlier_ones_whose_tasks_never_run(tmp_path, memory):
+    """After a failure, later tasks are cancelled, but a task that has begun must still end."""
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
-    reader = PartitionReader(file, footer, ["a"], [], 100, whole_bytes=whole_bytes)
+    reader = PartitionReader(file, footer, ["a"], [], 100, **memory)
     cut = list(units(partition, footer, 100))
     whole = plain(pq.read_table(file.location, columns=["a"]))
     for at in (5, 9, 0, 7, 1, 2, 3, 4, 6, 8):
         rows = finish(lambda unit=cut[at]: reader.read(unit))
         assert plain(rows).equals(whole.slice(at * 100, 100))
-        if at == 5 and not whole_bytes:
+        if at == 5 and not memory["whole_bytes"]:
             # What has been handed out is not kept.
             with pytest.raises(BadPartition, match="was taken before"):
                 reader.read(cut[at])
 
 
-def test_row_groups_of_one_file_may_store_a_text_as_codes_and_as_it_is(tmp_path, whole_bytes):
-    """Each has types of its own; the dictionary of one is not asked of the other."""
+def test_row_groups_of_one_file_may_store_a_text_as_codes_and_as_it_is(tmp_path, memory):
+    """Each row group is read by its own types, as dictionaries or as plain text."""
     texts = np.append(np.tile(["a", "b"], 5000), np.arange(10_000).astype(str))
     table = pa.table({"n": np.arange(20_000), "text": texts, "m": np.arange(20_000.0), "o": texts})
     options = {"row_group_size": 10_000, "dictionary_pagesize_limit": 1000}
     write_files(tmp_path / "lake", {"a.parquet": table}, **options)
     file, footer, partition = opened(tmp_path / "lake")
     names = table.schema.names
-    reader = PartitionReader(file, footer, names, ["text", "o"], 3000, whole_bytes=whole_bytes)
+    reader = PartitionReader(file, footer, names, ["text", "o"], 3000, **memory)
     parts = [reader.read(unit) for unit in units(partition, footer, 3000)]
     assert {str(part["text"].type)[:10] for part in parts} == {"dictionary", "string"}
     rows = pa.concat_tables([plain(part).select(names) for part in parts])
     assert plain(rows).equals(plain(table))
 
 
-def test_large_row_groups_are_decoded_whole_where_memory_allows(tmp_path, monkeypatch):
-    """Never of an object store, whose bytes Arrow's threads would ask Python for."""
-    monkeypatch.setattr("onepass.lake.read.PAGE_BYTES", 0)
+def test_large_row_groups_are_decoded_whole_where_memory_allows(tmp_path):
+    """Never of an object store: Arrow's threads would need the interpreter to read from it."""
     file, footer, _ = write_groups(tmp_path / "lake", (200_000,))
     names = ["a", "level", "when"]
 
     def is_whole(**options):
-        return bool(PartitionReader(file, footer, names, [], 1000, **options)._at_once(0))
+        reader = PartitionReader(file, footer, names, [], 1000, limits=NO_PAGES, **options)
+        return bool(reader.large.columns_at_once(0))
 
     nbytes = pq.ParquetFile(file.location).read_row_group(0, columns=["a", "when"]).nbytes
     assert not is_whole(whole_bytes=nbytes // 2)
     assert is_whole(whole_bytes=4 * nbytes)
     assert not is_whole(whole_bytes=4 * nbytes, n_open=8)
-    file = replace(file, looked=object())
+    file = replace(file, remote=RemoteObject("a", 1, None))
     assert not is_whole(whole_bytes=4 * nbytes)
 
 
-def test_memory_of_a_column_is_not_taken_for_far_less_than_it_is(tmp_path):
-    """Few long texts, as codes, before many short ones as they are: the footer says next to nothing
-    about the size that they have when they are decoded."""
+def test_memory_of_a_column_is_never_underestimated(tmp_path):
+    """A column may have few long texts as codes, followed by many short plain ones: its footer does
+    not tell the decoded size."""
     rng = np.random.default_rng(0)
     long = np.array([f"{i:0400d}" for i in range(2000)])[rng.integers(0, 2000, 85_000)]
     table = pa.table(
@@ -213,16 +213,16 @@ def test_memory_of_a_column_is_not_taken_for_far_less_than_it_is(tmp_path):
     file, footer, partition = opened(tmp_path)
     names = table.schema.names
     reader = PartitionReader(file, footer, names, ["mixed"], 3000, whole_bytes=1 << 30)
-    assert reader._at_once(0) == names[1:]
+    assert reader.large.columns_at_once(0) == names[1:]
     parts = [reader.read(unit) for unit in units(partition, footer, 3000)]
     assert plain(pa.concat_batches(parts)).select(names).equals(plain(table))
-    assert not reader._large
+    assert not reader.large
 
 
-def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path, whole_bytes):
+def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path, memory):
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
     (tmp_path / "lake/a.parquet").unlink()
-    reader = PartitionReader(file, footer, ["a"], [], 100, whole_bytes=whole_bytes)
+    reader = PartitionReader(file, footer, ["a"], [], 100, **memory)
     for unit in units(partition, footer, 100):
         with pytest.raises(BadPartition, match=r"a\.parquet, row group 0.*: cannot decode"):
             reader.read(unit)
@@ -238,13 +238,11 @@ def test_pickled_reader_reads_the_same(tmp_path):
     assert plain(rows).equals(plain(pq.read_table(file.location, columns=COLUMNS)))
 
 
-def read_all(folder, batch_rows, whole_bytes):
+def read_all(folder, batch_rows, memory):
     """Rows of a lake of one file, or None if it is refused as a BadPartition."""
     try:
         file, footer, partition = opened(folder)
-        reader = PartitionReader(
-            file, footer, ["a", "text"], ["text"], batch_rows, whole_bytes=whole_bytes
-        )
+        reader = PartitionReader(file, footer, ["a", "text"], ["text"], batch_rows, **memory)
         parts = [reader.read(unit) for unit in units(partition, footer, batch_rows)]
     except BadPartition:
         return None
@@ -253,7 +251,7 @@ def read_all(folder, batch_rows, whole_bytes):
 
 @pytest.mark.parametrize("batch_rows", [300, 5000])
 def test_footer_that_promises_more_rows_than_the_pages_hold_is_refused(
-    tmp_path, batch_rows, whole_bytes
+    tmp_path, batch_rows, memory
 ):
     write_files(tmp_path, {"a.parquet": mixed_table(1000).select(["a", "text"])})
     whole = (tmp_path / "a.parquet").read_bytes()
@@ -262,13 +260,13 @@ def test_footer_that_promises_more_rows_than_the_pages_hold_is_refused(
     lying = whole[:first] + whole[first:].replace(b"\x16\xd0\x0f", b"\x16\xd2\x0f")
     (tmp_path / "a.parquet").write_bytes(lying)
     assert opened(tmp_path)[2].rows == 1001
-    assert finish(lambda: [read_all(tmp_path, batch_rows, whole_bytes)]) == [None]
+    assert finish(lambda: [read_all(tmp_path, batch_rows, memory)]) == [None]
 
 
 @pytest.mark.parametrize("batch_rows", [50, 5000])
 @pytest.mark.parametrize("checksum", [True, False])
 def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
-    tmp_path, batch_rows, checksum, whole_bytes
+    tmp_path, batch_rows, checksum, memory
 ):
     table = mixed_table(400).select(["a", "text"])
     write_files(tmp_path, {"a.parquet": table}, write_page_checksum=checksum)
@@ -280,7 +278,7 @@ def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
         damaged = bytearray(whole)
         damaged[rng.integers(4, end)] ^= rng.integers(1, 256)
         (tmp_path / "a.parquet").write_bytes(damaged)
-        return read_all(tmp_path, batch_rows, whole_bytes)
+        return read_all(tmp_path, batch_rows, memory)
 
     read = finish(lambda: [damage_and_read() for _ in range(150)])
     sound = [rows for rows in read if rows is not None]
@@ -291,23 +289,15 @@ def test_flipped_bytes_in_pages_are_refused_or_keep_the_number_of_rows(
         assert all(rows.equals(plain(table)) for rows in sound)
 
 
-def test_codes_without_a_value_are_refused_before_chunks_are_joined(tmp_path, monkeypatch):
-    """Arrow looks each code up where dictionaries differ, wherever it points."""
-    file, footer, partition = write_groups(tmp_path / "lake", (3, 3))
+def test_codes_without_a_value_are_refused_before_chunks_are_joined():
+    """Where dictionaries differ, Arrow looks up each code, wherever it points."""
     chunks = [
         pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(texts), safe=False)
         for codes, texts in (([0, 1, 0], ["a", "b"]), ([0, 1 << 20, 0], ["c", "d"]))
     ]
     table = pa.table({"level": pa.chunked_array(chunks)})
-    source = SimpleNamespace(
-        read_row_groups=lambda *args, **options: table,
-        iter_batches=lambda *args, **options: table.to_batches(),
-    )
-    monkeypatch.setattr(PartitionReader, "_open", lambda *args, **options: nullcontext(source))
-    reader = PartitionReader(file, footer, ["level"], ["level"], 100)
-    (unit,) = units(partition, footer, 100)
-    with pytest.raises(BadPartition, match="codes 0 to 1048576 in column 'level' of 2 distinct"):
-        reader.read(unit)
+    with pytest.raises(pa.ArrowInvalid, match="codes 0 to 1048576 in column 'level' of 2 distinct"):
+        joined(table)
 
 
 def test_column_names_with_dots_spaces_and_letters_from_elsewhere_are_read_as_they_are(tmp_path):

@@ -1,4 +1,4 @@
-"""A lake in an object store: found, recognised and read as a local one, in few requests."""
+"""Remote lakes are found, identified and read as local ones are, in few requests."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ import pytest
 from lakes import number_table
 from onepass.cloud.connect import connect
 from onepass.cloud.url import parse_url
-from onepass.errors import (
-    BadPartition,
-    EmptyLake,
-    JobError,
-    ModelNotFound,
-    StoreRefused,
-)
+from onepass.errors import BadPartition, EmptyLake, JobError, ModelNotFound, StoreRefused
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
-from onepass.lake.read import PartitionReader, units
+from onepass.lake.limits import ReadLimits
+from onepass.lake.read import PartitionReader
+from onepass.lake.units import units
 from onepass.model.directory import open_model
 from s3 import Proxy, put_table
 
@@ -34,7 +30,7 @@ def lake(s3_lake: str) -> str:
 
 
 def test_same_footer_and_another_etag_is_a_change(lake):
-    """Two contents with equal sizes and statistics have the same footer; the store knows better."""
+    """Contents with equal sizes and statistics have equal footers, but different etags."""
     values = np.arange(100, dtype=np.float64)
     one, other = values.copy(), values.copy()
     other[[3, 4]] = other[[4, 3]]
@@ -107,7 +103,7 @@ def test_names_and_folders_of_a_remote_lake_are_those_of_a_local_one(upload, tmp
     assert listed[0].hive == (("date", "2026-01-01"),)
 
 
-def test_what_is_not_there_is_named(bucket, lake):
+def test_missing_lake_bucket_or_model_is_named(bucket, lake):
     with pytest.raises(JobError, match=f"the lake '{bucket}/nothing' does not exist"):
         discover(f"{bucket}/nothing")
     with pytest.raises(EmptyLake, match="no Parquet file"):
@@ -125,8 +121,8 @@ def test_key_that_is_no_path_is_named(bucket, lake, s3_server, name):
         discover(lake)
 
 
-def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
-    monkeypatch.setattr("onepass.lake.read.REMOTE_BYTES", 16 << 20)
+def test_large_row_group_is_read_in_bounded_memory(bucket):
+    limits = ReadLimits(remote_bytes=16 << 20)
     rng = np.random.default_rng(0)
     columns = {name: rng.normal(size=1_500_000) for name in "abcd"}
     sink = pa.BufferOutputStream()
@@ -138,9 +134,9 @@ def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
     file = discover(f"{bucket}/large")[0]
     footer = read_footer(file)
     (whole,) = partitions(file, footer)
-    reader = PartitionReader(file, footer, list("abcd"), [], batch_rows=16_384)
+    reader = PartitionReader(file, footer, list("abcd"), [], batch_rows=16_384, limits=limits)
     before, most, total = pa.total_allocated_bytes(), 0, 0.0
-    # What comes from the store is bytes of Python until pyarrow has decoded it.
+    # Bytes from the store are Python objects until pyarrow has decoded them.
     tracemalloc.start()
     for unit in units(whole, footer, 16_384):
         total += float(np.sum(reader.read(unit).column("a").to_numpy()))
@@ -151,7 +147,7 @@ def test_large_row_group_is_read_in_bounded_memory(bucket, monkeypatch):
 
 
 def test_reading_goes_on_while_another_thread_waits_for_the_store(lake, s3_server, through):
-    """Requests release the interpreter, or reading ahead would stop the learner."""
+    """Requests must release the interpreter lock, or reading ahead would stop the learner."""
     with Proxy(s3_server.url, delay=0.5) as proxy:
         through(proxy)
         thread = threading.Thread(target=discover, args=(lake,))

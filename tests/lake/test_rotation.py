@@ -1,4 +1,4 @@
-"""Cursors: every row once, in blocks that look like the whole, with few decoders open."""
+"""Cursors read every row once, in blocks that resemble the whole, with few decoders open."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from onepass.errors import JobError
-from onepass.lake import rotation
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
+from onepass.lake.limits import ReadLimits
 from onepass.lake.order import drawn
 from onepass.lake.rotation import Columns, Source, rounds
 
@@ -21,7 +21,7 @@ COLUMNS = Columns(["row"], frozenset())
 
 
 def sources(folder: Path, layout: dict[str, tuple[int, int]]) -> list[Source]:
-    """Files of so many rows, in row groups of so many."""
+    """Write files of the given rows, in row groups of the given rows, and open their partitions."""
     first = 0
     for name, (n_rows, group) in layout.items():
         table = pa.table({"row": np.arange(first, first + n_rows)})
@@ -98,20 +98,19 @@ def test_epochs_have_orders_of_their_own(tmp_path):
     assert (one != two).any()
 
 
-def test_open_decoders_stay_within_the_budget(tmp_path, monkeypatch):
+def test_open_decoders_stay_within_the_budget(tmp_path):
     found = sources(tmp_path, {"a": (8000, 1000)})
     page = 8000
-    monkeypatch.setattr(rotation, "READER_BYTES", 3 * page)
-    assert 1 <= len(read(found, 800, seed=1)[0]) <= 3
-    monkeypatch.setattr(rotation, "READER_BYTES", 1)
-    assert len(read(found, 800, seed=1)[0]) == 1
+    three = read(found, 800, seed=1, limits=ReadLimits(reader_bytes=3 * page))
+    assert 1 <= len(three[0]) <= 3
+    one = read(found, 800, seed=1, limits=ReadLimits(reader_bytes=1))
+    assert len(one[0]) == 1
 
 
-def test_too_many_large_partitions_at_once_are_refused(tmp_path, monkeypatch):
+def test_too_many_large_partitions_at_once_are_refused(tmp_path):
     found = sources(tmp_path, {name: (4000, 4000) for name in "abcd"})
-    monkeypatch.setattr(rotation, "GROUP_READER_BYTES", 1000)
     with pytest.raises(JobError, match="smaller --interleave"):
-        read(found, 400, seed=1)
+        read(found, 400, seed=1, limits=ReadLimits(group_reader_bytes=1000))
 
 
 def test_drawn_sample_has_its_share_and_does_not_depend_on_cuts():

@@ -226,19 +226,20 @@ def _say(event: object) -> None:
     sys.stdout.flush()
 
 
-def _rows(lake: Path, batch_rows: int) -> list[bytes]:
+def _rows(lake: Path, batch_rows: int, **limits: int) -> list[bytes]:
     """The blocks of a lake of one file, as training would see them."""
     import numpy as np
 
     from onepass.encode.encoder import Encoder
     from onepass.lake.discover import discover
     from onepass.lake.footer import partitions, read_footer
+    from onepass.lake.limits import ReadLimits
     from onepass.lake.rotation import Source
     from onepass.stream.stream import Reading, stream
 
     (file,) = discover(str(lake))
     footer = read_footer(file)
-    reading = Reading(Encoder(SCHEMA()), batch_rows)
+    reading = Reading(Encoder(SCHEMA()), batch_rows, limits=ReadLimits(**limits))
     blocks = []
     for partition in partitions(file, footer):
         for streamed in stream([Source(partition, file, footer)], reading, _Here()):
@@ -286,7 +287,6 @@ def _ending(folder: Path, case: Case, expected: dict[str, Any]) -> tuple[str, st
     import numpy as np
 
     from onepass.errors import BadPartition
-    from onepass.lake import read
 
     whole = (folder / case.sample).read_bytes()
     rng = np.random.default_rng([case.seed, *map(ord, case.sample), *map(ord, case.kind)])
@@ -297,9 +297,9 @@ def _ending(folder: Path, case: Case, expected: dict[str, Any]) -> tuple[str, st
     (lake / "a.parquet").write_bytes(damaged)
     batch_rows = 4096 if case.seed % 2 else 100
     # Large row groups slice by slice, or as a whole.
-    read.PAGE_BYTES = 0 if case.seed % 4 else 1 << 20
+    page_bytes = 0 if case.seed % 4 else 1 << 20
     try:
-        rows = _rows(lake, batch_rows)
+        rows = _rows(lake, batch_rows, page_bytes=page_bytes)
     except BadPartition as error:
         where = "refused" if error.path == "a.parquet" else "failed"
         return where, str(error)
@@ -312,7 +312,7 @@ def _ending(folder: Path, case: Case, expected: dict[str, Any]) -> tuple[str, st
     known = expected[case.sample]
     if batch_rows not in known:
         (lake / "a.parquet").write_bytes(whole)
-        known[batch_rows] = _rows(lake, batch_rows)
+        known[batch_rows] = _rows(lake, batch_rows, page_bytes=page_bytes)
     return ("same" if rows == known[batch_rows] else "different"), ""
 
 

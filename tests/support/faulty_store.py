@@ -1,8 +1,8 @@
-"""Places to keep bytes that fail as disks, networks and servers do, from a seed.
+"""Storage that fails as disks, networks and servers do, reproducibly from a seed.
 
-`FaultyBucket` stands under a `RemoteStore`, in place of a bucket. `FaultyStore` stands in front of
-a store. `FaultyDisk` stands under a `LocalStore`: it remembers what has been synced, and a power
-cut takes the rest, or parts of it.
+`FaultyBucket` replaces the obstore store below a `Bucket`. `FaultyStore` wraps a ledger's store.
+`FaultyDisk` patches the system calls below a `LocalStore`: it remembers what has been synced, and a
+power cut removes the rest, or parts of it.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from onepass.ledger.store import Content, Store
 
 
 class PowerCut(BaseException):
-    """The process is gone; no `except Exception` sees it."""
+    """Raised where the process dies; not an `Exception`, so that no handler catches it."""
 
 
 class FaultyBucket:
-    """A bucket in memory behind a bad network.
+    """An obstore store in memory behind a bad network.
 
     Parameters
     ----------
     seed
-        Of the faults.
+        Seed of the faults.
     rate
-        Share of requests that something happens to.
+        Share of requests that fail.
     """
 
     def __init__(self, seed: int, rate: float) -> None:
         self.honest = MemoryStore()
         self.rate = rate
         self.happened: Counter[str] = Counter()
-        """Faults by kind."""
+        """Number of faults by kind."""
         self._random = random.Random(seed)
         self._under_way: list[Callable[[], object]] = []
         self._newest: list[str] = []
@@ -59,11 +59,11 @@ class FaultyBucket:
 
         match self._fault("before", "after", "late", "cut", "torn", "409", "412"):
             case "late":
-                # The client gives up, and the request gets through all the same.
+                # The client gives up, and the request arrives later all the same.
                 self._under_way.append(write)
                 raise _passing("timed out")
             case "409" | "412" as status if creates:
-                # A conflict with a request that does not succeed in the end; or with one's own.
+                # A conflict with a request that then fails, or with this client's own request.
                 if self._random.random() < 0.5:
                     write()
                 kind = AlreadyExistsError if status == "409" else PreconditionError
@@ -103,7 +103,7 @@ class FaultyBucket:
         return kind
 
     def _arrive(self) -> None:
-        """Let requests that were given up arrive, sooner or later."""
+        """Let each request that its client has given up arrive with some probability."""
         for write in list(self._under_way):
             if self._random.random() < 0.3:
                 self._under_way.remove(write)
@@ -135,16 +135,16 @@ class FaultyStore:
     Parameters
     ----------
     store
-        Does the work.
+        The sound store.
     seed, rate
-        As `FaultyBucket`.
+        As in `FaultyBucket`.
     """
 
     def __init__(self, store: Store, seed: int, rate: float) -> None:
         self._store, self._rate = store, rate
         self._random = random.Random(seed)
         self.happened: Counter[str] = Counter()
-        """Faults by kind."""
+        """Number of faults by kind."""
 
     @property
     def place(self) -> str:
@@ -201,20 +201,19 @@ class FaultyStore:
 
 
 class FaultyDisk:
-    """A folder that a power cut leaves with what was synced, and with any part of the rest.
+    """A folder that keeps what was synced through a power cut, and any part of the rest.
 
-    A file's content is safe from its fsync on, a name from the fsync of its folder on. What else
-    was done may be on the disk or not, each thing for itself; content that was not synced is cut
-    off anywhere.
+    A file's content is safe from its fsync on, and a name from the fsync of its folder on. Each
+    other change may survive or not, independently; content that was not synced is cut off anywhere.
 
     Parameters
     ----------
     root
         The folder.
     patch
-        Puts the functions of `os` back at the end of the test.
+        Restores the functions of `os` at the end of the test.
     seed, rate
-        Of the power cuts: the share of steps at which one comes.
+        Seed of the power cuts, and the share of calls at which one comes.
     """
 
     STEPS = ("fsync", "link", "replace", "unlink", "mkdir")
@@ -229,7 +228,7 @@ class FaultyDisk:
         self._is_off = False
         root.mkdir(parents=True)
         self._real = {name: getattr(os, name) for name in self.STEPS}
-        # What is synced is kept track of here; the disk below need not be waited for.
+        # This class keeps track of what is synced, so the real disk need not be waited for.
         self._real["fsync"] = lambda descriptor: None
         for name in self.STEPS:
             patch.setattr(os, name, self._step(name))
@@ -237,7 +236,7 @@ class FaultyDisk:
     def _step(self, name: str) -> Callable[..., Any]:
         def step(*arguments: Any, **options: Any) -> Any:
             if self._is_off:
-                # Cleaning up is what a process does not do when the power has gone.
+                # Without power, a process does not clean up either.
                 raise PowerCut
             if self._random.random() < self._rate:
                 self._is_off = True
@@ -257,7 +256,7 @@ class FaultyDisk:
         self._contents[os.fstat(descriptor).st_ino] = path.read_bytes()
 
     def power_returns(self) -> None:
-        """Leave what a power cut leaves."""
+        """Remove what the power cut has not kept, and work again."""
         self._is_off = False
         self.cuts += 1
         real, patched = self._real, {name: getattr(os, name) for name in self.STEPS}

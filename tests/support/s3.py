@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, and a proxy in front of it that does what networks do."""
+"""An S3 server on loopback, and a proxy that delays, loses and answers requests in its place."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from onepass.cloud.url import parse_url
 KEY_ID, SECRET = "AKIAONEPASSTESTKEYID", "onepass/test+SECRET0123456789abcdefghij"
 
 Action = Literal["pass", "cut", "lose", "hang"] | int | tuple[int, str]
-"""What becomes of a request: passed on; passed on but its answer cut off; cut off before it gets to
-the server; passed on and answered too late; or answered with a status (and a code) by the
-proxy itself."""
+"""Treatment of a request. ``pass`` forwards it; ``cut`` forwards it and drops the answer; ``lose``
+drops it before it reaches the server; ``hang`` forwards it and answers too late. A status, with or
+without an error code, is the proxy's own answer."""
 
 
 _SERVE = """
@@ -38,10 +38,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Applica
 from moto.server import main
 from werkzeug.serving import WSGIRequestHandler
 
-# Header and body leave in two packets, and the second would wait 40 ms for the first's receipt.
+# Header and body are two packets, and Nagle's algorithm would delay the second one.
 WSGIRequestHandler.disable_nagle_algorithm = True
 
-# One request at a time: moto looks whether a key exists and creates it in two steps.
+# One request at a time, because moto checks for a key and creates it in two steps.
 lock, answer = Lock(), Application.__call__
 
 
@@ -61,7 +61,7 @@ class Server:
     Parameters
     ----------
     environment
-        Further variables of the process.
+        Additional environment variables of the process.
     """
 
     def __init__(self, **environment: str) -> None:
@@ -84,7 +84,7 @@ class Server:
 
     def put(self, path: str, data: bytes) -> None:
         """Store an object, by bucket and key."""
-        # As a form, which is urllib's default, the server would take the data for parameters.
+        # urllib's default type is a form, whose data the server would read as parameters.
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{self.url}/{path}", data, headers, method="PUT")
         with urllib.request.urlopen(request, timeout=20):
@@ -111,22 +111,22 @@ class Server:
 
 @dataclass
 class Proxy:
-    """Passes requests on to a server, as a rule decides.
+    """A proxy that treats each request as a rule decides.
 
     Parameters
     ----------
     upstream
         URL of the server.
     rule
-        Told method and path (with its query), gives the action; all pass by default.
+        Returns the action for a method and a path with its query; by default all requests pass.
     """
 
     upstream: str
     rule: Callable[[str, str], Action] = lambda method, path: "pass"
     seen: list[tuple[str, str, Action]] = field(default_factory=list)
-    """Every request, and what became of it."""
+    """Method, path and action of every request."""
     delay: float = 0.0
-    """Seconds that every answer takes longer."""
+    """Seconds by which every answer is delayed."""
 
     def __enter__(self) -> Proxy:
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _passing(self))
@@ -142,7 +142,7 @@ class Proxy:
         self._thread.join()
 
     def forward(self, request: Any, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        """The server's answer."""
+        """Forward a request to the server; return status, headers and body of the answer."""
         host = self.upstream.removeprefix("http://")
         connection = http.client.HTTPConnection(host, timeout=30)
         try:
@@ -189,7 +189,7 @@ def _passing(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
 
         def reset(self) -> None:
             self.close_connection = True
-            # No time to linger: the peer sees a reset, as when a machine goes down.
+            # A linger time of 0 sends a reset, as when a machine goes down.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
@@ -214,7 +214,7 @@ def _passing(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
 
 
 def keys(url: str) -> list[str]:
-    """Keys of all objects in a bucket or below a prefix."""
+    """Return the keys of all objects in a bucket or below a prefix."""
     where = parse_url(url)
     return [meta["path"] for meta in connect(where).list(where.path or None).collect()]
 

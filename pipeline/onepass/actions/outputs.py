@@ -1,4 +1,4 @@
-"""Where predictions go: files that appear when they are complete, on disk or in an object store."""
+"""Outputs of predictions: Parquet files that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from onepass.cloud.connect import connect
-from onepass.cloud.faults import persevere
+from onepass.cloud.bucket import Bucket
 from onepass.cloud.url import is_url, object_url, parse_url
 from onepass.errors import located
-from onepass.lake.remote import RemoteFile, look
+from onepass.lake.remote import RemoteFile
 
 
 class Output(Protocol):
-    """A directory or prefix to write Parquet files in."""
+    """A directory or prefix that receives Parquet files."""
 
     @property
     def place(self) -> str:
@@ -29,20 +28,20 @@ class Output(Protocol):
         ...
 
     def location(self, name: str) -> str:
-        """Path or URL of a file, such that no two spellings of it differ."""
+        """Return the path or URL of a file in its one normal form."""
         ...
 
     def schema(self, name: str) -> pa.Schema | None:
-        """Schema of a file, with its metadata; None if it is not there or not Parquet."""
+        """Return the schema of a file with its metadata; None if it is absent or not Parquet."""
         ...
 
     def replaced(self, name: str) -> AbstractContextManager[Path]:
-        """A path to write a file at, which takes its place when the block has ended well."""
+        """Yield a local path to write to; the file takes its place if the block succeeds."""
         ...
 
 
 def open_output(place: str | Path) -> Output:
-    """The output at a directory or URL.
+    """Open the output at a directory or URL.
 
     Raises
     ------
@@ -53,7 +52,7 @@ def open_output(place: str | Path) -> Output:
 
 
 def resolved(location: str) -> str:
-    """Path or URL of a place, such that no two spellings of it differ."""
+    """Return a path or URL in its one normal form."""
     return str(parse_url(location)) if is_url(location) else str(Path(location).resolve())
 
 
@@ -78,7 +77,7 @@ class _Local:
     def replaced(self, name: str) -> Iterator[Path]:
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A leading dot hides the unfinished file from whoever reads the directory as a lake.
+        # A leading dot hides the unfinished file from readers of the directory as a lake.
         staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
         try:
             with located(target):
@@ -92,7 +91,7 @@ class _Local:
 class _Remote:
     def __init__(self, url: str) -> None:
         self._url = parse_url(url)
-        self._bucket = connect(self._url)
+        self._bucket = Bucket(self._url)
 
     @property
     def place(self) -> str:
@@ -102,18 +101,18 @@ class _Remote:
         return f"{self._url}/{name}"
 
     def schema(self, name: str) -> pa.Schema | None:
+        location = self.location(name)
         try:
-            found = look(self.location(name))
-            return pq.read_schema(RemoteFile(self.location(name), found.size, found.etag))
+            found = self._bucket.head(object_url(location).path)
+            return pq.read_schema(RemoteFile(location, found))
         except (OSError, pa.ArrowException):
             return None
 
     @contextmanager
     def replaced(self, name: str) -> Iterator[Path]:
-        # An object is there as a whole or not at all, so it is written to disk and then uploaded.
+        # An upload makes the whole object appear at once, so the file is complete on disk first.
         with tempfile.TemporaryDirectory(prefix="onepass-") as folder:
             staged = Path(folder) / "predictions"
             with located(staged):
                 yield staged
-            path = object_url(self.location(name)).path
-            persevere(lambda: self._bucket.put(path, staged), self.location(name))
+            self._bucket.put(object_url(self.location(name)).path, staged)

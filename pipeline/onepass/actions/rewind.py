@@ -21,7 +21,6 @@ from onepass.errors import (
     EmptyLake,
     JobError,
     StoreRefused,
-    StoreUnavailable,
     first_line,
 )
 from onepass.lake.discover import LakeFile, discover
@@ -193,8 +192,6 @@ class _Rewind:
     def _retrain(self, trainee: Trainee, entry: LearntEntry) -> None:
         try:
             self._run.retrain(trainee, entry, self._lake())
-        except (StoreUnavailable, StoreRefused):
-            raise
         except (DataError, JobError) as error:
             kind = DataError if isinstance(error, DataError) else JobError
             raise kind(
@@ -229,7 +226,7 @@ class _Rewind:
     def _in_lake(self) -> list[Partition]:
         try:
             files = self._lake()
-        except (EmptyLake, JobError) as error:
+        except (EmptyLake, JobError, StoreRefused) as error:
             logger.warning("only what the ledger knows can be excluded: %s", error)
             return []
         found = []

@@ -172,7 +172,7 @@ def _refuse_lake_as_output(lake: str | list[str], files: list[LakeFile], out: Ou
 
 
 def _resolved(file: LakeFile) -> str:
-    return resolved(file.location) if file.looked is None else file.location
+    return resolved(file.location) if file.remote is None else file.location
 
 
 def _refuse_names_outside_or_shared(files: list[LakeFile], out: Output) -> None:

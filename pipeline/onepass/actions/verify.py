@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel
 
 from onepass.actions.advice import advice
-from onepass.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
+from onepass.errors import DataError, ForeignModel, JobError, first_line
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import read_footer
 from onepass.ledger.consistency import contradictions
@@ -111,7 +111,7 @@ def verify(
     ------
     ModelNotFound
         If there is no model at all.
-    StoreUnavailable, StoreRefused
+    StoreError
         If an object store does not answer or denies access, which says nothing about the model or
         the lake.
     """
@@ -239,9 +239,7 @@ class _Check:
         learnt = _learnt_files(opened.ledger)
         try:
             files = {file.key: file for file in discover(lake or opened.file.job.lake)}
-        except (StoreUnavailable, StoreRefused):
-            raise
-        except OnepassError as error:
+        except (DataError, JobError) as error:
             self._add("lake", "lake", str(lake or opened.file.job.lake)[:500], str(error))
             return
         self.progress.started(len(learnt), sum(one.fingerprint.rows for one in learnt.values()))
@@ -267,9 +265,7 @@ class _Check:
             differences = retrace(opened, lake, self.progress)
         except ForeignModel as error:
             self._add("note", "log", key, f"cannot be learnt again: {first_line(error)}")
-        except (StoreUnavailable, StoreRefused):
-            raise
-        except OnepassError as error:
+        except (DataError, JobError) as error:
             self._add("lake", "lake", key, f"cannot be learnt again: {first_line(error)}")
         else:
             self.retrained = None if differences else newest[0].version
@@ -352,9 +348,7 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
         return "learnt, but no longer in the lake"
     try:
         now = read_footer(file).fingerprint
-    except (StoreUnavailable, StoreRefused):
-        raise
-    except OnepassError as error:
+    except (DataError, JobError) as error:
         return f"cannot be read any more: {first_line(error)}"
     if was.etag is None or now.etag is None:
         # A lake that has moved between a disk and a store is the same lake.

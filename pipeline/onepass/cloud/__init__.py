@@ -1,1 +1,1 @@
-"""Object stores by URL: `s3://`, `gs://`, `az://`; needs one of the extras `s3`, `gs`, `az`."""
+"""Object stores by URL: `s3://`, `gs://`, `az://`; each needs the extra of its name."""

@@ -1,13 +1,14 @@
 """Connect to a bucket, with credentials from the usual places.
 
-The environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``), a profile or shared configuration, the role
-of the machine or container: none of them passes through a job. A Prefect flow may lend those of a
-block for the time of a run; they live in this process's memory alone, and not in its environment,
-which children inherit and crash reports print.
+Credentials come from the environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``), from a profile or
+shared configuration, or from the role of the machine or container; a job never holds them. A
+Prefect flow may lend the credentials of a block for the duration of a run. Lent credentials stay in
+this process's memory. They are not put in its environment, which child processes inherit and crash
+reports print.
 
-One library, obstore, serves all stores and both sides: it is the one of those looked at that
-creates exclusively, reads a range under the condition that the object is still the same, and
-releases the interpreter meanwhile.
+obstore serves every store, for lakes and for ledgers. It was chosen because it creates exclusively,
+reads a range under the condition that the object is unchanged, and releases the interpreter lock
+while it waits.
 """
 
 from __future__ import annotations
@@ -27,25 +28,26 @@ from onepass.cloud.url import Url
 from onepass.errors import JobError
 
 CONNECT_SECONDS = 5.0
+"""Seconds within which a connection must be made."""
 
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
-"""Variables by which the stores find an endpoint."""
+"""Environment variables from which obstore takes an endpoint, by scheme."""
 
 _loans: list[tuple[str, dict[str, str]]] = []
-"""Schemes and options for their stores, each lent for the time of a run."""
+"""Pairs of a scheme and the options lent to its stores, one pair for each run under way."""
 _loans_lock = Lock()
 
 
 def connect(url: Url) -> Any:
-    """An obstore store for the bucket of a URL.
+    """Return an obstore store for the bucket of a URL.
 
     Raises
     ------
     JobError
-        If the extra is not installed, or what the environment says cannot be used.
+        If the extra is not installed, or the settings in the environment cannot be used.
     """
     if find_spec("obstore") is None:
         raise JobError(
@@ -62,19 +64,19 @@ def connect(url: Url) -> Any:
 
 @contextmanager
 def credentials(scheme: str, options: Mapping[str, str]) -> Iterator[None]:
-    """Lend credentials and other options to all stores of a scheme that are opened meanwhile.
+    """Lend credentials and other options to all stores of a scheme opened within the block.
 
-    Threads that read ahead must have them as well, so they count for the whole process.
+    The loan holds for the whole process, because threads that read ahead need it as well.
 
     Parameters
     ----------
     options
-        As obstore names them, such as ``aws_access_key_id``.
+        Options by their obstore names, such as ``aws_access_key_id``.
 
     Raises
     ------
     JobError
-        If another run of this process has lent other ones, of which one would use the other's.
+        If another run in this process has lent other options: one run would use the other's.
     """
     loan = (scheme, dict(options))
     with _loans_lock:
@@ -93,7 +95,7 @@ def credentials(scheme: str, options: Mapping[str, str]) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Connect anew from now on, with what the environment says then."""
+    """Drop all connections; the next one reads the environment again."""
     _connected.cache_clear()
 
 
@@ -120,7 +122,7 @@ def _connected(
                 "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, timeout)),
                 **({"allow_http": True} if is_plain else {}),
             },
-            # Parts of a large upload are repeated one by one; all else is repeated by `persevere`.
+            # obstore repeats single parts of a large upload; `persevere` repeats everything else.
             retry_config={
                 "max_retries": 2,
                 "retry_timeout": timedelta(seconds=timeout),
@@ -136,14 +138,17 @@ def _connected(
 
 
 def _is_plain(scheme: str) -> bool:
-    """Whether the user has named an endpoint without TLS, such as a server of their own."""
+    """Return whether the user has named an endpoint without TLS, such as their own server."""
     named = [value for key, value in _lent(scheme).items() if "endpoint" in key]
     named += [os.environ.get(name, "") for name in _ENDPOINTS.get(scheme, ())]
     return next((one for one in named if one), "").startswith("http://")
 
 
 def _has_profile() -> bool:
-    """Whether shared configuration is asked for or there, and nothing nearer."""
+    """Return whether AWS credentials come from the shared configuration.
+
+    They do if AWS_PROFILE is set, or if a configuration file exists and the environment has no key.
+    """
     if os.environ.get("AWS_PROFILE"):
         return True
     if "AWS_ACCESS_KEY_ID" in os.environ:
@@ -154,9 +159,14 @@ def _has_profile() -> bool:
 
 
 def _profile() -> Any:
-    """Credentials of a profile, refreshed as they expire.
+    """Return a provider of a profile's credentials, which refreshes them as they expire.
 
     obstore itself does not read the shared configuration of AWS.
+
+    Raises
+    ------
+    JobError
+        If boto3 is not installed, or the profile cannot be used.
     """
     if find_spec("boto3") is None:
         raise JobError("an AWS profile needs the extra 's3': pip install 'onepass[s3]'")

@@ -1,8 +1,9 @@
-"""What an object store's failure means, and how long to persevere.
+"""Classify failures of an object store, and repeat the requests that may still succeed.
 
-A request may fail for good (no access, no bucket), or in passing (no answer, 5xx, too many
-requests); the latter is repeated with growing pauses until a deadline. The library's own messages
-print whole requests, with some stores' signatures, so only a status and a code are taken over.
+A request fails for good (no access, no bucket) or in passing (no answer, 5xx, too many requests).
+Passing failures are repeated with growing pauses until a deadline. obstore's own messages print
+whole requests, for some stores with their signatures, so messages here quote only the status and
+the code.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from onepass.errors import JobError, StoreRefused, StoreUnavailable
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 120.0
-"""How long a failing operation is repeated; ONEPASS_STORE_DEADLINE sets another."""
+"""Seconds for which a failing operation is repeated, unless ONEPASS_STORE_DEADLINE is set."""
 
 TIMEOUT_SECONDS = 30.0
-"""How long one request may take; ONEPASS_STORE_TIMEOUT sets another."""
+"""Seconds that one request may take, unless ONEPASS_STORE_TIMEOUT is set."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -31,12 +32,21 @@ _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _KEY = re.compile(r'[Pp]ath "([^"]{1,1024})"')
 _METADATA_SERVICE = re.compile(r"169\.254\.\d+\.\d+|metadata\.google\.internal")
 
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+
 _PASSING = {"RequestTimeout", "SlowDown", "InternalError", "OperationAborted"}
-"""Codes that pass whatever their status: RequestTimeout is a 400, OperationAborted a 409."""
+"""Error codes of passing failures, whatever the status: RequestTimeout comes with a 400,
+OperationAborted with a 409."""
 
 
 class Deadline:
-    """The time that is left to an operation, and the pauses between its attempts."""
+    """The time left to an operation, and the pauses between its attempts.
+
+    Raises
+    ------
+    JobError
+        If ONEPASS_STORE_DEADLINE is not a positive number.
+    """
 
     def __init__(self) -> None:
         self.seconds = setting("ONEPASS_STORE_DEADLINE", DEADLINE_SECONDS)
@@ -44,27 +54,39 @@ class Deadline:
         self._pause = _FIRST_PAUSE
 
     def passed(self) -> bool:
-        """Whether no time is left."""
+        """Return whether no time is left."""
         return time.monotonic() >= self._end
 
     def pause(self) -> None:
-        """Wait before the next attempt: longer each time, never twice the same."""
+        """Wait before the next attempt.
+
+        Pauses grow, so that a busy store recovers, and are random, so that clients spread out.
+        """
         left = max(0.0, self._end - time.monotonic())
         time.sleep(min(left, self._pause * random.uniform(0.5, 1.0)))
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
 def persevere(action: Callable[[], T], place: str, deadline: Deadline | None = None) -> T:
-    """The result of an action that may be repeated, at the latest at a deadline.
+    """Repeat an action until it succeeds, and return its result.
+
+    Parameters
+    ----------
+    action
+        Makes a request; calling it again must be harmless.
+    place
+        URL that error messages name.
+    deadline
+        Time left, where several actions share it; a new deadline by default.
 
     Raises
     ------
     FileNotFoundError
         If there is no such object.
     StoreRefused
-        If the store denies it for good.
+        If the store denies the request for good.
     StoreUnavailable
-        If it has not succeeded by the deadline.
+        If the action has not succeeded by the deadline.
     """
     deadline = deadline or Deadline()
     while True:
@@ -78,7 +100,7 @@ def persevere(action: Callable[[], T], place: str, deadline: Deadline | None = N
 
 
 def unavailable(error: Exception, place: str, deadline: Deadline) -> StoreUnavailable:
-    """The error for a deadline that has passed."""
+    """Return the error to raise when the deadline has passed."""
     return StoreUnavailable(
         f"{place}: no success within {deadline.seconds:g} s ({_brief(error)})\n"
         "Run again when the store answers; what was committed is kept."
@@ -86,12 +108,21 @@ def unavailable(error: Exception, place: str, deadline: Deadline) -> StoreUnavai
 
 
 def refuse_or_pass(error: Exception, place: str) -> None:
-    """Return if a failure may pass; raise what it means otherwise."""
-    from obstore.exceptions import BaseError, GenericError, InvalidPathError, JoinError
+    """Return if a failure may pass; otherwise raise the error that it means.
 
-    text = str(error)
-    code = _CODE.search(text)
-    if code and code.group(1) in {"NoSuchBucket", "ContainerNotFound"}:
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    StoreRefused
+        If the store denies the request for good.
+    Exception
+        The failure itself, if no store caused it.
+    """
+    from obstore.exceptions import BaseError
+
+    code = _CODE.search(str(error))
+    if code and code.group(1) in _NO_BUCKET:
         raise StoreRefused(
             f"{place}: the bucket does not exist\nCreate it, or correct its name."
         ) from None
@@ -101,26 +132,37 @@ def refuse_or_pass(error: Exception, place: str) -> None:
         raise error
     if code and code.group(1) in _PASSING:
         return
+    refusal = _refusal(error, place)
+    if refusal is not None:
+        raise refusal from None
+
+
+def _refusal(error: Exception, place: str) -> StoreRefused | None:
+    """Return the refusal that an error of obstore or of the network means, if it means one."""
+    from obstore.exceptions import GenericError, InvalidPathError, JoinError
+
+    text = str(error)
     if isinstance(error, InvalidPathError):
         key = _KEY.search(text)
-        raise StoreRefused(
+        return StoreRefused(
             f"{place}: expected keys without empty, '.' or '..' parts, found "
             f"{key.group(1) if key else 'another'!r}\nRename the object, or leave its prefix out."
-        ) from None
+        )
     if not isinstance(error, GenericError | JoinError | TimeoutError | ConnectionError):
-        raise _refused(error, place) from None
+        return _refused(error, place)
     status = _STATUS.search(text)
     is_busy = status and (int(status.group(1)) >= 500 or status.group(1) in {"408", "429"})
     if _METADATA_SERVICE.search(text) and not is_busy:
-        raise StoreRefused(
+        return StoreRefused(
             f"{place}: no credentials were found\n"
             "Set them in the environment or a profile, or run where the machine has a role."
-        ) from None
+        )
     if (status and not is_busy) or "incorrectly configured region" in text:
-        raise _refused(error, place) from None
+        return _refused(error, place)
+    return None
 
 
-def _refused(error: Exception, place: str) -> JobError:
+def _refused(error: Exception, place: str) -> StoreRefused:
     return StoreRefused(
         f"{place}: the store refuses the request ({_brief(error)})\n"
         "Check the credentials, their rights to read, write and list, the region and the endpoint."
@@ -128,7 +170,7 @@ def _refused(error: Exception, place: str) -> JobError:
 
 
 def _brief(error: Exception) -> str:
-    """Kind, status and code of an error; none of its text."""
+    """Describe an error by kind, status and code, without its text, which may hold a signature."""
     text = str(error)
     if "incorrectly configured region" in text:
         return "wrong region"
@@ -141,12 +183,12 @@ def _brief(error: Exception) -> str:
 
 
 def setting(name: str, default: float) -> float:
-    """Seconds set by an environment variable.
+    """Return the seconds that an environment variable sets, or the default if it sets none.
 
     Raises
     ------
     JobError
-        If it is set to something else than a positive number.
+        If it is not a positive number below a day.
     """
     text = os.environ.get(name, "")
     try:

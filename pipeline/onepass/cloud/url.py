@@ -1,8 +1,8 @@
-"""URLs of object stores, of which none may carry a secret.
+"""Parse URLs of object stores, and refuse those that carry a secret.
 
-What a job names is written into the model, the log of runs and reports, so a URL with a password or
-a signature is refused before it gets anywhere, and the refusal does not repeat it. Keys that a
-store has listed are no user's words, and may be whatever the store allows.
+The URLs of a job are written into the model, the log of runs and reports. So a URL with a password
+or a signature is refused before it is used, and the error message does not repeat it. Keys that a
+store has listed were not typed by a user, and may have any form that the store allows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ SCHEMES = ("s3", "gs", "az")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-# Parameters of signed requests; a folder may be called signature=1, or a bucket sharedaccess-logs.
+# Parameters of signed requests. A folder named signature=1 or a bucket named sharedaccess-logs
+# must not match.
 _SIGNED = re.compile(
     r"(?i)[/?&](?:x-(?:amz|goog)-[a-z-]+|sharedaccess[a-z]*|awsaccesskey[a-z]*)=|[?&]sig(?:nature)?="
 )
@@ -25,13 +26,13 @@ _SIGNED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A place in an object store."""
+    """A bucket, or a key or prefix in it."""
 
     scheme: str
     bucket: str
-    """Bucket, or container on Azure."""
+    """Name of the bucket, or of the container on Azure."""
     path: str
-    """Key, or prefix of keys, without slashes at its ends; empty for the whole bucket."""
+    """Key or prefix, without slashes at its ends; empty for the whole bucket."""
 
     @property
     def root(self) -> str:
@@ -43,17 +44,18 @@ class Url:
 
 
 def is_url(path: Any) -> TypeGuard[str]:
-    """Whether a path is a URL rather than a place in the file system."""
+    """Return whether a path is a URL rather than a path of the file system."""
     return isinstance(path, str) and _URL.fullmatch(path) is not None
 
 
 def parse_url(text: str) -> Url:
-    """Take a URL apart.
+    """Split a URL that a user has written into scheme, bucket and path.
 
     Raises
     ------
     JobError
-        If it is of an unknown scheme, has no sound bucket, or holds what looks like a secret.
+        If the scheme is unknown, the bucket name is malformed, the path has an empty or relative
+        part, or anything looks like a secret.
     """
     match = _URL.fullmatch(text)
     scheme = match.group(1).lower() if match else ""
@@ -74,7 +76,7 @@ def parse_url(text: str) -> Url:
 
 
 def object_url(location: str) -> Url:
-    """Take apart the URL of an object, made of a parsed URL and a key in its bucket."""
+    """Split the URL of an object, which joins a parsed URL and a listed key; check nothing."""
     scheme, _, place = location.partition("://")
     bucket, _, key = place.partition("/")
     return Url(scheme, bucket, key)

@@ -1,1 +1,1 @@
-"""Where rows come from: files, their identity, their order, their batches."""
+"""Lakes of Parquet files: find them, identify their content, and read rows in a fixed order."""

@@ -1,4 +1,4 @@
-"""Columns of a row group as they are stored: what they take, and that texts are what they claim."""
+"""Column chunks: estimate the memory of their decoded values, and check decoded texts."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _DICTIONARY_BYTES_PER_ROW = 16
+"""Size of a dictionary for each row of a batch, up to which looking it up per batch is cheap."""
 
 _LARGEST_DICTIONARY = 1 << 20
-"""Bytes; what most writers hold to. The slots of the last few are kept for each column."""
+"""Size in bytes at which most writers give up a dictionary; the encoder keeps the slots of the last
+few dictionaries of each column."""
 
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
+"""Bytes of a decoded value by physical type."""
 
 
 def is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
-    """Whether text is stored as codes, and its dictionary small enough to be looked up per batch.
+    """Return whether a text chunk is stored as codes of a dictionary that is small for its batches.
 
-    The footer does not say where a writer changed to plain text in the middle, but a plain value
-    takes 4 bytes and its text, and a code hardly ever more than 2.
+    The footer does not tell whether a writer changed from codes to plain text within the chunk, but
+    sizes do: a plain value takes 4 bytes and its text, and a code hardly ever more than 2.
+
+    Parameters
+    ----------
+    rows
+        Rows of a batch that shares the dictionary.
     """
     if not chunk.has_dictionary_page or not chunk.num_values:
         return False
@@ -29,7 +37,7 @@ def is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
 
 
 def decoded_bytes(chunk: pq.ColumnChunkMetaData, coded: bool) -> int | None:
-    """About the memory that a column of a row group takes when it is decoded.
+    """Estimate the memory in bytes of a chunk's decoded values.
 
     Parameters
     ----------
@@ -38,22 +46,29 @@ def decoded_bytes(chunk: pq.ColumnChunkMetaData, coded: bool) -> int | None:
 
     Returns
     -------
-    None where the footer does not tell: codes of a part of the rows stand for texts of any length.
+    int or None
+        None if the footer does not tell: codes may stand for texts of any length.
     """
     n, stored = int(chunk.num_values), int(chunk.total_uncompressed_size)
     if chunk.physical_type != "BYTE_ARRAY":
-        # Whatever else there is has 16 bytes: decimals.
+        # Only decimals are left, and they take 16 bytes.
         return n * _WIDTHS.get(chunk.physical_type, 16) + n // 8
     if coded:
         return stored + 4 * n
-    # While it grows, an array of texts has room for half as many again.
+    # A growing array of texts reserves half as much again.
     return None if chunk.has_dictionary_page else 3 * stored // 2
 
 
 def check_texts(rows: pa.Table | pa.RecordBatch) -> None:
-    """Refuse text that is not UTF-8 and codes without a value, which pyarrow hands on."""
+    """Refuse text that is not UTF-8 and codes without a value, which pyarrow does not check.
+
+    Raises
+    ------
+    pa.ArrowInvalid
+        If there are any.
+    """
     for place, kind in enumerate(rows.schema.types):
-        # Numbers are sound whatever their bits.
+        # Any bits are a valid number.
         if pa.types.is_primitive(kind):
             continue
         column = rows.column(place)

@@ -1,4 +1,4 @@
-"""Find the Parquet files of a lake and the key=value folders they lie in."""
+"""Find the Parquet files of a lake and the key=value folders that contain them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from onepass.cloud.bucket import Bucket, RemoteObject
 from onepass.cloud.url import Url, is_url, parse_url
 from onepass.errors import EmptyLake, JobError
-from onepass.lake.remote import Looked, look, objects
+from onepass.lake.remote import describe
 
 SUFFIXES = (".parquet", ".parq", ".pq")
+"""Endings of the names of Parquet files."""
+
 NULL_KEY = "__HIVE_DEFAULT_PARTITION__"
+"""Folder value by which Hive and Spark mark a null key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,13 @@ class LakeFile:
     location: str
     """Path or URL to open."""
     hive: tuple[tuple[str, str | None], ...]
-    """Columns written as key=value folders, percent-decoded; None is the null partition."""
-    looked: Looked | None = None
-    """What an object store said of the file when it was found; None on a local disk."""
+    """Keys and values of the key=value folders, percent-decoded; None is the null partition."""
+    remote: RemoteObject | None = None
+    """Description of the object when the file was found; None on a local disk."""
 
 
 def discover(lake: str | list[str]) -> list[LakeFile]:
-    """All Parquet files of a lake, sorted by key.
+    """Find all Parquet files of a lake, sorted by key.
 
     Parameters
     ----------
@@ -46,11 +50,12 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
     Raises
     ------
     JobError
-        If the lake, or a file of a list, does not exist or has a name that is not UTF-8.
+        If the lake, or a file of a list, does not exist, cannot be listed, or has a name that is
+        not UTF-8.
     EmptyLake
         If it exists but holds no Parquet file.
-    StoreUnavailable
-        If an object store does not answer.
+    StoreRefused, StoreUnavailable
+        If an object store denies access or does not answer.
     """
     if isinstance(lake, list):
         files = [_listed(path) for path in lake]
@@ -75,7 +80,7 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
 
 def _check_names(files: list[LakeFile]) -> None:
     for file in files:
-        # Python stands in for bytes that are no text; the ledger could not write them.
+        # Python represents bytes that are not UTF-8 by surrogates, which a ledger cannot store.
         if any("\ud800" <= letter <= "\udfff" for letter in file.key):
             raise JobError(f"the file name {file.key!r} is not UTF-8; rename the file")
 
@@ -95,17 +100,19 @@ def _below(root: str, path: str) -> LakeFile:
 
 
 def _remote(lake: str) -> list[LakeFile]:
+    """Find files below a prefix or by a pattern; a URL that is no prefix names one object."""
     url = parse_url(lake)
     parts = PurePosixPath(url.path).parts
     n_fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     root = Url(url.scheme, url.bucket, "/".join(parts[:n_fixed]))
-    found = [(one, PurePosixPath(one.path).parts[n_fixed:]) for one in objects(root)]
+    listed = Bucket(root).list(root.path)
+    found = [(one, PurePosixPath(one.key).parts[n_fixed:]) for one in listed]
     if not found and n_fixed == len(parts) and parts:
         return [_remote_listed(lake, key=parts[-1])]
     return [
         LakeFile(
             "/".join(names),
-            f"{url.root}/{one.path}",
+            f"{url.root}/{one.key}",
             _hive((*_ending_keys(parts[:n_fixed]), *names[:-1])),
             one,
         )
@@ -117,12 +124,12 @@ def _remote(lake: str) -> list[LakeFile]:
 def _remote_listed(path: str, key: str | None = None) -> LakeFile:
     url = parse_url(path)
     try:
-        looked = look(str(url))
+        found = describe(str(url))
     except FileNotFoundError:
         raise JobError(
             f"the lake {str(url)!r} does not exist; give a prefix or an object"
         ) from None
-    return LakeFile(key or str(url), str(url), _hive(tuple(url.path.split("/")[:-1])), looked)
+    return LakeFile(key or str(url), str(url), _hive(tuple(url.path.split("/")[:-1])), found)
 
 
 def _keys_of(root: str) -> tuple[str, ...]:
@@ -130,7 +137,10 @@ def _keys_of(root: str) -> tuple[str, ...]:
 
 
 def _ending_keys(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """The key=value folders that a lake ends in: one of its partitions is a lake as well."""
+    """Return the key=value folders at the end of a lake's path.
+
+    A lake may be one partition of a larger lake, and its files have the same keys either way.
+    """
     upwards = reversed(folders)
     return tuple(takewhile(lambda folder: "=" in folder, upwards))[::-1]
 
@@ -140,7 +150,7 @@ def _matching(pattern: str) -> list[LakeFile]:
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = os.path.join("", *parts[:fixed]) or "."
     if "**" in parts:
-        # glob follows links in circles, by 40 names for the same file and more.
+        # `glob` follows circular links, and would return many names for the same file.
         found = [path for path in _walk(root) if _fits(_parts(path, root), parts[fixed:])]
     else:
         matches = glob.iglob(os.path.join(root, *parts[fixed:]))
@@ -149,8 +159,8 @@ def _matching(pattern: str) -> list[LakeFile]:
 
 
 def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Return whether a path fits a pattern, or lies below a folder that does."""
     if not pattern:
-        # A folder that fits brings all files below it.
         return True
     if pattern[0] == "**":
         return _fits(parts, pattern[1:]) or (bool(parts) and _fits(parts[1:], pattern))
@@ -174,9 +184,10 @@ def _parts(path: str, root: str) -> tuple[str, ...]:
 
 
 def _walk(root: str) -> Iterator[str]:
+    """Yield the visible Parquet files below a folder, through links, each folder once."""
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
-        # A link to a folder above would otherwise be walked for ever.
+        # A link to a folder above would otherwise never end.
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()

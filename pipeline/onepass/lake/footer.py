@@ -1,4 +1,4 @@
-"""What a partition is and how it is recognised: footers, fingerprints, row-group ranges."""
+"""Read footers, take fingerprints from them, and cut files into partitions."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from onepass.cloud.bucket import Replaced
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer_checks import Contradiction, contradictions, look_through
-from onepass.lake.remote import RemoteFile, Replaced, look
+from onepass.lake.limits import DEFAULT_LIMITS
+from onepass.lake.remote import RemoteFile, describe
 from onepass.partition import Fingerprint, Partition
 
-SPLIT_BYTES = 512 << 20
-"""A file is cut into row-group ranges of about this many uncompressed bytes."""
-
 _MOST_FOOTER_BYTES = 256 << 20
-"""A longer footer is none: a sparse file can claim gigabytes and take nothing on its disk."""
+"""Longest footer that is read: a sparse file can claim gigabytes without occupying the disk."""
 
 _TAIL_BYTES = 64 << 10
+"""Bytes of the first read, which holds most footers as a whole."""
 _MAGIC = b"PAR1"
 
 _MOST_SEEN = 100_000
 _seen: dict[tuple[int, str], list[Contradiction]] = {}
-"""What was found in footers that this process has looked through, by size of the file and digest:
-each is read several times."""
+"""Contradictions of the footers that this process has checked, by size of the file and digest of
+the footer. A run reads each footer several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,16 @@ class Footer:
     """The parsed end of a Parquet file."""
 
     fingerprint: Fingerprint
+    """Identity of the content that the footer was read from."""
     metadata: pq.FileMetaData
+    """The footer as pyarrow parsed it."""
     schema: pa.Schema
     """Arrow schema of the columns in the file (without key=value folders)."""
     contradictions: list[Contradiction]
-    """What the footer claims of columns that cannot be."""
+    """Claims about columns that cannot be true."""
 
     def row_group_rows(self) -> list[int]:
-        """Rows of each row group."""
+        """Return the number of rows of each row group."""
         return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
 
 
@@ -55,7 +57,9 @@ def read_footer(file: LakeFile) -> Footer:
     Raises
     ------
     BadPartition
-        If the file is missing, unreadable, truncated or not Parquet.
+        If the file is missing, unreadable, truncated or not Parquet, or its footer is corrupt.
+    StoreRefused, StoreUnavailable
+        If an object store does not give the footer.
     """
     try:
         footer, size, etag = _read_end(file)
@@ -63,22 +67,12 @@ def read_footer(file: LakeFile) -> Footer:
         # A reader over the footer alone parses it: one read, and no second look at the file.
         metadata = pq.read_metadata(pa.BufferReader(footer))
         schema = metadata.schema.to_arrow_schema()
-        found = _seen.get((size, digest))
-        if found is None:
-            look_through(metadata, size)
-            # Names are decoded when they are asked for.
-            schema.names  # noqa: B018
-            found = contradictions(metadata, size)
+        found = _checked(metadata, schema, size, digest)
     except BadPartition:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
         raise BadPartition(f"cannot read the Parquet footer: {error}", path=file.key) from None
-    rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-    if sum(rows) != metadata.num_rows or min(rows, default=0) < 0:
-        raise BadPartition(
-            f"the footer claims {metadata.num_rows} rows, but row groups of {_brief(rows)}",
-            path=file.key,
-        )
+    _check_row_counts(metadata, file.key)
     if len(_seen) >= _MOST_SEEN:
         _seen.clear()
     _seen[size, digest] = found
@@ -92,11 +86,33 @@ def read_footer(file: LakeFile) -> Footer:
     return Footer(fingerprint, metadata, schema, found)
 
 
-def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
-    """Whether a file ends as it did when the fingerprint was taken, without parsing it.
+def _checked(
+    metadata: pq.FileMetaData, schema: pa.Schema, size: int, digest: str
+) -> list[Contradiction]:
+    """Check a footer, unless this process has checked it before; return its contradictions."""
+    found = _seen.get((size, digest))
+    if found is None:
+        look_through(metadata, size)
+        # pyarrow decodes the names on this access, and raises if one is not UTF-8.
+        schema.names  # noqa: B018
+        found = contradictions(metadata, size)
+    return found
 
-    A tenth of what `read_footer` takes. False also for a file that is missing or unreadable, of
-    which `read_footer` tells more.
+
+def _check_row_counts(metadata: pq.FileMetaData, key: str) -> None:
+    rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    if sum(rows) != metadata.num_rows or min(rows, default=0) < 0:
+        raise BadPartition(
+            f"the footer claims {metadata.num_rows} rows, but row groups of {_brief(rows)}",
+            path=key,
+        )
+
+
+def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
+    """Return whether a file still has the size, footer and etag of a fingerprint.
+
+    Much faster than `read_footer`, because the footer is not parsed. Return False also for a file
+    that is missing or unreadable; `read_footer` then raises the error that tells more.
     """
     try:
         footer, size, etag = _read_end(file)
@@ -107,25 +123,25 @@ def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
 
 
 def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:
-    """The footer as it is now, with the size and etag of its file."""
-    if file.looked is None:
+    """Return the footer as it is now, with the size and etag of its file."""
+    if file.remote is None:
         return _read_local_end(file)
-    looked = file.looked
+    found = file.remote
     while True:
         try:
-            remote = RemoteFile(file.location, looked.size, looked.etag)
-            footer = _footer_bytes(partial(_read_at, remote), looked.size, file.key)
-            return footer, looked.size, looked.etag
+            read_at = partial(_read_at, RemoteFile(file.location, found))
+            return _footer_bytes(read_at, found.size, file.key), found.size, found.etag
         except Replaced:
-            now = look(file.location)
-            if now == looked:
+            # The object may have been replaced since it was listed; then read the new one.
+            now = describe(file.location)
+            if now == found:
                 raise
-            looked = now
+            found = now
 
 
 def _read_local_end(file: LakeFile) -> tuple[bytes, int, None]:
-    # A pipe would keep whoever opens it waiting. A Python file takes three times as long, and a run
-    # over many small files looks at each four times.
+    # Without O_NONBLOCK, opening a pipe would block. A descriptor is several times faster than a
+    # Python file, and a run over many small files opens each of them four times.
     descriptor = os.open(file.location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -147,6 +163,15 @@ def _brief(rows: list[int]) -> str:
 
 
 def _footer_bytes(read_at: Callable[[int, int], bytes], size: int, key: str) -> bytes:
+    """Return the serialized footer, with its length and the magic bytes behind it.
+
+    Parameters
+    ----------
+    read_at
+        Reads a number of bytes at an offset.
+    size
+        Size of the file.
+    """
     if size < 12:
         raise BadPartition(f"expected a Parquet file, found {size} bytes", path=key)
     known = min(size, _TAIL_BYTES)
@@ -172,11 +197,11 @@ def _footer_bytes(read_at: Callable[[int, int], bytes], size: int, key: str) -> 
 
 
 def partitions(
-    file: LakeFile, footer: Footer, split_bytes: int = SPLIT_BYTES
+    file: LakeFile, footer: Footer, split_bytes: int = DEFAULT_LIMITS.split_bytes
 ) -> Iterator[Partition]:
-    """Cut a file into partitions, by its footer alone and hence always the same way.
+    """Cut a file into partitions: row-group ranges of about `split_bytes` uncompressed bytes.
 
-    A file without rows has no partition.
+    The cut depends on the footer and `split_bytes` alone. A file without rows has no partition.
     """
     metadata = footer.metadata
     first, rows, nbytes = 0, 0, 0

@@ -1,7 +1,8 @@
-"""Seeded orders that a cursor alone can rebuild: no buffer, no generator state to save.
+"""Seeded permutations and samples that depend on their arguments alone.
 
-A permutation is a Fisher-Yates shuffle by the numbers of SplitMix64, keyed by a text: 5 ns a row
-where sorting random numbers takes 60, and the same in every version of every library.
+A resumed run rebuilds them from its position, so there is no generator state to save. A permutation
+is a Fisher-Yates shuffle driven by SplitMix64 and keyed by a text. It is much faster than sorting
+random numbers, and the same in every version of every library.
 """
 
 from __future__ import annotations
@@ -17,10 +18,19 @@ from onepass.jit import compiled
 
 
 def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]:
-    """Which of `n` things, from number `first` on, belong to a sample of about `share` of them.
+    """Draw a sample of about `share` of the items numbered `first` to ``first + n - 1``.
 
-    Each is decided by a hash of its number and the place alone (SplitMix64; G. Steele, D. Lea, C.
-    Flood, OOPSLA 2014), so that it is the same however the things are cut into batches.
+    A hash of its number and the place decides each item alone (SplitMix64; G. Steele, D. Lea, C.
+    Flood, OOPSLA 2014), so the sample does not depend on how items are cut into batches.
+
+    Parameters
+    ----------
+    place
+        Parts that identify this sample, such as a path and a row group.
+
+    Returns
+    -------
+    Boolean array of shape ``(n,)``, True for items in the sample.
     """
     text = "\x1f".join(str(part) for part in place)
     key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
@@ -35,7 +45,7 @@ def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]
 
 @compiled
 def _shuffle(order: IntArray, key: np.uint64) -> None:
-    """Write a permutation of the numbers from 0 on."""
+    """Fill `order` with a permutation of ``range(len(order))``."""
     for i in range(len(order)):
         order[i] = i
     state = np.uint64(key)
@@ -44,22 +54,26 @@ def _shuffle(order: IntArray, key: np.uint64) -> None:
         x = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x ^= x >> np.uint64(31)
-        # A number below i + 1; of 2^32 draws each gets as many as the next, but for one.
+        # A number below i + 1; over all 2^32 draws, counts of two numbers differ by at most one.
         j = np.int64(((x >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
         order[i], order[j] = order[j], order[i]
 
 
 def permutation(n: int, seed: int, *place: object) -> IntArray:
-    """A permutation of ``range(n)``, a pure function of the seed and the place it is used at.
+    """Return a permutation of ``range(n)`` that is a pure function of the arguments.
 
     Parameters
     ----------
     n
-        Number of things to permute.
+        Number of items.
     seed
         Seed of the job.
     place
-        What tells this permutation from all others: a path, a row group, an offset.
+        Parts that identify this permutation, such as a path, a row group and an offset.
+
+    Returns
+    -------
+    Integer array of shape ``(n,)``.
     """
     text = "\x1f".join(str(part) for part in (seed, *place))
     key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -1,8 +1,9 @@
-"""Read in rotation: cursors, evenly spaced over the row groups of one or several partitions.
+"""Read partitions by several cursors in turn, so that each block is a sample of all of them.
 
-A block takes its share of rows from each cursor, so that it looks like the whole even where files
-or row groups are sorted by what is to be learnt. A cursor within a large row group is an open
-decoder with a page of each column, so there are few of them within a partition.
+Cursors start at row groups evenly spaced over the partitions, and each block takes its share of
+rows from every cursor. So a block resembles the whole even if files or row groups are sorted by the
+label. A cursor in a large row group is an open decoder that holds a page of each column, so memory
+bounds the number of cursors.
 """
 
 from __future__ import annotations
@@ -13,25 +14,16 @@ from dataclasses import dataclass
 from onepass.errors import JobError
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
+from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 from onepass.lake.order import permutation
-from onepass.lake.read import PAGE_BYTES, PartitionReader, Unit, units
+from onepass.lake.read import PartitionReader
+from onepass.lake.units import Unit, units
 from onepass.partition import Partition
-
-READER_BYTES = 32 << 20
-"""Memory that open decoders of one partition may take."""
-
-GROUP_READER_BYTES = 384 << 20
-"""Memory that open decoders of interleaved partitions may take."""
-
-MAX_CURSORS = 16
-
-LEAST_ROWS = 32
-"""Rows that a cursor gives to a block at least; fewer would cost more than they mix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A partition to read, in its file."""
+    """A partition with the file and footer to read it from."""
 
     partition: Partition
     file: LakeFile
@@ -40,7 +32,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One unit and who reads it."""
+    """A unit with the reader that decodes it."""
 
     source: Source
     reader: PartitionReader
@@ -49,11 +41,24 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is read of each file."""
+    """Columns to read from each file."""
 
     names: list[str]
+    """All columns, as the files name them."""
     texts: frozenset[str]
-    """Those to read as dictionaries, where the file has them as text."""
+    """Those of them to read as dictionaries where the file stores text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rotation:
+    """Settings that all cursors share."""
+
+    columns: Columns
+    seed: int | None
+    epoch: int
+    n_sources: int
+    whole_bytes: int
+    limits: ReadLimits
 
 
 def rounds(
@@ -64,59 +69,58 @@ def rounds(
     seed: int | None = None,
     epoch: int = 1,
     whole_bytes: int = 0,
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Iterator[list[Step]]:
-    """Units of at most `batch_rows` rows in all, from each cursor in turn, until all have ended.
+    """Yield one unit of each cursor, about `batch_rows` rows in all, until all cursors have ended.
 
     Parameters
     ----------
     sources
         Partitions to read together; each gives rows in proportion to its size.
+    batch_rows
+        Rows of a round, at most; a share of less than one row is rounded up to one.
     seed
-        Of the shuffled order of row groups; None reads in stored order with one cursor each.
+        Seed for the order of row groups. None reads row groups in stored order, with one cursor for
+        each partition.
+    epoch
+        Pass over the partitions, from 1; each pass has its own order.
     whole_bytes
         See `PartitionReader`.
+    limits
+        Sizes that bound the number of cursors and their memory.
 
     Raises
     ------
     JobError
-        If the partitions are too many for their decoders to be open at once.
+        If the decoders of all partitions together need more memory than `limits` allows.
     """
+    rotation = _Rotation(columns, seed, epoch, len(sources), whole_bytes, limits)
     n_rows = sum(source.partition.rows for source in sources)
     cursors: list[Iterator[Step]] = []
     for source in sources:
         share = max(1, batch_rows * source.partition.rows // max(1, n_rows))
-        cursors += _cursors(source, columns, share, seed, epoch, len(sources), whole_bytes)
-    _check_memory(sources, columns, batch_rows)
+        cursors += _cursors(source, share, rotation)
+    _check_memory(sources, batch_rows, rotation)
     while steps := [step for cursor in cursors if (step := next(cursor, None)) is not None]:
         yield steps
 
 
-def _cursors(
-    source: Source,
-    columns: Columns,
-    share_rows: int,
-    seed: int | None,
-    epoch: int,
-    n_sources: int,
-    whole_bytes: int,
-) -> list[Iterator[Step]]:
+def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Iterator[Step]]:
+    """Divide the row groups of a partition among cursors that together give `share_rows` rows."""
     partition, footer = source.partition, source.footer
-    order = list(range(partition.first_row_group, partition.end_row_group))
-    n_cursors = 1
-    if seed is not None:
-        place = ("row groups", partition.path, *([epoch] if epoch > 1 else []))
-        order = [order[int(i)] for i in permutation(len(order), seed, *place)]
-        n_cursors = _n_cursors(source, columns, share_rows)
+    order = _row_groups(partition, rotation)
+    n_cursors = 1 if rotation.seed is None else _n_cursors(source, share_rows, rotation)
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
-    texts = [name for name in columns.names if name in columns.texts]
+    names, texts = rotation.columns.names, rotation.columns.texts
     reader = PartitionReader(
         source.file,
         footer,
-        columns.names,
-        texts,
+        names,
+        [name for name in names if name in texts],
         rows,
-        n_open=n_cursors * n_sources,
-        whole_bytes=whole_bytes,
+        n_open=n_cursors * rotation.n_sources,
+        whole_bytes=rotation.whole_bytes,
+        limits=rotation.limits,
     )
     shares = [order[first::n_cursors] for first in range(n_cursors)]
     return [
@@ -125,52 +129,63 @@ def _cursors(
     ]
 
 
-def _even(rows: int, group_rows: int) -> int:
-    """Rows of a slice, such that a row group is cut into nearly equal ones.
+def _row_groups(partition: Partition, rotation: _Rotation) -> list[int]:
+    """Return the row groups of a partition in the order to read them."""
+    stored = list(range(partition.first_row_group, partition.end_row_group))
+    if rotation.seed is None:
+        return stored
+    # The first pass is keyed without its number, which keeps its order as it has always been.
+    epoch = [rotation.epoch] if rotation.epoch > 1 else []
+    order = permutation(len(stored), rotation.seed, "row groups", partition.path, *epoch)
+    return [stored[int(i)] for i in order]
 
-    All cursors come to the ends of their row groups at the same time, and a block of remnants would
-    look like no other.
+
+def _even(rows: int, group_rows: int) -> int:
+    """Return the rows of a slice that cuts a row group into nearly equal slices.
+
+    All cursors reach the ends of their row groups in the same round. With unequal slices, that
+    round would have few rows of each.
     """
     return -(-group_rows // -(-group_rows // rows)) if group_rows > rows else rows
 
 
-def _n_cursors(source: Source, columns: Columns, share: int) -> int:
-    rows = source.footer.row_group_rows()
-    large = [
-        group
-        for group in range(source.partition.first_row_group, source.partition.end_row_group)
-        if rows[group] > share
-    ]
-    affordable = READER_BYTES // max(1, _decoder_bytes(source, columns))
-    return max(1, min(len(large), affordable, MAX_CURSORS, share // LEAST_ROWS))
+def _n_cursors(source: Source, share_rows: int, rotation: _Rotation) -> int:
+    """Return the number of cursors that large row groups, memory and the share of rows allow."""
+    limits, rows = rotation.limits, source.footer.row_group_rows()
+    groups = range(source.partition.first_row_group, source.partition.end_row_group)
+    n_large = sum(rows[group] > share_rows for group in groups)
+    affordable = limits.reader_bytes // max(1, _decoder_bytes(source, rotation))
+    most_for_rows = share_rows // limits.min_cursor_rows
+    return max(1, min(n_large, affordable, limits.max_cursors, most_for_rows))
 
 
-def _check_memory(sources: Sequence[Source], columns: Columns, batch_rows: int) -> None:
+def _check_memory(sources: Sequence[Source], batch_rows: int, rotation: _Rotation) -> None:
     if len(sources) < 2:
         return
     needed = sum(
-        _decoder_bytes(source, columns)
+        _decoder_bytes(source, rotation)
         for source in sources
         if max(source.footer.row_group_rows(), default=0) > batch_rows // len(sources)
     )
-    if needed > GROUP_READER_BYTES:
+    most = rotation.limits.group_reader_bytes
+    if needed > most:
         raise JobError(
             f"reading {len(sources)} partitions in turn keeps about {needed >> 20} MiB of decoders "
-            f"open (at most {GROUP_READER_BYTES >> 20}); create the model with a smaller "
+            f"open (at most {most >> 20}); create the model with a smaller "
             "--interleave, or rewrite the lake with smaller row groups"
         )
 
 
-def _decoder_bytes(source: Source, columns: Columns) -> int:
-    """A page of each column that is read, of the first row group."""
+def _decoder_bytes(source: Source, rotation: _Rotation) -> int:
+    """Return the bytes of one page of each column to read, by the first row group."""
     metadata = source.footer.metadata
     if not metadata.num_row_groups:
         return 0
     group = metadata.row_group(source.partition.first_row_group)
     chunks = [group.column(i) for i in range(group.num_columns)]
-    wanted = set(columns.names)
+    wanted = set(rotation.columns.names)
     return sum(
-        min(PAGE_BYTES, chunk.total_uncompressed_size)
+        min(rotation.limits.page_bytes, chunk.total_uncompressed_size)
         for chunk in chunks
         if chunk.path_in_schema.split(".")[0] in wanted
     )

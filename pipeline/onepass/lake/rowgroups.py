@@ -1,8 +1,8 @@
-"""Large row groups on their way to several tasks: decoded at once, or slice by slice.
+"""One large row group that several tasks read: decoded as a whole, or slice by slice.
 
-At once is what takes least time, where memory allows: each column is decoded from its first page to
-its last, by Arrow's threads, while its pages lie in the cache. Of 30 columns a row takes 92 ns so,
-and 130 in slices, which leave and come back to a page of every column.
+Decoding as a whole is faster where memory allows it: Arrow's threads decode each column from its
+first page to its last while its pages are in the cache. Slices leave a page of every column and
+come back to it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from onepass.lake.column_chunks import check_texts
 
 
 class RowGroup(Protocol):
-    """A large row group; safe to call from several threads."""
+    """A large row group; several threads may call it."""
 
     def take(self, offset: int, n_rows: int) -> pa.RecordBatch:
-        """Rows from `offset` on, once; as many as there are, at most `n_rows`."""
+        """Return the rows from `offset` on, at most `n_rows`; each slice can be taken once."""
         ...
 
     @property
@@ -30,16 +30,16 @@ class RowGroup(Protocol):
 
 
 class Whole:
-    """A row group that is decoded at once when it is first asked for.
+    """A row group that the first `take` decodes as a whole.
 
-    Slices are views; the memory is let go with the last of them.
+    Slices are views; the memory is freed with the last of them.
 
     Parameters
     ----------
     decode
-        Gives all rows.
+        Returns all rows.
     n_slices
-        That will be taken.
+        Number of slices that will be taken.
     """
 
     def __init__(self, decode: Callable[[], pa.RecordBatch], n_slices: int) -> None:
@@ -62,17 +62,18 @@ class Whole:
 
 
 class Sliced:
-    """A row group of which some columns each are decoded slice by slice.
+    """A row group that several decoders read slice by slice, each a share of the columns.
 
-    All columns come to the ends of their pages together, which takes three times as long as another
-    slice, and everybody would wait; by shares the next slice is decoded right behind.
+    Columns tend to end their pages in the same slice, which then takes several times as long as
+    others. With one decoder every thread would wait for that slice; with several, another thread
+    can decode the next slice of a share that is already done.
 
     Parameters
     ----------
     shares
-        Batches of some of the columns each.
+        Batches of each decoder.
     rows
-        Of a batch.
+        Rows of a batch.
     n_slices
         Batches of each share.
     """
@@ -99,7 +100,13 @@ class Sliced:
 
 
 class Mixed:
-    """A row group of which some columns are decoded at once, and others slice by slice."""
+    """A row group with some columns decoded as a whole and the others slice by slice.
+
+    Parameters
+    ----------
+    parts
+        Row groups with the same rows, each with some of the columns.
+    """
 
     def __init__(self, parts: list[RowGroup]) -> None:
         self._parts = parts
@@ -123,7 +130,7 @@ def _schema_of_all(batches: list[pa.RecordBatch]) -> pa.Schema:
 
 
 def _side_by_side(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of several batches in one."""
+    """Join batches of the same rows into one with the columns of all."""
     if len(batches) == 1:
         return batches[0]
     columns = [column for batch in batches for column in batch.columns]
@@ -131,21 +138,22 @@ def _side_by_side(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Record
 
 
 class _Share:
-    """Hands out the batches of some columns of a large row group to whichever thread asks.
+    """Batches of some columns of a large row group, for threads that take them in any order.
 
-    Nobody waits for another's turn: who comes early decodes what lies before and leaves it there.
-    A slice may never be asked for, when the task of an earlier one has failed or was cancelled.
+    A thread that asks for a later batch decodes the batches before it and keeps them for others. It
+    must not wait for those threads: after a failure, their tasks may have been cancelled.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], n_left: int) -> None:
         self.n_left = n_left
+        """Batches that have not been taken."""
         self.lock = threading.Lock()
-        """To be held while a batch is taken."""
+        """Lock that the caller of `take` must hold."""
         self._batches = enumerate(batches)
         self._decoded: dict[int, pa.RecordBatch] = {}
 
     def take(self, number: int) -> pa.RecordBatch:
-        """Batch `number` of the row group, once."""
+        """Return batch `number` of the row group; each can be taken once."""
         while number not in self._decoded:
             at, batch = next(self._batches, (None, None))
             if at is None:
@@ -156,9 +164,9 @@ class _Share:
 
 
 def _take_all(shares: list[_Share], number: int) -> list[pa.RecordBatch]:
-    """Batch `number` of every share, of those first that no other thread is at.
+    """Return batch `number` of every share, taking first from shares that no thread holds.
 
-    In a fixed order threads waited for each other a seventh of the time.
+    In a fixed order, threads would wait for each other for a noticeable part of the time.
     """
     found: dict[int, pa.RecordBatch] = {}
     while len(found) < len(shares):

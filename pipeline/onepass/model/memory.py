@@ -6,8 +6,7 @@ from onepass.cloud.url import is_url
 from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.job import Job
-from onepass.lake.read import REMOTE_BYTES
-from onepass.lake.rotation import GROUP_READER_BYTES, READER_BYTES
+from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.learn.learner import learner_bytes
 from onepass.stream.workers import WINDOW
 from onepass.training.resolve import candidate_settings
@@ -56,9 +55,10 @@ def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
 
 
 def _free_bytes(job: Job, schema: Schema) -> int:
-    readers = GROUP_READER_BYTES if job.interleave > 1 else READER_BYTES
+    limits = DEFAULT_LIMITS
+    readers = limits.group_reader_bytes if job.interleave > 1 else limits.reader_bytes
     if any(map(is_url, [job.lake] if isinstance(job.lake, str) else job.lake)):
-        readers += REMOTE_BYTES
+        readers += limits.remote_bytes
     learners = sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
     return job.memory_limit_bytes - BASE_BYTES - readers - learners
 

@@ -1,8 +1,8 @@
-"""Compare the columns of a file with those that a model reads, from its footer alone.
+"""Compare the columns of a file with those that a model reads, from the footer alone.
 
-A lake is written over months by programs that change. What a frozen column reads without changing
-its meaning is listed in `onepass.encode.schema.READS`; all else is refused here, before a row of
-the file is decoded.
+Programs that write a lake change over the months. `onepass.encode.schema.READS` lists the Arrow
+types that each use of a column reads without changing its meaning. A file with another type is
+refused before a row of it is decoded.
 """
 
 from __future__ import annotations
@@ -18,9 +18,54 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.footer_checks import check_claims, null_count
+from onepass.partition import Fingerprint
 
 _ALIKE = 0.8
-"""Likeness of names above which one may be the other, renamed."""
+"""Similarity of two names above which one may be the other, renamed."""
+
+
+class ColumnCheck:
+    """Compares files with the columns that a model reads, each content once.
+
+    Threads may share a check: at worst they compare the same file twice.
+
+    Parameters
+    ----------
+    schema
+        Columns that the model reads.
+    label
+        Whether label and weight are read as well.
+    keep
+        Further columns that are read, of any type.
+    """
+
+    def __init__(self, schema: Schema, *, label: bool, keep: Iterable[str] = ()) -> None:
+        self._names = list(dict.fromkeys([*schema.names(label=label), *keep]))
+        self._uses = uses(schema, label=label)
+        self._passed: set[Fingerprint] = set()
+
+    def __call__(self, file: LakeFile, footer: Footer) -> None:
+        """Compare a file with the columns that are read, unless its content has passed before.
+
+        A file without rows passes: there is nothing in it to read.
+
+        Raises
+        ------
+        BadPartition
+            If a column is missing, occurs twice, or has a type that its use does not read, or if
+            the footer contradicts itself about a column.
+        """
+        if not footer.fingerprint.rows or footer.fingerprint in self._passed:
+            return
+        check_names(file, footer.schema, self._names)
+        check_claims(footer.contradictions, self._names, file.key)
+        check_types(
+            file,
+            footer.schema,
+            self._uses,
+            is_empty=lambda name: bool(empty_columns(footer, [name])),
+        )
+        self._passed.add(footer.fingerprint)
 
 
 def check_columns(
@@ -31,34 +76,8 @@ def check_columns(
     label: bool,
     keep: Iterable[str] = (),
 ) -> None:
-    """Compare a file with what is read of it.
-
-    A file without rows fits: there is nothing in it to be read.
-
-    Parameters
-    ----------
-    label
-        Whether label and weight are read as well.
-    keep
-        Further columns that are read, of any type.
-
-    Raises
-    ------
-    BadPartition
-        If a column is missing, there twice, or of a type that its use does not read, or the footer
-        contradicts itself about one.
-    """
-    if not footer.fingerprint.rows:
-        return
-    names = list(dict.fromkeys([*schema.names(label=label), *keep]))
-    check_names(file, footer.schema, names)
-    check_claims(footer.contradictions, names, file.key)
-    check_types(
-        file,
-        footer.schema,
-        uses(schema, label=label),
-        is_empty=lambda name: bool(empty_columns(footer, [name])),
-    )
+    """Compare one file with the columns that are read of it, as `ColumnCheck` does."""
+    ColumnCheck(schema, label=label, keep=keep)(file, footer)
 
 
 def check_types(
@@ -68,19 +87,21 @@ def check_types(
     *,
     is_empty: Callable[[str], bool],
 ) -> None:
-    """Compare the types of columns with what each is used as, a key of `READS`.
+    """Compare the types of a file's columns with the types that their uses read.
 
     Parameters
     ----------
     found
         Schema of the file.
+    uses
+        Names of columns, each with its use, a key of `READS`.
     is_empty
-        Tells of a column whether it has no value, so that its type means nothing.
+        Returns whether a column has no value, so that its type means nothing.
 
     Raises
     ------
     BadPartition
-        If a type is none of those that the use reads, and there are values of it.
+        If a column has values of a type that its use does not read.
     """
     for name, use in uses:
         dtype = found.field(name).type
@@ -91,12 +112,19 @@ def check_types(
 
 
 def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
-    """As `check_columns`, but for the types.
+    """Check that a file has each column exactly once.
+
+    Parameters
+    ----------
+    found
+        Schema of the file.
+    names
+        Columns to read.
 
     Raises
     ------
     BadPartition
-        If a column is missing or there twice.
+        If a column is missing or occurs twice.
     """
     present = found.names
     for name in names:
@@ -107,7 +135,17 @@ def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
 
 
 def hint(name: str, present: Iterable[str], names: Iterable[str]) -> str:
-    """What may have become of a missing column: a name like it, of a column that is not read."""
+    """Return a hint at the new name of a missing column, or an empty text if no name is similar.
+
+    Parameters
+    ----------
+    name
+        The missing column.
+    present
+        Columns of the file.
+    names
+        Columns to read; none of them is the missing one under another name.
+    """
     known = set(names)
     like = {_bare(other): other for other in present if other not in known}
     close = get_close_matches(_bare(name), like, n=1, cutoff=_ALIKE)
@@ -119,10 +157,10 @@ def _bare(name: str) -> str:
 
 
 def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
-    """Those flat columns among `names` of which the statistics tell that they have no value.
+    """Return the flat columns among `names` that have no value, by the statistics of the footer.
 
-    Writers choose a type at random for a column that they never saw a value of: pandas a number,
-    Arrow null, Spark whatever the query said.
+    The type of such a column means nothing, because its writer saw no value: pandas writes a
+    number, Arrow null, Spark the type of the query.
     """
     wanted, metadata = set(names), footer.metadata
     columns = ((i, metadata.schema.column(i)) for i in range(metadata.num_columns))
@@ -136,16 +174,18 @@ def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
 
 
 def _is_empty(groups: list[pq.RowGroupMetaData], column: int) -> bool:
-    # Most columns have a value in the first row group already.
+    # A generator, because most columns have a value in the first row group.
     chunks = (group.column(column) for group in groups)
     return all(null_count(chunk) == chunk.num_values for chunk in chunks)
 
 
 def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
-    """What each column of a file is: files that agree in it can be read alike.
+    """Return the kind of each column; files with the same kinds can be read alike.
 
     Parameters
     ----------
+    schema
+        Schema of a file.
     empty
         Columns without a value.
     """

@@ -20,6 +20,7 @@ from onepass.encode.encoder import Draft, Encoded, Encoder, Part
 from onepass.encode.frequent import LONG, NOTED_EVERY
 from onepass.encode.schema import family
 from onepass.errors import BadColumn, BadPartition, DataError
+from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Columns, Source, Step, rounds
 from onepass.stream.check_columns import check_columns
@@ -48,6 +49,8 @@ class Reading:
     """Whether some rows are set apart."""
     whole_bytes: int = 0
     """Memory for large row groups that are decoded as a whole; it decides no content."""
+    limits: ReadLimits = DEFAULT_LIMITS
+    """Sizes that bound the memory of readers."""
     linear: Linear | None = None
     """Model to predict with: rows become its margins in place of features."""
 
@@ -181,6 +184,7 @@ def _rounds(group: Together, reading: Reading) -> Iterator[list[Step]]:
         seed=reading.seed,
         epoch=group.epoch,
         whole_bytes=reading.whole_bytes,
+        limits=reading.limits,
     )
 
 

@@ -19,7 +19,8 @@ from onepass.errors import BadColumn, BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, read_footer
 from onepass.lake.order import permutation
-from onepass.lake.read import PartitionReader, Unit, units
+from onepass.lake.read import PartitionReader
+from onepass.lake.units import Unit, units
 from onepass.partition import Partition
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.concat import concat_samples

@@ -1,4 +1,4 @@
-"""What every store promises a ledger, whatever it is made of."""
+"""Promises that every store makes to a ledger, checked over a directory, memory and S3."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from typing import Any
 
 import pytest
 
+from onepass.cloud.bucket import Bucket
 from onepass.cloud.connect import forget
+from onepass.cloud.url import parse_url
+from onepass.errors import ForeignModel
 from onepass.ledger.store import LocalStore, RemoteStore, Store, open_store
 from s3 import Proxy
 
 Opens = Callable[[], Store]
-"""Gives another store object for the same place, as another process would have."""
+"""Opens the same place once more, as another process would."""
 
 
 def _bucket_in_memory() -> Opens:
     from obstore.store import MemoryStore
 
-    bucket = MemoryStore()
-    return lambda: RemoteStore("s3://bucket/models/m", bucket)
+    url = "s3://bucket/models/m"
+    bucket = Bucket(parse_url(url), MemoryStore())
+    return lambda: RemoteStore(url, bucket)
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -41,7 +45,7 @@ def store(opens: Opens) -> Store:
     return opens()
 
 
-def test_place_is_what_opens_the_store_again(bucket, tmp_path):
+def test_place_opens_the_store_again(bucket, tmp_path):
     for place in (f"{bucket}/m", str(tmp_path / "m")):
         open_store(place).put("a", b"1")
         assert open_store(open_store(place).place).get("a") == b"1"
@@ -84,7 +88,7 @@ def test_list_is_sorted_and_of_one_folder(store):
     assert store.list("nothing") == []
 
 
-def test_what_is_written_is_seen_by_others_at_once(opens):
+def test_written_keys_are_seen_by_others_at_once(opens):
     one, other = opens(), opens()
     for i in range(5):
         one.put(f"log/{i}", b"x")
@@ -93,7 +97,7 @@ def test_what_is_written_is_seen_by_others_at_once(opens):
         assert not other.create(f"log/{i}", b"y")
 
 
-def test_what_is_absent_cannot_be_read_but_deleted(store):
+def test_absent_key_cannot_be_read_and_deleting_it_does_nothing(store):
     assert not store.exists("log/1")
     with pytest.raises(FileNotFoundError):
         store.get("log/1")
@@ -102,6 +106,34 @@ def test_what_is_absent_cannot_be_read_but_deleted(store):
     assert store.exists("log/1")
     store.delete("log/1")
     assert store.list("log") == []
+
+
+def test_content_beyond_the_limit_is_foreign(store):
+    store.put("log/1", b"0123456789")
+    assert store.get("log/1", most_bytes=10) == b"0123456789"
+    with pytest.raises(ForeignModel, match="expected at most 9 bytes, found 10"):
+        store.get("log/1", most_bytes=9)
+
+
+def test_failed_writer_of_content_leaves_the_old_content(store):
+    def fail(stream: Any) -> None:
+        stream.write(b"half")
+        raise RuntimeError("no more")
+
+    store.put("state/1.npz", b"before")
+    with pytest.raises(RuntimeError, match="no more"):
+        store.put("state/1.npz", fail)
+    assert store.get("state/1.npz") == b"before"
+    assert store.list("state") == ["state/1.npz"]
+
+
+def test_sound_store_passes_the_checks_of_folders_and_lock(store):
+    store.check_folders("log", "state")
+    store.check_lock()
+    with store.exclusive():
+        store.create("log/1", b"x")
+    store.check_folders("log", "state")
+    store.check_lock()
 
 
 @pytest.mark.parametrize("key", ["../x", "log/../../x", "/etc/x", "log//x", "", ".", "log\\..\\x"])

@@ -1,6 +1,6 @@
-"""A local store is durable, leaves nothing behind, and lets one holder in at a time.
+"""LocalStore: writes are durable and leave nothing behind, and one process holds the lock.
 
-What it promises as every store does is in `test_every_store`.
+Promises of every store are in `test_every_store`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 @pytest.fixture
 def disk_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done to the disk, in order, such as ``fsync log/1.json.tmp``."""
+    """Calls that change the disk, in order, such as ``fsync log/file``."""
     steps: list[str] = []
 
     def name(path: Any) -> str:
@@ -42,12 +42,11 @@ def disk_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return steps
 
 
-def test_put_replaces_as_a_whole(store):
+def test_reader_of_a_replaced_file_goes_on_with_the_old_content(store):
     store.put("state/1.npz", b"a long first content")
     with open(store.root / "state/1.npz", "rb") as reader:
         store.put("state/1.npz", b"second")
         assert reader.read() == b"a long first content"
-    assert store.get("state/1.npz") == b"second"
 
 
 def test_leftovers_of_a_crash_are_not_listed_and_do_no_harm(store):

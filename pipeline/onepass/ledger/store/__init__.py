@@ -1,4 +1,4 @@
-"""Where a model lives: a local directory, or a prefix of an object store."""
+"""Stores that keep a model: a local directory, or a prefix of an object store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onepass.ledger.store.remote import RemoteStore
 
 
 def open_store(place: str | Path) -> Store:
-    """The store at a directory or URL.
+    """Open the store at a directory or URL.
 
     Raises
     ------

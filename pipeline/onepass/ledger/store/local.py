@@ -1,8 +1,8 @@
 """A store in a local directory, durable by links and fsync.
 
-A write is complete or absent: a temporary file in the same folder, fsync, link or rename, fsync of
-the folder. `os.link` is the exclusive step because, unlike rename, it fails when the name exists,
-and unlike ``open(..., "x")`` it never shows a half-written file.
+A write is complete or absent. It writes a temporary file in the same folder, syncs it, links or
+renames it to its name, and syncs the folder. `os.link` is the exclusive step: unlike rename it
+fails if the name exists, and unlike ``open(..., "x")`` it never shows a half-written file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +17,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from onepass.errors import ForeignModel, JobError, ModelConflict, located
+from onepass.ledger.store.plain_files import (
+    create_file,
+    make_folders,
+    not_plain,
+    open_plain,
+    sync_folder,
+)
 from onepass.ledger.store.protocol import Content, check_key
 
 LOCK_KEY = "writer.lock"
+"""File that a writer locks; it holds the writer's process id."""
+
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
+"""Error numbers of `os.link` on file systems that cannot make the link."""
 
 
 class LocalStore:
@@ -29,15 +39,16 @@ class LocalStore:
     Parameters
     ----------
     root
-        The directory; created by the first write.
+        The directory; the first write creates it.
 
     Notes
     -----
-    The file system must know hard links and honour fsync. Network shares and FUSE mounts often lack
-    hard links; writing there is refused with a clear error.
+    The file system must have hard links and honour fsync. Network shares and FUSE mounts often lack
+    hard links; a write there raises `JobError`.
 
-    A directory may come from a stranger. Below the root no symbolic link is followed, and nothing
-    but plain files is opened: a link would lead out of it, and a pipe would be waited for.
+    A directory may come from a stranger. So the store follows no symbolic link below the root,
+    because it could lead out of the directory, and opens plain files only, because opening a pipe
+    could block.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -45,28 +56,28 @@ class LocalStore:
 
     @property
     def place(self) -> str:
-        """The directory."""
+        """The directory, as a text."""
         return str(self.root)
 
     def exists(self, key: str) -> bool:
-        """Whether there is such a key."""
+        """Return whether there is such a key."""
         return self._path(key).exists()
 
     def check_folders(self, *names: str) -> None:
-        """Refuse a directory in which something else stands where folders should be.
+        """Refuse a directory in which a folder's name belongs to something else.
 
         Raises
         ------
         ForeignModel
-            If there is a link, a file or a pipe by one of the names.
+            If one of the names is a link, a file or a pipe.
         """
         for name in names:
             folder = self.root / name
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-                raise _not_plain(folder, "a symbolic link" if folder.is_symlink() else "no folder")
+                raise not_plain(folder, "a symbolic link" if folder.is_symlink() else "no folder")
 
     def create(self, key: str, data: bytes) -> bool:
-        """Store `data` unless the key exists."""
+        """Store `data` unless the key exists; return False if it does."""
         path = self._path(key)
         with self._staged(path, data) as staged:
             try:
@@ -74,13 +85,13 @@ class LocalStore:
             except FileExistsError:
                 return False
             except OSError as error:
-                if error.errno in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
+                if error.errno in _NO_HARD_LINKS:
                     raise JobError(
                         f"the file system of {str(self.root)!r} has no hard links, which a model "
                         "directory needs; keep the model on a local disk"
                     ) from None
                 raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return True
 
     def put(self, key: str, data: Content) -> None:
@@ -88,21 +99,21 @@ class LocalStore:
         path = self._path(key)
         with self._staged(path, data) as staged:
             os.replace(staged, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
-        """The bytes of a key."""
-        with _opened(self._path(key), os.O_RDONLY) as stream:
+        """Return the bytes of a key."""
+        with open_plain(self._path(key), os.O_RDONLY) as stream:
             size = os.fstat(stream.fileno()).st_size
             if most_bytes is not None and size > most_bytes:
                 raise ForeignModel(
                     f"{key} is damaged: expected at most {most_bytes:,} bytes, found {size:,}"
                 )
-            # No more than was asked about, should it grow meanwhile.
+            # The file may grow meanwhile; `most_bytes` holds for the size that was checked.
             return stream.read(size)
 
     def list(self, prefix: str) -> list[str]:
-        """Sorted keys directly below a folder."""
+        """Return the sorted keys directly below a folder."""
         folder = self._path(prefix)
         self.check_folders(prefix)
         try:
@@ -117,71 +128,87 @@ class LocalStore:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the directory against other processes on this machine.
+        """Lock the directory against other processes on this machine.
 
-        This only spares the loser its work; what keeps two writers apart is `create`.
+        The lock only spares a second writer its work; `create` is what keeps two writers apart.
 
         Raises
         ------
         ModelConflict
-            If another process holds it.
+            If another process holds the lock.
+        ForeignModel
+            If the lock is a link or not a plain file.
         """
-        _make_folders(self.root)
+        make_folders(self.root)
         with self._lock(os.O_RDWR | os.O_CREAT) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-                    yield  # No locks on this file system: the fence alone must do.
-                    return
-                lock.seek(0)
-                holder = lock.read(20).decode(errors="replace").strip() or "unknown"
-                raise ModelConflict(
-                    f"process {holder} is training the model in {str(self.root)!r}; "
-                    "wait until it has finished, then run again"
-                ) from None
-            with located(self._path("writer.lock")):
-                lock.seek(0)
-                lock.truncate()
-                lock.write(str(os.getpid()).encode())
-                lock.flush()
+            if self._acquire(lock):
+                with located(self._path(LOCK_KEY)):
+                    lock.seek(0)
+                    lock.truncate()
+                    lock.write(str(os.getpid()).encode())
+                    lock.flush()
             yield
 
+    def _acquire(self, lock: BinaryIO) -> bool:
+        """Take the lock; return False if the file system has no locks.
+
+        Without locks, `create` alone decides between two writers.
+
+        Raises
+        ------
+        ModelConflict
+            If another process holds the lock.
+        """
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                return False
+            lock.seek(0)
+            holder = lock.read(20).decode(errors="replace").strip() or "unknown"
+            raise ModelConflict(
+                f"process {holder} is training the model in {str(self.root)!r}; "
+                "wait until it has finished, then run again"
+            ) from None
+        return True
+
     def check_lock(self) -> None:
-        """Refuse a directory in which something else stands where the lock should be.
+        """Refuse a directory whose lock `exclusive` would refuse as foreign.
 
         Raises
         ------
         ForeignModel
-            If `exclusive` would refuse it.
+            If the lock is a link or not a plain file.
         """
-        # Whoever may not read the lock may not train either, but others may.
+        # A missing lock is sound, and a lock that this user may not read may serve another user.
         with suppress(FileNotFoundError, PermissionError), self._lock(os.O_RDONLY):
             pass
 
     def _lock(self, flags: int) -> BinaryIO:
         path = self._path(LOCK_KEY)
-        lock = _opened(path, flags)
-        # It is truncated by its holder: through a link that would be another file.
+        lock = open_plain(path, flags)
+        # The holder truncates the lock, which through a hard link would destroy another file.
         if os.fstat(lock.fileno()).st_nlink > 1:
             lock.close()
-            raise _not_plain(path, "a hard link")
+            raise not_plain(path, "a hard link")
         return lock
 
     def _path(self, key: str) -> Path:
+        """Return the path of a key, after checking that no folder above it is a link."""
         check_key(key)
         parts = key.split("/")
         for above in range(1, len(parts)):
             folder = self.root.joinpath(*parts[:above])
             if folder.is_symlink():
-                raise _not_plain(folder, "a symbolic link")
+                raise not_plain(folder, "a symbolic link")
         return self.root.joinpath(*parts)
 
     @contextmanager
     def _staged(self, path: Path, data: Content) -> Iterator[Path]:
+        """Write and sync a temporary file beside `path`; remove it at the end of the block."""
         staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with located(path), _created(staged) as stream:
+            with located(path), create_file(staged) as stream:
                 if callable(data):
                     data(stream)
                 else:
@@ -192,51 +219,3 @@ class LocalStore:
         finally:
             with suppress(FileNotFoundError):
                 staged.unlink()
-
-
-def _created(path: Path) -> BinaryIO:
-    try:
-        return open(path, "xb")
-    except FileNotFoundError:
-        _make_folders(path.parent)
-        return open(path, "xb")
-
-
-def _opened(path: Path, flags: int) -> BinaryIO:
-    try:
-        # A pipe or a device would keep whoever opens it waiting.
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.EMLINK} and path.is_symlink():
-            raise _not_plain(path, "a symbolic link") from None
-        if error.errno in {errno.EISDIR, errno.ENXIO}:
-            raise _not_plain(path, "no file") from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _not_plain(path, "no file")
-    return open(descriptor, "r+b" if flags & os.O_RDWR else "rb")
-
-
-def _not_plain(path: Path, found: str) -> ForeignModel:
-    return ForeignModel(
-        f"{str(path)!r} is {found}: a model directory holds plain files and folders only"
-    )
-
-
-def _make_folders(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folders(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir()
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with located(folder):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

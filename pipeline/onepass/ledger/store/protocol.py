@@ -1,6 +1,6 @@
-"""What a ledger asks of the place where a model lives: bytes under names, durably.
+"""The store that a ledger needs: durable bytes by key.
 
-One of these names is given away only once, which is all that keeps two writers apart.
+`Store.create` gives each key away once. Nothing else keeps two writers apart.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TypeAlias
 
 Content: TypeAlias = "bytes | Callable[[BinaryIO], None]"
-"""Bytes, or what writes them; the same each time it is called."""
+"""Bytes, or a function that writes them to a stream; it must write the same bytes on every call."""
 
 
 class Store(Protocol):
@@ -18,14 +18,14 @@ class Store(Protocol):
 
     @property
     def place(self) -> str:
-        """Directory or URL, as a job names it."""
+        """Directory or URL that opens the store again."""
         ...
 
     def create(self, key: str, data: bytes) -> bool:
-        """Store `data` unless the key exists; False if it does. Durable on return.
+        """Store `data` unless the key exists; return False if it does. Durable on return.
 
-        `data` must be the writer's own, by a random id in it: where an answer is lost, a remote
-        store tells by reading whose bytes are there.
+        `data` must differ from every other writer's, for example by a random id: when the answer to
+        a request is lost, a remote store reads the key back and compares the bytes.
         """
         ...
 
@@ -34,58 +34,60 @@ class Store(Protocol):
         ...
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
-        """The bytes of a key.
+        """Return the bytes of a key.
 
         Raises
         ------
         FileNotFoundError
             If there is no such key.
         ForeignModel
-            If there are more than `most_bytes`, or they are no plain file of this store.
+            If there are more than `most_bytes`, or the key is not a plain file of this store.
         """
         ...
 
     def check_folders(self, *names: str) -> None:
-        """Refuse a place in which something else stands where folders should be.
+        """Refuse a store in which a folder's name belongs to something else.
 
         Raises
         ------
         ForeignModel
-            If there is a link, a file or a pipe by one of the names.
+            If one of the names is a link, a file or a pipe.
         """
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether there is such a key."""
+        """Return whether there is such a key."""
         ...
 
     def list(self, prefix: str) -> list[str]:
-        """Sorted keys directly below a folder, each once, unfinished writes left out."""
+        """Return the sorted keys directly below a folder, each once, without unfinished writes."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove a key; nothing happens if it does not exist."""
+        """Remove a key; do nothing if there is none."""
         ...
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Keep other writers from starting work in vain, where the store can; no fence.
+        """Hold a lock, where the store has one, so that a second writer does no work in vain.
+
+        The lock is no guarantee: `create` is what keeps two writers apart.
 
         Raises
         ------
         ModelConflict
-            If another process is known to be at it.
+            If another process holds the lock.
         ForeignModel
-            If something else stands where the lock should be.
+            If the lock's name belongs to something that is not a plain file.
         """
         ...
 
     def check_lock(self) -> None:
-        """Refuse a place in which something else stands where the lock should be.
+        """Refuse a store whose lock `exclusive` would refuse as foreign.
 
         Raises
         ------
         ForeignModel
-            If it does.
+            If the lock's name belongs to something that is not a plain file.
         """
         ...
 
@@ -96,7 +98,7 @@ def check_key(key: str) -> None:
     Raises
     ------
     ValueError
-        If it is empty, absolute, or has a part such as ``..``.
+        If the key is empty or absolute, or has an empty part, ``.``, ``..`` or a backslash.
     """
     if not all(part not in {"", ".", ".."} and "\\" not in part for part in key.split("/")):
         raise ValueError(f"not a key of this store: {key!r}")

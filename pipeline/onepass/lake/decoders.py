@@ -1,0 +1,160 @@
+"""Open Parquet decoders whose buffers are bounded, over a local file or an object.
+
+By default pyarrow keeps every byte that it has read from a file until the reader is closed, which
+adds up to the whole file. Without pre-buffering and with small stream buffers, the same read keeps
+a small part of it and is as fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from onepass.arrays import as_batch
+from onepass.lake.column_chunks import check_texts, is_coded
+from onepass.lake.discover import LakeFile
+from onepass.lake.footer import Footer
+from onepass.lake.limits import ReadLimits
+from onepass.lake.remote import RemoteFile
+
+_WHOLE_UNITS = 6
+"""Units of whole row groups that are decoded at the same time, at most."""
+
+_BUFFER_BYTES = 64 << 10
+"""Stream buffer of each column of a local file, and the least for a remote one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoders:
+    """Decoders of one file's columns; each call opens its own, so threads may share this.
+
+    Parameters
+    ----------
+    file, footer
+        The file, and its footer as it was read.
+    columns
+        Columns to decode, as the file names them.
+    texts
+        Those of them to read as dictionaries where that is cheap.
+    n_open
+        Large row groups that are read at the same time, by these decoders and others.
+    limits
+        Sizes of buffers.
+    """
+
+    file: LakeFile
+    footer: Footer
+    columns: list[str]
+    texts: list[str]
+    n_open: int
+    limits: ReadLimits
+
+    def read(self, groups: list[int], columns: list[str], *, use_threads: bool) -> pa.RecordBatch:
+        """Decode columns of whole row groups into one batch."""
+        rows = sum(self.rows(group) for group in groups)
+        with self._open(groups, rows, whole=True) as source:
+            table = source.read_row_groups(groups, columns=columns, use_threads=use_threads)
+        # The decoder's buffers are freed before the joined copy is made.
+        return joined(table)
+
+    def slices(self, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Decode columns of one row group slice by slice; the caller checks the texts."""
+        source = self._open([group], rows, whole=False)
+        return _batches(source, group, columns, rows)
+
+    def probe(self, group: int, column: str, rows: int) -> None:
+        """Decode one column of one row group and keep nothing, to see whether it is sound."""
+        with self._open([group], rows, whole=False) as source:
+            for batch in _batches(source, group, [column], rows):
+                check_texts(batch)
+
+    def rows(self, group: int) -> int:
+        """Return the number of rows that the footer promises for a row group."""
+        return int(self.footer.metadata.row_group(group).num_rows)
+
+    def chunks(self, groups: Sequence[int]) -> list[pq.ColumnChunkMetaData]:
+        """Return the chunks of row groups that belong to the columns to decode."""
+        wanted, metadata = set(self.columns), self.footer.metadata
+        return [
+            chunk
+            for group in groups
+            for chunk in map(metadata.row_group(group).column, range(metadata.num_columns))
+            if chunk.path_in_schema.split(".")[0] in wanted or chunk.path_in_schema in wanted
+        ]
+
+    def dictionaries(self, groups: Sequence[int], rows: int) -> list[str]:
+        """Return the text columns to read as dictionaries.
+
+        A column qualifies if all its chunks are stored as codes. Where a writer gave up its
+        dictionary for plain text, pyarrow would have to build one, which takes as long as all other
+        columns together.
+
+        Parameters
+        ----------
+        rows
+            Rows that share one dictionary.
+        """
+        metadata = self.footer.metadata
+        found = set(self.texts)
+        for group in groups if found else ():
+            for i in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(i)
+                if chunk.path_in_schema in found and not is_coded(chunk, rows):
+                    found.discard(chunk.path_in_schema)
+        return [name for name in self.texts if name in found]
+
+    def _open(self, groups: Sequence[int], rows: int, *, whole: bool) -> pq.ParquetFile:
+        pre_buffer, buffer_bytes = False, _BUFFER_BYTES
+        if self.file.remote is not None:
+            # The next partition's decoders are opened while this one's are still in use.
+            n_decoders = _WHOLE_UNITS if whole else 2 * self.n_open
+            total = self.limits.remote_bytes // n_decoders
+            share = total // max(1, len(self.columns))
+            buffer_bytes = max(_BUFFER_BYTES, min(self.limits.remote_column_bytes, share))
+            # Pre-buffering reads neighbouring columns in one request, and keeps all of it until
+            # the decoder is closed.
+            pre_buffer = self._stored_bytes(groups) <= total
+        return pq.ParquetFile(
+            self._source(),
+            metadata=self.footer.metadata,
+            pre_buffer=pre_buffer,
+            buffer_size=buffer_bytes,
+            page_checksum_verification=True,
+            read_dictionary=self.dictionaries(groups, rows),
+        )
+
+    def _source(self) -> str | RemoteFile:
+        if self.file.remote is None:
+            return self.file.location
+        # The footer may be of a newer content than the listing.
+        found = self.footer.fingerprint
+        described = replace(self.file.remote, size=found.size, etag=found.etag)
+        return RemoteFile(self.file.location, described)
+
+    def _stored_bytes(self, groups: Sequence[int]) -> int:
+        return sum(chunk.total_compressed_size for chunk in self.chunks(groups))
+
+
+def _batches(
+    source: pq.ParquetFile, group: int, columns: list[str], rows: int
+) -> Iterator[pa.RecordBatch]:
+    found: Iterator[pa.RecordBatch] = source.iter_batches(
+        rows, row_groups=[group], columns=columns, use_threads=False
+    )
+    return found
+
+
+def joined(table: pa.Table) -> pa.RecordBatch:
+    """Join the chunks of a table into one batch.
+
+    Raises
+    ------
+    pa.ArrowInvalid
+        If text is not UTF-8 or a code has no value.
+    """
+    # Joining looks up each code, wherever it points, so codes are checked first.
+    check_texts(table)
+    return as_batch(table)

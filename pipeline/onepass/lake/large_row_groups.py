@@ -1,0 +1,119 @@
+"""Large row groups of one partition: keep each one open until all its slices have been read.
+
+Parquet pages cannot be entered in the middle, so the tasks that read slices of one row group share
+its decoders. Columns whose decoded size is known are decoded as a whole where memory allows, and
+all others slice by slice (`onepass.lake.rowgroups`).
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pyarrow as pa
+
+from onepass.lake.column_chunks import decoded_bytes
+from onepass.lake.decoders import Decoders
+from onepass.lake.rowgroups import Mixed, RowGroup, Sliced, Whole
+from onepass.lake.units import Unit
+
+_SHARES = 4
+"""Decoders of one large row group, each for some of its columns, at most."""
+
+
+class LargeRowGroups:
+    """The open large row groups of one partition; several threads may call it.
+
+    Parameters
+    ----------
+    decoders
+        Decoders of the file.
+    batch_rows
+        Rows of a slice.
+    whole_bytes
+        Memory for all large row groups that are decoded as a whole.
+    """
+
+    def __init__(self, decoders: Decoders, batch_rows: int, whole_bytes: int) -> None:
+        self._decoders, self._batch_rows, self._whole_bytes = decoders, batch_rows, whole_bytes
+        self._open: dict[int, RowGroup] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, unit: Unit) -> pa.RecordBatch:
+        """Return the rows of a slice; each slice can be taken once."""
+        group = unit.row_groups[0]
+        with self._lock:
+            if group not in self._open:
+                self._open[group] = self._opened(group)
+            large = self._open[group]
+        rows = large.take(unit.offset, unit.rows)
+        if large.is_used_up:
+            with self._lock:
+                self._open.pop(group, None)
+        return rows
+
+    def columns_at_once(self, group: int) -> list[str]:
+        """Return the columns of a row group to decode as a whole.
+
+        These are all columns whose decoded size the footer tells, if together they fit; otherwise
+        none.
+        """
+        decoders = self._decoders
+        # Arrow's threads would need the interpreter lock to read from an object store.
+        if decoders.file.remote is not None:
+            return []
+        sizes, page_bytes = self._sizes(group)
+        fitting = {name: size for name, size in sizes.items() if size is not None}
+        # Decoders of slices would need the memory of their pages in any case.
+        most = max(self._whole_bytes, decoders.n_open * page_bytes)
+        if decoders.n_open * sum(fitting.values()) > most:
+            return []
+        return [name for name in decoders.columns if name in fitting]
+
+    def _sizes(self, group: int) -> tuple[dict[str, int | None], int]:
+        """Return decoded bytes by column, and the bytes of the pages that slicing would hold.
+
+        A column's size is None if the footer does not tell it.
+        """
+        decoders = self._decoders
+        coded = set(decoders.dictionaries([group], decoders.rows(group)))
+        sizes: dict[str, int | None] = {}
+        page_bytes = 0
+        for chunk in decoders.chunks([group]):
+            path = chunk.path_in_schema
+            name = path if path in decoders.columns else path.split(".")[0]
+            size, known = decoded_bytes(chunk, path in coded), sizes.get(name, 0)
+            sizes[name] = None if size is None or known is None else known + size
+            if size is not None:
+                stored = int(chunk.total_uncompressed_size)
+                page_bytes += 2 * min(decoders.limits.page_bytes, stored)
+        return sizes, page_bytes
+
+    def _opened(self, group: int) -> RowGroup:
+        decoders, rows = self._decoders, self._batch_rows
+        at_once = self.columns_at_once(group)
+        sliced = [name for name in decoders.columns if name not in at_once]
+        n_slices = -(-decoders.rows(group) // rows)
+        parts: list[RowGroup] = []
+        if at_once:
+            decode = partial(decoders.read, [group], at_once, use_threads=True)
+            parts.append(Whole(decode, n_slices))
+        if sliced or not at_once:
+            shares = [decoders.slices(group, columns, rows) for columns in self._shares(sliced)]
+            parts.append(Sliced(shares, rows, n_slices))
+        return parts[0] if len(parts) == 1 else Mixed(parts)
+
+    def _shares(self, columns: list[str]) -> list[list[str]]:
+        """Divide columns among the decoders of a row group."""
+        # An object store is read by one decoder, to keep requests few.
+        is_remote = self._decoders.file.remote is not None
+        n_shares = 1 if is_remote else max(1, _SHARES // self._decoders.n_open)
+        size = max(1, -(-len(columns) // n_shares))
+        return [columns[start : start + size] for start in range(0, len(columns), size)] or [[]]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A worker in another process opens the file itself; decoders and locks stay here.
+        return (type(self), (self._decoders, self._batch_rows, self._whole_bytes))
