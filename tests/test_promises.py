@@ -1,4 +1,4 @@
-"""The documents name tests, modules, files and headings that exist."""
+"""The documents name tests, modules, files and headings that exist; hooks run `make check`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lakes import ROOT
 
@@ -66,3 +67,13 @@ def test_every_module_that_a_document_names_is_there(document):
     for name in re.findall(r"`([\w/]+\.py)`", document.read_text()):
         beside = [document.parent / name]
         assert any(path.is_file() for path in beside + [ROOT / p / name for p in PLACES]), name
+
+
+def test_pre_commit_runs_the_commands_of_make_check():
+    recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    commands = [line.strip("\t@") for line in recipe.group(1).splitlines()]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["entry"] for hook in hooks] == [
+        command.replace("$(BIN)", ".venv/bin") for command in commands
+    ]
