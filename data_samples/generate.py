@@ -1,7 +1,7 @@
 """Write the sample lake: four weeks of deliveries to train on and five later days to test on.
 
-The rows are synthetic. Every draw comes from one seeded generator, and files are written day by
-day in a fixed layout, so the same seed gives the same bytes again.
+All rows are synthetic. Every random draw comes from one seeded generator, and the files are written
+day by day in a fixed layout, so the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ Columns = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class World:
-    """What stays the same from day to day: the shops and the couriers."""
+    """The shops and the couriers, which stay the same from day to day."""
 
     shop_ids: np.ndarray
     shop_share: np.ndarray
@@ -96,6 +96,7 @@ class World:
 
 
 def make_world(rng: np.random.Generator) -> World:
+    """Draw the shops and the couriers."""
     shop_weight = rng.gamma(1.2, size=SHOPS) + 0.05
     courier_weight = 1.0 / (np.arange(COURIERS) + 8.0) ** 0.85
     numbers = np.sort(rng.choice(90_000, COURIERS, replace=False)) + 10_000
@@ -112,13 +113,17 @@ def make_world(rng: np.random.Generator) -> World:
 
 
 def rows_on(index: int, rng: np.random.Generator) -> int:
+    """Draw the number of rows of a day, counted from `FIRST_DAY`."""
     weekday = (FIRST_DAY + timedelta(days=index)).weekday()
     usual = int(ROWS_BY_WEEKDAY[weekday] * rng.uniform(0.85, 1.15))
     return TINY_DAYS.get(index, usual)
 
 
 def order_seconds(rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Seconds after midnight, sorted: a lunch peak, a dinner peak and a thin floor."""
+    """Draw sorted times of orders in seconds after midnight.
+
+    There is a peak at lunch, one at dinner, and a few orders at all other times.
+    """
     kind = rng.choice(3, rows, p=(0.38, 0.47, 0.15))
     centre = np.array([12.6, 19.2, 14.0])[kind]
     spread = np.array([1.5, 1.7, 6.0])[kind]
@@ -127,7 +132,10 @@ def order_seconds(rows: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_people(rows: int, world: World, rng: np.random.Generator) -> Columns:
-    """Indexes of shop, courier, vehicle and zone; most rows follow the courier's and shop's own."""
+    """Draw indices of shop, courier, vehicle and zone.
+
+    Most rows have the vehicle of their courier and the zone of their shop.
+    """
     shop = rng.choice(SHOPS, rows, p=world.shop_share)
     courier = rng.choice(COURIERS, rows, p=world.courier_share)
     borrowed = rng.choice(len(VEHICLES), rows, p=VEHICLE_SHARE)
@@ -142,6 +150,7 @@ def draw_people(rows: int, world: World, rng: np.random.Generator) -> Columns:
 
 
 def draw_parcels(rows: int, rng: np.random.Generator) -> Columns:
+    """Draw items, weight (kg), basket value, distance (m), sensor drift and express flag."""
     items = np.minimum(1 + rng.poisson(1.8, rows), 20)
     weight = 0.5 * items * rng.lognormal(0.0, 0.8, rows)
     basket = items * rng.lognormal(2.1, 0.5, rows)
@@ -159,7 +168,7 @@ def draw_parcels(rows: int, rng: np.random.Generator) -> Columns:
 
 
 def draw_rain(seconds: np.ndarray, rng: np.random.Generator) -> Columns:
-    """One shower at most a day, and a gauge that now and then gives no reading."""
+    """Draw rain in mm: at most one shower a day, and some readings that are missing."""
     wet_day = rng.random() < 0.45
     middle, width, peak = rng.uniform(9, 21), rng.uniform(1.0, 3.5), rng.uniform(1.0, 6.0)
     shape = np.exp(-0.5 * ((seconds / 3600.0 - middle) / width) ** 2)
@@ -168,12 +177,13 @@ def draw_rain(seconds: np.ndarray, rng: np.random.Generator) -> Columns:
 
 
 def daily_cycle(seconds: np.ndarray) -> np.ndarray:
+    """Return the effect of the time of day, in minutes."""
     angle = 2.0 * np.pi * seconds / 86_400.0
     return 2.5 * np.sin(angle - 2.0) - 1.5 * np.cos(angle) + 1.8 * np.cos(2.0 * angle - 0.6)
 
 
 def expected_minutes(day: Columns, weekday: int, world: World) -> np.ndarray:
-    """The part of the duration that the features explain."""
+    """Return the part of the duration that the features explain, in minutes."""
     two_wheels = np.isin(day["vehicle"], (0, 1, 4))
     return (
         BASE_MINUTES
@@ -195,7 +205,11 @@ def expected_minutes(day: Columns, weekday: int, world: World) -> np.ndarray:
 def draw_labels(
     day: Columns, weekday: int, world: World, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Minutes, and late: a draw of its own that shares the expectation and a little of the luck."""
+    """Draw both labels, minutes and late.
+
+    Late is drawn with a probability that depends on the expected minutes and on a small share of
+    their noise, so it is no threshold on minutes.
+    """
     expected = expected_minutes(day, weekday, world)
     luck = rng.normal(0.0, 1.0, len(expected))
     minutes = expected + luck * (4.6 + 0.0004 * day["distance"])
@@ -208,7 +222,7 @@ def draw_labels(
 def draw_day(
     index: int, first_id: int, world: World, rng: np.random.Generator
 ) -> tuple[pa.Table, int]:
-    """One day's table, and the last delivery id that it used."""
+    """Return the table of one day, and the last delivery id in it."""
     when = FIRST_DAY + timedelta(days=index)
     rows = rows_on(index, rng)
     seconds = order_seconds(rows, rng)
@@ -220,6 +234,7 @@ def draw_day(
 
 
 def to_table(day: Columns, when: date, world: World) -> pa.Table:
+    """Return the columns of a day as an Arrow table with `SCHEMA`."""
     midnight = np.datetime64(when, "ms")
     values: dict[str, pa.Array] = {
         "delivery_id": pa.array(day["id"]),
@@ -237,6 +252,7 @@ def to_table(day: Columns, when: date, world: World) -> pa.Table:
 
 
 def measures(day: Columns) -> dict[str, pa.Array]:
+    """Return the measured columns as Arrow arrays."""
     return {
         "distance_m": pa.array(day["distance"]),
         "weight_kg": pa.array(day["weight"].astype(np.float32), mask=day["weight_null"]),
@@ -249,7 +265,7 @@ def measures(day: Columns) -> dict[str, pa.Array]:
 
 
 def split_day(index: int, table: pa.Table) -> list[pa.Table]:
-    """The files of one day, in order."""
+    """Return the tables of the files of one day, in order."""
     if index in SPLIT_DAYS:
         cut = table.num_rows * 3 // 5
         return [table.slice(0, cut), table.slice(cut)]
@@ -259,6 +275,7 @@ def split_day(index: int, table: pa.Table) -> list[pa.Table]:
 
 
 def write_file(table: pa.Table, path: Path, group_rows: int) -> None:
+    """Write a Parquet file with row groups of `group_rows` rows."""
     pq.write_table(
         table,
         path,
@@ -271,6 +288,7 @@ def write_file(table: pa.Table, path: Path, group_rows: int) -> None:
 
 
 def write_day(index: int, table: pa.Table, root: Path, rng: np.random.Generator) -> None:
+    """Write the files of one day to its ``date=`` folder, with a drawn row group size each."""
     folder = root / f"date={FIRST_DAY + timedelta(days=index)}"
     folder.mkdir(parents=True, exist_ok=True)
     for part, piece in enumerate(split_day(index, table)):
