@@ -19,9 +19,10 @@ from onepass.actions.advice import advice
 from onepass.errors import ForeignModel, OnepassError, StoreRefused, StoreUnavailable, first_line
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import read_footer
+from onepass.ledger.chain import NO_ENTRY
 from onepass.ledger.consistency import inconsistencies
 from onepass.ledger.entries import LearntEntry
-from onepass.ledger.ledger import NO_ENTRY, Ledger
+from onepass.ledger.ledger import Ledger
 from onepass.ledger.leftovers import leftovers, strangers
 from onepass.ledger.store import LOCK_KEY, open_store
 from onepass.model.directory import OpenModel, open_model

@@ -1,25 +1,21 @@
-"""The ledger of one model: a chain of versions that is read, verified and committed to.
+"""The ledger of one model: commits of plans, skips and rewinds, and of states with their entries.
 
-A version exists when its log entry does. The entry names the digest of its parent, and is created
-only if its number is free: of two writers one wins, and the other stops (`ModelConflict`), because
-stochastic updates do not commute, so neither can be replayed on top of the other.
+A state is stored before the entry that names it, so the log never names a state that is not there.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from onepass.errors import ForeignModel, ModelConflict
+from onepass.ledger.chain import Chain
 from onepass.ledger.digested import Digested
 from onepass.ledger.entries import (
-    MAX_ENTRY_BYTES,
-    AnyEntry,
     Header,
     LearntEntry,
     PlanEntry,
@@ -31,12 +27,8 @@ from onepass.ledger.entries import (
     Trained,
     TrainEntry,
     digest,
-    dump_entry,
-    is_sealed,
-    load_entry,
     state_key,
 )
-from onepass.ledger.history import History
 from onepass.ledger.retention import Retention
 from onepass.ledger.store import Content, Store
 from onepass.partition import Group, Partition, UnreadFile
@@ -44,85 +36,35 @@ from onepass.partition import Group, Partition, UnreadFile
 MOST_BYTES = 1 << 40
 """Size of the largest state that is read where the caller gives no bound."""
 
-NO_ENTRY = "is no entry of a log: move it out of the model directory"
-
-_LOG_KEY = re.compile(r"log/[0-9]{20}\.json")
-_STATE_KEY = re.compile(r"state/([0-9]{8,20})-[0-9a-f]{32}\.npz")
-
-_Entry = TypeVar("_Entry", bound=AnyEntry)
 _Learnt = TypeVar("_Learnt", bound=LearntEntry)
 
 logger = logging.getLogger(__name__)
 
 
-class Ledger:
-    """All versions of one model, read once and appended to.
+class Ledger(Chain):
+    """The chain of one model with its states, for the one writer and for readers.
 
     Parameters
     ----------
-    store
-        Where the model lives.
-    root_sha256
-        Digest of `model.json`, which the first entry names as its parent.
+    store, root_sha256, strict
+        As for `Chain`.
     most_bytes
         Size of the largest state that the model can have; a larger one is not read.
-    strict
-        Whether a fault in the log is raised. Otherwise the ledger ends before the fault, and
-        `fault` and `strays` describe it; such a ledger is for inspection, not for commits.
 
     Raises
     ------
     ForeignModel
-        If the chain is broken, an entry is damaged, or states are left of versions whose entries
-        are gone.
+        As `Chain`.
     """
 
     def __init__(
         self, store: Store, root_sha256: str, *, most_bytes: int = MOST_BYTES, strict: bool = True
     ) -> None:
-        self._store, self._most_bytes, self._strict = store, most_bytes, strict
+        super().__init__(store, root_sha256, strict=strict)
+        self._most_bytes = most_bytes
         self._attempt = uuid.uuid4().hex
-        self.history = History()
-        """What the entries say."""
         self.retention = Retention(store, self.history)
         """Which states are kept."""
-        self.head_sha256 = root_sha256
-        """Digest of the newest entry, which seals all entries before it."""
-        self.sealed = True
-        """Whether the newest entry has a seal."""
-        self.fault: ForeignModel | None = None
-        """First fault of the log; None if it has none."""
-        self.strays: list[str] = []
-        """Keys in the folder of the log that are not keys of entries."""
-        # Listed before the log: a writer may add both meanwhile, a state always before its entry.
-        states = store.list("state")
-        self.catch_up()
-        self._check_end(states)
-
-    @property
-    def entries(self) -> list[AnyEntry]:
-        """Every version, oldest first, including those that a rewind has undone."""
-        return self.history.entries
-
-    @property
-    def version(self) -> int:
-        """Number of the newest version; 0 before the first."""
-        return self.history.version
-
-    def catch_up(self) -> bool:
-        """Read what has been committed since the last look, and return whether anything has.
-
-        Raises
-        ------
-        ForeignModel
-            If the chain is broken or an entry is damaged, and the ledger is strict.
-        """
-        known = self.version
-        try:
-            self._read()
-        except ForeignModel as error:
-            self._report(error)
-        return self.version > known
 
     def commit_plan(self, groups: list[Group]) -> PlanEntry:
         """Freeze the order of the next groups.
@@ -132,11 +74,11 @@ class Ledger:
         ModelConflict
             If another writer has committed this version.
         """
-        return self._append(PlanEntry(**dict(self._header()), groups=groups))
+        return self.append(PlanEntry(**dict(self._header()), groups=groups))
 
     def commit_skip(self, partition: Partition | UnreadFile, reason: str) -> SkipEntry:
         """Leave a partition out for good; raises as `commit_plan`."""
-        return self._append(SkipEntry(**dict(self._header()), partition=partition, reason=reason))
+        return self.append(SkipEntry(**dict(self._header()), partition=partition, reason=reason))
 
     def commit_rewind(
         self, to: int, exclude: Sequence[str] = (), excluded: Sequence[Partition] = ()
@@ -148,7 +90,7 @@ class Ledger:
         """
         header = dict(self._header())
         entry = RewindEntry(**header, to=to, exclude=list(exclude), excluded=list(excluded))
-        self._append(entry)
+        self.append(entry)
         self._delete_expired()
         return entry
 
@@ -235,57 +177,6 @@ class Ledger:
             )
         self._store.put(entry.state.key, state)
 
-    def _read(self) -> None:
-        known = self.version
-        # Listings may repeat keys or lag; the next conditional create catches a hidden newest
-        # entry.
-        listed = sorted(set(self._store.list("log")))
-        keys = [key for key in listed if _LOG_KEY.fullmatch(key)]
-        self.strays = [key for key in listed if not _LOG_KEY.fullmatch(key)]
-        if self.strays and self._strict:
-            raise ForeignModel(f"{self.strays[0][:200]!r} {NO_ENTRY}")
-        for number, key in enumerate(keys[known:], start=known + 1):
-            if key != _log_key(number):
-                raise ForeignModel(
-                    f"expected {_log_key(number)} in the log, found {key}: a version is missing"
-                )
-            data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
-            self._accept(load_entry(data, key), data, key)
-
-    def _report(self, fault: ForeignModel) -> None:
-        if self._strict:
-            raise fault
-        self.fault = fault
-
-    def _check_end(self, states: Sequence[str]) -> None:
-        """Report a log whose end has been cut off, if states of later versions are left.
-
-        A writer stores the state of a version after the entry of the version before. A kill thus
-        leaves a state of the version after the newest entry at most.
-        """
-        found = {int(match[1]): key for key in states if (match := _STATE_KEY.fullmatch(key))}
-        newest, following = max(found, default=0), self.version + 1
-        # If the next entry exists after all, the listing of the log lagged.
-        if self.fault or newest <= following or self._store.exists(_log_key(following)):
-            return
-        self._report(
-            ForeignModel(
-                f"{_log_key(following)} is missing, though {found[newest]} is there: the end of "
-                "the log has been cut off\nPut the entries back from a copy; to "
-                + (f"go on from version {self.version}" if self.version else "start anew")
-                + " without them, move the states of later versions out of the model directory."
-            )
-        )
-
-    def _accept(self, entry: AnyEntry, data: bytes, key: str) -> None:
-        if entry.version != self.version + 1 or entry.parent_sha256 != self.head_sha256:
-            raise ForeignModel(
-                f"{key} does not follow the entry before it: the log has been altered, "
-                "or belongs to another model"
-            )
-        self.history.append(entry)
-        self.head_sha256, self.sealed = digest(data), is_sealed(data)
-
     def _header(self) -> Header:
         return Header(
             version=self.version + 1,
@@ -293,17 +184,6 @@ class Ledger:
             attempt=self._attempt,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-
-    def _append(self, entry: _Entry) -> _Entry:
-        data, key = dump_entry(entry), _log_key(entry.version)
-        # After a lost answer the writer's own entry is there already.
-        if not self._store.create(key, data) and self._store.get(key) != data:
-            raise ModelConflict(
-                f"another writer has committed version {entry.version} of this model meanwhile; "
-                "nothing of this run's last partition was kept, run again to go on from theirs"
-            )
-        self._accept(entry, data, key)
-        return entry
 
     def _put_state(self, state: Content) -> StateRef:
         # Each attempt has its own id: after one of unknown outcome, the next must not overwrite a
@@ -315,7 +195,7 @@ class Ledger:
 
     def _append_learnt(self, entry: _Learnt) -> _Learnt:
         try:
-            self._append(entry)
+            self.append(entry)
         except ModelConflict:
             self._store.delete(entry.state.key)
             raise
@@ -326,9 +206,5 @@ class Ledger:
     def _delete_expired(self) -> None:
         # If another writer has gone on, it may have gone back to one of the states: the next run
         # deletes them.
-        if not self._store.exists(_log_key(self.version + 1)):
+        if self.is_newest():
             self.retention.delete_expired()
-
-
-def _log_key(version: int) -> str:
-    return f"log/{version:020d}.json"
