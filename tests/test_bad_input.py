@@ -155,10 +155,10 @@ def test_null_labels_are_dropped_and_counted_where_asked(make_lake, tmp_path, on
     n_null = pq.read_table(lake / "part-3.parquet")["y"].null_count
     given = ("train", lake, "--label", "y", "--model", model, "--on-null-label", "drop")
     assert onepass(*given)[0] == 0
-    for entry in open_model(model).ledger.trained():
-        dropped = n_null if entry.partitions[0]["path"] == "part-3.parquet" else 0
+    for entry in open_model(model).ledger.history.trained():
+        dropped = n_null if entry.partitions[0].path == "part-3.parquet" else 0
         assert entry.counts.get("null_label", 0) == dropped
-        assert entry.rows == entry.partitions[0]["rows"] - dropped
+        assert entry.rows == entry.partitions[0].rows - dropped
 
 
 # -- files that go bad after the model was made ----------------------------------------------------
@@ -192,10 +192,10 @@ def test_corrupt_last_file_is_not_half_trained(job, tmp_path, onepass, solver):
     assert (code, out) == (3, "")
     assert complaint(err).startswith("onepass: part-5.parquet, row group 1")
     ledger = open_model(job["model"]).ledger
-    assert [entry.partitions[0]["path"] for entry in ledger.trained()] == [
+    assert [entry.partitions[0].path for entry in ledger.history.trained()] == [
         f"part-{i}.parquet" for i in range(5)
     ]
-    ledger.read_state(ledger.trained()[-1])
+    ledger.read_state(ledger.history.trained()[-1])
     last.write_bytes(sound)
     report = train({"model": job["model"]})
     assert (report.partitions, report.state_sha256) == (1, expected.state_sha256)
@@ -212,7 +212,7 @@ def test_skipped_file_leaves_no_trace_in_the_model_but_one_in_the_log(job, tmp_p
     report = train(job)
     assert (report.partitions, report.skipped, report.pending) == (5, 1, 0)
     (skip,) = [e for e in open_model(job["model"]).ledger.entries if isinstance(e, SkipEntry)]
-    assert skip.partition["path"] == "part-2.parquet"
+    assert skip.partition.path == "part-2.parquet"
     assert "part-2.parquet, row group 1" in skip.reason
     bad.unlink()
     assert train(whole).state_sha256 == report.state_sha256
@@ -226,7 +226,7 @@ class Damaging(Progress):
         self.job, self.path, self.also = job, path, also
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
-        if isinstance(entry, TrainEntry) and entry.partitions[0]["path"] == self.path:
+        if isinstance(entry, TrainEntry) and entry.partitions[0].path == self.path:
             os.truncate(Path(self.job["model"]) / entry.state.key, 100)
             self.also()
 
@@ -260,7 +260,7 @@ def test_bad_files_are_skipped_at_creation_with_their_reasons(job, onepass):
     report = train(job | {"on_bad": "skip"})
     assert (report.partitions, report.skipped) == (2, 4)
     reasons = {
-        entry.partition["path"]: entry.reason
+        entry.partition.path: entry.reason
         for entry in open_model(job["model"]).ledger.entries
         if isinstance(entry, SkipEntry)
     }
@@ -292,7 +292,7 @@ def test_late_file_that_does_not_fit_is_refused_and_the_model_stays(job, onepass
     assert "part-6.parquet" in complaint(err)
     assert "'b'" in err
     ledger = open_model(job["model"]).ledger
-    assert ledger.trained()[-1].state.sha256 == report.state_sha256
+    assert ledger.history.trained()[-1].state.sha256 == report.state_sha256
     skipped = train({"model": job["model"], "on_bad": "skip"})
     assert (skipped.partitions, skipped.skipped) == (0, 1)
 
@@ -312,7 +312,7 @@ def test_diverging_rate_is_told_and_nothing_is_committed(make_lake, tmp_path, on
     code, _, err = onepass(*given, "--learning-rate", "1e9")
     assert code == 2
     assert "learning rate" in complaint(err)
-    assert open_model(model).ledger.trained() == []
+    assert open_model(model).ledger.history.trained() == []
 
 
 # -- places that cannot be written -----------------------------------------------------------------

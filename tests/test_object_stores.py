@@ -54,11 +54,11 @@ def local_job(job, tmp_path) -> dict[str, Any]:
 def check_sound(model: str, n_partitions: int, state_sha256: str | None) -> None:
     """Each partition once, the newest three states there and no other, nothing else left behind."""
     ledger = open_model(model).ledger
-    trained = [entry.partitions[0]["path"] for entry in ledger.trained()]
+    trained = [entry.partitions[0].path for entry in ledger.history.trained()]
     assert sorted(trained) == [f"part-{i}.parquet" for i in range(n_partitions)]
-    assert ledger.trained()[-1].state.sha256 == state_sha256
-    assert ledger.read_state(ledger.trained()[-1])
-    kept = {entry.state.key for entry in ledger.trained()[-3:]}
+    assert ledger.history.trained()[-1].state.sha256 == state_sha256
+    assert ledger.read_state(ledger.history.trained()[-1])
+    kept = {entry.state.key for entry in ledger.history.trained()[-3:]}
     found = {key.split("/models/m/")[-1].removeprefix("models/m/") for key in keys(model)}
     assert {key for key in found if key.startswith("state/")} == kept
     assert {key.split("/")[0] for key in found} == {"model.json", "log", "state"}
@@ -136,8 +136,8 @@ def test_killed_at_any_moment_resumes_to_the_same_bytes(job, local_job):
     assert [outcome.code for outcome in outcomes] == [-signal.SIGKILL] * 4 + [0]
     assert outcomes[-1].value["state_sha256"] == expected.state_sha256
     ledger = open_model(job["model"]).ledger
-    assert len(ledger.trained()) == 4
-    assert all(ledger.read_state(entry) for entry in ledger.trained()[-3:])
+    assert len(ledger.history.trained()) == 4
+    assert all(ledger.read_state(entry) for entry in ledger.history.trained()[-3:])
 
 
 def test_cut_off_after_any_write_of_a_run_resumes_to_the_same_bytes(
@@ -171,7 +171,7 @@ def test_cut_off_after_any_write_of_a_run_resumes_to_the_same_bytes(
         forget()
         report = train(job | {"model": model})
         assert report.state_sha256 == expected.state_sha256
-        assert len(open_model(model).ledger.trained()) == 4
+        assert len(open_model(model).ledger.history.trained()) == 4
         if finished:
             break
         n_writes += step
@@ -215,7 +215,7 @@ def test_stale_writer_is_refused(job):
 
     with pytest.raises(ModelConflict, match="another writer has committed version 3"):
         train(job, progress=Overtaken())
-    assert len(open_model(job["model"]).ledger.trained()) == 4
+    assert len(open_model(job["model"]).ledger.history.trained()) == 4
 
 
 def test_changed_object_is_noticed_before_a_row_of_it_is_trained(job, lake):
@@ -287,8 +287,8 @@ def test_lake_that_has_moved_between_disk_and_store_is_the_same_lake(job, local_
 
 def test_changed_etag_is_shown_where_nothing_else_has_changed(job, local_job, lake):
     train(job)
-    (first, *_) = open_model(job["model"]).ledger.trained()
-    path, before = first.partitions[0]["path"], first.partitions[0]["fingerprint"]["etag"]
+    (first, *_) = open_model(job["model"]).ledger.history.trained()
+    path, before = first.partitions[0].path, first.partitions[0].fingerprint.etag
     connect(parse_url(lake)).put(
         f"lakes/numbers/{path}",
         io.BytesIO(Path(f"{local_job['lake']}/{path}").read_bytes()),

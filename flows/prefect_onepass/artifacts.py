@@ -69,7 +69,9 @@ def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateRepor
             f"| progressive | {loss:.6g} | {constant:.6g} |",
         ]
     else:
-        text = nothing_to_train(ledger.n_left_out(), has_trained=bool(ledger.learnt()))
+        text = nothing_to_train(
+            ledger.history.n_left_out(), has_trained=bool(ledger.history.learnt())
+        )
         lines += [f"{text.capitalize()}."]
     if holdout is not None:
         lines += [] if partitions else ["", "| rows | loss | best constant |", "|---|---|---|"]

@@ -39,7 +39,7 @@ class _RunLog(Progress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         match entry:
             case TrainEntry():
-                path = ", ".join(printable(str(p["path"])) for p in entry.partitions)
+                path = ", ".join(printable(p.path) for p in entry.partitions)
                 self._logger.debug("version %d: %s, %d rows", entry.version, path, entry.rows)
             case SkipEntry():
                 self._logger.warning("left out: %s", printable(entry.reason))
@@ -129,7 +129,7 @@ def _train_groups(job: Job, n_partitions: int, progress: Any) -> list[TrainRepor
 
 def _outcome(job: Job, groups: list[TrainReport], holdout: EvaluateReport | None) -> dict[str, Any]:
     ledger = open_model(job.model).ledger
-    newest = ledger.learnt()[-1:]
+    newest = ledger.history.learnt()[-1:]
     return {
         "model": job.model,
         "version": ledger.version,

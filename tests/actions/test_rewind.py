@@ -16,10 +16,9 @@ from onepass import Model, evaluate, refine, rewind, score, train, train_pending
 from onepass.errors import DataError, ForeignModel, JobError, ModelNotFound
 from onepass.job import parse_job
 from onepass.ledger.entries import LearntEntry, SkipEntry, TrainEntry
-from onepass.ledger.ledger import Ledger, identity, pending_of
+from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
 from onepass.training.create import create_model
-from onepass.training.plan import planned_rows
 from onepass.training.progress import Progress
 
 N_FILES = 5
@@ -61,7 +60,7 @@ def ledger(job: dict[str, Any]) -> Ledger:
 
 
 def names(job: dict[str, Any]) -> list[str]:
-    return [p["path"] for entry in ledger(job).trained() for p in entry.partitions]
+    return [p.path for entry in ledger(job).history.trained() for p in entry.partitions]
 
 
 def states(job: dict[str, Any]) -> set[int]:
@@ -70,17 +69,17 @@ def states(job: dict[str, Any]) -> set[int]:
 
 def counting(found: Ledger) -> Any:
     """What counts of a ledger: state, trained set, pending plan, rows for the horizon."""
-    learnt = found.learnt()
+    learnt = found.history.learnt()
     return (
         learnt[-1].state.sha256 if learnt else None,
-        sorted(
-            (e.epoch, identity(p))
-            for e in found.decided()
+        {
+            (e.epoch, p)
+            for e in found.history.decided()
             if isinstance(e, TrainEntry)
             for p in e.partitions
-        ),
-        [identity(e.partition) for e in found.decided() if isinstance(e, SkipEntry)],
-        found.pending(),
+        },
+        [e.partition for e in found.history.decided() if isinstance(e, SkipEntry)],
+        found.history.pending(),
     )
 
 
@@ -99,13 +98,13 @@ def test_rewound_at_any_version_it_is_as_it_was_then_and_ends_in_the_same_bytes(
         if version in copies.at:
             then, now = open_model(copies.at[version]), open_model(job["model"])
             assert counting(now.ledger) == counting(then.ledger)
-            here, there = (planned_rows(m, m.ledger.version) for m in (now, then))
+            here, there = (m.ledger.history.planned_rows() for m in (now, then))
             assert here == there
             assert report.state_sha256 == counting(then.ledger)[0]
         trained = train(job)
         assert trained.state_sha256 == expected
         assert trained.partitions == sum(
-            len(e.partitions) for e in ledger(job).trained() if e.version > report.version
+            len(e.partitions) for e in ledger(job).history.trained() if e.version > report.version
         )
     assert verify(job["model"], retrain=True).exit_code == 0
 
@@ -133,7 +132,7 @@ def test_a_rewind_can_be_rewound_without_reading_the_lake(make_job):
     assert (report.state_sha256, report.retrained) == (expected.state_sha256, [])
     assert (report.rows, report.partitions) == (expected.rows, expected.partitions)
     rewind(job["model"], expected.version + 1)
-    assert ledger(job).learnt()[-1].version == 3
+    assert ledger(job).history.learnt()[-1].version == 3
 
 
 def test_readers_use_the_rewound_version(make_job, onepass, tmp_path):
@@ -196,7 +195,7 @@ def test_excluded_partitions_are_logged_and_the_model_never_saw_them(make_job):
     left_out = ["part-1.parquet", "part-3.parquet", "part-4.parquet"]
     assert report.excluded == left_out
     skips = [e for e in ledger(job).entries if isinstance(e, SkipEntry)]
-    assert [e.partition["path"] for e in skips] == left_out
+    assert [e.partition.path for e in skips] == left_out
     assert {e.reason for e in skips} == {
         "excluded by the rewind to version 2: part-[13]*, part-4.parquet"
     }
@@ -332,7 +331,7 @@ def test_retraining_starts_from_the_nearest_state_that_is_sound(make_job):
 def test_state_that_cannot_be_retrained_is_refused_and_nothing_is_rewound(make_job, harm):
     job = make_job()
     train(job)
-    first = Path(job["lake"]) / ledger(job).trained()[0].partitions[0]["path"]
+    first = Path(job["lake"]) / ledger(job).history.trained()[0].partitions[0].path
     match harm:
         case "gone":
             first.unlink()
@@ -372,19 +371,20 @@ def test_retention_keeps_what_training_goes_on_from_and_the_last_before_each_rew
     rewind(job["model"], 2)
     assert states(job) == {2, 6}
     train(job)
-    new = [e.version for e in ledger(job).trained()[-3:]]
+    new = [e.version for e in ledger(job).history.trained()[-3:]]
     assert states(job) == {6, *new}
     rewind(job["model"], 6)
     assert states(job) == {6, new[-1]}
 
 
-def test_pending_of_a_line_is_that_of_the_ledger_cut_there(make_job):
+def test_pending_as_of_a_version_is_what_it_has_not_trained(make_job):
     job = make_job()
     train(job)
     found = ledger(job)
     for version in range(found.version + 1):
-        left = {p["path"] for g in pending_of(found.line(version)) for p in g.partitions}
-        done = {p["path"] for e in found.line(version) if e.action == "train" for p in e.partitions}
+        line = found.history.line(version)
+        left = {p.path for g in found.history.pending(version) for p in g.partitions}
+        done = {p.path for e in line if e.action == "train" for p in e.partitions}
         assert left | done == ({f"part-{i}.parquet" for i in range(N_FILES)} if version else set())
         assert not left & done
 
@@ -395,7 +395,7 @@ def test_pending_of_a_line_is_that_of_the_ledger_cut_there(make_job):
 def test_command_says_what_it_did_and_how_to_go_on(make_job, onepass):
     job = make_job()
     train(job)
-    bad = ledger(job).trained()[2].partitions[0]["path"]
+    bad = ledger(job).history.trained()[2].partitions[0].path
     code, out, _ = onepass("rewind", job["model"], "--to", 3, "--exclude", bad)
     assert code == 0
     lines = out.splitlines()

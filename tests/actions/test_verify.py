@@ -18,10 +18,11 @@ from lakes import number_table
 from onepass import Model, VerifyReport, refine, rewind, train, verify
 from onepass.actions import verify as verifying
 from onepass.errors import ForeignModel, ModelNotFound
-from onepass.ledger.entries import PlannedGroup, StateRef, digest, dump_entry
+from onepass.ledger.entries import StateRef, Trained, digest, dump_entry
 from onepass.ledger.npz import dump_state, load_state
 from onepass.ledger.store import LocalStore
 from onepass.model.directory import open_model
+from onepass.partition import Group
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_advice_about_a_log_that_is_damaged_from_its_start_names_no_version(job)
 
 
 def test_advice_about_a_damaged_log_without_states_before_it_is_true(job):
-    expected = [one.state.sha256 for one in open_model(job["model"]).ledger.learnt()]
+    expected = [one.state.sha256 for one in open_model(job["model"]).ledger.history.learnt()]
     folder = Path(job["model"])
     state(job, 3).unlink()
     entry(job, 4).write_bytes(b"")
@@ -205,7 +206,9 @@ def test_advice_about_a_damaged_log_without_states_before_it_is_true(job):
     for path in [*folder.glob("log/*0[45].json"), *folder.glob("state/*")]:
         path.unlink()
     train(job)
-    assert [one.state.sha256 for one in open_model(job["model"]).ledger.learnt()] == expected
+    assert [
+        one.state.sha256 for one in open_model(job["model"]).ledger.history.learnt()
+    ] == expected
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -308,7 +311,7 @@ def test_states_that_retention_or_a_rewind_has_let_go_are_no_damage(job):
         assert verify(job["model"]).sound
         train(job)
         assert verify(job["model"]).sound
-    newest = open_model(job["model"]).ledger.learnt()[-1]
+    newest = open_model(job["model"]).ledger.history.learnt()[-1]
     os.unlink(state(job, newest.version))
     report = verify(job["model"])
     assert report.exit_code == 4
@@ -397,12 +400,12 @@ def test_entry_that_trains_a_partition_twice_is_noticed(job):
 
 def test_partition_that_is_trained_by_two_plans_is_noticed(job):
     ledger = open_model(job["model"]).ledger
-    twice = ledger.trained()[-1]
-    ledger.commit_plan([PlannedGroup(partitions=twice.partitions)])
-    header = {"version", "parent_sha256", "attempt", "time", "action", "state"}
-    ledger.commit_train(ledger.read_state(twice), twice.model_dump(exclude=header))
+    twice = ledger.history.trained()[-1]
+    ledger.commit_plan([Group(1, twice.partitions)])
+    trained = Trained(**{name: getattr(twice, name) for name in Trained.model_fields})
+    ledger.commit_train(ledger.read_state(twice), trained)
     report = verify(job["model"])
-    text = f"trains {twice.partitions[0]['path']} again in epoch 1"
+    text = f"trains {twice.partitions[0].path} again in epoch 1"
     assert found(report, "damage") == {f"log/{7:020d}.json": text}
 
 

@@ -198,7 +198,7 @@ def test_damaged_file_is_trained_wholly_or_not_at_all(job, tmp_path, solver):
         expected = with_it if report.partitions == 4 else without_it
         assert report.state_sha256 == expected.state_sha256, (seed, SEED)
         skips = [e for e in open_model(damaged["model"]).ledger.entries if isinstance(e, SkipEntry)]
-        assert [s.partition["path"] for s in skips] == ["part-2.parquet"] * (4 - report.partitions)
+        assert [s.partition.path for s in skips] == ["part-2.parquet"] * (4 - report.partitions)
     assert outcomes[3] >= 4 * REPEAT
 
 

@@ -115,11 +115,11 @@ def arrive(job: dict[str, Any], table: pa.Table, name: str = "b.parquet", **opti
 
 def refused(job: dict[str, Any]) -> BadPartition:
     """The error of the next run, after which the model is what it was."""
-    before = open_model(job["model"]).ledger.trained()
+    before = open_model(job["model"]).ledger.history.trained()
     with pytest.raises(BadPartition) as caught:
         train({"model": job["model"]})
     assert caught.value.exit_code == 3
-    assert open_model(job["model"]).ledger.trained() == before
+    assert open_model(job["model"]).ledger.history.trained() == before
     return caught.value
 
 
@@ -147,7 +147,7 @@ def test_every_type_is_read_alike_or_refused_with_both_types(job):
     report = train({"model": job["model"]})
     assert (report.partitions, report.rows) == (len(accepted), N * len(accepted))
     assert len(accepted) > 40
-    for entry in open_model(job["model"]).ledger.trained():
+    for entry in open_model(job["model"]).ledger.history.trained():
         assert entry.counts == {}
 
 
@@ -235,7 +235,7 @@ def test_column_without_a_value_is_read_as_nulls_whatever_its_type(job, dtype):
     for name in set(FAMILIES) - {"label"}:
         arrive(job, usual(**{name: pa.nulls(N, dtype)}), f"{name}.parquet", row_group_size=25)
     assert train({"model": job["model"]}).partitions == 5
-    for entry in open_model(job["model"]).ledger.trained()[2:]:
+    for entry in open_model(job["model"]).ledger.history.trained()[2:]:
         assert entry.counts == {"unexpected_null": N}
 
 
@@ -257,7 +257,7 @@ def test_label_without_a_value_is_refused_or_its_rows_dropped(job, tmp_path):
     assert refused(job).reason == f"{N} of {N} labels are null or NaN"
     dropping = job | same_choice(job) | {"on_null_label": "drop", "model": str(tmp_path / "other")}
     train(dropping)
-    last = open_model(dropping["model"]).ledger.trained()[-1]
+    last = open_model(dropping["model"]).ledger.history.trained()[-1]
     assert (last.rows, last.counts["null_label"]) == (0, N)
 
 
@@ -314,7 +314,7 @@ def test_all_files_that_do_not_fit_are_told_before_one_is_trained_or_left_out_wi
     report = train({"model": job["model"], "on_bad": "skip"})
     assert (report.partitions, report.skipped) == (1, 2)
     skips = [e for e in open_model(job["model"]).ledger.entries if isinstance(e, SkipEntry)]
-    assert [skip.partition["path"] for skip in skips] == ["c.parquet", "d.parquet"]
+    assert [skip.partition.path for skip in skips] == ["c.parquet", "d.parquet"]
     assert [skip.reason.split(": ")[0] for skip in skips] == [
         "c.parquet, column 'word'",
         "d.parquet, column 'number'",

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from faulty_store import FaultyBucket, FaultyDisk, FaultyStore, PowerCut
-from lakes import logged_partition
+from lakes import logged_partition, logged_training
 from onepass.cloud.bucket import Bucket
 from onepass.cloud.faults import Deadline
 from onepass.cloud.url import parse_url
 from onepass.errors import ForeignModel, ModelConflict, StoreUnavailable
-from onepass.ledger.entries import PlannedGroup
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LocalStore, RemoteStore, Store
+from onepass.partition import Group
 
 ROOT = "0" * 64
 NAMES = [f"part-{i}" for i in range(7)]
@@ -59,21 +59,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Deadline, "passed", lambda self: self.left <= 0)
 
 
-def fields(name: str) -> dict[str, Any]:
-    return {
-        "partitions": [logged_partition(name)],
-        "rows": 1,
-        "counts": {},
-        "loss": None,
-        "metrics": {},
-        "seconds": 0.0,
-        "peak_rss_bytes": 1,
-        "environment": {},
-    }
-
-
 def learnt(ledger: Ledger) -> list[str]:
-    return [str(entry.partitions[0]["path"]) for entry in ledger.trained()]
+    return [entry.partitions[0].path for entry in ledger.history.trained()]
 
 
 class Writers:
@@ -122,12 +109,12 @@ class Writers:
         ledger = Ledger(self._opens(), ROOT)
         yield
         if not any(entry.action == "plan" for entry in ledger.entries):
-            ledger.commit_plan([PlannedGroup(partitions=[logged_partition(n)]) for n in NAMES])
+            ledger.commit_plan([Group(1, [logged_partition(n)]) for n in NAMES])
             yield
-        while pending := ledger.pending():
-            name = str(pending[0].partitions[0]["path"])
+        while pending := ledger.history.pending():
+            name = pending[0].partitions[0].path
             state = ",".join([*learnt(ledger), name]).encode()
-            entry = ledger.commit_train(state, fields(name))
+            entry = ledger.commit_train(state, logged_training(name))
             self.acknowledged[entry.version] = name
             yield
 
@@ -138,10 +125,10 @@ def check(store: Store, writers: Writers) -> None:
     names = learnt(ledger)
     assert names == NAMES
     assert [entry.action for entry in ledger.entries] == ["plan", *["train"] * len(NAMES)]
-    found = {entry.version: str(entry.partitions[0]["path"]) for entry in ledger.trained()}
+    found = {entry.version: entry.partitions[0].path for entry in ledger.history.trained()}
     assert writers.acknowledged.items() <= found.items()
-    for entry in ledger.trained()[-3:]:
-        before = names[: names.index(str(entry.partitions[0]["path"])) + 1]
+    for entry in ledger.history.trained()[-3:]:
+        before = names[: names.index(entry.partitions[0].path) + 1]
         assert ledger.read_state(entry) == ",".join(before).encode()
 
 
@@ -210,8 +197,8 @@ def test_disk_that_loses_power_keeps_what_was_acknowledged(tmp_path):
 def test_torn_entry_of_a_store_that_tears_is_named(tmp_path: Path, n_bytes: int) -> None:
     store = LocalStore(tmp_path)
     ledger = Ledger(store, ROOT)
-    ledger.commit_plan([PlannedGroup(partitions=[logged_partition("a")])])
-    ledger.commit_train(b"a", fields("a"))
+    ledger.commit_plan([Group(1, [logged_partition("a")])])
+    ledger.commit_train(b"a", logged_training("a"))
     key = store.list("log")[-1]
     store.put(key, store.get(key)[:n_bytes])
     with pytest.raises(ForeignModel, match=f"{key} is damaged"):
@@ -227,9 +214,9 @@ def test_commit_that_failed_after_success_leaves_the_state_of_the_entry_alone(tm
     store = LocalStore(tmp_path)
     ledger = Ledger(FailsAfterSuccess(tmp_path), ROOT)
     with pytest.raises(OSError, match="Input/output error"):
-        ledger.commit_train(b"first", fields("a"))
+        ledger.commit_train(b"first", logged_training("a"))
     ledger._store = store
     with pytest.raises(ModelConflict):
-        ledger.commit_train(b"second", fields("a"))
+        ledger.commit_train(b"second", logged_training("a"))
     found = Ledger(store, ROOT)
-    assert found.read_state(found.trained()[0]) == b"first"
+    assert found.read_state(found.history.trained()[0]) == b"first"

@@ -19,7 +19,7 @@ SEED = int(os.environ.get("SEED", "0"))
 
 
 def trained(model: str) -> list[str]:
-    return [entry.partitions[0]["path"] for entry in open_model(model).ledger.trained()]
+    return [entry.partitions[0].path for entry in open_model(model).ledger.history.trained()]
 
 
 def check_what_a_kill_has_left(model: str) -> None:
@@ -28,7 +28,7 @@ def check_what_a_kill_has_left(model: str) -> None:
         assert path.suffix in {".tmp", ".lock"} or path.stat().st_size
     if model_exists(model):
         ledger = open_model(model).ledger
-        for entry in ledger.trained():
+        for entry in ledger.history.trained():
             ledger.read_state(entry)
 
 

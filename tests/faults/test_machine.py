@@ -51,6 +51,7 @@ from onepass.ledger.entries import LearntEntry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LocalStore
 from onepass.model.directory import open_model
+from onepass.partition import Partition
 from onepass.training.progress import Progress
 from onepass.training.session import opened
 from processes import STEPS_OF_A_COMMIT
@@ -194,19 +195,19 @@ class Machine(RuleBasedStateMachine):
         newest = self._ledger().version if self.torn is None else 2
         to = data.draw(st.integers(0, max(0, newest - 1)))
         pattern = [data.draw(st.sampled_from(NAMES))] if exclude else []
-        line = [] if self.torn else self._ledger().line(to)
+        line = [] if self.torn else self._ledger().history.line(to)
         if self._run(lambda job, **_: rewind(job["model"], to, exclude=pattern), "rewind"):
             now = self._ledger()
-            assert [e for e in now.line() if e.version <= newest] == line
-            if now.learnt():
-                now.read_state(now.learnt()[-1])
+            assert [e for e in now.history.line() if e.version <= newest] == line
+            if now.history.learnt():
+                now.read_state(now.history.learnt()[-1])
 
     # -- damage -----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.torn is None and self.harmed is None)
     @rule()
     def corrupt_newest_state(self) -> None:
-        learnt = self._ledger().learnt()
+        learnt = self._ledger().history.learnt()
         path = self.model / learnt[-1].state.key if learnt else None
         if path is not None and path.exists():
             self._count("corrupt state")
@@ -241,8 +242,8 @@ class Machine(RuleBasedStateMachine):
     def no_content_counts_twice(self) -> None:
         if self.torn is None and self.log:
             counts = Counter(
-                (p["path"], str(p["fingerprint"]))
-                for e in self._ledger().trained()
+                (p.path, str(p.fingerprint))
+                for e in self._ledger().history.trained()
                 for p in e.partitions
             )
             assert not counts or max(counts.values()) == 1
@@ -297,41 +298,41 @@ class Machine(RuleBasedStateMachine):
         if isinstance(error, ChangedPartition):
             path = error.path
             known = {
-                str(p["fingerprint"])
+                str(p.fingerprint)
                 for e in self._ledger().entries
                 for p in e.all_partitions()
-                if p["path"] == path and "fingerprint" in p
+                if p.path == path and isinstance(p, Partition)
             }
             assert len(known | {self._content(path)}) > 1, error
 
     def _check_settled(self) -> None:
         """Every content of the lake is learnt or left out, and nothing is waiting."""
         found = self._ledger()
-        assert not found.pending()
+        assert not found.history.pending()
         settled = {
-            (p["path"], str(p["fingerprint"]))
-            for e in found.decided()
+            (p.path, str(p.fingerprint))
+            for e in found.history.decided()
             for p in e.all_partitions()
-            if "fingerprint" in p
+            if isinstance(p, Partition)
         }
         assert {(name, self._content(name)) for name in os.listdir(self.lake)} <= settled
 
     def _check_fresh_replay(self) -> None:
         """The newest state is what the entries that count say, learnt from the beginning."""
         ledger = self._ledger()
-        if not ledger.learnt():
+        if not ledger.history.learnt():
             return
         with opened({"model": str(self.model)}, Progress(), creates=False) as run:
             trainee = run.model.file.trainee()
-            for entry in ledger.trained():
+            for entry in ledger.history.trained():
                 files = {}
                 for partition in entry.partitions:
-                    content = self.root / _folder(str(partition["fingerprint"]))
+                    content = self.root / _folder(str(partition.fingerprint))
                     files |= {file.key: file for file in discover(str(content))}
                 run.retrain(trainee, entry, files)
                 state = trainee.dump()
                 trainee.restore(state, entry.state.key)
-        assert state == ledger.read_state(ledger.learnt()[-1])
+        assert state == ledger.read_state(ledger.history.learnt()[-1])
         self._count("replayed")
 
     def _write(self, name: str) -> None:
@@ -346,7 +347,7 @@ class Machine(RuleBasedStateMachine):
 
     def _content(self, name: str) -> str:
         [file] = [file for file in discover(str(self.lake)) if file.key == name]
-        return str(read_footer(file).fingerprint.model_dump())
+        return str(read_footer(file).fingerprint)
 
     def _ledger(self) -> Ledger:
         return open_model(str(self.model)).ledger

@@ -74,7 +74,7 @@ def job(lake: Path, **fields: Any) -> dict[str, Any]:
 def arrays(model: str) -> dict[str, np.ndarray]:
     """The newest state."""
     ledger = open_model(model).ledger
-    with np.load(io.BytesIO(ledger.read_state(ledger.trained()[-1]))) as state:
+    with np.load(io.BytesIO(ledger.read_state(ledger.history.trained()[-1]))) as state:
         return {name: state[name] for name in state.files}
 
 
@@ -103,13 +103,13 @@ def test_no_absurd_number_makes_a_model_of_nan_or_costs_what_was_committed(lake,
         for i, (kind, changes) in enumerate(ABSURD.items()):
             if "labels" in kind and loss in {"logistic", "hinge", "softmax"}:
                 continue
-            before = open_model(given["model"]).ledger.trained()
+            before = open_model(given["model"]).ledger.history.trained()
             pq.write_table(rows(1 + i, loss, **changes), lake / f"b{i}.parquet")
             error = error_of(given["model"])
             assert error is None or kind != "features", error
             assert isinstance(error, BadPartition) == ("impossible" in kind), error
             if error is not None:
-                assert open_model(given["model"]).ledger.trained() == before
+                assert open_model(given["model"]).ledger.history.trained() == before
                 (lake / f"b{i}.parquet").unlink()
                 train({"model": given["model"], "on_bad": "skip"})
             check_finite(given["model"])
@@ -127,7 +127,7 @@ def test_numbers_that_are_none_are_counted_by_partition(lake):
     pq.write_table(null, lake / "c.parquet")
     pq.write_table(rows(3, x=some(5e-324, 1e6, 1e-300)), lake / "d.parquet")
     train({"model": given["model"]})
-    counts = [entry.counts for entry in open_model(given["model"]).ledger.trained()]
+    counts = [entry.counts for entry in open_model(given["model"]).ledger.history.trained()]
     assert counts == [{}, {"non_finite": 6}, {"unexpected_null": 3}, {}]
 
 
@@ -156,7 +156,7 @@ def test_columns_of_any_magnitude_are_learnt_as_well_as_those_around_one(lake, e
     error = Model.load(given["model"]).predict(unseen.drop_columns("y")) - unseen["y"].to_numpy()
     assert error.std() < 0.35
     check_finite(given["model"])
-    assert all(entry.counts == {} for entry in open_model(given["model"]).ledger.trained())
+    assert all(entry.counts == {} for entry in open_model(given["model"]).ledger.history.trained())
 
 
 def test_integers_beyond_2_to_the_53_are_read_to_float64_and_as_ids_exactly(lake):
@@ -237,7 +237,7 @@ def test_divergence_is_told_with_advice_and_loses_no_commit(lake, onepass, solve
         assert "RuntimeWarning" not in err
         assert "Traceback" not in err
         ledger = open_model(given["model"]).ledger
-        assert ledger.trained()[-1].state.sha256 == first.state_sha256
+        assert ledger.history.trained()[-1].state.sha256 == first.state_sha256
     (lake / "b.parquet").unlink()
     report = train({"model": given["model"], "on_bad": "skip"})
     assert (report.partitions, report.skipped) == (1, 1)
@@ -262,7 +262,7 @@ def test_state_that_is_not_finite_is_not_committed(lake, monkeypatch):
     pq.write_table(rows(1), lake / "b.parquet")
     with pytest.raises(Diverged, match="no longer finite, and is not committed"):
         train({"model": given["model"]})
-    assert len(open_model(given["model"]).ledger.trained()) == 1
+    assert len(open_model(given["model"]).ledger.history.trained()) == 1
 
 
 def test_candidate_that_diverges_is_out_and_the_others_are_committed(lake):

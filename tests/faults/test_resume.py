@@ -106,7 +106,7 @@ def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, small_
     job = make_job(lake, fields)
     copies = Copies(job["model"])
     expected = train(job, progress=copies)
-    whole = ledger(job["model"]).trained()
+    whole = ledger(job["model"]).history.trained()
     assert len(whole) == N_FILES // job["interleave"] * job["epochs"] == len(copies.paths)
     columns = open_model(job["model"]).file.encoder.columns
     assert any(isinstance(column, Hashed) for column in columns) == ("categorical" in fields)
@@ -115,7 +115,7 @@ def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, small_
         one = train_pending(model, max_seconds=0)
         assert one.partitions == (job["interleave"] if n_done < len(whole) else 0)
         train(model)
-        resumed = ledger(path).trained()
+        resumed = ledger(path).history.trained()
         assert [e.state.sha256 for e in resumed] == [e.state.sha256 for e in whole]
         assert [(e.partitions, e.epoch) for e in resumed] == [
             (e.partitions, e.epoch) for e in whole

@@ -116,12 +116,12 @@ class Scene:
         """What was committed is there, and a plain run ends in the same bytes."""
         before = open_model(job["model"]).ledger if model_exists(job["model"]) else None
         assert ended.acknowledged <= (before.version if before else 0), context
-        done = len(before.trained()) if before else 0
+        done = len(before.history.trained()) if before else 0
         report = train(job)
         assert report.state_sha256 == self.expected.state_sha256, context
         assert report.partitions == self.expected.partitions - done, context
         trained = [
-            p["path"] for e in open_model(job["model"]).ledger.trained() for p in e.partitions
+            p.path for e in open_model(job["model"]).ledger.history.trained() for p in e.partitions
         ]
         assert sorted(trained) == sorted(os.listdir(job["lake"])), context
         assert verify(job["model"]).sound, context

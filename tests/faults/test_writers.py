@@ -28,13 +28,13 @@ def job(make_lake, tmp_path, small_blocks) -> dict[str, Any]:
 def check_sound(job: dict[str, Any], expected_sha256: str | None) -> None:
     """Each partition once, the chain whole, the newest three states there and no other."""
     ledger = open_model(job["model"]).ledger
-    trained = [entry.partitions[0]["path"] for entry in ledger.trained()]
+    trained = [entry.partitions[0].path for entry in ledger.history.trained()]
     assert sorted(trained) == [f"part-{i}.parquet" for i in range(4)]
-    kept = [entry.state.key for entry in ledger.trained()[-3:]]
+    kept = [entry.state.key for entry in ledger.history.trained()[-3:]]
     assert sorted(os.listdir(Path(job["model"]) / "state")) == [Path(key).name for key in kept]
-    for entry in ledger.trained()[-3:]:
+    for entry in ledger.history.trained()[-3:]:
         ledger.read_state(entry)
-    assert ledger.trained()[-1].state.sha256 == expected_sha256
+    assert ledger.history.trained()[-1].state.sha256 == expected_sha256
 
 
 @pytest.mark.parametrize("n_writers", [2, 5])
@@ -48,8 +48,8 @@ def test_of_writers_on_a_barrier_exactly_one_commits_each_version(tmp_path, n_wr
     assert min(outcome.value["won"]) > 0
     ledger = Ledger(LocalStore(tmp_path), "0" * 64)
     assert ledger.version == n_rounds
-    newest = {Path(entry.state.key).name for entry in ledger.trained()[-3:]}
-    named = {Path(e.state.key).name for e in ledger.trained() if ledger.keeps_state(e)}
+    newest = {Path(entry.state.key).name for entry in ledger.history.trained()[-3:]}
+    named = {Path(e.state.key).name for e in ledger.history.trained() if ledger.retention.keeps(e)}
     assert newest <= set(os.listdir(tmp_path / "state")) == named
 
 

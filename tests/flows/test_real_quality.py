@@ -105,7 +105,7 @@ def test_air_quality_is_as_good_as_batch_ridge(real_data, tmp_path):
     job = Job(**job.model_dump(include=job.model_fields_set), on_null_label="drop")
     outcome = run(job)
     assert outcome["partitions"] == 12
-    dropped = sum(e.counts["null_label"] for e in open_model(job.model).ledger.trained())
+    dropped = sum(e.counts["null_label"] for e in open_model(job.model).ledger.history.trained())
     assert dropped + outcome["rows"] == sum(len(table) for _, _, table in files(lake))
     assert_as_good_as_batch(job, outcome, ridge_loss)
 

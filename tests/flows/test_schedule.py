@@ -64,7 +64,7 @@ def is_healthy(url: str) -> bool:
 def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
     lake, model = make_lake(), tmp_path / "model"
     train({"lake": str(lake), "label": "y", "model": str(model)})
-    before = len(open_model(model).ledger.trained())
+    before = len(open_model(model).ledger.history.trained())
     pq.write_table(number_table(123, seed=77), lake / "landed.parquet")
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump({"lake": str(lake), "label": "y", "model": str(model)}))
@@ -88,11 +88,9 @@ def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
         wait_for(lambda: is_healthy(url), 120, tmp_path / "server.log")
         with running(serve, environment, tmp_path / "serve.log"):
             wait_for(
-                lambda: len(open_model(model).ledger.trained()) > before,
+                lambda: len(open_model(model).ledger.history.trained()) > before,
                 180,
                 tmp_path / "serve.log",
             )
-    trained = open_model(model).ledger.trained()
-    assert [(e.partitions[0]["path"], e.rows) for e in trained[before:]] == [
-        ("landed.parquet", 123)
-    ]
+    trained = open_model(model).ledger.history.trained()
+    assert [(e.partitions[0].path, e.rows) for e in trained[before:]] == [("landed.parquet", 123)]

@@ -71,7 +71,7 @@ def test_flow_goes_on_after_a_failure_and_trains_nothing_twice(make_lake, tmp_pa
     lake = make_lake()
     whole = train({"lake": str(lake), "label": "y", "model": tmp_path / "whole"})
     job = Job(lake=str(lake), label="y", model=str(tmp_path / "model"), group_seconds=1e-6)
-    last = open_model(tmp_path / "whole").ledger.trained()[-1].partitions[0]["path"]
+    last = open_model(tmp_path / "whole").ledger.history.trained()[-1].partitions[0].path
     # Planned with a sound file, the run then meets it damaged in its data pages.
     from onepass import plan
 
@@ -82,7 +82,7 @@ def test_flow_goes_on_after_a_failure_and_trains_nothing_twice(make_lake, tmp_pa
     assert state.is_failed()
     with pytest.raises(BadPartition, match=last):
         state.result()
-    assert len(open_model(job.model).ledger.trained()) == 5
+    assert len(open_model(job.model).ledger.history.trained()) == 5
 
     (lake / last).write_bytes(sound)
     outcome = train_flow(job)
@@ -98,7 +98,7 @@ def test_flow_trains_only_what_is_new_and_makes_good_a_lost_state(make_lake, tmp
     train(job)
     nothing = train_flow(job)
     assert (nothing["partitions"], nothing["groups"]) == (0, [])
-    newest = open_model(job.model).ledger.learnt()[-1]
+    newest = open_model(job.model).ledger.history.learnt()[-1]
     os.unlink(tmp_path / "model" / newest.state.key)
     assert train_flow(job)["partitions"] == 0
     assert open_model(job.model).ledger.read_state(newest)

@@ -64,7 +64,7 @@ def test_golden_model_is_scored_and_evaluated(golden, folder, tmp_path):
 
 
 def test_golden_model_can_be_rewound_and_trained_on(golden, folder, tmp_path):
-    version = open_model(golden).ledger.learnt()[-2].version
+    version = open_model(golden).ledger.history.learnt()[-2].version
     report = rewind(golden, version)
     assert report.version == open_model(golden).ledger.version
     assert Model.load(golden).version == version

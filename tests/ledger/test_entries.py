@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
+from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
 
-from lakes import logged_partition
+from lakes import logged_partition, logged_training
 from onepass.errors import ForeignModel
-from onepass.ledger.entries import PlanEntry, PlannedGroup, SkipEntry, dump_entry, load_entry
+from onepass.ledger.entries import (
+    PlanEntry,
+    SkipEntry,
+    StateRef,
+    TrainEntry,
+    dump_entry,
+    load_entry,
+)
+from onepass.partition import Group, Partition, UnreadFile
 
 HEADER = {"version": 1, "parent_sha256": "0" * 64, "attempt": "0" * 32, "time": "now"}
 
@@ -47,16 +58,67 @@ def test_entry_of_nonsense_is_refused_at_its_first_fault_and_is_held_once(nonsen
 @pytest.mark.parametrize("etag", [None, "abc"])
 def test_partitions_come_back_as_they_were_written(etag):
     partition = logged_partition("p")
-    if etag is not None:
-        partition["fingerprint"]["etag"] = etag
+    partition = replace(partition, fingerprint=replace(partition.fingerprint, etag=etag))
     entries = [
-        PlanEntry(**HEADER, groups=[PlannedGroup(partitions=[partition])]),
+        PlanEntry(**HEADER, groups=[Group(1, [partition])]),
         SkipEntry(**HEADER, partition=partition, reason="bad"),
-        SkipEntry(**HEADER, partition={"path": "p"}, reason="bad"),
+        SkipEntry(**HEADER, partition=UnreadFile("p"), reason="bad"),
     ]
     for entry in entries:
         data = dump_entry(entry)
         assert load_entry(data, "log/1") == entry
         assert dump_entry(load_entry(data, "log/1")) == data
     assert next(entries[0].all_partitions()) == partition
-    assert list(next(entries[0].all_partitions())) == list(partition)
+
+
+def test_partitions_are_written_as_ever():
+    """Digests of a chain depend on the order of the fields, too."""
+    one = logged_partition("p")
+    other = replace(one, fingerprint=replace(one.fingerprint, etag="e"))
+    data = dump_entry(PlanEntry(**HEADER, groups=[Group(1, [one, other])]))
+    start = '{"path":"p","first_row_group":0,"end_row_group":1,"rows":10,"fingerprint":'
+    content = '{"size":1,"footer_sha256":"","rows":10,"row_groups":1'
+    partitions = f'{start}{content}}}}},{start}{content},"etag":"e"}}}}'
+    assert f'"groups":[{{"epoch":1,"partitions":[{partitions}]}}]'.encode() in data
+    data = dump_entry(SkipEntry(**HEADER, partition=UnreadFile("p"), reason="bad"))
+    assert b'"action":"skip","partition":{"path":"p"},"reason":"bad"' in data
+
+
+def test_train_entry_is_written_as_ever():
+    state = StateRef(key="state/00000001-" + "0" * 32 + ".npz", size=1, sha256="0" * 64)
+    entry = TrainEntry(**HEADER, **dict(logged_training("p")), state=state)
+    assert list(json.loads(dump_entry(entry))) == [
+        *HEADER,
+        *("action", "epoch", "partitions", "rows", "candidates", "counts", "loss", "metrics"),
+        *("seconds", "peak_rss_bytes", "environment", "state", "seal"),
+    ]
+
+
+def written(fields: dict[str, object], content: dict[str, object]) -> bytes:
+    """A plan of one partition, with other values in it and in its fingerprint."""
+    partition = TypeAdapter(Partition).dump_python(logged_partition("p")) | fields
+    partition["fingerprint"] |= content
+    groups = [{"epoch": 1, "partitions": [partition]}]
+    return json.dumps(HEADER | {"action": "plan", "groups": groups}).encode()
+
+
+def test_partition_with_other_types_fields_or_ranges_is_refused():
+    load_entry(written({}, {}), "log/1")
+    load_entry(written({"end_row_group": 0, "rows": 0}, {"etag": "e"}), "log/1")
+    for fields in (
+        {"path": 1},
+        {"first_row_group": "0"},
+        {"first_row_group": False},
+        {"first_row_group": 0.0},
+        {"first_row_group": -1},
+        {"first_row_group": 2},
+        {"end_row_group": 2},
+        {"rows": 11},
+        {"rows": -1},
+        {"surprise": 1},
+    ):
+        with pytest.raises(ForeignModel, match="log/1 is damaged"):
+            load_entry(written(fields, {}), "log/1")
+    for content in ({"size": "1"}, {"rows": 9}, {"etag": 1}, {"footer_sha256": 7}, {"new": 1}):
+        with pytest.raises(ForeignModel, match="log/1 is damaged"):
+            load_entry(written({}, content), "log/1")

@@ -5,41 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakes import logged_partition
+from lakes import logged_partition, logged_training
 from onepass.errors import ForeignModel, ModelConflict
-from onepass.ledger import ledger as ledger_module
-from onepass.ledger.entries import PlannedGroup, dump_entry, load_entry
+from onepass.ledger.entries import Trained, dump_entry, load_entry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LocalStore
+from onepass.partition import Group
 
 ROOT = "0" * 64
-
-
-def part(name: str) -> dict[str, Any]:
-    return logged_partition(name)
-
-
-def group(name: str, epoch: int = 1) -> PlannedGroup:
-    return PlannedGroup(epoch=epoch, partitions=[part(name)])
-
-
-def fields(name: str) -> dict[str, Any]:
-    return {
-        "partitions": [part(name)],
-        "rows": 10,
-        "counts": {"null_label": 1},
-        "loss": 0.5,
-        "metrics": {"rmse": 0.7, "r2": None},
-        "seconds": 0.1,
-        "peak_rss_bytes": 1,
-        "environment": {"python": "3"},
-    }
 
 
 @pytest.fixture
@@ -51,10 +29,10 @@ def store(tmp_path: Path) -> LocalStore:
 def model(store: LocalStore) -> LocalStore:
     """A store with five versions: a plan of four partitions, three trained, one skipped."""
     ledger = Ledger(store, ROOT)
-    ledger.commit_plan([group(name) for name in "abcd"])
+    ledger.commit_plan([Group(1, [logged_partition(name)]) for name in "abcd"])
     for name in "abc":
-        ledger.commit_train(name.encode() * 9, fields(name))
-    ledger.commit_skip(part("d"), "footer is damaged")
+        ledger.commit_train(name.encode() * 9, logged_training(name))
+    ledger.commit_skip(logged_partition("d"), "footer is damaged")
     return store
 
 
@@ -62,33 +40,15 @@ def log_file(store: LocalStore, version: int) -> Path:
     return store.root / f"log/{version:020d}.json"
 
 
-def state_versions(store: LocalStore) -> list[int]:
-    return [int(key[len("state/") :][:8]) for key in store.list("state")]
-
-
-def killed(*args: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def test_versions_come_back_as_committed(model):
     ledger = Ledger(model, ROOT)
     assert [entry.action for entry in ledger.entries] == ["plan", *["train"] * 3, "skip"]
     assert [entry.version for entry in ledger.entries] == [1, 2, 3, 4, 5]
     assert ledger.version == 5
-    assert ledger.trained()[1].model_dump(include=set(fields("b"))) == fields("b")
-    assert ledger.read_state(ledger.trained()[2]) == b"c" * 9
-    assert ledger.decided()[-1].reason == "footer is damaged"
-
-
-def test_pending_is_the_rest_of_the_newest_plan_in_its_order(store):
-    ledger = Ledger(store, ROOT)
-    assert ledger.pending() == []
-    ledger.commit_plan([group(name) for name in "bcad"])
-    ledger.commit_train(b"", fields("c"))
-    ledger.commit_skip(part("b"), "bad")
-    assert ledger.pending() == Ledger(store, ROOT).pending() == [group("a"), group("d")]
-    ledger.commit_plan([group("e")])
-    assert Ledger(store, ROOT).pending() == [group("e")]
+    second, expected = ledger.history.trained()[1], dict(logged_training("b"))
+    assert {name: getattr(second, name) for name in Trained.model_fields} == expected
+    assert ledger.read_state(ledger.history.trained()[2]) == b"c" * 9
+    assert ledger.history.decided()[-1].reason == "footer is damaged"
 
 
 def test_edited_entry_is_noticed(model):
@@ -144,7 +104,7 @@ def test_state_of_the_version_after_the_newest_is_what_a_kill_leaves(model):
         log_file(model, version).unlink()
     ledger = Ledger(model, ROOT)
     assert ledger.version == 3
-    ledger.commit_train(b"anew", fields("c"))
+    ledger.commit_train(b"anew", logged_training("c"))
 
 
 def test_log_that_grows_while_it_is_opened_has_not_lost_its_end(model):
@@ -154,7 +114,7 @@ def test_log_that_grows_while_it_is_opened_has_not_lost_its_end(model):
         def list(self, prefix: str) -> list[str]:
             found = super().list(prefix)
             for name in "efg":
-                writer.commit_train(name.encode(), fields(name))
+                writer.commit_train(name.encode(), logged_training(name))
             return found
 
     opened = Ledger(Overtaken(model.root), ROOT)
@@ -200,19 +160,19 @@ def test_damaged_entry_is_named(model, content):
 
 def test_second_writer_of_a_version_stops_and_takes_its_state_away(model):
     first, second = Ledger(model, ROOT), Ledger(model, ROOT)
-    first.commit_train(b"first", fields("e"))
+    first.commit_train(b"first", logged_training("e"))
     before = sorted(path.name for path in (model.root / "state").iterdir())
     for commit in (
-        lambda: second.commit_train(b"second", fields("e")),
-        lambda: second.commit_plan([group("e")]),
-        lambda: second.commit_skip(part("e"), "bad"),
+        lambda: second.commit_train(b"second", logged_training("e")),
+        lambda: second.commit_plan([Group(1, [logged_partition("e")])]),
+        lambda: second.commit_skip(logged_partition("e"), "bad"),
     ):
         with pytest.raises(ModelConflict, match="another writer has committed version 6"):
             commit()
     assert sorted(path.name for path in (model.root / "state").iterdir()) == before
     found = Ledger(model, ROOT)
     assert found.version == 6
-    assert found.read_state(found.trained()[-1]) == b"first"
+    assert found.read_state(found.history.trained()[-1]) == b"first"
 
 
 class LostAnswers(LocalStore):
@@ -225,16 +185,16 @@ class LostAnswers(LocalStore):
 
 def test_own_entry_is_recognised_when_the_answer_was_lost(tmp_path):
     ledger = Ledger(LostAnswers(tmp_path), ROOT)
-    ledger.commit_plan([group("a")])
-    ledger.commit_train(b"state", fields("a"))
+    ledger.commit_plan([Group(1, [logged_partition("a")])])
+    ledger.commit_train(b"state", logged_training("a"))
     found = Ledger(LocalStore(tmp_path), ROOT)
     assert found.version == 2
-    assert found.read_state(found.trained()[0]) == b"state"
+    assert found.read_state(found.history.trained()[0]) == b"state"
 
 
 def test_state_is_durable_before_the_log_names_it(store, monkeypatch):
     ledger = Ledger(store, ROOT)
-    ledger.commit_train(b"first", fields("a"))
+    ledger.commit_train(b"first", logged_training("a"))
     steps = []
     for step in ("fsync", "link", "replace"):
         real = getattr(os, step)
@@ -245,102 +205,14 @@ def test_state_is_durable_before_the_log_names_it(store, monkeypatch):
             return real(first, *rest)
 
         monkeypatch.setattr(os, step, recorded)
-    ledger.commit_train(b"second", fields("b"))
+    ledger.commit_train(b"second", logged_training("b"))
     state = [("fsync", "state"), ("replace", "state"), ("fsync", "state")]
     assert steps == [*state, ("fsync", "log"), ("link", "log"), ("fsync", "log")]
 
 
-def test_retention_keeps_the_newest_three_and_every_hundredth(store, monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    ledger = Ledger(store, ROOT)
-    for i in range(203):
-        ledger.commit_train(str(i).encode(), fields(str(i)))
-        kept = store.list("state")
-        assert len(kept) == min(i + 1, 3) + (i >= 102) + (i >= 202)
-    assert [int(key[6:14]) for key in kept] == [100, 200, 201, 202, 203]
-    assert len(store.list("log")) == 203
-    assert ledger.read_state(ledger.trained()[99]) == b"99"
-
-
-def test_retention_leaves_files_that_the_log_does_not_name(store, monkeypatch):
-    store.put("state/00000001-somebody.npz", b"else")
-    ledger = Ledger(store, ROOT)
-    for name in "abcdefg":
-        ledger.commit_train(name.encode(), fields(name))
-    assert store.get("state/00000001-somebody.npz") == b"else"
-
-
-def test_states_that_a_killed_run_has_not_let_go_are_let_go_by_the_next(store, monkeypatch):
-    for name in "abcdefg":
-        ledger = Ledger(store, ROOT)
-        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-            patch.setattr(LocalStore, "delete", killed)
-            ledger.commit_train(name.encode(), fields(name))
-    assert len(store.list("state")) == 7
-    Ledger(store, ROOT).commit_train(b"h", fields("h"))
-    assert state_versions(store) == [6, 7, 8]
-    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(LocalStore, "delete", killed)
-        Ledger(store, ROOT).commit_rewind(6)
-    assert state_versions(store) == [6, 7, 8]
-    Ledger(store, ROOT).commit_train(b"i", fields("i"))
-    # The last before the rewind is kept for good.
-    assert state_versions(store) == [6, 8, 10]
-
-
-def test_state_that_another_writer_goes_back_to_meanwhile_is_kept(store, monkeypatch):
-    ledger = Ledger(store, ROOT)
-    for name in "abcde":
-        ledger.commit_train(name.encode(), fields(name))
-    real = LocalStore.create
-
-    def overtaken(self: LocalStore, key: str, data: bytes) -> bool:
-        is_new = real(self, key, data)
-        if key == "log/00000000000000000006.json":
-            other = Ledger(store, ROOT)
-            assert other.has_state(other.learnt()[2])
-            other.commit_rewind(3)
-        return is_new
-
-    monkeypatch.setattr(LocalStore, "create", overtaken)
-    ledger.commit_train(b"f", fields("f"))
-    found = Ledger(store, ROOT)
-    assert found.read_state(found.learnt()[-1]) == b"c"
-    found.commit_train(b"g", fields("g"))
-    assert state_versions(store) == [3, 6, 8]
-
-
-def test_rewinding_a_long_log_touches_only_states_that_are_there(store, monkeypatch):
-    ledger = Ledger(store, ROOT)
-    for number in range(30):
-        ledger.commit_train(b"s", fields(str(number)))
-    deleted = []
-    monkeypatch.setattr(LocalStore, "delete", lambda self, key: deleted.append(key))
-    Ledger(store, ROOT).commit_rewind(28)
-    assert deleted == [ledger.learnt()[28].state.key]
-
-
-def test_log_of_many_rewinds_is_folded_once_and_as_it_was_written(store, monkeypatch):
-    writer = Ledger(store, ROOT)
-    for number, to in enumerate([0, 2, 1, 5, 0, 9, 9, 3]):
-        writer.commit_train(b"s", fields(str(number)))
-        writer.commit_plan([])
-        if to < writer.version:
-            writer.commit_rewind(to)
-    real, calls = Ledger.line, []
-    monkeypatch.setattr(Ledger, "line", lambda *args: calls.append(args) or real(*args))
-    reader = Ledger(store, ROOT)
-    assert len(calls) == 1
-    assert reader.line() == writer.line()
-    assert reader.learnt() == writer.learnt() == [e for e in real(writer) if e.action == "train"]
-    for entry in (e for e in writer.entries if e.action == "train"):
-        assert reader.keeps_state(entry) == writer.keeps_state(entry)
-        assert reader.is_pinned(entry) == writer.is_pinned(entry)
-
-
 def test_sound_states_are_found_past_damaged_ones_the_newest_first(model, caplog):
     ledger = Ledger(model, ROOT)
-    first, before, newest = ledger.trained()
+    first, before, newest = ledger.history.trained()
     assert list(ledger.sound_states()) == [
         (newest, b"c" * 9),
         (before, b"b" * 9),
@@ -356,7 +228,7 @@ def test_sound_states_are_found_past_damaged_ones_the_newest_first(model, caplog
 
 def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(model, monkeypatch):
     ledger = Ledger(model, ROOT)
-    newest, before = ledger.trained()[2], ledger.trained()[1]
+    newest, before = ledger.history.trained()[2], ledger.history.trained()[1]
     real, failure = LocalStore.get, errno.EIO
 
     def get(self: LocalStore, key: str, **options: Any) -> bytes:
@@ -375,13 +247,9 @@ def test_state_on_a_bad_sector_is_a_damaged_one_and_other_failures_are_told(mode
 
 def test_healing_takes_the_committed_bytes_only(model):
     ledger = Ledger(model, ROOT)
-    newest = ledger.trained()[-1]
+    newest = ledger.history.trained()[-1]
     (model.root / newest.state.key).unlink()
     with pytest.raises(ForeignModel, match="did not reproduce its state"):
         ledger.heal(newest, b"other bytes")
     ledger.heal(newest, b"c" * 9)
     assert ledger.read_state(newest) == b"c" * 9
-
-
-def test_retention_is_what_the_documentation_says():
-    assert (ledger_module.KEEP_NEWEST, ledger_module.KEEP_EVERY) == (3, 100)

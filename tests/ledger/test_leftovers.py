@@ -57,7 +57,7 @@ def test_old_leftovers_are_removed_by_the_next_run_and_nothing_else(job):
     model = open_model(job["model"])
     left = [put(model, key) for key in LEFT]
     kept = [put(model, key) for key in NOT_LEFT]
-    kept += [model.store.root / e.state.key for e in model.ledger.trained()[-3:]]
+    kept += [model.store.root / e.state.key for e in model.ledger.history.trained()[-3:]]
     train(job)
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
@@ -116,7 +116,7 @@ def test_what_a_kill_leaves_is_known_for_what_it_is(tmp_path):
         assert {f.where for f in report.findings if f.part == "leftover"} == left
         sweep(model.store, model.ledger, grace_seconds=-1e9)
         model = open_model(job["model"])
-        named = {e.state.key for e in model.ledger.trained()}
+        named = {e.state.key for e in model.ledger.history.trained()}
         assert set(model.store.list("state")) == named
         assert not list(Path(job["model"]).rglob("*.tmp"))
     assert n_left >= 4

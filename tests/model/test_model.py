@@ -117,7 +117,9 @@ def test_unsound_model_file_is_refused(path, content, says):
 def test_state_of_another_shape_is_not_used(make_lake, path, tmp_path, caplog):
     job = {"lake": str(make_lake()), "label": "y", "exclude": ["a"], "model": str(tmp_path / "m")}
     train(job)
-    foreign = (tmp_path / "m").joinpath(open_model(tmp_path / "m").ledger.trained()[-1].state.key)
+    foreign = (tmp_path / "m").joinpath(
+        open_model(tmp_path / "m").ledger.history.trained()[-1].state.key
+    )
     newest = open_model(path).ledger.entries[-1]
     (path / newest.state.key).write_bytes(foreign.read_bytes())
     entry = path / f"log/{newest.version:020d}.json"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from onepass.ledger.entries import Trained
+from onepass.partition import Fingerprint, Partition
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data_samples"
@@ -39,8 +41,20 @@ def write_files(folder: Path, files: dict[str, pa.Table], **options: object) -> 
     return folder
 
 
-def logged_partition(path: str, n_rows: int = 10) -> dict[str, Any]:
-    """A partition as a log names it, of a file that need not be there."""
-    fingerprint = {"size": 1, "footer_sha256": "", "rows": n_rows, "row_groups": 1}
-    place = {"path": path, "first_row_group": 0, "end_row_group": 1, "rows": n_rows}
-    return place | {"fingerprint": fingerprint}
+def logged_partition(path: str, n_rows: int = 10) -> Partition:
+    """A partition of a file that need not be there."""
+    return Partition(path, 0, 1, n_rows, Fingerprint(1, "", n_rows, 1))
+
+
+def logged_training(path: str, n_rows: int = 10) -> Trained:
+    """The record of a partition that is said to have been learnt."""
+    return Trained(
+        partitions=[logged_partition(path, n_rows)],
+        rows=n_rows,
+        counts={"null_label": 1},
+        loss=0.5,
+        metrics={"rmse": 0.7, "r2": None},
+        seconds=0.1,
+        peak_rss_bytes=1,
+        environment={"python": "3"},
+    )

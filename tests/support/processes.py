@@ -294,10 +294,10 @@ def _looked_at(
         faults.append("the log is no extension of what it was")
     if max(acknowledged, default=0) > ledger.version:
         faults.append(f"version {max(acknowledged)} was acknowledged, {ledger.version} is newest")
-    trained = [p["path"] for entry in ledger.trained() for p in entry.partitions]
+    trained = [p.path for entry in ledger.history.trained() for p in entry.partitions]
     if len(set(trained)) != len(trained):
         faults.append(f"trained twice: {trained}")
-    for entry in ledger.trained()[-3:]:
+    for entry in ledger.history.trained()[-3:]:
         ledger.read_state(entry)
     return entries, faults
 
@@ -325,6 +325,7 @@ def race(folder: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
 
 
 def _racer(folder: str, n_rounds: int, start: Any, answers: Any) -> None:
+    from lakes import logged_training
     from onepass.errors import ModelConflict
     from onepass.ledger.ledger import Ledger
     from onepass.ledger.store import LocalStore
@@ -335,33 +336,12 @@ def _racer(folder: str, n_rounds: int, start: Any, answers: Any) -> None:
         assert ledger.version == number
         start.wait()
         try:
-            ledger.commit_train(os.urandom(64), ENTRY)
+            ledger.commit_train(os.urandom(64), logged_training("part"))
             won.append(1)
         except ModelConflict:
             won.append(0)
         start.wait()
     answers.put(won)
-
-
-ENTRY = {
-    "partitions": [
-        {
-            "path": "part",
-            "first_row_group": 0,
-            "end_row_group": 1,
-            "rows": 1,
-            "fingerprint": {"size": 1, "footer_sha256": "", "rows": 1, "row_groups": 1},
-        }
-    ],
-    "rows": 1,
-    "counts": {},
-    "loss": None,
-    "metrics": {},
-    "seconds": 0.0,
-    "peak_rss_bytes": 0,
-    "environment": {},
-}
-"""Fields of a train entry, but for its state."""
 
 
 class _Step:

@@ -19,11 +19,11 @@ class SlowLedger:
     def __init__(self):
         self.released = threading.Event()
 
-    def commit_train(self, state, fields):
+    def commit_train(self, state, trained):
         assert self.released.wait(30)
         if isinstance(state, Exception):
             raise state
-        return SimpleNamespace(version=fields["version"])
+        return SimpleNamespace(version=trained["version"])
 
 
 @pytest.fixture

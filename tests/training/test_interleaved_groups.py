@@ -16,7 +16,6 @@ from onepass.errors import BadPartition, JobError
 from onepass.ledger.entries import TrainEntry
 from onepass.ledger.npz import load_state
 from onepass.model.directory import open_model
-from onepass.training.plan import planned_rows
 
 N_FILES = 12
 
@@ -53,11 +52,11 @@ def holdout(tmp_path) -> str:
 
 
 def trained(job: dict) -> list[TrainEntry]:
-    return open_model(job["model"]).ledger.trained()
+    return open_model(job["model"]).ledger.history.trained()
 
 
 def times_trained(job: dict) -> Counter[tuple[str, int]]:
-    return Counter((p["path"], e.epoch) for e in trained(job) for p in e.partitions)
+    return Counter((p.path, e.epoch) for e in trained(job) for p in e.partitions)
 
 
 def all_files(*epochs: int) -> Counter[tuple[str, int]]:
@@ -135,7 +134,7 @@ def test_bad_range_of_a_file_does_not_take_the_others_with_it(job, monkeypatch):
     report = train({"model": job["model"], "on_bad": "skip"})
     assert (report.skipped, report.partitions) == (1, planned - 1)
     (left_out,) = (e for e in open_model(job["model"]).ledger.entries if e.action == "skip")
-    assert left_out.partition["first_row_group"] == 1
+    assert left_out.partition.first_row_group == 1
 
 
 def test_partition_that_is_bad_in_the_first_epoch_is_not_tried_again(job, tmp_path):
@@ -150,14 +149,16 @@ def test_partition_that_is_bad_in_the_first_epoch_is_not_tried_again(job, tmp_pa
         pass
     ours, theirs = (open_model(one["model"]).ledger for one in (job, stepwise))
     assert [e.action for e in ours.entries] == [e.action for e in theirs.entries]
-    assert [e.state.sha256 for e in ours.trained()] == [e.state.sha256 for e in theirs.trained()]
+    assert [e.state.sha256 for e in ours.history.trained()] == [
+        e.state.sha256 for e in theirs.history.trained()
+    ]
 
 
 def test_each_epoch_has_each_partition_once_in_an_order_of_its_own(job):
     report = train(job | {"epochs": 3, "solver": "nag"})
     assert times_trained(job) == all_files(1, 2, 3)
     assert report.rows == 18_000
-    orders = [[e.partitions[0]["path"] for e in trained(job) if e.epoch == n] for n in (1, 2, 3)]
+    orders = [[e.partitions[0].path for e in trained(job) if e.epoch == n] for n in (1, 2, 3)]
     assert orders[0] != orders[1] != orders[2]
     pq.write_table(rows(300, 7), Path(job["lake"], "part-99.parquet"))
     assert train({"model": job["model"]}).rows == 900
@@ -179,7 +180,7 @@ def test_linear_rate_falls_to_zero_over_all_epochs_of_a_plan(job):
     linear = job | {"epochs": 2, "solver": "sgd", "schedule": "linear"}
     train(linear)
     opened = open_model(job["model"])
-    assert planned_rows(opened, opened.ledger.version) == (0, 12_000)
+    assert opened.ledger.history.planned_rows() == (0, 12_000)
     constant = train(linear | {"model": job["model"] + "-constant", "schedule": "constant"})
     moves = {}
     for model in (job["model"], constant.model):
@@ -192,7 +193,7 @@ def test_linear_rate_falls_to_zero_over_all_epochs_of_a_plan(job):
 def _dense_weights(model: str) -> list[np.ndarray]:
     """Weights of the first partition's features after each of the newest versions, from zero."""
     opened = open_model(model)
-    states = [load_state(opened.ledger.read_state(e)) for e in opened.ledger.learnt()[-3:]]
+    states = [load_state(opened.ledger.read_state(e)) for e in opened.ledger.history.learnt()[-3:]]
     return [np.zeros(4), *(state["0.dense"][0, 0] for state in states)]
 
 
@@ -231,7 +232,7 @@ def test_same_rows_are_held_out_in_every_epoch(job):
     train(job | {"l2": [0.0, 0.01], "epochs": 2})
     held = {
         epoch: {
-            e.partitions[0]["path"]: e.counts.get("held_out", 0)
+            e.partitions[0].path: e.counts.get("held_out", 0)
             for e in trained(job)
             if e.epoch == epoch
         }

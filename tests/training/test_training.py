@@ -51,11 +51,11 @@ def log(job: dict[str, Any]) -> list[Any]:
 
 
 def trained(job: dict[str, Any]) -> list[str]:
-    return [entry.partitions[0]["path"] for entry in open_model(job["model"]).ledger.trained()]
+    return [entry.partitions[0].path for entry in open_model(job["model"]).ledger.history.trained()]
 
 
 def skips(job: dict[str, Any]) -> dict[str, str]:
-    return {e.partition["path"]: e.reason for e in log(job) if isinstance(e, SkipEntry)}
+    return {e.partition.path: e.reason for e in log(job) if isinstance(e, SkipEntry)}
 
 
 def states(job: dict[str, Any]) -> list[str]:
@@ -117,7 +117,7 @@ def test_second_run_trains_nothing_and_says_so(make_lake, tmp_path):
 
 def test_report_counts_what_the_log_says(job):
     report = train(job)
-    entries = open_model(job["model"]).ledger.trained()
+    entries = open_model(job["model"]).ledger.history.trained()
     assert report.rows == sum(entry.rows for entry in entries) == 2955
     assert report.version == len(log(job)) == 7
     mean = sum(entry.loss * entry.rows for entry in entries) / report.rows
@@ -422,7 +422,7 @@ def test_damaged_states_are_retrained_to_the_committed_bytes(any_job, n_lost):
     assert len(states(any_job)) == 3
     assert states(any_job)[:2] == kept[1:]
     ledger = open_model(any_job["model"]).ledger
-    for entry in ledger.trained()[-3:]:
+    for entry in ledger.history.trained()[-3:]:
         ledger.read_state(entry)
 
 

@@ -24,7 +24,7 @@ def advice(path: str, ledger: Ledger | None, usable: int | None, damaged: Collec
         return "nothing here can be used without model.json; put it back from a copy"
     if ledger is None:
         return "nothing here can be used without plain folders; put them back, and verify again"
-    newest = ledger.learnt()[-1].version if ledger.learnt() else None
+    newest = ledger.history.learnt()[-1].version if ledger.history.learnt() else None
     if ledger.fault is not None:
         state = f"the sound state of version {usable}" if usable else "no state"
         left = f"versions 1 to {ledger.version}, with {state}" if ledger.version else "no version"
@@ -41,7 +41,7 @@ def advice(path: str, ledger: Ledger | None, usable: int | None, damaged: Collec
     if usable == newest:
         rest = "; put what is damaged back from a copy" if set(damaged) - {"lock"} else ""
         return f"version {newest} can be used{rest}"
-    lost = [entry for entry in ledger.learnt() if entry.version > (usable or 0)]
+    lost = [entry for entry in ledger.history.learnt() if entry.version > (usable or 0)]
     if refined := [entry.version for entry in lost if isinstance(entry, RefineEntry)]:
         can = f"version {usable}" if usable else "no version"
         return (

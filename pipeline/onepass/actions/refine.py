@@ -26,6 +26,7 @@ from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import Updater
+from onepass.ledger.entries import Refined
 from onepass.partition import Partition
 from onepass.stream.stream import Streamed, Together, streams
 from onepass.training.progress import Progress
@@ -111,16 +112,16 @@ class _Refinement:
         passes = [one for minimum in found for one in minimum.passes]
         entry = self._run.model.ledger.commit_refine(
             self._trainee.dump(),
-            {
-                "rule": self._rule,
-                "n_passes": self._n_passes,
-                "learning_rate": self._learning_rate,
-                "losses": [one.loss for one in passes],
-                "rows": found[0].sums.n_rows,
-                "seconds": seconds,
-                "peak_rss_bytes": peak_rss_bytes(),
-                "environment": environment(),
-            },
+            Refined(
+                rule=self._rule,
+                n_passes=self._n_passes,
+                learning_rate=self._learning_rate,
+                losses=[one.loss for one in passes],
+                rows=found[0].sums.n_rows,
+                seconds=seconds,
+                peak_rss_bytes=peak_rss_bytes(),
+                environment=environment(),
+            ),
         )
         return RefineReport(
             model=self._run.model.path,
@@ -183,16 +184,13 @@ def _block_sums(
 
 
 def _learnt_partitions(run: Run) -> list[Partition]:
-    found = {
-        partition.name_and_content: partition
-        for entry in run.model.ledger.trained()
-        for partition in map(Partition.model_validate, entry.partitions)
-    }
+    trained = run.model.ledger.history.trained()
+    found = dict.fromkeys(partition for entry in trained for partition in entry.partitions)
     if not found:
         raise ModelNotFound(f"the model in {run.model.path!r} has learnt nothing; train it first")
     # A file that was trained again after a change is there twice; what counts is what it is now.
-    newest = {partition.name: key for key, partition in found.items()}
-    return [found[newest[name]] for name in sorted(newest)]
+    newest = {partition.name: partition for partition in found}
+    return [newest[name] for name in sorted(newest)]
 
 
 def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:

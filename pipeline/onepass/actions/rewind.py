@@ -11,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,7 +25,6 @@ from onepass.errors import (
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import partitions, read_footer
 from onepass.ledger.entries import AnyEntry, LearntEntry, RewindEntry, SkipEntry, TrainEntry
-from onepass.ledger.ledger import identity
 from onepass.model.directory import warn_if_elsewhere
 from onepass.model.state import Trainee
 from onepass.partition import Partition
@@ -113,20 +111,20 @@ class _Rewind:
         self._run, self._ledger = run, run.model.ledger
         self._to, self._exclude = to, list(exclude)
         self._check_version()
-        self._line = self._ledger.line(to)
+        self._line = self._ledger.history.line(to)
         self._files: dict[str, LakeFile] | None = None
 
     def run(self) -> RewindReport:
         excluded = self._excluded() if self._exclude else []
-        before = self._ledger.line()
+        before = self._ledger.history.line()
         retrained = self._secure_state()
         ledger = self._ledger
-        entry = ledger.commit_rewind(self._to, self._exclude, [p.model_dump() for p in excluded])
+        entry = ledger.commit_rewind(self._to, self._exclude, excluded)
         for partition in excluded:
-            ledger.commit_skip(partition.model_dump(), exclusion(entry))
+            ledger.commit_skip(partition, exclusion(entry))
         kept = {one.version for one in self._line}
         undone = [one for one in before if one.version not in kept]
-        newest = ledger.learnt()[-1:]
+        newest = ledger.history.learnt()[-1:]
         return RewindReport(
             model=self._run.model.path,
             version=ledger.version,
@@ -136,7 +134,7 @@ class _Rewind:
             undone_versions=len(undone),
             undone_partitions=_n_partitions(undone),
             undone_rows=_n_rows(undone),
-            pending=sum(len(group.partitions) for group in ledger.pending()),
+            pending=sum(len(group.partitions) for group in ledger.history.pending()),
             excluded=[partition.name for partition in excluded],
             retrained=retrained,
             state_sha256=newest[0].state.sha256 if newest else None,
@@ -203,25 +201,26 @@ class _Rewind:
     def _others(self) -> str:
         """Versions that can be gone back to without the lake."""
         besides = {self._to, self._ledger.version}
-        versions = [e.version for e in self._ledger.stored() if e.version not in besides]
+        versions = [e.version for e in self._ledger.retention.stored() if e.version not in besides]
         return ", ".join(map(str, [0, *versions]))
 
     def _excluded(self) -> list[Partition]:
         """Partitions that the patterns fit: those of the ledger, and those of the lake."""
-        known = [Partition.model_validate(p) for p in self._known()]
-        found = {p.name_and_content: p for p in [*known, *self._in_lake()] if self._fits(p)}
+        found = {p for p in [*self._known(), *self._in_lake()] if self._fits(p)}
         for pattern in self._exclude:
-            if not any(_matches(partition, pattern) for partition in found.values()):
+            if not any(_matches(partition, pattern) for partition in found):
                 raise JobError(
                     f"--exclude {pattern!r} fits no partition of the ledger or the lake; names are "
                     f"as in: onepass log {self._run.model.path}"
                 )
         found = self._not_learnt(found)
-        skipped = {identity(e.partition) for e in self._line if isinstance(e, SkipEntry)}
-        return [found[key] for key in sorted(found) if _identity(found[key]) not in skipped]
+        skipped = {e.partition for e in self._line if isinstance(e, SkipEntry)}
+        return sorted(found - skipped, key=lambda one: (one.name, one.fingerprint.content))
 
-    def _known(self) -> list[dict[str, Any]]:
-        return [p for e in self._ledger.entries for p in e.all_partitions() if "fingerprint" in p]
+    def _known(self) -> list[Partition]:
+        return [
+            p for e in self._ledger.entries for p in e.all_partitions() if isinstance(p, Partition)
+        ]
 
     def _in_lake(self) -> list[Partition]:
         try:
@@ -241,27 +240,25 @@ class _Rewind:
     def _fits(self, partition: Partition) -> bool:
         return any(_matches(partition, pattern) for pattern in self._exclude)
 
-    def _not_learnt(
-        self, found: dict[tuple[str, str], Partition]
-    ) -> dict[tuple[str, str], Partition]:
+    def _not_learnt(self, found: set[Partition]) -> set[Partition]:
         """Those that the version has not learnt.
 
         Of a file that has changed since, the new content can be left out; of all others it is too
         late.
         """
-        learnt: dict[tuple[str, str], int] = {}
+        learnt: dict[Partition, int] = {}
         for entry in self._line:
             if isinstance(entry, TrainEntry):
-                for partition in map(Partition.model_validate, entry.partitions):
-                    learnt.setdefault(partition.name_and_content, entry.version)
-        left = {key: partition for key, partition in found.items() if key not in learnt}
+                for partition in entry.partitions:
+                    learnt.setdefault(partition, entry.version)
+        left = found - learnt.keys()
         contents: dict[str, set[str]] = {}
-        for partition in left.values():
+        for partition in left:
             contents.setdefault(partition.path, set()).add(partition.fingerprint.content)
-        for key in (key for key in learnt if key in found):
-            others = contents.get(found[key].path, set())
-            if not others or found[key].fingerprint.content in others:
-                raise _too_late(found[key], learnt[key], self._to)
+        for partition in (one for one in learnt if one in found):
+            others = contents.get(partition.path, set())
+            if not others or partition.fingerprint.content in others:
+                raise _too_late(partition, learnt[partition], self._to)
         return left
 
 
@@ -281,10 +278,6 @@ def _matches(partition: Partition, pattern: str) -> bool:
 def _path_may_match(path: str, pattern: str) -> bool:
     # A pattern may name a range of a file, as path[first:end].
     return path == pattern or fnmatchcase(path, pattern) or pattern.startswith(f"{path}[")
-
-
-def _identity(partition: Partition) -> str:
-    return identity(partition.model_dump())
 
 
 def _n_partitions(entries: Sequence[AnyEntry]) -> int:

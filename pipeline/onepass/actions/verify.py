@@ -9,6 +9,7 @@ been removed as well: for that, whoever cares keeps a `head_sha256` elsewhere an
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -18,11 +19,10 @@ from onepass.actions.advice import advice
 from onepass.errors import DataError, ForeignModel, JobError, first_line
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import read_footer
-from onepass.ledger.consistency import contradictions
-from onepass.ledger.entries import (
-    LearntEntry,
-)
-from onepass.ledger.ledger import KEEP_EVERY, NO_ENTRY, Ledger
+from onepass.ledger.chain import NO_ENTRY
+from onepass.ledger.consistency import inconsistencies
+from onepass.ledger.entries import LearntEntry
+from onepass.ledger.ledger import Ledger
 from onepass.ledger.leftovers import leftovers, strangers
 from onepass.ledger.store import LOCK_KEY, open_store
 from onepass.model.directory import OpenModel, open_model
@@ -165,7 +165,7 @@ class _Check:
             self._add("damage", "log", key, first_line(ledger.fault))
         for key in ledger.strays:
             self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
-        for entry, text in contradictions(ledger.line()):
+        for entry, text in inconsistencies(ledger.history.line()):
             self._add("damage", "log", f"log/{entry.version:020d}.json", text)
         known = {entry.parent_sha256 for entry in ledger.entries} | {ledger.head_sha256}
         if head is not None and head not in known:
@@ -201,7 +201,7 @@ class _Check:
         ledger = opened.ledger
         self.sound, self.let_go = [], 0
         there = set(opened.store.list("state"))
-        counting = {entry.version for entry in ledger.learnt()}
+        counting = {entry.version for entry in ledger.history.learnt()}
         for entry in reversed([e for e in ledger.entries if isinstance(e, LearntEntry)]):
             counts = entry.version in counting
             if entry.state.key in there:
@@ -249,7 +249,7 @@ class _Check:
             if text:
                 self._add("lake", "lake", path, text)
             self.progress.advanced(partition.fingerprint.rows)
-        named = {str(p["path"]) for e in opened.ledger.line() for p in e.all_partitions()}
+        named = {p.path for e in opened.ledger.history.line() for p in e.all_partitions()}
         if new := sorted(set(files) - named):
             more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
             text = f"not learnt yet{more}: new, or without rows"
@@ -257,7 +257,7 @@ class _Check:
 
     def retrain(self, opened: OpenModel, lake: str | list[str] | None) -> None:
         """The newest version once more."""
-        newest = opened.ledger.learnt()[-1:]
+        newest = opened.ledger.history.learnt()[-1:]
         if not newest:
             return
         key = f"log/{newest[0].version:020d}.json"
@@ -295,7 +295,7 @@ class _Check:
         levels = {finding.level for finding in self.findings}
         damaged = {finding.part for finding in self.findings if finding.level == "damage"}
         ledger = None if opened is None else opened.ledger
-        counting = set() if ledger is None else {entry.version for entry in ledger.learnt()}
+        counting = set() if ledger is None else {entry.version for entry in ledger.history.learnt()}
         usable = max((e.version for e in self.sound if e.version in counting), default=None)
         return VerifyReport(
             model=self.path,
@@ -325,9 +325,9 @@ class _Check:
 
 def _is_due(ledger: Ledger, entry: LearntEntry) -> bool:
     """Whether the state of a version must be there."""
-    if not ledger.keeps_state(entry):
+    if not ledger.retention.keeps(entry):
         return False
-    if entry.version % KEEP_EVERY == 0 or ledger.is_pinned(entry) or entry in ledger.learnt()[-1:]:
+    if ledger.retention.keeps_for_good(entry) or entry in ledger.history.learnt()[-1:]:
         return True
     # Where a rewind has gone back to, the states before it had been let go already.
     return all(later.action != "rewind" for later in ledger.entries[entry.version :])
@@ -336,8 +336,8 @@ def _is_due(ledger: Ledger, entry: LearntEntry) -> bool:
 def _learnt_files(ledger: Ledger) -> dict[str, Partition]:
     """One partition of each file that was learnt, of the content learnt last."""
     found = {}
-    for entry in ledger.trained():
-        for partition in map(Partition.model_validate, entry.partitions):
+    for entry in ledger.history.trained():
+        for partition in entry.partitions:
             found[partition.path] = partition
     return found
 
@@ -352,7 +352,7 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
         return f"cannot be read any more: {first_line(error)}"
     if was.etag is None or now.etag is None:
         # A lake that has moved between a disk and a store is the same lake.
-        was, now = (one.model_copy(update={"etag": None}) for one in (was, now))
+        was, now = (replace(one, etag=None) for one in (was, now))
     if now == was:
         return ""
     return f"has changed since it was learnt: {was.brief} then; {now.brief} now"

@@ -16,9 +16,7 @@ from onepass.ledger.entries import (
     SkipEntry,
     TrainEntry,
 )
-from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
-from onepass.partition import Partition
 from onepass.text import counted
 
 
@@ -31,24 +29,12 @@ def command(model: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"entries": [_as_json(entry) for entry in opened.ledger.entries]}))
         return
-    undone = _undone(opened.ledger)
+    undone = opened.ledger.history.undone()
     print_table(
         [_row(entry, undone.get(entry.version)) for entry in opened.ledger.entries],
         ["version", "time", "action", "partition", "rows", "loss", "seconds", "noticed"],
         right=(0, 4, 5, 6),
     )
-
-
-def _undone(ledger: Ledger) -> dict[int, int]:
-    """Versions that do not count, with the rewind that undid them last."""
-    counting = {entry.version for entry in ledger.line()}
-    found: dict[int, int] = {}
-    for rewound in ledger.entries:
-        if isinstance(rewound, RewindEntry):
-            kept = {entry.version for entry in ledger.line(rewound.version)}
-            before = range(1, rewound.version)
-            found |= {version: rewound.version for version in before if version not in kept}
-    return {version: by for version, by in found.items() if version not in counting}
 
 
 def _row(entry: AnyEntry, undone_by: int | None) -> list[str]:
@@ -67,7 +53,7 @@ def _cells(entry: AnyEntry) -> list[str]:
             noticed = ", ".join(f"{kind} {n:,}" for kind, n in entry.counts.items())
             return [*head, name, f"{entry.rows:,}", loss, f"{entry.seconds:.3f}", noticed]
         case SkipEntry():
-            return [*head, str(entry.partition.get("path")), "", "", "", entry.reason]
+            return [*head, entry.partition.path, "", "", "", entry.reason]
         case RefineEntry():
             text = f"{len(entry.losses)} passes of {entry.rule}"
             first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))
@@ -77,13 +63,13 @@ def _cells(entry: AnyEntry) -> list[str]:
             noticed = f"without {', '.join(entry.exclude)}" if entry.exclude else ""
             return [*head, f"to version {entry.to}", "", "", "", noticed]
         case PlanEntry():
-            planned = [partition for group in entry.groups for partition in group.partitions]
-            rows = sum(int(partition["rows"]) for partition in planned)
-            return [*head, counted(len(planned), "partition"), f"{rows:,}", "", "", ""]
+            n_partitions = sum(len(group.partitions) for group in entry.groups)
+            rows = sum(group.rows for group in entry.groups)
+            return [*head, counted(n_partitions, "partition"), f"{rows:,}", "", "", ""]
 
 
 def _names(entry: TrainEntry) -> str:
-    names = [Partition.model_validate(partition).name for partition in entry.partitions]
+    names = [partition.name for partition in entry.partitions]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more}" + (f" (epoch {entry.epoch})" if entry.epoch > 1 else "")
 

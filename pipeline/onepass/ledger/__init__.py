@@ -1,1 +1,1 @@
-"""What was trained, kept so that nothing is lost and nothing is trained twice."""
+"""The log of a model's versions and their states, from which every run resumes."""

@@ -1,4 +1,4 @@
-"""Take the digest of a state while it is written, so that it is not gone through twice."""
+"""Digest a state while it is written, so that it is read from memory once."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from onepass.ledger.store import Content
 
 
 class Digested:
-    """Content that takes its own size and digest while it is written."""
+    """Content that records its size and digest while a store writes it.
+
+    Parameters
+    ----------
+    content
+        Bytes, or a function that writes them to a stream. A store may write it several times; the
+        last time counts.
+    """
 
     def __init__(self, content: Content) -> None:
         self._content = content
         self._digest = hashlib.sha256()
         self.size = 0
+        """Number of bytes written."""
 
     @property
     def sha256(self) -> str:
-        """Of what has been written."""
+        """Digest of the bytes written."""
         return self._digest.hexdigest()
 
     def write(self, stream: BinaryIO) -> None:
-        """Write the content to a file."""
+        """Write the content to a stream."""
         self._digest, self.size = hashlib.sha256(), 0
         tee = _Tee(self._take, stream)
         if callable(self._content):

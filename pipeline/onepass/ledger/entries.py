@@ -1,36 +1,28 @@
-"""What the log of a model can say, one value per version.
+"""Entries of a model's log, one per version, and their bytes.
 
-Each entry ends in a seal, the digest of what stands before it. The next entry names the digest of
-the whole, but nothing would tell of a bit that has flipped in the newest one.
+Each entry ends in a seal, the digest of everything before it in the file. The next entry names the
+digest of the whole file, but the newest entry has no successor: its seal shows a flipped bit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    FailFast,
-    Field,
-    GetPydanticSchema,
-    TypeAdapter,
-    ValidationError,
-    with_config,
-)
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
-from typing_extensions import TypedDict
 
 from onepass.errors import ForeignModel, JobError
+from onepass.partition import Group, Partition, Partitions, UnreadFile
 
 FORMAT = 1
 """Version of the format of model directories that this code writes."""
 
 MAX_ENTRY_BYTES = 256 << 20
-"""Size of an entry: a plan of some 700,000 partitions, and no more than memory can take."""
+"""Largest entry that is read or written: a plan of some 700,000 partitions. It bounds the memory
+that parsing takes."""
 
 _DIGEST = "^[0-9a-f]{64}$"
 _ATTEMPT = "^[0-9a-f]{32}$"
@@ -38,46 +30,13 @@ _ATTEMPT = "^[0-9a-f]{32}$"
 _SEAL = re.compile(rb',"seal":"([0-9a-f]{64})"}\n\Z')
 _SEAL_BYTES = 64 + len(b',"seal":""}\n')
 
-_AS_WRITTEN = ConfigDict(extra="forbid", strict=True)
 
-
-@with_config(_AS_WRITTEN)
-class _Fingerprint(TypedDict):
-    size: int
-    footer_sha256: str
-    rows: int
-    row_groups: int
-    etag: NotRequired[str | None]
-
-
-@with_config(_AS_WRITTEN)
-class _Unreadable(TypedDict):
-    path: str
-
-
-@with_config(_AS_WRITTEN)
-class _Partition(_Unreadable):
-    first_row_group: int
-    end_row_group: int
-    rows: int
-    fingerprint: _Fingerprint
-
-
-# Dictionaries in any case; those of another shape are refused here, because groups of empty ones
-# would take forty times the size of the file.
-_AnyPartition: TypeAlias = Annotated[
-    dict[str, Any], GetPydanticSchema(lambda _, handler: handler(_Partition))
-]
-_Skipped: TypeAlias = Annotated[
-    dict[str, Any], GetPydanticSchema(lambda _, handler: handler(_Partition | _Unreadable))
-]
-
-_Partitions: TypeAlias = Annotated[list[_AnyPartition], FailFast()]
-"""`Partition` values as JSON. One fault is enough: a list of them would outgrow the file."""
-
-
-class _Entry(BaseModel):
+class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Header(_Value):
+    """The fields that every entry begins with."""
 
     version: int = Field(ge=1)
     """Place in the log, from 1 without gaps."""
@@ -86,50 +45,37 @@ class _Entry(BaseModel):
     attempt: str = Field(pattern=_ATTEMPT)
     """Random id of the writer, by which it recognises its own entry after a lost answer."""
     time: str = Field(max_length=40)
-    """When it was written, UTC, ISO 8601."""
+    """Time of writing, UTC, ISO 8601."""
 
-    def all_partitions(self) -> Iterator[dict[str, Any]]:
-        """Every partition that it names."""
+    def all_partitions(self) -> Iterator[Partition | UnreadFile]:
+        """Iterate over the partitions that the entry names."""
         return iter(())
 
 
-class StateRef(BaseModel):
-    """A state file as the log knows it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class StateRef(_Value):
+    """Name, size and digest of a state file."""
 
     key: str
-    """``state/``, the version, the attempt: nothing else is ever read or removed by this name."""
+    """``state/``, the version and the attempt. No other name is ever read or deleted."""
     size: int = Field(ge=0)
+    """Length of the file in bytes."""
     sha256: str = Field(pattern=_DIGEST)
+    """Digest of the file."""
 
 
-class PlannedGroup(BaseModel):
-    """Partitions that are learnt and committed as one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epoch: int = Field(default=1, ge=1)
-    """Pass over these partitions, from 1."""
-    partitions: _Partitions = Field(min_length=1)
-    """One, or as many as are interleaved."""
-
-
-class PlanEntry(_Entry):
-    """What a run will train, in order; frozen, so that late files cannot reorder."""
+class PlanEntry(Header):
+    """Groups that a run will train, in order; frozen, so that late files cannot reorder them."""
 
     action: Literal["plan"] = "plan"
-    groups: Annotated[list[PlannedGroup], FailFast()]
+    groups: Annotated[list[Group], FailFast()]
 
-    def all_partitions(self) -> Iterator[dict[str, Any]]:
-        """Every partition that it names."""
+    def all_partitions(self) -> Iterator[Partition]:
+        """Iterate over the partitions that the entry names."""
         return (partition for group in self.groups for partition in group.partitions)
 
 
-class CandidateEntry(BaseModel):
-    """How one of several learners does on the held-out rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class CandidateEntry(_Value):
+    """Standing of one of several learners on the held-out rows."""
 
     learning_rate: float | None
     l2: float
@@ -138,14 +84,14 @@ class CandidateEntry(BaseModel):
     chosen: bool
 
 
-class TrainEntry(_Entry):
-    """A group of partitions has been learnt."""
+class Trained(_Value):
+    """Record of a group that has been learnt; its state makes it a `TrainEntry`."""
 
     action: Literal["train"] = "train"
     epoch: int = Field(default=1, ge=1)
     """Pass over these partitions, from 1."""
-    partitions: _Partitions = Field(min_length=1)
-    """`Partition` values as JSON."""
+    partitions: Partitions = Field(min_length=1)
+    """The partitions of the group."""
     rows: int
     """Rows learnt: those of the partitions less those dropped or held out."""
     candidates: Annotated[list[CandidateEntry], FailFast()] = Field(default_factory=list)
@@ -162,58 +108,72 @@ class TrainEntry(_Entry):
     """Highest resident memory of the process so far."""
     environment: dict[str, str]
     """Versions and machine kind, on which the bytes of the state may depend."""
+
+
+class TrainEntry(Trained, Header):
+    """A group of partitions has been learnt."""
+
     state: StateRef
 
-    def all_partitions(self) -> Iterator[dict[str, Any]]:
-        """Every partition that it names."""
+    def all_partitions(self) -> Iterator[Partition]:
+        """Iterate over the partitions that the entry names."""
         return iter(self.partitions)
 
 
-class RefineEntry(_Entry):
-    """Batch passes over all partitions learnt so far have refined the weights."""
+class Refined(_Value):
+    """Record of batch passes over the learnt partitions; its state makes it a `RefineEntry`."""
 
     action: Literal["refine"] = "refine"
     rule: str
+    """Rule of the batch passes: newton, lbfgs or gradient_descent."""
     n_passes: int
-    """Passes that were allowed."""
+    """Number of passes that were allowed."""
     learning_rate: float | None
-    """Of gradient descent; None where it was found."""
+    """Learning rate of gradient descent; None where it was found."""
     losses: Annotated[list[float], FailFast()]
     """Penalised mean loss per row that each pass found, on scaled labels."""
     rows: int
     """Rows of one pass."""
     seconds: float
+    """Wall time of all passes."""
     peak_rss_bytes: int
+    """Highest resident memory of the process so far."""
     environment: dict[str, str]
+    """Versions and machine kind, on which the bytes of the state may depend."""
+
+
+class RefineEntry(Refined, Header):
+    """Batch passes over all partitions learnt so far have refined the weights."""
+
     state: StateRef
 
 
-class SkipEntry(_Entry):
+class SkipEntry(Header):
     """One partition is left out for good, in all epochs."""
 
     action: Literal["skip"] = "skip"
-    partition: _Skipped
-    """The `Partition` as JSON, as far as it could be read."""
+    partition: Partition | UnreadFile
+    """The partition, or the file if its footer could not be read."""
     reason: str
 
-    def all_partitions(self) -> Iterator[dict[str, Any]]:
-        """Every partition that it names."""
+    def all_partitions(self) -> Iterator[Partition | UnreadFile]:
+        """Iterate over the partitions that the entry names."""
         return iter((self.partition,))
 
 
-class RewindEntry(_Entry):
-    """Back to an earlier version: what came after it no longer counts, but stays in the log."""
+class RewindEntry(Header):
+    """An earlier version counts again; the versions after it stay in the log, but do not count."""
 
     action: Literal["rewind"] = "rewind"
     to: int = Field(ge=0)
     """The version whose state, trained partitions and pending plan count again; 0 for none."""
     exclude: Annotated[list[str], FailFast()] = Field(default_factory=list)
     """Names and patterns of partitions that the user wants left out from now on."""
-    excluded: _Partitions = Field(default_factory=list)
-    """Partitions that fitted at the time; a skip entry for each follows."""
+    excluded: Partitions = Field(default_factory=list)
+    """Partitions that matched at the time; a skip entry for each follows."""
 
-    def all_partitions(self) -> Iterator[dict[str, Any]]:
-        """Every partition that it names."""
+    def all_partitions(self) -> Iterator[Partition]:
+        """Iterate over the partitions that the entry names."""
         return iter(self.excluded)
 
 
@@ -226,17 +186,17 @@ _ADAPTER: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discrimi
 
 
 def digest(data: bytes) -> str:
-    """Hex sha256."""
+    """Return the sha256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def dump_entry(entry: AnyEntry) -> bytes:
-    """One line of JSON, sealed.
+    """Encode an entry as one sealed line of JSON.
 
     Raises
     ------
     JobError
-        If it would be too large to be read again.
+        If the line would be too long to be read again.
     """
     content = entry.model_dump_json().encode()
     if len(content) + _SEAL_BYTES > MAX_ENTRY_BYTES:
@@ -248,16 +208,16 @@ def dump_entry(entry: AnyEntry) -> bytes:
 
 
 def load_entry(data: bytes, key: str) -> AnyEntry:
-    """Parse an entry.
+    """Decode an entry.
 
     Raises
     ------
     ForeignModel
-        If it is damaged or written by a newer format.
+        If the entry is damaged or written by a newer format.
     """
     content = _unsealed(data, key)
     try:
-        # Not at once: of JSON, each fault would get a copy of all that stands around it.
+        # Not by `validate_json`: it copies the JSON around each fault into the error.
         entry = _ADAPTER.validate_python(from_json(content, cache_strings="keys"))
     except ValidationError as error:
         reason = first_fault(error)
@@ -269,9 +229,9 @@ def load_entry(data: bytes, key: str) -> AnyEntry:
 
 
 def first_fault(error: ValidationError) -> str:
-    """What is wrong in a few words; what a stranger wrote is cut short and cannot steer a terminal.
+    """Describe the first fault that pydantic found, in a few printable words.
 
-    pydantic quotes what it has found, be it megabytes.
+    pydantic quotes its input, which may be megabytes of a stranger's text with control characters.
     """
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in fault["loc"])
@@ -285,7 +245,7 @@ def is_sealed(data: bytes) -> bool:
 
 
 def state_key(version: int, attempt: str) -> str:
-    """The one name that the state of a version can have."""
+    """Return the only name that the state of a version can have."""
     return f"state/{version:08d}-{attempt}.npz"
 
 
@@ -310,8 +270,3 @@ def _consistent(entry: AnyEntry, key: str) -> AnyEntry:
     if isinstance(entry, RewindEntry) and entry.to >= entry.version:
         raise ForeignModel(f"{key} rewinds to version {entry.to}, which is not before it")
     return entry
-
-
-def make_entry(action: type[Any], fields: Mapping[str, Any]) -> Any:
-    """An entry of a kind, validated."""
-    return action.model_validate(dict(fields))

@@ -1,8 +1,8 @@
-"""What killed runs have left in a model directory, and how it is cleared away.
+"""Find and remove the files that killed runs leave in a model directory.
 
 A kill leaves a temporary file, or a state whose log entry was never written. Neither does harm, but
-states can be large. Whatever is not certainly such a leftover stays: a folder may have been copied
-in part, or hold files of its owner's.
+states can be large. A file that may be anything else stays: the folder may have been copied in
+part, or hold files of its owner.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LOCK_KEY, LocalStore, Store
 
 GRACE_SECONDS = 24 * 3600.0
-"""Age from which leftovers are removed. The lock tells of writers on this machine only; a writer
-elsewhere, on a file system that both see, may still be at work on a younger file."""
+"""Age from which leftovers are removed. The lock excludes writers on this machine only; a writer on
+another machine, over a shared file system, may still be at work on a younger file."""
 
 _STATE = r"(?P<version>\d{8,20})-(?P<attempt>[0-9a-f]{32})\.npz"
 _STATE_NAME = re.compile(_STATE)
@@ -30,7 +30,7 @@ _UNFINISHED = {
     "log": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
     "state": re.compile(rf"{_STATE}\.[0-9a-f]{{32}}\.tmp"),
 }
-"""Names that a store gives to files under way, by folder."""
+"""Names that a store gives to unfinished files, by folder."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,19 +40,22 @@ class Leftover:
     """A file that no version will ever name."""
 
     key: str
+    """Key of the file within the model directory."""
     what: str
+    """Kind of leftover, for messages."""
     nbytes: int
+    """Size of the file."""
     age_seconds: float
-    """Since it was last written; negative if the clock was set back."""
+    """Time since the file was last written; negative if the clock was set back."""
 
 
 def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
-    """Files of a model directory that a killed run has left, whatever their age.
+    """Return the files of a model directory that killed runs have left, whatever their age.
 
-    They are temporary files by their whole name, and states of versions that the log has with
-    another writer's state or none. The state of a version that the log does not have yet may be
-    about to get its entry, and counts as none. In an object store nothing is looked for: there an
-    upload under way has no name, and no lock tells that nobody is at work.
+    They are files whose whole name is that of a temporary file, and states of versions that the
+    log has with another attempt. The state of a version that the log does not have yet may be about
+    to get its entry, so it is no leftover. Object stores are not searched: an unfinished upload has
+    no name there, and no lock shows that no writer is at work.
     """
     if not isinstance(store, LocalStore):
         return []
@@ -67,7 +70,10 @@ def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
 
 
 def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
-    """Files that are nobody's as far as can be told, with the version that a state would be of."""
+    """Return the files that neither the log nor `leftovers` accounts for.
+
+    Each comes as its key, with the version in its name if it is named as a state.
+    """
     if not isinstance(store, LocalStore):
         return []
     named = {e.state.key for e in ledger.entries if isinstance(e, LearntEntry)}
@@ -83,7 +89,7 @@ def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
 
 
 def sweep(store: Store, ledger: Ledger, *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
-    """Remove old leftovers; return their keys. Only for who holds the directory."""
+    """Remove old leftovers and return their keys. The caller must hold the lock."""
     removed = []
     for one in leftovers(store, ledger):
         if one.age_seconds > grace_seconds:
@@ -105,7 +111,7 @@ def _is_orphan(name: str, ledger: Ledger) -> bool:
     match = _STATE_NAME.fullmatch(name)
     if match is None or not 1 <= int(match["version"]) <= ledger.version:
         return False
-    # The version is taken, so that a writer who has not got it by now never will.
+    # The version has an entry, so no other attempt can commit it any more.
     return match["attempt"] != ledger.entries[int(match["version"]) - 1].attempt
 
 

@@ -1,8 +1,8 @@
-"""The state of a learner as bytes: the same arrays always give the same bytes, and no code.
+"""Encode the arrays of a learner's state; equal arrays give equal bytes.
 
-The format is numpy's npz, uncompressed, names sorted, little-endian, with a fixed time stamp; the
-zip's CRC-32 finds flipped bits, and the ledger keeps a sha256. Pickled arrays are neither written
-nor read.
+The format is numpy's npz, uncompressed, names sorted, little-endian, with a fixed time stamp. The
+CRC-32 of the zip finds flipped bits, and the ledger keeps a sha256. Pickled arrays are neither
+written nor read.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Arrays = dict[str, NDArray[np.generic]]
 _MEMBER = re.compile(r"\w+(\.\w+)*\.npy")
 
 _PIECE = 256 << 10
-"""Bytes that checksum, digest and file take in turn, while they are in the cache."""
+"""Bytes per write: small enough to stay in the cache for checksum, digest and file in turn."""
 
 
 class Writable(Protocol):
-    """Takes bytes."""
+    """A stream to write bytes to."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take some more."""
+        """Append bytes."""
         ...
 
 
 class _Forward(io.RawIOBase):
-    """A stream that hands on what is written, and cannot seek."""
+    """A stream that forwards writes, and cannot seek."""
 
     def __init__(self, sink: Writable) -> None:
         self._sink = sink
@@ -50,8 +50,8 @@ class _Forward(io.RawIOBase):
 
 
 def write_state(arrays: Mapping[str, NDArray[np.generic]], stream: Writable) -> None:
-    """Write a state, piece by piece: of a large one there is no second copy in memory."""
-    # A stream that cannot seek: the same bytes whether they go to a file or into a digest.
+    """Write a state in small pieces, so that memory never holds a second copy of a large one."""
+    # zipfile writes other bytes to a stream that can seek; a file and a digest must get the same.
     with zipfile.ZipFile(_Forward(stream), "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             array = np.asarray(arrays[name])
@@ -72,19 +72,19 @@ def write_state(arrays: Mapping[str, NDArray[np.generic]], stream: Writable) -> 
 
 
 def dump_state(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """Bytes of a state."""
+    """Return the bytes of a state."""
     buffer = io.BytesIO()
     write_state(arrays, buffer)
     return buffer.getvalue()
 
 
 def load_state(data: bytes) -> Arrays:
-    """Arrays of a state, in no more memory than its bytes take.
+    """Return the arrays of a state, in no more memory than its bytes take.
 
     Raises
     ------
     ForeignModel
-        If the bytes are not such as `write_state` writes, are damaged, or ask for a pickle.
+        If `write_state` does not write such bytes, they are damaged, or they contain a pickle.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -92,10 +92,10 @@ def load_state(data: bytes) -> Arrays:
             _check_members(members, len(data))
             return {one.filename.removesuffix(".npy"): _array(archive.read(one)) for one in members}
     except MemoryError:
-        # No fault of the file: a machine that has none left is not to retrain instead.
+        # The machine is at fault, not the file: the caller would retrain a damaged state.
         raise
     except Exception as error:
-        # The parsers of zip and npy raise a dozen kinds of errors at damaged bytes.
+        # The parsers of zip and npy raise a dozen kinds of errors on damaged bytes.
         reason = str(error)[:200] or type(error).__name__
         raise ForeignModel(f"not a sound state file: {ascii(reason)[1:-1]}") from None
 
@@ -106,7 +106,7 @@ def _check_members(members: list[zipfile.ZipInfo], nbytes: int) -> None:
         raise ValueError("expected arrays of different and plain names")
     if any(one.compress_type != zipfile.ZIP_STORED for one in members):
         raise ValueError("expected arrays as they are, found compressed ones")
-    # Members that share their bytes would unfold to more than the file.
+    # Members can overlap in the file, and then expand to more than its size.
     if sum(one.file_size for one in members) > nbytes:
         raise ValueError("arrays claim more bytes than the file has")
 
@@ -117,7 +117,7 @@ def _array(content: bytes) -> NDArray[np.generic]:
         raise ValueError("expected an array of npy version 1.0")
     shape, by_column, dtype = np.lib.format.read_array_header_1_0(stream)
     start, n_items = stream.tell(), math.prod(shape)
-    # Compared before anything of the claimed size is allocated.
+    # Checked before memory of the claimed size is allocated.
     if dtype.hasobject or by_column or n_items * dtype.itemsize != len(content) - start:
         raise ValueError(f"{len(content) - start} bytes are no {dtype} of shape {shape}")
     return np.frombuffer(content, dtype, n_items, start).reshape(shape)

@@ -18,18 +18,10 @@ from onepass.job import Job
 from onepass.learn.candidates import Candidates
 from onepass.learn.learner import Learner, learner_bytes
 from onepass.learn.metrics import Metrics, make_metrics
-from onepass.ledger.entries import (
-    FORMAT,
-    AnyEntry,
-    LearntEntry,
-    SkipEntry,
-    digest,
-    first_fault,
-)
+from onepass.ledger.entries import FORMAT, LearntEntry, digest, first_fault
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Store, open_store
 from onepass.model.state import Trainee
-from onepass.partition import Partition
 from onepass.training.resolve import candidate_settings
 
 MODEL_KEY = "model.json"
@@ -39,13 +31,6 @@ MAX_MODEL_BYTES = 64 << 20
 
 _LEARNER_TO_STATE, _SLACK_BYTES = 64, 256 << 20
 """Memory of a learner is a few times its state; the slack is for first rows and frequent values."""
-
-_UNREADABLE = {
-    "first_row_group": 0,
-    "end_row_group": 0,
-    "rows": 0,
-    "fingerprint": {"size": 0, "footer_sha256": "", "rows": 0, "row_groups": 0},
-}
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +153,7 @@ class OpenModel:
         The writer removes the states of versions that it has left behind; where one is gone, the
         reader catches up with the log and takes the newest again.
         """
-        while learnt := self.ledger.learnt():
+        while learnt := self.ledger.history.learnt():
             try:
                 return learnt[-1], self.restored(learnt[-1])
             except ForeignModel:
@@ -210,32 +195,8 @@ def open_model(path: str | Path, *, strict: bool = True) -> OpenModel:
     store.check_folders("log", "state")
     file = _parse(data, path)
     most = 2 * file.learners_bytes() + _SLACK_BYTES
-    ledger = Ledger(store, digest(data), most_bytes=most, check=_check_partitions, strict=strict)
+    ledger = Ledger(store, digest(data), most_bytes=most, strict=strict)
     return OpenModel(file, ledger, store)
-
-
-def _check_partitions(entry: AnyEntry) -> None:
-    """Whether an entry names partitions as `Partition` has them, which the ledger cannot know."""
-    for found in entry.all_partitions():
-        # Of a file that could not be read there is but the path.
-        if isinstance(entry, SkipEntry) and set(found) == {"path"}:
-            found = found | _UNREADABLE
-        try:
-            partition = Partition.model_validate(found, strict=True)
-        except ValidationError as error:
-            raise ForeignModel(
-                f"version {entry.version} names a partition that is none: {first_fault(error)}"
-            ) from None
-        first, end, groups = (
-            partition.first_row_group,
-            partition.end_row_group,
-            partition.fingerprint.row_groups,
-        )
-        if not (0 <= first <= end <= groups and 0 <= partition.rows <= partition.fingerprint.rows):
-            raise ForeignModel(
-                f"version {entry.version} names a partition that is none: row groups {first} to "
-                f"{end} of {groups}"
-            )
 
 
 def warn_if_elsewhere(entry: LearntEntry | None) -> None:

@@ -44,7 +44,7 @@ class Model:
         self.file = opened.file
         self.entry = entry
         """The version of the weights."""
-        self.rows = sum(entry.rows for entry in opened.ledger.trained())
+        self.rows = sum(entry.rows for entry in opened.ledger.history.trained())
         """Rows learnt so far."""
         self.learner: Learns = trainee.learner
         self.frequent = trainee.frequent
@@ -63,7 +63,7 @@ class Model:
         """
         opened = open_model(path)
         entry, trainee = opened.newest_during_training()
-        if (entry is None or trainee is None) and opened.ledger.learnt():
+        if (entry is None or trainee is None) and opened.ledger.history.learnt():
             raise ForeignModel(
                 f"none of the states in {str(path)!r} can be used; train it again to make up for "
                 f"them, and see: onepass verify {path}"

@@ -7,12 +7,11 @@ call after it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import TrainEntry
+from onepass.ledger.entries import Trained, TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Content
 
@@ -50,7 +49,7 @@ class Committer:
             self._pool = None
             self._tell()
 
-    def submit(self, state: Content, fields: Mapping[str, Any], metrics: Metrics) -> None:
+    def submit(self, state: Content, trained: Trained, metrics: Metrics) -> None:
         """Commit a learnt group, after the one before.
 
         Raises
@@ -61,7 +60,7 @@ class Committer:
         self.wait()
         assert self._pool is not None
         # An interrupt may come before the result has a name: what is durable is told all the same.
-        self._under_way = self._pool.submit(self._commit, state, fields, metrics)
+        self._under_way = self._pool.submit(self._commit, state, trained, metrics)
 
     def wait(self) -> None:
         """Wait until everything is durable; raises as `submit`."""
@@ -72,8 +71,8 @@ class Committer:
         commit, self._under_way = self._under_way, None
         commit.result()
 
-    def _commit(self, state: Content, fields: Mapping[str, Any], metrics: Metrics) -> None:
-        self._untold.append((self._ledger.commit_train(state, fields), metrics))
+    def _commit(self, state: Content, trained: Trained, metrics: Metrics) -> None:
+        self._untold.append((self._ledger.commit_train(state, trained), metrics))
 
     def _tell(self) -> None:
         while self._untold:

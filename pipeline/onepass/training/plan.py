@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from onepass.errors import BadPartition, ChangedPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import Footer, is_unchanged, partitions, read_footer
 from onepass.lake.order import permutation
-from onepass.ledger.entries import PlanEntry, PlannedGroup, RewindEntry, SkipEntry, TrainEntry
+from onepass.ledger.entries import SkipEntry, TrainEntry
 from onepass.model.directory import OpenModel
-from onepass.partition import Fingerprint, Partition
+from onepass.partition import Fingerprint, Group, Partition, UnreadFile
 from onepass.stream.check_columns import check_columns
 from onepass.text import printable
 
@@ -32,26 +30,8 @@ class Scan:
 
     new: list[Partition] = field(default_factory=list)
     """Partitions that the ledger does not know, in the order of their names."""
-    skips: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    skips: list[tuple[Partition | UnreadFile, str]] = field(default_factory=list)
     """Partitions to leave out, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Partitions that are learnt and committed as one."""
-
-    epoch: int
-    """Pass over these partitions, from 1."""
-    partitions: list[Partition]
-
-    @property
-    def rows(self) -> int:
-        """Rows of all partitions."""
-        return sum(partition.rows for partition in self.partitions)
-
-    def without(self, partitions: Sequence[Partition]) -> Group:
-        """The group but for some of its partitions."""
-        return Group(self.epoch, [one for one in self.partitions if one not in partitions])
 
 
 def make_plan(model: OpenModel, job: Job) -> list[Group]:
@@ -67,41 +47,13 @@ def make_plan(model: OpenModel, job: Job) -> list[Group]:
     scan = _scan(model, job)
     for partition, reason in scan.skips:
         model.ledger.commit_skip(partition, reason)
-    pending = pending_groups(model)
+    pending = model.ledger.history.pending()
     if pending or not scan.new:
         return pending
     # Counted in what counts: after a rewind, the order is that of a model that had never gone on.
-    groups = _groups(scan.new, job, len(model.ledger.line()))
-    model.ledger.commit_plan(
-        [
-            PlannedGroup(epoch=g.epoch, partitions=[p.model_dump() for p in g.partitions])
-            for g in groups
-        ]
-    )
+    groups = _groups(scan.new, job, len(model.ledger.history.line()))
+    model.ledger.commit_plan(groups)
     return groups
-
-
-def pending_groups(model: OpenModel) -> list[Group]:
-    """The rest of the newest plan."""
-    return [
-        Group(group.epoch, [Partition.model_validate(found) for found in group.partitions])
-        for group in model.ledger.pending()
-    ]
-
-
-def planned_rows(model: OpenModel, version: int) -> tuple[int, int]:
-    """Rows learnt before the plan that was the newest at a version, and rows of that plan.
-
-    They come from the ledger alone, so that whoever resumes counts alike.
-    """
-    line = model.ledger.line(version)
-    done = at_plan = planned = 0
-    for entry in line:
-        if isinstance(entry, TrainEntry):
-            done += entry.rows
-        elif isinstance(entry, PlanEntry):
-            at_plan, planned = done, sum(int(p["rows"]) for p in entry.all_partitions())
-    return at_plan, planned
 
 
 def gone(path: str) -> BadPartition:
@@ -140,7 +92,7 @@ def _scan(model: OpenModel, job: Job) -> Scan:
         except BadPartition as error:
             if job.on_bad == "error":
                 raise
-            partition = {"path": file.key}
+            partition = UnreadFile(file.key)
             reason = first_line(error)
             if not known.is_skipped(partition, reason):
                 scan.skips.append((partition, reason))
@@ -151,7 +103,7 @@ def _scan(model: OpenModel, job: Job) -> Scan:
 
 def _warn_of_copies(known: _Known, new: list[Partition]) -> None:
     for partition in new:
-        trained_as = known.trained_as.get(partition.name_and_content[1], partition.path)
+        trained_as = known.trained_as.get(partition.fingerprint.content, partition.path)
         if trained_as != partition.path:
             logger.warning(
                 "%s looks like %s, which has been trained: renamed or copied?",
@@ -169,7 +121,7 @@ def _look_at(file: LakeFile, known: _Known, model: OpenModel, job: Job, scan: Sc
     is_changed = trained is not None and footer.fingerprint not in trained
     # Content that was left out as changed can still be asked for.
     settled_by = known.final if is_changed and job.on_changed == "retrain" else known.partitions
-    new = [p for p in partitions(file, footer) if p.name_and_content not in settled_by]
+    new = [p for p in partitions(file, footer) if p not in settled_by]
     # What has been left out once as changed is settled, and not complained about for ever.
     settled = footer.fingerprint.rows and not new
     if trained is not None and is_changed and not settled:
@@ -193,11 +145,11 @@ def _changed(
         )
     for partition in known.pending.get(file.key, []):
         reason = f"{file.key} changed before it was trained: {difference}"
-        scan.skips.append((partition.model_dump(), reason))
+        scan.skips.append((partition, reason))
     if job.on_changed == "skip":
         for partition in partitions(file, footer):
-            if partition.name_and_content not in known.partitions:
-                scan.skips.append((partition.model_dump(), f"{file.key} has changed: {difference}"))
+            if partition not in known.partitions:
+                scan.skips.append((partition, f"{file.key} has changed: {difference}"))
 
 
 def _check_pending(known: _Known, present: set[str], job: Job, scan: Scan) -> None:
@@ -206,17 +158,17 @@ def _check_pending(known: _Known, present: set[str], job: Job, scan: Scan) -> No
             error = gone(path)
             if job.on_bad == "error":
                 raise error
-            scan.skips += [(partition.model_dump(), first_line(error)) for partition in waiting]
+            scan.skips += [(partition, first_line(error)) for partition in waiting]
 
 
 class _Known:
     """The ledger's view of the lake, folded for lookup."""
 
     def __init__(self, model: OpenModel) -> None:
-        self.partitions: set[tuple[str, str]] = set()
+        self.partitions: set[Partition] = set()
         self.trained: dict[str, list[Fingerprint]] = {}
         self.pending: dict[str, list[Partition]] = {}
-        self.final: set[tuple[str, str]] = set()
+        self.final: set[Partition] = set()
         """Learnt, or excluded by a rewind: not to be trained again, whatever is asked."""
         self.trained_as: dict[str, str] = {}
         self._skipped: set[tuple[str, str]] = set()
@@ -224,42 +176,39 @@ class _Known:
         # What a rewind excludes is skipped by the versions right after it.
         self._exclusions = {
             version
-            for entry in model.ledger.entries
-            if isinstance(entry, RewindEntry)
+            for entry in model.ledger.history.rewinds
             for version in range(entry.version + 1, entry.version + 1 + len(entry.excluded))
         }
-        for entry in model.ledger.decided():
+        for entry in model.ledger.history.decided():
             self._fold(entry)
-        waiting = {p.name_and_content: p for g in pending_groups(model) for p in g.partitions}
-        for partition in waiting.values():
+        pending = model.ledger.history.pending()
+        for partition in dict.fromkeys(p for group in pending for p in group.partitions):
             self._add(partition)
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)
             self.pending.setdefault(partition.path, []).append(partition)
 
-    def is_skipped(self, partition: dict[str, Any], reason: str) -> bool:
-        return (str(partition["path"]), reason) in self._skipped
+    def is_skipped(self, partition: UnreadFile, reason: str) -> bool:
+        return (partition.path, reason) in self._skipped
 
     def is_settled(self, path: str, content: Fingerprint) -> bool:
         """Whether all rows of a content of a file are trained, planned or left out."""
         return self._rows[path, content.content] == content.rows
 
     def _add(self, partition: Partition) -> None:
-        if partition.name_and_content not in self.partitions:
-            self.partitions.add(partition.name_and_content)
+        if partition not in self.partitions:
+            self.partitions.add(partition)
             self._rows[partition.path, partition.fingerprint.content] += partition.rows
 
     def _fold(self, entry: TrainEntry | SkipEntry) -> None:
         if isinstance(entry, SkipEntry):
-            self._skipped.add((str(entry.partition["path"]), entry.reason))
-            if "fingerprint" in entry.partition:
-                partition = Partition.model_validate(entry.partition)
-                self._add(partition)
+            self._skipped.add((entry.partition.path, entry.reason))
+            if isinstance(entry.partition, Partition):
+                self._add(entry.partition)
                 if entry.version in self._exclusions:
-                    self.final.add(partition.name_and_content)
+                    self.final.add(entry.partition)
             return
-        for found in entry.partitions:
-            partition = Partition.model_validate(found)
+        for partition in entry.partitions:
             self._add(partition)
-            self.final.add(partition.name_and_content)
-            self.trained_as[partition.name_and_content[1]] = partition.path
+            self.final.add(partition)
+            self.trained_as[partition.fingerprint.content] = partition.path
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)

@@ -35,7 +35,7 @@ def retrace(model: OpenModel, lake: str | list[str] | None, progress: Progress) 
     DataError
         If a file that it has learnt is bad, gone or has changed.
     """
-    learnt = model.ledger.learnt()
+    learnt = model.ledger.history.learnt()
     if isinstance(learnt[-1], RefineEntry):
         raise ForeignModel("it is a refinement, and batch passes are not repeated by training")
     before = [entry for entry in learnt[:-1] if model.ledger.has_state(entry)]

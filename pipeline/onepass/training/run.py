@@ -27,15 +27,22 @@ from onepass.errors import (
 from onepass.job import Job
 from onepass.lake.discover import LakeFile, discover
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import LearntEntry, RefineEntry, SkipEntry, TrainEntry
+from onepass.ledger.entries import (
+    CandidateEntry,
+    LearntEntry,
+    RefineEntry,
+    SkipEntry,
+    Trained,
+    TrainEntry,
+)
 from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.memory import whole_bytes
 from onepass.model.state import Trainee
-from onepass.partition import Partition
+from onepass.partition import Group
 from onepass.stream.stream import Reading, Streamed, Together, itself, stream, streams
 from onepass.stream.workers import Workers
 from onepass.training.committer import Committer
-from onepass.training.plan import Group, make_plan, pending_groups, planned_rows
+from onepass.training.plan import make_plan
 from onepass.training.progress import Progress
 from onepass.training.report import TrainReport, finite, finite_values
 from onepass.training.sources import check_unchanged, is_at_fault, sources_of
@@ -86,7 +93,7 @@ class Run:
 
     def train_pending(self, max_seconds: float | None = None) -> None:
         """Train the rest of the newest plan, or as much as fits into `max_seconds`."""
-        pending = pending_groups(self.model)
+        pending = self.model.ledger.history.pending()
         self.progress.started(len(pending), sum(group.rows for group in pending))
         if not pending:
             return
@@ -96,7 +103,7 @@ class Run:
         # Takes memory for the snapshots to come: of a large state that took 200 ms beside tasks
         # that ask for some, too, and 30 before there are any.
         self._trainee.snapshot()
-        self._horizon = planned_rows(self.model, self.model.ledger.version)
+        self._horizon = self.model.ledger.history.planned_rows()
         until = None if max_seconds is None else time.perf_counter() + max_seconds
         with self._committer:
             while pending:
@@ -105,22 +112,22 @@ class Run:
     def report(self) -> TrainReport:
         """What this run has done so far."""
         ledger = self.model.ledger
-        decided = [e for e in ledger.decided() if e.version > self._first_version]
+        decided = [e for e in ledger.history.decided() if e.version > self._first_version]
         trained = [entry for entry in decided if isinstance(entry, TrainEntry)]
         seconds = time.perf_counter() - self._started
         rows = sum(entry.rows for entry in trained)
-        newest = ledger.learnt()[-1:]
+        newest = ledger.history.learnt()[-1:]
         return TrainReport(
             model=self.model.path,
             version=ledger.version,
             partitions=sum(len(entry.partitions) for entry in trained),
             rows=rows,
             skipped=len(decided) - len(trained),
-            left_out=ledger.n_left_out(),
-            pending=sum(len(group.partitions) for group in ledger.pending()),
+            left_out=ledger.history.n_left_out(),
+            pending=sum(len(group.partitions) for group in ledger.history.pending()),
             loss=finite(self._total.loss()) if trained else None,
             metrics=finite_values(self._total) if trained else {},
-            candidates=next((e.candidates for e in reversed(ledger.trained())), []),
+            candidates=next((e.candidates for e in reversed(ledger.history.trained())), []),
             seconds=seconds,
             rows_per_second=rows / seconds,
             peak_rss_bytes=peak_rss_bytes(),
@@ -164,7 +171,7 @@ class Run:
             self._trainee.forget_snapshot()
         self._trainee = self.restored(files)
         for partition in at_fault:
-            self.model.ledger.commit_skip(partition.model_dump(), first_line(error))
+            self.model.ledger.commit_skip(partition, first_line(error))
             self.progress.committed(self.model.ledger.entries[-1], self._total)
         left = [group.without(at_fault) for group in groups]
         return [group for group in left if group.partitions]
@@ -176,21 +183,21 @@ class Run:
         trainee = self._trainee
         assert trainee is not None
         metrics, counts = self._learn(trainee, group, blocks, files, self._horizon)
-        fields = {
-            "epoch": group.epoch,
-            "partitions": [partition.model_dump() for partition in group.partitions],
-            "rows": metrics.n_rows,
-            "candidates": trainee.standings(),
-            "counts": dict(counts),
-            "loss": finite(metrics.loss()),
-            "metrics": finite_values(metrics),
-            "seconds": time.perf_counter() - began,
-            "peak_rss_bytes": peak_rss_bytes(),
-            "environment": environment(),
-        }
+        trained = Trained(
+            epoch=group.epoch,
+            partitions=group.partitions,
+            rows=metrics.n_rows,
+            candidates=[CandidateEntry(**one) for one in trainee.standings()],
+            counts=dict(counts),
+            loss=finite(metrics.loss()),
+            metrics=finite_values(metrics),
+            seconds=time.perf_counter() - began,
+            peak_rss_bytes=peak_rss_bytes(),
+            environment=environment(),
+        )
         # The snapshot before must have been written: the next one takes its memory.
         self._committer.wait()
-        self._committer.submit(trainee.snapshot(), fields, metrics)
+        self._committer.submit(trainee.snapshot(), trained, metrics)
 
     def _committed(self, entry: TrainEntry, metrics: Metrics) -> None:
         self._total.merge(metrics)
@@ -227,7 +234,7 @@ class Run:
 
     def _make_good(self) -> None:
         """Where nothing is to be trained: see to it that readers find the newest state."""
-        newest = self.model.ledger.learnt()[-1:]
+        newest = self.model.ledger.history.learnt()[-1:]
         if self._trainee is not None or not newest:
             return
         try:
@@ -244,7 +251,7 @@ class Run:
         ledger = self.model.ledger
         sound, trainee = self.model.newest_usable()
         trainee = trainee or self.model.file.trainee()
-        lost = [e for e in ledger.learnt() if sound is None or e.version > sound.version]
+        lost = [e for e in ledger.history.learnt() if sound is None or e.version > sound.version]
         for entry in lost:
             self.progress.noted(f"retraining version {entry.version}, whose state is lost")
             with advised(
@@ -255,7 +262,7 @@ class Run:
                 self.retrain(trainee, entry, files)
             state = trainee.dump()
             # The others have fallen out of retention and are only steps on the way.
-            if ledger.keeps_state(entry):
+            if ledger.retention.keeps(entry):
                 ledger.heal(entry, state)
             trainee.restore(state, entry.state.key)
         if self._trainee is None:
@@ -280,10 +287,10 @@ class Run:
                 "passes are not repeated by training; restore the file from a copy, or go back to "
                 f"a version before: onepass rewind {self.model.path} --to {entry.version - 1}"
             )
-        group = Group(entry.epoch, [Partition.model_validate(p) for p in entry.partitions])
+        group = Group(entry.epoch, entry.partitions)
         sources = sources_of(group, files)
         blocks = stream(sources, self.reading, self.workers, epoch=group.epoch)
-        horizon = planned_rows(self.model, entry.version)
+        horizon = self.model.ledger.history.planned_rows(entry.version)
         return self._learn(trainee, group, blocks, files, horizon)
 
     def _metrics(self) -> Metrics:

@@ -18,10 +18,9 @@ from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
 from onepass.ledger.store import open_store
 from onepass.model.directory import OpenModel, model_exists, open_model
-from onepass.partition import Partition
+from onepass.partition import Group, Partition
 from onepass.stream.workers import Workers
 from onepass.training.create import create_model
-from onepass.training.plan import Group
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
 from onepass.training.run import Run
@@ -57,7 +56,7 @@ def train(
     learning, and one that is killed perhaps the one before as well.
     """
     with opened(job, progress or Progress()) as run:
-        had_pending = bool(run.model.ledger.pending())
+        had_pending = bool(run.model.ledger.history.pending())
         run.plan()
         run.train_pending()
         if had_pending:
@@ -127,7 +126,7 @@ def opened(
     with open_store(directory).exclusive():
         model = open_model(directory)
         sweep(model.store, model.ledger)
-        for rewound, partition in model.ledger.unwritten_skips():
+        for rewound, partition in model.ledger.history.unwritten_skips():
             model.ledger.commit_skip(partition, exclusion(rewound))
         for warning in warnings:
             progress.noted(warning)
@@ -141,7 +140,7 @@ def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
     try:
         return resume_job(model.file.job, given)
     except JobError as error:
-        if model.ledger.trained():
+        if model.ledger.history.trained():
             raise
         raise JobError(
             f"{error}\nNothing has been trained yet: removing {model.path} loses nothing."

@@ -6,9 +6,9 @@ from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import is_unchanged, read_footer
 from onepass.lake.rotation import Source
-from onepass.partition import Partition
+from onepass.partition import Group, Partition
 from onepass.text import printable
-from onepass.training.plan import Group, gone
+from onepass.training.plan import gone
 
 
 def sources_of(group: Group, files: dict[str, LakeFile]) -> list[Source]:

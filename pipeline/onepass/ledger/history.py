@@ -1,0 +1,191 @@
+"""What the entries of a log say: which versions count, what is trained, and what is left to train.
+
+A rewind deletes nothing from the log. It is an entry that names the version that counts again. The
+versions that count, oldest first, are the *line*; everything else here is read off it. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from onepass.ledger.entries import (
+    AnyEntry,
+    LearntEntry,
+    PlanEntry,
+    RewindEntry,
+    SkipEntry,
+    TrainEntry,
+)
+from onepass.partition import Group, Partition, UnreadFile
+
+
+class History:
+    """Entries of one log, folded while they are appended.
+
+    Appending is O(1). The first question after a rewind takes time in proportion to the log.
+
+    Parameters
+    ----------
+    entries
+        Entries of versions 1, 2, and so on.
+    """
+
+    def __init__(self, entries: Iterable[AnyEntry] = ()) -> None:
+        self.entries: list[AnyEntry] = []
+        """Every version, oldest first, including those that a rewind has undone."""
+        self.rewinds: list[RewindEntry] = []
+        """Every rewind, oldest first."""
+        self._newest_learnt = [0]
+        self._line: list[AnyEntry] = []
+        self._learnt: list[LearntEntry] = []
+        self._is_folded = True
+        for entry in entries:
+            self.append(entry)
+
+    @property
+    def version(self) -> int:
+        """Number of the newest version; 0 before the first."""
+        return len(self.entries)
+
+    def append(self, entry: AnyEntry) -> None:
+        """Add the entry of the next version."""
+        self.entries.append(entry)
+        if isinstance(entry, RewindEntry):
+            self.rewinds.append(entry)
+            self._newest_learnt.append(self._newest_learnt[entry.to])
+            # A log may have many rewinds: the line is found anew once, when it is asked for.
+            self._is_folded = False
+            return
+        is_learnt = isinstance(entry, LearntEntry)
+        self._newest_learnt.append(entry.version if is_learnt else self._newest_learnt[-1])
+        if self._is_folded:
+            self._line.append(entry)
+            if isinstance(entry, LearntEntry):
+                self._learnt.append(entry)
+
+    def line(self, version: int | None = None) -> list[AnyEntry]:
+        """Return the entries that count as of a version (default: the newest), oldest first.
+
+        They are the entries up to that version, without rewinds and without those that a rewind
+        had undone by then.
+        """
+        if version is not None:
+            return self._line_at(version)
+        self._fold()
+        return list(self._line)
+
+    def learnt(self) -> list[LearntEntry]:
+        """Return the entries that count and have a state, oldest first."""
+        self._fold()
+        return list(self._learnt)
+
+    def newest_states(self, n: int) -> list[LearntEntry]:
+        """Return the last `n` of `learnt`, without a copy of the rest."""
+        self._fold()
+        return self._learnt[-n:]
+
+    def newest_learnt(self, version: int) -> int:
+        """Return the newest version with a state that counted as of a version; 0 for none."""
+        return self._newest_learnt[version]
+
+    def trained(self) -> list[TrainEntry]:
+        """Return the entries that count and have learnt a group, oldest first."""
+        return [entry for entry in self.learnt() if isinstance(entry, TrainEntry)]
+
+    def decided(self) -> list[TrainEntry | SkipEntry]:
+        """Return the entries that count and have trained or skipped partitions, oldest first."""
+        return [entry for entry in self.line() if isinstance(entry, TrainEntry | SkipEntry)]
+
+    def pending(self, version: int | None = None) -> list[Group]:
+        """Return the rest of the newest plan, in its order, as of a version (default: the newest).
+
+        A partition is pending until it is trained in its epoch, or skipped. Training works off the
+        plan in its order, but only what is recorded is relied on here.
+        """
+        line = self.line(version)
+        start = next((i for i in reversed(range(len(line))) if line[i].action == "plan"), None)
+        if start is None:
+            return []
+        plan = line[start]
+        assert isinstance(plan, PlanEntry)
+        trained: set[tuple[int, Partition]] = set()
+        skipped: set[Partition | UnreadFile] = set()
+        for entry in line[start + 1 :]:
+            if isinstance(entry, TrainEntry):
+                trained |= {(entry.epoch, partition) for partition in entry.partitions}
+            elif isinstance(entry, SkipEntry):
+                skipped.add(entry.partition)
+        left = []
+        for group in plan.groups:
+            waiting = [
+                partition
+                for partition in dict.fromkeys(group.partitions)
+                if partition not in skipped and (group.epoch, partition) not in trained
+            ]
+            if waiting:
+                left.append(Group(group.epoch, waiting))
+        return left
+
+    def planned_rows(self, version: int | None = None) -> tuple[int, int]:
+        """Return the rows learnt before the newest plan as of a version, and the rows of that plan.
+
+        The log alone decides them, so that every resumed run counts alike.
+        """
+        learnt = before = planned = 0
+        for entry in self.line(version):
+            if isinstance(entry, TrainEntry):
+                learnt += entry.rows
+            elif isinstance(entry, PlanEntry):
+                before, planned = learnt, sum(group.rows for group in entry.groups)
+        return before, planned
+
+    def n_left_out(self) -> int:
+        """Return the number of partitions that are skipped and have not been trained since."""
+        is_out: dict[tuple[str, int], bool] = {}
+        for entry in self.decided():
+            for one in entry.all_partitions():
+                first = one.first_row_group if isinstance(one, Partition) else 0
+                is_out[one.path, first] = isinstance(entry, SkipEntry)
+        return sum(is_out.values())
+
+    def unwritten_skips(self) -> list[tuple[RewindEntry, Partition]]:
+        """Return the partitions that the newest rewind excludes, but whose skips are not written.
+
+        A run that is killed between the rewind and its skips leaves them to the next run.
+        """
+        if not self.rewinds:
+            return []
+        rewind = self.rewinds[-1]
+        after = self.entries[rewind.version :]
+        skipped = {entry.partition for entry in after if isinstance(entry, SkipEntry)}
+        return [(rewind, one) for one in rewind.excluded if one not in skipped]
+
+    def undone(self) -> dict[int, int]:
+        """Return the versions that do not count, each with the last rewind that has undone it.
+
+        A rewind never counts itself, so it is among them once another rewind follows.
+        """
+        found: dict[int, int] = {}
+        for rewind in self.rewinds:
+            kept = {entry.version for entry in self.line(rewind.version)}
+            before = range(1, rewind.version)
+            found |= {version: rewind.version for version in before if version not in kept}
+        counting = {entry.version for entry in self.line()}
+        return {version: by for version, by in found.items() if version not in counting}
+
+    def _fold(self) -> None:
+        if not self._is_folded:
+            self._line = self._line_at(self.version)
+            self._learnt = [entry for entry in self._line if isinstance(entry, LearntEntry)]
+            self._is_folded = True
+
+    def _line_at(self, version: int) -> list[AnyEntry]:
+        found: list[AnyEntry] = []
+        while version:
+            entry = self.entries[version - 1]
+            if isinstance(entry, RewindEntry):
+                version = entry.to
+            else:
+                found.append(entry)
+                version -= 1
+        return found[::-1]
