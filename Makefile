@@ -65,6 +65,7 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 quality: setup
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks]'

@@ -28,7 +28,7 @@ FILE_ROWS = 100
 def trained(folder: Path, shape: Shape, options: dict[str, Any]) -> dict[str, float]:
     """Seconds, of those the ones that were waited for commits, and peak memory of one training."""
     from onepass import train
-    from onepass.model.state import Trainee
+    from onepass.model.state import ModelState
     from onepass.training.committer import Committer
 
     waited = 0.0
@@ -47,7 +47,7 @@ def trained(folder: Path, shape: Shape, options: dict[str, Any]) -> dict[str, fl
         setattr(owner, name, wrapped)
 
     # All that the training thread itself spends on a commit: a copy of the state, and waiting.
-    timed(Trainee, "snapshot")
+    timed(ModelState, "snapshot")
     timed(Committer, "wait")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         job = {"lake": str(lake(folder, shape)), "label": LABEL, "model": f"{scratch}/model"}

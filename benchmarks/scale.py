@@ -23,8 +23,8 @@ from contenders import HASH_BITS, peak_bytes
 
 from lakes import LABEL, Shape, files, lake
 from onepass import plan
+from onepass.actions.train import train_pending
 from onepass.training.progress import Progress
-from onepass.training.session import train_pending
 
 DECODED_BYTES = {"dense": 30 * 4 + 1, "wide": 300 * 4 + 1, "clicks": 13 * 4 + 26 * 12 + 1}
 """Of one row: 4 bytes for a number, 12 for a text of 8 characters with its offset."""

@@ -63,12 +63,6 @@ def onepass(
     signal.signal(signal.SIGTERM, handler)
 
 
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let models that the test creates learn in blocks of 128 rows, so that a file has several."""
-    monkeypatch.setattr("onepass.model.memory.MAX_BATCH_ROWS", 128)
-
-
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[Server]:
     """An S3 server on loopback, started when the first test needs it."""
@@ -118,8 +112,8 @@ def upload(bucket) -> Callable[[Path, str], str]:
 
 
 @pytest.fixture
-def s3_lake(upload, make_lake, small_blocks) -> str:
-    """URL of a lake of four files, each of several blocks; `make_lake` has it as well."""
+def s3_lake(upload, make_lake) -> str:
+    """URL of a lake of four files; `make_lake` has it as well."""
     return upload(make_lake(4), "lakes/numbers")
 
 

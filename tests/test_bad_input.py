@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import plan, train, train_pending
 from onepass.errors import BadPartition
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.model.directory import open_model
 from onepass.training.progress import Progress
 from processes import run
+from small import plan, train, train_pending
 
 NOBODY = 65534
 
@@ -175,7 +175,7 @@ def corrupt_pages(path: Path) -> None:
 
 
 @pytest.fixture
-def job(make_lake, tmp_path, small_blocks) -> dict[str, Any]:
+def job(make_lake, tmp_path) -> dict[str, Any]:
     lake = str(make_lake())
     return {"lake": lake, "label": "y", "model": str(tmp_path / "model"), "order": "stored"}
 

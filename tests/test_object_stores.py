@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import Model, evaluate, plan, score, train, verify
+from onepass import Model, evaluate, score, verify
 from onepass.cloud.connect import connect, forget
 from onepass.cloud.url import parse_url
 from onepass.errors import (
@@ -33,6 +33,7 @@ from onepass.model.directory import open_model
 from onepass.training.progress import Progress
 from processes import run
 from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
+from small import plan, train
 
 
 @pytest.fixture

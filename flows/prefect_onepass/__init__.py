@@ -1,1 +1,1 @@
-"""Prefect flows over `onepass`: thin, and the only place that imports Prefect."""
+"""Prefect flows over `onepass`; only this package imports Prefect."""

@@ -1,4 +1,4 @@
-"""What a run publishes in Prefect: a markdown report, a table, a progress bar."""
+"""Publish a run in Prefect: a markdown report, a table, a progress bar."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from prefect.artifacts import (
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.job import Job
-from onepass.model.directory import open_model
 from onepass.text import counted
-from onepass.training.report import TrainReport, nothing_to_train
+from onepass.training.report import PlanReport, TrainReport, nothing_to_train
 
 
 def artifact_key(kind: str, model: str) -> str:
-    """Key under which the artifacts of one model form a history: lowercase, digits, dashes."""
+    """Return the key under which the artifacts of one model form a history.
+
+    Prefect allows lowercase letters, digits and dashes.
+    """
     name = re.sub(r"[^a-z0-9]+", "-", PurePath(model).name.lower()).strip("-")
     return f"onepass-{kind}-{name or 'model'}"
 
 
 def start_progress(job: Job) -> UUID:
-    """A progress bar at zero."""
+    """Create a progress bar at zero."""
     artifact = create_progress_artifact(
         0.0, key=artifact_key("progress", job.model), description=f"training {job.model}"
     )
@@ -43,18 +45,34 @@ def move_progress(artifact: UUID, done: int, total: int) -> None:
     update_progress_artifact(artifact, 100.0 if not total else 100.0 * done / total)
 
 
-def publish(job: Job, groups: Sequence[TrainReport], holdout: EvaluateReport | None) -> None:
-    """The report of a run, and a table with a row per group of partitions."""
-    create_markdown_artifact(
-        describe_run(job, groups, holdout), key=artifact_key("report", job.model)
-    )
+def publish(
+    job: Job,
+    planned: PlanReport,
+    groups: Sequence[TrainReport],
+    holdout: EvaluateReport | None,
+) -> str:
+    """Publish the report of a run and a table with a row for each group; return the report."""
+    report = describe_run(job, planned, groups, holdout)
+    create_markdown_artifact(report, key=artifact_key("report", job.model))
     rows = [_row(group) for group in groups]
     create_table_artifact(rows, key=artifact_key("groups", job.model))
+    return report
 
 
-def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateReport | None) -> str:
-    """A run as markdown."""
-    lines, ledger = [f"# {PurePath(job.model).name}: {job.label}", ""], open_model(job.model).ledger
+def describe_run(
+    job: Job,
+    planned: PlanReport,
+    groups: Sequence[TrainReport],
+    holdout: EvaluateReport | None,
+) -> str:
+    """Describe a run in markdown.
+
+    Parameters
+    ----------
+    planned
+        The last plan of the run.
+    """
+    lines = [f"# {PurePath(job.model).name}: {job.label}", ""]
     partitions, rows = sum(g.partitions for g in groups), sum(g.rows for g in groups)
     if partitions:
         loss, constant = progressive(groups)
@@ -69,20 +87,27 @@ def describe_run(job: Job, groups: Sequence[TrainReport], holdout: EvaluateRepor
             f"| progressive | {loss:.6g} | {constant:.6g} |",
         ]
     else:
-        text = nothing_to_train(
-            ledger.history.n_left_out(), has_trained=bool(ledger.history.learnt())
-        )
+        text = nothing_to_train(planned.left_out, has_trained=bool(planned.state_sha256))
         lines += [f"{text.capitalize()}."]
     if holdout is not None:
         lines += [] if partitions else ["", "| rows | loss | best constant |", "|---|---|---|"]
         constant_loss = holdout.metrics["constant_loss"]
         lines.append(f"| holdout ({holdout.rows:,}) | {holdout.loss:.6g} | {constant_loss:.6g} |")
-    lines += ["", f"Model `{job.model}`, version {ledger.version}."]
+    lines += ["", f"Model `{job.model}`, version {newest(planned, groups).version}."]
     return "\n".join(lines)
 
 
+def newest(planned: PlanReport, groups: Sequence[TrainReport]) -> PlanReport | TrainReport:
+    """Return the report of a run with the newest version of the model."""
+    reports: list[PlanReport | TrainReport] = [planned, *groups]
+    return max(reports, key=lambda report: report.version)
+
+
 def progressive(groups: Sequence[TrainReport]) -> tuple[float, float]:
-    """Progressive loss over all groups, and that of the best constant of each, mean per row."""
+    """Return the progressive loss over all groups and that of each group's best constant.
+
+    Both are weighted means per row.
+    """
     trained = [group for group in groups if group.loss is not None and group.rows]
     rows = sum(group.rows for group in trained)
     loss = sum(group.rows * (group.loss or 0.0) for group in trained) / rows

@@ -1,6 +1,6 @@
-"""Credentials of an object store from a Prefect block, lent to the library for one run.
+"""Lend the credentials in a Prefect block to the library for one run.
 
-A job, its parameters and its runs hold the name of the block alone.
+A job, its parameters and its runs hold only the name of the block.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _AWS = {
     "aws_session_token": "aws_session_token",
     "region_name": "aws_region",
 }
-"""Fields of an `AwsCredentials` block, and the options that they are here."""
+"""Fields of an `AwsCredentials` block, each with the option of the store that it sets."""
 
 
 @contextmanager
 def lent(block: str | None) -> Iterator[None]:
-    """Lend the credentials of a block to all stores that are opened meanwhile.
+    """Lend the credentials of a block to all stores that are opened within the context.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def lent(block: str | None) -> Iterator[None]:
 
 
 def options(block: Any, name: str) -> tuple[str, dict[str, str]]:
-    """Scheme and options of the store that a block is for.
+    """Return the scheme and the options of the store that a block is for.
 
     Raises
     ------

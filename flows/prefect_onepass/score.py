@@ -1,7 +1,7 @@
-"""The score flow: predictions for a lake, as Parquet."""
+"""The score flow: write predictions for a lake as Parquet."""
 
-# Annotations stay evaluated here: a served flow is loaded from its path, where Prefect cannot look
-# up the names in postponed ones ("TrainModel is not fully defined").
+# Prefect loads a served flow from its path and cannot resolve postponed annotations there
+# ("TrainModel is not fully defined"), so annotations are evaluated at once.
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -18,7 +18,7 @@ from prefect_onepass.credentials import lent
 def score_files(
     lake: str | list[str], model: str, out: str, keep: list[str], dask: str | None
 ) -> ScoreReport:
-    """Write what is missing or outdated."""
+    """Write the prediction files that are missing or outdated."""
     return score_lake(lake, model, out, keep=keep, dask=dask)
 
 

@@ -53,7 +53,7 @@ def command(
         global_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
         ),
-        # Restarted by its supervisor, the service must find its schedule as it was.
+        # A supervisor may restart the service, which must then find its schedule unchanged.
         pause_on_shutdown=False,
         schedule=schedule,
     )

@@ -1,13 +1,13 @@
 """The train flow: plan, train in groups of partitions, evaluate, publish.
 
-Prefect schedules and shows; it never decides what has been trained. Every task looks into the model
-directory, so a retried task, a retried run and tomorrow's run all go on from the last commit.
+Prefect schedules and shows. It never decides what has been trained: every task looks into the model
+directory, so that a retried task, a retried run and tomorrow's run all go on from the last commit.
 
-``python -m prefect_onepass.train --config job.yaml`` runs it in this process.
+``python -m prefect_onepass.train --config job.yaml`` runs the flow in this process.
 """
 
-# Annotations stay evaluated here: a served flow is loaded from its path, where Prefect cannot look
-# up the names in postponed ones ("TrainModel is not fully defined").
+# Prefect loads a served flow from its path and cannot resolve postponed annotations there
+# ("TrainModel is not fully defined"), so annotations are evaluated at once.
 from typing import Any
 
 import click
@@ -15,23 +15,23 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from onepass.actions.evaluate import EvaluateReport, evaluate
-from onepass.cli.display import say
-from onepass.cli.options import given_job, job_options
+from onepass.actions.train import plan, train_pending
 from onepass.errors import OnepassError, StoreUnavailable
 from onepass.job import Job, parse_job, resume_job
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.model.directory import model_exists, open_model
+from onepass.terminal.options import given_job, job_options
+from onepass.terminal.printing import say
 from onepass.text import printable
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
-from onepass.training.session import plan, train_pending
-from prefect_onepass.artifacts import describe_run, move_progress, publish, start_progress
+from prefect_onepass.artifacts import move_progress, newest, publish, start_progress
 from prefect_onepass.credentials import lent
 
 
 class _RunLog(Progress):
-    """Hands the steps of a run to the log of the Prefect run."""
+    """Writes the steps of a run to the log of the Prefect run."""
 
     def __init__(self) -> None:
         self._logger = get_run_logger()
@@ -39,7 +39,7 @@ class _RunLog(Progress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         match entry:
             case TrainEntry():
-                path = ", ".join(printable(p.path) for p in entry.partitions)
+                path = ", ".join(printable(one.path) for one in entry.partitions)
                 self._logger.debug("version %d: %s, %d rows", entry.version, path, entry.rows)
             case SkipEntry():
                 self._logger.warning("left out: %s", printable(entry.reason))
@@ -48,8 +48,8 @@ class _RunLog(Progress):
         self._logger.warning(printable(message))
 
 
-def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
-    """Whether a failure may pass by itself: a disk or network error, not a bad job or bad data."""
+def _may_pass(task: Any, task_run: Any, state: Any) -> bool:
+    """Return whether a failure may pass by itself, as errors of a disk or a network do."""
     error = state.result(raise_on_failure=False)
     is_of_the_system = isinstance(error, OSError) and not isinstance(error, OnepassError)
     return is_of_the_system or isinstance(error, StoreUnavailable)
@@ -57,7 +57,7 @@ def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
 
 @task(name="plan", cache_policy=NO_CACHE)
 def plan_partitions(job: Job) -> PlanReport:
-    """Create the model if need be, and freeze what is to be trained."""
+    """Create the model if it does not exist, and commit a plan for what is new."""
     return plan(job, progress=_RunLog())
 
 
@@ -66,7 +66,7 @@ def plan_partitions(job: Job) -> PlanReport:
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=5,
-    retry_condition_fn=_is_passing,
+    retry_condition_fn=_may_pass,
 )
 def train_group(job: Job) -> TrainReport:
     """Train planned partitions for about `job.group_seconds`."""
@@ -81,9 +81,11 @@ def evaluate_holdout(job: Job) -> EvaluateReport:
 
 
 @task(name="publish", cache_policy=NO_CACHE)
-def publish_report(job: Job, groups: list[TrainReport], holdout: EvaluateReport | None) -> None:
-    """Publish the report and the table of groups as artifacts."""
-    publish(job, groups, holdout)
+def publish_report(
+    job: Job, planned: PlanReport, groups: list[TrainReport], holdout: EvaluateReport | None
+) -> str:
+    """Publish the report and the table of groups as artifacts; return the report."""
+    return publish(job, planned, groups, holdout)
 
 
 @flow(name="train", flow_run_name="train-{job.label}")
@@ -95,7 +97,7 @@ def train(job: Job, credentials: str | None = None) -> dict[str, Any]:
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
 
     Returns:
-        What the run has done: the sums over its groups, the newest version, the holdout's metrics.
+        The sums over the groups of this run, the newest version, the metrics on the holdout lake.
     """
     with lent(credentials):
         return _train(job)
@@ -105,18 +107,20 @@ def _train(job: Job) -> dict[str, Any]:
     logger = get_run_logger()
     progress = start_progress(job)
     groups: list[TrainReport] = []
-    # An unfinished plan of an earlier run comes first; what is new is planned after it.
-    for planned in (plan_partitions(job), None):
-        planned = planned or plan_partitions(job)
+    planned = plan_partitions(job)
+    # An unfinished plan of an earlier run comes first; a second look plans what is new.
+    for is_last in (False, True):
         logger.info("%d partitions to train, %d rows", planned.partitions, planned.rows)
         if not planned.partitions:
             break
         groups += _train_groups(job, planned.partitions, progress)
+        if not is_last:
+            planned = plan_partitions(job)
     move_progress(progress, 1, 1)
     holdout = evaluate_holdout(job) if job.holdout is not None else None
-    publish_report(job, groups, holdout)
-    logger.info("\n%s", describe_run(job, groups, holdout))
-    return _outcome(job, groups, holdout)
+    report = publish_report(job, planned, groups, holdout)
+    logger.info("\n%s", report)
+    return _outcome(job, planned, groups, holdout) | {"report": report}
 
 
 def _train_groups(job: Job, n_partitions: int, progress: Any) -> list[TrainReport]:
@@ -127,16 +131,17 @@ def _train_groups(job: Job, n_partitions: int, progress: Any) -> list[TrainRepor
     return groups
 
 
-def _outcome(job: Job, groups: list[TrainReport], holdout: EvaluateReport | None) -> dict[str, Any]:
-    ledger = open_model(job.model).ledger
-    newest = ledger.history.learnt()[-1:]
+def _outcome(
+    job: Job, planned: PlanReport, groups: list[TrainReport], holdout: EvaluateReport | None
+) -> dict[str, Any]:
+    last = newest(planned, groups)
     return {
         "model": job.model,
-        "version": ledger.version,
+        "version": last.version,
         "partitions": sum(group.partitions for group in groups),
         "rows": sum(group.rows for group in groups),
         "skipped": sum(group.skipped for group in groups),
-        "state_sha256": newest[0].state.sha256 if newest else None,
+        "state_sha256": last.state_sha256,
         "groups": [group.model_dump() for group in groups],
         "holdout": None if holdout is None else holdout.model_dump(),
     }
@@ -148,7 +153,7 @@ credentials_option = click.option(
 
 
 def complete_job(given: dict[str, Any], credentials: str | None = None) -> Job:
-    """A job as a flow parameter: the model's frozen one where it exists, else the given one.
+    """Return the job as a flow parameter: that of the model if it exists, else the given one.
 
     Raises
     ------
@@ -168,14 +173,11 @@ def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **f
     """Run the train flow in this process; options as in `onepass train`."""
     job = complete_job(given_job(lake, config, flags), credentials)
     outcome = train(job, credentials)
-    groups = [TrainReport.model_validate(group) for group in outcome["groups"]]
-    holdout = outcome["holdout"] and EvaluateReport.model_validate(outcome["holdout"])
-    with lent(credentials):
-        say(describe_run(job, groups, holdout))
+    say(outcome["report"])
     say(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
 
 
 if __name__ == "__main__":
-    from onepass.cli import exit_with
+    from onepass.terminal.exits import exit_with
 
     exit_with(main)

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from onepass.actions.refine import RefineReport, refine
     from onepass.actions.rewind import RewindReport, rewind
     from onepass.actions.score import ScoreReport, score
-    from onepass.actions.verify import VerifyReport, verify
+    from onepass.actions.train import TrainOutcome, plan, train, train_pending
+    from onepass.actions.verify import verify
+    from onepass.actions.verify_report import VerifyReport
     from onepass.job import Job
     from onepass.model.model import Model
     from onepass.training.report import PlanReport, TrainReport
-    from onepass.training.session import plan, train, train_pending
 
 _HOME = {
     "EvaluateReport": "actions.evaluate",
@@ -28,15 +29,16 @@ _HOME = {
     "RefineReport": "actions.refine",
     "RewindReport": "actions.rewind",
     "ScoreReport": "actions.score",
+    "TrainOutcome": "actions.train",
     "TrainReport": "training.report",
-    "VerifyReport": "actions.verify",
+    "VerifyReport": "actions.verify_report",
     "evaluate": "actions.evaluate",
-    "plan": "training.session",
+    "plan": "actions.train",
     "refine": "actions.refine",
     "rewind": "actions.rewind",
     "score": "actions.score",
-    "train": "training.session",
-    "train_pending": "training.session",
+    "train": "actions.train",
+    "train_pending": "actions.train",
     "verify": "actions.verify",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "RefineReport",
     "RewindReport",
     "ScoreReport",
+    "TrainOutcome",
     "TrainReport",
     "VerifyReport",
     "evaluate",
@@ -62,8 +65,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Loaded at first use: numba and pyarrow would cost `onepass --help` half a second. No module
-    # bears the name of a function here, or importing it would hide the function.
+    # Names are loaded at first use: numba and pyarrow would cost `onepass --help` half a second. No
+    # module of this package has the name of a function here: importing it would hide the function.
     if name in _HOME:
         return getattr(import_module(f"onepass.{_HOME[name]}"), name)
     raise AttributeError(f"module 'onepass' has no attribute {name!r}")

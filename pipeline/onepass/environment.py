@@ -1,4 +1,5 @@
-"""What the bytes of a state may depend on: library versions and the kind of machine."""
+"""Describe this process: library versions and kind of machine, on which the last bits of a state
+depend, and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import numpy as np
 
 @cache
 def environment() -> dict[str, str]:
-    """Versions and machine kind of this process."""
+    """Return the versions and the kind of machine that the last bits of a state depend on."""
     return {
         "onepass": onepass_version(),
         "python": platform.python_version(),
@@ -26,7 +27,7 @@ def environment() -> dict[str, str]:
 
 
 def onepass_version() -> str:
-    """Version of the installed distribution; ``unknown`` when run from a bare source tree."""
+    """Return the version of the installed distribution; ``unknown`` in a bare source tree."""
     try:
         return version("onepass")
     except PackageNotFoundError:
@@ -34,9 +35,9 @@ def onepass_version() -> str:
 
 
 def peak_rss_bytes() -> int:
-    """Highest resident memory of this process so far, in bytes."""
+    """Return the highest resident memory of this process so far, in bytes."""
     try:
-        # `ru_maxrss` of Linux survives exec: started by a large process, it tells that one's peak.
+        # On Linux `ru_maxrss` survives exec, so it may be the peak of a large parent process.
         with open("/proc/self/status", "rb", buffering=0) as file:
             status = file.read(8192)
         return int(status.split(b"VmHWM:")[1].split()[0]) * 1024
@@ -46,12 +47,12 @@ def peak_rss_bytes() -> int:
 
 
 def physical_bytes() -> int:
-    """Memory of this machine, in bytes."""
+    """Return the physical memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _simd() -> str:
-    # Which kernels numpy and OpenBLAS choose, and so the last bits of their sums.
+    # numpy and OpenBLAS choose their kernels by it, and kernels differ in the last bits of sums.
     found = np.show_config(mode="dicts")
     extensions = found.get("SIMD Extensions", {}).get("found", []) if found else []
     return extensions[-1] if extensions else ""

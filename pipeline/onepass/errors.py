@@ -15,6 +15,8 @@
     │   └── StoreUnavailable               2     it does not answer; run again later
     ├── ModelConflict (RuntimeError)       4     another writer holds or has changed this model
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
+    KeyboardInterrupt
+    └── Interrupted                      130     the user has interrupted a session
 
 A message has one or two lines: what was expected, what was found, where, and what to do.
 """
@@ -224,3 +226,7 @@ class ForeignModel(OnepassError, ValueError):
     """Raised when a model directory is damaged, of another format, or not a model at all."""
 
     exit_code = 4
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised when the user interrupts a session; its text says what is kept."""

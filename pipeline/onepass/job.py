@@ -1,4 +1,4 @@
-"""The job: one validated value behind CLI flags, `--config job.yaml` and the Prefect form."""
+"""The job: the validated value behind command line flags, job files and the Prefect form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     ValidationError,
@@ -23,7 +24,7 @@ from onepass.errors import JobError
 from onepass.text import clipped, shown
 
 _AUTOMATIC = frozenset({"learning_rate", "classes"})
-"""Lists that are filled in when a model is created."""
+"""Lists that the model fills in when it is created."""
 
 _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "learning_rate": (lambda x: x > 0, math.inf, "a number above 0"),
@@ -31,19 +32,13 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
 
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9} | {
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-}
-
 PER_RUN = frozenset(
     {"model", "holdout", "memory_limit", "on_bad", "on_changed", "dask", "group_seconds"}
 )
-"""Fields that say how one run goes; all others define the model and are frozen with it."""
+"""Fields that steer a single run. All other fields define the model and are frozen with it."""
 
 _FAULTS = 20
-"""Faults of a job that are told at once."""
+"""Most faults that one message lists."""
 
 LossName: TypeAlias = Literal[
     "auto",
@@ -61,7 +56,7 @@ Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "
 
 
 class Job(BaseModel):
-    """What to train, from where, how, and where to keep it.
+    """Says what to train, from which lake, how, and where to keep the model.
 
     The first run freezes the job in the model directory; later runs may leave out everything but
     `model`, and a field that contradicts the frozen one is refused.
@@ -72,7 +67,7 @@ class Job(BaseModel):
         frozen=True,
         protected_namespaces=(),
         allow_inf_nan=False,
-        # A refused URL may hold a secret, and pydantic would print it.
+        # pydantic would print a refused URL, which may hold a secret.
         hide_input_in_errors=True,
     )
 
@@ -164,8 +159,10 @@ class Job(BaseModel):
     )
     epochs: int = Field(default=1, ge=1, le=10_000, description="Passes over each partition.")
     seed: int = Field(default=0, ge=0, description="Seed of the shuffled order and the sample.")
-    memory_limit: str = Field(
-        default="1GiB", description="Upper bound of resident memory, such as 800MB or 2GiB."
+    memory_limit: ByteSize = Field(
+        default=ByteSize(1 << 30),
+        gt=0,
+        description="Upper bound of resident memory, such as 800MB or 2GiB.",
     )
     on_bad: Literal["error", "skip"] = Field(
         default="error", description="What to do with a file that cannot be read as expected."
@@ -183,7 +180,7 @@ class Job(BaseModel):
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
     def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
-        # A scheduled run starts elsewhere than the command that created the model.
+        # A scheduled run starts in another directory than the command that created the model.
         if isinstance(value, list):
             return [_absolute(path) for path in value]
         return _absolute(value)
@@ -220,13 +217,6 @@ class Job(BaseModel):
     def _half_life_is_an_age(cls, value: Any) -> str | None:
         return None if value is None else "{:.15g} {}".format(*parse_age(str(value)))
 
-    @field_validator("memory_limit", mode="before")
-    @classmethod
-    def _memory_limit_is_a_size(cls, value: Any) -> str:
-        text = str(value)
-        parse_bytes(text)
-        return text
-
     @model_validator(mode="after")
     def _columns_do_not_contradict(self) -> Job:
         for one, other in (("numeric", "categorical"), ("features", "exclude")):
@@ -244,42 +234,19 @@ class Job(BaseModel):
 
     @property
     def half_life_rows(self) -> float | None:
-        """`half_life`, if it is counted in rows."""
+        """The half-life in rows; None if it is unset or counted in partitions."""
         age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
         return age if unit == "rows" else None
 
     @property
     def half_life_partitions(self) -> float | None:
-        """`half_life`, if it is counted in partitions."""
+        """The half-life in partitions; None if it is unset or counted in rows."""
         age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
         return age if unit == "partitions" else None
 
-    @property
-    def memory_limit_bytes(self) -> int:
-        """`memory_limit` in bytes."""
-        return parse_bytes(self.memory_limit)
-
-
-def parse_bytes(text: str) -> int:
-    """Turn a size such as ``"800MB"`` or ``"1.5 GiB"`` into bytes.
-
-    Raises
-    ------
-    ValueError
-        If the text is not a positive number with an optional unit.
-    """
-    match = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*", text)
-    unit = _UNITS.get(match.group(2).lower()) if match else None
-    if match is None or unit is None:
-        raise ValueError(f"expected a size such as 800MB or 2GiB, found {text!r}")
-    size = int(float(match.group(1)) * unit)
-    if size <= 0:
-        raise ValueError(f"expected a size above zero, found {text!r}")
-    return size
-
 
 def parse_age(text: str) -> tuple[float, str]:
-    """Turn an age such as ``"500000 rows"`` or ``"30 partitions"`` into a number and its unit.
+    """Parse an age such as ``"500000 rows"`` or ``"30 partitions"`` into a number and its unit.
 
     Raises
     ------
@@ -296,12 +263,12 @@ def parse_age(text: str) -> tuple[float, str]:
 
 
 def parse_job(values: Mapping[str, Any]) -> Job:
-    """Validate `values` as a job.
+    """Validate fields as a job.
 
     Raises
     ------
     JobError
-        Naming each missing, unknown or unusable field in one line.
+        If a field is missing, unknown or unusable; the message is one line and names each.
     """
     try:
         return Job.model_validate(dict(values))
@@ -310,18 +277,23 @@ def parse_job(values: Mapping[str, Any]) -> Job:
 
 
 def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
-    """The frozen job of a model with the per-run fields of `given`.
+    """Combine the frozen job of a model with the fields that a run gives.
+
+    Returns
+    -------
+    The frozen job with the fields of `given` that steer a single run.
 
     Raises
     ------
     JobError
-        Showing both sides of each field in which `given` contradicts the frozen job. Fields left
-        out or automatic never do; a list of files may grow, since its files are told apart by path.
+        If a given field contradicts the frozen job; the message shows both values. A field that is
+        left out or automatic does not contradict. A list of files may grow, because the ledger
+        tells files apart by their paths.
 
     Notes
     -----
-    The address of a Dask scheduler is not taken from the model. What a scheduler sends is run, and
-    the directory may be a stranger's.
+    The address of a Dask scheduler is never taken from the model: workers run the code that a
+    scheduler sends them, and the directory may be a stranger's.
     """
     asked = parse_job(frozen.model_dump() | {"dask": None} | dict(given))
     lines = []
@@ -361,6 +333,8 @@ def _explain_one(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
     message = clipped(item["msg"].removeprefix("Value error, "))
+    if item["type"] in {"byte_size", "byte_size_unit"}:
+        message = "expected a size such as 800MB or 2GiB"
     shows_input = not name or "found" in message
     found = "" if shows_input else f" (found {shown(item['input'])})"
     return f"{name or 'job'}: {message}{found}"
@@ -369,10 +343,10 @@ def _explain_one(item: Any) -> str:
 def _absolute(path: Any) -> Any:
     if is_url(path):
         return str(parse_url(path))
-    # An empty path would become the working directory; it is left to the field's own check.
+    # An empty path would become the working directory; the field itself refuses it.
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
 
 
 def field_names() -> Iterable[str]:
-    """Names of all job fields, in the order of their definition."""
+    """Return the names of all job fields, in the order of their definition."""
     return Job.model_fields

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import Model, evaluate, train
+from onepass import Model, evaluate
 from onepass.errors import BadPartition, EmptyLake, JobError, ModelNotFound
+from small import train
 
 
 @pytest.fixture(params=["newton", "sgd"])
@@ -23,7 +24,7 @@ def rows_of(lake: Path) -> pa.Table:
     return pa.concat_tables(pq.read_table(path) for path in sorted(lake.iterdir()))
 
 
-def test_regression_metrics_are_those_of_the_predictions(make_lake, tmp_path, small_blocks, solver):
+def test_regression_metrics_are_those_of_the_predictions(make_lake, tmp_path, solver):
     train({"lake": str(make_lake()), "label": "y", "model": str(tmp_path / "m"), "solver": solver})
     holdout = make_lake(3, 333, name="holdout")
     rows = rows_of(holdout)
@@ -37,9 +38,7 @@ def test_regression_metrics_are_those_of_the_predictions(make_lake, tmp_path, sm
     assert report.metrics["r2"] == pytest.approx(1 - np.mean(error**2) / y.var(), rel=1e-9)
 
 
-def test_classification_metrics_are_those_of_the_predictions(
-    make_lake, tmp_path, small_blocks, solver
-):
+def test_classification_metrics_are_those_of_the_predictions(make_lake, tmp_path, solver):
     lake = make_lake(classes=True)
     train({"lake": str(lake), "label": "y", "model": str(tmp_path / "m"), "solver": solver})
     holdout = make_lake(3, 333, classes=True, name="holdout")

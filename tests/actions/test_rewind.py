@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import Model, evaluate, refine, rewind, score, train, train_pending, verify
+from onepass import Model, evaluate, refine, rewind, score, verify
 from onepass.errors import DataError, ForeignModel, JobError, ModelNotFound
-from onepass.job import parse_job
 from onepass.ledger.entries import LearntEntry, SkipEntry, TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
-from onepass.training.create import create_model
 from onepass.training.progress import Progress
+from onepass.training.session import open_session
+from small import train, train_pending
 
 N_FILES = 5
 
@@ -34,7 +34,7 @@ JOBS = {
 
 
 @pytest.fixture
-def make_job(make_lake, tmp_path, small_blocks):
+def make_job(make_lake, tmp_path):
     def make(kind: str = "newton", name: str = "model", **more: Any) -> dict[str, Any]:
         fields = dict(JOBS[kind])
         classes = bool(fields.pop("classes", False))
@@ -280,7 +280,8 @@ def test_rewind_that_cannot_be_is_refused_and_changes_nothing(make_job, to, excl
 
 def test_model_without_versions_is_told_to_have_none(make_job):
     job = make_job()
-    create_model(parse_job(job))
+    with open_session(job):
+        pass
     with pytest.raises(JobError, match="nothing has been planned or trained"):
         rewind(job["model"], 0)
 

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import Model, score, train
+from onepass import Model, score
 from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.lake.discover import LakeFile
+from small import train
 
 
 @pytest.fixture
-def job(make_lake, tmp_path, small_blocks) -> dict[str, Any]:
+def job(make_lake, tmp_path) -> dict[str, Any]:
     """A trained model over three files; it is read in several blocks per file."""
     job = {"lake": str(make_lake(3)), "label": "y", "model": str(tmp_path / "model")}
     train(job)

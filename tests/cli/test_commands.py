@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 import onepass
+import small
 from lakes import number_table
-from onepass import Model, plan, train
+from onepass import Model, train
 from onepass.model.directory import open_model
 
 COMMAND = [sys.executable, "-c", "from onepass.cli import main; main()"]
@@ -267,7 +268,8 @@ def test_lazy_import_names_commands_that_exist(onepass):
 
 SLOW = """
 import signal, sys, time
-from onepass.cli import display, main
+from onepass.cli import main
+from onepass.terminal import progress as display
 # A shell that starts the tests in the background lets them ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 advanced = display.Display.advanced
@@ -278,13 +280,11 @@ main(sys.argv[1:])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_says_how_to_go_on_and_does(
-    make_lake, tmp_path, small_blocks, onepass, number
-):
+def test_interrupted_run_says_how_to_go_on_and_does(make_lake, tmp_path, onepass, number):
     lake, model = make_lake(), tmp_path / "model"
     given = {"lake": str(lake), "label": "y"}
-    expected = train(given | {"model": str(tmp_path / "whole")})
-    plan(given | {"model": str(model)})
+    expected = small.train(given | {"model": str(tmp_path / "whole")})
+    small.plan(given | {"model": str(model)})
     command = [sys.executable, "-c", SLOW, "train", "--model", str(model)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -306,7 +306,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(
 def test_run_interrupted_before_there_is_a_model_does_not_point_at_one(
     make_lake, tmp_path, onepass, monkeypatch
 ):
-    def interrupt(job: object) -> None:
+    def interrupt(*job: object, **limits: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("onepass.training.session.create_model", interrupt)

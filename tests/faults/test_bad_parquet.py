@@ -17,12 +17,12 @@ import pytest
 
 from damage import DAMAGES, DAMAGES_OF_PAGES, RANDOM, Case, Ending, footer_start, read_damaged
 from lakes import write_files
-from onepass import plan, train
 from onepass.actions.evaluate import evaluate
 from onepass.actions.score import score
 from onepass.errors import BadPartition
 from onepass.ledger.entries import SkipEntry
 from onepass.model.directory import open_model
+from small import plan, train
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
@@ -167,7 +167,7 @@ def test_text_that_is_not_utf_8_is_refused_with_its_place(tmp_path, use_dictiona
 
 
 @pytest.fixture
-def job(tmp_path, small_blocks) -> dict[str, Any]:
+def job(tmp_path) -> dict[str, Any]:
     tables = {f"part-{i}.parquet": sample_table(500, seed=i) for i in range(4)}
     lake = write_files(
         tmp_path / "lake", tables, row_group_size=150, write_page_checksum=True, data_page_size=600

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from onepass import train
 from onepass.model.directory import model_exists, open_model
 from processes import run
+from small import train
 
 KILLED = -signal.SIGKILL
 REPEAT = int(os.environ.get("REPEAT", "1"))
@@ -33,7 +33,7 @@ def check_what_a_kill_has_left(model: str) -> None:
 
 
 @pytest.fixture
-def make_job(make_lake, tmp_path, small_blocks):
+def make_job(make_lake, tmp_path):
     """Jobs with several blocks per file, each with a model of its own."""
 
     def make(name: str, n_files: int = 4, *, classes: bool = False, **fields: Any) -> dict:

@@ -35,7 +35,7 @@ from hypothesis.stateful import (
 )
 
 from lakes import number_table
-from onepass import rewind, train, train_pending, verify
+from onepass import rewind, verify
 from onepass.errors import (
     BadPartition,
     ChangedPartition,
@@ -47,14 +47,17 @@ from onepass.errors import (
 )
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer
-from onepass.ledger.entries import LearntEntry
+from onepass.ledger.entries import LearntEntry, TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LocalStore
-from onepass.model.directory import open_model
-from onepass.partition import Partition
+from onepass.model.directory import OpenModel, open_model
+from onepass.model.state import ModelState
+from onepass.partition import Group, Partition
+from onepass.stream.workers import Workers
+from onepass.training.learn_group import GroupLearner
 from onepass.training.progress import Progress
-from onepass.training.session import opened
 from processes import STEPS_OF_A_COMMIT
+from small import train, train_pending
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
@@ -322,18 +325,25 @@ class Machine(RuleBasedStateMachine):
         ledger = self._ledger()
         if not ledger.history.learnt():
             return
-        with opened({"model": str(self.model)}, Progress(), creates=False) as run:
-            trainee = run.model.file.trainee()
-            for entry in ledger.history.trained():
-                files = {}
-                for partition in entry.partitions:
-                    content = self.root / _folder(str(partition.fingerprint))
-                    files |= {file.key: file for file in discover(str(content))}
-                run.retrain(trainee, entry, files)
-                state = trainee.dump()
-                trainee.restore(state, entry.state.key)
-        assert state == ledger.read_state(ledger.history.learnt()[-1])
+        model = open_model(self.model)
+        state = model.file.new_state()
+        for entry in ledger.history.trained():
+            data = self._learn_again(model, state, entry)
+            state.restore(data, entry.state.key)
+        assert data == ledger.read_state(ledger.history.learnt()[-1])
         self._count("replayed")
+
+    def _learn_again(self, model: OpenModel, state: ModelState, entry: TrainEntry) -> bytes:
+        """Learn what an entry has learnt from files as they were then; return the state."""
+        with tempfile.TemporaryDirectory() as lake, Workers() as workers:
+            for partition in entry.partitions:
+                content = self.root / _folder(str(partition.fingerprint))
+                shutil.copytree(content, lake, dirs_exist_ok=True)
+            job = model.file.job.model_copy(update={"lake": lake})
+            learner = GroupLearner(model.file, job, workers, Progress())
+            horizon = model.ledger.history.planned_rows(entry.version)
+            learner.learn_again(state, Group(entry.epoch, entry.partitions), horizon)
+        return state.dump()
 
     def _write(self, name: str) -> None:
         self.n_contents += 1
@@ -378,7 +388,7 @@ def _folder(fingerprint: str) -> str:
     return "content-" + hashlib.sha256(fingerprint.encode()).hexdigest()
 
 
-def test_ledger_stays_true_whatever_happens_in_any_order(small_blocks):
+def test_ledger_stays_true_whatever_happens_in_any_order():
     STEPS.clear()
     machine = seed(SEED)(Machine)
     run_state_machine_as_test(

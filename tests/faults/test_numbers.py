@@ -249,7 +249,7 @@ def test_state_that_is_not_finite_is_not_committed(lake, monkeypatch):
     pq.write_table(rows(0), lake / "a.parquet")
     given = job(lake, solver="adam")
     train(given)
-    learner = type(open_model(given["model"]).file.trainee().learner)
+    learner = type(open_model(given["model"]).file.new_state().learner)
     arrays = learner.arrays
 
     def spoilt(self: Any) -> Any:

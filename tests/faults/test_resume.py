@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import train, train_pending
 from onepass.encode.schema import Hashed
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
 from onepass.training.progress import Progress
 from processes import run
+from small import train, train_pending
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 N_FILES = 4
@@ -102,7 +102,7 @@ def ledger(model: str | Path) -> Ledger:
 
 
 @pytest.mark.parametrize("fields", jobs())
-def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, small_blocks, fields):
+def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, fields):
     job = make_job(lake, fields)
     copies = Copies(job["model"])
     expected = train(job, progress=copies)
@@ -126,9 +126,7 @@ def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, small_
         assert train(model).state_sha256 == expected.state_sha256
 
 
-def test_resumed_from_every_version_in_fresh_processes_it_ends_in_the_same_bytes(
-    lake, small_blocks
-):
+def test_resumed_from_every_version_in_fresh_processes_it_ends_in_the_same_bytes(lake):
     job = make_job(lake, {"solver": "nag", "categorical": ["shop"], "epochs": 2, "interleave": 2})
     copies = Copies(job["model"])
     expected = train(job, progress=copies)

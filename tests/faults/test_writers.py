@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from onepass import plan, train
 from onepass.errors import ModelConflict
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LocalStore
 from onepass.model.directory import open_model
 from onepass.training.progress import Progress
 from processes import run
+from small import plan, train
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 
 
 @pytest.fixture
-def job(make_lake, tmp_path, small_blocks) -> dict[str, Any]:
+def job(make_lake, tmp_path) -> dict[str, Any]:
     return {"lake": str(make_lake(4)), "label": "y", "model": str(tmp_path / "model")}
 
 

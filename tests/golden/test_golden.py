@@ -73,10 +73,9 @@ def test_golden_model_can_be_rewound_and_trained_on(golden, folder, tmp_path):
 
 def trained_elsewhere(golden: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     from onepass.lake.discover import discover
-    from onepass.training import plan, run
+    from onepass.training import learn_group
 
-    for module in (plan, run):
-        monkeypatch.setattr(module, "discover", lambda _: discover(str(lake)))
+    monkeypatch.setattr(learn_group, "discover", lambda _: discover(str(lake)))
     return train({"model": str(golden)})
 
 

@@ -1,4 +1,4 @@
-"""Trainee: a snapshot is the state as it was, whatever is learnt while it is written."""
+"""Model state: a snapshot is the state as it was, whatever is learnt while it is written."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from onepass.encode.frequent import Frequent
 from onepass.errors import Diverged
 from onepass.learn.candidates import Candidates
 from onepass.learn.learner import Learner
-from onepass.model.state import Trainee
+from onepass.model.state import ModelState
 
 SETTINGS = settings(
     solver="nag", loss="logistic", n_slots=64, averaging="polynomial", implicit=True
 )
 
 
-def trainee(kind: str) -> Trainee:
+def new_state(kind: str) -> ModelState:
     if kind == "candidates":
         both = [SETTINGS, replace(SETTINGS, learning_rate=0.5)]
-        return Trainee(Candidates(both), Frequent(["user"]))
-    return Trainee(Learner(replace(SETTINGS, solver=kind)), Frequent(["user"]))
+        return ModelState(Candidates(both), Frequent(["user"]))
+    return ModelState(Learner(replace(SETTINGS, solver=kind)), Frequent(["user"]))
 
 
 def encoded(seed: int, n_rows: int = 500) -> Encoded:
@@ -49,7 +49,7 @@ def written(snapshot) -> bytes:
 
 @pytest.mark.parametrize("kind", ["sgd", "nag", "newton", "candidates"])
 def test_snapshot_is_the_state_as_it_was_though_learning_goes_on(kind):
-    one = trainee(kind)
+    one = new_state(kind)
     for seed in range(4):
         one.learn(encoded(seed), None)
         expected, snapshot = one.dump(), one.snapshot()
@@ -58,7 +58,7 @@ def test_snapshot_is_the_state_as_it_was_though_learning_goes_on(kind):
 
 
 def test_snapshots_take_the_memory_of_those_before():
-    one = trainee("nag")
+    one = new_state("nag")
     one.snapshot()
     before = {name: array.ctypes.data for name, array in one._snapshot.items()}
     one.learn(encoded(1), None)
@@ -69,7 +69,7 @@ def test_snapshots_take_the_memory_of_those_before():
 
 
 def test_state_that_is_not_finite_is_not_written():
-    one = trainee("sgd")
+    one = new_state("sgd")
     one.learn(encoded(1), None)
     next(array for name, array in one.learner.arrays().items() if name.endswith("dense"))[:] = (
         np.nan

@@ -18,8 +18,9 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
 from onepass.lake.rotation import Source
-from onepass.stream.stream import Reading, stream
+from onepass.stream.reading import Reading
 from onepass.stream.workers import Workers
+from streaming import blocks_of
 
 COLUMNS = [
     Numeric(name="a", center=0, scale=1, missing=True),
@@ -50,7 +51,7 @@ def read(folder, *, batch_rows=256, split_bytes=1 << 30, columns=COLUMNS, **opti
         for file in discover(str(folder)):
             footer = read_footer(file)
             for partition in partitions(file, footer, split_bytes):
-                found += stream([Source(partition, file, footer)], reading, workers)
+                found += blocks_of([Source(partition, file, footer)], reading, workers)
     return found
 
 
@@ -154,17 +155,6 @@ def test_unusable_values_name_file_row_group_and_column_even_from_another_proces
     assert (error.path, error.row_group, error.column) == ("a.parquet", 2, "y")
     assert str(error).startswith("a.parquet, row group 2, column 'y': 1 of 150 labels are null or")
     assert "--on-null-label drop" in str(error)
-
-
-@pytest.mark.parametrize("column", ["a", "user", "y"])
-def test_missing_column_is_a_bad_partition_before_a_row_is_read(tmp_path, column):
-    error = bad(tmp_path, user_table(50).drop_columns([column]))
-    assert (error.reason, error.column, error.row_group) == ("the column is missing", column, None)
-
-
-def test_column_that_is_there_twice_is_a_bad_partition(tmp_path):
-    error = bad(tmp_path, user_table(50).append_column("user", [["x"] * 50]))
-    assert (error.reason, error.column) == ("the column is there more than once", "user")
 
 
 @pytest.mark.parametrize("values", [[["x"]], [{"z": "x"}], [1.5], [True], [b"x"]])

@@ -235,14 +235,15 @@ def _rows(lake: Path, batch_rows: int, **limits: int) -> list[bytes]:
     from onepass.lake.footer import partitions, read_footer
     from onepass.lake.limits import ReadLimits
     from onepass.lake.rotation import Source
-    from onepass.stream.stream import Reading, stream
+    from onepass.stream.reading import Reading
+    from streaming import blocks_of
 
     (file,) = discover(str(lake))
     footer = read_footer(file)
     reading = Reading(Encoder(SCHEMA()), batch_rows, limits=ReadLimits(**limits))
     blocks = []
     for partition in partitions(file, footer):
-        for streamed in stream([Source(partition, file, footer)], reading, _Here()):
+        for streamed in blocks_of([Source(partition, file, footer)], reading, _Here()):
             block = streamed.encoded.block
             assert np.isfinite(block.dense).all()
             assert block.slots.min(initial=0) >= 0

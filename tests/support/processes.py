@@ -59,11 +59,11 @@ def train_or_die(
     block_rows: int | None = None,
 ) -> dict[str, Any]:
     """Train, but die of SIGKILL at the `call`-th of the steps named by `die_at`."""
-    from onepass.lake import footer
+    from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
     from onepass.ledger.store import LocalStore
-    from onepass.model import memory
-    from onepass.training import session
+    from onepass.training.limits import LIMITS, Limits
     from onepass.training.progress import Progress
+    from onepass.training.session import open_session
 
     step = _Step(call)
 
@@ -79,11 +79,10 @@ def train_or_die(
         _tell_steps_of_a_commit(step)
     if not locked:
         LocalStore.exclusive = lambda self: nullcontext()  # type: ignore[method-assign]
-    if block_rows is not None:
-        memory.MAX_BATCH_ROWS = block_rows
-    if split_bytes is not None:
-        footer.partitions.__defaults__ = (split_bytes,)
-    return session.train(job, progress=Slow()).model_dump()
+    read = ReadLimits(split_bytes=split_bytes) if split_bytes else DEFAULT_LIMITS
+    limits = Limits(block_rows or LIMITS.max_batch_rows, read)
+    with open_session(job, Slow(), limits=limits) as session:
+        return session.train().model_dump()
 
 
 def command_line(argv: list[str], *, uid: int | None = None) -> None:
@@ -248,9 +247,9 @@ def killed_at_random(
 
 
 def _killed_after(seconds: float, job: dict[str, Any], oracle: Path, block_rows: int) -> int:
-    from onepass.model import memory
-    from onepass.training import session
+    from onepass.training.limits import Limits
     from onepass.training.progress import Progress
+    from onepass.training.session import open_session
 
     class Acknowledges(Progress):
         def committed(self, entry: Any, total: Any) -> None:
@@ -261,8 +260,9 @@ def _killed_after(seconds: float, job: dict[str, Any], oracle: Path, block_rows:
     if not child:
         code = 1
         try:
-            memory.MAX_BATCH_ROWS = block_rows
-            session.train(job, progress=Acknowledges())
+            limits = Limits(max_batch_rows=block_rows)
+            with open_session(job, Acknowledges(), limits=limits) as session:
+                session.train()
             code = 0
         except BaseException:
             traceback.print_exc()

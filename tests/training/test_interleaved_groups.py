@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import small
 from onepass import Model, evaluate, plan, train, train_pending
 from onepass.errors import BadPartition, JobError
+from onepass.lake.limits import ReadLimits
 from onepass.ledger.entries import TrainEntry
 from onepass.ledger.npz import load_state
 from onepass.model.directory import open_model
+from onepass.training.limits import Limits
 
 N_FILES = 12
 
@@ -127,11 +130,11 @@ def test_bad_member_is_left_out_and_the_rest_of_its_group_is_trained(job, tmp_pa
     assert train({"model": job["model"], "on_bad": "skip"}).partitions == 0
 
 
-def test_bad_range_of_a_file_does_not_take_the_others_with_it(job, monkeypatch):
-    monkeypatch.setattr("onepass.lake.footer.partitions.__defaults__", (1,))
-    planned = plan(job | {"interleave": 8}).partitions
+def test_bad_range_of_a_file_does_not_take_the_others_with_it(job):
+    limits = Limits(read=ReadLimits(split_bytes=1))
+    planned = small.plan(job | {"interleave": 8}, limits=limits).partitions
     spoil(Path(job["lake"], "part-03.parquet"), 1)
-    report = train({"model": job["model"], "on_bad": "skip"})
+    report = small.train({"model": job["model"], "on_bad": "skip"}, limits=limits)
     assert (report.skipped, report.partitions) == (1, planned - 1)
     (left_out,) = (e for e in open_model(job["model"]).ledger.entries if e.action == "skip")
     assert left_out.partition.first_row_group == 1

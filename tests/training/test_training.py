@@ -13,14 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass import Job, Model, evaluate, plan, train, train_pending
+from onepass import Job, Model, evaluate
 from onepass.errors import BadPartition, ChangedPartition, ForeignModel, JobError
-from onepass.lake import footer as footer_module
+from onepass.lake.limits import ReadLimits
 from onepass.ledger.entries import PlanEntry, SkipEntry
 from onepass.model import state as state_module
 from onepass.model.directory import open_model
+from onepass.training.limits import Limits
 from onepass.training.progress import Progress
 from processes import run
+from small import plan, train, train_pending
 
 KINDS = [
     pytest.param({"solver": solver, "loss": loss}, id=f"{solver}-{loss}")
@@ -30,13 +32,13 @@ KINDS = [
 
 
 @pytest.fixture
-def job(make_lake, tmp_path, small_blocks) -> dict[str, Any]:
+def job(make_lake, tmp_path) -> dict[str, Any]:
     """A job over six files, learnt in several blocks each."""
     return {"lake": str(make_lake()), "label": "y", "model": str(tmp_path / "model")}
 
 
 @pytest.fixture(params=KINDS)
-def any_job(request, make_lake, tmp_path, small_blocks) -> dict[str, Any]:
+def any_job(request, make_lake, tmp_path) -> dict[str, Any]:
     """The same for each solver and loss."""
     lake = make_lake(classes=request.param["loss"] == "logistic")
     return {"lake": str(lake), "label": "y", "model": str(tmp_path / "model"), **request.param}
@@ -204,10 +206,10 @@ def test_commits_that_lag_behind_learning_write_the_states_of_their_partitions(
     assert [e.state.sha256 for e in log(slow)[1:]] == [e.state.sha256 for e in log(quick)[1:]]
 
 
-def test_row_group_ranges_of_large_files_resume_too(job, monkeypatch):
-    monkeypatch.setattr(footer_module.partitions, "__defaults__", (1,))
+def test_row_group_ranges_of_large_files_resume_too(job):
     snapshots = Snapshots(job["model"])
-    expected = train(job, progress=snapshots)
+    limits = Limits(max_batch_rows=128, read=ReadLimits(split_bytes=1))
+    expected = train(job, progress=snapshots, limits=limits)
     assert expected.partitions == 22
     assert set(Counter(trained(job)).values()) == {3, 4}
     resumed = run(

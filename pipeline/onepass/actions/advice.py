@@ -1,4 +1,4 @@
-"""What to do with a model directory, by what has been found in it."""
+"""Advise what to do with a model directory, by the findings of a verification."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from onepass.ledger.ledger import Ledger
 
 
 def advice(path: str, ledger: Ledger | None, usable: int | None, damaged: Collection[str]) -> str:
-    """The next step, in a sentence.
+    """Return the next step, in a sentence.
 
     Parameters
     ----------
     ledger
-        None where it cannot be read at all.
+        The ledger; None if it cannot be read at all.
     usable
-        The newest version whose state is sound; None if none is.
+        Newest version that counts and has a sound state; None if there is none.
     damaged
         Parts of the directory that are damaged: model.json, log, lock, state.
     """

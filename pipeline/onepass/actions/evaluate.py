@@ -9,38 +9,40 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
-from threadpoolctl import threadpool_limits
 
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, advised
-from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import partitions, read_footer
-from onepass.lake.rotation import Source
+from onepass.lake.discover import discover
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.unit import LabelUnit
-from onepass.model.directory import ModelFile
+from onepass.model.file import ModelFile
 from onepass.model.model import Model
-from onepass.model.predictor import predicted
-from onepass.partition import Partition
-from onepass.stream.check_columns import check_columns
-from onepass.stream.stream import Streamed, Together, streams
+from onepass.model.predictor import Predictor, predicted
+from onepass.stream.lake_groups import check_files
+from onepass.stream.reading import Streamed
+from onepass.stream.stream import stream
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values
 
+_ADVICE = "Repair the file or take it out of the lake: metrics of a part of it would mislead."
+
 
 class EvaluateReport(BaseModel):
-    """How good a model's predictions are."""
+    """Quality of a model's predictions on a lake."""
 
     model: str
+    """Model directory."""
     version: int
+    """Version that was evaluated."""
     rows: int
     """Rows with a label."""
     loss: float
     """The job's loss, weighted mean per row."""
     metrics: dict[str, float | None]
+    """Metrics that are one number."""
     tables: dict[str, list[dict[str, float | str | None]]]
-    """Metrics of several numbers: calibration, quantiles, classes."""
+    """Metrics that are several numbers: calibration, quantiles, classes."""
     counts: dict[str, int]
     """Dropped rows and treated values by kind."""
     seconds: float
@@ -48,7 +50,6 @@ class EvaluateReport(BaseModel):
     peak_rss_bytes: int
 
 
-@advised("Repair the file or take it out of the lake: metrics of a part of it would mislead.")
 def evaluate(
     lake: str | list[str],
     model: str | Path,
@@ -56,12 +57,12 @@ def evaluate(
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluateReport:
-    """Predict every row of a lake and compare with its labels.
+    """Predict every row of a lake and compare the predictions with the labels.
 
     Parameters
     ----------
     lake
-        Directory, glob, file or list of files, with the columns the model was trained on.
+        Directory, glob, file or list of files, with the columns that the model was trained on.
     model
         Model directory.
     dask
@@ -74,32 +75,39 @@ def evaluate(
     DataError
         If a file is bad or there is no row with a label.
     """
-    began, progress = time.perf_counter(), progress or Progress()
     predictor = Model.load(model).predictor
-    content = predictor.file
+    return evaluate_version(predictor, lake, str(model), dask=dask, progress=progress)
+
+
+@advised(_ADVICE)
+def evaluate_version(
+    predictor: Predictor,
+    lake: str | list[str],
+    model: str,
+    *,
+    dask: str | None = None,
+    progress: Progress | None = None,
+) -> EvaluateReport:
+    """Evaluate one version of a model; see `evaluate`."""
+    began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
-    metrics, counts = content.metrics(), Counter[str]()
-    groups, n_files, n_rows = [], 0, 0
-    for file in discover(lake):
-        footer = read_footer(file)
-        check_columns(file, footer, content.encoder, label=True)
-        groups += [Together(partial(_source, file, one)) for one in partitions(file, footer)]
-        n_files, n_rows = n_files + 1, n_rows + footer.fingerprint.rows
-    progress.started(n_files, n_rows)
-    with Workers(dask) as workers, threadpool_limits(1, "blas"):
-        judge = partial(_judged, content, predictor.unit)
-        for parts in streams(groups, reading, workers, judge):
+    checked = check_files(discover(lake), reading)
+    progress.started(len(checked.files), checked.n_rows)
+    groups = [group for file in checked.files for group in checked.groups(file)]
+    metrics, counts = predictor.file.metrics(), Counter[str]()
+    with Workers(dask) as workers:
+        measure = partial(_measure, predictor.file, predictor.unit)
+        for parts in stream(groups, reading, workers, measure):
             for part, noticed in parts:
                 metrics.merge(part)
                 counts.update(noticed)
                 progress.advanced(part.n_rows)
     if not np.isfinite(metrics.loss()):
-        raise EmptyLake(
-            f"the lake {lake!r} has no row with a label {content.job.label!r} and a weight"
-        )
+        label = predictor.file.job.label
+        raise EmptyLake(f"the lake {lake!r} has no row with a label {label!r} and a weight")
     seconds = time.perf_counter() - began
     return EvaluateReport(
-        model=str(model),
+        model=model,
         version=predictor.entry.version,
         rows=metrics.n_rows,
         loss=metrics.loss(),
@@ -112,13 +120,9 @@ def evaluate(
     )
 
 
-def _source(file: LakeFile, partition: Partition) -> list[Source]:
-    return [Source(partition, file, read_footer(file))]
-
-
-def _judged(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
+def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
     block, metrics = streamed.encoded.block, file.metrics()
-    # A prediction beyond all bounds is a bad one, and the metrics show it.
+    # A prediction that overflows is a bad one, and the metrics show it.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics.add(predicted(streamed.encoded, unit), block.label, block.weight)
     return metrics, streamed.encoded.counts

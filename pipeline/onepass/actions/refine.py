@@ -1,8 +1,8 @@
-"""Refine: a few batch passes over all that a model has learnt, out of core, to the batch optimum.
+"""Refine a model: a few batch passes, out of core, over everything that it has learnt.
 
-One pass ends near the optimum; refining ends at it. Each pass is a sum over the blocks of the lake,
-taken as Dask tasks and added in the order of the partitions, so that the result does not depend on
-who was faster.
+One pass ends near the batch optimum; refining ends at it. A pass is a sum over the blocks of the
+lake. Dask tasks compute the terms, which are added in the order of the partitions, so that the
+result does not depend on the speed of the tasks.
 """
 
 from __future__ import annotations
@@ -19,34 +19,36 @@ from onepass.block import FloatArray
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import JobError, ModelNotFound
 from onepass.job import Job
-from onepass.lake.discover import discover
-from onepass.lake.rotation import Source
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import Updater
-from onepass.ledger.entries import Refined
+from onepass.ledger.entries import Refined, RefineEntry
+from onepass.ledger.history import History
 from onepass.partition import Partition
-from onepass.stream.stream import Streamed, Together, streams
+from onepass.stream.reading import Streamed
+from onepass.stream.sources import open_sources
+from onepass.stream.stream import ReadGroup, stream
 from onepass.training.progress import Progress
-from onepass.training.run import Run
-from onepass.training.session import opened
-from onepass.training.sources import source_of
+from onepass.training.session import Session, open_session
 
 LEAST_PASSES = 2
 
 
 class RefineReport(BaseModel):
-    """What refining has done."""
+    """Outcome of refining."""
 
     model: str
+    """Model directory."""
     version: int
+    """Version that holds the refined weights."""
     rule: str
+    """Rule of the passes."""
     losses: list[float]
     """Penalised mean loss per row that each pass found, on scaled labels, head after head."""
     slopes: list[float]
-    """Length of its gradient."""
+    """Length of the gradient that each pass found."""
     rows: int
     """Rows of one pass."""
     seconds: float
@@ -70,61 +72,53 @@ def refine(
     job
         The job, or ``{"model": directory}``.
     n_passes
-        Passes at most, at least 2 for each quantile; fewer are taken where the optimum is reached.
+        Upper bound of passes, at least 2 for each quantile; fewer are taken once the optimum is
+        reached.
     rule
-        newton for up to 512 dense weights and no hashed column; lbfgs for all; gradient_descent, to
-        compare with. auto takes the first that fits.
+        newton for up to 512 dense weights and no hashed column; lbfgs for all models;
+        gradient_descent, to compare with. auto takes the first that fits.
     learning_rate
-        Of gradient descent, per mean loss; found from the data by default.
+        Learning rate of gradient descent, per mean loss; found from the data by default.
 
     Raises
     ------
     JobError
-        If the rule does not suit the model, or a training is under way.
+        If the rule does not suit the model.
+    ModelConflict
+        If another process trains the model.
     DataError
         If a file that was learnt is bad, gone or has changed.
     """
     if n_passes < LEAST_PASSES:
         raise JobError(f"--passes must be at least {LEAST_PASSES}, found {n_passes}")
-    with opened(job, progress or Progress(), creates=False) as run:
-        return _Refinement(run, rule, n_passes, learning_rate).run()
+    with open_session(job, progress, creates=False) as session:
+        return _Refinement(session, rule, n_passes, learning_rate).run()
 
 
 class _Refinement:
-    """Batch passes of one model that is held."""
+    """Batch passes over the partitions of one model."""
 
-    def __init__(self, run: Run, rule: str, n_passes: int, learning_rate: float | None) -> None:
-        self._run, self._n_passes, self._learning_rate = run, n_passes, learning_rate
-        self._partitions = _learnt_partitions(run)
-        self._files = {file.key: file for file in discover(run.job.lake)}
-        self._trainee = run.restored(self._files)
-        self._learner = self._trainee.learner.best()
-        self._rule = _chosen_rule(rule, self._learner, run.model.file.job)
+    def __init__(
+        self, session: Session, rule: str, n_passes: int, learning_rate: float | None
+    ) -> None:
+        self._session, self._n_passes, self._learning_rate = session, n_passes, learning_rate
+        model = session.model
+        self._partitions = _learnt_partitions(model.ledger.history)
+        if not self._partitions:
+            raise ModelNotFound(f"the model in {model.path!r} has learnt nothing; train it first")
+        self._state = session.restorer.newest()
+        self._learner = self._state.learner.best()
+        self._rule = _chosen_rule(rule, self._learner, model.file.job)
 
     def run(self) -> RefineReport:
+        """Minimise the objective of each head, commit the weights, and report."""
         began = time.perf_counter()
-        found = []
-        for head in self._learner.heads:
-            minimum = self._minimum(head)
-            head.adopt(minimum.point, minimum.sums, newton_step=self._rule == "newton")
-            found.append(minimum)
+        found = [self._refine_head(head) for head in self._learner.heads]
         seconds = time.perf_counter() - began
         passes = [one for minimum in found for one in minimum.passes]
-        entry = self._run.model.ledger.commit_refine(
-            self._trainee.dump(),
-            Refined(
-                rule=self._rule,
-                n_passes=self._n_passes,
-                learning_rate=self._learning_rate,
-                losses=[one.loss for one in passes],
-                rows=found[0].sums.n_rows,
-                seconds=seconds,
-                peak_rss_bytes=peak_rss_bytes(),
-                environment=environment(),
-            ),
-        )
+        entry = self._commit(found[0].sums.n_rows, [one.loss for one in passes], seconds)
         return RefineReport(
-            model=self._run.model.path,
+            model=self._session.model.path,
             version=entry.version,
             rule=self._rule,
             losses=entry.losses,
@@ -132,42 +126,64 @@ class _Refinement:
             rows=entry.rows,
             seconds=seconds,
             rows_per_second=entry.rows * len(passes) / seconds,
-            peak_rss_bytes=peak_rss_bytes(),
+            peak_rss_bytes=entry.peak_rss_bytes,
             state_sha256=entry.state.sha256,
         )
 
-    def _minimum(self, head: Updater) -> Minimum:
+    def _refine_head(self, head: Updater) -> Minimum:
         objective = head.objective()
-        evaluate = partial(self._pass, objective)
-        return minimise(
-            self._rule, objective, head.point(), evaluate, self._n_passes, self._learning_rate
+        minimum = minimise(
+            self._rule,
+            objective,
+            head.point(),
+            partial(self._pass, objective),
+            self._n_passes,
+            self._learning_rate,
         )
+        head.adopt(minimum.point, minimum.sums, newton_step=self._rule == "newton")
+        return minimum
+
+    def _commit(self, n_rows: int, losses: list[float], seconds: float) -> RefineEntry:
+        refined = Refined(
+            rule=self._rule,
+            n_passes=self._n_passes,
+            learning_rate=self._learning_rate,
+            losses=losses,
+            rows=n_rows,
+            seconds=seconds,
+            peak_rss_bytes=peak_rss_bytes(),
+            environment=environment(),
+        )
+        return self._session.model.ledger.commit_refine(self._state.dump(), refined)
 
     def _pass(self, objective: Objective, point: FloatArray, curvature: bool) -> Sums:
-        """Sums over every partition at one point."""
-        self._run.progress.started(len(self._partitions), sum(p.rows for p in self._partitions))
+        """Sum the objective and its derivatives at one point over every partition."""
+        progress = self._session.progress
+        progress.started(len(self._partitions), sum(one.rows for one in self._partitions))
         settings = self._learner.settings
         function = partial(
             _block_sums, settings.center, settings.scale, objective, point, curvature
         )
         total: Sums | None = None
         for part in self._parts(function):
-            total = part if total is None else total
-            if total is not part:
+            if total is None:
+                total = part
+            else:
                 total.add(part)
-            self._run.progress.advanced(part.n_rows)
+            progress.advanced(part.n_rows)
         if total is None or not total.weight:
             raise JobError("no row with a weight has been learnt, so there is nothing to refine")
         return total
 
     def _parts(self, function: Any) -> Iterator[Sums]:
-        groups = [Together(partial(self._source, partition)) for partition in self._partitions]
-        stored = replace(self._run.reading, seed=None)
-        for sums in streams(groups, stored, self._run.workers, function):
+        learner = self._session.learner
+        groups = [
+            ReadGroup(partial(open_sources, [one], learner.files, learner.check))
+            for one in self._partitions
+        ]
+        stored = replace(learner.reading, seed=None)
+        for sums in stream(groups, stored, self._session.workers, function):
             yield from sums
-
-    def _source(self, partition: Partition) -> list[Source]:
-        return [source_of(partition, self._files)]
 
 
 def _block_sums(
@@ -183,13 +199,12 @@ def _block_sums(
     return objective.sums(point, scaled, width=KINK_WIDTH, curvature=curvature)
 
 
-def _learnt_partitions(run: Run) -> list[Partition]:
-    trained = run.model.ledger.history.trained()
-    found = dict.fromkeys(partition for entry in trained for partition in entry.partitions)
-    if not found:
-        raise ModelNotFound(f"the model in {run.model.path!r} has learnt nothing; train it first")
-    # A file that was trained again after a change is there twice; what counts is what it is now.
-    newest = {partition.name: partition for partition in found}
+def _learnt_partitions(history: History) -> list[Partition]:
+    """Return each partition that was learnt, once, in the order of names.
+
+    A file that changed and was trained again has two contents; the one learnt last counts.
+    """
+    newest = {one.name: one for entry in history.trained() for one in entry.partitions}
     return [newest[name] for name in sorted(newest)]
 
 

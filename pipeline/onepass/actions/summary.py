@@ -1,4 +1,4 @@
-"""What a model has learnt, in the units of its columns."""
+"""Summarise a model: coefficients in the units of its columns, with their errors."""
 
 from __future__ import annotations
 
@@ -21,43 +21,44 @@ _DAY = 86_400.0
 
 
 class Coefficient(BaseModel):
-    """The weight of one feature."""
+    """Coefficient of one feature."""
 
     feature: str
     output: str | None
-    """Class or quantile that it belongs to; None where there is only one."""
+    """Class or quantile that it belongs to; None if there is only one."""
     coefficient: float
-    """Change of the prediction per unit (logistic, softmax: of the log-odds; poisson, gamma: of
-    the log of the mean; hinge: of the margin); a trend is per day."""
+    """Change of the prediction per unit of the column; per day for a trend. The change is in
+    log-odds for logistic and softmax, in the log of the mean for poisson and gamma, and in the
+    margin for hinge."""
     std_error: float | None
-    """None where the solver has no curvature, or never saw the feature."""
+    """Standard error; None if the solver has no curvature, or the feature never varied."""
     z: float | None
     """Coefficient over its standard error."""
     p_value: float | None
-    """Two-sided, of the hypothesis that the coefficient is 0: by Student's t for squared loss,
-    else by the normal distribution."""
+    """Two-sided p-value of the hypothesis that the coefficient is 0: by Student's t for squared
+    loss, else by the normal distribution."""
     low: float | None
     high: float | None
-    """Ends of the confidence interval."""
+    """Upper end of the 95 % confidence interval; `low` is its lower end."""
     effect: float
-    """Change of the prediction per standard deviation of a number, or when a 0/1 feature is on."""
+    """Change of the prediction per standard deviation of a number, or when a 0/1 feature is 1."""
 
 
 class HashedValue(BaseModel):
-    """The weight of one value of a hashed column."""
+    """Weight of one value of a hashed column."""
 
     column: str
     value: str
     output: str | None
-    """Class or quantile that it belongs to; None where there is only one."""
+    """Class or quantile that it belongs to; None if there is only one."""
     weight: float
-    """Change of the prediction for rows with this value, and all others that share its slot."""
+    """Change of the prediction for rows with this value, or with any other that shares its slot."""
     rows: int
-    """Rows with this value, about: an estimate where batches are long."""
+    """Approximate number of rows with this value; long batches are sampled."""
 
 
 class Summary(BaseModel):
-    """What a model has learnt."""
+    """Weights of a model, in the units of its columns."""
 
     model: str
     version: int
@@ -67,18 +68,18 @@ class Summary(BaseModel):
     rows: int
     """Rows learnt so far."""
     intercepts: list[Coefficient]
-    """Prediction where all numbers are zero and all categories at their reference level, one for
-    each class or quantile."""
+    """Prediction for rows in which all numbers are zero and all categories are at their reference
+    level; one for each class or quantile."""
     coefficients: list[Coefficient]
     """Dense features, largest effect first."""
     hashed: dict[str, int]
-    """Hashed columns, with the number of slots they share; empty without."""
+    """Hashed columns, each with the number of slots that all of them share."""
     hashed_values: list[HashedValue]
     """Frequent values of hashed columns, largest weight first."""
 
 
 def summarise(model: Model) -> Summary:
-    """Coefficients of the newest version, with standard errors where the solver has them."""
+    """Return the coefficients of a model, with standard errors where the solver has them."""
     schema, job = model.file.encoder, model.file.job
     rows: list[Coefficient] = []
     values: list[HashedValue] = []
@@ -107,7 +108,7 @@ INTERCEPT = "(intercept)"
 
 
 def _outputs(model: Model) -> list[tuple[str | None, Weights]]:
-    """Weights of each margin, with the class or quantile that it is of."""
+    """Return the weights of each margin, with the class or quantile that it belongs to."""
     heads, job = model.learner.weights(), model.file.job
     if job.loss == "softmax":
         return list(zip(job.classes, _classes(heads[0], len(job.classes)), strict=True))
@@ -160,7 +161,10 @@ def _coefficients(
 
 
 def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
-    """Names, and the matrix from weights of features (intercept last) to those of columns."""
+    """Return feature names and the matrix that turns weights of features into those of columns.
+
+    The intercept comes last in both.
+    """
     units = [(name, *_unit(c, name)) for c in schema.columns for name in c.feature_names()]
     matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
     matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
@@ -170,7 +174,7 @@ def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
 def _errors(covariance: FloatArray | None, to_columns: FloatArray) -> FloatArray:
     if covariance is None:
         return np.full(len(to_columns), np.nan)
-    # A feature that never varied has no error of its own, and adds none to the intercept's.
+    # A feature that never varied has no error, and adds nothing to that of the intercept.
     unknown = np.isnan(np.diag(covariance))
     known = np.where(np.isnan(covariance), 0.0, covariance)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", to_columns, known, to_columns), 0.0))
@@ -186,7 +190,7 @@ def _quantile(share: float, freedom: float) -> float:
 
 
 def _unit(column: Column, name: str) -> tuple[float, float]:
-    """Units of the column per unit of the feature, and the column's value at feature zero."""
+    """Return the units of the column in one unit of the feature, and the column's value at 0."""
     match column:
         case Numeric() if name == column.name:
             return column.scale, column.center

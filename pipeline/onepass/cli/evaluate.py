@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.evaluate import evaluate
-from onepass.cli.display import Display, print_table, say, warn_if_worse
-from onepass.cli.options import as_lake, dask_option, json_option, model_option, print_json
+from onepass.terminal.options import as_lake, dask_option, json_option, model_option
+from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
+from onepass.terminal.progress import Display
 
 
 @click.command("evaluate")
@@ -17,7 +18,7 @@ from onepass.cli.options import as_lake, dask_option, json_option, model_option,
 def command(lake: tuple[str, ...], model: str, dask: str | None, as_json: bool) -> None:
     """Metrics of a model on LAKE, which must have the label."""
     with Display("evaluated") as display:
-        report = evaluate(as_lake(lake)["lake"], model, dask=dask, progress=display)
+        report = evaluate(as_lake(lake), model, dask=dask, progress=display)
     warn_if_worse(report.loss, report.metrics)
     if as_json:
         print_json(report)

@@ -7,19 +7,15 @@ from typing import get_args
 
 import click
 
-from onepass.cli.display import print_table, say
-from onepass.cli.options import as_lake, json_option
 from onepass.job import LossName
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.survey import Survey, survey
+from onepass.terminal.options import as_lake, json_option, names
+from onepass.terminal.printing import print_table, say
 from onepass.text import megabytes, printable
 
 _CLASSES_SHOWN = 12
-
-
-def _columns(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 @click.command("inspect")
@@ -47,12 +43,12 @@ def command(
 
     Files that cannot be used are listed. Distinct values are those of a bounded sample.
     """
-    choice = Choice(*map(_columns, (features, exclude, numeric, categorical)))
+    choice = Choice(*(tuple(names(text)) for text in (features, exclude, numeric, categorical)))
     found = survey(
-        as_lake(lake)["lake"],
+        as_lake(lake),
         label=label,
         loss=loss,
-        classes=_columns(classes),
+        classes=names(classes),
         choice=choice,
         skip_bad=True,
     )

@@ -6,8 +6,6 @@ import json
 
 import click
 
-from onepass.cli.display import print_table
-from onepass.cli.options import json_option
 from onepass.ledger.entries import (
     AnyEntry,
     PlanEntry,
@@ -17,6 +15,8 @@ from onepass.ledger.entries import (
     TrainEntry,
 )
 from onepass.model.directory import open_model
+from onepass.terminal.options import json_option
+from onepass.terminal.printing import print_table
 from onepass.text import counted
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.refine import RefineReport, refine
-from onepass.cli.display import Display, say
-from onepass.cli.options import dask_option, json_option, print_json
+from onepass.terminal.options import dask_option, json_option
+from onepass.terminal.printing import print_json, say
+from onepass.terminal.progress import Display
 from onepass.text import megabytes
 
 
@@ -47,7 +48,7 @@ def command(
 
 
 def describe(report: RefineReport) -> str:
-    """What refining has done, in a few lines."""
+    """Describe the passes and their result, in a few lines."""
     lines = [f"pass  objective         slope ({report.rule})"]
     lines += [
         f"{number:>4}  {loss:<16.10g}  {slope:.3g}"

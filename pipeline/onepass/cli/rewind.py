@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.rewind import RewindReport, rewind
-from onepass.cli.display import Display, say
-from onepass.cli.options import json_option, print_json
+from onepass.terminal.options import json_option
+from onepass.terminal.printing import print_json, say
+from onepass.terminal.progress import Display
 from onepass.text import counted
 
 _SHOWN = 5
@@ -38,7 +39,7 @@ def command(model: str, to: int, exclude: tuple[str, ...], as_json: bool) -> Non
 
 
 def describe(report: RewindReport) -> str:
-    """What a rewind has done, in a few lines."""
+    """Describe a rewind, in a few lines."""
     learnt = f"{counted(report.partitions, 'partition')}, {counted(report.rows, 'row')} learnt"
     lines = [
         f"back to version {report.to}: {learnt}",

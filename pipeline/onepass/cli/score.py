@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.score import score
-from onepass.cli.display import Display, say
-from onepass.cli.options import as_lake, dask_option, json_option, model_option, print_json
+from onepass.terminal.options import as_lake, dask_option, json_option, model_option, names
+from onepass.terminal.printing import print_json, say
+from onepass.terminal.progress import Display
 from onepass.text import counted
 
 
@@ -28,9 +29,8 @@ def command(
 
     Files that are there already, of the same model version and input, are left as they are.
     """
-    columns = [name for name in keep.split(",") if name]
     with Display("scored") as display:
-        report = score(as_lake(lake)["lake"], model, out, keep=columns, dask=dask, progress=display)
+        report = score(as_lake(lake), model, out, keep=names(keep), dask=dask, progress=display)
     if as_json:
         print_json(report)
         return

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from onepass.actions.summary import Coefficient, HashedValue, Summary, summarise
-from onepass.cli.display import print_table, say
-from onepass.cli.options import json_option, print_json
 from onepass.model.model import Model
+from onepass.terminal.options import json_option
+from onepass.terminal.printing import print_json, print_table, say
 from onepass.text import printable
 
 

@@ -6,13 +6,15 @@ import sys
 
 import click
 
-from onepass.actions.verify import Finding, VerifyReport, verify
-from onepass.cli.display import Display, say
-from onepass.cli.options import as_lake, json_option, print_json
+from onepass.actions.verify import verify
+from onepass.actions.verify_report import Finding, VerifyReport
+from onepass.terminal.options import as_lake, json_option
+from onepass.terminal.printing import print_json, say
+from onepass.terminal.progress import Display
 from onepass.text import counted, printable
 
 _SHOWN = 20
-"""Findings of one level that are printed; `--json` has all."""
+"""Findings of one level that are printed; `--json` prints all."""
 
 
 @click.command("verify")
@@ -38,7 +40,7 @@ def command(
     with Display("compared") as display:
         report = verify(
             model,
-            lake=as_lake(lake).get("lake"),
+            lake=as_lake(lake) if lake else None,
             check_lake=not no_lake,
             retrain=retrain,
             head=head,
@@ -48,12 +50,12 @@ def command(
         print_json(report)
     else:
         say(describe(report))
-    # click's own way to exit with a code is lost on who calls commands as functions, as we do.
+    # `exit_with` runs commands as functions, and click then ignores its own `ctx.exit`.
     sys.exit(report.exit_code)
 
 
 def describe(report: VerifyReport) -> str:
-    """What verifying has found, in a line for each part and each finding."""
+    """Describe a verification, in a line for each part and each finding."""
     state = f"{counted(report.states, 'state')} sound, {report.let_go:,} let go"
     lines = [
         _line(report, ("model.json",), "model.json", "read"),

@@ -1,1 +1,1 @@
-"""A model directory and the model in it."""
+"""A model directory, and the model in it: settings, state, predictions."""

@@ -1,4 +1,4 @@
-"""How the memory limit of a job is shared out: libraries, learners, blocks, decoded row groups."""
+"""Share out the memory limit of a job: libraries, learners, blocks, decoded row groups."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from onepass.errors import JobError
 from onepass.job import Job
 from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.learn.learner import learner_bytes
+from onepass.model.settings import candidate_settings
 from onepass.stream.workers import WINDOW
-from onepass.training.resolve import candidate_settings
 
 BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""
@@ -18,16 +18,19 @@ MAX_BATCH_ROWS = 65_536
 MIN_BATCH_ROWS = 1024
 
 _BLOCKS = WINDOW + 2
-"""Blocks at once: of each task under way, the one being waited for and the one being learnt."""
+"""Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
+and the one that is being learnt."""
 
 
-def fit_batch_rows(job: Job, schema: Schema) -> int:
-    """Rows per block, as many as the memory limit allows.
+def fit_batch_rows(job: Job, schema: Schema, *, max_batch_rows: int = MAX_BATCH_ROWS) -> int:
+    """Return the number of rows in a block: as many as the memory limit allows.
 
     Parameters
     ----------
     job
-        With every automatic choice made.
+        A job in which every automatic choice has been made.
+    max_batch_rows
+        Upper bound; the result is a power of two unless it is this bound.
 
     Raises
     ------
@@ -38,18 +41,19 @@ def fit_batch_rows(job: Job, schema: Schema) -> int:
     free = _free_bytes(job, schema)
     rows = free // per_row
     if rows < MIN_BATCH_ROWS:
-        needed = job.memory_limit_bytes - free + MIN_BATCH_ROWS * per_row
+        needed = job.memory_limit - free + MIN_BATCH_ROWS * per_row
         raise JobError(
-            f"--memory-limit {job.memory_limit} is too low for {schema.n_dense} dense and "
-            f"{schema.n_hashed} hashed features: at least {needed / 2**20:.0f} MiB are needed"
+            f"--memory-limit {job.memory_limit.human_readable()} is too low for {schema.n_dense} "
+            f"dense and {schema.n_hashed} hashed features: at least {needed / 2**20:.0f} MiB are "
+            "needed"
         )
-    return min(MAX_BATCH_ROWS, 1 << (int(rows).bit_length() - 1))
+    return min(max_batch_rows, 1 << (int(rows).bit_length() - 1))
 
 
 def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
-    """Bytes that large row groups may take when they are decoded as a whole.
+    """Return the memory in which large row groups may be decoded as a whole.
 
-    Slices of them are views, so that blocks need no decoded rows of their own.
+    Blocks of such a row group are views of it, so they need no decoded rows of their own.
     """
     return max(0, _free_bytes(job, schema) - batch_rows * _encoded_bytes(schema))
 
@@ -60,13 +64,14 @@ def _free_bytes(job: Job, schema: Schema) -> int:
     if any(map(is_url, [job.lake] if isinstance(job.lake, str) else job.lake)):
         readers += limits.remote_bytes
     learners = sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
-    return job.memory_limit_bytes - BASE_BYTES - readers - learners
+    return job.memory_limit - BASE_BYTES - readers - learners
 
 
 def _decoded_bytes(schema: Schema) -> int:
+    """Return the bytes of one decoded row in all blocks that are in memory at once."""
     return _BLOCKS * 24 * len(schema.names(label=True))
 
 
 def _encoded_bytes(schema: Schema) -> int:
-    """Bytes of a row of the blocks under way, with what is needed to make them."""
+    """Return the bytes of one encoded row in all blocks, temporary arrays included."""
     return _BLOCKS * (12 * schema.n_dense + 8 * schema.n_hashed + 48)

@@ -1,4 +1,4 @@
-"""A trained model to predict with."""
+"""Predict with a trained model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
 from onepass.model.directory import OpenModel, open_model
 from onepass.model.predictor import Predictor, predicted
-from onepass.model.state import Trainee
+from onepass.model.sklearn_export import to_sklearn
+from onepass.model.state import ModelState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,19 +41,19 @@ class Model:
         model.predict(table)  # a pyarrow Table, pandas DataFrame or mapping of columns
     """
 
-    def __init__(self, opened: OpenModel, trainee: Trainee, entry: LearntEntry) -> None:
+    def __init__(self, opened: OpenModel, state: ModelState, entry: LearntEntry) -> None:
         self.file = opened.file
         self.entry = entry
-        """The version of the weights."""
+        """Log entry of the version that the weights are of."""
         self.rows = sum(entry.rows for entry in opened.ledger.history.trained())
         """Rows learnt so far."""
-        self.learner: Learns = trainee.learner
-        self.frequent = trainee.frequent
-        """Frequent values of the hashed columns."""
+        self.learner: Learns = state.learner
+        self.frequent = state.frequent
+        """Counts of frequent values of the hashed columns."""
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """The newest version in a model directory.
+        """Load the newest version in a model directory.
 
         Raises
         ------
@@ -62,15 +63,15 @@ class Model:
             If the directory is unsound.
         """
         opened = open_model(path)
-        entry, trainee = opened.newest_during_training()
-        if (entry is None or trainee is None) and opened.ledger.history.learnt():
+        entry, state = opened.newest_during_training()
+        if (entry is None or state is None) and opened.ledger.history.learnt():
             raise ForeignModel(
                 f"none of the states in {str(path)!r} can be used; train it again to make up for "
                 f"them, and see: onepass verify {path}"
             )
-        if entry is None or trainee is None:
+        if entry is None or state is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
-        return cls(opened, trainee, entry)
+        return cls(opened, state, entry)
 
     @property
     def version(self) -> int:
@@ -79,15 +80,15 @@ class Model:
 
     @property
     def weights(self) -> list[Weights]:
-        """Weights of the encoded features in the label's unit: one value, or one a quantile.
+        """Weights of the encoded features: one `Weights`, or one for each quantile.
 
-        For a loss with a link (logistic: log-odds; poisson, gamma: logarithm) they are by the
-        margin.
+        They are in the label's unit. For a loss with a link they are in the unit of the margin:
+        log-odds for logistic, logarithm of the mean for poisson and gamma.
         """
         return self.learner.weights()
 
     def predict(self, rows: Rows) -> NDArray[Any]:
-        """Predictions in the label's unit.
+        """Predict rows in the label's unit.
 
         Parameters
         ----------
@@ -105,7 +106,7 @@ class Model:
         BadColumn
             If a column is missing or of another type.
         TypeError
-            If `rows` is nothing of columns.
+            If `rows` is not a collection of columns.
         """
         found = self._predictions(rows)
         if self.file.job.loss != "softmax":
@@ -114,7 +115,7 @@ class Model:
         return np.asarray(classes[found.argmax(axis=1)])
 
     def predict_proba(self, rows: Rows) -> FloatArray:
-        """Probability of each class of `classes`, shape (n_rows, n_classes).
+        """Return the probability of each class of `classes`, shape (n_rows, n_classes).
 
         Raises
         ------
@@ -136,27 +137,25 @@ class Model:
         return None if label.classes is None else class_values(label)
 
     def features(self, rows: Rows) -> Float32Array:
-        """The dense features that `weights` belong to, shape (n_rows, n_dense).
+        """Return the dense features that `weights` belong to, shape (n_rows, n_dense).
 
         Raises as `predict`.
         """
         return self._encoded(rows).block.dense
 
     def to_sklearn(self) -> Any:
-        """A scikit-learn pipeline of the same encoding and coefficients; see `export`.
+        """Return a fitted scikit-learn pipeline of the same encoding and coefficients.
 
         Raises
         ------
         JobError
-            If the model has no counterpart there.
+            If scikit-learn has no counterpart of the model, or is not installed.
         """
-        from onepass.model.sklearn_export import to_sklearn
-
-        return to_sklearn(self)
+        return to_sklearn(self.file, self.weights, self.features, self.classes)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """What `predict` uses, taken when it is first asked for."""
+        """The weights that `predict` uses, copied at its first call."""
         return Predictor.of(self.file, self.entry, self.learner.best())
 
     def _predictions(self, rows: Rows) -> FloatArray:
@@ -164,7 +163,7 @@ class Model:
         return predicted(encoded, self.predictor.unit)
 
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
-        # What is a folder in the lake is a column here, so it is encoded as one.
+        # A key=value folder of the lake is a column of these rows.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
         table = _typed_like_lake(_as_table(rows), self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)

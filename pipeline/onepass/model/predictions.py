@@ -1,4 +1,4 @@
-"""Predictions as the columns of a table.
+"""Lay out predictions as the columns of a table.
 
 ``prediction`` is a number in the label's unit, the probability of the positive class for logistic
 loss, the margin for hinge loss, and the most likely class for softmax loss, in the label's own
@@ -13,13 +13,13 @@ import pyarrow as pa
 from onepass.block import FloatArray
 from onepass.encode.classes import class_type, class_values
 from onepass.learn.metrics.quantile import middle
-from onepass.model.directory import ModelFile
+from onepass.model.file import ModelFile
 
 PREDICTION = "prediction"
 
 
 def prediction_fields(file: ModelFile) -> list[pa.Field]:
-    """Names and types of the columns that a model predicts."""
+    """Return the names and types of the columns that a model predicts."""
     label = file.encoder.label
     of_class = file.job.loss == "softmax"
     first = pa.field(PREDICTION, class_type(label) if of_class else pa.float64())
@@ -27,7 +27,7 @@ def prediction_fields(file: ModelFile) -> list[pa.Field]:
 
 
 def prediction_columns(predictions: FloatArray, file: ModelFile) -> list[pa.Array]:
-    """Predictions of a learner as the columns of `prediction_fields`.
+    """Return predictions as the columns of `prediction_fields`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def prediction_columns(predictions: FloatArray, file: ModelFile) -> list[pa.Arra
 
 
 def _parts(file: ModelFile) -> list[str]:
-    """What each further column is for."""
+    """Return the class or quantile that each further column is for."""
     if file.job.loss == "softmax":
         return list(file.encoder.label.classes or ())
     quantiles = file.job.quantile if file.job.loss == "quantile" else []

@@ -1,4 +1,4 @@
-"""All that predicting takes of a trained model: the learner itself may be let go."""
+"""The part of a model that predictions need, without its learner."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from onepass.encode.encoder import Encoded, Encoder
 from onepass.learn.learner import Learner
 from onepass.learn.unit import LabelUnit
 from onepass.ledger.entries import LearntEntry
-from onepass.model.directory import ModelFile
+from onepass.model.file import ModelFile
 from onepass.model.memory import whole_bytes
-from onepass.stream.stream import Reading
+from onepass.stream.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A version of a model, as it was when this was made."""
+    """One version of a model, frozen: learning on does not change it."""
 
     file: ModelFile
     entry: LearntEntry
-    """The version."""
+    """Log entry of the version."""
     linear: Linear
     unit: LabelUnit
 
     @classmethod
     def of(cls, file: ModelFile, entry: LearntEntry, learner: Learner) -> Predictor:
-        """Take from a learner what it would predict with."""
+        """Copy from a learner the weights that it predicts with."""
         return cls(file, entry, learner.linear(), learner.unit())
 
     def reading(self, *, label: bool, keep: tuple[str, ...] = ()) -> Reading:
-        """How rows are read to be predicted: in stored order, as margins."""
+        """Return how rows are read for predictions: in stored order, straight into margins."""
         job, schema, batch_rows = self.file.job, self.file.encoder, self.file.batch_rows
         return Reading(
             Encoder(schema, drop_null_label=job.on_null_label == "drop"),
@@ -43,6 +43,6 @@ class Predictor:
 
 
 def predicted(encoded: Encoded, unit: LabelUnit) -> FloatArray:
-    """Predictions of rows that have been encoded as margins; see `LabelUnit.predictions`."""
+    """Turn the margins of encoded rows into predictions; see `LabelUnit.predictions`."""
     assert encoded.margins is not None
     return unit.predictions(encoded.margins)

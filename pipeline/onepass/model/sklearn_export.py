@@ -1,47 +1,60 @@
-"""A model as a scikit-learn pipeline: the same encoding, the same coefficients."""
+"""Export a model as a scikit-learn pipeline: the same encoding, the same coefficients."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from onepass.block import Float32Array
 from onepass.errors import JobError
 from onepass.learn.updater import Weights
-
-if TYPE_CHECKING:
-    from onepass.model.model import Model
+from onepass.model.file import ModelFile
 
 
-def to_sklearn(model: Model) -> Any:
-    """A fitted `sklearn.pipeline.Pipeline` that takes what `Model.predict` takes.
+def to_sklearn(
+    file: ModelFile,
+    weights: list[Weights],
+    encode: Callable[[Any], Float32Array],
+    classes: list[Any] | None,
+) -> Any:
+    """Return a fitted `sklearn.pipeline.Pipeline` that takes the rows that `Model.predict` takes.
 
-    Its first step makes the dense features, its second is scikit-learn's linear model of the same
-    loss. Predictions are those of the model, but for the clipping of regressions to the labels
-    seen; classifiers predict classes, and probabilities by `predict_proba`.
+    Its first step makes the dense features; its second is scikit-learn's linear model of the same
+    loss. Predictions equal those of the model, except that those of a regression are not clipped
+    to the range of the labels. Classifiers predict classes, and probabilities by `predict_proba`.
+
+    Parameters
+    ----------
+    encode
+        Makes the dense features of rows, shape (n_rows, n_dense).
+    classes
+        Classes of the label in the order of their probabilities; None for a regression.
 
     Raises
     ------
     JobError
-        If the model has hashed columns or several quantiles, or scikit-learn is missing.
+        If the model has hashed columns or several quantiles, or scikit-learn is not installed.
     """
-    job, schema = model.file.job, model.file.encoder
-    if schema.n_hashed:
+    if file.encoder.n_hashed:
         raise JobError("a model with hashed columns has no counterpart in scikit-learn")
-    if len(model.weights) > 1:
+    if len(weights) > 1:
         raise JobError("several quantiles are several models in scikit-learn; train them apart")
     try:
         from sklearn.pipeline import Pipeline
         from sklearn.preprocessing import FunctionTransformer
     except ImportError:
         raise JobError("to_sklearn needs scikit-learn: pip install scikit-learn") from None
-    encode = FunctionTransformer(model.features, feature_names_out=_Names(schema.feature_names()))
-    linear = _linear(job.loss, model)
-    return Pipeline([("encode", encode), ("linear", linear)])
+    names = _Names(file.encoder.feature_names())
+    features = FunctionTransformer(encode, feature_names_out=names)
+    linear = _estimator(file)
+    _set_weights(linear, weights[0], classes)
+    return Pipeline([("encode", features), ("linear", linear)])
 
 
 class _Names:
-    """Names of the features, for scikit-learn; a function that can be pickled."""
+    """Returns the names of the features to scikit-learn; a lambda could not be pickled."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
@@ -50,45 +63,38 @@ class _Names:
         return np.asarray(self.names, object)
 
 
-def _linear(loss: str, model: Model) -> Any:
+def _estimator(file: ModelFile) -> Any:
     from sklearn import linear_model
     from sklearn.svm import LinearSVC
 
-    weights = model.weights[0]
-    match loss:
-        case "squared":
-            return _regressor(linear_model.LinearRegression(), weights)
-        case "huber":
-            return _regressor(linear_model.LinearRegression(), weights)
+    match file.job.loss:
+        case "squared" | "huber":
+            return linear_model.LinearRegression()
         case "quantile":
-            quantile = model.file.job.quantile[0]
-            return _regressor(linear_model.QuantileRegressor(quantile=quantile), weights)
+            return linear_model.QuantileRegressor(quantile=file.job.quantile[0])
         case "poisson":
-            return _glm(linear_model.PoissonRegressor(), weights)
+            return _fitted_to_nothing(linear_model.PoissonRegressor(), file.encoder.n_dense)
         case "gamma":
-            return _glm(linear_model.GammaRegressor(), weights)
+            return _fitted_to_nothing(linear_model.GammaRegressor(), file.encoder.n_dense)
         case "hinge":
-            return _classifier(LinearSVC(), weights, model)
+            return LinearSVC()
         case _:
-            return _classifier(linear_model.LogisticRegression(), weights, model)
+            return linear_model.LogisticRegression()
 
 
-def _regressor(linear: Any, weights: Weights) -> Any:
-    linear.coef_, linear.intercept_ = weights.dense.copy(), float(np.asarray(weights.intercept))
+def _fitted_to_nothing(linear: Any, n_features: int) -> Any:
+    """Fit a generalised linear model to two rows of zeros.
+
+    Its `fit` prepares the link that `predict` applies, for which there is no public attribute.
+    """
+    return linear.fit(np.zeros((2, n_features)), np.ones(2))
+
+
+def _set_weights(linear: Any, weights: Weights, classes: list[Any] | None) -> None:
+    if classes is None:
+        linear.coef_, linear.intercept_ = weights.dense.copy(), float(np.asarray(weights.intercept))
+    else:
+        linear.coef_ = np.atleast_2d(weights.dense).copy()
+        linear.intercept_ = np.atleast_1d(np.asarray(weights.intercept)).copy()
+        linear.classes_ = np.asarray(classes)
     linear.n_features_in_ = weights.dense.shape[-1]
-    return linear
-
-
-def _glm(linear: Any, weights: Weights) -> Any:
-    linear = _regressor(linear, weights)
-    # What `fit` sets for `predict` beside the coefficients: the link.
-    linear._base_loss = linear._get_loss()
-    return linear
-
-
-def _classifier(linear: Any, weights: Weights, model: Model) -> Any:
-    linear.coef_ = np.atleast_2d(weights.dense).copy()
-    linear.intercept_ = np.atleast_1d(np.asarray(weights.intercept)).copy()
-    linear.classes_ = np.asarray(model.classes)
-    linear.n_features_in_ = weights.dense.shape[-1]
-    return linear

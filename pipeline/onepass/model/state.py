@@ -1,6 +1,7 @@
-"""What training changes: the learner, and the frequent values seen on the way.
+"""The state of a model: everything that training changes and a commit writes.
 
-Both are one state. It is written after every partition and put back before the next run.
+It consists of the learner and of the counts of frequent values. It is written after every group of
+partitions and restored before the next run.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from onepass.ledger.store import Content
 _FREQUENT = "frequent"
 
 
-class Trainee:
-    """A learner with the most frequent values of the hashed columns.
+class ModelState:
+    """A learner, and counts of the most frequent values of the hashed columns.
 
     Parameters
     ----------
     learner
-        Fresh, or at least of the same settings as the states to restore.
+        Learner with the settings of the states that are to be restored.
     frequent
-        Of the hashed columns.
+        Counts for the hashed columns.
     """
 
     def __init__(self, learner: Learns, frequent: Frequent) -> None:
@@ -43,7 +44,7 @@ class Trainee:
         self._snapshot: dict[str, NDArray[np.generic]] = {}
 
     def learn(self, encoded: Encoded, held_out: Block | None) -> FloatArray:
-        """Learn a block; return the prediction of each row from before it was learnt."""
+        """Learn a block; return the prediction of each row from before the row was learnt."""
         self.frequent.add(encoded.frequent)
         predictions = self.learner.update(encoded.block)
         if held_out is not None:
@@ -51,37 +52,45 @@ class Trainee:
         return predictions
 
     def standings(self) -> list[dict[str, Any]]:
-        """How the candidates do; empty where there is one learner only."""
+        """Return the score of each candidate; empty where there is only one learner."""
         if not isinstance(self.learner, Candidates):
             return []
         return [asdict(standing) for standing in self.learner.standings()]
 
     def dump(self) -> bytes:
-        """The state as the bytes of a file."""
+        """Return the content of a state file."""
         return dump_state({**self.learner.arrays(), _FREQUENT: self.frequent.dump()})
 
     def snapshot(self) -> Content:
-        """The state as it is now, to be written while learning goes on.
+        """Copy the state, so that it can be written while learning goes on.
 
-        It takes the memory of the snapshot before, which is to be written by then. Writing it
-        raises `Diverged` if it is not finite: learners look at what they see anyway, a commit is
-        for ever.
+        The copy reuses the memory of the previous snapshot, which must have been written by now.
+
+        Returns
+        -------
+        A function that writes the copy to a stream. It raises `Diverged` if a number is not finite:
+        learners only check the weights that they use, and a commit cannot be taken back.
         """
         self._snapshot = copied(self.learner.arrays(), self._snapshot)
         return partial(_write_finite, self._snapshot | {_FREQUENT: self.frequent.dump()})
 
     def forget_snapshot(self) -> None:
-        """Give back the memory of the last snapshot, which must have been written."""
+        """Free the memory of the last snapshot, which must have been written."""
         self._snapshot = {}
 
     def restore(self, data: bytes, key: str) -> None:
-        """Take over a state.
+        """Replace this state by the content of a state file.
+
+        Parameters
+        ----------
+        key
+            Name of the file, for messages.
 
         Raises
         ------
         ForeignModel
-            If it is damaged, its arrays are not those of this model, or they are not finite: none
-            such is ever committed, and it would predict NaN. Names the file `key`.
+            If the content is damaged, its arrays do not fit this model, or a number is not finite.
+            Such a state is never committed, and would predict NaN.
         """
         try:
             state = load_state(data)
@@ -111,9 +120,9 @@ def _write_finite(arrays: Mapping[str, NDArray[np.generic]], stream: Writable) -
 
 
 def _first_not_finite(arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
-    """Name of an array that holds NaN or infinity where there must be none."""
+    """Return the name of an array that holds NaN or infinity where none may be."""
     for name, array in arrays.items():
-        # Of a learner that has seen no label yet, or of a candidate that is out.
+        # The range of labels is infinite before the first label, and for a candidate that is out.
         is_empty = name.rpartition(".")[2] == LABEL_RANGE and np.array_equal(array, NO_RANGE)
         if array.dtype.kind == "f" and not is_empty and not np.isfinite(array).all():
             return name

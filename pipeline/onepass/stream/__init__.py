@@ -1,1 +1,1 @@
-"""Join lake and encoder: partitions as streams of blocks, read ahead by Dask tasks."""
+"""Join lake and encoder: partitions as streams of blocks, made ahead by Dask tasks."""

@@ -68,18 +68,6 @@ class ColumnCheck:
         self._passed.add(footer.fingerprint)
 
 
-def check_columns(
-    file: LakeFile,
-    footer: Footer,
-    schema: Schema,
-    *,
-    label: bool,
-    keep: Iterable[str] = (),
-) -> None:
-    """Compare one file with the columns that are read of it, as `ColumnCheck` does."""
-    ColumnCheck(schema, label=label, keep=keep)(file, footer)
-
-
 def check_types(
     file: LakeFile,
     found: pa.Schema,

@@ -1,7 +1,7 @@
 """Run Dask tasks ahead of a consumer: in order, and only a few at a time.
 
-Dask gives no back-pressure towards a consumer that takes results one by one, so the window is kept
-here: a few tasks are under way, the oldest is waited for, its place is filled, its result let go.
+Dask does not slow its tasks down when the consumer takes results one by one. The window is kept
+here: a few tasks are under way, the consumer waits for the oldest, and a new task takes its place.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 from dask.core import get
 from dask.delayed import Delayed
+from threadpoolctl import threadpool_limits
 
 from onepass.errors import JobError
 
@@ -22,28 +24,40 @@ WINDOW = 3
 
 
 class Workers:
-    """Threads of this process, or a Dask cluster at an address.
+    """Threads of this process, or a Dask cluster; use as a context manager.
+
+    While workers are open, BLAS has one thread: the cores belong to the tasks, and sums have the
+    same order on every machine.
 
     Parameters
     ----------
     address
-        Of a Dask scheduler; its workers must see the lake under the same paths.
+        Address of a Dask scheduler, whose workers must see the lake under the same paths; None for
+        threads of this process.
+
+    Raises
+    ------
+    JobError
+        If no scheduler answers at the address, or `distributed` is not installed.
     """
 
     def __init__(self, address: str | None = None) -> None:
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="onepass")
         self._client = _connect(address) if address else None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Workers:
+        self._stack.enter_context(threadpool_limits(1, "blas"))
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._stack.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
     def ordered(self, tasks: Iterable[tuple[Delayed, bool]]) -> Generator[Any, None, None]:
-        """Results of tasks in their order, computed a few ahead.
+        """Yield the results of tasks in their order, computed a few ahead.
 
         Parameters
         ----------
@@ -65,7 +79,7 @@ class Workers:
     def _submit(self, task: Delayed, is_local: bool) -> Future[Any] | Any:
         if self._client is not None and not is_local:
             return self._client.compute(task)
-        # The threads come from the pool; Dask's schedulers would plan each little graph anew.
+        # Dask's own schedulers would plan each little graph anew.
         return self._pool.submit(get, task.__dask_graph__(), task.key)
 
 

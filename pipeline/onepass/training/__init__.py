@@ -1,1 +1,1 @@
-"""Train a model: plan, read, learn, commit; and restore what has been lost."""
+"""Train a model: create it, plan, read and learn, commit; restore a state that has been lost."""

@@ -1,7 +1,7 @@
-"""Commit in the background: a state is written while the next partition is learnt.
+"""Commit in the background: write a state while the next group is learnt.
 
-One commit is under way at most, and the log grows in order. An error of a commit is raised by the
-call after it.
+At most one commit is under way, so the log grows in order. The call after a failed commit raises
+its error.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from onepass.ledger.store import Content
 class Committer:
     """Commits to a ledger from a thread of its own; use as a context manager.
 
-    While a commit may be under way, the ledger is to be left alone: `wait` first.
+    While a commit may be under way, nobody else may use the ledger: call `wait` first.
 
     Parameters
     ----------
     ledger
-        To commit to.
+        Ledger to commit to.
     committed
-        Told about each commit in the caller's thread, once it is durable.
+        Called in the caller's thread for each commit, once it is durable.
     """
 
     def __init__(self, ledger: Ledger, committed: Callable[[TrainEntry, Metrics], None]) -> None:
         self._ledger, self._committed = ledger, committed
         self._pool: ThreadPoolExecutor | None = None
         self._under_way: Future[None] | None = None
-        self._untold: deque[tuple[TrainEntry, Metrics]] = deque()
+        self._unreported: deque[tuple[TrainEntry, Metrics]] = deque()
 
     def __enter__(self) -> Committer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="onepass-commit")
@@ -42,40 +42,43 @@ class Committer:
     def __exit__(self, *exc: object) -> None:
         assert self._pool is not None
         try:
-            # What has been learnt is kept, also when the run ends by an error or an interrupt.
+            # Learnt groups are kept, also when the run ends by an error or an interrupt.
             self.wait()
         finally:
             self._pool.shutdown(wait=True)
             self._pool = None
-            self._tell()
+            self._report()
 
     def submit(self, state: Content, trained: Trained, metrics: Metrics) -> None:
-        """Commit a learnt group, after the one before.
+        """Commit a learnt group, after the group before it.
 
         Raises
         ------
         ModelConflict, Diverged
-            If another writer has committed the version of the group before, or that was not finite.
+            If the commit of the group before failed: another writer has committed its version, or
+            its state was not finite.
         """
         self.wait()
         assert self._pool is not None
-        # An interrupt may come before the result has a name: what is durable is told all the same.
+        # An interrupt may land before the future is assigned; `__exit__` still reports the commit,
+        # because `_commit` queued it.
         self._under_way = self._pool.submit(self._commit, state, trained, metrics)
 
     def wait(self) -> None:
-        """Wait until everything is durable; raises as `submit`."""
+        """Wait until every commit is durable; raise as `submit`."""
         if self._under_way is None:
             return
         wait([self._under_way])
-        self._tell()
+        self._report()
         commit, self._under_way = self._under_way, None
         commit.result()
 
     def _commit(self, state: Content, trained: Trained, metrics: Metrics) -> None:
-        self._untold.append((self._ledger.commit_train(state, trained), metrics))
+        self._unreported.append((self._ledger.commit_train(state, trained), metrics))
 
-    def _tell(self) -> None:
-        while self._untold:
-            # Interrupted here, it is told of at the end.
-            self._committed(*self._untold[0])
-            self._untold.popleft()
+    def _report(self) -> None:
+        while self._unreported:
+            # A commit leaves the queue after its report: an interrupt in between repeats the
+            # report rather than losing it.
+            self._committed(*self._unreported[0])
+            self._unreported.popleft()

@@ -10,21 +10,28 @@ from onepass.encode.schema import Hashed, OneHot, Schema
 from onepass.errors import DataError, JobError
 from onepass.job import Job
 from onepass.ledger.entries import FORMAT
-from onepass.ledger.store import open_store
-from onepass.model.directory import MODEL_KEY, ModelFile
-from onepass.model.memory import fit_batch_rows
+from onepass.ledger.store import Store
+from onepass.model.file import MODEL_KEY, ModelFile
+from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 
 MOST_LISTED = 8
-"""Levels of a category that newton has as features of their own, in a lake with hashed columns."""
+"""In a lake with hashed columns, newton keeps a category as 0/1 features up to so many levels."""
 
 logger = logging.getLogger(__name__)
 
 
-def create_model(job: Job) -> list[str]:
-    """Create the model directory of a job.
+def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS) -> list[str]:
+    """Create the model of a job.
+
+    Parameters
+    ----------
+    store
+        The model directory.
+    max_batch_rows
+        Upper bound of rows in a block.
 
     Returns
     -------
@@ -48,19 +55,20 @@ def create_model(job: Job) -> list[str]:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         job=resolved,
         encoder=schema,
-        batch_rows=fit_batch_rows(resolved, schema),
+        batch_rows=fit_batch_rows(resolved, schema, max_batch_rows=max_batch_rows),
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
-    if not open_store(job.model).create(MODEL_KEY, data):
+    if not store.create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
     return found.warnings
 
 
 def _hashed(schema: Schema, solver: str) -> Schema:
-    """Hash listed categories, too, where some are hashed anyway and a listed one is dear.
+    """Hash one-hot categories of many levels as well, if other columns are hashed anyway.
 
-    To the first-order solvers a level is a slot or a column full of zeros, which costs as much as
-    the number of levels. Newton is more exact on listed levels, but takes their number squared.
+    A level of a hashed column is one slot; a level of a one-hot column is a feature that is 0 in
+    most rows, at the price of any other feature. Newton is more exact on one-hot levels, but its
+    price grows with the square of their number.
     """
     most = MOST_LISTED if solver == "newton" else 2
     if not schema.n_hashed:
@@ -75,7 +83,7 @@ def _hashed(schema: Schema, solver: str) -> Schema:
 
 
 def survey_job(job: Job) -> Survey:
-    """The survey that a job asks for."""
+    """Survey the lake of a job."""
     choice = Choice(
         tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
     )

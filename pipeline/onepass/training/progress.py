@@ -1,4 +1,4 @@
-"""What a run tells while it goes on; the base class says nothing."""
+"""Receive the steps of a run while it goes on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from onepass.ledger.entries import AnyEntry
 
 
 class Progress:
-    """Receives the steps of a run. Override what is of interest."""
+    """Receives the steps of a run and does nothing with them; override those of interest."""
 
     def started(self, n_partitions: int, n_rows: int) -> None:
-        """So much is to be done."""
+        """Receive the size of the work that begins."""
 
     def advanced(self, n_rows: int) -> None:
-        """So many more rows have been read and learnt, evaluated or scored."""
+        """Receive the number of rows that have been learnt, evaluated or scored since the last."""
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
-        """A partition has been trained or skipped; `total` is the run's progressive loss so far."""
+        """Receive an entry that trains or skips partitions, once it is durable.
+
+        Parameters
+        ----------
+        total
+            Progressive metrics of the run so far.
+        """
 
     def noted(self, message: str) -> None:
-        """Something the user should know."""
+        """Receive a warning for the user."""

@@ -1,15 +1,18 @@
-"""What runs of training tell of themselves, as the command line and the flow hand it on."""
+"""Reports of training, which the command line prints and the flow publishes."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
+from onepass.environment import peak_rss_bytes
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import CandidateEntry
+from onepass.ledger.entries import CandidateEntry, TrainEntry
+from onepass.ledger.history import History
+from onepass.partition import Group
 
 
 class TrainReport(BaseModel):
-    """What one run has done."""
+    """Outcome of one run of training."""
 
     model: str
     """Model directory."""
@@ -20,13 +23,13 @@ class TrainReport(BaseModel):
     rows: int
     """Rows learnt by this run."""
     skipped: int
-    """Partitions left out by this run."""
+    """Partitions skipped by this run."""
     left_out: int
-    """Partitions that are left out for good, by this run or an earlier one."""
+    """Partitions that are skipped for good, by this run or an earlier one."""
     pending: int
     """Partitions of the plan that are still to be trained."""
     loss: float | None
-    """Progressive loss of this run: weighted mean per row; None if nothing was trained."""
+    """Progressive loss of this run, weighted mean per row; None if nothing was trained."""
     metrics: dict[str, float | None]
     """Progressive metrics of this run."""
     candidates: list[CandidateEntry]
@@ -38,8 +41,82 @@ class TrainReport(BaseModel):
     """Digest of the newest state; None before the first partition."""
 
 
+class PlanReport(BaseModel):
+    """Outcome of planning."""
+
+    model: str
+    """Model directory."""
+    version: int
+    """Newest version of the model."""
+    partitions: int
+    """Partitions that the plan has still to train, once for each epoch."""
+    rows: int
+    """Rows of these partitions."""
+    bytes: int
+    """Size of their files."""
+    created: bool
+    """Whether this call created the model directory."""
+    warnings: list[str]
+    """Warnings about the lake, if the model was created."""
+    left_out: int
+    """Partitions that are skipped for good."""
+    state_sha256: str | None
+    """Digest of the newest state; None before the first partition."""
+
+
+def train_report(
+    model: str, history: History, *, since: int, total: Metrics, seconds: float
+) -> TrainReport:
+    """Report what a run has done.
+
+    Parameters
+    ----------
+    since
+        Newest version before the run.
+    total
+        Progressive metrics of the run.
+    """
+    decided = [entry for entry in history.decided() if entry.version > since]
+    trained = [entry for entry in decided if isinstance(entry, TrainEntry)]
+    rows = sum(entry.rows for entry in trained)
+    return TrainReport(
+        model=model,
+        version=history.version,
+        partitions=sum(len(entry.partitions) for entry in trained),
+        rows=rows,
+        skipped=len(decided) - len(trained),
+        left_out=history.n_left_out(),
+        pending=sum(len(group.partitions) for group in history.pending()),
+        loss=finite(total.loss()) if trained else None,
+        metrics=finite_values(total) if trained else {},
+        candidates=next((entry.candidates for entry in reversed(history.trained())), []),
+        seconds=seconds,
+        rows_per_second=rows / seconds,
+        peak_rss_bytes=peak_rss_bytes(),
+        state_sha256=newest_sha256(history),
+    )
+
+
+def plan_report(
+    model: str, history: History, pending: list[Group], *, created: bool, warnings: list[str]
+) -> PlanReport:
+    """Report what a plan has still to train."""
+    partitions = [partition for group in pending for partition in group.partitions]
+    return PlanReport(
+        model=model,
+        version=history.version,
+        partitions=len(partitions),
+        rows=sum(partition.rows for partition in partitions),
+        bytes=sum({one.path: one.fingerprint.size for one in partitions}.values()),
+        created=created,
+        warnings=warnings,
+        left_out=history.n_left_out(),
+        state_sha256=newest_sha256(history),
+    )
+
+
 def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
-    """Why a run had nothing to train."""
+    """Explain why a run had nothing to train."""
     why = f"{n_left_out:,} left out (onepass log says why)"
     if n_left_out and not has_trained:
         return f"nothing to train: the lake has no partitions but {why}"
@@ -47,25 +124,17 @@ def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
     return f"nothing to train: the model has seen every partition of its lake{but}"
 
 
-class PlanReport(BaseModel):
-    """What a run would train."""
-
-    model: str
-    version: int
-    partitions: int
-    rows: int
-    bytes: int
-    """Size of the files."""
-    created: bool
-    """Whether the model directory was created by this call."""
-    warnings: list[str]
+def newest_sha256(history: History) -> str | None:
+    """Return the digest of the newest state that counts; None if there is none."""
+    newest = history.newest_states(1)
+    return newest[0].state.sha256 if newest else None
 
 
 def finite(value: float) -> float | None:
-    """The value as JSON can have it: None if it is not finite."""
+    """Return a value as JSON can hold it: None for NaN and infinity."""
     return value if value == value and abs(value) != float("inf") else None
 
 
 def finite_values(metrics: Metrics) -> dict[str, float | None]:
-    """Metrics as the log keeps them."""
+    """Return metrics as the log holds them."""
     return {name: finite(value) for name, value in metrics.values().items()}

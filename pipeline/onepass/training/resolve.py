@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.job import Job, LossName
 from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
-from onepass.learn.learner import Settings
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
 
 WIDEST = 4 * MAX_WIDTH
-"""Weights that `newton` can learn when it is asked for by name: its state is their square."""
+"""Most weights that newton accepts when a job names it; its state grows with their square."""
 
 DEFAULT_HASH_BITS = 18
 
@@ -21,12 +18,14 @@ _OF_ONE_LOSS: dict[str, LossName] = {"quantile": "quantile", "delta": "huber"}
 
 
 def implied_loss(job: Job) -> LossName:
-    """The job's loss, or the one that a setting made for it alone implies.
+    """Return the loss of a job, or the loss that a setting of the job implies.
+
+    Some settings belong to a single loss, such as quantiles.
 
     Raises
     ------
     JobError
-        If such a setting belongs to another loss than the one asked for.
+        If such a setting belongs to another loss than the one that the job names.
     """
     default = {name: field.get_default() for name, field in Job.model_fields.items()}
     implied: LossName = job.loss
@@ -40,14 +39,14 @@ def implied_loss(job: Job) -> LossName:
 
 
 def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
-    """A job with every automatic choice made.
+    """Return a job in which every automatic choice has been made.
 
     Parameters
     ----------
     label
-        Of the sample, with the loss decided.
+        Label of the sample, with its loss.
     schema
-        How rows become numbers; its `hash_bits` are decided here.
+        Encoder schema; the resolved job decides its `hash_bits`.
 
     Raises
     ------
@@ -75,37 +74,6 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
             **choice,
         }
     )
-
-
-def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
-    """Settings of each learner that a resolved job trains: its learning rates times its l2."""
-    label, n_dense = schema.label, schema.n_dense
-    rates: list[float | None] = [*job.learning_rate] or [None]
-    return [
-        Settings(
-            solver=job.solver,
-            loss=job.loss,
-            n_dense=n_dense,
-            n_slots=schema.n_slots,
-            learning_rate=rate,
-            l2=l2,
-            l1=job.l1,
-            schedule=job.schedule,
-            averaging=job.averaging,
-            implicit=bool(job.implicit),
-            minibatch=job.minibatch,
-            half_life_rows=job.half_life_rows,
-            half_life_partitions=job.half_life_partitions,
-            quantiles=tuple(job.quantile),
-            delta=job.delta or 1.0,
-            n_classes=len(label.classes or ()),
-            center=label.center,
-            scale=label.scale,
-            base=label.base,
-            clip=job.clip,
-        )
-        for rate, l2 in product(rates, job.l2)
-    ]
 
 
 def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
@@ -149,7 +117,7 @@ _FIRST_ORDER_ONLY: dict[str, object] = {
     "minibatch": 1,
     "l1": 0.0,
 }
-"""Settings of the first-order solvers, with the values that mean none."""
+"""Settings that only first-order solvers have, with the values that they have when unset."""
 
 
 def _given(job: Job, settings: dict[str, object]) -> list[str]:

@@ -1,139 +1,210 @@
-"""Train: the entries that everybody comes in by - command, flow, retry, schedule.
+"""A session holds a model as its only writer: it creates, plans, trains and commits.
 
-Each looks into the model directory first, so there is nothing to resume by hand.
+Every entry - command, flow, retry, schedule - opens a session, which looks into the model directory
+first. So there is nothing to resume by hand.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
-from onepass.errors import JobError, ModelNotFound
+from onepass.errors import Interrupted, JobError, ModelNotFound
 from onepass.job import Job, parse_job, resume_job
 from onepass.lake.discover import discover
 from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
-from onepass.ledger.store import open_store
+from onepass.ledger.store import Store, open_store
 from onepass.model.directory import OpenModel, model_exists, open_model
-from onepass.partition import Group, Partition
+from onepass.model.predictor import Predictor
+from onepass.partition import Group
 from onepass.stream.workers import Workers
 from onepass.training.create import create_model
+from onepass.training.learn_group import GroupLearner
+from onepass.training.limits import LIMITS, Limits
+from onepass.training.plan import make_plan
 from onepass.training.progress import Progress
-from onepass.training.report import PlanReport, TrainReport
+from onepass.training.report import PlanReport, TrainReport, plan_report, train_report
+from onepass.training.restore import Restorer
 from onepass.training.run import Run
 
 
-def train(
+class Session:
+    """One writer's work on a model; open it by `open_session`."""
+
+    def __init__(
+        self,
+        model: OpenModel,
+        job: Job,
+        workers: Workers,
+        progress: Progress,
+        *,
+        created: bool,
+        warnings: list[str],
+        limits: Limits = LIMITS,
+    ) -> None:
+        self.model, self.job, self.limits = model, job, limits
+        self.workers, self.progress = workers, progress
+        self._created, self._warnings = created, warnings
+        self.learner = GroupLearner(model.file, job, workers, progress, limits=limits.read)
+        self.restorer = Restorer(model, self.learner)
+        self.run = Run(model, job, self.learner, self.restorer)
+        self._since = model.ledger.version
+        self._began = time.perf_counter()
+
+    def train(self) -> TrainReport:
+        """Train everything in the lake that the model has not seen."""
+        had_pending = bool(self.model.ledger.history.pending())
+        self.train_pending(self.plan())
+        if had_pending:
+            # The unfinished plan came first, in the order that it was frozen with.
+            self.train_pending(self.plan())
+        return self.report()
+
+    def plan(self) -> list[Group]:
+        """Look at the whole lake, commit a plan for what is new, and return what is to be trained.
+
+        If nothing is, ensure that the newest state can be read.
+        """
+        ledger = self.model.ledger
+        files = self.learner.list_lake()
+        plan = make_plan(
+            ledger.history,
+            files,
+            self.job,
+            self.learner.check,
+            split_bytes=self.limits.read.split_bytes,
+        )
+        for partition, reason in plan.skips:
+            ledger.commit_skip(partition, reason)
+            self.progress.noted(f"left out: {reason}")
+        if plan.groups:
+            ledger.commit_plan(plan.groups)
+        pending = ledger.history.pending()
+        if not pending and ledger.history.newest_states(1):
+            self.run.state()
+        return pending
+
+    def train_pending(
+        self, pending: list[Group] | None = None, max_seconds: float | None = None
+    ) -> None:
+        """Train planned groups; stop after the one in which `max_seconds` have passed.
+
+        Parameters
+        ----------
+        pending
+            The rest of the newest plan; read from the ledger by default.
+        """
+        left = self.model.ledger.history.pending() if pending is None else pending
+        self.run.train(left, max_seconds)
+
+    def predictor(self) -> Predictor | None:
+        """Return the newest version for predictions; None if nothing has been trained."""
+        newest = self.model.ledger.history.newest_states(1)
+        if not newest:
+            return None
+        return Predictor.of(self.model.file, newest[0], self.run.state().learner.best())
+
+    def report(self) -> TrainReport:
+        """Report what this session has trained so far."""
+        return train_report(
+            self.model.path,
+            self.model.ledger.history,
+            since=self._since,
+            total=self.run.total,
+            seconds=time.perf_counter() - self._began,
+        )
+
+    def plan_report(self, pending: list[Group]) -> PlanReport:
+        """Report what is still to be trained."""
+        return plan_report(
+            self.model.path,
+            self.model.ledger.history,
+            pending,
+            created=self._created,
+            warnings=self._warnings,
+        )
+
+
+@contextmanager
+def open_session(
     job: Job | Mapping[str, Any],
-    *,
     progress: Progress | None = None,
-) -> TrainReport:
-    """Train a model on everything in its lake that it has not seen.
+    *,
+    creates: bool = True,
+    limits: Limits = LIMITS,
+) -> Iterator[Session]:
+    """Hold a model as its only writer.
 
     Parameters
     ----------
     job
         The job, or its fields; for an existing model ``{"model": directory}`` is enough.
-    progress
-        Told about each step; silent by default.
+    creates
+        Whether to create a model that does not exist.
 
     Raises
     ------
     JobError
         If the job is incomplete, unsuited to the lake, or contradicts the model.
-    DataError
-        If a file is bad or has changed, and the job does not say to go on.
     ModelConflict
-        If another process trains the same model.
-
-    Notes
-    -----
-    What has been committed stays, whatever happens afterwards. A partition is committed while the
-    next one is learnt, so a run that fails or is interrupted loses the partition that it was
-    learning, and one that is killed perhaps the one before as well.
-    """
-    with opened(job, progress or Progress()) as run:
-        had_pending = bool(run.model.ledger.history.pending())
-        run.plan()
-        run.train_pending()
-        if had_pending:
-            # The unfinished plan came first, so that its order is the one it was frozen with.
-            run.plan()
-            run.train_pending()
-        return run.report()
-
-
-def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:
-    """Create the model if need be, look at the whole lake, and freeze what is to be trained.
-
-    Raises as `train` does.
-    """
-    with opened(job, progress or Progress()) as run:
-        pending = run.plan()
-        return PlanReport(
-            model=run.model.path,
-            version=run.model.ledger.version,
-            partitions=sum(len(group.partitions) for group in pending),
-            rows=sum(group.rows for group in pending),
-            bytes=sum({p.path: p.fingerprint.size for p in _all_partitions(pending)}.values()),
-            created=run.created,
-            warnings=run.warnings,
-        )
-
-
-def train_pending(
-    job: Job | Mapping[str, Any],
-    *,
-    max_seconds: float | None = None,
-    progress: Progress | None = None,
-) -> TrainReport:
-    """Train planned partitions, stopping after the one in which `max_seconds` have passed.
-
-    Raises as `train` does.
-    """
-    with opened(job, progress or Progress()) as run:
-        run.train_pending(max_seconds)
-        return run.report()
-
-
-@contextmanager
-def opened(
-    job: Job | Mapping[str, Any], progress: Progress, *, creates: bool = True
-) -> Iterator[Run]:
-    """Hold a model for one run, as its only writer.
-
-    Parameters
-    ----------
-    creates
-        Whether a model that is not there yet is created.
-
-    Raises as `train` does.
+        If another process holds the model.
+    ForeignModel
+        If the model directory is damaged.
+    Interrupted
+        If the user interrupts the session.
     """
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
-    directory = str(given.get("model") or parse_job(given).model)
-    created, warnings = False, []
-    if not model_exists(directory):
-        _refuse_headless_log(directory)
-        if "lake" not in given or not creates:
-            raise ModelNotFound(f"no model in {directory!r}; to create one, give LAKE and --label")
-        complete = parse_job(given)
-        _check_holdout(complete)
-        warnings = create_model(complete)
-        created = True
-    with open_store(directory).exclusive():
-        model = open_model(directory)
+    store = open_store(str(given.get("model") or parse_job(given).model))
+    progress = progress or Progress()
+    created = not model_exists(store)
+    warnings = _create(given, store, limits, creates=creates) if created else []
+    with store.exclusive():
+        model = open_model(store)
         sweep(model.store, model.ledger)
-        for rewound, partition in model.ledger.history.unwritten_skips():
-            model.ledger.commit_skip(partition, exclusion(rewound))
+        _finish_rewind(model)
         for warning in warnings:
             progress.noted(warning)
         resumed = _resumed(model, given)
         _check_holdout(resumed)
-        with Workers(resumed.dask) as workers, threadpool_limits(1, "blas"):
-            yield Run(model, resumed, workers, progress, created, warnings)
+        with Workers(resumed.dask) as workers:
+            session = Session(
+                model, resumed, workers, progress, created=created, warnings=warnings, limits=limits
+            )
+            try:
+                yield session
+            except KeyboardInterrupt:
+                raise Interrupted(_kept(model.path, session.run.newest_version)) from None
+
+
+def exclusion(entry: RewindEntry) -> str:
+    """Return the reason that the log gives for partitions that a rewind excludes."""
+    return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
+
+
+def _create(given: Mapping[str, Any], store: Store, limits: Limits, *, creates: bool) -> list[str]:
+    if "lake" not in given or not creates:
+        raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
+    complete = parse_job(given)
+    _check_holdout(complete)
+    try:
+        return create_model(complete, store, max_batch_rows=limits.max_batch_rows)
+    except KeyboardInterrupt:
+        text = "interrupted before the model was created: nothing is kept"
+        raise Interrupted(text) from None
+
+
+def _kept(path: str, version: int) -> str:
+    kept = f"version {version} is kept" if version else "what was committed before is kept"
+    return f"interrupted: {kept}; go on with: onepass train --model {path}"
+
+
+def _finish_rewind(model: OpenModel) -> None:
+    """Commit the skips that a killed rewind has left to the next writer."""
+    for rewind, partition in model.ledger.history.unwritten_skips():
+        model.ledger.commit_skip(partition, exclusion(rewind))
 
 
 def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
@@ -148,20 +219,6 @@ def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
 
 
 def _check_holdout(job: Job) -> None:
-    # Before hours of training, not after.
+    # A missing holdout lake is found before hours of training, not after.
     if job.holdout is not None:
         discover(job.holdout)
-
-
-def _refuse_headless_log(directory: str) -> None:
-    if open_store(directory).list("log"):
-        open_model(directory)
-
-
-def exclusion(entry: RewindEntry) -> str:
-    """The reason that the log gives for partitions which a rewind has excluded."""
-    return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
-
-
-def _all_partitions(groups: list[Group]) -> list[Partition]:
-    return [partition for group in groups for partition in group.partitions]

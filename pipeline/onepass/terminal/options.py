@@ -1,13 +1,12 @@
-"""The options of a job, made from its fields, and what several commands share."""
+"""Options of commands: one for each field of a job, and those that several commands share."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
-from pydantic import BaseModel
+from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
 from onepass.job import Job
@@ -23,15 +22,18 @@ dask_option = click.option("--dask", metavar="ADDRESS", help="Address of a Dask 
 
 
 class _List(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Names or numbers separated by commas."""
+    """Converts names or numbers that are separated by commas."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
-        if isinstance(value, list):
-            return value
-        return [name.strip() for name in value.split(",") if name.strip()]
+        return value if isinstance(value, list) else names(value)
+
+
+def names(text: str | None) -> list[str]:
+    """Split a list that is separated by commas; blanks around a name do not count."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def job_options(command: _Command) -> _Command:
@@ -46,22 +48,15 @@ def job_options(command: _Command) -> _Command:
 
 
 def given_job(lake: tuple[str, ...], config: str | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a job as far as the user gave them: flags over the file."""
+    """Return the job fields that the user gave; a flag wins over the job file."""
     given = read_job_file(config) if config else {}
     given |= {name: value for name, value in flags.items() if value is not None}
-    return given | as_lake(lake)
+    return given | ({"lake": as_lake(lake)} if lake else {})
 
 
-def as_lake(lake: tuple[str, ...]) -> dict[str, str | list[str]]:
-    """The lake argument as a field of a job; empty if it was left out."""
-    if not lake:
-        return {}
-    return {"lake": lake[0] if len(lake) == 1 else list(lake)}
-
-
-def print_json(report: BaseModel, **further: Any) -> None:
-    """Print a report, and further fields, as one line."""
-    click.echo(json.dumps(report.model_dump(mode="json") | further))
+def as_lake(lake: tuple[str, ...]) -> str | list[str]:
+    """Return the LAKE argument as a job takes it: one path, or a list of files."""
+    return lake[0] if len(lake) == 1 else list(lake)
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
@@ -80,4 +75,5 @@ def _kind(annotation: Any) -> Any:
         return _List("numbers" if float in get_args(annotation) else "names")
     if options:
         return _kind(options[0])
-    return annotation
+    # The job parses a size such as 2GiB itself.
+    return str if annotation is ByteSize else annotation

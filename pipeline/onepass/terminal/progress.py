@@ -1,36 +1,37 @@
-"""Progress on stderr: a live bar on a terminal, plain lines otherwise; and aligned tables."""
+"""Show the progress of a run on stderr: a live bar on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import AnyEntry, PlanEntry, SkipEntry, TrainEntry
+from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
+from onepass.terminal.printing import say
 from onepass.text import printable
-from onepass.training.progress import Progress as Told
+from onepass.training.progress import Progress as RunProgress
 
 LINE_SECONDS = 1.0
-"""Plain lines come at most so often."""
-
-_SKETCHED = 1e-4
-"""By how much the best constant's loss of huber loss, which a sketch tells, may be too low."""
+"""Plain lines are at least this far apart."""
 
 
-class Display(Told):
-    """Shows rows/s, time left and the running loss of a run; use it as a context."""
+class Display(RunProgress):
+    """Shows rows per second, time left and the running loss; use it as a context manager.
+
+    Parameters
+    ----------
+    verb
+        Names the work in each line, such as ``trained``.
+    """
 
     def __init__(self, verb: str) -> None:
         self.version = 0
-        """Newest version seen."""
+        """Newest version that has been committed; 0 before the first commit."""
         self._verb = verb
         self._n_rows = self._done = 0
         self._n_partitions = self._n_committed = 0
@@ -54,7 +55,7 @@ class Display(Told):
             self._bar.stop()
 
     def started(self, n_partitions: int, n_rows: int) -> None:
-        """Show the size of the work."""
+        """Add to the size of the work."""
         self._n_rows += n_rows
         self._n_partitions += n_partitions
         if self._bar is not None and n_rows:
@@ -71,17 +72,14 @@ class Display(Told):
             )
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
-        """Show the running loss, or why a partition is left out."""
+        """Show the running loss, or the reason why a partition is skipped."""
         self.version = entry.version
         self._n_committed += 1
-        match entry:
-            case SkipEntry():
-                self.noted(f"left out: {entry.reason}")
-            case TrainEntry():
-                self._loss = f"loss {total.loss():.5g}"
-                self._plain_line(entry)
-            case PlanEntry():
-                pass
+        if isinstance(entry, SkipEntry):
+            self.noted(f"left out: {entry.reason}")
+        elif isinstance(entry, TrainEntry):
+            self._loss = f"loss {total.loss():.5g}"
+            self._print_line(entry)
 
     def noted(self, message: str) -> None:
         """Print a warning."""
@@ -91,7 +89,7 @@ class Display(Told):
         else:
             say(f"warning: {printable(message)}", err=True)
 
-    def _plain_line(self, entry: TrainEntry) -> None:
+    def _print_line(self, entry: TrainEntry) -> None:
         now = time.perf_counter()
         is_last = self._n_committed >= self._n_partitions
         if self._bar is not None or (now - self._last_line < LINE_SECONDS and not is_last):
@@ -107,39 +105,6 @@ class Display(Told):
 
     def _rate(self) -> float:
         return self._done / max(1e-9, time.perf_counter() - self._began)
-
-
-def say(text: str, *, err: bool = False) -> None:
-    """Print a text to stdout, or to stderr, with nothing in it that steers a terminal.
-
-    Its newlines stay; those within a name are for `printable`, before the name is put into it.
-    """
-    click.echo(printable(text, lines=True), err=err)
-
-
-def print_table(
-    rows: Sequence[Sequence[str]], header: Sequence[str], *, right: Sequence[int] = ()
-) -> None:
-    """Print aligned columns to stdout; those in `right` are aligned to the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(printable, row))
-    # A pipe has no width: cutting names there would make the output useless to grep.
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
-
-
-def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
-    """Print a warning if a loss is above that of the best constant."""
-    constant = metrics.get("constant_loss")
-    if loss is not None and constant is not None and loss > constant * (1 + _SKETCHED):
-        say(
-            f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
-            "prediction: on these rows the model is of no use",
-            err=True,
-        )
 
 
 def _bar() -> Progress:

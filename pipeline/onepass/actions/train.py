@@ -1,0 +1,79 @@
+"""Train a model, plan its training, or train a part of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.job import Job
+from onepass.training.progress import Progress
+from onepass.training.report import PlanReport, TrainReport
+from onepass.training.session import open_session
+
+
+class TrainOutcome(TrainReport):
+    """Outcome of training a whole lake."""
+
+    holdout: EvaluateReport | None = None
+    """Metrics on the holdout lake, if the job names one."""
+
+
+def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> TrainOutcome:
+    """Train a model on everything in its lake that it has not seen.
+
+    If the job names a holdout lake, the newest version is evaluated on it afterwards.
+
+    Parameters
+    ----------
+    job
+        The job, or its fields; for an existing model ``{"model": directory}`` is enough.
+    progress
+        Receives each step; silent by default.
+
+    Raises
+    ------
+    JobError
+        If the job is incomplete, unsuited to the lake, or contradicts the model.
+    DataError
+        If a file is bad or has changed, and the job does not say to skip or retrain it.
+    ModelConflict
+        If another process trains the same model.
+
+    Notes
+    -----
+    A group of partitions is committed while the next one is learnt. A run that fails or is
+    interrupted loses the group that it was learning; a run that is killed may also lose the group
+    before. Nothing that has been committed is ever lost.
+    """
+    with open_session(job, progress) as session:
+        outcome = TrainOutcome(**dict(session.train()))
+        lake, dask = session.job.holdout, session.job.dask
+        predictor = session.predictor() if lake is not None else None
+    if lake is not None and predictor is not None:
+        outcome.holdout = evaluate_version(predictor, lake, outcome.model, dask=dask)
+    return outcome
+
+
+def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:
+    """Create the model if it does not exist, look at the whole lake, and commit a plan.
+
+    Raises as `train` does.
+    """
+    with open_session(job, progress) as session:
+        return session.plan_report(session.plan())
+
+
+def train_pending(
+    job: Job | Mapping[str, Any],
+    *,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train planned partitions; stop after the group in which `max_seconds` have passed.
+
+    Raises as `train` does.
+    """
+    with open_session(job, progress) as session:
+        session.train_pending(max_seconds=max_seconds)
+        return session.report()

@@ -1,0 +1,122 @@
+"""Content of `model.json`: the decisions that are frozen when a model is created."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from onepass.encode.frequent import Frequent
+from onepass.encode.schema import Schema
+from onepass.environment import physical_bytes
+from onepass.errors import ForeignModel
+from onepass.job import Job
+from onepass.learn.candidates import Candidates
+from onepass.learn.learner import Learner, learner_bytes
+from onepass.learn.metrics import Metrics, make_metrics
+from onepass.ledger.entries import FORMAT, first_fault
+from onepass.model.settings import candidate_settings
+from onepass.model.state import ModelState
+
+MODEL_KEY = "model.json"
+
+MAX_MODEL_BYTES = 64 << 20
+"""Upper bound of the size of `model.json`; it fits the names of a million levels."""
+
+_LEARNER_TO_STATE, _SLACK_BYTES = 64, 256 << 20
+"""A learner takes a few times the memory of its state; the slack holds its first rows and the
+counts of frequent values."""
+
+
+class ModelFile(BaseModel):
+    """Content of `model.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    format: int
+    """Version of the directory's format."""
+    id: str
+    """Random id of the model."""
+    created: str
+    """Time of creation, UTC, ISO 8601."""
+    job: Job
+    """The job, with every automatic choice resolved."""
+    encoder: Schema
+    """How rows become numbers."""
+    batch_rows: int = Field(ge=1, le=1 << 16)
+    """Upper bound of rows in a block; frozen because block edges decide the last bits."""
+
+    def learners_bytes(self) -> int:
+        """Return the memory that all candidates hold at their fullest."""
+        return sum(learner_bytes(one) for one in candidate_settings(self.job, self.encoder))
+
+    def max_state_bytes(self) -> int:
+        """Return an upper bound of the size of a state file of this model."""
+        return 2 * self.learners_bytes() + _SLACK_BYTES
+
+    def new_state(self, state_bytes: int | None = None) -> ModelState:
+        """Return the state of a model that has learnt nothing.
+
+        Parameters
+        ----------
+        state_bytes
+            Size of the state file that is to be restored, if there is one.
+
+        Raises
+        ------
+        ForeignModel
+            If the learners would take more memory than the machine has, or out of all proportion
+            to the state: a few words in a stranger's `model.json` can ask for any amount.
+        """
+        needed, most = self.learners_bytes(), physical_bytes()
+        if state_bytes is not None:
+            most = min(most, _LEARNER_TO_STATE * state_bytes + _SLACK_BYTES)
+        if needed > most:
+            raise ForeignModel(
+                f"{MODEL_KEY} describes a learner that takes {needed:,} bytes of memory, but "
+                f"{most:,} are the most that its state or this machine allows"
+            )
+        settings = candidate_settings(self.job, self.encoder)
+        learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
+        hashed = [column.name for column in self.encoder.columns if column.kind == "hashed"]
+        return ModelState(learner, Frequent(hashed))
+
+    def metrics(self) -> Metrics:
+        """Return an empty accumulator of the metrics of this model's loss."""
+        label = self.encoder.label
+        return make_metrics(
+            self.job.loss,
+            label_center=label.center,
+            delta=self.job.delta or 1.0,
+            quantiles=tuple(self.job.quantile),
+            classes=tuple(label.classes or ()),
+        )
+
+
+def parse_model_file(data: bytes, place: str) -> ModelFile:
+    """Parse the content of `model.json`.
+
+    Parameters
+    ----------
+    place
+        Model directory, for messages.
+
+    Raises
+    ------
+    ForeignModel
+        If the content is damaged or of another format.
+    """
+    try:
+        found = json.loads(data)
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            shown = repr(found.get("format") if isinstance(found, dict) else found)
+            raise ForeignModel(
+                f"{place!r}: expected a model of format {FORMAT}, found {shown[:100]}"
+            )
+        return ModelFile.model_validate(found)
+    except ValidationError as error:
+        reason = first_fault(error)
+    except (ValueError, RecursionError) as error:
+        # Not JSON, not UTF-8, a number of thousands of digits, or thousands of brackets.
+        reason = str(error)[:200]
+    raise ForeignModel(f"{place!r}: {MODEL_KEY} is damaged: {reason}")

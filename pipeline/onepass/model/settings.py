@@ -1,0 +1,48 @@
+"""Settings of the learners that a resolved job trains."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from onepass.encode.schema import Schema
+from onepass.job import Job
+from onepass.learn.learner import Settings
+
+
+def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
+    """Return the settings of each candidate: every learning rate of the job with every l2.
+
+    Parameters
+    ----------
+    job
+        A job in which every automatic choice has been made.
+    schema
+        Encoder schema of the model; it gives the width of the features and the label's scale.
+    """
+    label, n_dense = schema.label, schema.n_dense
+    rates: list[float | None] = [*job.learning_rate] or [None]
+    return [
+        Settings(
+            solver=job.solver,
+            loss=job.loss,
+            n_dense=n_dense,
+            n_slots=schema.n_slots,
+            learning_rate=rate,
+            l2=l2,
+            l1=job.l1,
+            schedule=job.schedule,
+            averaging=job.averaging,
+            implicit=bool(job.implicit),
+            minibatch=job.minibatch,
+            half_life_rows=job.half_life_rows,
+            half_life_partitions=job.half_life_partitions,
+            quantiles=tuple(job.quantile),
+            delta=job.delta or 1.0,
+            n_classes=len(label.classes or ()),
+            center=label.center,
+            scale=label.scale,
+            base=label.base,
+            clip=job.clip,
+        )
+        for rate, l2 in product(rates, job.l2)
+    ]

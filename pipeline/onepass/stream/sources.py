@@ -1,0 +1,67 @@
+"""Find partitions in their files and compare these with the fingerprints that are expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from onepass.errors import BadPartition, ChangedPartition
+from onepass.lake.discover import LakeFile
+from onepass.lake.footer import is_unchanged, read_footer
+from onepass.lake.rotation import Source
+from onepass.partition import Partition
+from onepass.stream.check_columns import ColumnCheck
+from onepass.text import printable
+
+Files = Mapping[str, LakeFile]
+"""Files of a lake by key."""
+
+
+def open_sources(
+    partitions: Iterable[Partition], files: Files, check: ColumnCheck
+) -> Sequence[Source]:
+    """Find partitions in their files; see `open_source`."""
+    return [open_source(partition, files, check) for partition in partitions]
+
+
+def open_source(partition: Partition, files: Files, check: ColumnCheck) -> Source:
+    """Find a partition in its file, and compare the file with the partition's fingerprint.
+
+    Parameters
+    ----------
+    check
+        Compares the columns of files that it has not seen yet.
+
+    Raises
+    ------
+    BadPartition, ChangedPartition
+        If the file is gone, unreadable, has changed, or lacks the columns.
+    """
+    file = files.get(partition.path)
+    if file is None:
+        raise gone(partition.path)
+    footer = read_footer(file)
+    if footer.fingerprint != partition.fingerprint:
+        raise ChangedPartition(
+            f"{printable(partition.path)} has changed since it was planned\n"
+            "Put the old file back, or choose --on-changed skip or retrain.",
+            path=partition.path,
+        )
+    check(file, footer)
+    return Source(partition, file, footer)
+
+
+def check_unchanged(partitions: Iterable[Partition], files: Files, check: ColumnCheck) -> None:
+    """Compare files with fingerprints without parsing the footers; raise as `open_source`."""
+    for partition in partitions:
+        file = files.get(partition.path)
+        if file is None or not is_unchanged(file, partition.fingerprint):
+            open_source(partition, files, check)
+
+
+def gone(path: str) -> BadPartition:
+    """Return the error for a planned file that has been removed."""
+    return BadPartition(
+        "planned, but no longer in the lake",
+        path=path,
+        advice="Put it back, or go on without it: --on-bad skip.",
+    )

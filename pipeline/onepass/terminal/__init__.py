@@ -1,0 +1,1 @@
+"""Whatever commands and flows share on a terminal: options, progress, tables, exit codes."""

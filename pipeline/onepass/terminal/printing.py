@@ -1,0 +1,65 @@
+"""Print texts and aligned tables, with nothing in them that steers a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from onepass.text import printable
+
+_SKETCH_ERROR = 1e-4
+"""Relative error of the best constant's huber loss, which is estimated from a sketch of labels."""
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text to stdout or stderr.
+
+    Newlines of the text stay. A name that is put into a text goes through `printable` first, which
+    escapes the newlines that the name may hold.
+    """
+    click.echo(printable(text, lines=True), err=err)
+
+
+def print_json(report: BaseModel, **further: Any) -> None:
+    """Print a report, and further fields, as one line of JSON."""
+    click.echo(json.dumps(report.model_dump(mode="json") | further))
+
+
+def print_table(
+    rows: Sequence[Sequence[str]], header: Sequence[str], *, right: Sequence[int] = ()
+) -> None:
+    """Print aligned columns to stdout.
+
+    Parameters
+    ----------
+    right
+        Numbers of the columns that are aligned to the right.
+    """
+    # Imported here: rich takes a tenth of a second, which `onepass --help` does not need.
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(printable, row))
+    # A pipe has no width. Names that are cut short cannot be found with grep.
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+
+
+def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
+    """Print a warning if a loss is above that of the best constant prediction."""
+    constant = metrics.get("constant_loss")
+    if loss is not None and constant is not None and loss > constant * (1 + _SKETCH_ERROR):
+        say(
+            f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
+            "prediction: on these rows the model is of no use",
+            err=True,
+        )

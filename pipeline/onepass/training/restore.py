@@ -1,0 +1,164 @@
+"""Restore the state of a version: read it, or learn it again from an older one.
+
+Training, rewinding and verifying all come here. Training the recorded partitions again on the same
+kind of machine gives the recorded bytes, so a lost state costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from onepass.errors import ForeignModel, advised
+from onepass.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
+from onepass.model.directory import OpenModel, warn_if_elsewhere
+from onepass.model.state import ModelState
+from onepass.partition import Group
+from onepass.training.learn_group import GroupLearner, Learnt
+from onepass.training.report import finite, finite_values
+
+
+@dataclass(frozen=True, slots=True)
+class Relearnt:
+    """A version that has been learnt again."""
+
+    entry: TrainEntry
+    data: bytes
+    """Content of its state file."""
+    learnt: Learnt
+
+
+class Restorer:
+    """Restores states of one model.
+
+    Parameters
+    ----------
+    model
+        The model; its ledger is not changed, except that lost states are stored again.
+    learner
+        Reads and learns partitions of the model's lake.
+    """
+
+    def __init__(self, model: OpenModel, learner: GroupLearner) -> None:
+        self._model, self._learner = model, learner
+        self._has_warned = False
+
+    def newest(self) -> ModelState:
+        """Return the newest state, for training to go on from.
+
+        If it is lost, it is learnt again from the newest usable one; states that retention keeps
+        are stored again. The state of an older version would not do: it lacks partitions that the
+        log counts as trained.
+
+        Raises
+        ------
+        ForeignModel
+            If a lost state is of a refinement, or learning again does not give its bytes.
+        BadPartition, ChangedPartition
+            If a file to learn again is gone, unreadable, or has changed.
+        """
+        history = self._model.ledger.history
+        return self._restore(history.learnt(), None, self._store_if_kept)
+
+    def ensure(self, learnt: Sequence[LearntEntry]) -> list[int]:
+        """Ensure that the state of the last of some versions exists; learn it again if it is lost.
+
+        Parameters
+        ----------
+        learnt
+            The version and those with a state that it is built on, oldest first.
+
+        Returns
+        -------
+        The versions that had to be learnt again.
+
+        Raises as `newest`.
+        """
+        if not learnt:
+            return []
+        ledger, relearnt = self._model.ledger, list[Relearnt]()
+        stored = [entry for entry in learnt if ledger.has_state(entry)]
+        self._restore(learnt, stored, relearnt.append)
+        if relearnt:
+            ledger.heal(relearnt[-1].entry, relearnt[-1].data)
+        return [one.entry.version for one in relearnt]
+
+    def differences(self) -> list[str]:
+        """Relearn the newest version and return the fields that differ from its log entry.
+
+        No later entry seals the newest one, so nothing else can check its numbers.
+
+        Raises as `newest`.
+        """
+        ledger, relearnt = self._model.ledger, list[Relearnt]()
+        learnt = ledger.history.learnt()
+        if isinstance(learnt[-1], RefineEntry):
+            raise ForeignModel("it is a refinement, and batch passes are not repeated by training")
+        stored = [entry for entry in learnt[:-1] if ledger.has_state(entry)]
+        self._restore(learnt, stored, relearnt.append)
+        return list(_differences(relearnt[-1]))
+
+    def _restore(
+        self,
+        learnt: Sequence[LearntEntry],
+        stored: Sequence[LearntEntry] | None,
+        take: Callable[[Relearnt], None],
+    ) -> ModelState:
+        """Return the state of the last of `learnt`, restored from the newest usable of `stored`."""
+        sound, state = self._model.newest_usable(stored)
+        lost = [entry for entry in learnt if sound is None or entry.version > sound.version]
+        if state is None:
+            # The recorded size bounds the memory that a stranger's model.json can ask for.
+            state = self._model.file.new_state(learnt[-1].state.size if learnt else None)
+        self._warn_once(sound)
+        for entry in lost:
+            relearnt = self._learn_again(state, entry, sound)
+            take(relearnt)
+            # A later run restores the state from its file, so go on from its content here, too.
+            state.restore(relearnt.data, entry.state.key)
+        return state
+
+    def _learn_again(
+        self, state: ModelState, entry: LearntEntry, sound: LearntEntry | None
+    ) -> Relearnt:
+        path = self._model.path
+        if isinstance(entry, RefineEntry):
+            raise ForeignModel(
+                f"{entry.state.key}, the state of version {entry.version}, is lost, and batch "
+                "passes are not repeated by training; restore the file from a copy, or go back to "
+                f"a version before: onepass rewind {path} --to {entry.version - 1}"
+            )
+        self._learner.progress.noted(f"retraining version {entry.version}, whose state is lost")
+        horizon = self._model.ledger.history.planned_rows(entry.version)
+        with advised(
+            f"The state of version {entry.version} is lost, and retrained from the files as "
+            "they were: put the old file back, or go back for good: "
+            f"onepass rewind {path} --to {sound.version if sound else 0}"
+        ):
+            group = Group(entry.epoch, entry.partitions)
+            learnt = self._learner.learn_again(state, group, horizon)
+        return Relearnt(entry, state.dump(), learnt)
+
+    def _store_if_kept(self, relearnt: Relearnt) -> None:
+        # States that retention does not keep are only steps on the way.
+        if self._model.ledger.retention.keeps(relearnt.entry):
+            self._model.ledger.heal(relearnt.entry, relearnt.data)
+
+    def _warn_once(self, sound: LearntEntry | None) -> None:
+        if not self._has_warned:
+            warn_if_elsewhere(sound)
+        self._has_warned = True
+
+
+def _differences(relearnt: Relearnt) -> Iterator[str]:
+    entry, metrics = relearnt.entry, relearnt.learnt.metrics
+    pairs = {
+        "state sha256": (entry.state.sha256, digest(relearnt.data)),
+        "rows": (entry.rows, metrics.n_rows),
+        "loss": (entry.loss, finite(metrics.loss())),
+        "metrics": (entry.metrics, finite_values(metrics)),
+        "counts": (entry.counts, dict(relearnt.learnt.counts)),
+    }
+    for name, (was, now) in pairs.items():
+        if was != now:
+            yield f"says {name} {was}, but learning it again gives {now}"
