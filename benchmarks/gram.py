@@ -15,25 +15,19 @@ brackets the largest error relative to the largest entry of the matrix in double
 
 from __future__ import annotations
 
-import os
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
-# OpenBLAS reads both when it is loaded; values made for another machine slow it down.
-for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(_name, None)
+import numpy as np
+from scipy.linalg.blas import dsyrk, ssyrk
+from threadpoolctl import threadpool_info, threadpool_limits
 
-import argparse  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from functools import partial  # noqa: E402
-from typing import Any, TypeAlias  # noqa: E402
-
-import numpy as np  # noqa: E402
-from scipy.linalg.blas import dsyrk, ssyrk  # noqa: E402
-from threadpoolctl import threadpool_info, threadpool_limits  # noqa: E402
-
-from onepass.block import Float32Array, FloatArray  # noqa: E402
-from onepass.intrinsics import WIDE  # noqa: E402
-from onepass.learn.kernels import add_gram, padded  # noqa: E402
+from onepass.block import Float32Array, FloatArray
+from onepass.intrinsics import WIDE
+from onepass.learn.kernels import add_gram, padded
 
 WIDTHS = (31, 101, 301, 501)
 Gram: TypeAlias = Callable[[Float32Array, FloatArray], FloatArray]
