@@ -58,7 +58,7 @@ SEED ?= $(shell date +%s)
 
 torture: setup
 	@echo "torturing: REPEAT=$(REPEAT) SEED=$(SEED) ..."
-	@REPEAT=$(REPEAT) SEED=$(SEED) $(BIN)/python -m pytest tests/faults tests/ledger tests/test_object_stores.py
+	@REPEAT=$(REPEAT) SEED=$(SEED) $(BIN)/python -m pytest tests/faults tests/ledger
 
 # .pre-commit-config.yaml runs the same commands.
 check: setup

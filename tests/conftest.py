@@ -15,6 +15,7 @@ import pytest
 from lakes import number_table
 
 if TYPE_CHECKING:
+    from places import Place
     from s3 import Proxy, Server
 
 
@@ -109,6 +110,17 @@ def upload(bucket) -> Callable[[Path, str], str]:
         return f"{bucket}/{name}"
 
     return copy
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where lake and model are: once the local disk, once a bucket."""
+    from places import Place
+
+    if request.param == "local":
+        return Place(str(tmp_path), str, is_local=True)
+    bucket, upload = (request.getfixturevalue(name) for name in ("bucket", "upload"))
+    return Place(bucket, lambda lake: upload(lake, f"lakes/{lake.name}"), is_local=False)
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ import pytest
 
 from lakes import number_table
 from onepass.errors import BadPartition
-from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.model.directory import open_model
-from onepass.training.progress import Progress
 from processes import run
+from recording import At
 from small import plan, train, train_pending
 
 NOBODY = 65534
@@ -219,23 +218,22 @@ def test_skipped_file_leaves_no_trace_in_the_model_but_one_in_the_log(job, tmp_p
     assert train(job).partitions == 0
 
 
-class Damaging(Progress):
-    """Cuts the state of one partition short as soon as it is committed."""
+def damaging(job: dict[str, Any], path: str, also: Callable[[], None] = lambda: None) -> At:
+    """Cut the state of one partition short as soon as it is committed."""
 
-    def __init__(self, job: dict[str, Any], path: str, also: Callable[[], None]) -> None:
-        self.job, self.path, self.also = job, path, also
+    def damage(entry: AnyEntry) -> None:
+        if isinstance(entry, TrainEntry) and entry.partitions[0].path == path:
+            os.truncate(Path(job["model"]) / entry.state.key, 100)
+            also()
 
-    def committed(self, entry: AnyEntry, total: Metrics) -> None:
-        if isinstance(entry, TrainEntry) and entry.partitions[0].path == self.path:
-            os.truncate(Path(self.job["model"]) / entry.state.key, 100)
-            self.also()
+    return At("committed", damage, call=None)
 
 
 def test_state_damaged_before_a_skip_is_made_good_before_training_goes_on(job, tmp_path):
     job |= {"solver": "sgd", "on_bad": "skip"}
     corrupt_pages(Path(job["lake"]) / "part-2.parquet")
     expected = train(job | {"model": str(tmp_path / "undamaged")})
-    report = train(job, progress=Damaging(job, "part-1.parquet", lambda: None))
+    report = train(job, progress=damaging(job, "part-1.parquet"))
     assert (report.partitions, report.skipped) == (5, 1)
     assert report.state_sha256 == expected.state_sha256
 
@@ -244,9 +242,9 @@ def test_state_damaged_before_a_skip_ends_the_run_if_it_cannot_be_made_good(job)
     job |= {"solver": "sgd", "on_bad": "skip"}
     lake = Path(job["lake"])
     corrupt_pages(lake / "part-2.parquet")
-    damaging = Damaging(job, "part-1.parquet", (lake / "part-1.parquet").unlink)
+    progress = damaging(job, "part-1.parquet", (lake / "part-1.parquet").unlink)
     with pytest.raises(BadPartition, match=r"part-1.parquet.*cannot read"):
-        train(job, progress=damaging)
+        train(job, progress=progress)
     ledger = open_model(job["model"]).ledger
     assert [entry.action for entry in ledger.entries] == ["plan", "train", "train"]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -24,14 +22,11 @@ from onepass.errors import (
     BadPartition,
     ChangedPartition,
     JobError,
-    ModelConflict,
     StoreRefused,
     StoreUnavailable,
 )
-from onepass.ledger.store import RemoteStore
 from onepass.model.directory import open_model
-from onepass.training.progress import Progress
-from processes import run
+from places import check_sound
 from s3 import KEY_ID, SECRET, Action, Proxy, Server, keys, put_table
 from small import plan, train
 
@@ -52,24 +47,11 @@ def local_job(job, tmp_path) -> dict[str, Any]:
     return job | {"lake": str(tmp_path / "lake"), "model": str(tmp_path / "model")}
 
 
-def check_sound(model: str, n_partitions: int, state_sha256: str | None) -> None:
-    """Each partition once, the newest three states there and no other, nothing else left behind."""
-    ledger = open_model(model).ledger
-    trained = [entry.partitions[0].path for entry in ledger.history.trained()]
-    assert sorted(trained) == [f"part-{i}.parquet" for i in range(n_partitions)]
-    assert ledger.history.trained()[-1].state.sha256 == state_sha256
-    assert ledger.read_state(ledger.history.trained()[-1])
-    kept = {entry.state.key for entry in ledger.history.trained()[-3:]}
-    found = {key.split("/models/m/")[-1].removeprefix("models/m/") for key in keys(model)}
-    assert {key for key in found if key.startswith("state/")} == kept
-    assert {key.split("/")[0] for key in found} == {"model.json", "log", "state"}
-
-
 def test_training_there_gives_the_bytes_of_training_here(job, local_job):
     remote, local = train(job), train(local_job)
     assert remote.state_sha256 == local.state_sha256
     assert (remote.rows, remote.model) == (local.rows, job["model"])
-    check_sound(job["model"], 4, local.state_sha256)
+    check_sound(job["model"], Path(local_job["lake"]), local.state_sha256)
     mixed = train(job | {"lake": local_job["lake"], "model": job["model"] + "-mixed"})
     assert mixed.state_sha256 == local.state_sha256
 
@@ -129,56 +111,6 @@ def test_any_key_that_a_store_allows_is_trained_and_scored(bucket, tmp_path):
     assert found == set(names)
 
 
-def test_killed_at_any_moment_resumes_to_the_same_bytes(job, local_job):
-    expected = train(local_job)
-    common = {"do": "train_or_die", "job": job, "block_rows": 128}
-    deaths = [("advanced", 2), ("committed", 1), ("advanced", 4), ("committed", 1)]
-    outcomes = run(*(common | {"die_at": step, "call": n} for step, n in deaths), common)
-    assert [outcome.code for outcome in outcomes] == [-signal.SIGKILL] * 4 + [0]
-    assert outcomes[-1].value["state_sha256"] == expected.state_sha256
-    ledger = open_model(job["model"]).ledger
-    assert len(ledger.history.trained()) == 4
-    assert all(ledger.read_state(entry) for entry in ledger.history.trained()[-3:])
-
-
-def test_cut_off_after_any_write_of_a_run_resumes_to_the_same_bytes(
-    job, local_job, s3_server, through, monkeypatch
-):
-    """The server does one write more than it can tell of; ``REPEAT`` above 1 tries every write."""
-    expected = train(local_job)
-    monkeypatch.setattr(RemoteStore, "_prove", lambda self: None)
-    step = 1 if int(os.environ.get("REPEAT", "1")) > 1 else 3
-    n_writes, n_dead = 0, 0
-    while True:
-        model = f"{job['model']}-{n_writes}"
-        seen = 0
-
-        def rule(method: str, path: str, alive: int = n_writes) -> Action:
-            nonlocal seen
-            seen += method in {"PUT", "POST"}
-            return "pass" if seen <= alive else ("cut" if seen == alive + 1 else "lose")
-
-        with Proxy(s3_server.url, rule) as proxy, pytest.MonkeyPatch.context() as patch:
-            through(proxy)
-            patch.setenv("ONEPASS_STORE_DEADLINE", "0.1")
-            patch.setenv("ONEPASS_STORE_TIMEOUT", "0.5")
-            forget()
-            try:
-                train(job | {"model": model})
-            except StoreUnavailable:
-                n_dead += 1
-            finished = seen <= n_writes
-        os.environ["AWS_ENDPOINT_URL"] = s3_server.url
-        forget()
-        report = train(job | {"model": model})
-        assert report.state_sha256 == expected.state_sha256
-        assert len(open_model(model).ledger.history.trained()) == 4
-        if finished:
-            break
-        n_writes += step
-    assert n_dead >= 9 // step
-
-
 def test_lost_answers_of_a_whole_training_change_nothing(job, local_job, s3_server, through):
     expected = train(local_job)
     count = 0
@@ -191,32 +123,8 @@ def test_lost_answers_of_a_whole_training_change_nothing(job, local_job, s3_serv
     with Proxy(s3_server.url, rule) as proxy:
         through(proxy)
         assert train(job).state_sha256 == expected.state_sha256
-        check_sound(job["model"], 4, expected.state_sha256)
+        check_sound(job["model"], Path(local_job["lake"]), expected.state_sha256)
         assert sum(action != "pass" for _, _, action in proxy.seen) > 15
-
-
-def test_of_two_trainings_at_once_one_finishes_and_one_stops(job, local_job):
-    expected = train(local_job)
-    plan(job)
-    task = {"do": "train_or_die", "job": job, "sleep": 0.03, "block_rows": 128}
-    outcomes = run(task, task, together=True)
-    assert sorted(outcome.code for outcome in outcomes) == [0, 4]
-    assert "another writer has committed version" in "".join(o.err for o in outcomes)
-    check_sound(job["model"], 4, expected.state_sha256)
-
-
-def test_stale_writer_is_refused(job):
-    class Overtaken(Progress):
-        done = False
-
-        def committed(self, entry: Any, total: Any) -> None:
-            if not self.done:
-                self.done = True
-                assert train(job).partitions == 3
-
-    with pytest.raises(ModelConflict, match="another writer has committed version 3"):
-        train(job, progress=Overtaken())
-    assert len(open_model(job["model"]).ledger.history.trained()) == 4
 
 
 def test_changed_object_is_noticed_before_a_row_of_it_is_trained(job, lake):

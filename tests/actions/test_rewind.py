@@ -17,8 +17,8 @@ from onepass.errors import DataError, ForeignModel, JobError, ModelNotFound
 from onepass.ledger.entries import LearntEntry, SkipEntry, TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
-from onepass.training.progress import Progress
 from onepass.training.session import open_session
+from recording import Recorder
 from small import train, train_pending
 
 N_FILES = 5
@@ -42,17 +42,6 @@ def make_job(make_lake, tmp_path):
         return {"lake": str(lake), "label": "y", "model": str(tmp_path / name), **fields, **more}
 
     return make
-
-
-class Copies(Progress):
-    """Copies the model directory after each commit, and at the end of each plan."""
-
-    def __init__(self, model: str) -> None:
-        self.model, self.at = Path(model), {}
-
-    def committed(self, entry: Any, total: Any) -> None:
-        self.at[entry.version] = self.model.with_name(f"{self.model.name}-at-{entry.version}")
-        shutil.copytree(self.model, self.at[entry.version])
 
 
 def ledger(job: dict[str, Any]) -> Ledger:
@@ -89,14 +78,14 @@ def counting(found: Ledger) -> Any:
 @pytest.mark.parametrize("kind", JOBS)
 def test_rewound_at_any_version_it_is_as_it_was_then_and_ends_in_the_same_bytes(make_job, kind):
     job = make_job(kind)
-    copies = Copies(job["model"])
-    expected = train(job, progress=copies).state_sha256
+    recorder = Recorder(job["model"])
+    expected = train(job, progress=recorder).state_sha256
     n_versions = ledger(job).version
     for version in range(n_versions - 1, -1, -1):
         report = rewind(job["model"], version)
         assert report.version == ledger(job).version
-        if version in copies.at:
-            then, now = open_model(copies.at[version]), open_model(job["model"])
+        if version in recorder.copies:
+            then, now = open_model(recorder.copies[version]), open_model(job["model"])
             assert counting(now.ledger) == counting(then.ledger)
             here, there = (m.ledger.history.planned_rows() for m in (now, then))
             assert here == there
@@ -137,20 +126,21 @@ def test_a_rewind_can_be_rewound_without_reading_the_lake(make_job):
 
 def test_readers_use_the_rewound_version(make_job, onepass, tmp_path):
     job = make_job()
-    copies = Copies(job["model"])
-    train(job, progress=copies)
+    recorder = Recorder(job["model"])
+    train(job, progress=recorder)
     out = tmp_path / "out"
     newest = score(job["lake"], job["model"], out)
     rewind(job["model"], 4)
-    then, now = Model.load(copies.at[4]), Model.load(job["model"])
+    then, now = Model.load(recorder.copies[4]), Model.load(job["model"])
     rows = number_table(50, 99)
     assert np.array_equal(then.predict(rows), now.predict(rows))
     assert (now.version, now.rows) == (then.version, then.rows) == (4, now.rows)
-    assert evaluate(job["lake"], job["model"]).loss == evaluate(job["lake"], copies.at[4]).loss
+    losses = [evaluate(job["lake"], one).loss for one in (recorder.copies[4], job["model"])]
+    assert losses[0] == losses[1]
     assert score(job["lake"], job["model"], out).partitions == newest.partitions == N_FILES
     assert (
         onepass("summary", job["model"])[1].splitlines()[1:]
-        == (onepass("summary", copies.at[4])[1].splitlines()[1:])
+        == (onepass("summary", recorder.copies[4])[1].splitlines()[1:])
     )
     printed = onepass("log", job["model"])[1]
     assert printed.count("undone by 7") == 2
@@ -317,14 +307,14 @@ def test_state_that_was_let_go_is_retrained_to_the_same_sha256(make_job):
 
 def test_retraining_starts_from_the_nearest_state_that_is_sound(make_job):
     job = make_job()
-    copies = Copies(job["model"])
-    train(job, progress=copies)
-    shutil.copy(next((copies.at[2] / "state").iterdir()), Path(job["model"]) / "state")
+    recorder = Recorder(job["model"])
+    train(job, progress=recorder)
+    shutil.copy(next((Path(recorder.copies[2]) / "state").iterdir()), Path(job["model"]) / "state")
     assert rewind(job["model"], 3).retrained == [3]
     rewind(job["model"], 6)
     path = Path(job["model"]) / ledger(job).entries[2].state.key
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    shutil.copy(copies.at[2] / ledger(job).entries[1].state.key, path.parent)
+    shutil.copy(Path(recorder.copies[2]) / ledger(job).entries[1].state.key, path.parent)
     assert rewind(job["model"], 3).retrained == [3]
 
 

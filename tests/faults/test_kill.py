@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
+from onepass.cloud.connect import forget
+from onepass.errors import StoreUnavailable
+from onepass.ledger.store import RemoteStore, open_store
 from onepass.model.directory import model_exists, open_model
+from places import trained_paths
 from processes import run
+from s3 import Action, Proxy
 from small import train
 
 KILLED = -signal.SIGKILL
@@ -18,15 +23,11 @@ REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
 
 
-def trained(model: str) -> list[str]:
-    return [entry.partitions[0].path for entry in open_model(model).ledger.history.trained()]
-
-
 def check_what_a_kill_has_left(model: str) -> None:
     """Nothing half-written under a name that counts, and each version with its state."""
     for path in Path(model).rglob("*.*"):
         assert path.suffix in {".tmp", ".lock"} or path.stat().st_size
-    if model_exists(model):
+    if model_exists(open_store(model)):
         ledger = open_model(model).ledger
         for entry in ledger.history.trained():
             ledger.read_state(entry)
@@ -36,9 +37,9 @@ def check_what_a_kill_has_left(model: str) -> None:
 def make_job(make_lake, tmp_path):
     """Jobs with several blocks per file, each with a model of its own."""
 
-    def make(name: str, n_files: int = 4, *, classes: bool = False, **fields: Any) -> dict:
-        lake = make_lake(n_files, classes=classes, name="classes" if classes else "numbers")
-        return {"lake": str(lake), "label": "y", "model": str(tmp_path / name), **fields}
+    def make(name: str, n_files: int, **fields: Any) -> dict:
+        lake = str(make_lake(n_files))
+        return {"lake": lake, "label": "y", "model": str(tmp_path / name), **fields}
 
     return make
 
@@ -59,32 +60,71 @@ def test_killed_at_any_step_of_any_commit_loses_and_repeats_nothing(make_job):
     assert 20 < n_steps < len(jobs)
     for job in jobs:
         check_what_a_kill_has_left(job["model"])
-        before = trained(job["model"]) if model_exists(job["model"]) else []
+        before = trained_paths(job["model"]) if model_exists(open_store(job["model"])) else []
         report = train(job)
         assert report.state_sha256 == expected.state_sha256
-        assert trained(job["model"]) == trained(jobs[-1]["model"])
+        assert trained_paths(job["model"]) == trained_paths(jobs[-1]["model"])
         assert report.partitions == 2 - len(before)
 
 
-def test_killed_within_and_between_partitions_ends_in_the_same_bytes(make_job):
+def test_cut_off_after_any_write_to_a_store_resumes_to_the_same_bytes(
+    bucket, make_lake, upload, s3_server, through, monkeypatch
+):
+    """The store does one write more than it can tell of; ``REPEAT`` above 1 tries every write."""
+    lake = make_lake(3)
+    job = {"lake": upload(lake, "lake"), "label": "y", "solver": "sgd"}
+    expected = train(job | {"lake": str(lake), "model": str(lake.with_name("whole"))})
+    monkeypatch.setattr(RemoteStore, "_prove", lambda self: None)
+    step = 1 if REPEAT > 1 else 3
+    n_writes, n_dead = 0, 0
+    while True:
+        model = f"{bucket}/models/{n_writes}"
+        seen = 0
+
+        def rule(method: str, path: str, alive: int = n_writes) -> Action:
+            nonlocal seen
+            seen += method in {"PUT", "POST"}
+            return "pass" if seen <= alive else ("cut" if seen == alive + 1 else "lose")
+
+        with Proxy(s3_server.url, rule) as proxy, pytest.MonkeyPatch.context() as patch:
+            through(proxy)
+            patch.setenv("ONEPASS_STORE_DEADLINE", "0.1")
+            patch.setenv("ONEPASS_STORE_TIMEOUT", "0.5")
+            forget()
+            try:
+                train(job | {"model": model})
+            except StoreUnavailable:
+                n_dead += 1
+            finished = seen <= n_writes
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.url)
+        forget()
+        assert train(job | {"model": model}).state_sha256 == expected.state_sha256
+        assert sorted(trained_paths(model)) == sorted(path.name for path in lake.iterdir())
+        if finished:
+            break
+        n_writes += step
+    assert n_dead >= 7 // step
+
+
+@pytest.mark.parametrize(
+    ("solver", "loss"), [("newton", "logistic"), ("sgd", "squared")], ids=["newton", "sgd"]
+)
+def test_killed_within_and_between_partitions_ends_in_the_same_bytes(
+    place, make_lake, tmp_path, solver, loss
+):
+    lake = make_lake(4, classes=loss == "logistic")
+    job = place.job(lake, solver=solver, loss=loss)
+    expected = train(job | {"lake": str(lake), "model": str(tmp_path / "whole")})
     deaths = [("advanced", 2), ("advanced", 10), ("committed", 1), ("advanced", 1)]
-    tasks, expected = [], []
-    for solver in ("newton", "sgd"):
-        for loss in ("squared", "logistic"):
-            fields = {"solver": solver, "loss": loss, "classes": loss == "logistic"}
-            expected.append(train(make_job(f"whole-{solver}-{loss}", **fields)).state_sha256)
-            job = make_job(f"killed-{solver}-{loss}", **fields)
-            common = {"do": "train_or_die", "job": job, "block_rows": 128}
-            tasks += [common | {"die_at": step, "call": n} for step, n in deaths] + [common]
-    outcomes = run(*tasks)
-    assert [o.code for o in outcomes] == [*[KILLED] * len(deaths), 0] * 4
-    last = outcomes[len(deaths) :: len(deaths) + 1]
-    assert [o.value["state_sha256"] for o in last] == expected
-    for task in tasks[len(deaths) :: len(deaths) + 1]:
-        model = task["job"]["model"]
-        assert sorted(trained(model)) == [f"part-{i}.parquet" for i in range(4)]
-        # Commits came before deaths; how many depends on how far the one in the background was.
-        assert all(1 <= o.value["partitions"] < 4 for o in last)
+    common = {"do": "train_or_die", "job": job, "block_rows": 128}
+    outcomes = run(*(common | {"die_at": step, "call": n} for step, n in deaths), common)
+    assert [outcome.code for outcome in outcomes] == [KILLED] * len(deaths) + [0]
+    assert outcomes[-1].value["state_sha256"] == expected.state_sha256
+    # Commits came before deaths; how many depends on how far the one in the background was.
+    assert 1 <= outcomes[-1].value["partitions"] < 4
+    assert sorted(trained_paths(job["model"])) == sorted(path.name for path in lake.iterdir())
+    ledger = open_model(job["model"]).ledger
+    assert all(ledger.read_state(entry) for entry in ledger.history.trained()[-3:])
 
 
 @pytest.mark.parametrize("solver", ["newton", "sgd"])

@@ -57,6 +57,7 @@ from onepass.stream.workers import Workers
 from onepass.training.learn_group import GroupLearner
 from onepass.training.progress import Progress
 from processes import STEPS_OF_A_COMMIT
+from recording import At, Recorder
 from small import train, train_pending
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
@@ -95,19 +96,6 @@ class Mortal:
             return real(*args, **kwargs)
 
         return wrapped
-
-
-class Acknowledged(Progress):
-    """Remembers the newest version that was said to be durable; may call another writer once."""
-
-    def __init__(self, other: Any = None) -> None:
-        self.version, self.other = 0, other
-
-    def committed(self, entry: Any, total: Any) -> None:
-        self.version = max(self.version, entry.version)
-        other, self.other = self.other, None
-        if other is not None:
-            other()
 
 
 class Machine(RuleBasedStateMachine):
@@ -185,7 +173,7 @@ class Machine(RuleBasedStateMachine):
             if not by_lock:
                 patch.setattr(LocalStore, "exclusive", lambda self: nullcontext())
             try:
-                train(job, progress=Acknowledged(other))
+                train(job, progress=At("committed", lambda _: other()))
             except ModelConflict:
                 assert not by_lock
                 assert ends == ["other went through"]
@@ -271,7 +259,7 @@ class Machine(RuleBasedStateMachine):
 
     def _run(self, action: Any, what: str, **fields: Any) -> bool:
         """Whether it got through; if it did not, there must be a cause."""
-        progress, bound = Acknowledged(), {}
+        progress, bound = Recorder(), {}
         if "max_seconds" in fields:
             bound["max_seconds"] = fields.pop("max_seconds")
         self._count(what)

@@ -1,14 +1,15 @@
 """Stopped after any version, resumed, stopped and resumed again: the same bytes, whatever the job.
 
-Each job of the table is trained once without a stop. At each of its versions the model directory is
-copied, trained by one more group, and then to its end, each time by a learner read from disk. The
-table has each solver with some settings; ``REPEAT=2`` and more takes all settings of all solvers.
+Each job of the table is trained once without a stop. At each of its versions the model is copied,
+trained by one more group, and then to its end, each time by a learner read from its state file. The
+table has each solver with some settings on the local disk, and two of them in an object store;
+``REPEAT=2`` and more takes all settings of all solvers in both places.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+from collections import Counter
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ import pytest
 
 from lakes import number_table
 from onepass.encode.schema import Hashed
-from onepass.ledger.ledger import Ledger
+from onepass.lake.limits import ReadLimits
+from onepass.ledger.entries import TrainEntry
 from onepass.model.directory import open_model
-from onepass.training.progress import Progress
+from onepass.training.limits import Limits
+from places import Place, trained_paths
 from processes import run
-from small import train, train_pending
+from recording import Recorder
+from small import plan, train, train_pending
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 N_FILES = 4
@@ -50,26 +54,27 @@ SETTINGS = [
 ]
 
 
-def jobs() -> list[Any]:
-    """All pairs; without REPEAT one setting for each solver, another for the next."""
+IN_A_STORE = {"newton-classes", "nag-hashed"}
+
+NEWTON = {"solver": "newton", "loss": "logistic"}
+SGD = {"solver": "sgd"}
+EACH_ONCE = [
+    pytest.param("local", NEWTON, id="local-newton"),
+    pytest.param("s3", SGD, id="s3-sgd"),
+]
+"""Places and jobs of the tests that do not run over the whole table."""
+
+
+def cases() -> list[Any]:
+    """Return places with jobs: one setting for each solver, another for the next."""
     found = []
-    for place, (name, solver) in enumerate(SOLVERS.items()):
+    for where, (turn, name) in product(["local", "s3"], enumerate(SOLVERS)):
         n = len(SETTINGS)
-        for setting in SETTINGS if REPEAT > 1 else [SETTINGS[(3 * place + 1) % n]]:
-            text = "-".join(str(value) for value in setting.values())
-            found.append(pytest.param({**solver, **setting}, id=f"{name}-{text}"))
+        for setting in SETTINGS if REPEAT > 1 else [SETTINGS[(3 * turn + 1) % n]]:
+            if where == "local" or REPEAT > 1 or name in IN_A_STORE:
+                text = "-".join([where, name, *map(str, setting.values())])
+                found.append(pytest.param(where, {**SOLVERS[name], **setting}, id=text))
     return found
-
-
-class Copies(Progress):
-    """Copies the model directory after each commit."""
-
-    def __init__(self, model: str) -> None:
-        self.model, self.paths = Path(model), []
-
-    def committed(self, entry: Any, total: Any) -> None:
-        self.paths.append(self.model.with_name(f"at-{entry.version}"))
-        shutil.copytree(self.model, self.paths[-1])
 
 
 @pytest.fixture
@@ -85,37 +90,31 @@ def lake(tmp_path: Path) -> Path:
     return folder
 
 
-def make_job(lake: Path, fields: dict[str, Any]) -> dict[str, Any]:
+def make_job(place: Place, lake: Path, fields: dict[str, Any], name: str = "model") -> dict:
     label, other = ("sign", "y") if "loss" in fields else ("y", "sign")
     left_out = [other] if "categorical" in fields else [other, "shop"]
-    return {
-        "lake": str(lake),
-        "label": label,
-        "exclude": left_out,
-        "model": str(lake.with_name("model")),
-        **fields,
-    }
+    return place.job(lake, name, **{"label": label, "exclude": left_out, **fields})
 
 
-def ledger(model: str | Path) -> Ledger:
-    return open_model(str(model)).ledger
+def trained(model: str) -> list[TrainEntry]:
+    return open_model(model).ledger.history.trained()
 
 
-@pytest.mark.parametrize("fields", jobs())
-def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, fields):
-    job = make_job(lake, fields)
-    copies = Copies(job["model"])
-    expected = train(job, progress=copies)
-    whole = ledger(job["model"]).history.trained()
-    assert len(whole) == N_FILES // job["interleave"] * job["epochs"] == len(copies.paths)
+@pytest.mark.parametrize(("place", "fields"), cases(), indirect=["place"])
+def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(place, lake, fields):
+    job = make_job(place, lake, fields)
+    recorder = Recorder(job["model"])
+    expected = train(job, progress=recorder)
+    whole = trained(job["model"])
+    assert len(whole) == N_FILES // job["interleave"] * job["epochs"] == len(recorder.copies)
     columns = open_model(job["model"]).file.encoder.columns
     assert any(isinstance(column, Hashed) for column in columns) == ("categorical" in fields)
-    for n_done, path in enumerate(copies.paths, start=1):
-        model = {"model": str(path)}
+    for n_done, copy in enumerate(recorder.copies.values(), start=1):
+        model = {"model": copy}
         one = train_pending(model, max_seconds=0)
         assert one.partitions == (job["interleave"] if n_done < len(whole) else 0)
         train(model)
-        resumed = ledger(path).history.trained()
+        resumed = trained(copy)
         assert [e.state.sha256 for e in resumed] == [e.state.sha256 for e in whole]
         assert [(e.partitions, e.epoch) for e in resumed] == [
             (e.partitions, e.epoch) for e in whole
@@ -126,10 +125,43 @@ def test_resumed_twice_from_every_version_it_ends_in_the_same_bytes(lake, fields
         assert train(model).state_sha256 == expected.state_sha256
 
 
-def test_resumed_from_every_version_in_fresh_processes_it_ends_in_the_same_bytes(lake):
-    job = make_job(lake, {"solver": "nag", "categorical": ["shop"], "epochs": 2, "interleave": 2})
-    copies = Copies(job["model"])
-    expected = train(job, progress=copies)
-    outcomes = run(*({"do": "train_or_die", "job": {"model": str(p)}} for p in copies.paths))
-    assert [outcome.code for outcome in outcomes] == [0] * len(copies.paths)
+@pytest.mark.parametrize(("place", "fields"), EACH_ONCE, indirect=["place"])
+def test_resumed_in_a_fresh_process_from_every_version_it_ends_in_the_same_bytes(
+    place, lake, fields
+):
+    job = make_job(place, lake, fields)
+    recorder = Recorder(job["model"])
+    expected = train(job, progress=recorder)
+    copies = recorder.copies.values()
+    outcomes = run(*({"do": "train_or_die", "job": {"model": copy}} for copy in copies))
+    assert [outcome.err for outcome in outcomes] == [""] * N_FILES
+    assert [outcome.code for outcome in outcomes] == [0] * N_FILES
     assert {outcome.value["state_sha256"] for outcome in outcomes} == {expected.state_sha256}
+    assert [outcome.value["partitions"] for outcome in outcomes] == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(("place", "fields"), EACH_ONCE, indirect=["place"])
+def test_resumed_after_each_partition_it_ends_in_the_same_bytes(place, lake, fields):
+    job = make_job(place, lake, fields)
+    again = make_job(place, lake, fields, "again")
+    expected = train(job)
+    assert plan(again).partitions == N_FILES
+    model = {"model": again["model"]}
+    left = [train_pending(model, max_seconds=0).pending for _ in range(N_FILES)]
+    assert left == [3, 2, 1, 0]
+    idle = train_pending(model, max_seconds=0)
+    assert (idle.partitions, idle.state_sha256) == (0, expected.state_sha256)
+    assert [e.partitions for e in trained(again["model"])] == [
+        e.partitions for e in trained(job["model"])
+    ]
+
+
+def test_row_group_ranges_of_large_files_resume_too(place, lake):
+    job = make_job(place, lake, {})
+    recorder = Recorder(job["model"])
+    limits = Limits(max_batch_rows=128, read=ReadLimits(split_bytes=1))
+    expected = train(job, progress=recorder, limits=limits)
+    assert expected.partitions == 11
+    assert set(Counter(trained_paths(job["model"])).values()) == {2, 3}
+    for copy in list(recorder.copies.values())[::4]:
+        assert train({"model": copy}, limits=limits).state_sha256 == expected.state_sha256

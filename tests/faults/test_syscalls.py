@@ -27,6 +27,7 @@ import pytest
 
 from lakes import ROOT
 from onepass import plan, train, verify
+from onepass.ledger.store import open_store
 from onepass.model.directory import model_exists, open_model
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
@@ -114,7 +115,7 @@ class Scene:
 
     def check(self, job: dict[str, Any], ended: Ended, context: str) -> None:
         """What was committed is there, and a plain run ends in the same bytes."""
-        before = open_model(job["model"]).ledger if model_exists(job["model"]) else None
+        before = open_model(job["model"]).ledger if model_exists(open_store(job["model"])) else None
         assert ended.acknowledged <= (before.version if before else 0), context
         done = len(before.history.trained()) if before else 0
         report = train(job)

@@ -23,7 +23,7 @@ import traceback
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 STEPS_OF_A_COMMIT = ("fsync", "link", "replace", "unlink", "mkdir")
 """Functions of `os` through which a store touches the disk."""
@@ -51,37 +51,34 @@ def run(*tasks: dict[str, Any], together: bool = False) -> list[Outcome]:
 def train_or_die(
     job: dict[str, Any],
     *,
-    die_at: str | None = None,
+    die_at: Literal["advanced", "committed", "commit"] | None = None,
     call: int = 0,
     sleep: float = 0.0,
     locked: bool = True,
     split_bytes: int | None = None,
     block_rows: int | None = None,
 ) -> dict[str, Any]:
-    """Train, but die of SIGKILL at the `call`-th of the steps named by `die_at`."""
+    """Train; die of SIGKILL at the `call`-th step named by `die_at`, or sleep after each block.
+
+    ``commit`` are the steps of `STEPS_OF_A_COMMIT`, the others those of `recording.At`.
+    """
     from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
     from onepass.ledger.store import LocalStore
     from onepass.training.limits import LIMITS, Limits
-    from onepass.training.progress import Progress
     from onepass.training.session import open_session
-
-    step = _Step(call)
-
-    class Slow(Progress):
-        def advanced(self, n_rows: int) -> None:
-            time.sleep(sleep)
-            step.taken("advanced", die_at)
-
-        def committed(self, entry: Any, total: Any) -> None:
-            step.taken("committed", die_at)
+    from recording import At
 
     if die_at == "commit":
-        _tell_steps_of_a_commit(step)
+        _die_at_step_of_a_commit(call)
+    if die_at in {"advanced", "committed"}:
+        progress = At(die_at, lambda _: _die(), call)
+    else:
+        progress = At("advanced", lambda _: time.sleep(sleep), call=None)
     if not locked:
         LocalStore.exclusive = lambda self: nullcontext()  # type: ignore[method-assign]
     read = ReadLimits(split_bytes=split_bytes) if split_bytes else DEFAULT_LIMITS
     limits = Limits(block_rows or LIMITS.max_batch_rows, read)
-    with open_session(job, Slow(), limits=limits) as session:
+    with open_session(job, progress, limits=limits) as session:
         return session.train().model_dump()
 
 
@@ -248,20 +245,20 @@ def killed_at_random(
 
 def _killed_after(seconds: float, job: dict[str, Any], oracle: Path, block_rows: int) -> int:
     from onepass.training.limits import Limits
-    from onepass.training.progress import Progress
     from onepass.training.session import open_session
+    from recording import At
 
-    class Acknowledges(Progress):
-        def committed(self, entry: Any, total: Any) -> None:
-            with open(oracle, "a") as stream:
-                stream.write(f"{entry.version}\n")
+    def acknowledge(entry: Any) -> None:
+        with open(oracle, "a") as stream:
+            stream.write(f"{entry.version}\n")
 
     child = os.fork()
     if not child:
         code = 1
         try:
             limits = Limits(max_batch_rows=block_rows)
-            with open_session(job, Acknowledges(), limits=limits) as session:
+            progress = At("committed", acknowledge, call=None)
+            with open_session(job, progress, limits=limits) as session:
                 session.train()
             code = 0
         except BaseException:
@@ -282,10 +279,11 @@ def _looked_at(
     model: Path, before: list[bytes], acknowledged: list[int]
 ) -> tuple[list[bytes], list[str]]:
     """Entries of the log now, and what is wrong with them."""
+    from onepass.ledger.store import open_store
     from onepass.model.directory import model_exists, open_model
 
     faults = []
-    if not model_exists(str(model)):
+    if not model_exists(open_store(model)):
         return [], ["a model that was there is gone"] if before else []
     ledger = open_model(str(model)).ledger
     logs = sorted(model.glob("log/*.json"))
@@ -302,7 +300,7 @@ def _looked_at(
     return entries, faults
 
 
-def race(folder: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
+def race(place: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
     """Let writers on a barrier commit the same version, round after round.
 
     Returns
@@ -312,7 +310,7 @@ def race(folder: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     start, answers = context.Barrier(n_writers, timeout=60), context.SimpleQueue()
     racers = [
-        context.Process(target=_racer, args=(folder, n_rounds, start, answers))
+        context.Process(target=_racer, args=(place, n_rounds, start, answers))
         for _ in range(n_writers)
     ]
     for racer in racers:
@@ -324,15 +322,15 @@ def race(folder: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
     return {"won": [sum(each) for each in wins], "winners": winners}
 
 
-def _racer(folder: str, n_rounds: int, start: Any, answers: Any) -> None:
+def _racer(place: str, n_rounds: int, start: Any, answers: Any) -> None:
     from lakes import logged_training
     from onepass.errors import ModelConflict
     from onepass.ledger.ledger import Ledger
-    from onepass.ledger.store import LocalStore
+    from onepass.ledger.store import open_store
 
     won = []
     for number in range(n_rounds):
-        ledger = Ledger(LocalStore(folder), "0" * 64)
+        ledger = Ledger(open_store(place), "0" * 64)
         assert ledger.version == number
         start.wait()
         try:
@@ -344,28 +342,23 @@ def _racer(folder: str, n_rounds: int, start: Any, answers: Any) -> None:
     answers.put(won)
 
 
-class _Step:
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def taken(self, name: str, awaited: str | None) -> None:
-        if name != awaited:
-            return
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _tell_steps_of_a_commit(step: _Step) -> None:
-    def telling(real: Any) -> Any:
+def _die_at_step_of_a_commit(call: int) -> None:
+    calls = itertools.count(1)
+
+    def counted(real: Any) -> Any:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            step.taken("commit", "commit")
+            if next(calls) == call:
+                _die()
             return real(*args, **kwargs)
 
         return wrapped
 
     for name in STEPS_OF_A_COMMIT:
-        setattr(os, name, telling(getattr(os, name)))
+        setattr(os, name, counted(getattr(os, name)))
 
 
 def _start(task: dict[str, Any], folder: Path) -> int:
@@ -422,6 +415,7 @@ def _warm_up() -> None:
 
 def _main() -> None:
     import onepass.cli.train  # noqa: F401
+    import recording  # noqa: F401
 
     _warm_up()
     tasks = json.load(sys.stdin)

@@ -15,13 +15,10 @@ import pytest
 from lakes import number_table
 from onepass import Job, Model, evaluate
 from onepass.errors import BadPartition, ChangedPartition, ForeignModel, JobError
-from onepass.lake.limits import ReadLimits
 from onepass.ledger.entries import PlanEntry, SkipEntry
 from onepass.model import state as state_module
 from onepass.model.directory import open_model
-from onepass.training.limits import Limits
-from onepass.training.progress import Progress
-from processes import run
+from recording import At, Recorder
 from small import plan, train, train_pending
 
 KINDS = [
@@ -68,40 +65,6 @@ def write(job: dict[str, Any], name: str, seed: int, n_rows: int = 300) -> Path:
     path = Path(job["lake"]) / name
     pq.write_table(number_table(n_rows, seed), path, row_group_size=150)
     return path
-
-
-class Snapshots(Progress):
-    """Copies the model directory after each commit."""
-
-    def __init__(self, model: str) -> None:
-        self.model, self.copies = Path(model), []
-
-    def committed(self, entry: Any, total: Any) -> None:
-        copy = self.model.with_name(f"at-{entry.version}")
-        shutil.copytree(self.model, copy)
-        self.copies.append(copy)
-
-
-class Times(Progress):
-    """Does something once, at a partition that is committed."""
-
-    def __init__(self, action: Any, partition: int = 1) -> None:
-        self.action, self.left = action, partition
-
-    def committed(self, entry: Any, total: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.action()
-
-
-class Noted(Progress):
-    """Keeps what the user should know."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def noted(self, message: str) -> None:
-        self.messages.append(message)
 
 
 # -- again and again -----------------------------------------------------------------------------
@@ -155,30 +118,7 @@ def test_stored_order_is_the_order_of_names_and_shuffled_is_not(job):
     assert trained(stored) == names
 
 
-# -- resume --------------------------------------------------------------------------------------
-
-
-def test_resume_from_every_version_in_a_fresh_process_gives_the_same_bytes(any_job):
-    order = "stored" if any_job["loss"] == "logistic" else "shuffled"
-    snapshots = Snapshots(any_job["model"])
-    expected = train(any_job | {"order": order}, progress=snapshots)
-    resumed = run(
-        *({"do": "train_or_die", "job": {"model": str(copy)}} for copy in snapshots.copies)
-    )
-    assert [outcome.err for outcome in resumed] == [""] * 6
-    assert {outcome.value["state_sha256"] for outcome in resumed} == {expected.state_sha256}
-    assert [outcome.value["partitions"] for outcome in resumed] == [5, 4, 3, 2, 1, 0]
-
-
-def test_resume_of_a_resume_gives_the_same_bytes(any_job):
-    expected = train(any_job)
-    again = elsewhere(any_job)
-    assert plan(again).partitions == 6
-    left = [train_pending({"model": again["model"]}, max_seconds=0).pending for _ in range(6)]
-    assert left == [5, 4, 3, 2, 1, 0]
-    idle = train_pending({"model": again["model"]}, max_seconds=0)
-    assert (idle.partitions, idle.state_sha256) == (0, expected.state_sha256)
-    assert [e.partitions for e in log(again)[1:]] == [e.partitions for e in log(any_job)[1:]]
+# -- plans --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("solver", ["nag", "newton"])
@@ -206,21 +146,6 @@ def test_commits_that_lag_behind_learning_write_the_states_of_their_partitions(
     assert [e.state.sha256 for e in log(slow)[1:]] == [e.state.sha256 for e in log(quick)[1:]]
 
 
-def test_row_group_ranges_of_large_files_resume_too(job):
-    snapshots = Snapshots(job["model"])
-    limits = Limits(max_batch_rows=128, read=ReadLimits(split_bytes=1))
-    expected = train(job, progress=snapshots, limits=limits)
-    assert expected.partitions == 22
-    assert set(Counter(trained(job)).values()) == {3, 4}
-    resumed = run(
-        *(
-            {"do": "train_or_die", "job": {"model": str(copy)}, "split_bytes": 1}
-            for copy in snapshots.copies[::4]
-        )
-    )
-    assert {outcome.value["state_sha256"] for outcome in resumed} == {expected.state_sha256}
-
-
 def test_file_that_lands_while_a_plan_is_unfinished_comes_after_it(job):
     other = elsewhere(job)
     train_pending(job, max_seconds=0)
@@ -240,7 +165,7 @@ def test_file_that_lands_while_a_plan_is_unfinished_comes_after_it(job):
 def test_frozen_plan_keeps_its_order_when_files_land_during_the_run(job):
     expected = elsewhere(job)
     train(expected)
-    train(job, progress=Times(lambda: write(job, "part-00.parquet", seed=20)))
+    train(job, progress=At("committed", lambda _: write(job, "part-00.parquet", seed=20)))
     assert trained(job) == trained(expected)
     assert train({"model": job["model"]}).partitions == 1
 
@@ -314,15 +239,14 @@ def test_file_that_changes_between_plan_and_training_is_noticed(job):
 def test_file_replaced_while_it_is_read_is_not_trained(job):
     lake = Path(job["lake"])
 
-    class Replacing(Progress):
-        def advanced(self, n_rows: int) -> None:
-            for path in lake.iterdir():
-                fresh = path.with_suffix(".new")
-                pq.write_table(number_table(90, seed=5), fresh)
-                fresh.replace(path)
+    def replace_all(_: int) -> None:
+        for path in lake.iterdir():
+            fresh = path.with_suffix(".new")
+            pq.write_table(number_table(90, seed=5), fresh)
+            fresh.replace(path)
 
     with pytest.raises(ChangedPartition, match="has changed since it was planned"):
-        train(job, progress=Replacing())
+        train(job, progress=At("advanced", replace_all))
     assert trained(job) == []
 
 
@@ -331,29 +255,27 @@ def test_file_replaced_while_it_is_read_is_not_trained(job):
 def test_what_ends_a_run_is_not_taken_for_a_fault_of_a_file(job, raised, harm):
     job |= {"order": "stored", "on_bad": "skip", "on_changed": "skip"}
 
-    class Ending(Progress):
-        def advanced(self, n_rows: int) -> None:
-            if harm == "changed":
-                write(job, "part-0.parquet", seed=33, n_rows=50)
-            else:
-                (Path(job["lake"]) / "part-0.parquet").unlink()
-            raise raised
+    def end(_: int) -> None:
+        if harm == "changed":
+            write(job, "part-0.parquet", seed=33, n_rows=50)
+        else:
+            (Path(job["lake"]) / "part-0.parquet").unlink()
+        raise raised
 
     with pytest.raises(type(raised)):
-        train(job, progress=Ending())
+        train(job, progress=At("advanced", end))
     assert [entry.action for entry in log(job)] == ["plan"]
 
 
 def test_file_replaced_by_a_bad_one_while_it_is_read_is_a_changed_one(job):
     job |= {"order": "stored", "on_bad": "skip"}
 
-    class Replacing(Progress):
-        def advanced(self, n_rows: int) -> None:
-            path = write(job, "part-0.parquet", seed=33, n_rows=50)
-            path.write_bytes(bytes(200) + path.read_bytes()[200:])
+    def replace(_: int) -> None:
+        path = write(job, "part-0.parquet", seed=33, n_rows=50)
+        path.write_bytes(bytes(200) + path.read_bytes()[200:])
 
     with pytest.raises(ChangedPartition, match="has changed since it was planned"):
-        train(job, progress=Replacing())
+        train(job, progress=At("advanced", replace))
     assert [entry.action for entry in log(job)] == ["plan"]
 
 
@@ -417,10 +339,10 @@ def test_damaged_states_are_retrained_to_the_committed_bytes(any_job, n_lost):
     if any_job["loss"] == "logistic":
         table = number_table(300, seed=20, classes=True)
         pq.write_table(table, Path(any_job["lake"]) / "part-9.parquet")
-    noted = Noted()
-    report = train({"model": any_job["model"]}, progress=noted)
+    recorder = Recorder()
+    report = train({"model": any_job["model"]}, progress=recorder)
     assert report.partitions == 1
-    assert noted.messages[-1] == f"retraining version {expected.version}, whose state is lost"
+    assert recorder.notes[-1] == f"retraining version {expected.version}, whose state is lost"
     assert len(states(any_job)) == 3
     assert states(any_job)[:2] == kept[1:]
     ledger = open_model(any_job["model"]).ledger
@@ -438,17 +360,17 @@ def test_lost_states_are_made_good_by_a_run_that_has_nothing_to_train(
     before = {path: path.read_bytes() for path in folder.iterdir()}
     for path in before if harm == "all gone" else [max(before)]:
         path.unlink() if harm.endswith("gone") else path.write_bytes(before[path][:-1])
-    noted = Noted()
-    assert entry_point({"model": job["model"]}, progress=noted).partitions == 0
-    assert noted.messages[-1] == f"retraining version {newest}, whose state is lost"
+    recorder = Recorder()
+    assert entry_point({"model": job["model"]}, progress=recorder).partitions == 0
+    assert recorder.notes[-1] == f"retraining version {newest}, whose state is lost"
     # Not of those that have been let go in any case.
     told = [message for message in caplog.messages if "cannot be used" in message]
     assert len(told) == (len(before) if harm == "all gone" else 1)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert Model.load(job["model"]).version == newest
-    again = Noted()
+    again = Recorder()
     train({"model": job["model"]}, progress=again)
-    assert again.messages == []
+    assert again.notes == []
 
 
 @pytest.mark.parametrize("harm", ["gone", "changed"])
