@@ -332,6 +332,8 @@ def _explain_one(item: Any) -> str:
         return f"the job needs {name!r}: give {flag} or set it in --config"
     if item["type"] == "extra_forbidden":
         return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
+    if item["type"] in {"byte_size", "byte_size_unit"}:
+        return f"{name}: expected a size such as 800MB or 2GiB, found {shown(item['input'])}"
     message = clipped(item["msg"].removeprefix("Value error, "))
     if item["type"] in {"byte_size", "byte_size_unit"}:
         message = "expected a size such as 800MB or 2GiB"
