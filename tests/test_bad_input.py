@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from lakes import number_table
+from lakes import corrupt_pages, number_table
 from onepass.errors import BadPartition
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.model.directory import open_model
@@ -161,16 +161,6 @@ def test_null_labels_are_dropped_and_counted_where_asked(make_lake, tmp_path, on
 
 
 # -- files that go bad after the model was made ----------------------------------------------------
-
-
-def corrupt_pages(path: Path) -> None:
-    """Flip bytes in the last column chunk; the footer stays as it was."""
-    column = pq.read_metadata(path).row_group(1).column(4)
-    data = bytearray(path.read_bytes())
-    start = column.data_page_offset
-    for i in range(start, start + column.total_compressed_size):
-        data[i] ^= 0xA5
-    path.write_bytes(data)
 
 
 @pytest.fixture

@@ -58,3 +58,13 @@ def logged_training(path: str, n_rows: int = 10) -> Trained:
         peak_rss_bytes=1,
         environment={"python": "3"},
     )
+
+
+def corrupt_pages(path: Path) -> None:
+    """Flip bytes of the fifth column in the second row group; the footer stays as it was."""
+    column = pq.read_metadata(path).row_group(1).column(4)
+    data = bytearray(path.read_bytes())
+    start = column.data_page_offset
+    for i in range(start, start + column.total_compressed_size):
+        data[i] ^= 0xA5
+    path.write_bytes(data)

@@ -52,22 +52,26 @@ class At(Recorder):
     Parameters
     ----------
     step
-        ``advanced`` is taken after each block, ``committed`` after each entry.
+        ``started`` is taken before the first row is read, ``advanced`` after each block,
+        ``committed`` after each entry.
     action
-        Receives the rows of the block, or the entry.
+        Receives all rows, the rows of the block, or the entry.
     call
         Number of the step to act at, from 1; None acts at each.
     """
 
     def __init__(
         self,
-        step: Literal["advanced", "committed"],
+        step: Literal["started", "advanced", "committed"],
         action: Callable[[Any], object],
         call: int | None = 1,
     ) -> None:
         super().__init__()
         self._step, self._action, self._call = step, action, call
         self._n_taken = 0
+
+    def started(self, n_partitions: int, n_rows: int) -> None:
+        self._take("started", n_rows)
 
     def advanced(self, n_rows: int) -> None:
         self._take("advanced", n_rows)
