@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from s3 import Proxy, Server
 
 
+LONGEST = ("flows", "test_benchmarks.py", "test_packaging.py", "faults", "model")
+"""Files and folders that take longest: they begin first, so that no process ends long after."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let xdist run each file in one process, and all flow tests beside their one server."""
+    root = Path(__file__).parent
+    for item in items:
+        at = item.path.relative_to(root)
+        is_flow = "prefect_server" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("flows" if is_flow else str(at)))
+
+    def turn(item: pytest.Item) -> int:
+        first = item.path.relative_to(root).parts[0]
+        return LONGEST.index(first) if first in LONGEST else len(LONGEST)
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real data sets; skips where there is none."""

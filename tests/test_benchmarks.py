@@ -43,12 +43,12 @@ def test_quality_prints_a_row_a_task_and_which_targets_are_met():
     assert abs(row["excess"]["onepass"]) < 0.01
 
 
-@pytest.mark.parametrize("kind", ["dense", "clicks"])
-def test_speed_prints_a_row_a_contender_beside_the_limit(kind, tmp_path):
-    given = ("--lakes", kind, f"--rows-{kind}", "3000", "--repeats", "1", "--only", "sgd;score")
+@pytest.mark.parametrize(("kind", "ours"), [("dense", {"sgd", "score"}), ("clicks", {"sgd"})])
+def test_speed_prints_a_row_a_contender_beside_the_limit(kind, ours, tmp_path):
+    given = ("--lakes", kind, f"--rows-{kind}", "3000", "--repeats", "1", "--only", ";".join(ours))
     out = printed("speed", *given, "--folder", str(tmp_path), "--json", str(tmp_path / "runs.json"))
     (runs,) = json.loads((tmp_path / "runs.json").read_text()).values()
-    assert {"sgd", "score"} < set(runs)
+    assert ours < set(runs)
     assert all(found["rows"] == 3000 for [found] in runs.values()), runs
     assert "sgd at 0.6 of the limit: " in out
 

@@ -29,6 +29,8 @@ from onepass.ledger.npz import load_state
 from processes import run
 
 BOMB_BYTES = 600 << 20
+REPEAT = int(os.environ.get("REPEAT", "1"))
+"""How many times as long the fuzz goes on; `make torture` sets it."""
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +131,15 @@ def check_refused(
     strangers: Callable[[str], Stranger],
     attacks: dict[str, Attack],
     cures: dict[str, tuple[str, ...]] | None = None,
+    *,
+    step: int = 1,
 ) -> dict[str, str]:
     """Every command refuses each directory, in few words, and the outside stays as it was.
 
     Parameters
     ----------
+    step
+        Only one attack in so many is tried on the commands that write.
     cures
         Commands that may succeed, by attack: those that make up for the damage, or go back to
         before it.
@@ -144,16 +150,13 @@ def check_refused(
     """
     made = {name: strangers(name) for name in attacks}
     tasks, before = [], {}
-    for name, stranger in made.items():
+    for turn, (name, stranger) in enumerate(made.items()):
         attacks[name](stranger)
         before[name] = contents(stranger.outside)
         model = str(stranger.model)
-        commands = [
-            ["summary", model],
-            ["verify", model, "--no-lake"],
-            ["train", "--model", model],
-            ["rewind", model, "--to", "0"],
-        ]
+        commands = [["summary", model], ["verify", model, "--no-lake"]]
+        if turn % step == 0:
+            commands += [["train", "--model", model], ["rewind", model, "--to", "0"]]
         tasks.append({"do": "limited", "commands": commands})
     said = {}
     for (name, stranger), task, outcome in zip(made.items(), tasks, run(*tasks), strict=True):
@@ -291,7 +294,9 @@ def test_hostile_states_are_refused(strangers):
     attacks: dict[str, Attack] = {
         name: lambda s, make=make: s.state(make(s)) for name, make in STATES.items()
     }
-    check_refused(strangers, attacks, dict.fromkeys(attacks, ("rewind",)))
+    # All commands read a state alike, but training then learns the lake again, which takes long.
+    step = 4 if REPEAT == 1 else 1
+    check_refused(strangers, attacks, dict.fromkeys(attacks, ("rewind",)), step=step)
 
 
 # -- model.json and the log ----------------------------------------------------------------------
@@ -524,9 +529,6 @@ def test_lock_that_leads_elsewhere_is_not_written_through(strangers):
 
 
 # -- fuzz ------------------------------------------------------------------------------------------
-
-REPEAT = int(os.environ.get("REPEAT", "1"))
-"""How many times as long the fuzz goes on; `make torture` sets it."""
 
 
 def test_any_damage_is_refused_or_does_no_harm_and_verify_notices_it(strangers, tmp_path):

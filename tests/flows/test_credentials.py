@@ -19,7 +19,10 @@ from onepass.errors import JobError, StoreUnavailable
 from s3 import KEY_ID, SECRET
 
 # Prefect and its dependencies warn about themselves.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("prefect_server"),
+]
 
 
 def database() -> bytes:

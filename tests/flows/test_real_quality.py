@@ -19,7 +19,10 @@ from onepass.errors import DataError
 from onepass.model.directory import open_model
 
 # Prefect and its dependencies warn about themselves.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("prefect_server"),
+]
 
 L2 = 1e-6
 """Of the peers alone, per row: as good as none."""

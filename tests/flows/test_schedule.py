@@ -50,7 +50,7 @@ def wait_for(what: Callable[[], bool], seconds: float, log: Path) -> None:
     while not what():
         if time.monotonic() > deadline:
             raise AssertionError(f"nothing after {seconds} s:\n{log.read_text()[-4000:]}")
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def is_healthy(url: str) -> bool:
@@ -76,14 +76,15 @@ def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         # The test harness of the other flow tests must not leak into these processes.
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{tmp_path}/prefect.db",
     }
     prefect = [sys.executable, "-m", "prefect"]
     server = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     onepass = [sys.executable, "-c", "from onepass.cli import main; main()"]
-    serve = [*onepass, "serve", str(job), "--cron", "* * * * *"]
+    # A cron schedule, of whole minutes, would make the test wait for half a minute.
+    serve = [*onepass, "serve", str(job), "--interval", "2"]
     with running(server, environment, tmp_path / "server.log"):
         wait_for(lambda: is_healthy(url), 120, tmp_path / "server.log")
         with running(serve, environment, tmp_path / "serve.log"):

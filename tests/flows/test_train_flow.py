@@ -16,7 +16,10 @@ from onepass.errors import BadPartition
 from onepass.model.directory import open_model
 
 # Prefect and its dependencies warn about themselves.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("prefect_server"),
+]
 
 
 def artifacts(key: str) -> list[object]:
