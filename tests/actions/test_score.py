@@ -13,6 +13,8 @@ import pytest
 
 from lakes import number_table
 from onepass import Model, score
+from onepass.actions.output_checks import refuse_output
+from onepass.actions.outputs import open_output
 from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.lake.discover import LakeFile
 from small import train
@@ -184,24 +186,20 @@ def test_files_of_a_list_are_written_below_the_output_wherever_they_are_named_fr
     assert score(whole, job["model"], out).unchanged == 2
 
 
-def test_name_that_leads_out_of_the_output_is_refused(job, tmp_path, monkeypatch):
-    file = LakeFile("../x.parquet", f"{job['lake']}/part-0.parquet", ())
-    monkeypatch.setattr("onepass.actions.score.discover", lambda lake: [file])
+def test_name_that_leads_out_of_the_output_is_refused(tmp_path):
+    file = LakeFile("../x.parquet", f"{tmp_path}/lake/part-0.parquet", ())
     with pytest.raises(JobError, match=r"'../x.parquet', outside of --out"):
-        score(job["lake"], job["model"], tmp_path / "out")
-    assert not (tmp_path / "x.parquet").exists()
+        refuse_output(open_output(tmp_path / "out"), f"{tmp_path}/lake", [file], tmp_path / "model")
 
 
-def test_two_files_with_one_output_are_refused(job, tmp_path, monkeypatch):
+def test_two_files_with_one_output_are_refused(tmp_path):
     files = [
-        LakeFile(key, f"{job['lake']}/part-{i}.parquet", ())
+        LakeFile(key, f"{tmp_path}/lake/part-{i}.parquet", ())
         for i, key in enumerate(["/s3/bucket/x.parquet", "s3://bucket/x.parquet"])
     ]
-    monkeypatch.setattr("onepass.actions.score.discover", lambda lake: files)
     words = r"part-0.parquet' and '.*part-1.parquet' would both be 's3/bucket/x.parquet'"
     with pytest.raises(JobError, match=words):
-        score(job["lake"], job["model"], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        refuse_output(open_output(tmp_path / "out"), f"{tmp_path}/lake", files, tmp_path / "model")
 
 
 @pytest.mark.parametrize("place", [".", "predictions", "state"])
