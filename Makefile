@@ -38,8 +38,7 @@ run: setup
 
 # More arguments for pytest: make test PYTEST_ARGS="--cov=onepass"
 PYTEST_ARGS ?=
-# tests/conftest.py groups the tests, and puts the longest first.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test: setup
 	@echo "running the tests ..."

@@ -7,7 +7,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,18 +24,29 @@ LONGEST = ("flows", "test_benchmarks.py", "test_packaging.py", "faults", "model"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let xdist run each file in one process, and all flow tests beside their one server."""
+    """Put the longest tests first."""
     root = Path(__file__).parent
-    for item in items:
-        at = item.path.relative_to(root)
-        is_flow = "prefect_server" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("flows" if is_flow else str(at)))
 
     def turn(item: pytest.Item) -> int:
         first = item.path.relative_to(root).parts[0]
         return LONGEST.index(first) if first in LONGEST else len(LONGEST)
 
     items.sort(key=turn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Run each file in one process, and all tests of flows in one, beside one Prefect server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "flows" if "tests/flows/" in file else file
+
+    # xdist would begin with the files that have the most tests, and end with a long one.
+    config.option.loadscopereorder = False
+    return Files(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
