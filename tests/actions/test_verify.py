@@ -327,7 +327,7 @@ def test_model_is_sound_again_after_the_advised_rewind(job, harm):
     assert "onepass rewind" in verify(job["model"]).advice
     rewind(job["model"], 4)
     if harm == "cut":
-        # It is told as long as it is there.
+        # It is reported as long as it is there.
         report = verify(job["model"])
         assert report.exit_code == 4
         assert "may be removed" in found(report, "damage")[f"state/{lost.name}"]
@@ -452,7 +452,7 @@ def test_log_that_was_cut_is_noticed_by_a_head_kept_elsewhere(job, onepass):
     assert onepass("verify", job["model"], "--head", head)[0] == 0
     for version in (5, 6, 7):
         entry(job, version).unlink()
-    # It had let go of states that a log of this length still has.
+    # Its writer had deleted states that a log of this length still has.
     report = verify(job["model"])
     assert report.exit_code == 4
     assert all("has been cut off" in text for text in found(report, "damage").values())

@@ -294,7 +294,7 @@ def test_interrupted_run_says_how_to_go_on_and_does(make_lake, tmp_path, onepass
         out, err = process.communicate(timeout=30)
     assert first.startswith("trained 1/6 partitions")
     assert (process.returncode, out) == (130, "")
-    # The commit under way was finished, and with it perhaps one more than was told of before.
+    # The run finishes the commit under way, so one more may be kept than was reported before.
     kept = open_model(model).ledger.version
     assert 2 <= kept <= 3
     said = f"interrupted: version {kept} is kept; go on with: onepass train --model {model}"

@@ -144,7 +144,7 @@ def test_small_file_that_asks_for_gigabytes_is_refused_within_a_gigabyte(samples
 
 
 def broken_text() -> pa.Array:
-    """Text of which pyarrow does not know that it is none."""
+    """Bytes that are not UTF-8, as text that pyarrow does not check."""
     texts = pa.array([b"caf\xe9" if i == 40 else b"north" for i in range(60)], pa.binary())
     return pa.Array.from_buffers(pa.string(), 60, texts.buffers())
 
@@ -236,7 +236,7 @@ def test_evaluate_and_score_name_the_file_and_advise_what_can_be_done(
     assert lines[1].startswith("Repair the file or take it out of the lake")
     assert "--on-bad" not in err
     found = sorted(path.name for path in out.rglob("*") if path.is_file())
-    # What the footers show is told before a file is written.
+    # Faults that the footers show are reported before a file is written.
     written = (
         ["part-0.parquet", "part-1.parquet"] if (command, damage) == ("score", "pages") else []
     )

@@ -41,7 +41,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "lake", {f"part-{i}.parquet": number_table(80, i) for i in range(3)}
     )
     train({"lake": str(lake), "label": "y", "model": str(folder / "model")})
-    # So that there is always something to train, for which the state is needed.
+    # Training needs the state only if there is something to train.
     write_files(lake, {"part-9.parquet": number_table(80, 9)})
     return folder
 

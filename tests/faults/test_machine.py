@@ -283,7 +283,7 @@ class Machine(RuleBasedStateMachine):
             assert isinstance(error, ForeignModel)
             return
         if not isinstance(error, BadPartition | ChangedPartition | JobError):
-            # A state has been let go, and the file to retrain it from is not what it was.
+            # A state has been deleted, and the file to retrain it from has changed.
             assert isinstance(error, DataError), error
             assert str(error).startswith("nothing has been rewound: "), error
         if isinstance(error, ChangedPartition):

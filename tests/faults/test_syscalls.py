@@ -149,7 +149,7 @@ def places(salt: int) -> Iterator[int]:
 
 
 def check_told(ended: Ended, model: Path, context: str) -> None:
-    """A failure is told in a line or two, ends the run, and leaves no unfinished file."""
+    """Check that a failure is reported in a line or two and leaves no unfinished file."""
     assert "Traceback" not in ended.err, context
     assert not list(model.rglob("*.tmp")), context
     of_terminal = any(re.search(r"write\([012]<", hit) for hit in ended.hits)

@@ -83,7 +83,7 @@ def test_training_goes_on_where_the_golden_model_was(golden, folder, tmp_path, m
     lake = tmp_path / "lake"
     shutil.copytree(folder / "lake", lake)
     before = Model.load(golden).rows
-    # What a rewind has left to be trained comes first, and is none of this.
+    # Train first what a rewind has left pending, so that it is not counted below.
     trained_elsewhere(golden, lake, monkeypatch)
     known = Model.load(golden).rows
     shutil.copy(folder / "unseen.parquet", lake / "part-9.parquet")

@@ -227,7 +227,7 @@ def killed_at_random(
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
             known = oracle.read_text()
-            # Others may need the machine: lives grow, lest none be long enough for a commit.
+            # Lives grow, because on a busy machine none might be long enough for a commit.
             life = rng.uniform(0.0, whole) * (1 + 0.02 * counts["kills"] / (1 + len(states)))
             code = _killed_after(life, job, oracle, block_rows)
             counts["kills"] += code != 0

@@ -1,4 +1,4 @@
-"""Committer: each commit is told of once, also where the run is interrupted."""
+"""Committer: each commit is reported once, also if the run is interrupted."""
 
 from __future__ import annotations
 

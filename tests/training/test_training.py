@@ -364,7 +364,7 @@ def test_lost_states_are_made_good_by_a_run_that_has_nothing_to_train(
     recorder = Recorder()
     assert entry_point({"model": job["model"]}, progress=recorder).partitions == 0
     assert recorder.notes[-1] == f"retraining version {newest}, whose state is lost"
-    # Not of those that have been let go in any case.
+    # Nothing is said about the states that retention has deleted.
     told = [message for message in caplog.messages if "cannot be used" in message]
     assert len(told) == (len(before) if harm == "all gone" else 1)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
