@@ -1,6 +1,6 @@
 # make run        sets up, trains the sample lake through the Prefect flow, prints what it learnt
 # make test       sets up, runs the tests
-# make test-fast  the tests of single rooms only, in less than a minute
+# make test-fast  the tests of single rooms only, in less than a minute on two free cores
 # make check      lint, format, types, and who may import whom
 # make torture    the tests of faults, REPEAT times as many cases (20), with another SEED each time
 # make quality    one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)

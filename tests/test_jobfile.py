@@ -29,11 +29,15 @@ def test_job_file_that_is_not_there_is_a_job_error(tmp_path):
     ("content", "says"),
     [
         ("label: 2026-02-31", "day"),
+        ("lake: " + "[" * 100_000, "nested too deeply"),
+        ("label: y\nlake: [a", "line 2: expected"),
         ("lake: a\nlabel: y\nlake: b\n", "line 3: 'lake' is there more than once"),
         ("on-bad: skip\non_bad: error\n", "line 2: 'on_bad' is there more than once"),
     ],
     ids=[
         "no day",
+        "nested",
+        "unclosed",
         "twice",
         "twice as a flag",
     ],

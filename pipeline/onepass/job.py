@@ -335,8 +335,6 @@ def _explain_one(item: Any) -> str:
     if item["type"] in {"byte_size", "byte_size_unit"}:
         return f"{name}: expected a size such as 800MB or 2GiB, found {shown(item['input'])}"
     message = clipped(item["msg"].removeprefix("Value error, "))
-    if item["type"] in {"byte_size", "byte_size_unit"}:
-        message = "expected a size such as 800MB or 2GiB"
     shows_input = not name or "found" in message
     found = "" if shows_input else f" (found {shown(item['input'])})"
     return f"{name or 'job'}: {message}{found}"

@@ -21,9 +21,8 @@ def read_job_file(path: str | Path) -> dict[str, Any]:
     """
     try:
         values = yaml.load(Path(path).read_text("utf-8"), _UniqueNames)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        # A ValueError is text that is not UTF-8, or a date such as 2026-02-31.
-        raise JobError(f"cannot read the job file {str(path)!r}: {_first_line(error)}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise JobError(f"cannot read the job file {str(path)!r}: {_reason(error)}") from None
     if not isinstance(values, dict):
         raise JobError(
             f"{str(path)!r} must hold job fields such as 'lake: data', found {shown(values)}"
@@ -49,5 +48,16 @@ def _field(name: Any) -> str:
     return str(name).replace("-", "_")
 
 
-def _first_line(error: BaseException) -> str:
-    return clipped(str(error).splitlines()[0]) if str(error) else type(error).__name__
+def _reason(error: Exception) -> str:
+    match error:
+        case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=int(line))):
+            return clipped(f"line {line + 1}: {problem}")
+        case UnicodeDecodeError():
+            return "expected text in UTF-8"
+        case OSError(strerror=str(reason)):
+            return reason
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            # Errors of the loader below, or a date such as 2026-02-31.
+            return clipped(str(error).partition("\n")[0])

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from onepass.errors import BadPartition, EmptyLake, JobError
+from onepass.errors import BadPartition, EmptyLake, JobError, StoreRefused
 from onepass.lake.footer import partitions, read_footer
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.partition import Fingerprint, Partition
@@ -59,7 +59,7 @@ class Excluder:
     def _in_lake(self, patterns: Sequence[str]) -> list[Partition]:
         try:
             files = self._session.learner.files
-        except (EmptyLake, JobError) as error:
+        except (EmptyLake, JobError, StoreRefused) as error:
             logger.warning("only what the ledger knows can be excluded: %s", error)
             return []
         found: list[Partition] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 from onepass.actions.evaluate import EvaluateReport, evaluate_version
 from onepass.job import Job
+from onepass.model.predictor import Predictor
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
 from onepass.training.session import open_session
@@ -34,7 +35,8 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     Raises
     ------
     JobError
-        If the job is incomplete, unsuited to the lake, or contradicts the model.
+        If the job is incomplete, unsuited to the lake, or contradicts the model; if it names a
+        holdout lake and nothing has been trained (`ModelNotFound`).
     DataError
         If a file is bad or has changed, and the job does not say to skip or retrain it.
     ModelConflict
@@ -46,13 +48,21 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     interrupted loses the group that it was learning; a run that is killed may also lose the group
     before. Nothing that has been committed is ever lost.
     """
-    with open_session(job, progress) as session:
-        outcome = TrainOutcome(**dict(session.train()))
-        lake, dask = session.job.holdout, session.job.dask
-        predictor = session.predictor() if lake is not None else None
-    if lake is not None and predictor is not None:
+    outcome, trained, predictor = _train(job, progress)
+    if trained.holdout is not None and predictor is not None:
+        lake, dask = trained.holdout, trained.dask
         outcome.holdout = evaluate_version(predictor, lake, outcome.model, dask=dask)
     return outcome
+
+
+def _train(
+    job: Job | Mapping[str, Any], progress: Progress | None
+) -> tuple[TrainOutcome, Job, Predictor | None]:
+    # The learner goes with the session; only the weights to predict with stay for the evaluation.
+    with open_session(job, progress) as session:
+        outcome = TrainOutcome(**dict(session.train()))
+        predictor = session.predictor() if session.job.holdout is not None else None
+        return outcome, session.job, predictor
 
 
 def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:

@@ -57,8 +57,8 @@ class Restorer:
         BadPartition, ChangedPartition
             If a file to learn again is gone, unreadable, or has changed.
         """
-        history = self._model.ledger.history
-        return self._restore(history.learnt(), None, self._store_if_kept)
+        learnt = self._model.ledger.history.learnt()
+        return self._restore(learnt, None, self._store_if_kept, note="is lost")
 
     def ensure(self, learnt: Sequence[LearntEntry]) -> list[int]:
         """Ensure that the state of the last of some versions exists; learn it again if it is lost.
@@ -76,12 +76,17 @@ class Restorer:
         """
         if not learnt:
             return []
-        ledger, relearnt = self._model.ledger, list[Relearnt]()
+        ledger, versions = self._model.ledger, list[int]()
+
+        def take(relearnt: Relearnt) -> None:
+            versions.append(relearnt.entry.version)
+            # The states before are only steps on the way; nothing of them is kept.
+            if relearnt.entry.version == learnt[-1].version:
+                ledger.heal(relearnt.entry, relearnt.data)
+
         stored = [entry for entry in learnt if ledger.has_state(entry)]
-        self._restore(learnt, stored, relearnt.append)
-        if relearnt:
-            ledger.heal(relearnt[-1].entry, relearnt[-1].data)
-        return [one.entry.version for one in relearnt]
+        self._restore(learnt, stored, take, note="is gone")
+        return versions
 
     def differences(self) -> list[str]:
         """Relearn the newest version and return the fields that differ from its log entry.
@@ -90,28 +95,46 @@ class Restorer:
 
         Raises as `newest`.
         """
-        ledger, relearnt = self._model.ledger, list[Relearnt]()
+        ledger, found = self._model.ledger, list[str]()
         learnt = ledger.history.learnt()
         if isinstance(learnt[-1], RefineEntry):
             raise ForeignModel("it is a refinement, and batch passes are not repeated by training")
+
+        def take(relearnt: Relearnt) -> None:
+            found[:] = _differences(relearnt)
+
         stored = [entry for entry in learnt[:-1] if ledger.has_state(entry)]
-        self._restore(learnt, stored, relearnt.append)
-        return list(_differences(relearnt[-1]))
+        self._restore(learnt, stored, take)
+        return found
 
     def _restore(
         self,
         learnt: Sequence[LearntEntry],
         stored: Sequence[LearntEntry] | None,
         take: Callable[[Relearnt], None],
+        *,
+        note: str | None = None,
     ) -> ModelState:
-        """Return the state of the last of `learnt`, restored from the newest usable of `stored`."""
+        """Return the state of the last of `learnt`, restored from the newest usable of `stored`.
+
+        Parameters
+        ----------
+        take
+            Receives each version that is learnt again, oldest first.
+        note
+            Fate of the state of such a version, for a message to the user; None for no message.
+        """
         sound, state = self._model.newest_usable(stored)
         lost = [entry for entry in learnt if sound is None or entry.version > sound.version]
         if state is None:
             # The recorded size bounds the memory that a stranger's model.json can ask for.
             state = self._model.file.new_state(learnt[-1].state.size if learnt else None)
-        self._warn_once(sound)
+        if stored is None or (lost and note):
+            self._warn_once(sound)
         for entry in lost:
+            if note and isinstance(entry, TrainEntry):
+                text = f"retraining version {entry.version}, whose state {note}"
+                self._learner.progress.noted(text)
             relearnt = self._learn_again(state, entry, sound)
             take(relearnt)
             # A later run restores the state from its file, so go on from its content here, too.
@@ -128,7 +151,6 @@ class Restorer:
                 "passes are not repeated by training; restore the file from a copy, or go back to "
                 f"a version before: onepass rewind {path} --to {entry.version - 1}"
             )
-        self._learner.progress.noted(f"retraining version {entry.version}, whose state is lost")
         horizon = self._model.ledger.history.planned_rows(entry.version)
         with advised(
             f"The state of version {entry.version} is lost, and retrained from the files as "

@@ -100,11 +100,18 @@ class Session:
         left = self.model.ledger.history.pending() if pending is None else pending
         self.run.train(left, max_seconds)
 
-    def predictor(self) -> Predictor | None:
-        """Return the newest version for predictions; None if nothing has been trained."""
+    def predictor(self) -> Predictor:
+        """Return the newest version for predictions.
+
+        Raises
+        ------
+        ModelNotFound
+            If nothing has been trained.
+        """
         newest = self.model.ledger.history.newest_states(1)
         if not newest:
-            return None
+            path = self.model.path
+            raise ModelNotFound(f"the model in {path!r} has no usable version; train it first")
         return Predictor.of(self.model.file, newest[0], self.run.state().learner.best())
 
     def report(self) -> TrainReport:
@@ -159,24 +166,30 @@ def open_session(
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
     store = open_store(str(given.get("model") or parse_job(given).model))
     progress = progress or Progress()
-    created = not model_exists(store)
-    warnings = _create(given, store, limits, creates=creates) if created else []
-    with store.exclusive():
-        model = open_model(store)
-        sweep(model.store, model.ledger)
-        _finish_rewind(model)
-        for warning in warnings:
-            progress.noted(warning)
-        resumed = _resumed(model, given)
-        _check_holdout(resumed)
-        with Workers(resumed.dask) as workers:
-            session = Session(
-                model, resumed, workers, progress, created=created, warnings=warnings, limits=limits
-            )
-            try:
+    session: Session | None = None
+    try:
+        created = not model_exists(store)
+        warnings = _create(given, store, limits, creates=creates) if created else []
+        with store.exclusive():
+            model = open_model(store)
+            _clear_up(model)
+            for warning in warnings:
+                progress.noted(warning)
+            resumed = _resumed(model, given)
+            _check_holdout(resumed)
+            with Workers(resumed.dask) as workers:
+                session = Session(
+                    model,
+                    resumed,
+                    workers,
+                    progress,
+                    created=created,
+                    warnings=warnings,
+                    limits=limits,
+                )
                 yield session
-            except KeyboardInterrupt:
-                raise Interrupted(_kept(model.path, session.run.newest_version)) from None
+    except KeyboardInterrupt:
+        raise Interrupted(_kept(store, session.run.newest_version if session else 0)) from None
 
 
 def exclusion(entry: RewindEntry) -> str:
@@ -189,20 +202,20 @@ def _create(given: Mapping[str, Any], store: Store, limits: Limits, *, creates: 
         raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
     complete = parse_job(given)
     _check_holdout(complete)
-    try:
-        return create_model(complete, store, max_batch_rows=limits.max_batch_rows)
-    except KeyboardInterrupt:
-        text = "interrupted before the model was created: nothing is kept"
-        raise Interrupted(text) from None
+    return create_model(complete, store, max_batch_rows=limits.max_batch_rows)
 
 
-def _kept(path: str, version: int) -> str:
+def _kept(store: Store, version: int) -> str:
+    """Say what is kept of an interrupted session that has committed a version, or 0 for none."""
+    if not model_exists(store):
+        return "interrupted before the model was created: nothing is kept"
     kept = f"version {version} is kept" if version else "what was committed before is kept"
-    return f"interrupted: {kept}; go on with: onepass train --model {path}"
+    return f"interrupted: {kept}; go on with: onepass train --model {store.place}"
 
 
-def _finish_rewind(model: OpenModel) -> None:
-    """Commit the skips that a killed rewind has left to the next writer."""
+def _clear_up(model: OpenModel) -> None:
+    """Remove old leftovers of killed runs, and commit the skips that a killed rewind has left."""
+    sweep(model.store, model.ledger)
     for rewind, partition in model.ledger.history.unwritten_skips():
         model.ledger.commit_skip(partition, exclusion(rewind))
 
