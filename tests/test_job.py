@@ -10,7 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from onepass.errors import JobError
-from onepass.job import PER_RUN, Job, parse_job, resume_job
+from onepass.job import Job
+from onepass.job_fields import PER_RUN, parse_job, resume_job
 from onepass.jobfile import read_job_file
 from onepass.terminal.options import given_job, job_options
 

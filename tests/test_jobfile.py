@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onepass.errors import JobError
-from onepass.job import parse_job
+from onepass.job_fields import parse_job
 from onepass.jobfile import read_job_file
 
 

@@ -17,7 +17,8 @@ from prefect.cache_policies import NO_CACHE
 from onepass.actions.evaluate import EvaluateReport, evaluate
 from onepass.actions.train import plan, train_pending
 from onepass.errors import OnepassError, StoreUnavailable
-from onepass.job import Job, parse_job, resume_job
+from onepass.job import Job
+from onepass.job_fields import parse_job, resume_job
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.model.directory import model_exists, open_model

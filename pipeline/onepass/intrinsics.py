@@ -253,4 +253,4 @@ out_step
 """
 
 add_products_twice: Any = _tile_adder(2 * WIDE)
-"""As `add_products`, for twice as many columns of the other matrix."""
+"""Like `add_products`, for twice as many columns of the other matrix."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from pydantic import (
@@ -13,32 +13,18 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from onepass.cloud.url import is_url, parse_url
-from onepass.errors import JobError
-from onepass.text import clipped, shown
-
-_AUTOMATIC = frozenset({"learning_rate", "classes"})
-"""Lists that the model fills in when it is created."""
 
 _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "learning_rate": (lambda x: x > 0, math.inf, "a number above 0"),
     "l2": (lambda x: x >= 0, math.inf, "a number of at least 0"),
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
-
-PER_RUN = frozenset(
-    {"model", "holdout", "memory_limit", "on_bad", "on_changed", "dask", "group_seconds"}
-)
-"""Fields that steer a single run. All other fields define the model and are frozen with it."""
-
-_FAULTS = 20
-"""Most faults that one message lists."""
 
 LossName: TypeAlias = Literal[
     "auto",
@@ -262,91 +248,8 @@ def parse_age(text: str) -> tuple[float, str]:
     return age, unit + "s"
 
 
-def parse_job(values: Mapping[str, Any]) -> Job:
-    """Validate fields as a job.
-
-    Raises
-    ------
-    JobError
-        If a field is missing, unknown or unusable; the message is one line and names each.
-    """
-    try:
-        return Job.model_validate(dict(values))
-    except ValidationError as error:
-        raise JobError(_explain(error)) from None
-
-
-def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
-    """Combine the frozen job of a model with the fields that a run gives.
-
-    Returns
-    -------
-    The frozen job with the fields of `given` that steer a single run.
-
-    Raises
-    ------
-    JobError
-        If a given field contradicts the frozen job; the message shows both values. A field that is
-        left out or automatic does not contradict. A list of files may grow, because the ledger
-        tells files apart by their paths.
-
-    Notes
-    -----
-    The address of a Dask scheduler is never taken from the model: workers run the code that a
-    scheduler sends them, and the directory may be a stranger's.
-    """
-    asked = parse_job(frozen.model_dump() | {"dask": None} | dict(given))
-    lines = []
-    for name in sorted(set(given) - PER_RUN):
-        ours, theirs = getattr(frozen, name), getattr(asked, name)
-        automatic = theirs is None or theirs == "auto" or (theirs == [] and name in _AUTOMATIC)
-        grows = name == "lake" and isinstance(ours, list) and isinstance(theirs, list)
-        if not (automatic or grows or ours == theirs):
-            lines.append(
-                f"  {name}: the model has {_shown(ours)}, this run asks for {_shown(theirs)}"
-            )
-    if lines:
-        raise JobError(
-            f"the model in {asked.model} was created by a different job:\n"
-            + "\n".join(lines)
-            + "\nLeave these out to go on with the model, or create a new one with another --model."
-        )
-    automatic_fields = {n: getattr(frozen, n) for n in given if n not in PER_RUN | {"lake"}}
-    return asked.model_copy(update=automatic_fields)
-
-
-def _shown(value: Any) -> str:
-    return shown(value[0] if isinstance(value, list) and len(value) == 1 else value)
-
-
-def _explain(error: ValidationError) -> str:
-    faults = error.errors()
-    more = [f"and {len(faults) - _FAULTS:,} more"] if len(faults) > _FAULTS else []
-    return "; ".join([*map(_explain_one, faults[:_FAULTS]), *more])
-
-
-def _explain_one(item: Any) -> str:
-    name = clipped(".".join(str(part) for part in item["loc"][:1]))
-    flag = f"--{name.replace('_', '-')}" if name not in {"", "lake"} else name.upper()
-    if item["type"] == "missing":
-        return f"the job needs {name!r}: give {flag} or set it in --config"
-    if item["type"] == "extra_forbidden":
-        return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
-    if item["type"] in {"byte_size", "byte_size_unit"}:
-        return f"{name}: expected a size such as 800MB or 2GiB, found {shown(item['input'])}"
-    message = clipped(item["msg"].removeprefix("Value error, "))
-    shows_input = not name or "found" in message
-    found = "" if shows_input else f" (found {shown(item['input'])})"
-    return f"{name or 'job'}: {message}{found}"
-
-
 def _absolute(path: Any) -> Any:
     if is_url(path):
         return str(parse_url(path))
     # An empty path would become the working directory; the field itself refuses it.
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
-
-
-def field_names() -> Iterable[str]:
-    """Return the names of all job fields, in the order of their definition."""
-    return Job.model_fields

@@ -9,7 +9,7 @@ import pytest
 from onepass import Model
 from onepass.cloud.url import parse_url
 from onepass.errors import JobError
-from onepass.job import parse_job
+from onepass.job_fields import parse_job
 from onepass.lake.discover import discover
 from onepass.ledger.store import open_store
 from s3 import KEY_ID, SECRET

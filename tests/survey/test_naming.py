@@ -7,7 +7,7 @@ import shlex
 import pytest
 import yaml
 
-from onepass.job import parse_job
+from onepass.job_fields import parse_job
 from onepass.jobfile import read_job_file
 from onepass.survey.naming import naming
 

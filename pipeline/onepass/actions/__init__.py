@@ -1,1 +1,1 @@
-"""What users do with a model, one module an action; commands and flows call these."""
+"""The actions of users on a model, one module each; commands and flows call these."""

@@ -8,15 +8,13 @@ been cut off, the states of the missing versions show it. If these have been rem
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from onepass.actions.advice import advice
+from onepass.actions.verify_lake import compare_lake
 from onepass.actions.verify_report import Finding, Level, Part, VerifyReport
 from onepass.errors import DataError, ForeignModel, JobError, first_line
-from onepass.lake.discover import LakeFile, discover
-from onepass.lake.footer import read_footer
 from onepass.ledger.chain import NO_ENTRY
 from onepass.ledger.consistency import inconsistencies
 from onepass.ledger.entries import LearntEntry
@@ -25,7 +23,6 @@ from onepass.ledger.ledger import Ledger
 from onepass.ledger.leftovers import leftovers, strangers
 from onepass.ledger.store import LOCK_KEY, open_store
 from onepass.model.directory import OpenModel, open_model
-from onepass.partition import Partition
 from onepass.stream.workers import Workers
 from onepass.training.learn_group import GroupLearner
 from onepass.training.progress import Progress
@@ -163,26 +160,9 @@ class _Check:
                 self._missing(entry, counts)
 
     def lake(self, history: History, lake: str | list[str]) -> None:
-        """Compare each file that was learnt with its fingerprint."""
-        self.lake_files = 0
-        learnt = _learnt_files(history)
-        try:
-            files = {file.key: file for file in discover(lake)}
-        except (JobError, DataError) as error:
-            self._add("lake", "lake", str(lake)[:500], str(error))
-            return
-        self.progress.started(len(learnt), sum(one.fingerprint.rows for one in learnt.values()))
-        for path, partition in sorted(learnt.items()):
-            self.lake_files += 1
-            text = _difference(files.get(path), partition)
-            if text:
-                self._add("lake", "lake", path, text)
-            self.progress.advanced(partition.fingerprint.rows)
-        named = {one.path for entry in history.line() for one in entry.all_partitions()}
-        if new := sorted(set(files) - named):
-            more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
-            text = f"not learnt yet{more}: new, or without rows"
-            self._add("note", "lake", new[0], text)
+        """Compare the files of the lake with what was learnt from them."""
+        self.lake_files, findings = compare_lake(history, lake, self.progress)
+        self.findings += findings
 
     def retrain(self, opened: OpenModel, lake: str | list[str]) -> None:
         """Learn the newest version again, and compare the result with its log entry."""
@@ -292,25 +272,3 @@ def _must_exist(ledger: Ledger, entry: LearntEntry) -> bool:
         return True
     # Before a rewind, the states of the versions before its target had been deleted already.
     return all(rewind.version < entry.version for rewind in history.rewinds)
-
-
-def _learnt_files(history: History) -> dict[str, Partition]:
-    """Return one partition of each learnt file, of the content that was learnt last."""
-    return {one.path: one for entry in history.trained() for one in entry.partitions}
-
-
-def _difference(file: LakeFile | None, partition: Partition) -> str:
-    """Describe how a file differs from the fingerprint of a partition; empty if it does not."""
-    was = partition.fingerprint
-    if file is None:
-        return "learnt, but no longer in the lake"
-    try:
-        now = read_footer(file).fingerprint
-    except DataError as error:
-        return f"cannot be read any more: {first_line(error)}"
-    if was.etag is None or now.etag is None:
-        # A lake that has moved between a disk and an object store is the same lake.
-        was, now = (replace(one, etag=None) for one in (was, now))
-    if now == was:
-        return ""
-    return f"has changed since it was learnt: {was.brief} then; {now.brief} now"

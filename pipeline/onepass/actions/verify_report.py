@@ -48,5 +48,5 @@ class VerifyReport(BaseModel):
     """Version that was learnt again and gave the same numbers; None if it was not asked for."""
     findings: list[Finding]
     advice: str
-    """What can still be used, and what to do."""
+    """The newest version that can still be used, and the next steps."""
     seconds: float

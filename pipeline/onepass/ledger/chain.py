@@ -54,7 +54,7 @@ class Chain:
     def __init__(self, store: Store, root_sha256: str, *, strict: bool = True) -> None:
         self._store, self._strict = store, strict
         self.history = History()
-        """What the entries say."""
+        """The versions that the entries describe."""
         self.head_sha256 = root_sha256
         """Digest of the newest entry, which seals all entries before it."""
         self.sealed = True

@@ -1,4 +1,4 @@
-"""What the entries of a log say: which versions count, what is trained, and what is left to train.
+"""Read the entries of a log: the versions that count, what is trained, and what is left to train.
 
 A rewind deletes nothing from the log. It is an entry that names the version that counts again. The
 versions that count, oldest first, are the *line*; everything else here is read off it. No I/O.

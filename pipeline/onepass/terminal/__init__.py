@@ -1,1 +1,1 @@
-"""Whatever commands and flows share on a terminal: options, progress, tables, exit codes."""
+"""Terminal parts that commands and flows share: options, progress, tables, exit codes."""

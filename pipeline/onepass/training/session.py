@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from onepass.errors import Interrupted, JobError, ModelNotFound
-from onepass.job import Job, parse_job, resume_job
+from onepass.job import Job
+from onepass.job_fields import parse_job, resume_job
 from onepass.lake.discover import discover
 from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep

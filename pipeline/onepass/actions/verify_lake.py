@@ -1,0 +1,70 @@
+"""Compare the files of a lake with what a model learnt from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from onepass.actions.verify_report import Finding
+from onepass.errors import DataError, JobError, first_line
+from onepass.lake.discover import LakeFile, discover
+from onepass.lake.footer import read_footer
+from onepass.ledger.history import History
+from onepass.partition import Partition
+from onepass.training.progress import Progress
+
+
+def compare_lake(
+    history: History, lake: str | list[str], progress: Progress
+) -> tuple[int, list[Finding]]:
+    """Compare each file that was learnt with its fingerprint.
+
+    Returns
+    -------
+    compared
+        Number of files that were compared; 0 if the lake cannot be listed.
+    findings
+        Files that have changed or are gone, and a note about files that are new.
+    """
+    try:
+        files = {file.key: file for file in discover(lake)}
+    except (JobError, DataError) as error:
+        return 0, [_finding(str(lake)[:500], str(error))]
+    findings = []
+    learnt = _learnt_files(history)
+    progress.started(len(learnt), sum(one.fingerprint.rows for one in learnt.values()))
+    for path, partition in sorted(learnt.items()):
+        if text := _difference(files.get(path), partition):
+            findings.append(_finding(path, text))
+        progress.advanced(partition.fingerprint.rows)
+    named = {one.path for entry in history.line() for one in entry.all_partitions()}
+    if new := sorted(set(files) - named):
+        more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
+        text = f"not learnt yet{more}: new, or without rows"
+        findings.append(Finding(level="note", part="lake", where=new[0], text=text))
+    return len(learnt), findings
+
+
+def _finding(where: str, text: str) -> Finding:
+    return Finding(level="lake", part="lake", where=where, text=text)
+
+
+def _learnt_files(history: History) -> dict[str, Partition]:
+    """Return one partition of each learnt file, of the content that was learnt last."""
+    return {one.path: one for entry in history.trained() for one in entry.partitions}
+
+
+def _difference(file: LakeFile | None, partition: Partition) -> str:
+    """Describe how a file differs from the fingerprint of a partition; empty if it does not."""
+    was = partition.fingerprint
+    if file is None:
+        return "learnt, but no longer in the lake"
+    try:
+        now = read_footer(file).fingerprint
+    except DataError as error:
+        return f"cannot be read any more: {first_line(error)}"
+    if was.etag is None or now.etag is None:
+        # A lake that has moved between a disk and an object store is the same lake.
+        was, now = (replace(one, etag=None) for one in (was, now))
+    if now == was:
+        return ""
+    return f"has changed since it was learnt: {was.brief} then; {now.brief} now"
