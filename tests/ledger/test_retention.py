@@ -122,8 +122,8 @@ def test_rewinds_keep_the_newest_state_before_each_for_good(store):
 
 
 def test_commit_looks_at_no_more_states_than_can_be_deleted(store, monkeypatch):
-    monkeypatch.setattr("onepass.ledger.retention.KEEP_EVERY", 2)
     ledger, asked = Ledger(store, ROOT), []
+    ledger.retention = Retention(store, ledger.history, keep_every=2)
     real = Retention.keeps
     monkeypatch.setattr(Retention, "keeps", lambda *args: asked.append(args) or real(*args))
     for number in range(20):

@@ -14,7 +14,7 @@ KEEP_NEWEST = 3
 """Number of the newest states that are kept."""
 
 KEEP_EVERY = 100
-"""States of versions that are multiples of this number are kept for good."""
+"""Interval, in versions, at which a state is kept for good, unless another is given."""
 
 
 class Retention:
@@ -26,22 +26,24 @@ class Retention:
         Where the states are.
     history
         The entries of the log, which may grow.
+    keep_every
+        States of versions that are multiples of this number are kept for good.
     """
 
-    def __init__(self, store: Store, history: History) -> None:
-        self._store, self._history = store, history
+    def __init__(self, store: Store, history: History, *, keep_every: int = KEEP_EVERY) -> None:
+        self._store, self._history, self._keep_every = store, history, keep_every
         self._pinned: set[int] = set()
         self._n_rewinds = 0
         self._deletable: dict[str, LearntEntry] | None = None
 
     def keeps(self, entry: LearntEntry) -> bool:
-        """Whether the state of a version is kept."""
+        """Return whether the state of a version is kept."""
         newest = self._history.newest_states(KEEP_NEWEST)
         return self.keeps_for_good(entry) or any(one.version == entry.version for one in newest)
 
     def keeps_for_good(self, entry: LearntEntry) -> bool:
-        """Whether the state of a version is kept however long the log grows."""
-        return entry.version % KEEP_EVERY == 0 or entry.version in self._pins()
+        """Return whether the state of a version is kept however long the log grows."""
+        return entry.version % self._keep_every == 0 or entry.version in self._pins()
 
     def stored(self) -> list[LearntEntry]:
         """Return the versions, counting or not, whose state has a file, sound or not."""
