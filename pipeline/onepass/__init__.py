@@ -66,7 +66,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     # Names are loaded at first use: numba and pyarrow would cost `onepass --help` half a second. No
-    # module of this package has the name of a function here: importing it would hide the function.
+    # module `onepass.X` may have the name of a function X in `_HOME`: importing the module would
+    # put it in the place of the function.
     if name in _HOME:
         return getattr(import_module(f"onepass.{_HOME[name]}"), name)
     raise AttributeError(f"module 'onepass' has no attribute {name!r}")

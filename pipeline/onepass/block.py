@@ -76,4 +76,4 @@ class Linear:
     dense: FloatArray
     """Weights of the dense features, shape (n_outputs, n_dense)."""
     hashed: RealArray
-    """Weights of the slots, shape (n_slots, n_outputs); a margin adds those of its row's slots."""
+    """Weights of the slots, shape (n_slots, n_outputs). A margin sums those of its row's slots."""

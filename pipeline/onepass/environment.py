@@ -1,5 +1,7 @@
-"""Describe this process: library versions and kind of machine, on which the last bits of a state
-depend, and memory."""
+"""Describe this process: its library versions, its kind of machine and its memory.
+
+The last bits of a state depend on the versions and on the kind of machine.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ def physical_bytes() -> int:
 
 
 def _simd() -> str:
-    # numpy and OpenBLAS choose their kernels by it, and kernels differ in the last bits of sums.
+    # numpy and OpenBLAS choose kernels by these extensions; kernels differ in last bits of sums.
     found = np.show_config(mode="dicts")
     extensions = found.get("SIMD Extensions", {}).get("found", []) if found else []
     return extensions[-1] if extensions else ""

@@ -5,9 +5,10 @@
     OnepassError                      exit code
     ├── JobError (ValueError)              2     the job cannot be run as written
     │   ├── ModelNotFound                  2     no model directory there
-    │   └── Diverged                       2     the weights became infinite or NaN
+    │   └── Diverged                       2     the learner's state became infinite or NaN
     ├── DataError (ValueError)             3     the lake is not what the job needs
     │   ├── EmptyLake                      3     no Parquet file, or no row
+    │   ├── BadColumn                      3     one column cannot be used; its file is not known
     │   ├── BadPartition                   3     one file cannot be trained
     │   └── ChangedPartition               3     a known file has other content now
     ├── StoreError (RuntimeError)          2     an object store did not do what was requested
@@ -46,14 +47,14 @@ class ModelNotFound(JobError, FileNotFoundError):
 
 
 class Diverged(JobError):
-    """Raised when a learning rate makes the weights infinite or NaN."""
+    """Raised when the weights, or other numbers of a learner's state, become infinite or NaN."""
 
 
 class StoreError(OnepassError, RuntimeError):
-    """Base of errors that say nothing about job, lake or model, only about an object store.
+    """Base of errors that concern only an object store, and not the job, the lake or the model.
 
-    Not an `OSError`, so that code that skips an unreadable file does not skip one that cannot be
-    reached for a while.
+    It is no `OSError`: code that skips an unreadable file must not skip a file whose store does not
+    answer for a while.
     """
 
     exit_code = 2
@@ -78,18 +79,18 @@ class EmptyLake(DataError):
 
 
 class BadColumn(DataError):
-    """Raised when a column cannot be used, by code that does not know which file it comes from.
+    """Raised when a column cannot be used, by code that does not know the file of the column.
 
-    The caller that knows the file raises a `BadPartition` in its place.
+    A caller that knows the file raises a `BadPartition` instead.
 
     Parameters
     ----------
     reason
-        What was expected and what was found.
+        Sentence that says what was expected and what was found.
     column
         Name of the column.
     advice
-        What to do about it, if there is anything better than the general hint.
+        Remedy, if there is a better one than the general hint of `BadPartition`.
     """
 
     def __init__(self, reason: str, column: str, advice: str | None = None) -> None:
@@ -108,13 +109,13 @@ class BadPartition(DataError):
     Parameters
     ----------
     reason
-        What was expected and what was found.
+        Sentence that says what was expected and what was found.
     path
-        The file, as the plan names it.
+        Key of the file within its lake.
     row_group, column
         Place of the fault in the file, as far as it is known.
     advice
-        What to do about it; a general hint by default.
+        Remedy; a general hint by default.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class BadPartition(DataError):
         super().__init__(f"{self.where()}: {self.reason}\n{self.advice}")
 
     def where(self) -> str:
-        """Name file, row group and column in one phrase."""
+        """Return file, row group and column in one phrase."""
         parts = [printable(self.path)]
         if self.row_group is not None:
             parts.append(f"row group {self.row_group}")
@@ -156,7 +157,7 @@ def _bad_partition(
 def advised(advice: str) -> Iterator[None]:
     """Replace the advice of errors about files, for commands without --on-bad.
 
-    An advice that belongs to the error itself is kept, without its hint at leaving the file out.
+    If the advice of an error ends in a hint at leaving the file out, only the hint is removed.
 
     Raises
     ------
@@ -208,7 +209,7 @@ class ChangedPartition(DataError):
     Parameters
     ----------
     path
-        The file, as the plan names it.
+        Key of the file within its lake.
     """
 
     def __init__(self, message: str, *, path: str) -> None:
@@ -229,4 +230,4 @@ class ForeignModel(OnepassError, ValueError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised when the user interrupts a session; its text says what is kept."""
+    """Raised when the user interrupts a session; the message says which version is kept."""

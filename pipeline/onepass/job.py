@@ -25,6 +25,7 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "l2": (lambda x: x >= 0, math.inf, "a number of at least 0"),
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
+"""Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
 
 LossName: TypeAlias = Literal[
     "auto",
@@ -42,10 +43,10 @@ Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "
 
 
 class Job(BaseModel):
-    """Says what to train, from which lake, how, and where to keep the model.
+    """Description of a training: the lake, the label, the options, and where to keep the model.
 
-    The first run freezes the job in the model directory; later runs may leave out everything but
-    `model`, and a field that contradicts the frozen one is refused.
+    The first run freezes the job in the model directory. Later runs may leave out all fields but
+    `model`. They may not contradict a frozen field, except those that steer a single run.
     """
 
     model_config = ConfigDict(
@@ -68,18 +69,18 @@ class Job(BaseModel):
         default=None, description="Another lake to evaluate the model on after training."
     )
     loss: LossName = Field(
-        default="auto", description="What to minimise; auto reads it off the label."
+        default="auto", description="Loss to minimise; auto chooses it by the label."
     )
     quantile: list[float] = Field(
         default=[0.5],
         min_length=1,
         max_length=1000,
-        description="Quantiles of quantile loss, above 0 and below 1; several are learnt alike.",
+        description="Quantiles of quantile loss, above 0 and below 1; one pass learns several.",
     )
     delta: float | None = Field(
         default=None,
         gt=0,
-        description="Residual at which huber loss turns linear; unset: the label's scale.",
+        description="Residual at which huber loss turns linear; unset: a scale of the label.",
     )
     classes: list[str] = Field(
         default_factory=list,
@@ -91,17 +92,17 @@ class Job(BaseModel):
     learning_rate: list[float] = Field(
         default_factory=list,
         max_length=64,
-        description="Step size of a first-order solver; several are tried in the same pass.",
+        description="Step size of a first-order solver; one pass tries several.",
     )
     l2: list[float] = Field(
         default=[0.0],
         min_length=1,
         max_length=64,
-        description="L2 penalty per row on standardised features; several are tried alike.",
+        description="L2 penalty per row on standardised features; one pass tries several.",
     )
     l1: float = Field(default=0.0, ge=0, description="L1 penalty per row of ftrl.")
     schedule: Literal["auto", "constant", "inverse_scaling", "linear"] = Field(
-        default="auto", description="How the learning rate falls; linear ends with the plan."
+        default="auto", description="Fall of the learning rate; linear reaches 0 as the plan ends."
     )
     averaging: Literal["auto", "none", "polynomial"] = Field(
         default="auto", description="Whether a first-order solver predicts with averaged weights."
@@ -112,7 +113,7 @@ class Job(BaseModel):
     minibatch: int = Field(default=1, ge=1, le=4096, description="Rows of one first-order step.")
     half_life: str | None = Field(
         default=None,
-        description="Age at which data counts half, such as '500000 rows' or '30 partitions'.",
+        description="Age at which a row counts half, such as '500000 rows' or '30 partitions'.",
     )
     features: list[str] = Field(
         default_factory=list, description="Use these columns only; empty: all but the label."
@@ -132,7 +133,7 @@ class Job(BaseModel):
         default=True, description="Keep regression predictions within the label range seen."
     )
     on_null_label: Literal["error", "drop"] = Field(
-        default="error", description="What to do with rows whose label is null or NaN."
+        default="error", description="Treatment of rows whose label is null or NaN."
     )
     order: Literal["shuffled", "stored"] = Field(
         default="shuffled", description="Order of partitions, row groups and rows."
@@ -151,10 +152,10 @@ class Job(BaseModel):
         description="Upper bound of resident memory, such as 800MB or 2GiB.",
     )
     on_bad: Literal["error", "skip"] = Field(
-        default="error", description="What to do with a file that cannot be read as expected."
+        default="error", description="Treatment of a file that cannot be read as expected."
     )
     on_changed: Literal["error", "skip", "retrain"] = Field(
-        default="error", description="What to do with a known file that has other content now."
+        default="error", description="Treatment of a known file that has other content now."
     )
     dask: str | None = Field(
         default=None, description="Address of a Dask scheduler; unset: threads of this process."
@@ -215,7 +216,7 @@ class Job(BaseModel):
 
     @property
     def has_candidates(self) -> bool:
-        """Whether several learners are tried side by side."""
+        """Whether one pass trains several learners, of which the best becomes the model."""
         return max(1, len(self.learning_rate)) * len(self.l2) > 1
 
     @property

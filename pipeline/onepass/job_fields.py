@@ -17,10 +17,10 @@ PER_RUN = frozenset(
 """Fields that steer a single run. All other fields define the model and are frozen with it."""
 
 _AUTOMATIC = frozenset({"learning_rate", "classes"})
-"""Lists that the model fills in when it is created."""
+"""Fields in which an empty list asks for the choice that creating the model makes."""
 
 _FAULTS = 20
-"""Most faults that one message lists."""
+"""Maximum number of faults that one message lists."""
 
 
 def parse_job(values: Mapping[str, Any]) -> Job:
@@ -29,7 +29,7 @@ def parse_job(values: Mapping[str, Any]) -> Job:
     Raises
     ------
     JobError
-        If a field is missing, unknown or unusable; the message is one line and names each.
+        If a field is missing, unknown or unusable; the message names each such field in one line.
     """
     try:
         return Job.model_validate(dict(values))
@@ -48,8 +48,8 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     ------
     JobError
         If a given field contradicts the frozen job; the message shows both values. A field that is
-        left out or automatic does not contradict. A list of files may grow, because the ledger
-        tells files apart by their paths.
+        left out or left to an automatic choice does not contradict. A list of files may be another
+        list, because the ledger identifies files by their paths.
 
     Notes
     -----

@@ -12,7 +12,7 @@ from onepass.text import clipped, shown
 
 
 def read_job_file(path: str | Path) -> dict[str, Any]:
-    """Read job fields from a YAML file; names may be written with dashes, as flags are.
+    """Return the job fields of a YAML file; names may have dashes, as flags do.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def read_job_file(path: str | Path) -> dict[str, Any]:
 
 
 class _UniqueNames(yaml.SafeLoader):
-    """Refuses a name that is there twice; YAML would silently use the second value."""
+    """Loader that refuses a name that occurs twice; YAML would silently use the second value."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[str] = set()
@@ -59,5 +59,5 @@ def _reason(error: Exception) -> str:
         case RecursionError():
             return "it is nested too deeply"
         case _:
-            # Errors of the loader below, or a date such as 2026-02-31.
+            # `_UniqueNames` raised the error, or the file has a date such as 2026-02-31.
             return clipped(str(error).partition("\n")[0])

@@ -65,7 +65,7 @@ class Fingerprint:
 @with_config(_CLOSED)
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The unit of training and of checkpoint: a file, or a row-group range of a large one."""
+    """The smallest unit of training and of commits: a file, or a row-group range of a large one."""
 
     path: StrictStr
     """Key of the file within its lake."""
@@ -105,7 +105,8 @@ class UnreadFile:
 
 
 Partitions: TypeAlias = Annotated[list[Partition], FailFast()]
-"""A list that is refused at its first fault: errors for all of a hostile list could outgrow it."""
+"""List of partitions. Validation stops at the first fault, because errors about every element of a
+hostile list would take more memory than the list."""
 
 
 @with_config(_CLOSED)
@@ -116,7 +117,7 @@ class Group:
     epoch: Annotated[int, Field(ge=1)]
     """Pass over these partitions, from 1."""
     partitions: Annotated[Partitions, Field(min_length=1)]
-    """One, or as many as are interleaved."""
+    """One partition, or up to `Job.interleave` of them."""
 
     @property
     def rows(self) -> int:
@@ -124,5 +125,5 @@ class Group:
         return sum(partition.rows for partition in self.partitions)
 
     def without(self, partitions: Collection[Partition]) -> Group:
-        """Return the group less some of its partitions."""
+        """Return the group without some of its partitions."""
         return Group(self.epoch, [one for one in self.partitions if one not in partitions])

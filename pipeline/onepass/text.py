@@ -11,12 +11,13 @@ _STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 _SHOWN = 200
+"""Maximum number of characters that `clipped` keeps."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""Write control characters as Python escapes them, such as ``\x1b``.
 
-    Names of files and columns may hold them, and a terminal would obey.
+    Names of files and columns may hold them, and a terminal would execute them.
 
     Parameters
     ----------
@@ -34,12 +35,12 @@ def _escaped(character: str, lines: bool) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return the repr of a value, cut short where it is long."""
+    """Return the repr of a value, cut after 200 characters."""
     return clipped(repr(value))
 
 
 def clipped(text: str) -> str:
-    """Cut a text after 200 characters."""
+    """Return a text, cut after 200 characters."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

@@ -20,15 +20,17 @@ from onepass.lake.rotation import Step
 from onepass.stream.reading import Reading, Streamed
 
 HELD_OUT_SHARE = 1 / 32
-"""Share of the rows that decide between candidates and are never learnt."""
+"""Share of the rows that are never learnt, and by which the best candidate is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockTask:
-    """The reads that make up one block, and the place that seeds the order of its rows."""
+    """The units to read for one block, with the numbers that seed the order of its rows."""
 
     steps: list[Step]
+    """The units, each with its reader."""
     epoch: int
+    """Number of the pass over the partitions, from 1."""
     number: int
     """Number of the block in its group, from 0."""
 
@@ -39,7 +41,7 @@ class BlockTask:
 
     @property
     def n_rows(self) -> int:
-        """Rows of the block, before any are dropped or set apart."""
+        """Number of rows to read, before rows are dropped or held out."""
         return sum(step.unit.rows for step in self.steps)
 
     @property
@@ -51,10 +53,14 @@ class BlockTask:
 def make_block(task: BlockTask, reading: Reading) -> Streamed:
     """Decode and encode a block.
 
+    Returns
+    -------
+    The block, with the held-out rows and the columns to keep that `reading` asks for.
+
     Raises
     ------
     BadPartition
-        If rows cannot be decoded or encoded, naming file, row group and column.
+        If rows cannot be decoded or encoded. The error names file, row group and column.
     """
     draft = reading.encoder.draft(
         task.n_rows,
@@ -68,7 +74,7 @@ def make_block(task: BlockTask, reading: Reading) -> Streamed:
         rows = step.reader.read(step.unit)
         _write(draft, rows, step)
         if reading.keep:
-            # One row group stores a text column as a dictionary and the next one does not.
+            # Tables to concatenate need equal types, and only some row groups store dictionaries.
             columns = [plain(rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
     encoded, held_out = draft.finish(), None
@@ -86,8 +92,8 @@ def _order(task: BlockTask, reading: Reading) -> IntArray | None:
 def _noted_columns(task: BlockTask, reading: Reading) -> NDArray[np.bool_] | None:
     """Choose the hashed columns whose frequent values are counted; None means all of them.
 
-    Long blocks take turns. The first block of a group counts all columns, because there may be no
-    other.
+    In long blocks each column has its turn in one block of `NOTED_EVERY`. The first block of a
+    group counts all columns, because it may be the only one.
     """
     if task.n_rows <= LONG or not task.number:
         return None
@@ -115,7 +121,7 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step) -> None:
 def _set_apart(encoded: Encoded, steps: list[Step]) -> tuple[Encoded, Block]:
     """Split off the rows that are held out.
 
-    The place of a row in its file alone decides, so that a row is held out in every epoch.
+    Only the place of a row in its file decides, so every epoch holds out the same rows.
     """
     apart = np.concatenate([_held_out_rows(step) for step in steps])[encoded.rows]
     block, learnt = encoded.block, np.flatnonzero(~apart)

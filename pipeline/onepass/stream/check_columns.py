@@ -21,7 +21,7 @@ from onepass.lake.footer_checks import check_claims, null_count
 from onepass.partition import Fingerprint
 
 _ALIKE = 0.8
-"""Similarity of two names above which one may be the other, renamed."""
+"""Least similarity, by difflib, of two names of which one may be the other, renamed."""
 
 
 class ColumnCheck:
@@ -123,7 +123,7 @@ def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
 
 
 def hint(name: str, present: Iterable[str], names: Iterable[str]) -> str:
-    """Return a hint at the new name of a missing column, or an empty text if no name is similar.
+    """Return a hint at the new name of a missing column; empty if no name is similar.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def hint(name: str, present: Iterable[str], names: Iterable[str]) -> str:
     present
         Columns of the file.
     names
-        Columns to read; none of them is the missing one under another name.
+        Columns that cannot be the renamed one, because they are read under their own names.
     """
     known = set(names)
     like = {_bare(other): other for other in present if other not in known}
@@ -162,13 +162,13 @@ def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
 
 
 def _is_empty(groups: list[pq.RowGroupMetaData], column: int) -> bool:
-    # A generator, because most columns have a value in the first row group.
+    # A generator: most columns have a value in the first row group, and `all` stops there.
     chunks = (group.column(column) for group in groups)
     return all(null_count(chunk) == chunk.num_values for chunk in chunks)
 
 
 def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
-    """Return the kind of each column; files with the same kinds can be read alike.
+    """Return the kind of each column. Files with equal kinds can be read in the same way.
 
     Parameters
     ----------

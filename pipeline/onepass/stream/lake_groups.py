@@ -1,4 +1,4 @@
-"""Every file of a lake, its columns checked before any row is read, as groups to stream."""
+"""Check the columns of all files of a lake before a row is read, and group files to stream."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from onepass.stream.stream import ReadGroup
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """A file whose columns are those that a reading needs.
+    """A file that has the columns that a reading needs.
 
-    The parsed footer is not kept: those of ten thousand files take a gigabyte.
+    It does not keep the parsed footer: the footers of ten thousand files take a gigabyte.
     """
 
     key: str
@@ -36,12 +36,15 @@ class CheckedLake:
     """A lake whose files have been checked."""
 
     files: list[CheckedFile]
+    """The files in the order of their keys."""
     found: Files
+    """The same files as they were listed."""
     check: ColumnCheck
+    """The check that the files have passed; reading them uses it again."""
 
     @property
     def n_rows(self) -> int:
-        """Rows of all files."""
+        """Number of rows of all files."""
         return sum(file.fingerprint.rows for file in self.files)
 
     def groups(self, file: CheckedFile) -> list[ReadGroup]:

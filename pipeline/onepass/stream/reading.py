@@ -1,4 +1,4 @@
-"""How the rows of a partition are read, and a block of them with all that came along."""
+"""Settings for reading partitions, and the result of reading one block."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a partition is read; the frozen job fixes it, so that every run reads the same blocks."""
+    """Settings for reading partitions.
+
+    All settings that change blocks follow from the frozen job, so every run reads the same blocks.
+    """
 
     encoder: Encoder
+    """Turns rows into a block."""
     batch_rows: int
     """Upper bound of rows in a block."""
     seed: int | None = None
@@ -23,19 +27,19 @@ class Reading:
     label: bool = True
     """Whether labels and weights are read."""
     keep: tuple[str, ...] = ()
-    """Further columns of the files that are handed on beside the block."""
+    """Further columns of the files, returned beside the block without being encoded."""
     holds_out: bool = False
-    """Whether a share of the rows is set apart, to choose between candidates."""
+    """Whether `HELD_OUT_SHARE` of the rows is split off, to choose between candidates."""
     whole_bytes: int = 0
     """Memory for large row groups that are decoded as a whole. It does not change any block."""
     limits: ReadLimits = DEFAULT_LIMITS
     """Sizes that bound the memory of readers."""
     linear: Linear | None = None
-    """Model to predict with: its margins take the place of features."""
+    """Model whose margins are computed in place of features; None to encode features."""
 
     def __post_init__(self) -> None:
         if self.linear is not None and (self.holds_out or self.seed is not None):
-            raise ValueError("margins are of all rows, in stored order")
+            raise ValueError("margins need all rows in stored order: no seed, no held-out rows")
 
     def columns(self) -> list[str]:
         """Return the columns to decode."""
@@ -48,12 +52,13 @@ class Streamed:
     """One block of a stream."""
 
     encoded: Encoded
+    """The block, without the rows that are held out."""
     held_out: Block | None
-    """Rows that are set apart and never learnt; None where the reading holds out none."""
+    """Rows that are held out and never learnt; None unless `Reading.holds_out`."""
     kept: pa.Table | None
-    """Columns named in `Reading.keep`; None where there are none."""
+    """Columns named in `Reading.keep`; None if it names none."""
 
 
 def as_is(streamed: Streamed) -> Streamed:
-    """Return the block unchanged, to be worked on by the consumer of the stream."""
+    """Return the block unchanged, for streams whose consumer does the work."""
     return streamed

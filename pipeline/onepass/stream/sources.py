@@ -1,4 +1,4 @@
-"""Find partitions in their files and compare these with the fingerprints that are expected."""
+"""Find partitions in their files, and compare the files with the partitions' fingerprints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Files = Mapping[str, LakeFile]
 def open_sources(
     partitions: Iterable[Partition], files: Files, check: ColumnCheck
 ) -> Sequence[Source]:
-    """Find partitions in their files; see `open_source`."""
+    """Find partitions in their files, in the same order; see `open_source`."""
     return [open_source(partition, files, check) for partition in partitions]
 
 
@@ -29,7 +29,7 @@ def open_source(partition: Partition, files: Files, check: ColumnCheck) -> Sourc
     Parameters
     ----------
     check
-        Compares the columns of files that it has not seen yet.
+        Checks the columns of the file, unless it has checked the same content before.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def open_source(partition: Partition, files: Files, check: ColumnCheck) -> Sourc
 
 
 def check_unchanged(partitions: Iterable[Partition], files: Files, check: ColumnCheck) -> None:
-    """Compare files with fingerprints without parsing the footers; raise as `open_source`."""
+    """Compare files with fingerprints; parse a footer only to raise the error of `open_source`."""
     for partition in partitions:
         file = files.get(partition.path)
         if file is None or not is_unchanged(file, partition.fingerprint):

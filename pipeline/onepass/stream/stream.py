@@ -26,7 +26,7 @@ class ReadGroup:
     """Partitions that are read in rotation, as one sequence of blocks."""
 
     open: Callable[[], Sequence[Source]]
-    """Finds the partitions in their files; called when reading reaches this group."""
+    """Returns the partitions with their files; called when reading reaches this group."""
     epoch: int = 1
     """Number of the pass over these partitions, from 1; each pass has its own order."""
 
@@ -39,14 +39,23 @@ def stream(
 ) -> Generator[Iterator[T], None, None]:
     """Map `function` over each group's blocks, on the worker that reads them.
 
-    Yields one iterator of results for each group, in the order of the groups; its results are in
-    the order of the blocks. Reading runs ahead across groups, so take each iterator to its end
-    before the next.
+    Reading runs ahead across groups, so exhaust each iterator before taking the next one.
+
+    Parameters
+    ----------
+    function
+        Called with each block, in another thread or on another machine.
+
+    Yields
+    ------
+    An iterator of results for each group, in the order of the groups. Its results are in the order
+    of the blocks.
 
     Raises
     ------
     DataError
-        When the result of the block at fault is asked for. As `ReadGroup.open` and `make_block`.
+        If `ReadGroup.open` or `make_block` fails. The iterator raises the error when the result of
+        that block is due.
     """
     ends: deque[bool] = deque()
     results = workers.ordered(_tasks(groups, reading, function, ends))
@@ -85,7 +94,7 @@ def _tasks(
                     yield _task(block, reading, function)
                 block = BlockTask(steps, group.epoch, number)
         except DataError as error:
-            # The error is raised in its turn: the groups before this one are still to be learnt.
+            # A task raises the error in its turn, after the groups before this one are learnt.
             ends.append(True)
             yield _delayed(partial(_raise, error)), True
         else:
@@ -121,7 +130,7 @@ def _mapped(function: Callable[[Streamed], T], block: BlockTask, reading: Readin
 
 
 def _delayed(function: Callable[[], object]) -> Delayed:
-    """Return a graph of one call; `dask.delayed` would search it for tasks and hash it."""
+    """Return a graph of one call; `dask.delayed` would search the arguments and hash them."""
     key = f"block-{uuid4().hex}"
     return Delayed(key, {key: (function,)})  # type: ignore[no-untyped-call]
 

@@ -1,7 +1,7 @@
 """Run Dask tasks ahead of a consumer: in order, and only a few at a time.
 
-Dask does not slow its tasks down when the consumer takes results one by one. The window is kept
-here: a few tasks are under way, the consumer waits for the oldest, and a new task takes its place.
+Dask would compute all results at once, whatever the pace of the consumer. So `Workers` submits a
+window of a few tasks. The consumer waits for the oldest task, and a new one takes its place.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from threadpoolctl import threadpool_limits
 from onepass.errors import JobError
 
 WINDOW = 3
-"""Tasks under way or finished ahead of the consumer."""
+"""Number of tasks that run, or have finished, ahead of the consumer."""
 
 
 class Workers:
     """Threads of this process, or a Dask cluster; use as a context manager.
 
-    While workers are open, BLAS has one thread: the cores belong to the tasks, and sums have the
-    same order on every machine.
+    Within the context BLAS has one thread. The cores are for the tasks, and the order of sums does
+    not depend on the number of cores.
 
     Parameters
     ----------
@@ -57,12 +57,13 @@ class Workers:
             self._client.close()
 
     def ordered(self, tasks: Iterable[tuple[Delayed, bool]]) -> Generator[Any, None, None]:
-        """Yield the results of tasks in their order, computed a few ahead.
+        """Yield the results of tasks in the order of the tasks, of which a few run ahead.
 
         Parameters
         ----------
         tasks
-            Each with whether it must run in this process, because it shares state with others.
+            Pairs of a task and whether it must run in this process, because it shares a decoder
+            with other tasks.
         """
         under_way: deque[Any] = deque()
         try:
@@ -79,7 +80,7 @@ class Workers:
     def _submit(self, task: Delayed, is_local: bool) -> Future[Any] | Any:
         if self._client is not None and not is_local:
             return self._client.compute(task)
-        # Dask's own schedulers would plan each little graph anew.
+        # Each graph is a single call, which needs none of the planning of Dask's schedulers.
         return self._pool.submit(get, task.__dask_graph__(), task.key)
 
 
