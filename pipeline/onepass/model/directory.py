@@ -37,7 +37,8 @@ class OpenModel:
         Raises
         ------
         ForeignModel
-            If the state is missing, damaged or of another model; or as `ModelFile.new_state`.
+            If the state is missing, damaged or of another model, or the learner is too large for
+            `ModelFile.new_state`.
         """
         data = self.ledger.read_state(entry)
         state = self.file.new_state(len(data))
@@ -57,7 +58,7 @@ class OpenModel:
         Raises
         ------
         ForeignModel
-            As `ModelFile.new_state`, which is no fault of a state.
+            If the learner is too large for `ModelFile.new_state`. Unsound states are skipped.
         """
         for entry, data in self.ledger.sound_states(entries):
             state = self.file.new_state(len(data))
@@ -72,8 +73,9 @@ class OpenModel:
     def newest_during_training(self) -> tuple[LearntEntry | None, ModelState | None]:
         """Read the newest usable state while another process may train.
 
-        A writer deletes older states as it commits. If the newest state that this reader knows of
-        has been deleted, the reader catches up with the log and tries the newest again.
+        A writer deletes older states as it commits. If the newest state in the log as it was read
+        has been deleted, read the new entries of the log and try again. If there are none, the
+        state is damaged, and the newest sound one is read.
         """
         while learnt := self.ledger.history.learnt():
             try:
@@ -85,7 +87,7 @@ class OpenModel:
 
 
 def model_exists(path: str | Path | Store) -> bool:
-    """Return whether there is a model at a path, a URL or in a store.
+    """Return whether there is a model at a path or URL, or in a store.
 
     Raises
     ------

@@ -21,11 +21,14 @@ from onepass.model.state import ModelState
 MODEL_KEY = "model.json"
 
 MAX_MODEL_BYTES = 64 << 20
-"""Upper bound of the size of `model.json`; it fits the names of a million levels."""
+"""Largest `model.json` that is read, in bytes; enough for the names of a million levels."""
 
 _LEARNER_TO_STATE, _SLACK_BYTES = 64, 256 << 20
-"""A learner takes a few times the memory of its state; the slack holds its first rows and the
-counts of frequent values."""
+"""Bounds of the memory of a learner by the size of its state, and the other way round.
+
+A learner takes a few times the memory of its state, far less than 64 times. The slack is for
+the first rows that a learner keeps, and for the counts of frequent values.
+"""
 
 
 class ModelFile(BaseModel):
@@ -47,7 +50,7 @@ class ModelFile(BaseModel):
     """Upper bound of rows in a block; frozen because block edges decide the last bits."""
 
     def learners_bytes(self) -> int:
-        """Return the memory that all candidates hold at their fullest."""
+        """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""
         return sum(learner_bytes(one) for one in candidate_settings(self.job, self.encoder))
 
     def max_state_bytes(self) -> int:
@@ -65,8 +68,8 @@ class ModelFile(BaseModel):
         Raises
         ------
         ForeignModel
-            If the learners would take more memory than the machine has, or out of all proportion
-            to the state: a few words in a stranger's `model.json` can ask for any amount.
+            If the learners would take more memory than the machine has, or far more than a state of
+            this size needs. A `model.json` of unknown origin can ask for any amount.
         """
         needed, most = self.learners_bytes(), physical_bytes()
         if state_bytes is not None:

@@ -15,7 +15,10 @@ BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""
 
 MAX_BATCH_ROWS = 65_536
+"""Maximum number of rows in a block."""
+
 MIN_BATCH_ROWS = 1024
+"""Minimum number of rows in a block that the memory limit must allow."""
 
 _BLOCKS = WINDOW + 2
 """Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
@@ -51,7 +54,7 @@ def fit_batch_rows(job: Job, schema: Schema, *, max_batch_rows: int = MAX_BATCH_
 
 
 def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
-    """Return the memory in which large row groups may be decoded as a whole.
+    """Return the bytes in which large row groups may be decoded as a whole.
 
     Blocks of such a row group are views of it, so they need no decoded rows of their own.
     """

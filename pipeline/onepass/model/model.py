@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rows: TypeAlias = "pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]"
+"""Columns by name, of equal length."""
 
 
 class Model:
@@ -44,9 +45,9 @@ class Model:
     def __init__(self, opened: OpenModel, state: ModelState, entry: LearntEntry) -> None:
         self.file = opened.file
         self.entry = entry
-        """Log entry of the version that the weights are of."""
+        """Log entry of the version that was loaded."""
         self.rows = sum(entry.rows for entry in opened.ledger.history.trained())
-        """Rows learnt so far."""
+        """Number of rows learnt by the versions that count."""
         self.learner: Learns = state.learner
         self.frequent = state.frequent
         """Counts of frequent values of the hashed columns."""
@@ -66,8 +67,8 @@ class Model:
         entry, state = opened.newest_during_training()
         if (entry is None or state is None) and opened.ledger.history.learnt():
             raise ForeignModel(
-                f"none of the states in {str(path)!r} can be used; train it again to make up for "
-                f"them, and see: onepass verify {path}"
+                f"none of the states in {str(path)!r} can be used; training retrains them; see: "
+                f"onepass verify {path}"
             )
         if entry is None or state is None:
             raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
@@ -75,7 +76,7 @@ class Model:
 
     @property
     def version(self) -> int:
-        """Version of the weights."""
+        """Number of the version that was loaded."""
         return self.entry.version
 
     @property
@@ -163,7 +164,7 @@ class Model:
         return predicted(encoded, self.predictor.unit)
 
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
-        # A key=value folder of the lake is a column of these rows.
+        # These rows have a column in place of each key=value folder of the lake.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
         table = _typed_like_lake(_as_table(rows), self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)

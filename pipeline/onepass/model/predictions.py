@@ -19,7 +19,7 @@ PREDICTION = "prediction"
 
 
 def prediction_fields(file: ModelFile) -> list[pa.Field]:
-    """Return the names and types of the columns that a model predicts."""
+    """Return the fields of the table of predictions, as the module describes them."""
     label = file.encoder.label
     of_class = file.job.loss == "softmax"
     first = pa.field(PREDICTION, class_type(label) if of_class else pa.float64())
@@ -47,7 +47,7 @@ def prediction_columns(predictions: FloatArray, file: ModelFile) -> list[pa.Arra
 
 
 def _parts(file: ModelFile) -> list[str]:
-    """Return the class or quantile that each further column is for."""
+    """Return the text of the class or quantile of each column after the first."""
     if file.job.loss == "softmax":
         return list(file.encoder.label.classes or ())
     quantiles = file.job.quantile if file.job.loss == "quantile" else []

@@ -1,4 +1,4 @@
-"""The part of a model that predictions need, without its learner."""
+"""The part of a model that predictions need: its weights, without the state of a learner."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from onepass.stream.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """One version of a model, frozen: learning on does not change it."""
+    """A copy of the weights of one version, which further learning does not change."""
 
     file: ModelFile
     entry: LearntEntry
     """Log entry of the version."""
     linear: Linear
+    """Weights of all margins."""
     unit: LabelUnit
+    """Map from margins to predictions."""
 
     @classmethod
     def of(cls, file: ModelFile, entry: LearntEntry, learner: Learner) -> Predictor:
@@ -30,7 +32,13 @@ class Predictor:
         return cls(file, entry, learner.linear(), learner.unit())
 
     def reading(self, *, label: bool, keep: tuple[str, ...] = ()) -> Reading:
-        """Return how rows are read for predictions: in stored order, straight into margins."""
+        """Return settings that read rows in stored order and compute their margins.
+
+        Parameters
+        ----------
+        label, keep
+            See `Reading`.
+        """
         job, schema, batch_rows = self.file.job, self.file.encoder, self.file.batch_rows
         return Reading(
             Encoder(schema, drop_null_label=job.on_null_label == "drop"),
@@ -43,6 +51,6 @@ class Predictor:
 
 
 def predicted(encoded: Encoded, unit: LabelUnit) -> FloatArray:
-    """Turn the margins of encoded rows into predictions; see `LabelUnit.predictions`."""
+    """Return the predictions of rows encoded as margins; see `LabelUnit.predictions`."""
     assert encoded.margins is not None
     return unit.predictions(encoded.margins)

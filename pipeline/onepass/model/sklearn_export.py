@@ -19,7 +19,7 @@ def to_sklearn(
     encode: Callable[[Any], Float32Array],
     classes: list[Any] | None,
 ) -> Any:
-    """Return a fitted `sklearn.pipeline.Pipeline` that takes the rows that `Model.predict` takes.
+    """Return a fitted `sklearn.pipeline.Pipeline` for the rows that `Model.predict` takes.
 
     Its first step makes the dense features; its second is scikit-learn's linear model of the same
     loss. Predictions equal those of the model, except that those of a regression are not clipped
@@ -28,7 +28,7 @@ def to_sklearn(
     Parameters
     ----------
     encode
-        Makes the dense features of rows, shape (n_rows, n_dense).
+        Returns the dense features of rows, shape (n_rows, n_dense).
     classes
         Classes of the label in the order of their probabilities; None for a regression.
 

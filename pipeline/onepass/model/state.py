@@ -44,7 +44,17 @@ class ModelState:
         self._snapshot: dict[str, NDArray[np.generic]] = {}
 
     def learn(self, encoded: Encoded, held_out: Block | None) -> FloatArray:
-        """Learn a block; return the prediction of each row from before the row was learnt."""
+        """Learn a block; return the prediction of each row from before the row was learnt.
+
+        Parameters
+        ----------
+        held_out
+            Rows that score the candidates and are not learnt; None if the model has no candidates.
+
+        Returns
+        -------
+        Predictions in the label's unit; see `LabelUnit.of_heads` for their shape.
+        """
         self.frequent.add(encoded.frequent)
         predictions = self.learner.update(encoded.block)
         if held_out is not None:
@@ -52,7 +62,7 @@ class ModelState:
         return predictions
 
     def standings(self) -> list[dict[str, Any]]:
-        """Return the score of each candidate; empty where there is only one learner."""
+        """Return the fields of each candidate's `Standing`; empty if there is one learner."""
         if not isinstance(self.learner, Candidates):
             return []
         return [asdict(standing) for standing in self.learner.standings()]
@@ -69,7 +79,7 @@ class ModelState:
         Returns
         -------
         A function that writes the copy to a stream. It raises `Diverged` if a number is not finite:
-        learners only check the weights that they use, and a commit cannot be taken back.
+        learners check only the weights that they use, and such a state must not be committed.
         """
         self._snapshot = copied(self.learner.arrays(), self._snapshot)
         return partial(_write_finite, self._snapshot | {_FREQUENT: self.frequent.dump()})
@@ -90,7 +100,7 @@ class ModelState:
         ------
         ForeignModel
             If the content is damaged, its arrays do not fit this model, or a number is not finite.
-            Such a state is never committed, and would predict NaN.
+            A state with NaN or infinity is never committed, and would predict NaN.
         """
         try:
             state = load_state(data)
@@ -122,7 +132,7 @@ def _write_finite(arrays: Mapping[str, NDArray[np.generic]], stream: Writable) -
 def _first_not_finite(arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
     """Return the name of an array that holds NaN or infinity where none may be."""
     for name, array in arrays.items():
-        # The range of labels is infinite before the first label, and for a candidate that is out.
+        # The range of labels is infinite before the first label, as in a candidate that diverged.
         is_empty = name.rpartition(".")[2] == LABEL_RANGE and np.array_equal(array, NO_RANGE)
         if array.dtype.kind == "f" and not is_empty and not np.isfinite(array).all():
             return name

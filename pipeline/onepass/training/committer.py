@@ -19,7 +19,7 @@ from onepass.ledger.store import Content
 class Committer:
     """Commits to a ledger from a thread of its own; use as a context manager.
 
-    While a commit may be under way, nobody else may use the ledger: call `wait` first.
+    Other code may use the ledger only after `wait`, when no commit is under way.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Committer:
     def __exit__(self, *exc: object) -> None:
         assert self._pool is not None
         try:
-            # Learnt groups are kept, also when the run ends by an error or an interrupt.
+            # A run that ends by an error or an interrupt still commits the groups it has learnt.
             self.wait()
         finally:
             self._pool.shutdown(wait=True)

@@ -18,13 +18,15 @@ from onepass.survey.survey import Survey, survey
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 
 MOST_LISTED = 8
-"""In a lake with hashed columns, newton keeps a category as 0/1 features up to so many levels."""
+"""Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
 
 logger = logging.getLogger(__name__)
 
 
 def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS) -> list[str]:
     """Create the model of a job.
+
+    If another process creates the model meanwhile, that model is kept.
 
     Parameters
     ----------
@@ -66,9 +68,9 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
 def _hashed(schema: Schema, solver: str) -> Schema:
     """Hash one-hot categories of many levels as well, if other columns are hashed anyway.
 
-    A level of a hashed column is one slot; a level of a one-hot column is a feature that is 0 in
-    most rows, at the price of any other feature. Newton is more exact on one-hot levels, but its
-    price grows with the square of their number.
+    A hashed column costs one slot for each row. A one-hot column costs a dense feature for each
+    level, although most of these are 0 in any row. Newton is more exact on one-hot levels, but its
+    cost grows with the square of their number.
     """
     most = MOST_LISTED if solver == "newton" else 2
     if not schema.n_hashed:

@@ -1,4 +1,4 @@
-"""Read a group of partitions and learn it: the step that training and recovery share."""
+"""Read a group of partitions and learn it, in training and when a lost state is relearnt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Learnt:
 
 
 class GroupLearner:
-    """Reads groups of partitions from a lake, as one model reads them, and learns them.
+    """Reads groups of partitions from a lake by the settings of one model, and learns them.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ class GroupLearner:
 
     @property
     def files(self) -> dict[str, LakeFile]:
-        """Files of the lake by key, as of the last time that it was listed."""
+        """Files of the lake by key, as they were when the lake was listed last."""
         return self._files if self._files is not None else self.list_lake()
 
     def list_lake(self) -> dict[str, LakeFile]:
-        """List the lake again.
+        """List the lake again, and return its files by key.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class GroupLearner:
     def blocks_of(
         self, groups: Sequence[Group]
     ) -> AbstractContextManager[Iterator[Iterator[Streamed]]]:
-        """Stream the blocks of groups, one iterator for each group; close it when done."""
+        """Stream the blocks of groups, one iterator for each group; use as a context manager."""
         opened = [
             ReadGroup(partial(open_sources, group.partitions, self.files, self.check), group.epoch)
             for group in groups
@@ -108,6 +108,10 @@ class GroupLearner:
 
         Parameters
         ----------
+        state
+            Updated in place.
+        blocks
+            Blocks of the group, of which none has been taken; see `blocks_of`.
         horizon
             Rows learnt before the plan of this group, and rows of the plan; learning rates may
             depend on them.
@@ -115,17 +119,17 @@ class GroupLearner:
         Raises
         ------
         BadPartition, ChangedPartition
-            If a file is gone or unreadable, or has changed since the group was planned. Half of the
-            group may have been learnt by then.
+            If a file is gone or unreadable, or has changed since the group was planned. The state
+            may have learnt a part of the group by then.
         """
         try:
             learnt = self._learn_blocks(state, blocks, horizon)
         except DataError:
-            # A file that is replaced while it is read looks corrupt: then say that it has changed.
-            # Other errors are not about the lake, and an interrupt must stay one.
+            # A file that is replaced while it is read looks corrupt; this check raises the error
+            # that says so. Other errors and interrupts are not about the lake, and pass.
             check_unchanged(group.partitions, self.files, self.check)
             raise
-        # A file that is replaced while it is read may also give rows of both contents.
+        # A file that is replaced while it is read may also give rows of both contents unnoticed.
         check_unchanged(group.partitions, self.files, self.check)
         return learnt
 
@@ -142,7 +146,7 @@ class GroupLearner:
         state.learner.partition_begins()
         for streamed in blocks:
             block = streamed.encoded.block
-            # The learner takes back a step that overflows, or raises Diverged.
+            # A line search shortens a step that overflows; other learners raise Diverged.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 predictions = state.learn(streamed.encoded, streamed.held_out)
                 learnt.metrics.add(predictions, block.label, block.weight)

@@ -1,8 +1,8 @@
 """Plan a run: compare the lake with the log, and decide what to train, in which order.
 
-Every file is looked at before any is trained. A known file must still have the fingerprint that it
-was trained with, and a new one must have the columns that the model reads. Nothing is committed
-here: a session commits the plan.
+Planning checks every file before any file is trained. A known file must still have the fingerprint
+that it was trained with, and a new one must have the columns that the model reads. This module
+commits nothing: a session commits the plan.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Plan:
-    """Decisions of a look at the whole lake."""
+    """Partitions of a lake to skip, and groups of new partitions to train."""
 
     skips: list[tuple[Partition | UnreadFile, str]] = field(default_factory=list)
     """Partitions to leave out, each with the reason."""
@@ -54,29 +54,29 @@ def make_plan(
     check
         Compares the columns of new files with those that the model reads.
     split_bytes
-        See `partitions`.
+        Size at which files are cut; see `onepass.lake.footer.partitions`.
 
     Raises
     ------
     ChangedPartition, BadPartition
         If a file has changed or is bad, and the job does not say to skip or retrain it.
     """
-    look = _Look(_Known(history), job, check, split_bytes)
+    planner = _Planner(_Known(history), job, check, split_bytes)
     for file in files.values():
-        look.at(file)
-    look.warn_of_copies()
-    look.at_pending(files)
-    plan = Plan(look.skips)
-    if look.new and not _is_unfinished(history, plan):
-        # The number of entries that count seeds the order: after a rewind, the order is that of a
-        # model that had never gone on.
+        planner.take(file)
+    planner.warn_of_copies()
+    planner.skip_removed(files)
+    plan = Plan(planner.skips)
+    if planner.new and not _is_unfinished(history, plan):
+        # The number of entries that count seeds the order. So after a rewind the order is that of a
+        # model which was never trained beyond the version to which it was rewound.
         version = len(history.line()) + len(plan.skips)
-        plan.groups = _groups(look.new, job, version)
+        plan.groups = _groups(planner.new, job, version)
     return plan
 
 
 def _is_unfinished(history: History, plan: Plan) -> bool:
-    """Return whether partitions of the newest plan are left once the skips are committed."""
+    """Return whether the newest plan has partitions left that the new plan does not skip."""
     skipped = {partition for partition, _ in plan.skips}
     return any(one not in skipped for group in history.pending() for one in group.partitions)
 
@@ -98,17 +98,19 @@ def _groups(new: Sequence[Partition], job: Job, version: int) -> list[Group]:
     return found
 
 
-class _Look:
-    """A look at every file of a lake, one after another."""
+class _Planner:
+    """Decides file by file which partitions are new and which are skipped."""
 
     def __init__(self, known: _Known, job: Job, check: ColumnCheck, split_bytes: int) -> None:
         self._known, self._job, self._check = known, job, check
         self._split_bytes = split_bytes
         self.new: list[Partition] = []
+        """Partitions that the log does not know, in the order of the files."""
         self.skips: list[tuple[Partition | UnreadFile, str]] = []
+        """Partitions to skip, each with the reason."""
 
-    def at(self, file: LakeFile) -> None:
-        """Take a file's new partitions into the plan, or leave the file out."""
+    def take(self, file: LakeFile) -> None:
+        """Add the new partitions of a file, or skip the file if it is bad or has changed."""
         try:
             self._compare(file)
         except BadPartition as error:
@@ -118,8 +120,8 @@ class _Look:
             if not self._known.is_skipped(file.key, reason):
                 self.skips.append((UnreadFile(file.key), reason))
 
-    def at_pending(self, present: Mapping[str, LakeFile]) -> None:
-        """Leave out planned partitions whose files are gone."""
+    def skip_removed(self, present: Mapping[str, LakeFile]) -> None:
+        """Skip the planned partitions whose files are no longer in the lake."""
         for path, waiting in self._known.pending.items():
             if path not in present:
                 error = gone(path)
@@ -128,7 +130,7 @@ class _Look:
                 self.skips += [(partition, first_line(error)) for partition in waiting]
 
     def warn_of_copies(self) -> None:
-        """Log a warning for each new partition whose content has been trained by another name."""
+        """Log a warning for each new partition whose content was trained under another path."""
         for partition in self.new:
             trained_as = self._known.trained_as.get(partition.fingerprint, partition.path)
             if trained_as != partition.path:
@@ -146,10 +148,10 @@ class _Look:
             return
         footer = read_footer(file)
         is_changed = trained is not None and footer.fingerprint not in trained
-        # A user who asks for changed files to be retrained gets those, too, that were skipped.
+        # With on_changed "retrain", a changed file is trained even if an earlier run skipped it.
         settled = known.final if is_changed and job.on_changed == "retrain" else known.partitions
         new = [one for one in self._partitions(file, footer) if one not in settled]
-        # A changed file that has been skipped before raises no further complaint.
+        # A change that an earlier run has skipped leaves nothing new, and is not reported again.
         if newest and is_changed and (new or not footer.fingerprint.rows):
             self._take_change(file, footer, newest)
             if job.on_changed == "skip":
@@ -159,7 +161,10 @@ class _Look:
             self.new += new
 
     def _take_change(self, file: LakeFile, footer: Footer, was: Fingerprint) -> None:
-        """Raise the error for a changed file, or skip what is planned or found of it."""
+        """Raise the error for a changed file, or skip its planned partitions.
+
+        With on_changed "skip", skip the partitions of its new content as well.
+        """
         difference = f"trained with {was.brief}; now {footer.fingerprint.brief}"
         if self._job.on_changed == "error":
             raise ChangedPartition(
@@ -180,7 +185,7 @@ class _Look:
 
 
 class _Known:
-    """The lake as the log knows it, folded for lookup."""
+    """Partitions and fingerprints in the log, indexed for lookup."""
 
     def __init__(self, history: History) -> None:
         self.partitions: set[Partition] = set()
@@ -188,11 +193,11 @@ class _Known:
         self.final: set[Partition] = set()
         """Partitions that are learnt, or excluded by a rewind: never to be trained again."""
         self.trained: dict[str, list[Fingerprint]] = {}
-        """Contents by path that are trained or planned, the newest last."""
+        """Fingerprints that are trained or planned, by path, the newest last."""
         self.pending: dict[str, list[Partition]] = {}
-        """Partitions by path that are planned."""
+        """Partitions that are planned and not yet trained or skipped, by path."""
         self.trained_as: dict[Fingerprint, str] = {}
-        """Path by which a content was trained."""
+        """Path under which each fingerprint was trained last."""
         self._skipped: set[tuple[str, str]] = set()
         self._rows: Counter[tuple[str, Fingerprint]] = Counter()
         # A rewind skips what it excludes in the versions right after it.
@@ -211,11 +216,11 @@ class _Known:
             self.pending.setdefault(partition.path, []).append(partition)
 
     def is_skipped(self, path: str, reason: str) -> bool:
-        """Return whether a file has been skipped for this very reason."""
+        """Return whether the log has a skip of this file for the same reason."""
         return (path, reason) in self._skipped
 
     def is_settled(self, path: str, content: Fingerprint) -> bool:
-        """Return whether all rows of a content of a file are trained, planned or skipped."""
+        """Return whether all rows of a file's content are trained, planned or skipped."""
         return self._rows[path, content] == content.rows
 
     def _fold(self, entry: TrainEntry | SkipEntry) -> None:

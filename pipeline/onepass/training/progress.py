@@ -1,4 +1,4 @@
-"""Receive the steps of a run while it goes on."""
+"""The interface that receives the steps of a run as they happen."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from onepass.ledger.entries import AnyEntry
 
 
 class Progress:
-    """Receives the steps of a run and does nothing with them; override those of interest."""
+    """Receives the steps of a run and ignores them; subclasses override methods of interest."""
 
     def started(self, n_partitions: int, n_rows: int) -> None:
-        """Receive the size of the work that begins."""
+        """Receive the size of the work that begins.
+
+        Parameters
+        ----------
+        n_partitions
+            Number of units of the work: groups to train, partitions of a batch pass, or files to
+            evaluate, score or compare.
+        n_rows
+            Number of rows of these units.
+        """
 
     def advanced(self, n_rows: int) -> None:
-        """Receive the number of rows that have been learnt, evaluated or scored since the last."""
+        """Receive the number of rows learnt, evaluated, scored or compared since the last call."""
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Receive an entry that trains or skips partitions, once it is durable.
 
         Parameters
         ----------
+        entry
+            The entry, as it is in the log.
         total
             Progressive metrics of the run so far.
         """

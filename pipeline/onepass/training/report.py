@@ -25,7 +25,7 @@ class TrainReport(BaseModel):
     skipped: int
     """Partitions skipped by this run."""
     left_out: int
-    """Partitions that are skipped for good, by this run or an earlier one."""
+    """Partitions that this run or an earlier one has skipped, and that were not trained since."""
     pending: int
     """Partitions of the plan that are still to be trained."""
     loss: float | None
@@ -33,7 +33,7 @@ class TrainReport(BaseModel):
     metrics: dict[str, float | None]
     """Progressive metrics of this run."""
     candidates: list[CandidateEntry]
-    """Learners that are tried side by side, as of the newest version; empty for one."""
+    """Scores of the candidates as of the newest version; empty for a single learner."""
     seconds: float
     rows_per_second: float
     peak_rss_bytes: int
@@ -53,13 +53,13 @@ class PlanReport(BaseModel):
     rows: int
     """Rows of these partitions."""
     bytes: int
-    """Size of their files."""
+    """Size of their files in bytes."""
     created: bool
     """Whether this call created the model directory."""
     warnings: list[str]
     """Warnings about the lake, if the model was created."""
     left_out: int
-    """Partitions that are skipped for good."""
+    """Partitions that runs have skipped, and that were not trained since."""
     state_sha256: str | None
     """Digest of the newest state; None before the first partition."""
 
@@ -116,7 +116,15 @@ def plan_report(
 
 
 def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
-    """Explain why a run had nothing to train."""
+    """Return a sentence that explains why a run had nothing to train.
+
+    Parameters
+    ----------
+    n_left_out
+        Partitions that are skipped; see `TrainReport.left_out`.
+    has_trained
+        Whether the model has learnt any partition.
+    """
     why = f"{n_left_out:,} left out (onepass log says why)"
     if n_left_out and not has_trained:
         return f"nothing to train: the lake has no partitions but {why}"
@@ -131,10 +139,10 @@ def newest_sha256(history: History) -> str | None:
 
 
 def finite(value: float) -> float | None:
-    """Return a value as JSON can hold it: None for NaN and infinity."""
+    """Return a value, or None for NaN and infinity, which JSON cannot represent."""
     return value if value == value and abs(value) != float("inf") else None
 
 
 def finite_values(metrics: Metrics) -> dict[str, float | None]:
-    """Return metrics as the log holds them."""
+    """Return the values of metrics by name, with None for NaN and infinity."""
     return {name: finite(value) for name, value in metrics.values().items()}

@@ -10,11 +10,13 @@ from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
 
 WIDEST = 4 * MAX_WIDTH
-"""Most weights that newton accepts when a job names it; its state grows with their square."""
+"""Maximum dense weights with which a job may name newton; its state grows with their square."""
 
 DEFAULT_HASH_BITS = 18
+"""log2 of the number of hashed weights of a job that names none."""
 
-_OF_ONE_LOSS: dict[str, LossName] = {"quantile": "quantile", "delta": "huber"}
+_LOSS_OF: dict[str, LossName] = {"quantile": "quantile", "delta": "huber"}
+"""Settings that belong to a single loss, each with that loss."""
 
 
 def implied_loss(job: Job) -> LossName:
@@ -29,7 +31,7 @@ def implied_loss(job: Job) -> LossName:
     """
     default = {name: field.get_default() for name, field in Job.model_fields.items()}
     implied: LossName = job.loss
-    for name, loss in _OF_ONE_LOSS.items():
+    for name, loss in _LOSS_OF.items():
         if (getattr(job, name) or None) == (default[name] or None):
             continue
         if implied not in {"auto", loss}:
@@ -44,7 +46,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
     Parameters
     ----------
     label
-        Label of the sample, with its loss.
+        Profile of the label in the sample; it decides the loss.
     schema
         Encoder schema; the resolved job decides its `hash_bits`.
 

@@ -1,7 +1,7 @@
 """Restore the state of a version: read it, or learn it again from an older one.
 
-Training, rewinding and verifying all come here. Training the recorded partitions again on the same
-kind of machine gives the recorded bytes, so a lost state costs time and nothing else.
+Training, rewinding, refining and verifying use it. Training the recorded partitions again on the
+same kind of machine gives the recorded bytes, so a lost state costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Restorer:
         self._has_warned = False
 
     def newest(self) -> ModelState:
-        """Return the newest state, for training to go on from.
+        """Return the newest state, from which training continues.
 
-        If it is lost, it is learnt again from the newest usable one; states that retention keeps
-        are stored again. The state of an older version would not do: it lacks partitions that the
-        log counts as trained.
+        If the state is lost, learn it again from the newest usable one, and store the states that
+        retention keeps. An older state alone is not enough: it lacks partitions that the log counts
+        as trained.
 
         Raises
         ------
@@ -61,12 +61,12 @@ class Restorer:
         return self._restore(learnt, None, self._store_if_kept, note="is lost")
 
     def ensure(self, learnt: Sequence[LearntEntry]) -> list[int]:
-        """Ensure that the state of the last of some versions exists; learn it again if it is lost.
+        """Ensure that a version has a state; learn the state again if it is lost.
 
         Parameters
         ----------
         learnt
-            The version and those with a state that it is built on, oldest first.
+            The version, which comes last, and those with a state that count before it, oldest first.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class Restorer:
 
         def take(relearnt: Relearnt) -> None:
             versions.append(relearnt.entry.version)
-            # The states before are only steps on the way; nothing of them is kept.
+            # States of earlier versions only lead to this one, and are not stored.
             if relearnt.entry.version == learnt[-1].version:
                 ledger.heal(relearnt.entry, relearnt.data)
 
@@ -122,7 +122,7 @@ class Restorer:
         take
             Receives each version that is learnt again, oldest first.
         note
-            Fate of the state of such a version, for a message to the user; None for no message.
+            End of the message "retraining version N, whose state ..."; None for no message.
         """
         sound, state = self._model.newest_usable(stored)
         lost = [entry for entry in learnt if sound is None or entry.version > sound.version]
@@ -137,7 +137,7 @@ class Restorer:
                 self._learner.progress.noted(text)
             relearnt = self._learn_again(state, entry, sound)
             take(relearnt)
-            # A later run restores the state from its file, so go on from its content here, too.
+            # A resumed run restores this state from its file, so restore it here in the same way.
             state.restore(relearnt.data, entry.state.key)
         return state
 
@@ -162,7 +162,7 @@ class Restorer:
         return Relearnt(entry, state.dump(), learnt)
 
     def _store_if_kept(self, relearnt: Relearnt) -> None:
-        # States that retention does not keep are only steps on the way.
+        # States that retention does not keep only lead to the next one.
         if self._model.ledger.retention.keeps(relearnt.entry):
             self._model.ledger.heal(relearnt.entry, relearnt.data)
 

@@ -26,10 +26,14 @@ class Run:
 
     Parameters
     ----------
+    model
+        The model; a session must hold its lock.
+    job
+        Job of this run, which says whether bad and changed files are skipped.
     learner
         Reads and learns groups.
     restorer
-        Gives the state to start from.
+        Restores the state to start from.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class Run:
                 left = self._train_groups(left, until)
 
     def _train_groups(self, groups: list[Group], until: float | None) -> list[Group]:
-        """Train groups; return those that are left after a bad partition has been skipped."""
+        """Train groups; after a bad partition, skip it and return the groups that are left."""
         n_trained = 0
         try:
             with self._learner.blocks_of(groups) as blocks_of:
@@ -112,7 +116,8 @@ class Run:
         if wish == "error" or not at_fault:
             raise error
         self._committer.wait()
-        # A part of the group may have been learnt. Until the next line ends there are two states.
+        # The state may have learnt a part of the group, so restore the committed one. Free the
+        # snapshot first, because the old and the new state are in memory at the same time.
         if self._state is not None:
             self._state.forget_snapshot()
         self._state = self._restorer.newest()

@@ -1,7 +1,7 @@
-"""A session holds a model as its only writer: it creates, plans, trains and commits.
+"""A session holds a model as its only writer, and creates, plans, trains and commits.
 
-Every entry - command, flow, retry, schedule - opens a session, which looks into the model directory
-first. So there is nothing to resume by hand.
+Commands, flows, retries and schedules all open a session, which reads the model directory first. So
+every run resumes where the last one stopped, and nobody resumes by hand.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from onepass.training.run import Run
 
 
 class Session:
-    """One writer's work on a model; open it by `open_session`."""
+    """The work of the one writer of a model; `open_session` makes it."""
 
     def __init__(
         self,
@@ -60,14 +60,15 @@ class Session:
         had_pending = bool(self.model.ledger.history.pending())
         self.train_pending(self.plan())
         if had_pending:
-            # The unfinished plan came first, in the order that it was frozen with.
+            # The first plan was the rest of an older one. Now plan the files that are new.
             self.train_pending(self.plan())
         return self.report()
 
     def plan(self) -> list[Group]:
-        """Look at the whole lake, commit a plan for what is new, and return what is to be trained.
+        """Check the whole lake, commit a plan for new partitions, and return the pending groups.
 
-        If nothing is, ensure that the newest state can be read.
+        While an older plan is unfinished, return its rest and plan nothing. If no group is pending,
+        ensure that the newest state can be read.
         """
         ledger = self.model.ledger
         files = self.learner.list_lake()
@@ -96,13 +97,13 @@ class Session:
         Parameters
         ----------
         pending
-            The rest of the newest plan; read from the ledger by default.
+            Groups of the newest plan to train; those that the ledger says are left by default.
         """
         left = self.model.ledger.history.pending() if pending is None else pending
         self.run.train(left, max_seconds)
 
     def predictor(self) -> Predictor:
-        """Return the newest version for predictions.
+        """Return the weights of the newest version, for predictions.
 
         Raises
         ------
@@ -126,7 +127,7 @@ class Session:
         )
 
     def plan_report(self, pending: list[Group]) -> PlanReport:
-        """Report what is still to be trained."""
+        """Report the groups that are still to be trained."""
         return plan_report(
             self.model.path,
             self.model.ledger.history,
@@ -144,19 +145,26 @@ def open_session(
     creates: bool = True,
     limits: Limits = LIMITS,
 ) -> Iterator[Session]:
-    """Hold a model as its only writer.
+    """Open a session, which is the only writer of a model until the context ends.
 
     Parameters
     ----------
     job
         The job, or its fields; for an existing model ``{"model": directory}`` is enough.
+    progress
+        Receives each step; silent by default.
     creates
         Whether to create a model that does not exist.
+    limits
+        Sizes of blocks and partitions; only tests change them.
 
     Raises
     ------
     JobError
-        If the job is incomplete, unsuited to the lake, or contradicts the model.
+        If the job is incomplete, unsuited to the lake, or contradicts the model; `ModelNotFound` if
+        there is no model and `creates` is False.
+    DataError
+        If a model is to be created and its lake cannot be used, or the holdout lake is empty.
     ModelConflict
         If another process holds the model.
     ForeignModel
@@ -194,7 +202,7 @@ def open_session(
 
 
 def exclusion(entry: RewindEntry) -> str:
-    """Return the reason that the log gives for partitions that a rewind excludes."""
+    """Return the reason of the skips of partitions that a rewind excludes."""
     return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
 
 
@@ -207,7 +215,13 @@ def _create(given: Mapping[str, Any], store: Store, limits: Limits, *, creates: 
 
 
 def _kept(store: Store, version: int) -> str:
-    """Say what is kept of an interrupted session that has committed a version, or 0 for none."""
+    """Return the message of an interrupt.
+
+    Parameters
+    ----------
+    version
+        Newest version that the session has committed; 0 for none.
+    """
     if not model_exists(store):
         return "interrupted before the model was created: nothing is kept"
     kept = f"version {version} is kept" if version else "what was committed before is kept"
@@ -233,6 +247,6 @@ def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
 
 
 def _check_holdout(job: Job) -> None:
-    # A missing holdout lake is found before hours of training, not after.
+    # Report a missing holdout lake before hours of training, not after.
     if job.holdout is not None:
         discover(job.holdout)
