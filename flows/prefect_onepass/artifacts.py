@@ -22,7 +22,7 @@ from onepass.training.report import PlanReport, TrainReport, nothing_to_train
 
 
 def artifact_key(kind: str, model: str) -> str:
-    """Return the key under which the artifacts of one model form a history.
+    """Return the key that all artifacts of one kind and model share, so that they form a history.
 
     Prefect allows lowercase letters, digits and dashes.
     """
@@ -35,7 +35,7 @@ def start_progress(job: Job) -> UUID:
     artifact = create_progress_artifact(
         0.0, key=artifact_key("progress", job.model), description=f"training {job.model}"
     )
-    # Outside an async flow the call has finished when it returns.
+    # In a flow that is not async, the call is synchronous and returns the id.
     assert isinstance(artifact, UUID)
     return artifact
 
@@ -98,7 +98,7 @@ def describe_run(
 
 
 def newest(planned: PlanReport, groups: Sequence[TrainReport]) -> PlanReport | TrainReport:
-    """Return the report of a run with the newest version of the model."""
+    """Return the report that has the newest version of the model."""
     reports: list[PlanReport | TrainReport] = [planned, *groups]
     return max(reports, key=lambda report: report.version)
 

@@ -1,6 +1,6 @@
-"""Lend the credentials in a Prefect block to the library for one run.
+"""Give the library the credentials in a Prefect block for the duration of one run.
 
-A job, its parameters and its runs hold only the name of the block.
+A job and the parameters of a run hold only the name of the block.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _AWS = {
 
 @contextmanager
 def lent(block: str | None) -> Iterator[None]:
-    """Lend the credentials of a block to all stores that are opened within the context.
+    """Let all stores that are opened within the context use the credentials of a block.
 
     Parameters
     ----------
     block
-        Type and name, such as ``aws-credentials/lakes``; None lends nothing.
+        Type and name, such as ``aws-credentials/lakes``; None changes nothing.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def options(block: Any, name: str) -> tuple[str, dict[str, str]]:
     Raises
     ------
     JobError
-        If it is of an unknown kind.
+        If the block is of an unknown kind, or a `Secret` without options.
     """
     if isinstance(block, Secret):
         return _of_secret(block.get(), name)
@@ -77,7 +77,7 @@ def _load(name: str) -> Any:
     try:
         return Block.load(name)
     except Exception as error:
-        # Prefect raises a ValueError, an RPC error or a lookup error, by what is missing.
+        # The type of the error depends on what is missing: server, block, or its package.
         raise JobError(
             f"the Prefect block {name!r} cannot be loaded ({type(error).__name__}); expected "
             "TYPE/NAME of a saved block whose package is installed"

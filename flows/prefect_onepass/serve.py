@@ -1,4 +1,4 @@
-"""`onepass serve`: keep a train job on a schedule from one long-lived process."""
+"""`onepass serve`: run a train job on a schedule, in one long-lived process."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Train the job in JOB.YAML on a schedule until this process is stopped.
 
-    Needs a Prefect server that it can reach (prefect server start; PREFECT_API_URL). Runs never
-    overlap: a run that is due while one goes on is cancelled, and the next one trains its files.
+    The command needs a Prefect server (prefect server start; PREFECT_API_URL). Runs never overlap:
+    a run that is due during another one is cancelled, and the next run trains its files.
     """
     if (cron is None) == (interval is None):
         raise click.UsageError("give either --cron or --interval")

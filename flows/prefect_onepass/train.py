@@ -1,7 +1,8 @@
 """The train flow: plan, train in groups of partitions, evaluate, publish.
 
-Prefect schedules and shows. It never decides what has been trained: every task looks into the model
-directory, so that a retried task, a retried run and tomorrow's run all go on from the last commit.
+Prefect schedules runs and shows their progress. It never decides what has been trained: every task
+reads the model directory. So a retried task, a retried run and the next run all continue from the
+last commit.
 
 ``python -m prefect_onepass.train --config job.yaml`` runs the flow in this process.
 """
@@ -50,7 +51,7 @@ class _RunLog(Progress):
 
 
 def _may_pass(task: Any, task_run: Any, state: Any) -> bool:
-    """Return whether a failure may pass by itself, as errors of a disk or a network do."""
+    """Return whether a retry may succeed, as after an error of a disk or a network."""
     error = state.result(raise_on_failure=False)
     is_of_the_system = isinstance(error, OSError) and not isinstance(error, OnepassError)
     return is_of_the_system or isinstance(error, StoreUnavailable)
@@ -94,11 +95,11 @@ def train(job: Job, credentials: str | None = None) -> dict[str, Any]:
     """Train a model on everything in its lake that it has not seen.
 
     Args:
-        job: What to train, from where, and where to keep it.
+        job: The lake, the label, the options, and the model directory.
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
 
     Returns:
-        The sums over the groups of this run, the newest version, the metrics on the holdout lake.
+        Sums over the groups of this run, the newest version, and the metrics on the holdout lake.
     """
     with lent(credentials):
         return _train(job)
@@ -109,7 +110,7 @@ def _train(job: Job) -> dict[str, Any]:
     progress = start_progress(job)
     groups: list[TrainReport] = []
     planned = plan_partitions(job)
-    # An unfinished plan of an earlier run comes first; a second look plans what is new.
+    # The first plan may be the rest of an earlier run's; the second plan has the new files.
     for is_last in (False, True):
         logger.info("%d partitions to train, %d rows", planned.partitions, planned.rows)
         if not planned.partitions:
@@ -154,7 +155,9 @@ credentials_option = click.option(
 
 
 def complete_job(given: dict[str, Any], credentials: str | None = None) -> Job:
-    """Return the job as a flow parameter: that of the model if it exists, else the given one.
+    """Return a complete job, as the flow takes it.
+
+    If the model exists, its frozen job fills in the fields that are not given.
 
     Raises
     ------

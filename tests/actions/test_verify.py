@@ -59,7 +59,7 @@ def test_sound_model_is_sound_and_left_as_it_is(job, onepass):
     assert out.splitlines() == [
         "model.json  ok       read",
         "log         ok       5 versions, chain whole",
-        "states      ok       3 states sound, 1 let go",
+        "states      ok       3 states sound, 1 not kept",
         "lake        ok       4 files",
         f"head {digest(entry(job, 5).read_bytes())}",
         "sound: version 5 can be used",

@@ -9,7 +9,7 @@ from onepass.ledger.ledger import Ledger
 
 
 def advice(path: str, ledger: Ledger | None, usable: int | None, damaged: Collection[str]) -> str:
-    """Return the next step, in a sentence.
+    """Return a sentence that tells the user what can be used and what to do next.
 
     Parameters
     ----------

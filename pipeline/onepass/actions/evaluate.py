@@ -40,9 +40,9 @@ class EvaluateReport(BaseModel):
     loss: float
     """The job's loss, weighted mean per row."""
     metrics: dict[str, float | None]
-    """Metrics that are one number."""
+    """Metrics that are single numbers, by name."""
     tables: dict[str, list[dict[str, float | str | None]]]
-    """Metrics that are several numbers: calibration, quantiles, classes."""
+    """Rows of each metric that is a table: calibration, quantiles, classes."""
     counts: dict[str, int]
     """Dropped rows and treated values by kind."""
     seconds: float
@@ -88,7 +88,13 @@ def evaluate_version(
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluateReport:
-    """Evaluate one version of a model; see `evaluate`."""
+    """Evaluate one version of a model; see `evaluate`.
+
+    Parameters
+    ----------
+    model
+        Model directory, for the report.
+    """
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
     checked = check_files(discover(lake), reading)
@@ -122,7 +128,7 @@ def evaluate_version(
 
 def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
     block, metrics = streamed.encoded.block, file.metrics()
-    # A prediction that overflows is a bad one, and the metrics show it.
+    # An overflow makes an infinite prediction, whose error shows in the metrics.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics.add(predicted(streamed.encoded, unit), block.label, block.weight)
     return metrics, streamed.encoded.counts

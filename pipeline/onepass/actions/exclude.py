@@ -20,10 +20,12 @@ class Excluder:
 
     Parameters
     ----------
+    session
+        Session of the model, which gives the ledger and the lake.
     line
-        Entries that count as of the version to go back to, oldest first.
+        Entries that count as of the version to rewind to, oldest first.
     to
-        That version.
+        The version to rewind to.
     """
 
     def __init__(self, session: Session, line: Sequence[AnyEntry], to: int) -> None:
@@ -75,8 +77,12 @@ class Excluder:
     def _not_learnt(self, found: Sequence[Partition]) -> list[Partition]:
         """Return the partitions that the version has not learnt.
 
-        If a file has changed since it was learnt, its new content can be left out. It is too late
-        to leave out any other partition that has been learnt.
+        If a file has changed since it was learnt, its new content can be left out.
+
+        Raises
+        ------
+        JobError
+            If a partition has been learnt, and its file has no other content to leave out.
         """
         learnt: dict[Partition, int] = {}
         for entry in self._line:

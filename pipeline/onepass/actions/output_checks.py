@@ -1,4 +1,4 @@
-"""Refuse an output directory in which predictions would overwrite or become something else."""
+"""Refuse output directories in the lake or the model, and output names that collide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onepass.lake.discover import LakeFile
 def output_name(key: str) -> str:
     """Return the name of the predictions for a file, relative to the output directory.
 
-    A file of a list has an absolute path as its key; all of it but the root is kept.
+    The key of a file in a list is an absolute path; the name keeps all of it but the root.
     """
     return key.replace("://", "/").lstrip("/")
 

@@ -1,4 +1,4 @@
-"""Outputs of predictions: Parquet files that appear only when they are complete."""
+"""Write prediction files, each of which appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Output(Protocol):
         ...
 
     def location(self, name: str) -> str:
-        """Return the path or URL of a file in its one normal form."""
+        """Return the path or URL of a file in normal form, for comparisons."""
         ...
 
     def schema(self, name: str) -> pa.Schema | None:
@@ -36,7 +36,7 @@ class Output(Protocol):
         ...
 
     def replaced(self, name: str) -> AbstractContextManager[Path]:
-        """Yield a local path to write to; the file takes its place if the block succeeds."""
+        """Yield a local path to write to; when the block succeeds, that file replaces `name`."""
         ...
 
 
@@ -52,7 +52,7 @@ def open_output(place: str | Path) -> Output:
 
 
 def resolved(location: str) -> str:
-    """Return a path or URL in its one normal form."""
+    """Return a path or URL in normal form, so that equal places compare equal."""
     return str(parse_url(location)) if is_url(location) else str(Path(location).resolve())
 
 
@@ -110,7 +110,7 @@ class _Remote:
 
     @contextmanager
     def replaced(self, name: str) -> Iterator[Path]:
-        # An upload makes the whole object appear at once, so the file is complete on disk first.
+        # The upload starts once the file on disk is complete; the object then appears at once.
         with tempfile.TemporaryDirectory(prefix="onepass-") as folder:
             staged = Path(folder) / "predictions"
             with located(staged):

@@ -1,8 +1,8 @@
 """Refine a model: a few batch passes, out of core, over everything that it has learnt.
 
-One pass ends near the batch optimum; refining ends at it. A pass is a sum over the blocks of the
-lake. Dask tasks compute the terms, which are added in the order of the partitions, so that the
-result does not depend on the speed of the tasks.
+Streaming training ends near the batch optimum, and refining ends at it. A batch pass is a sum over
+the blocks of the lake. Dask tasks compute the terms. They are added in the order of the partitions,
+so the result does not depend on the speed of the tasks.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from onepass.training.progress import Progress
 from onepass.training.session import Session, open_session
 
 LEAST_PASSES = 2
+"""Minimum number of passes: one at the start, and one at the result."""
 
 
 class RefineReport(BaseModel):
@@ -44,11 +45,11 @@ class RefineReport(BaseModel):
     version: int
     """Version that holds the refined weights."""
     rule: str
-    """Rule of the passes."""
+    """Rule of the passes: newton, lbfgs or gradient_descent."""
     losses: list[float]
-    """Penalised mean loss per row that each pass found, on scaled labels, head after head."""
+    """Penalised mean loss per row in each pass, on scaled labels; one quantile after another."""
     slopes: list[float]
-    """Length of the gradient that each pass found."""
+    """Length of the gradient of the penalised mean loss in each pass."""
     rows: int
     """Rows of one pass."""
     seconds: float
@@ -72,13 +73,14 @@ def refine(
     job
         The job, or ``{"model": directory}``.
     n_passes
-        Upper bound of passes, at least 2 for each quantile; fewer are taken once the optimum is
-        reached.
+        Maximum number of passes, at least 2; each of several quantiles has as many of its own.
+        newton and lbfgs stop earlier at the optimum.
     rule
-        newton for up to 512 dense weights and no hashed column; lbfgs for all models;
-        gradient_descent, to compare with. auto takes the first that fits.
+        ``newton`` takes up to 1,024 dense weights and no hashed column; ``lbfgs`` takes all models;
+        ``gradient_descent`` is for comparison. ``auto`` is newton if it fits, and lbfgs otherwise.
     learning_rate
-        Learning rate of gradient descent, per mean loss; found from the data by default.
+        Learning rate of gradient descent on the mean loss; by default a bound of the curvature
+        gives it.
 
     Raises
     ------
@@ -200,9 +202,9 @@ def _block_sums(
 
 
 def _learnt_partitions(history: History) -> list[Partition]:
-    """Return each partition that was learnt, once, in the order of names.
+    """Return each partition that was learnt, once, sorted by name.
 
-    A file that changed and was trained again has two contents; the one learnt last counts.
+    If a file has changed and was trained again, its newest content is returned.
     """
     newest = {one.name: one for entry in history.trained() for one in entry.partitions}
     return [newest[name] for name in sorted(newest)]

@@ -28,21 +28,21 @@ class RewindReport(BaseModel):
     model: str
     """Model directory."""
     version: int
-    """Newest version of the ledger, this rewind and its skips included."""
+    """Number of the newest entry of the log, after this rewind and its skips."""
     to: int
     """Version that counts again."""
     partitions: int
     """Partitions that the model has learnt now, once for each epoch."""
     rows: int
-    """Rows that it has learnt now."""
+    """Rows that the model has learnt now."""
     undone_versions: int
-    """Versions that counted until now and no longer do."""
+    """Number of versions that counted before this rewind and no longer do."""
     undone_partitions: int
     """Partitions that these versions learnt."""
     undone_rows: int
     """Rows that these versions learnt."""
     pending: int
-    """Partitions of the plan as of that version that are still to be trained."""
+    """Partitions still to be trained of the plan that counts again."""
     excluded: list[str]
     """Partitions that are left out from now on."""
     retrained: list[int]
@@ -65,8 +65,8 @@ def rewind(
     model
         Model directory.
     to
-        The version; 0 is the model as it was created. A version that an earlier rewind has undone
-        may be named as well.
+        The version; 0 is the model as it was created. It may be a version that an earlier rewind
+        has undone.
     exclude
         Partitions to leave out when training goes on, by name (as `onepass log` shows it) or by
         pattern (``*`` matches anything, ``/`` included). They are looked for in the ledger and in
@@ -104,10 +104,10 @@ class _Rewind:
         self._line = self._ledger.history.line(to)
 
     def run(self) -> RewindReport:
-        """Secure the state, commit the rewind and its skips, and report."""
+        """Ensure that the state exists, commit the rewind and its skips, and report."""
         excluded = Excluder(self._session, self._line, self._to).find(self._exclude)
         before = self._ledger.history.line()
-        retrained = self._secure_state()
+        retrained = self._ensure_state()
         entry = self._ledger.commit_rewind(self._to, self._exclude, excluded)
         for partition in excluded:
             self._ledger.commit_skip(partition, exclusion(entry))
@@ -144,13 +144,13 @@ class _Rewind:
         for entry in history.rewinds:
             last = entry.version + len(entry.excluded)
             if entry.version <= to < last:
-                # Half of a rewind would lose some of the partitions that it leaves out.
+                # A rewind to the middle of this one would undo some of its skips and not others.
                 raise JobError(
                     f"versions {entry.version} to {last} are one rewind with what it leaves "
                     f"out: rewind to {last}, or to {entry.version - 1} and before"
                 )
 
-    def _secure_state(self) -> list[int]:
+    def _ensure_state(self) -> list[int]:
         """Ensure that the state exists; return the versions that were retrained for it."""
         learnt = [entry for entry in self._line if isinstance(entry, LearntEntry)]
         try:

@@ -40,7 +40,7 @@ class ScoreReport(BaseModel):
     model: str
     """Model directory."""
     version: int
-    """Version that the predictions are of."""
+    """Version of the model that predicts."""
     out: str
     """Directory or URL of the predictions."""
     rows: int
@@ -73,8 +73,8 @@ def score(
     model
         Model directory.
     out
-        Output directory. Files have the names that they have in the lake; those of a list have
-        their whole paths below it.
+        Output directory. Files have the names that they have in the lake; files of a list have
+        their whole paths below `out`.
     keep
         Columns of the lake to copy beside the predictions, such as an id.
     dask
@@ -83,8 +83,8 @@ def score(
     Raises
     ------
     ModelNotFound, JobError
-        If there is no trained model or no such lake; if the output would fall into the lake, into
-        the model or out of its directory; if two files would have the same output; if a column to
+        If there is no trained model or no such lake; if an output would lie in the lake, in the
+        model directory or outside of `out`; if two files would have the same output; if a column to
         keep has the name of a prediction.
     DataError
         If a file is bad.
@@ -119,15 +119,16 @@ def score(
 
 @dataclass(frozen=True, slots=True)
 class _PlannedOutput:
-    """A prediction file that belongs to a file of the lake."""
+    """A prediction file to write for a file of the lake."""
 
     file: CheckedFile
     name: str
+    """Name of the prediction file in the output."""
     schema: pa.Schema
     """Columns, and metadata that tell whether the file is up to date."""
     coded: list[str]
-    """Columns in which the writer looks for repeated values. Predicted numbers mostly differ, and
-    looking for repeated ones takes longer than writing them."""
+    """Columns that the writer dictionary-encodes. Predicted numbers rarely repeat, and building a
+    dictionary of them takes longer than writing them."""
 
 
 def _plan_output(file: CheckedFile, predictor: Predictor, keep: tuple[str, ...]) -> _PlannedOutput:
@@ -144,7 +145,7 @@ def _plan_output(file: CheckedFile, predictor: Predictor, keep: tuple[str, ...])
 
 
 def _parquet_columns(fields: list[pa.Field]) -> list[str]:
-    """Return the Parquet names of some fields; a nested field has several columns."""
+    """Return the paths of the Parquet columns of fields; a nested field has several columns."""
     if not any(pa.types.is_nested(one.type) for one in fields):
         return [one.name for one in fields]
     empty = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Summarise a model: coefficients in the units of its columns, with their errors."""
+"""Summarise a model: coefficients in the units of its columns, with standard errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Coefficient(BaseModel):
 
     feature: str
     output: str | None
-    """Class or quantile that it belongs to; None if there is only one."""
+    """Class or quantile of the coefficient; None if the model has a single margin."""
     coefficient: float
     """Change of the prediction per unit of the column; per day for a trend. The change is in
     log-odds for logistic and softmax, in the log of the mean for poisson and gamma, and in the
@@ -41,7 +41,7 @@ class Coefficient(BaseModel):
     high: float | None
     """Upper end of the 95 % confidence interval; `low` is its lower end."""
     effect: float
-    """Change of the prediction per standard deviation of a number, or when a 0/1 feature is 1."""
+    """Change of the prediction per standard deviation of a number, or as a 0/1 feature turns 1."""
 
 
 class HashedValue(BaseModel):
@@ -50,7 +50,7 @@ class HashedValue(BaseModel):
     column: str
     value: str
     output: str | None
-    """Class or quantile that it belongs to; None if there is only one."""
+    """Class or quantile of the weight; None if the model has a single margin."""
     weight: float
     """Change of the prediction for rows with this value, or with any other that shares its slot."""
     rows: int
@@ -66,7 +66,7 @@ class Summary(BaseModel):
     loss: str
     label: str
     rows: int
-    """Rows learnt so far."""
+    """Number of rows that the model has learnt."""
     intercepts: list[Coefficient]
     """Prediction for rows in which all numbers are zero and all categories are at their reference
     level; one for each class or quantile."""
@@ -108,7 +108,7 @@ INTERCEPT = "(intercept)"
 
 
 def _outputs(model: Model) -> list[tuple[str | None, Weights]]:
-    """Return the weights of each margin, with the class or quantile that it belongs to."""
+    """Return a class or quantile, None for a single margin, and the weights of each margin."""
     heads, job = model.learner.weights(), model.file.job
     if job.loss == "softmax":
         return list(zip(job.classes, _classes(heads[0], len(job.classes)), strict=True))
@@ -129,6 +129,7 @@ def _classes(weights: Weights, n_classes: int) -> list[Weights]:
 
 
 def _freedom(model: Model) -> float:
+    """Return the degrees of freedom of Student's t; infinity where the normal is used."""
     n_features = len(model.file.encoder.feature_names()) + 1
     return max(1, model.rows - n_features) if model.file.job.loss == "squared" else math.inf
 
@@ -174,7 +175,7 @@ def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
 def _errors(covariance: FloatArray | None, to_columns: FloatArray) -> FloatArray:
     if covariance is None:
         return np.full(len(to_columns), np.nan)
-    # A feature that never varied has no error, and adds nothing to that of the intercept.
+    # A feature that never varied has no standard error, and adds nothing to the intercept's.
     unknown = np.isnan(np.diag(covariance))
     known = np.where(np.isnan(covariance), 0.0, covariance)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", to_columns, known, to_columns), 0.0))

@@ -58,7 +58,7 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
 def _train(
     job: Job | Mapping[str, Any], progress: Progress | None
 ) -> tuple[TrainOutcome, Job, Predictor | None]:
-    # The learner goes with the session; only the weights to predict with stay for the evaluation.
+    # The end of the session frees the learner, so that the evaluation keeps its weights only.
     with open_session(job, progress) as session:
         outcome = TrainOutcome(**dict(session.train()))
         predictor = session.predictor() if session.job.holdout is not None else None
@@ -66,7 +66,7 @@ def _train(
 
 
 def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:
-    """Create the model if it does not exist, look at the whole lake, and commit a plan.
+    """Create the model if it does not exist, check the whole lake, and commit a plan.
 
     Raises as `train` does.
     """

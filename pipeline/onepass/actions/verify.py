@@ -1,8 +1,8 @@
-"""Verify a model directory: check everything that it claims, and say what can still be used.
+"""Verify a model directory: check log, states and learnt files, and report what can be used.
 
-Nothing is changed, no lock is taken, and the check goes on after a fault. If the end of a log has
-been cut off, the states of the missing versions show it. If these have been removed as well, only a
-`head_sha256` that was kept elsewhere shows it, given as `head`.
+Verifying changes nothing, takes no lock, and continues after a fault. States of versions that the
+log lacks show that its end has been cut off. If these states are gone as well, only a digest that
+the user kept elsewhere (`head`) can show it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from onepass.training.restore import Restorer
 _FOLDERS: tuple[Literal["log", "state"], ...] = ("log", "state")
 
 _MOST_LOOKS = 10
-"""Looks at the states while another process trains, which may delete another one during each."""
+"""Maximum number of attempts to check the states while another process trains and deletes some."""
 
 
 def verify(
@@ -50,15 +50,15 @@ def verify(
     model
         Model directory.
     lake
-        Where the lake is now; by default where the model says.
+        Present place of the lake; by default the place in the job of the model.
     check_lake
-        Whether to compare the footers of the learnt files with the log. The `model.json` of a
-        stranger's model says which paths are read for that.
+        Whether to compare the footers of the learnt files with the log. This reads the paths that
+        the model names, also if the model comes from a stranger.
     retrain
         Whether to learn the newest version again, from the state before it: its state, rows, loss
         and metrics must come out the same.
     head
-        A `head_sha256` of an earlier report, which must still be in the chain.
+        The `head_sha256` of an earlier report, which must still be the digest of an entry.
     progress
         Receives files that are compared.
 
@@ -74,7 +74,7 @@ def verify(
     check = _Check(str(model), progress or Progress())
     opened = check.open()
     if opened is not None:
-        check.states_beside_a_writer(opened)
+        check.states_during_training(opened)
         check.log(opened.ledger, head)
         check.lock(opened)
         where = lake or opened.file.job.lake
@@ -87,7 +87,7 @@ def verify(
 
 
 class _Check:
-    """Collects the findings of one look at a directory."""
+    """Checks the parts of one model directory and collects the findings."""
 
     def __init__(self, path: str, progress: Progress) -> None:
         self.path, self.progress = path, progress
@@ -123,27 +123,27 @@ class _Check:
             self._add("note", "log", _log_key(ledger.version), text)
 
     def lock(self, opened: OpenModel) -> None:
-        """Find anything in place of the lock that every writer would refuse."""
+        """Check that the lock is a plain file; every writer would refuse anything else."""
         try:
             opened.store.check_lock()
         except ForeignModel as error:
             text = f"{error}; remove it, and the next run makes its own"
             self._add("damage", "lock", LOCK_KEY, text)
 
-    def states_beside_a_writer(self, opened: OpenModel) -> None:
-        """Check the states while another process may train, which deletes some of them."""
+    def states_during_training(self, opened: OpenModel) -> None:
+        """Check the states while another process may train and delete old ones."""
         for _ in range(_MOST_LOOKS):
             before, self.findings = self.findings, []
             self.states(opened)
-            # A state may be missing because its version has become old since the log was read. It
-            # is really missing if the log as it is now says so, too.
+            # A writer may have committed new versions since the log was read, and have deleted the
+            # state of an old one. Read the new entries, and check again by them.
             if not self.findings or self.findings == before or not opened.ledger.catch_up():
                 break
 
     def states(self, opened: OpenModel) -> None:
         """Check every state that exists, and find those that must exist.
 
-        The newest comes first, because a writer may delete it meanwhile.
+        The newest state comes first, because a writer may delete it during the check.
         """
         ledger, history = opened.ledger, opened.ledger.history
         self.sound, self.let_go = [], 0
@@ -155,7 +155,7 @@ class _Check:
                 self._state(opened, entry, counts)
                 continue
             self.let_go += 1
-            # Versions behind a fault in the log have deleted states before it.
+            # If the log has a fault, commits after it may have deleted older states.
             if ledger.fault is None and _must_exist(ledger, entry):
                 self._missing(entry, counts)
 
@@ -203,7 +203,7 @@ class _Check:
             self._add("note", "leftover", key, text)
 
     def report(self, opened: OpenModel | None, seconds: float) -> VerifyReport:
-        """Put all findings together."""
+        """Return the report of all checks."""
         levels = {finding.level for finding in self.findings}
         damaged = {finding.part for finding in self.findings if finding.level == "damage"}
         ledger = None if opened is None else opened.ledger
@@ -226,6 +226,7 @@ class _Check:
         )
 
     def _unopened(self, error: ForeignModel) -> None:
+        """Report why the model could not be opened: misplaced folders, or else `model.json`."""
         store = open_store(self.path)
         for name in _FOLDERS:
             try:
@@ -264,11 +265,11 @@ def _log_key(version: int) -> str:
 
 
 def _must_exist(ledger: Ledger, entry: LearntEntry) -> bool:
-    """Return whether the state of a version must exist."""
+    """Return whether retention cannot have deleted the state of a version."""
     history, retention = ledger.history, ledger.retention
     if not retention.keeps(entry):
         return False
     if retention.keeps_for_good(entry) or entry in history.newest_states(1):
         return True
-    # Before a rewind, the states of the versions before its target had been deleted already.
+    # Retention may have deleted the state before a rewind made its version one of the newest again.
     return all(rewind.version < entry.version for rewind in history.rewinds)

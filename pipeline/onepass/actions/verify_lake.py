@@ -16,7 +16,7 @@ from onepass.training.progress import Progress
 def compare_lake(
     history: History, lake: str | list[str], progress: Progress
 ) -> tuple[int, list[Finding]]:
-    """Compare each file that was learnt with its fingerprint.
+    """Compare each learnt file with the fingerprint in the log.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def _finding(where: str, text: str) -> Finding:
 
 
 def _learnt_files(history: History) -> dict[str, Partition]:
-    """Return one partition of each learnt file, of the content that was learnt last."""
+    """Return one partition of each learnt file, by path, with the content that was learnt last."""
     return {one.path: one for entry in history.trained() for one in entry.partitions}
 
 
@@ -63,7 +63,7 @@ def _difference(file: LakeFile | None, partition: Partition) -> str:
     except DataError as error:
         return f"cannot be read any more: {first_line(error)}"
     if was.etag is None or now.etag is None:
-        # A lake that has moved between a disk and an object store is the same lake.
+        # Only object stores give etags. A lake may have moved between a disk and a store.
         was, now = (replace(one, etag=None) for one in (was, now))
     if now == was:
         return ""

@@ -1,4 +1,4 @@
-"""Report of verifying a model: findings, and what can still be used."""
+"""The report of verifying a model: the findings, and the newest version that can be used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Finding(BaseModel):
     """A fault, or a fact that the user should know."""
 
     level: Level
-    """``damage``: the directory is not what was committed; ``lake``: the lake is not what was
-    learnt; ``note``: no harm."""
+    """``damage``: the directory differs from what was committed; ``lake``: the lake differs from
+    what was learnt; ``note``: no fault."""
     part: Part
-    """Part of the model that it is about."""
+    """Part of the model that has the fault."""
     where: str
     """Key of the file in the model directory or the lake."""
     text: str
@@ -29,15 +29,15 @@ class VerifyReport(BaseModel):
     model: str
     """Model directory."""
     sound: bool
-    """Whether the directory and the lake are as they were committed and learnt."""
+    """Whether no finding is of level ``damage`` or ``lake``."""
     exit_code: int
     """0 sound; 3 the lake has changed; 4 the directory is damaged."""
     version: int
-    """Newest version up to which the log is sound."""
+    """Newest version whose entry, and all entries before it, are sound."""
     head_sha256: str
     """Digest of the entry of that version, which seals all entries before it and `model.json`."""
     usable_version: int | None
-    """Newest version that counts, is sound and has a sound state; None if there is none."""
+    """Newest version that counts and has a sound state; None if there is none."""
     states: int
     """States that exist and are sound."""
     let_go: int
@@ -45,7 +45,7 @@ class VerifyReport(BaseModel):
     lake_files: int | None
     """Learnt files that were compared with the lake; None if the lake was not checked."""
     retrained: int | None
-    """Version that was learnt again and gave the same numbers; None if it was not asked for."""
+    """Version that was learnt again with the same result; None if none was, or it differed."""
     findings: list[Finding]
     advice: str
     """The newest version that can still be used, and the next steps."""

@@ -10,22 +10,23 @@ import click
 from onepass.terminal.exits import exit_with
 
 COMMANDS = {
-    "inspect": "What is in a lake and how each column would be used.",
+    "inspect": "Show what is in a lake and how each column would be used.",
     "train": "Create a model, or train it on what is new in its lake.",
-    "refine": "Batch passes over what a model has learnt, to the optimum.",
-    "evaluate": "Metrics of a model on a lake with labels.",
-    "score": "Predictions for a lake, as Parquet.",
-    "log": "The ledger of a model: what was trained when, and how well.",
+    "refine": "Take batch passes over what a model has learnt, to the optimum.",
+    "evaluate": "Compute the metrics of a model on a lake with labels.",
+    "score": "Write predictions for a lake, as Parquet.",
+    "log": "Show the ledger of a model: what was trained when, and how well.",
     "verify": "Check the ledger, the states, and the files learnt.",
-    "rewind": "Let an earlier version count again; leave out bad files.",
-    "summary": "Coefficients of a model.",
+    "rewind": "Make an earlier version count again; leave out bad files.",
+    "summary": "Show the coefficients of a model.",
 }
-"""Each command with its line of help; the module of this package by that name defines it."""
+"""Each command with its line of help; the module of the same name in this package defines it."""
 
 ADDED_COMMANDS = {"serve": "Run a train job on a schedule, with Prefect."}
 """Commands of other packages, which register them as entry points of `GROUP`."""
 
 GROUP = "onepass.commands"
+"""Entry point group in which other packages register commands."""
 
 
 class _LazyGroup(click.Group):
@@ -45,7 +46,7 @@ class _LazyGroup(click.Group):
 
 
 def _added_command(name: str) -> click.Command | None:
-    # Importing importlib.metadata takes a fifth of the time of `onepass --help`.
+    # Imported here: importlib.metadata takes a fifth of the time of `onepass --help`.
     from importlib.metadata import entry_points
 
     return next((point.load() for point in entry_points(group=GROUP, name=name)), None)

@@ -16,7 +16,7 @@ from onepass.terminal.progress import Display
 @dask_option
 @json_option
 def command(lake: tuple[str, ...], model: str, dask: str | None, as_json: bool) -> None:
-    """Metrics of a model on LAKE, which must have the label."""
+    """Compute the metrics of a model on LAKE, which must have the label."""
     with Display("evaluated") as display:
         report = evaluate(as_lake(lake), model, dask=dask, progress=display)
     warn_if_worse(report.loss, report.metrics)

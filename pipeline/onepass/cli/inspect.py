@@ -21,7 +21,9 @@ _CLASSES_SHOWN = 12
 @click.command("inspect")
 @click.argument("lake", nargs=-1, required=True)
 @click.option("--label", help="Column to predict.")
-@click.option("--loss", type=click.Choice(get_args(LossName)), default="auto", help="To minimise.")
+@click.option(
+    "--loss", type=click.Choice(get_args(LossName)), default="auto", help="Loss to minimise."
+)
 @click.option("--classes", metavar="CLASSES", help="Classes of the label, negative one first.")
 @click.option("--features", metavar="COLUMNS", help="Use these columns only.")
 @click.option("--exclude", metavar="COLUMNS", help="Columns to leave out.")
@@ -39,9 +41,9 @@ def command(
     categorical: str | None,
     as_json: bool,
 ) -> None:
-    """What is in LAKE, how each column would be used and why, and what to beware of.
+    """Show what is in LAKE, how each column would be used and why, and warnings.
 
-    Files that cannot be used are listed. Distinct values are those of a bounded sample.
+    The list ends with the files that cannot be used. Distinct values are counted in a sample.
     """
     choice = Choice(*(tuple(names(text)) for text in (features, exclude, numeric, categorical)))
     found = survey(

@@ -24,7 +24,7 @@ from onepass.text import counted
 @click.argument("model", metavar="DIR")
 @json_option
 def command(model: str, as_json: bool) -> None:
-    """The ledger of a model: version, partition, rows, loss, time."""
+    """Show the ledger of a model: version, partition, rows, loss, time."""
     opened = open_model(model)
     if as_json:
         click.echo(json.dumps({"entries": [_as_json(entry) for entry in opened.ledger.entries]}))
@@ -77,6 +77,6 @@ def _names(entry: TrainEntry) -> str:
 def _as_json(entry: AnyEntry) -> dict[str, object]:
     content = entry.model_dump(mode="json")
     if isinstance(entry, PlanEntry):
-        # The plan of a large lake would drown the log; the file has it in full.
+        # The plan of a large lake would be most of the output; the file in log/ has all of it.
         content["groups"] = len(entry.groups)
     return content

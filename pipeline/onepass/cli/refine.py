@@ -13,15 +13,19 @@ from onepass.text import megabytes
 
 @click.command("refine")
 @click.argument("model", metavar="DIR")
-@click.option("--passes", default=10, show_default=True, help="Passes over the lake at most.")
+@click.option(
+    "--passes", default=10, show_default=True, help="Maximum number of passes over the lake."
+)
 @click.option(
     "--rule",
     type=click.Choice(["auto", "newton", "lbfgs", "gradient_descent"]),
     default="auto",
     show_default=True,
-    help="How to step; auto is newton where the width allows.",
+    help="Rule of the steps; auto is newton where the width allows.",
 )
-@click.option("--learning-rate", type=float, help="Of gradient_descent; unset: from the data.")
+@click.option(
+    "--learning-rate", type=float, help="Rate of gradient_descent; unset: found from the data."
+)
 @dask_option
 @json_option
 def command(
@@ -32,9 +36,9 @@ def command(
     dask: str | None,
     as_json: bool,
 ) -> None:
-    """Batch passes over everything that the model in DIR has learnt, to the batch optimum.
+    """Take batch passes over everything that the model in DIR has learnt, to the batch optimum.
 
-    Training goes on from the refined weights when new files land.
+    When new files land, training continues from the refined weights.
     """
     given = {"model": model} | ({"dask": dask} if dask else {})
     with Display("refined with") as display:

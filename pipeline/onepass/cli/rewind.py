@@ -24,11 +24,11 @@ _SHOWN = 5
 )
 @json_option
 def command(model: str, to: int, exclude: tuple[str, ...], as_json: bool) -> None:
-    """Let an earlier version of the model in DIR count again, as onepass log numbers them.
+    """Make an earlier version of the model in DIR count again; onepass log lists the versions.
 
-    The model is as it was then: its weights, what it has learnt, and what was planned. The ledger
-    keeps the versions after it, so that a rewind can be rewound. Train again to go on, without the
-    partitions of --exclude.
+    Weights, learnt partitions and plan are then as they were at that version. The ledger keeps the
+    later versions, so that a rewind can be rewound. The next training leaves out the partitions of
+    --exclude.
     """
     with Display("retrained") as display:
         report = rewind(model, to, exclude=exclude, progress=display)

@@ -21,13 +21,13 @@ from onepass.text import counted
 def command(
     lake: tuple[str, ...], model: str, out: str, keep: str, dask: str | None, as_json: bool
 ) -> None:
-    """Predictions for LAKE: one Parquet file per file, rows in the same order.
+    """Write predictions for LAKE: one Parquet file per file, rows in the same order.
 
     The column prediction holds a number in the label's unit, a probability (logistic), a margin
     (hinge) or the most likely class (softmax). There is a further column prediction_CLASS for
     each class of softmax, and prediction_QUANTILE for each of several quantiles.
 
-    Files that are there already, of the same model version and input, are left as they are.
+    Prediction files of the same model version and input that exist already are not rewritten.
     """
     with Display("scored") as display:
         report = score(as_lake(lake), model, out, keep=names(keep), dask=dask, progress=display)

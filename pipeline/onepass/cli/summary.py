@@ -16,10 +16,10 @@ from onepass.text import printable
 @click.option("--top", default=30, show_default=True, help="Features to show, by effect.")
 @json_option
 def command(model: str, top: int, as_json: bool) -> None:
-    """Coefficients of a model in the units of its columns, with their uncertainty.
+    """Show the coefficients of a model in the units of its columns, with their uncertainty.
 
-    Standard errors, p-values and 95 % intervals are those of the solver's curvature; newton has
-    it. Values of hashed columns are the frequent ones.
+    Standard errors, p-values and 95 % intervals need the curvature, which only newton keeps. The
+    frequent values of hashed columns are shown as well.
     """
     found = summarise(Model.load(model))
     if as_json:

@@ -14,7 +14,7 @@ from onepass.terminal.progress import Display
 from onepass.text import counted, printable
 
 _SHOWN = 20
-"""Findings of one level that are printed; `--json` prints all."""
+"""Maximum number of findings of one level that are printed; `--json` prints all."""
 
 
 @click.command("verify")
@@ -22,7 +22,9 @@ _SHOWN = 20
 @click.argument("lake", nargs=-1, metavar="[LAKE]...")
 @click.option("--no-lake", is_flag=True, help="Do not compare the lake with what was learnt.")
 @click.option("--retrain", is_flag=True, help="Learn the newest version again and compare it.")
-@click.option("--head", metavar="SHA256", help="Head of an earlier verify, to be in the chain yet.")
+@click.option(
+    "--head", metavar="SHA256", help="Head of an earlier verify, which must be in the chain."
+)
 @json_option
 def command(
     model: str,
@@ -34,8 +36,8 @@ def command(
 ) -> None:
     """Check the model in DIR: the chain of its log, its states, and the files that it has learnt.
 
-    LAKE is where the lake is now, if it has moved. Nothing is changed. Exit codes: 0 sound; 3 the
-    lake is not what was learnt; 4 the directory is damaged.
+    Give LAKE if the lake has moved. The command changes nothing. Exit codes: 0 sound; 3 the lake
+    differs from what was learnt; 4 the directory is damaged.
     """
     with Display("compared") as display:
         report = verify(
@@ -55,8 +57,8 @@ def command(
 
 
 def describe(report: VerifyReport) -> str:
-    """Describe a verification, in a line for each part and each finding."""
-    state = f"{counted(report.states, 'state')} sound, {report.let_go:,} let go"
+    """Describe a verification, with a line for each part and each finding."""
+    state = f"{counted(report.states, 'state')} sound, {report.let_go:,} not kept"
     lines = [
         _line(report, ("model.json",), "model.json", "read"),
         _line(report, ("log",), "log", f"{counted(report.version, 'version')}, chain whole"),
@@ -65,7 +67,9 @@ def describe(report: VerifyReport) -> str:
     if report.lake_files is not None:
         lines.append(_line(report, ("lake",), "lake", f"{counted(report.lake_files, 'file')}"))
     if report.retrained is not None:
-        lines.append(f"{'retrained':<12}ok       version {report.retrained} came out again")
+        lines.append(
+            f"{'retrained':<12}ok       version {report.retrained} gave the same result again"
+        )
     for level, title in (("damage", "damage"), ("lake", "lake"), ("note", "note")):
         found = [finding for finding in report.findings if finding.level == level]
         lines += [

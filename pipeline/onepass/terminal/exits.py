@@ -61,7 +61,7 @@ def _exit_code(error: BaseException) -> int:
         case click.ClickException():
             return _print_error(error.format_message(), 2)
         case KeyboardInterrupt() | click.Abort():
-            # Each command says itself what was kept.
+            # The command has printed what is kept.
             return 130
         case SystemExit(__context__=BrokenPipeError()):
             return 0  # The reader of the pipe has seen enough; click makes it a 1.

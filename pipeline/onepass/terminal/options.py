@@ -32,7 +32,7 @@ class _List(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 def names(text: str | None) -> list[str]:
-    """Split a list that is separated by commas; blanks around a name do not count."""
+    """Return the names in a text, which commas separate; blanks around a name are removed."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
@@ -42,7 +42,7 @@ def job_options(command: _Command) -> _Command:
         if name != "lake":
             command = _option(name, field)(command)
     command = click.option(
-        "--config", metavar="FILE", help="YAML file with the job; flags go before it."
+        "--config", metavar="FILE", help="YAML file with the job; flags override it."
     )(command)
     return click.argument("lake", nargs=-1, metavar="[LAKE]...")(command)
 

@@ -1,4 +1,4 @@
-"""Print texts and aligned tables, with nothing in them that steers a terminal."""
+"""Print texts, JSON and aligned tables; control characters in texts are escaped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def print_table(
         table.add_column(name, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(printable, row))
-    # A pipe has no width. Names that are cut short cannot be found with grep.
+    # A pipe has no width. Long names must stay whole, so that grep finds them.
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 

@@ -17,7 +17,7 @@ from onepass.text import printable
 from onepass.training.progress import Progress as RunProgress
 
 LINE_SECONDS = 1.0
-"""Plain lines are at least this far apart."""
+"""Least time between two plain lines, in seconds."""
 
 
 class Display(RunProgress):
@@ -26,7 +26,7 @@ class Display(RunProgress):
     Parameters
     ----------
     verb
-        Names the work in each line, such as ``trained``.
+        Word for the work in each line, such as ``trained``.
     """
 
     def __init__(self, verb: str) -> None:

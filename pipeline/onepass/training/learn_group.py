@@ -82,7 +82,7 @@ class GroupLearner:
         Raises
         ------
         JobError, EmptyLake, StoreError
-            As `discover`.
+            If `discover` raises it.
         """
         self._files = {file.key: file for file in discover(self._lake)}
         return self._files

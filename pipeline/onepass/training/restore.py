@@ -66,7 +66,7 @@ class Restorer:
         Parameters
         ----------
         learnt
-            The version, which comes last, and those with a state that count before it, oldest first.
+            Versions with a state that count up to this one, oldest first; this one comes last.
 
         Returns
         -------
