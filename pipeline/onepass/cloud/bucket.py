@@ -1,6 +1,6 @@
-"""One bucket of an object store: every request that onepass makes, with retries inside.
+"""Requests to one bucket of an object store, with retries.
 
-Failed requests are repeated while they may succeed, and otherwise raise errors of `onepass.errors`.
+The methods repeat a failed request while it may succeed, and then raise errors of `onepass.errors`.
 
 Two conditions make concurrent use safe. A range is read only if the object still has a given etag,
 so a reader never mixes the bytes of two contents. A create succeeds only if the key is free.
@@ -48,7 +48,7 @@ class RemoteObject:
 
 
 class Bucket:
-    """A bucket, by keys relative to its root.
+    """A bucket, whose objects are named by keys relative to its root.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Bucket:
         if not callable(content):
             self._persevere(lambda: self._store.put(key, content), key)
             return
-        # Spooled to disk: a second copy of a large content would not fit into the memory limit.
+        # Spool to disk: a second copy of a large content would not fit into the memory limit.
         with tempfile.SpooledTemporaryFile(max_size=self._piece_bytes) as spool:
             content(spool)  # type: ignore[arg-type]
 
@@ -172,17 +172,17 @@ class Bucket:
             self._persevere(upload, key)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Store an object unless its key exists; return whether the object is this caller's.
+        """Store an object unless its key exists; return whether this call stored it.
 
         A time-out, a reset or a 5xx may follow a create that succeeded, and a retry may meet the
-        caller's own object. So every answer but a plain success is settled by reading back: equal
-        bytes mean success, other bytes mean that another writer was first, no object means another
-        attempt.
+        caller's own object. So after every answer but a plain success, the object is read back.
+        Equal bytes mean success, and other bytes mean that another writer was first. If there is no
+        object, the create is repeated.
 
         Parameters
         ----------
         data
-            Content that no other writer would store, such as one with a random id in it.
+            Content that no other writer stores, for example because it contains a random id.
 
         Raises
         ------
@@ -212,7 +212,7 @@ class Bucket:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         try:
-            # In one part, because not every store checks the condition of a multipart upload.
+            # Upload in one part: not every store checks the condition of a multipart upload.
             self._store.put(key, data, mode="create", use_multipart=False)
         except (AlreadyExistsError, PreconditionError) as error:
             return error

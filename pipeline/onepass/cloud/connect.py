@@ -2,9 +2,9 @@
 
 Credentials come from the environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``), from a profile or
 shared configuration, or from the role of the machine or container; a job never holds them. A
-Prefect flow may lend the credentials of a block for the duration of a run. Lent credentials stay in
-this process's memory. They are not put in its environment, which child processes inherit and crash
-reports print.
+Prefect flow may lend the credentials of a block: all stores use them for the duration of the run.
+Lent credentials stay in this process's memory. They are not put in its environment, which child
+processes inherit and crash reports print.
 
 obstore serves every store, for lakes and for ledgers. It was chosen because it creates exclusively,
 reads a range under the condition that the object is unchanged, and releases the interpreter lock
@@ -28,7 +28,7 @@ from onepass.cloud.url import Url
 from onepass.errors import JobError
 
 CONNECT_SECONDS = 5.0
-"""Seconds within which a connection must be made."""
+"""Maximum seconds for making a connection."""
 
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -138,7 +138,7 @@ def _connected(
 
 
 def _is_plain(scheme: str) -> bool:
-    """Return whether the user has named an endpoint without TLS, such as their own server."""
+    """Return whether the user has named an endpoint without TLS, such as a server of their own."""
     named = [value for key, value in _lent(scheme).items() if "endpoint" in key]
     named += [os.environ.get(name, "") for name in _ENDPOINTS.get(scheme, ())]
     return next((one for one in named if one), "").startswith("http://")

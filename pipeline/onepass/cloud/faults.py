@@ -1,9 +1,9 @@
 """Classify failures of an object store, and repeat the requests that may still succeed.
 
-A request fails for good (no access, no bucket) or in passing (no answer, 5xx, too many requests).
-Passing failures are repeated with growing pauses until a deadline. obstore's own messages print
-whole requests, for some stores with their signatures, so messages here quote only the status and
-the code.
+A request fails for good (no access, no bucket), or the failure may pass (no answer, 5xx, too many
+requests). A request with a passing failure is repeated with growing pauses until a deadline.
+obstore's messages print whole requests, for some stores with signatures. So the messages of this
+module quote only the status and the code.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def persevere(action: Callable[[], T], place: str, deadline: Deadline | None = N
     place
         URL that error messages name.
     deadline
-        Time left, where several actions share it; a new deadline by default.
+        Deadline that several actions share; a new one by default.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def unavailable(error: Exception, place: str, deadline: Deadline) -> StoreUnavai
 
 
 def refuse_or_pass(error: Exception, place: str) -> None:
-    """Return if a failure may pass; otherwise raise the error that it means.
+    """Return if a repeated request may succeed; otherwise raise the error for the failure.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def refuse_or_pass(error: Exception, place: str) -> None:
 
 
 def _refusal(error: Exception, place: str) -> StoreRefused | None:
-    """Return the refusal that an error of obstore or of the network means, if it means one."""
+    """Return the error to raise if the store has refused a request; None if it may yet succeed."""
     from obstore.exceptions import GenericError, InvalidPathError, JoinError
 
     text = str(error)

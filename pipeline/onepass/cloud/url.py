@@ -2,7 +2,7 @@
 
 The URLs of a job are written into the model, the log of runs and reports. So a URL with a password
 or a signature is refused before it is used, and the error message does not repeat it. Keys that a
-store has listed were not typed by a user, and may have any form that the store allows.
+store lists are not checked: no user has typed them, and stores allow any form.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def parse_url(text: str) -> Url:
 
 
 def object_url(location: str) -> Url:
-    """Split the URL of an object, which joins a parsed URL and a listed key; check nothing."""
+    """Split the URL of an object, made of a parsed URL and a listed key, without checking it."""
     scheme, _, place = location.partition("://")
     bucket, _, key = place.partition("/")
     return Url(scheme, bucket, key)

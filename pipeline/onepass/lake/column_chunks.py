@@ -7,11 +7,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _DICTIONARY_BYTES_PER_ROW = 16
-"""Size of a dictionary for each row of a batch, up to which looking it up per batch is cheap."""
+"""Largest dictionary, in bytes per row of a batch, that is cheap to process for every batch."""
 
 _LARGEST_DICTIONARY = 1 << 20
-"""Size in bytes at which most writers give up a dictionary; the encoder keeps the slots of the last
-few dictionaries of each column."""
+"""Largest dictionary in bytes; most writers change to plain text at this size. The encoder keeps
+the slots of the last few dictionaries of each column."""
 
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes of a decoded value by physical type."""
@@ -68,7 +68,7 @@ def check_texts(rows: pa.Table | pa.RecordBatch) -> None:
         If there are any.
     """
     for place, kind in enumerate(rows.schema.types):
-        # Any bits are a valid number.
+        # Every bit pattern is a valid number, so only texts and codes need a check.
         if pa.types.is_primitive(kind):
             continue
         column = rows.column(place)

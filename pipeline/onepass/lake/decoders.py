@@ -21,10 +21,10 @@ from onepass.lake.limits import ReadLimits
 from onepass.lake.remote import RemoteFile
 
 _WHOLE_UNITS = 6
-"""Units of whole row groups that are decoded at the same time, at most."""
+"""Maximum number of units of whole row groups that are decoded at the same time."""
 
 _BUFFER_BYTES = 64 << 10
-"""Stream buffer of each column of a local file, and the least for a remote one."""
+"""Size of the stream buffer of each column of a local file; the minimum for a remote file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Decoders:
     columns
         Columns to decode, as the file names them.
     texts
-        Those of them to read as dictionaries where that is cheap.
+        Text columns among `columns`, read as dictionaries where that is cheap.
     n_open
-        Large row groups that are read at the same time, by these decoders and others.
+        Number of large row groups that are read at the same time, here and by other decoders.
     limits
         Sizes of buffers.
     """
@@ -57,7 +57,7 @@ class Decoders:
         rows = sum(self.rows(group) for group in groups)
         with self._open(groups, rows, whole=True) as source:
             table = source.read_row_groups(groups, columns=columns, use_threads=use_threads)
-        # The decoder's buffers are freed before the joined copy is made.
+        # Leaving the context frees the buffers of the decoder before the joined copy is made.
         return joined(table)
 
     def slices(self, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -66,7 +66,7 @@ class Decoders:
         return _batches(source, group, columns, rows)
 
     def probe(self, group: int, column: str, rows: int) -> None:
-        """Decode one column of one row group and keep nothing, to see whether it is sound."""
+        """Decode one column of one row group and drop its values; raise if a page is damaged."""
         with self._open([group], rows, whole=False) as source:
             for batch in _batches(source, group, [column], rows):
                 check_texts(batch)
@@ -129,7 +129,7 @@ class Decoders:
     def _source(self) -> str | RemoteFile:
         if self.file.remote is None:
             return self.file.location
-        # The footer may be of a newer content than the listing.
+        # The object may have been replaced between the listing and the read of its footer.
         found = self.footer.fingerprint
         described = replace(self.file.remote, size=found.size, etag=found.etag)
         return RemoteFile(self.file.location, described)
@@ -155,6 +155,6 @@ def joined(table: pa.Table) -> pa.RecordBatch:
     pa.ArrowInvalid
         If text is not UTF-8 or a code has no value.
     """
-    # Joining looks up each code, wherever it points, so codes are checked first.
+    # Joining looks up each code, even beyond the end of the dictionary, so check codes first.
     check_texts(table)
     return as_batch(table)

@@ -28,13 +28,13 @@ class LakeFile:
     """One Parquet file of a lake."""
 
     key: str
-    """Path by which the ledger knows the file: relative to the lake, or absolute in a list."""
+    """Name of the file in the ledger: its path in the lake, or its absolute path in a list."""
     location: str
     """Path or URL to open."""
     hive: tuple[tuple[str, str | None], ...]
     """Keys and values of the key=value folders, percent-decoded; None is the null partition."""
     remote: RemoteObject | None = None
-    """Description of the object when the file was found; None on a local disk."""
+    """Description of the object when the lake was listed; None on a local disk."""
 
 
 def discover(lake: str | list[str]) -> list[LakeFile]:
@@ -187,7 +187,7 @@ def _walk(root: str) -> Iterator[str]:
     """Yield the visible Parquet files below a folder, through links, each folder once."""
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
-        # A link to a folder above would otherwise never end.
+        # Visit each folder once: a link to a folder above it would make an endless walk.
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()

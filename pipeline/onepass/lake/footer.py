@@ -24,7 +24,7 @@ _MOST_FOOTER_BYTES = 256 << 20
 """Longest footer that is read: a sparse file can claim gigabytes without occupying the disk."""
 
 _TAIL_BYTES = 64 << 10
-"""Bytes of the first read, which holds most footers as a whole."""
+"""Size of the first read in bytes; most footers fit into it."""
 _MAGIC = b"PAR1"
 
 _MOST_SEEN = 100_000
@@ -64,7 +64,7 @@ def read_footer(file: LakeFile) -> Footer:
     try:
         footer, size, etag = _read_end(file)
         digest = hashlib.sha256(footer).hexdigest()
-        # A reader over the footer alone parses it: one read, and no second look at the file.
+        # pyarrow parses the bytes that were read, and does not read the file a second time.
         metadata = pq.read_metadata(pa.BufferReader(footer))
         schema = metadata.schema.to_arrow_schema()
         found = _checked(metadata, schema, size, digest)
@@ -111,8 +111,8 @@ def _check_row_counts(metadata: pq.FileMetaData, key: str) -> None:
 def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
     """Return whether a file still has the size, footer and etag of a fingerprint.
 
-    Much faster than `read_footer`, because the footer is not parsed. Return False also for a file
-    that is missing or unreadable; `read_footer` then raises the error that tells more.
+    This is much faster than `read_footer`, because it does not parse the footer. The result is also
+    False for a file that is missing or unreadable; `read_footer` raises the error that says why.
     """
     try:
         footer, size, etag = _read_end(file)
@@ -132,7 +132,7 @@ def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:
             read_at = partial(_read_at, RemoteFile(file.location, found))
             return _footer_bytes(read_at, found.size, file.key), found.size, found.etag
         except Replaced:
-            # The object may have been replaced since it was listed; then read the new one.
+            # If the object was replaced after the listing, read the footer of the new one.
             now = describe(file.location)
             if now == found:
                 raise
@@ -201,7 +201,7 @@ def partitions(
 ) -> Iterator[Partition]:
     """Cut a file into partitions: row-group ranges of about `split_bytes` uncompressed bytes.
 
-    The cut depends on the footer and `split_bytes` alone. A file without rows has no partition.
+    Only the footer and `split_bytes` decide the cut. A file without rows has no partition.
     """
     metadata = footer.metadata
     first, rows, nbytes = 0, 0, 0

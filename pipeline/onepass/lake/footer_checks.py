@@ -1,8 +1,8 @@
-"""Check a footer before its content is used: pyarrow checks parts of it late or never.
+"""Check a footer before its content is used, because pyarrow checks parts of it late or never.
 
 Corrupt chunk metadata, such as a flipped bit in a histogram of levels, can abort the process in
-pyarrow's metadata accessors. The Parquet reader catches it, so run the reader over an empty file
-first.
+pyarrow's metadata accessors. The Parquet reader raises an exception instead. So `look_through` runs
+the reader over an empty file first.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class EmptyFile(io.RawIOBase):
         return self._at
 
     def read(self, n: int = -1) -> bytes:
-        # Not an exception: Arrow keeps it for ever, and its traceback keeps the footer.
+        # Raise no exception: Arrow would keep it for ever, and its traceback the footer with it.
         self.was_read = True
         return b""
 
@@ -63,8 +63,8 @@ def look_through(
 ) -> None:
     """Make pyarrow's reader check the metadata of every column chunk.
 
-    This takes about as long as parsing the footer, so callers do it once for a content rather than
-    whenever they read a footer.
+    The check takes about as long as parsing the footer, so callers do it once for each content and
+    not at every read of a footer.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def contradictions(metadata: pq.FileMetaData, nbytes: int) -> list[Contradiction
 def check_claims(found: Iterable[Contradiction], names: Collection[str], path: str) -> None:
     """Refuse a footer that contradicts itself about a column to read.
 
-    So a row group that claims more rows than its columns have values, or pages beyond the end of
-    the file, is refused before memory is allocated for it.
+    Examples are a row group that claims more rows than its columns have values, and pages beyond
+    the end of the file. The refusal comes before memory is allocated for them.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def check_claims(found: Iterable[Contradiction], names: Collection[str], path: s
     Raises
     ------
     BadPartition
-        If there is one; it names row group and column.
+        If there is such a contradiction; the error names row group and column.
     """
     for one in found:
         if one.column in names:

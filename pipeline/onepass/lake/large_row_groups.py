@@ -18,7 +18,7 @@ from onepass.lake.rowgroups import Mixed, RowGroup, Sliced, Whole
 from onepass.lake.units import Unit
 
 _SHARES = 4
-"""Decoders of one large row group, each for some of its columns, at most."""
+"""Maximum number of decoders of one large row group, each of which reads some columns."""
 
 
 class LargeRowGroups:
@@ -62,12 +62,12 @@ class LargeRowGroups:
         none.
         """
         decoders = self._decoders
-        # Arrow's threads would need the interpreter lock to read from an object store.
+        # Arrow decodes in threads, which would wait for the GIL to read from an object store.
         if decoders.file.remote is not None:
             return []
         sizes, page_bytes = self._sizes(group)
         fitting = {name: size for name, size in sizes.items() if size is not None}
-        # Decoders of slices would need the memory of their pages in any case.
+        # Slicing would hold pages of these columns, so decoding them may take that memory instead.
         most = max(self._whole_bytes, decoders.n_open * page_bytes)
         if decoders.n_open * sum(fitting.values()) > most:
             return []
@@ -115,5 +115,5 @@ class LargeRowGroups:
         return [columns[start : start + size] for start in range(0, len(columns), size)] or [[]]
 
     def __reduce__(self) -> tuple[object, ...]:
-        # A worker in another process opens the file itself; decoders and locks stay here.
+        # Decoders and locks cannot be pickled; a worker in another process opens its own.
         return (type(self), (self._decoders, self._batch_rows, self._whole_bytes))

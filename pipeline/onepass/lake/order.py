@@ -20,8 +20,8 @@ from onepass.jit import compiled
 def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]:
     """Draw a sample of about `share` of the items numbered `first` to ``first + n - 1``.
 
-    A hash of its number and the place decides each item alone (SplitMix64; G. Steele, D. Lea, C.
-    Flood, OOPSLA 2014), so the sample does not depend on how items are cut into batches.
+    A hash of an item's number and of the place decides whether the item is drawn (SplitMix64; G.
+    Steele, D. Lea, C. Flood, OOPSLA 2014). So the sample does not depend on the cut into batches.
 
     Parameters
     ----------

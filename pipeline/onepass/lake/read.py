@@ -1,4 +1,4 @@
-"""Read the units of a partition, in bounded memory whatever the size of its row groups."""
+"""Read the units of a partition; memory is bounded for row groups of any size."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class PartitionReader:
     columns
         Columns to decode, as the file names them.
     texts
-        Those of them to read as dictionaries where that is cheap.
+        Text columns among `columns`, read as dictionaries where that is cheap.
     batch_rows
         Rows of a slice of a large row group.
     n_open
-        Large row groups that are read at the same time, by this reader and others.
+        Number of large row groups that are read at the same time, by this reader and others.
     whole_bytes
         Memory for all large row groups that are decoded as a whole; a row group that does not fit
         is decoded slice by slice.
@@ -85,7 +85,7 @@ class PartitionReader:
     def _refusal(self, unit: Unit, error: Exception) -> BadPartition:
         """Return the error for a damaged unit, with the row group and column at fault.
 
-        pyarrow's exceptions do not tell the place, so each column is decoded alone to find it.
+        pyarrow's exceptions do not name the place, so decode each column alone to find it.
         """
         group, column = unit.row_groups[0], None
         for place in product(unit.row_groups, self._decoders.columns):

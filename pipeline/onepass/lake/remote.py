@@ -1,4 +1,4 @@
-"""An object of a lake as a file that pyarrow reads.
+"""Present an object of a lake as a file that pyarrow can read.
 
 pyarrow's own file systems cannot read a range under the condition that the object is unchanged, and
 they find credentials by other rules. So pyarrow reads through `RemoteFile`, at the cost of one copy
@@ -21,7 +21,7 @@ class RemoteFile(io.RawIOBase):
     location
         URL of the object or of anything in its bucket.
     found
-        The object as it was described; reading another content raises `Replaced`.
+        Description of the object. If the object has other content now, reading raises `Replaced`.
     """
 
     def __init__(self, location: str, found: RemoteObject) -> None:
@@ -54,7 +54,7 @@ class RemoteFile(io.RawIOBase):
         Replaced
             If the object has changed.
         FileNotFoundError, StoreRefused, StoreUnavailable
-            As `Bucket.get_range`.
+            If `Bucket.get_range` raises it.
         """
         found = self._found
         end = found.size if size < 0 else min(found.size, self._at + size)
@@ -64,14 +64,14 @@ class RemoteFile(io.RawIOBase):
 
 
 def describe(location: str) -> RemoteObject:
-    """Describe the object at a URL that has been parsed or listed, as it is now.
+    """Return the present description of the object at a URL that has been parsed or listed.
 
     Raises
     ------
     FileNotFoundError
         If there is no such object.
     JobError, StoreRefused, StoreUnavailable
-        As `Bucket`.
+        If `Bucket` raises it.
     """
     url = object_url(location)
     return Bucket(url).head(url.path)

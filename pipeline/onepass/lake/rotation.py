@@ -46,7 +46,7 @@ class Columns:
     names: list[str]
     """All columns, as the files name them."""
     texts: frozenset[str]
-    """Those of them to read as dictionaries where the file stores text."""
+    """Columns among `names` to read as dictionaries where that is cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def rounds(
     whole_bytes: int = 0,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Iterator[list[Step]]:
-    """Yield one unit of each cursor, about `batch_rows` rows in all, until all cursors have ended.
+    """Yield rounds: one unit of each cursor, about `batch_rows` rows in all, until all have ended.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """One large row group that several tasks read: decoded as a whole, or slice by slice.
 
-Decoding as a whole is faster where memory allows it: Arrow's threads decode each column from its
-first page to its last while its pages are in the cache. Slices leave a page of every column and
-come back to it.
+Decoding as a whole is faster: Arrow's threads decode each column from its first page to its last
+while its pages are in the cache. Slices switch between the columns, and return to a page of each
+column when it has left the cache. But slices need less memory.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class Whole:
 class Sliced:
     """A row group that several decoders read slice by slice, each a share of the columns.
 
-    Columns tend to end their pages in the same slice, which then takes several times as long as
-    others. With one decoder every thread would wait for that slice; with several, another thread
-    can decode the next slice of a share that is already done.
+    The pages of most columns tend to end in the same slice, which then takes several times as long
+    as others. With one decoder, all threads would wait for that slice. With several, a thread can
+    decode the next slice of one share while other threads decode the other shares.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class _Share:
 def _take_all(shares: list[_Share], number: int) -> list[pa.RecordBatch]:
     """Return batch `number` of every share, taking first from shares that no thread holds.
 
-    In a fixed order, threads would wait for each other for a noticeable part of the time.
+    If all threads took the shares in the same order, they would often wait for each other.
     """
     found: dict[int, pa.RecordBatch] = {}
     while len(found) < len(shares):

@@ -1,7 +1,7 @@
 """Units of work: a partition cut into pieces of bounded size, one for each decoding task.
 
-A unit is a run of small row groups, or one slice of a large row group. The edges of units depend on
-the partition and `batch_rows` alone, never on the place where a run resumed or on memory.
+A unit is a sequence of small row groups, or one slice of a large row group. Only the partition and
+`batch_rows` decide the edges of units, neither the place where a run resumed nor free memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Unit:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Row group and row within it at which the unit starts; identifies it in its partition."""
+        """Row group and row in it at which the unit starts; unique within a partition."""
         return (self.row_groups[0], self.offset)
 
 

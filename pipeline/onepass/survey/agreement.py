@@ -1,4 +1,4 @@
-"""Compare the files of a lake with each other: most of them decide, and the others are bad."""
+"""Compare the files of a lake with each other; a file that differs from most files is bad."""
 
 from __future__ import annotations
 

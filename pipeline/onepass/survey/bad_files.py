@@ -18,7 +18,7 @@ class BadFiles:
 
     Notes
     -----
-    Not thread-safe: workers return their errors, and one thread adds them.
+    The class is not thread-safe: workers return their errors, and one thread adds them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Decide the classes of a label: those that the job names, or else those of the sample."""
+"""Decide the classes of a label: the classes in the job, or else those in the sample."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Described:
     counts: Mapping[str, int]
     """Rows of each class in the sample; empty for a regression."""
     warnings: list[str]
-    """Advice about choices that the user may have meant otherwise."""
+    """Messages to the user about choices that may be unintended."""
 
 
 def describe_classes(sample: SampledLabel, loss: str) -> Described:

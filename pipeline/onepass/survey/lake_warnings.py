@@ -28,7 +28,7 @@ ABSURD = 1e6
 """Distance from the median, in robust scales, beyond which a value is probably an error."""
 
 USUAL_WEIGHTS = (1e-6, 1e6)
-"""Range of mean weights in which penalties and priors, which count rows, keep their meaning."""
+"""Range of the mean weight without a warning; penalties and priors assume rows of weight 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def label_order_warnings(
     values
         Labels of the sample, NaN where null.
     classes
-        Whether the labels are indices of classes, whose order means nothing.
+        Whether the labels are indices of classes, which have no order.
     """
     present = ~np.isnan(values)
     explained = explained_by_groups(classes=classes)

@@ -1,8 +1,13 @@
 """Profile the columns of a sample, and decide how each one becomes numbers.
 
-The rules, in order: columns that cannot be used are left out (nested types, only nulls, constant);
-the user's choice; truth values and times; text and id-like integers are categories; all other
-numbers are numbers.
+The first rule that applies decides:
+
+- Columns that cannot be used are left out: nested types, only nulls, constant.
+- The user may choose number or category.
+- Truth values and times are used as such.
+- Text and integers that look like ids are categories. They are left out if nearly every value is
+  different.
+- All other columns are numbers.
 """
 
 from __future__ import annotations

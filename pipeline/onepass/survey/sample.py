@@ -89,7 +89,7 @@ def draw_sample(
     Parameters
     ----------
     files
-        None of them is in `bad` so far.
+        Files to draw from, of which none is in `bad`.
     names
         Columns of the files to read.
     hive

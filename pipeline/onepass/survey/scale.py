@@ -7,7 +7,7 @@ import numpy as np
 from onepass.block import FloatArray
 
 _ABSURD = 1e-4
-"""Ratio of the deviations without and with the outermost values below which these are absurd."""
+"""If clipping the outermost values shrinks the deviation below this share, they are absurd."""
 
 
 def location_and_scale(values: FloatArray) -> tuple[float, float]:

@@ -68,9 +68,9 @@ def survey(
     seed
         Seed of the sample.
     skip_bad
-        Whether files that cannot be used are listed and left out; an error otherwise.
+        Whether to leave out files that cannot be used, and list them. Otherwise raise an error.
     interleaves
-        Whether files will be read in turn, so that a sorted lake needs no warning.
+        Whether training will interleave partitions, so that a sorted lake needs no warning.
 
     Raises
     ------
