@@ -89,7 +89,7 @@ def class_indices(
 def _look_up_integers(
     values: pa.Array, classes: tuple[str, ...], kind: Literal["number", "bool", "text"]
 ) -> FloatArray | None:
-    """Look integers up in a table; None if one has no class or the classes lie far apart.
+    """Return class indices from a table; None if a value has no class or no table can be made.
 
     Most labels are such integers, and a table is several times as fast as finding the distinct
     values first.

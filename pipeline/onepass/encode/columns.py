@@ -32,7 +32,7 @@ def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
 
 
 def plain(values: pa.Array) -> pa.Array:
-    """Return the same values without a dictionary or a view, which few kernels of Arrow take."""
+    """Return the same values without a dictionary or a view, which few Arrow kernels support."""
     if pa.types.is_dictionary(values.type):
         distinct = plain(values.dictionary)
         return pa.DictionaryArray.from_arrays(values.indices, distinct).dictionary_decode()
@@ -49,7 +49,7 @@ def floats(values: pa.Array) -> FloatArray:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Return text as it is, plain or dictionary, and integers and truth values as text."""
+    """Return text unchanged, and integers and truth values as text; dictionaries stay such."""
     if pa.types.is_dictionary(values.type):
         return pa.DictionaryArray.from_arrays(values.indices, as_text(values.dictionary))
     values = plain(values)

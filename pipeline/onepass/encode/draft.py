@@ -49,14 +49,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A block, and the facts about its rows that encoding found."""
+    """A block, with counts and other findings about its rows."""
 
     block: Block
-    """Has no features if `margins` were computed in their place."""
+    """The block, which has no features if `margins` were computed instead."""
     counts: Counter[str]
     """Dropped rows and treated values by kind, such as ``null_label`` or ``unknown_level``."""
     frequent: dict[str, Counter[str]]
-    """Commonest values of each hashed column with their rows; empty if the rows are not learnt."""
+    """Counts of the commonest values by hashed column; empty if the rows are not to be learnt."""
     rows: IntArray
     """Place of each of the block's rows among the rows of all parts."""
     margins: FloatArray | None = None
@@ -80,10 +80,11 @@ class Draft:
     label
         Whether the rows carry a label and a weight to read.
     noted
-        Hashed columns whose commonest values are noted, shape (n_hashed,): one in `NOTED_EVERY`,
-        which stands for the others. By default all columns are noted.
+        Whether to count the commonest values of each hashed column, shape (n_hashed,). The counts
+        are multiplied by `NOTED_EVERY`, because a column is counted in one block of so many. By
+        default all columns are counted, without this factor.
     linear
-        Model whose margins are computed in place of features. Rows keep their order then.
+        Model whose margins are computed in place of features; `order` must then be None.
     """
 
     def __init__(
@@ -165,13 +166,13 @@ class Draft:
         return Encoded(block, +self._counts, self._frequent, rows, margins)
 
     def _count(self, noticed: Iterable[tuple[str, int]]) -> None:
-        """Add numbers of values to the counts of their kinds, except those of the kind ""."""
+        """Add to the counts of kinds of values; the kind "" is not counted."""
         for kind, n in noticed:
             if kind and n:
                 self._counts[kind] += n
 
     def _values(self, column: Column, part: Part) -> pa.Array:
-        """Return the values of a column of a usable type; one value if the column is a folder."""
+        """Return the values of a column after checking its type; one value if it is a folder."""
         hive = self._schema.hive
         if column.name in hive:
             if column.name not in part.hive:
@@ -228,8 +229,8 @@ class Draft:
         self._sink.slots(codes, slot_of, start)
 
     def _note(self, column: Hashed, number: int, values: pa.Array, times: int) -> None:
-        """Note the commonest values of a hashed column, each of which stands for `times` rows."""
-        # A folder has one value, which costs nothing to note every time.
+        """Count the commonest values of a hashed column; each value stands for `times` rows."""
+        # A folder has a single value, which is cheap to count in every block.
         if self._noted is None or column.name in self._schema.hive:
             found = commonest(values, times)
         elif self._noted[number]:

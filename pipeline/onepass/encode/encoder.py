@@ -22,7 +22,7 @@ __all__ = ["Draft", "Encoded", "Encoder", "Part"]
 class Encoder:
     """Encodes rows by a frozen schema.
 
-    The encoder keeps the places of columns in recent files, which do not influence its results.
+    The encoder remembers the places of columns in recent files; this does not change results.
 
     Parameters
     ----------

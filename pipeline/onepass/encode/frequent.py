@@ -1,7 +1,7 @@
 """Keep the most frequent values of each hashed column, in bounded memory.
 
-A hash does not tell the value that it came from. To give the weights of a model names again, the
-encoder notes the commonest values of each batch, and a sketch keeps those with the highest counts.
+A value cannot be computed from its hash. To name the weights of hashed columns, the encoder counts
+the commonest values of each batch, and a sketch keeps those with the highest counts.
 Values that are frequent enough to shape the weight of a slot are in the sketch; rare ones are not.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onepass.encode.columns import as_text, plain
 
 PER_BATCH = 64
-"""Maximum number of values of a column that are noted from one batch."""
+"""Maximum number of values of a column that are counted in one batch."""
 
 KEPT = 500
 """Number of values of a column that the sketch keeps when it is pruned."""
@@ -31,10 +31,10 @@ LONG = 8192
 """Number of rows above which a batch is long, and some of its rows represent all."""
 
 NOTED_EVERY = 4
-"""Long batches note one hashed column out of this number, each column in its turn."""
+"""A hashed column is counted in one long batch out of this number; the columns take turns."""
 
 _LONGEST = 200
-"""Maximum number of characters of a value that is noted; nobody would read a longer name."""
+"""Maximum number of characters of a value that is counted; nobody would read a longer name."""
 
 
 def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
@@ -54,8 +54,8 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     looked_at = values.indices if is_coded else values
     if step > 1:
         looked_at = looked_at.take(pa.array(np.arange(step // 2, len(values), step)))
-    # Encoding anew orders the values by their first row, which decides between equal counts; the
-    # order of the file's own dictionary must not.
+    # Encoding again sorts the values by their first row, which decides between equal counts. The
+    # order of the file's own dictionary must not matter.
     found = pc.dictionary_encode(plain(looked_at).drop_null())
     rows = np.bincount(found.indices.to_numpy(), minlength=len(found.dictionary))
     most = np.argsort(-rows, kind="stable")[:PER_BATCH]

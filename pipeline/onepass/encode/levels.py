@@ -31,8 +31,8 @@ def write_levels(
     if not pa.types.is_dictionary(values.type):
         values = pc.dictionary_encode(values)
     distinct = as_text(values.dictionary).cast(pa.string())
-    # Level 0 is the reference, feature -1. After the levels come null, if it has a feature, and
-    # last the unknown.
+    # Features in order: all levels but level 0, which is the reference (-1); null, if it has a
+    # feature; unknown values.
     level = pc.index_in(distinct, value_set=pa.array(column.levels, pa.string()))
     feature_of = pc.fill_null(pc.subtract(level, 1), width - 1)
     null = width - 2 if column.missing else -1

@@ -1,7 +1,8 @@
 """Several learners trained side by side on the same blocks; the best on held-out rows is the model.
 
 No candidate learns the held-out rows. Each is scored with the weights that `predict` uses. The
-progressive loss would score the iterate instead, and rank candidates wrongly that use averages.
+progressive loss would be no fair score: it is computed with the present weights, also for
+candidates that predict with averages.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Candidates:
         self._out = np.zeros(len(self._learners), bool)
 
     def update(self, block: Block) -> FloatArray:
-        """Learn a block with each candidate; return the predictions of the one best before it.
+        """Learn a block with each candidate; return the predictions of the one best before.
 
         A candidate that diverges is excluded from then on.
 
@@ -105,7 +106,7 @@ class Candidates:
         return self.best().weights()
 
     def partition_begins(self) -> None:
-        """Note that the rows of the next partition follow."""
+        """Tell each candidate that the rows of the next partition follow."""
         for learner in self._learners:
             learner.partition_begins()
 

@@ -38,7 +38,7 @@ def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g:
     Parameters
     ----------
     q
-        How far the margin moves per unit of s, at least 0.
+        Distance by which the margin moves per unit of s, at least 0.
     g
         Gradient at z.
     """

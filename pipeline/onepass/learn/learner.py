@@ -1,4 +1,4 @@
-"""A learner in the label's own unit: updaters, the scale of the label, and its range so far."""
+"""Learn and predict in the label's own unit: updaters, with the scale and range of the label."""
 
 from __future__ import annotations
 

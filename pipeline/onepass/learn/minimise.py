@@ -30,6 +30,8 @@ _SETTLED = 1e-9
 """Relative decrease of the objective at which a rule stops."""
 
 _ARMIJO = 1e-4
+"""Share of the linearly predicted decrease that a step of newton must reach."""
+
 _MEMORY = 10
 """Pairs of vectors that L-BFGS keeps."""
 

@@ -39,7 +39,9 @@ class Sums:
     """Sum over rows of curvature times squared length; it bounds the largest eigenvalue of the
     curvature of all weights."""
     weight: float
+    """Sum of the weights of the rows."""
     n_rows: int
+    """Number of rows of positive weight."""
 
     def add(self, other: Sums) -> None:
         """Add the sums over other rows."""

@@ -87,11 +87,11 @@ class Standardiser:
         self.m2 = np.maximum(self.m2 + second - np.square(first) / self.weight, 0.0)
 
     def is_due(self, n_more: int = 0) -> bool:
-        """Whether the rows, and `n_more` of them, have doubled since the last refresh."""
+        """Return whether the rows, with `n_more` to come, have doubled since the last refresh."""
         return int(self.n_rows) + n_more >= 2 * int(self.n_applied)
 
     def varies(self) -> NDArray[np.bool_]:
-        """Whether each feature has varied so far by more than rounding."""
+        """Return whether each feature has varied by more than rounding, shape (n_features,)."""
         return np.asarray(self._deviation() > 1e-7 * np.abs(self.mean))
 
     def deviation(self) -> FloatArray:
@@ -99,7 +99,7 @@ class Standardiser:
         return np.where(self.varies(), self._deviation(), 1.0)
 
     def refresh(self) -> FloatArray:
-        """Put the current moments to use as center and scale.
+        """Set center and scale to the current moments.
 
         Returns
         -------

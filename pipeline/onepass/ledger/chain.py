@@ -1,4 +1,4 @@
-"""The chain of a log: its entries are read and verified in order, and the next one is appended.
+"""The chain of a log: read and verify its entries in order, and append the next one.
 
 A version exists when its log entry does. The entry names the digest of its parent, and is created
 only if its number is free: of two writers one wins, and the other stops (`ModelConflict`), because
@@ -63,14 +63,15 @@ class Chain:
         """First fault of the log; None if it has none."""
         self.strays: list[str] = []
         """Keys in the folder of the log that are not keys of entries."""
-        # Listed before the log: a writer may add both meanwhile, a state always before its entry.
+        # List states before reading the log. Otherwise a writer that commits in between would add
+        # states that seem to have no entries.
         states = store.list("state")
         self.catch_up()
         self._check_end(states)
 
     @property
     def entries(self) -> list[AnyEntry]:
-        """Every version, oldest first, including those that a rewind has undone."""
+        """Entries of all versions, oldest first, including versions that a rewind has undone."""
         return self.history.entries
 
     @property
@@ -79,12 +80,12 @@ class Chain:
         return self.history.version
 
     def catch_up(self) -> bool:
-        """Read what has been committed since the last look, and return whether anything has.
+        """Read the entries committed since the last read, and return whether there are any.
 
         Raises
         ------
         ForeignModel
-            If the chain is broken or an entry is damaged, and the ledger is strict.
+            If the chain is broken or an entry is damaged, and the chain is strict.
         """
         known = self.version
         try:
@@ -102,7 +103,7 @@ class Chain:
             If another writer has created an entry of this version.
         """
         data, key = dump_entry(entry), _log_key(entry.version)
-        # After a lost answer the writer's own entry is there already.
+        # If the answer to an earlier request was lost, the key holds this writer's own entry.
         if not self._store.create(key, data) and self._store.get(key) != data:
             raise ModelConflict(
                 f"another writer has committed version {entry.version} of this model meanwhile; "
@@ -112,7 +113,7 @@ class Chain:
         return entry
 
     def is_newest(self) -> bool:
-        """Whether nobody has created the entry of the next version yet."""
+        """Return whether no writer has created the entry of the next version yet."""
         return not self._store.exists(_log_key(self.version + 1))
 
     def _read(self) -> None:

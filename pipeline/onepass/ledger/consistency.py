@@ -1,4 +1,4 @@
-"""Entries of a whole chain whose statements cannot be true together."""
+"""Find entries of a sound chain that contradict each other."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def inconsistencies(line: Sequence[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
 def _wrong_rows(entry: TrainEntry) -> str:
     rows = sum(partition.rows for partition in entry.partitions)
     expected = rows - entry.counts.get("null_label", 0)
-    # Candidates are judged by rows that are held out of learning.
+    # With candidates, some rows are held out and not learnt, so fewer rows are right as well.
     is_right = 0 <= entry.rows <= expected if entry.candidates else entry.rows == expected
     return "" if is_right else f"says that {entry.rows:,} rows were learnt of {expected:,}"

@@ -1,4 +1,4 @@
-"""Digest a state while it is written, so that it is read from memory once."""
+"""Digest a state while it is written, which takes a single pass over its bytes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Digested:
     Parameters
     ----------
     content
-        Bytes, or a function that writes them to a stream. A store may write it several times; the
-        last time counts.
+        Bytes, or a function that writes them to a stream. A store may write them several times;
+        size and digest are those of the last time.
     """
 
     def __init__(self, content: Content) -> None:

@@ -1,7 +1,7 @@
 """Entries of a model's log, one per version, and their bytes.
 
 Each entry ends in a seal, the digest of everything before it in the file. The next entry names the
-digest of the whole file, but the newest entry has no successor: its seal shows a flipped bit.
+digest of the whole file. The newest entry has no successor, so its seal alone shows a flipped bit.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Header(_Value):
     parent_sha256: str = Field(pattern=_DIGEST)
     """Digest of the entry before; of `model.json` for the first."""
     attempt: str = Field(pattern=_ATTEMPT)
-    """Random id of the writer, by which it recognises its own entry after a lost answer."""
+    """Random id of one attempt to commit. A writer whose answer was lost finds its entry by it."""
     time: str = Field(max_length=40)
     """Time of writing, UTC, ISO 8601."""
 
@@ -56,7 +56,8 @@ class StateRef(_Value):
     """Name, size and digest of a state file."""
 
     key: str
-    """``state/``, the version and the attempt. No other name is ever read or deleted."""
+    """Name of the file: ``state/``, the version and the attempt. Entries with other names are
+    refused, so no other file is ever read or deleted."""
     size: int = Field(ge=0)
     """Length of the file in bytes."""
     sha256: str = Field(pattern=_DIGEST)
@@ -93,9 +94,9 @@ class Trained(_Value):
     partitions: Partitions = Field(min_length=1)
     """The partitions of the group."""
     rows: int
-    """Rows learnt: those of the partitions less those dropped or held out."""
+    """Number of rows learnt: rows of the partitions, without dropped and held-out rows."""
     candidates: Annotated[list[CandidateEntry], FailFast()] = Field(default_factory=list)
-    """Learners that are tried side by side; empty for one."""
+    """Scores of the candidates; empty for a single learner."""
     counts: dict[str, int]
     """Dropped rows and treated values by kind."""
     loss: float | None
@@ -107,7 +108,7 @@ class Trained(_Value):
     peak_rss_bytes: int
     """Highest resident memory of the process so far."""
     environment: dict[str, str]
-    """Versions and machine kind, on which the bytes of the state may depend."""
+    """Library versions and kind of machine, on which the bytes of the state may depend."""
 
 
 class TrainEntry(Trained, Header):
@@ -129,7 +130,7 @@ class Refined(_Value):
     n_passes: int
     """Number of passes that were allowed."""
     learning_rate: float | None
-    """Learning rate of gradient descent; None where it was found."""
+    """Learning rate of gradient descent that the user gave; None if it was found from the data."""
     losses: Annotated[list[float], FailFast()]
     """Penalised mean loss per row that each pass found, on scaled labels."""
     rows: int
@@ -170,7 +171,7 @@ class RewindEntry(Header):
     exclude: Annotated[list[str], FailFast()] = Field(default_factory=list)
     """Names and patterns of partitions that the user wants left out from now on."""
     excluded: Partitions = Field(default_factory=list)
-    """Partitions that matched at the time; a skip entry for each follows."""
+    """Partitions that matched at the rewind; a skip entry for each follows."""
 
     def all_partitions(self) -> Iterator[Partition]:
         """Iterate over the partitions that the entry names."""
@@ -217,7 +218,7 @@ def load_entry(data: bytes, key: str) -> AnyEntry:
     """
     content = _unsealed(data, key)
     try:
-        # Not by `validate_json`: it copies the JSON around each fault into the error.
+        # `validate_json` would copy the JSON around each fault into the error.
         entry = _ADAPTER.validate_python(from_json(content, cache_strings="keys"))
     except ValidationError as error:
         reason = first_fault(error)
@@ -240,7 +241,7 @@ def first_fault(error: ValidationError) -> str:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether an entry ends in a seal; the first onepass wrote none."""
+    """Return whether an entry ends in a seal; the first versions of onepass wrote none."""
     return _SEAL.search(data[-_SEAL_BYTES:]) is not None
 
 
@@ -254,7 +255,7 @@ def _unsealed(data: bytes, key: str) -> bytes:
     if seal is None:
         if b'"seal"' in data[-2 * _SEAL_BYTES :]:
             raise ForeignModel(f"{key} is damaged: its seal is not as it was written")
-        # The first onepass wrote no seals; an entry that lost its seal by accident is not JSON.
+        # The first versions wrote no seals. An entry that loses its seal by damage is not JSON.
         return data
     content = data[: -len(seal.group())] + b"}"
     if digest(content).encode() != seal.group(1):

@@ -1,7 +1,8 @@
-"""Read the entries of a log: the versions that count, what is trained, and what is left to train.
+"""Interpret the entries of a log: which versions count, what is trained, what is pending.
 
 A rewind deletes nothing from the log. It is an entry that names the version that counts again. The
-versions that count, oldest first, are the *line*; everything else here is read off it. No I/O.
+versions that count, oldest first, are the *line*; all other results follow from it. This module
+does no I/O.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from onepass.partition import Group, Partition, UnreadFile
 
 
 class History:
-    """Entries of one log, folded while they are appended.
+    """Entries of one log, with the line of the newest version.
 
     Appending is O(1). The first question after a rewind takes time in proportion to the log.
 
@@ -53,7 +54,7 @@ class History:
         if isinstance(entry, RewindEntry):
             self.rewinds.append(entry)
             self._newest_learnt.append(self._newest_learnt[entry.to])
-            # A log may have many rewinds: the line is found anew once, when it is asked for.
+            # A log may have many rewinds in a row, so compute the line when it is asked for.
             self._is_folded = False
             return
         is_learnt = isinstance(entry, LearntEntry)
@@ -80,7 +81,7 @@ class History:
         return list(self._learnt)
 
     def newest_states(self, n: int) -> list[LearntEntry]:
-        """Return the last `n` of `learnt`, without a copy of the rest."""
+        """Return the last `n` entries of `learnt`, without copying the others."""
         self._fold()
         return self._learnt[-n:]
 
@@ -99,8 +100,8 @@ class History:
     def pending(self, version: int | None = None) -> list[Group]:
         """Return the rest of the newest plan, in its order, as of a version (default: the newest).
 
-        A partition is pending until it is trained in its epoch, or skipped. Training works off the
-        plan in its order, but only what is recorded is relied on here.
+        A partition is pending until it is trained in its epoch, or skipped. Training follows the
+        order of the plan, but this method relies only on the recorded partitions.
         """
         line = self.line(version)
         start = next((i for i in reversed(range(len(line))) if line[i].action == "plan"), None)
@@ -129,7 +130,7 @@ class History:
     def planned_rows(self, version: int | None = None) -> tuple[int, int]:
         """Return the rows learnt before the newest plan as of a version, and the rows of that plan.
 
-        The log alone decides them, so that every resumed run counts alike.
+        Both follow from the log alone, so every resumed run has the same numbers.
         """
         learnt = before = planned = 0
         for entry in self.line(version):
@@ -149,7 +150,7 @@ class History:
         return sum(is_out.values())
 
     def unwritten_skips(self) -> list[tuple[RewindEntry, Partition]]:
-        """Return the partitions that the newest rewind excludes, but whose skips are not written.
+        """Return the newest rewind with each partition that it excludes and that has no skip yet.
 
         A run that is killed between the rewind and its skips leaves them to the next run.
         """
@@ -161,7 +162,7 @@ class History:
         return [(rewind, one) for one in rewind.excluded if one not in skipped]
 
     def undone(self) -> dict[int, int]:
-        """Return the versions that do not count, each with the last rewind that has undone it.
+        """Return the versions that do not count, each with the last rewind that undid it.
 
         A rewind never counts itself, so it is among them once another rewind follows.
         """

@@ -1,6 +1,7 @@
-"""The ledger of one model: commits of plans, skips and rewinds, and of states with their entries.
+"""The ledger of one model: commit plans, skips, rewinds, and states with their entries.
 
-A state is stored before the entry that names it, so the log never names a state that is not there.
+A state is stored before the entry that names it, so the log never names a state that is missing
+because a commit was interrupted.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from onepass.ledger.store import Content, Store
 from onepass.partition import Group, Partition, UnreadFile
 
 MOST_BYTES = 1 << 40
-"""Size of the largest state that is read where the caller gives no bound."""
+"""Size in bytes of the largest state that is read unless the caller gives another bound."""
 
 _Learnt = TypeVar("_Learnt", bound=LearntEntry)
 
@@ -49,12 +50,12 @@ class Ledger(Chain):
     store, root_sha256, strict
         As for `Chain`.
     most_bytes
-        Size of the largest state that the model can have; a larger one is not read.
+        Size in bytes of the largest state that the model can have; a larger one is not read.
 
     Raises
     ------
     ForeignModel
-        As `Chain`.
+        If `Chain` raises it.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Ledger(Chain):
         self._most_bytes = most_bytes
         self._attempt = uuid.uuid4().hex
         self.retention = Retention(store, self.history)
-        """Which states are kept."""
+        """Decides which states are kept, and deletes the others."""
 
     def commit_plan(self, groups: list[Group]) -> PlanEntry:
         """Freeze the order of the next groups.
@@ -85,8 +86,17 @@ class Ledger(Chain):
     ) -> RewindEntry:
         """Make an earlier version count again; raises as `commit_plan`.
 
-        The caller has made sure that the state of that version is there, because training goes on
+        The caller must ensure that the state of that version exists, because training continues
         from it.
+
+        Parameters
+        ----------
+        to
+            The version to rewind to; 0 is the model as it was created.
+        exclude
+            Names and patterns that the user gave, for the record.
+        excluded
+            Partitions that they match; the caller commits a skip for each.
         """
         header = dict(self._header())
         entry = RewindEntry(**header, to=to, exclude=list(exclude), excluded=list(excluded))
@@ -115,7 +125,7 @@ class Ledger(Chain):
         Raises
         ------
         ForeignModel
-            If it is missing, on a bad sector, or not the bytes that were committed.
+            If the state is missing, unreadable (EIO), or other than the bytes that were committed.
         """
         key, size = entry.state.key, entry.state.size
         if size > self._most_bytes:
@@ -128,7 +138,7 @@ class Ledger(Chain):
         except FileNotFoundError:
             raise ForeignModel(f"{key} is missing") from None
         except OSError as error:
-            # A bad sector harms this state alone; other failures may pass, or harm all states.
+            # A bad sector damages this state alone. Other errors may pass, or concern all states.
             if error.errno != errno.EIO:
                 raise
             raise ForeignModel(f"{key} cannot be read: {error.strerror}") from None
@@ -137,7 +147,7 @@ class Ledger(Chain):
         return data
 
     def has_state(self, entry: LearntEntry) -> bool:
-        """Whether the state of a version has a file, sound or not."""
+        """Return whether the state of a version has a file, sound or not."""
         return self._store.exists(entry.state.key)
 
     def sound_states(
@@ -154,7 +164,7 @@ class Ledger(Chain):
             try:
                 state = self.read_state(entry)
             except ForeignModel as error:
-                # States that retention does not keep are missing in any case.
+                # It is no fault that a state is missing which retention does not keep.
                 if self.retention.keeps(entry):
                     logger.warning("version %d cannot be used: %s", entry.version, error)
             else:
@@ -186,8 +196,8 @@ class Ledger(Chain):
         )
 
     def _put_state(self, state: Content) -> StateRef:
-        # Each attempt has its own id: after one of unknown outcome, the next must not overwrite a
-        # state that an entry may name.
+        # Each attempt has its own id. If the outcome of an attempt is unknown, an entry may name
+        # its state, which the next attempt must not overwrite.
         self._attempt = uuid.uuid4().hex
         key, digested = state_key(self.version + 1, self._attempt), Digested(state)
         self._store.put(key, digested.write)
@@ -204,7 +214,7 @@ class Ledger(Chain):
         return entry
 
     def _delete_expired(self) -> None:
-        # If another writer has gone on, it may have gone back to one of the states: the next run
-        # deletes them.
+        # If another writer has committed, it may have rewound to one of these states. So delete
+        # none of them; the next run does.
         if self.is_newest():
             self.retention.delete_expired()

@@ -1,8 +1,8 @@
 """Find and remove the files that killed runs leave in a model directory.
 
 A kill leaves a temporary file, or a state whose log entry was never written. Neither does harm, but
-states can be large. A file that may be anything else stays: the folder may have been copied in
-part, or hold files of its owner.
+states can be large. A file that may be something else is kept: the folder may be an incomplete
+copy, or hold other files of its owner.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A file that no version will ever name."""
+    """A file that no log entry names or ever will."""
 
     key: str
     """Key of the file within the model directory."""
@@ -52,10 +52,10 @@ class Leftover:
 def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
     """Return the files of a model directory that killed runs have left, whatever their age.
 
-    They are files whose whole name is that of a temporary file, and states of versions that the
-    log has with another attempt. The state of a version that the log does not have yet may be about
-    to get its entry, so it is no leftover. Object stores are not searched: an unfinished upload has
-    no name there, and no lock shows that no writer is at work.
+    They are files with the name of a temporary file, and states of a version whose log entry is of
+    another attempt. A state of a version without an entry is no leftover, because a writer may be
+    about to create the entry. Object stores are not searched: an unfinished upload has no name
+    there, and no lock shows that no writer is at work.
     """
     if not isinstance(store, LocalStore):
         return []
@@ -72,7 +72,10 @@ def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
 def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     """Return the files that neither the log nor `leftovers` accounts for.
 
-    Each comes as its key, with the version in its name if it is named as a state.
+
+    Returns
+    -------
+    The key of each file, with the version in its name, or None if it has no name of a state.
     """
     if not isinstance(store, LocalStore):
         return []

@@ -1,7 +1,8 @@
-"""Which states of a log are kept, and the deletion of the others after a commit.
+"""Decide which states of a log are kept, and delete the others after a commit.
 
-Entries stay for ever, states do not. Kept are the newest few that count, every hundredth version
-for audits, and the newest before each rewind, so that the rewind can be undone at once.
+All entries are kept for ever. States are kept of the newest few versions that count, of every
+hundredth version for audits, and of the newest version before each rewind. So a rewind can be
+undone without retraining.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from onepass.ledger.history import History
 from onepass.ledger.store import Store
 
 KEEP_NEWEST = 3
-"""Number of the newest states that are kept."""
+"""Number of the newest versions that count whose states are kept."""
 
 KEEP_EVERY = 100
-"""Interval, in versions, at which a state is kept for good, unless another is given."""
+"""Interval, in versions, of the states that are kept for good, unless the caller gives another."""
 
 
 class Retention:
-    """The states of one log that are kept.
+    """Decides which states of one log are kept, and deletes the others.
 
     Parameters
     ----------
@@ -52,14 +53,14 @@ class Retention:
         return [entry for entry in learnt if entry.state.key in there]
 
     def committed(self, entry: LearntEntry) -> None:
-        """Take note of a state that has just been stored and committed."""
+        """Remember a state that has been committed, so that it is deleted once it is old."""
         if self._deletable is not None:
             self._deletable[entry.state.key] = entry
 
     def delete_expired(self) -> None:
-        """Delete the states of this log that are not kept. Only the writer does this."""
+        """Delete the states of this log that are not kept; only the writer may call this."""
         if self._deletable is None:
-            # Runs that were killed or overtaken have left states that the first commit deletes.
+            # The first call also deletes old states that killed runs have left.
             self._deletable = {entry.state.key: entry for entry in self.stored()}
         for key, entry in list(self._deletable.items()):
             if self.keeps_for_good(entry):
@@ -69,7 +70,7 @@ class Retention:
                 del self._deletable[key]
 
     def _pins(self) -> set[int]:
-        """Versions with the newest state before a rewind."""
+        """Return the versions whose state was the newest one before some rewind."""
         for rewind in self._history.rewinds[self._n_rewinds :]:
             self._pinned.add(self._history.newest_learnt(rewind.version - 1))
         self._n_rewinds = len(self._history.rewinds)

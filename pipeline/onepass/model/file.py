@@ -120,6 +120,7 @@ def parse_model_file(data: bytes, place: str) -> ModelFile:
     except ValidationError as error:
         reason = first_fault(error)
     except (ValueError, RecursionError) as error:
-        # Not JSON, not UTF-8, a number of thousands of digits, or thousands of brackets.
+        # The content is no JSON or no UTF-8, or has a number of thousands of digits or too many
+        # nested brackets.
         reason = str(error)[:200]
     raise ForeignModel(f"{place!r}: {MODEL_KEY} is damaged: {reason}")

@@ -123,7 +123,7 @@ class Model:
         JobError
             If the loss of the model gives no probabilities.
         BadColumn, TypeError
-            As `predict`.
+            If `predict` raises it.
         """
         loss = self.file.job.loss
         if loss not in {"logistic", "softmax"}:

@@ -8,5 +8,5 @@
 - `standardise`: compiled steps that both sinks share: null bitmaps, scaling, imputation.
 - `transpose`: the compiled loops of `Rows`. Those of `Margins` are next to it.
 
-Encoding decides what the features are; a sink decides where they go.
+The encoder computes the features, and a sink stores them or adds them up.
 """

@@ -70,8 +70,8 @@ DEFAULTS = {
 BEST = "nag"
 """Rule of `solver: auto` where newton does not fit.
 
-Of all rules at their default rates it came closest to the batch optimum, on wide dense data and on
-hashed data together.
+With all rules at their default rates, it came closest to the batch optimum over wide dense data and
+hashed data.
 """
 
 

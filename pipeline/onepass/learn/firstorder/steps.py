@@ -50,7 +50,7 @@ def implicit_ratio(
     g
         Weighted gradient at the start with respect to the margin.
     reach
-        How far the step moves the margin per unit of gradient.
+        Distance by which the step moves the margin per unit of gradient.
     """
     if loss == SOFTMAX:
         # An approximation to first order: the margins of classes depend on each other, and their
@@ -77,8 +77,8 @@ def square_length(row: FloatArray, dense: FloatArray) -> float:
 
 
 # Each of the next five functions writes the steps of one output's dense weights. It returns the
-# reach: how far these steps move the margin per unit of gradient. For rules that compute whole
-# steps and no rate there is no reach, and it returns 0.
+# reach: the distance by which these steps move the margin per unit of gradient. Rules that compute
+# whole steps and no rate have no reach, and their functions return 0.
 
 
 @inlined

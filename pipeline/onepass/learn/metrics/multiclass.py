@@ -27,7 +27,8 @@ class ClassMetrics(Sums):
         super().__init__()
         self.classes = tuple(classes)
         self.per_class = np.zeros((4, len(self.classes)))
-        """Weighted sums by class: rows of it, rows predicted as it, both, log loss of its rows."""
+        """Weighted sums, shape (4, n_classes): rows of the class, rows predicted as the class, rows
+        of both kinds, and log loss of the rows of the class."""
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
         """Add rows; predictions have shape (n_rows, n_classes)."""

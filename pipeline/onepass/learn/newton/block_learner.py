@@ -125,7 +125,7 @@ class BlockLearner:
         """
         if self.solution.scaling.is_due() or (begins and self.single):
             self.solution.rescale()
-            # A feature that begins had no scale before, and has next to no curvature yet.
+            # A feature that begins to vary had no scale before, and has hardly any curvature yet.
             self.single[()] = not begins and self._single_is_enough()
         rows = self._rows(block, offset.reshape(block.n_rows, -1))
         before = rows.margins(self.solution.w)
@@ -168,10 +168,10 @@ class BlockLearner:
         return Rows(x, block.label, block.weight, offset)
 
     def _single_is_enough(self) -> bool:
-        """Whether blocks are computed in single precision until the next refresh.
+        """Return whether blocks are computed in single precision until the next refresh.
 
-        Not where features are nearly collinear: rounding would decide how weights are shared among
-        them. Nor for the first rows, whose expansions start from weights that know nothing.
+        Nearly collinear features need double precision, because rounding would decide how they
+        share their weight. So do the first rows, whose expansions start from the initial weights.
         """
         if self.loss.code == SOFTMAX or not self._limits.allows_single:
             return False

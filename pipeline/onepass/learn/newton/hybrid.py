@@ -2,8 +2,8 @@
 
 Each piece of a block is learnt twice. First the slots learn it row by row, with the dense margins
 as offset. Then Newton learns it as a whole, with the slots' margins as offset, each from before the
-slots learnt that row. So Newton sees the errors that the slots really made, and a slot cannot hide
-from it what it has merely memorised.
+slots learnt that row. So Newton sees the errors that the slots made on rows that were new to them,
+and not the smaller errors on rows that they have learnt.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
 
 _SETTLED_ROWS = 16_384
-"""Most rows of a piece."""
+"""Maximum number of rows of a piece."""
 
 _PROBE = 64
 """Rows of a block whose margin variance stands for that of the block."""
@@ -73,9 +73,9 @@ class Hybrid:
     def block_rows(self) -> int:
         """Number of rows to learn at once.
 
-        Small, because each half learns with the other half as it was before the piece: on hashed
-        columns the excess over the batch optimum falls with the size of the pieces. Larger pieces
-        follow once they are small beside the known rows.
+        Pieces are small at first, because each half learns with the other half as it was before
+        the piece: the smaller the pieces, the closer is the result to the batch optimum. Later,
+        pieces grow with the number of known rows.
         """
         least = max(1024, 20 * self.loss.n_outputs * (self._newton.n_dense + 1))
         return max(least, min(_SETTLED_ROWS, self._newton.known_rows // 64))

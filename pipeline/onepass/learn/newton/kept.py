@@ -31,7 +31,7 @@ class Kept:
 
     @staticmethod
     def nbytes(n_dense: int, n_weights: int) -> int:
-        """Return the bytes of as many rows as are kept at most: one less than `kept_rows`."""
+        """Return the bytes of the most rows that are kept: one less than `kept_rows`."""
         return (kept_rows(n_weights) - 1) * (4 * n_dense + 2 * 8)
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Kept:
         return Block.concatenated([kept, replace(block, slots=block.slots[:, :0])])
 
     def keep(self, block: Block, n_weights: int) -> None:
-        """Keep the rows of a block instead, or none if they are `kept_rows` or more."""
+        """Replace the kept rows by those of a block; keep none if there are `kept_rows` or more."""
         if block.n_rows < kept_rows(n_weights):
             self.dense, self.label, self.weight = block.dense, block.label, block.weight
         else:

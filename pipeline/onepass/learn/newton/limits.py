@@ -1,4 +1,4 @@
-"""How many rows newton learns at once, and from when on in single precision."""
+"""Decide how many rows newton learns at once, and whether it may use single precision."""
 
 from __future__ import annotations
 

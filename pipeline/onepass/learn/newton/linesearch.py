@@ -1,4 +1,4 @@
-"""The length of a Newton step, where a full one may overshoot."""
+"""Find the length of a Newton step where a full step may overshoot."""
 
 from __future__ import annotations
 

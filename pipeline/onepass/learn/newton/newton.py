@@ -87,10 +87,10 @@ class Newton:
     def working_bytes(loss: Loss, n_dense: int) -> int:
         """Return the bytes to set aside for an instance that learns, state and temporaries.
 
-        Counted are eight matrices of the size of H (H itself, a block's curvature, their sum, moved
-        and scaled copies, a copy for the commit), and three of the size of the first block's
-        standardised rows (the rows, scaled by their weights, and by their curvatures). The rest is
-        small beside them.
+        The result counts eight matrices of the size of H (H itself, a block's curvature, their sum,
+        moved and scaled copies, a copy for the commit). It counts three more of the size of the
+        first block's standardised rows (the rows, scaled by their weights, and by their
+        curvatures). All other arrays are small beside them.
         """
         n_weights = loss.n_outputs * (n_dense + 1)
         matrices = 8 * 8 * n_weights**2
@@ -98,15 +98,15 @@ class Newton:
 
     @property
     def known_rows(self) -> int:
-        """Number of rows learnt so far, each as far as it still counts."""
+        """Number of rows learnt so far; rows that have faded count less."""
         return self._solution.known_rows
 
     @property
     def block_rows(self) -> int:
         """Number of rows to learn at once.
 
-        The first block is large, because its expansion starts from weights that know nothing; where
-        positives are rare this decides how close the result is to the batch optimum.
+        The first block is large, because its expansion starts from the initial weights. Where
+        positives are rare, its size decides how close the result is to the batch optimum.
         """
         if self._solution.n_rows < least_rows(self._solution.w.size):
             return self._limits.first_block(self._solution.w.size)

@@ -50,7 +50,7 @@ class Solution:
 
     @property
     def known_rows(self) -> int:
-        """Number of rows so far, each as far as it still counts."""
+        """Number of rows so far; rows that have faded count less."""
         counted = float(self.scaling.weight)
         share = min(1.0, float(self.past.weight) / counted) if counted else 1.0
         return int(int(self.scaling.n_rows) * share)
@@ -73,7 +73,7 @@ class Solution:
         return self.moved_by(self.w, dense)
 
     def moved_by(self, w: FloatArray, dense: Float32Array) -> FloatArray:
-        """Return the margins of rows by other weights on standardised features."""
+        """Return the margins of rows by given weights on standardised features."""
         margin = np.empty((len(dense), len(w)))
         dense_margins(np.ascontiguousarray(dense), self.scaling.raw_weights(w), margin)
         return margin

@@ -130,7 +130,7 @@ class LocalStore:
     def exclusive(self) -> Iterator[None]:
         """Lock the directory against other processes on this machine.
 
-        The lock only spares a second writer its work; `create` is what keeps two writers apart.
+        The lock makes a second writer stop early; `create` is what keeps two writers apart.
 
         Raises
         ------

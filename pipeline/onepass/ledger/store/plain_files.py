@@ -1,6 +1,6 @@
-"""Plain files and folders of a directory that may come from a stranger.
+"""Open and create plain files and folders in a directory that may come from a stranger.
 
-Opening follows no symbolic link and refuses pipes and devices; new folders are durable.
+Opening follows no symbolic link, and refuses pipes and devices. New folders are synced.
 """
 
 from __future__ import annotations

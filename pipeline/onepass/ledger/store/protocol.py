@@ -1,6 +1,6 @@
 """The store that a ledger needs: durable bytes by key.
 
-`Store.create` gives each key away once. Nothing else keeps two writers apart.
+`Store.create` succeeds for one caller only, which is all that keeps two writers apart.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Store(Protocol):
         ...
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Hold a lock, where the store has one, so that a second writer does no work in vain.
+        """Hold a lock, if the store has one, so that a second writer stops before it does any work.
 
         The lock is no guarantee: `create` is what keeps two writers apart.
 

@@ -1,4 +1,4 @@
-"""A store under a prefix of an object store; a conditional create gives each name away once.
+"""A store under a prefix of an object store; a conditional create succeeds for one writer only.
 
 There is no lock: a process that dies could not release it, and `Bucket.create` alone keeps two
 writers apart.
@@ -51,7 +51,7 @@ class RemoteStore:
         Raises
         ------
         JobError
-            If the store ignores the condition, and would let two writers win.
+            If the store ignores the condition, so that two writers could create the same key.
         StoreUnavailable
             If the outcome is still unknown at the deadline.
         """
@@ -106,7 +106,7 @@ class RemoteStore:
         """Do nothing: there is no lock."""
 
     def _prove(self) -> None:
-        """Test once whether the store honours the condition; some accept and ignore it."""
+        """Test once whether the store honours conditional creation; some stores ignore it."""
         if self._is_proven:
             return
         key = f"selftest/{uuid.uuid4().hex}"
