@@ -15,7 +15,7 @@ from onepass.actions.advice import advice
 from onepass.actions.verify_lake import compare_lake
 from onepass.actions.verify_report import Finding, Level, Part, VerifyReport
 from onepass.errors import DataError, ForeignModel, JobError, first_line
-from onepass.ledger.chain import NO_ENTRY
+from onepass.ledger.chain import NO_ENTRY, log_key
 from onepass.ledger.consistency import inconsistencies
 from onepass.ledger.entries import LearntEntry
 from onepass.ledger.history import History
@@ -109,18 +109,18 @@ class _Check:
         """Check the chain, the consistency of its entries, and the head that is asked for."""
         history = ledger.history
         if ledger.fault is not None:
-            self._add("damage", "log", _log_key(ledger.version + 1), first_line(ledger.fault))
+            self._add("damage", "log", log_key(ledger.version + 1), first_line(ledger.fault))
         for key in ledger.strays:
             self._add("damage", "log", "log", f"{key[:200]!r} {NO_ENTRY}")
         for entry, text in inconsistencies(history.line()):
-            self._add("damage", "log", _log_key(entry.version), text)
+            self._add("damage", "log", log_key(entry.version), text)
         known = {entry.parent_sha256 for entry in history.entries} | {ledger.head_sha256}
         if head is not None and head not in known:
             text = f"no entry has the sha256 {head[:64]!r}: the log has been cut or altered since"
             self._add("damage", "log", "log", text)
         if history.entries and not ledger.sealed:
             text = "has no seal, as an older onepass wrote it: a change in it would not be seen"
-            self._add("note", "log", _log_key(ledger.version), text)
+            self._add("note", "log", log_key(ledger.version), text)
 
     def lock(self, opened: OpenModel) -> None:
         """Check that the lock is a plain file; every writer would refuse anything else."""
@@ -169,7 +169,7 @@ class _Check:
         newest = opened.ledger.history.newest_states(1)
         if not newest:
             return
-        key = _log_key(newest[0].version)
+        key = log_key(newest[0].version)
         job = opened.file.job.model_copy(update={"dask": None, "lake": lake})
         try:
             with Workers() as workers:
@@ -258,10 +258,6 @@ class _Check:
 
     def _add(self, level: Level, part: Part, where: str, text: str) -> None:
         self.findings.append(Finding(level=level, part=part, where=where, text=text))
-
-
-def _log_key(version: int) -> str:
-    return f"log/{version:020d}.json"
 
 
 def _must_exist(ledger: Ledger, entry: LearntEntry) -> bool:

@@ -7,6 +7,7 @@ from typing import get_args
 
 import click
 
+from onepass.errors import first_line
 from onepass.job import LossName
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import Choice, ColumnProfile
@@ -70,7 +71,7 @@ def _print(found: Survey) -> None:
     if found.label is not None:
         say("\n" + _describe(found.label))
     for error in found.bad:
-        say(f"bad file: {printable(str(error).splitlines()[0])}")
+        say(f"bad file: {printable(first_line(error))}")
     for warning in found.warnings:
         say(f"warning: {printable(warning)}")
 
@@ -121,6 +122,6 @@ def _as_json(found: Survey) -> dict[str, object]:
             "null_share": label.null_share,
             "class_shares": label.class_shares,
         },
-        "bad": [str(error).splitlines()[0] for error in found.bad],
+        "bad": [first_line(error) for error in found.bad],
         "warnings": found.warnings,
     }

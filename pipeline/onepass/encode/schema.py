@@ -15,9 +15,6 @@ Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
 
-TIME_PARTS = {"trend": 1, "hour": 2, "weekday": 6, "year": 2}
-"""Number of features of each part of a date or timestamp."""
-
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

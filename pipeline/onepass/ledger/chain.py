@@ -102,7 +102,7 @@ class Chain:
         ModelConflict
             If another writer has created an entry of this version.
         """
-        data, key = dump_entry(entry), _log_key(entry.version)
+        data, key = dump_entry(entry), log_key(entry.version)
         # If the answer to an earlier request was lost, the key holds this writer's own entry.
         if not self._store.create(key, data) and self._store.get(key) != data:
             raise ModelConflict(
@@ -114,7 +114,7 @@ class Chain:
 
     def is_newest(self) -> bool:
         """Return whether no writer has created the entry of the next version yet."""
-        return not self._store.exists(_log_key(self.version + 1))
+        return not self._store.exists(log_key(self.version + 1))
 
     def _read(self) -> None:
         known = self.version
@@ -126,9 +126,9 @@ class Chain:
         if self.strays and self._strict:
             raise ForeignModel(f"{self.strays[0][:200]!r} {NO_ENTRY}")
         for number, key in enumerate(keys[known:], start=known + 1):
-            if key != _log_key(number):
+            if key != log_key(number):
                 raise ForeignModel(
-                    f"expected {_log_key(number)} in the log, found {key}: a version is missing"
+                    f"expected {log_key(number)} in the log, found {key}: a version is missing"
                 )
             data = self._store.get(key, most_bytes=MAX_ENTRY_BYTES)
             self._accept(load_entry(data, key), data, key)
@@ -147,11 +147,11 @@ class Chain:
         found = {int(match[1]): key for key in states if (match := _STATE_KEY.fullmatch(key))}
         newest, following = max(found, default=0), self.version + 1
         # If the next entry exists after all, the listing of the log lagged.
-        if self.fault or newest <= following or self._store.exists(_log_key(following)):
+        if self.fault or newest <= following or self._store.exists(log_key(following)):
             return
         self._report(
             ForeignModel(
-                f"{_log_key(following)} is missing, though {found[newest]} is there: the end of "
+                f"{log_key(following)} is missing, though {found[newest]} is there: the end of "
                 "the log has been cut off\nPut the entries back from a copy; to "
                 + (f"go on from version {self.version}" if self.version else "start anew")
                 + " without them, move the states of later versions out of the model directory."
@@ -168,5 +168,6 @@ class Chain:
         self.head_sha256, self.sealed = digest(data), is_sealed(data)
 
 
-def _log_key(version: int) -> str:
+def log_key(version: int) -> str:
+    """Return the name of the log entry of a version."""
     return f"log/{version:020d}.json"
