@@ -24,7 +24,7 @@ from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import Updater
-from onepass.ledger.entries import Refined, RefineEntry
+from onepass.ledger.entries import LearntEntry, Refined
 from onepass.ledger.history import History
 from onepass.partition import Partition
 from onepass.stream.reading import Streamed
@@ -43,7 +43,13 @@ class RefineReport(BaseModel):
     model: str
     """Model directory."""
     version: int
-    """Version that holds the refined weights."""
+    """Version that holds the weights: a new one, or the present one if nothing was committed."""
+    improved: bool
+    """Whether the passes found better weights than those of the model."""
+    committed: bool
+    """Whether there is a new version. Where no better weights are found there is none, unless
+    newton finds that the model was at its optimum: then the curvature of all rows at once is
+    committed, from which standard errors follow."""
     rule: str
     """Rule of the passes: newton, lbfgs or gradient_descent."""
     losses: list[float]
@@ -68,13 +74,17 @@ def refine(
 ) -> RefineReport:
     """Take batch passes over every partition that a model has learnt, and commit the result.
 
+    What is committed is the best of the points that the passes have evaluated. Nothing is committed
+    if that is the one from which they began; see `RefineReport.committed`.
+
     Parameters
     ----------
     job
         The job, or ``{"model": directory}``.
     n_passes
         Maximum number of passes, at least 2; each of several quantiles has as many of its own.
-        newton and lbfgs stop earlier at the optimum.
+        newton and lbfgs stop earlier at the optimum. gradient_descent takes one more if its
+        last steps overshoot.
     rule
         ``newton`` takes up to 1,024 dense weights and no hashed column; ``lbfgs`` takes all models;
         ``gradient_descent`` is for comparison. ``auto`` is newton if it fits, and lbfgs otherwise.
@@ -86,6 +96,8 @@ def refine(
     ------
     JobError
         If the rule does not suit the model.
+    Diverged
+        If the loss is no number, neither for the model nor for weights of 0.
     ModelConflict
         If another process trains the model.
     DataError
@@ -118,17 +130,23 @@ class _Refinement:
         found = [self._refine_head(head) for head in self._learner.heads]
         seconds = time.perf_counter() - began
         passes = [one for minimum in found for one in minimum.passes]
-        entry = self._commit(found[0].sums.n_rows, [one.loss for one in passes], seconds)
+        n_rows, losses = found[0].sums.n_rows, [one.loss for one in passes]
+        adopted = any(map(_is_adopted, found))
+        if adopted:
+            self._commit(n_rows, losses, seconds)
+        entry = self._newest()
         return RefineReport(
             model=self._session.model.path,
             version=entry.version,
+            improved=any(one.improved for one in found),
+            committed=adopted,
             rule=self._rule,
-            losses=entry.losses,
+            losses=losses,
             slopes=[one.slope for one in passes],
-            rows=entry.rows,
+            rows=n_rows,
             seconds=seconds,
-            rows_per_second=entry.rows * len(passes) / seconds,
-            peak_rss_bytes=entry.peak_rss_bytes,
+            rows_per_second=n_rows * len(passes) / seconds,
+            peak_rss_bytes=peak_rss_bytes(),
             state_sha256=entry.state.sha256,
         )
 
@@ -142,10 +160,14 @@ class _Refinement:
             self._n_passes,
             self._learning_rate,
         )
-        head.adopt(minimum.point, minimum.sums, newton_step=self._rule == "newton")
+        if _is_adopted(minimum):
+            head.adopt(minimum.point, minimum.sums)
         return minimum
 
-    def _commit(self, n_rows: int, losses: list[float], seconds: float) -> RefineEntry:
+    def _newest(self) -> LearntEntry:
+        return self._session.model.ledger.history.newest_states(1)[-1]
+
+    def _commit(self, n_rows: int, losses: list[float], seconds: float) -> None:
         refined = Refined(
             rule=self._rule,
             n_passes=self._n_passes,
@@ -156,7 +178,7 @@ class _Refinement:
             peak_rss_bytes=peak_rss_bytes(),
             environment=environment(),
         )
-        return self._session.model.ledger.commit_refine(self._state.dump(), refined)
+        self._session.model.ledger.commit_refine(self._state.dump(), refined)
 
     def _pass(self, objective: Objective, point: FloatArray, curvature: bool) -> Sums:
         """Sum the objective and its derivatives at one point over every partition."""
@@ -186,6 +208,10 @@ class _Refinement:
         stored = replace(learner.reading, seed=None)
         for sums in stream(groups, stored, self._session.workers, function):
             yield from sums
+
+
+def _is_adopted(minimum: Minimum) -> bool:
+    return minimum.improved or minimum.settled
 
 
 def _block_sums(

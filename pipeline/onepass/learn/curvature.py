@@ -12,6 +12,13 @@ from onepass.learn.kernels import add_gram, padded
 _JITTER = 1e-12
 """Added to a unit diagonal before a system is solved; smaller eigenvalues count as 0."""
 
+ALIASED = 1e-11
+"""Eigenvalue of a curvature with unit diagonal that counts as 0 where weights are interpreted.
+
+Features come in single precision. A feature that is the sum of others differs from it by rounding,
+which leaves an eigenvalue of 1e-14 or so. Without the bound, weights would fit the rounding.
+"""
+
 _CHUNK_BYTES = 16 << 20
 """Size of the temporary matrix of `softmax_gram`."""
 
@@ -91,12 +98,18 @@ def softmax_gram(x: RealArray, p: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 class Curvature:
-    """Eigendecomposition of a symmetric positive semi-definite matrix scaled to a unit diagonal."""
+    """Eigendecomposition of a symmetric positive semi-definite matrix scaled to a unit diagonal.
 
-    def __init__(self, a: FloatArray) -> None:
+    Parameters
+    ----------
+    least
+        Largest eigenvalue that counts as 0.
+    """
+
+    def __init__(self, a: FloatArray, *, least: float = _JITTER) -> None:
         self._scale = np.sqrt(np.maximum(np.diag(a), _JITTER))
         values, vectors = np.linalg.eigh(a / np.outer(self._scale, self._scale))
-        known = values > _JITTER
+        known = values > least
         self._values, self._vectors = values[known], vectors[:, known]
 
     @property
@@ -108,6 +121,11 @@ class Curvature:
         """Return the pseudo-inverse."""
         root = self._vectors / np.sqrt(self._values) / self._scale[:, None]
         return np.asarray(root @ root.T)
+
+    def solve(self, b: FloatArray) -> FloatArray:
+        """Return the pseudo-inverse times a vector, the shortest solution in scaled weights."""
+        root = self._vectors / self._scale[:, None]
+        return np.asarray(root @ ((root.T @ b) / self._values))
 
 
 def solve(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -24,6 +24,11 @@ class Sums:
     """Loss and derivatives at one point, summed over some rows, without the penalty."""
 
     value: float
+    """Loss, with its kink rounded if the loss has one."""
+    plain: float
+    """Loss, with no kink rounded."""
+    at_origin: float
+    """Loss at `Objective.origin`, no kink rounded; 0 if no curvature was asked for."""
     slope: FloatArray
     """Gradient with respect to all weights, flat: output by output the dense weights and the
     intercept, then the slots."""
@@ -46,6 +51,8 @@ class Sums:
     def add(self, other: Sums) -> None:
         """Add the sums over other rows."""
         self.value += other.value
+        self.plain += other.plain
+        self.at_origin += other.at_origin
         self.slope += other.slope
         for name in ("curvature", "slot_curvature"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -72,11 +79,20 @@ class Objective:
     """Coefficient of ``w^2 / 2`` for each weight, per unit of row weight, flat."""
     prior: FloatArray
     """Coefficient of ``w^2 / 2`` for each weight, independent of the rows, flat."""
+    base: float = 0.0
+    """Intercept of `origin`, the point from which learning began."""
 
     @property
     def n_dense_weights(self) -> int:
         """Number of dense weights and intercepts."""
         return self.loss.n_outputs * (len(self.center) + 1)
+
+    @property
+    def origin(self) -> FloatArray:
+        """Weights of 0 with the intercepts from which learning began, flat."""
+        dense = np.zeros((self.loss.n_outputs, len(self.center) + 1))
+        dense[:, -1] = self.base
+        return np.append(dense, np.zeros(self.n_slots * self.loss.n_outputs))
 
     def sums(
         self, point: FloatArray, block: Block, *, width: float = 0.0, curvature: bool = False
@@ -92,6 +108,11 @@ class Objective:
         curvature
             Whether to compute second derivatives.
         """
+        # Margins overflow at points that a rule only tries, or where a learner went astray.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._sums(point, block, width, curvature)
+
+    def _sums(self, point: FloatArray, block: Block, width: float, curvature: bool) -> Sums:
         x = np.empty((block.n_rows, len(self.center) + 1))
         standardise(np.ascontiguousarray(block.dense), self.center, self.scale, x)
         dense, hashed = self.split(point)
@@ -103,6 +124,8 @@ class Objective:
         lengths = np.einsum("ij,ij->i", x, x) + block.slots.shape[1]
         return Sums(
             value=value,
+            plain=self._total(z, block) if self.loss.is_kinked else value,
+            at_origin=self._total(np.full_like(z, self.base), block) if curvature else 0.0,
             slope=slope,
             curvature=self._dense_curvature(x, block, c, p) if curvature else None,
             slot_curvature=self._scatter(block, c) if curvature else None,
@@ -121,6 +144,10 @@ class Objective:
         """Return dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
         at, n_outputs = self.n_dense_weights, self.loss.n_outputs
         return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
+
+    def _total(self, z: FloatArray, block: Block) -> float:
+        margins = z if self.loss.code == SOFTMAX else np.ascontiguousarray(z[:, 0])
+        return self.loss.total(margins, block.label, block.weight)
 
     def _derivatives(
         self, z: FloatArray, block: Block, width: float

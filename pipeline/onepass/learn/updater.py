@@ -77,16 +77,13 @@ class Updater(Protocol):
         """Return all weights that `predict` uses, flat, as `objective` takes them."""
         ...
 
-    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
-        """Go on from weights that a batch rule has found.
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
+        """Go on from exactly the weights that a batch rule has found.
 
         Parameters
         ----------
         sums
             Loss and derivatives of all rows at the point, with curvature.
-        newton_step
-            Whether to continue to the minimum of the quadratic model at the point, for learners
-            that keep one.
         """
         ...
 

@@ -223,15 +223,16 @@ class FirstOrder:
             n_slots=n_slots,
             ridge=ridge,
             prior=np.zeros(len(ridge)),
+            base=self.base,
         )
 
     def point(self) -> FloatArray:
         """Return all weights that `predict` uses, flat."""
         return np.append(self._used_dense(), self._used_hashed())
 
-    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
         """Go on from these weights; sums of past gradients stay as they are."""
-        del sums, newton_step
+        del sums
         at = len(self._average) * self._width
         self._average[:, : self._width] = point[:at].reshape(len(self._average), self._width)
         self._dense[0] = self._average

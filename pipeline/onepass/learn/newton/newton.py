@@ -176,9 +176,9 @@ class Newton:
         """Return all weights, flat, on the features of `objective`."""
         return self._solution.w.ravel().copy()
 
-    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
-        """Replace the past by the expansion of all rows at `point`; see `Updater.adopt`."""
-        self._solution.adopt(point, sums, newton_step=newton_step)
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
+        """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
+        self._solution.adopt(point, sums)
         self._blocks.kept.clear()
 
     def state(self) -> dict[str, NDArray[np.generic]]:

@@ -80,18 +80,26 @@ class Past:
         self.h = back.T @ self.h @ back
         self.b = back.T @ self.b
 
-    def replace(self, loss: Loss, point: FloatArray, sums: Sums) -> None:
-        """Replace the model by the expansion of the loss of all rows around a point.
+    def replace(self, loss: Loss, point: FloatArray, sums: Sums, penalty: FloatArray) -> None:
+        """Replace the model by one with the curvature of all rows at a point, and its minimum there.
+
+        Squared loss is quadratic, and its own minimum is kept. For the other losses a slope that is
+        left at the point is dropped: where rows are saturated there is hardly any curvature, and
+        the minimum of the expansion may be far away, where the loss is many times as large.
 
         Parameters
         ----------
+        point
+            All dense weights, flat.
         sums
             Derivatives at the point; its slope may go on with slots.
+        penalty
+            Coefficient of ``w^2 / 2`` of each weight, flat.
         """
         assert sums.curvature is not None
         self.h = sums.curvature.copy()
-        self.b = self.h @ point - sums.slope[: len(self.b)]
-        self.weight[()] = sums.weight
+        pull = -sums.slope[: len(self.b)] if loss.code == SQUARED else penalty * point
+        self.b = self.h @ point + pull
         self.noise[()], self.bend[()] = sums.noise, sums.bend
         # Twice the value of squared loss is the sum of squared residuals, y'y - 2 b'w + w'Hw.
         square = 2 * sums.value + 2 * self.b @ point - point @ self.h @ point

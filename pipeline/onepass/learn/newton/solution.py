@@ -31,7 +31,7 @@ class Solution:
     """
 
     def __init__(self, loss: Loss, n_dense: int, *, l2: float, base: float) -> None:
-        self.loss, self.l2 = loss, l2
+        self.loss, self.l2, self.base = loss, l2, base
         self.scaling = Standardiser(n_dense)
         self.w = np.zeros((loss.n_outputs, n_dense + 1))
         self.w[:, -1] = base
@@ -126,14 +126,15 @@ class Solution:
             n_slots=0,
             ridge=np.tile(free, len(self.w)),
             prior=np.zeros(self.w.size),
+            base=self.base,
         )
 
-    def adopt(self, point: FloatArray, sums: Sums, *, newton_step: bool) -> None:
-        """Replace the past by the expansion of all rows at `point`; see `Updater.adopt`."""
-        self.past.replace(self.loss, point, sums)
-        if newton_step:
-            point = solve(self.past.h + np.diag(self.ridge(0.0)), self.past.b)
+    def adopt(self, point: FloatArray, sums: Sums) -> None:
+        """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
         self.w = centred(self.loss, point.reshape(self.w.shape).copy())
+        # The ridge penalty is per unit of this weight.
+        self.past.weight[()] = sums.weight
+        self.past.replace(self.loss, self.w.ravel(), sums, self.ridge(0.0))
 
     def rescale(self) -> None:
         """Standardise features by their current moments, and move weights and past along."""
