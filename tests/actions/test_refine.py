@@ -11,7 +11,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from lakes import number_table
-from onepass import Model, refine, train
+from onepass import Model, evaluate, refine, train
+from onepass.cli.refine import describe
 from onepass.errors import BadPartition, ForeignModel, JobError, ModelNotFound
 from onepass.ledger.entries import RefineEntry
 from onepass.model.directory import open_model
@@ -93,6 +94,59 @@ def test_hashed_models_are_refined_to_the_fit_with_the_learnt_prior(tmp_path):
     assert report.rule == "lbfgs"
     assert report.losses[-1] <= report.losses[0]
     assert after < 1.01 * before < 1.2
+
+
+def separable(n_rows: int, seed: int) -> pa.Table:
+    """Five classes that hardly overlap, one of them rare, with collinear and rare columns."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(5, n_rows, p=[0.6, 0.2, 0.15, 0.04, 0.01])
+    x = np.array([6.0, 3.0, 0.0, -3.0, -5.0])[kind] + 0.9 * rng.normal(size=n_rows)
+    z = kind * 2.0 + rng.normal(size=n_rows)
+    rare = np.where(rng.random(n_rows) < 1e-3, 50.0, 0.0)
+    service = [f"s{i}" for i in rng.integers(0, np.where(kind == 0, 3, 12))]
+    columns = {"x": x, "z": z, "sum": x + z, "rare": rare, "service": service}
+    return pa.table(columns | {"kind": [f"k{i}" for i in kind]})
+
+
+@pytest.mark.parametrize("rule", ["newton", "lbfgs"])
+def test_a_refined_model_of_nearly_separable_classes_is_no_worse_on_its_rows(tmp_path, rule):
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    for i in range(3):
+        pq.write_table(separable(1500, i), lake / f"{i}.parquet")
+    model = str(tmp_path / "m")
+    train({"lake": str(lake), "label": "kind", "model": model})
+    before = evaluate(str(lake), model).loss
+    report = refine({"model": model}, rule=rule)
+    after = evaluate(str(lake), model).loss
+    assert report.committed
+    assert after == pytest.approx(min(report.losses), rel=1e-6)
+    assert after <= before
+    pq.write_table(separable(300, 9), lake / "9.parquet")
+    train({"model": model})
+    # The loss of a constant is 1.1.
+    assert evaluate(str(lake), model).loss < 0.15
+
+
+def test_passes_that_find_no_better_weights_commit_nothing(job):
+    train(job)
+    before = open_model(job["model"]).ledger.entries[-1]
+    report = refine({"model": job["model"]}, rule="gradient_descent", learning_rate=1e6, n_passes=3)
+    assert (report.improved, report.committed, report.settled) == (False, False, None)
+    assert (report.version, report.state_sha256) == (before.version, before.state.sha256)
+    assert open_model(job["model"]).ledger.version == before.version
+    assert "no better weights were found; the model stays as it is" in describe(report)
+
+
+def test_a_model_at_its_optimum_keeps_its_weights(job):
+    train(job)
+    first = refine({"model": job["model"]}, n_passes=20)
+    assert (first.committed, first.settled) == (True, True)
+    weights = Model.load(job["model"]).weights[0].dense
+    second = refine({"model": job["model"]}, n_passes=20)
+    assert (second.committed, second.settled, len(second.losses)) == (True, True, 1)
+    np.testing.assert_allclose(Model.load(job["model"]).weights[0].dense, weights, rtol=1e-9)
+    assert "the model was at its optimum" in describe(second)
 
 
 def test_what_cannot_be_refined_is_told(job, tmp_path):

@@ -106,7 +106,7 @@ def test_newton_goes_on_from_sums_over_all_rows_as_if_it_had_learnt_them(name):
     streamed.update(first)
     adopted.restore(streamed.state())
     sums = adopted.objective().sums(adopted.point(), first, curvature=True)
-    adopted.adopt(adopted.point(), sums, newton_step=True)
+    adopted.adopt(adopted.point(), sums, trusted=True)
     np.testing.assert_allclose(adopted.predict(second), streamed.predict(second), atol=5e-3)
     for one in (streamed, adopted):
         one.update(second)
@@ -122,7 +122,7 @@ def test_first_order_predicts_with_what_it_adopts(averages):
     updater.update(block)
     point = np.arange(8.0)
     sums = updater.objective().sums(point, block, curvature=True)
-    updater.adopt(point, sums, newton_step=False)
+    updater.adopt(point, sums, trusted=True)
     np.testing.assert_array_equal(updater.point(), point)
     expected = block.dense @ point[:3] + point[3] + point[4 + block.slots[:, 0]]
     np.testing.assert_allclose(updater.predict(block), expected, rtol=1e-6)
@@ -142,5 +142,5 @@ def test_hybrid_objective_has_its_minimum_where_slots_are_shrunk_by_the_prior():
     found = minimise("lbfgs", what, hybrid.point(), evaluate, 40)
     assert found.passes[-1].loss <= found.passes[0].loss
     assert found.passes[0].loss == pytest.approx(found.passes[-1].loss, rel=0.01)
-    hybrid.adopt(found.point, found.sums, newton_step=False)
+    hybrid.adopt(found.point, found.sums, trusted=True)
     np.testing.assert_allclose(hybrid.point(), found.point)

@@ -50,6 +50,8 @@ class RefineReport(BaseModel):
     """Whether there is a new version. Where no better weights are found there is none, unless
     newton finds that the model was at its optimum: then the curvature of all rows at once is
     committed, from which standard errors follow."""
+    settled: bool | None
+    """Whether newton ended at the optimum; None for rules that cannot tell."""
     rule: str
     """Rule of the passes: newton, lbfgs or gradient_descent."""
     losses: list[float]
@@ -140,6 +142,7 @@ class _Refinement:
             version=entry.version,
             improved=any(one.improved for one in found),
             committed=adopted,
+            settled=all(one.settled for one in found) if self._rule == "newton" else None,
             rule=self._rule,
             losses=losses,
             slopes=[one.slope for one in passes],
@@ -161,7 +164,7 @@ class _Refinement:
             self._learning_rate,
         )
         if _is_adopted(minimum):
-            head.adopt(minimum.point, minimum.sums)
+            head.adopt(minimum.point, minimum.sums, trusted=minimum.trusted)
         return minimum
 
     def _newest(self) -> LearntEntry:

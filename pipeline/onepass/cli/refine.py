@@ -51,6 +51,17 @@ def command(
     say(describe(report))
 
 
+def _outcome(report: RefineReport) -> str:
+    if report.improved:
+        more = (
+            "" if report.settled is not False else "; more passes (--passes) would go on from here"
+        )
+        return f"better weights were found{more}"
+    if report.committed:
+        return "the model was at its optimum; the new version has the curvature of all rows at it"
+    return "no better weights were found; the model stays as it is"
+
+
 def describe(report: RefineReport) -> str:
     """Describe the passes and their result, in a few lines."""
     lines = [f"pass  objective         slope ({report.rule})"]
@@ -64,5 +75,6 @@ def describe(report: RefineReport) -> str:
         f"{report.rows:,} rows a pass, {report.seconds:.1f} s ({report.rows_per_second:,.0f} "
         f"rows/s), peak memory {megabytes(report.peak_rss_bytes)}"
     )
+    lines.append(_outcome(report))
     lines.append(f"model {report.model}, version {report.version}")
     return "\n".join(lines)

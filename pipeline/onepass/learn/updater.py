@@ -77,13 +77,15 @@ class Updater(Protocol):
         """Return all weights that `predict` uses, flat, as `objective` takes them."""
         ...
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Go on from exactly the weights that a batch rule has found.
 
         Parameters
         ----------
         sums
             Loss and derivatives of all rows at the point, with curvature.
+        trusted
+            Whether the curvature at the point tells what happens at some distance.
         """
         ...
 
@@ -98,8 +100,8 @@ class Updater(Protocol):
     def arrays(self) -> State:
         """Return all arrays that change, by name, without copying them.
 
-        Names and dtypes are the same at any time. So are the shapes, except for those of the first
-        rows that newton keeps for a while.
+        Names and dtypes are the same at any time, except for the anchor that some refined weights
+        have. So are the shapes, except for those of the first rows that newton keeps for a while.
         """
         ...
 

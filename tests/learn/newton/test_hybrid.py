@@ -207,6 +207,6 @@ def test_every_loss_learns_dense_and_hashed_parts_nearly_as_well_as_batch(loss):
         return what.sums(point, block, width=0.05, curvature=curvature)
 
     found = minimise("lbfgs", what, hybrid.point(), evaluate, 80)
-    hybrid.adopt(found.point, found.sums, newton_step=False)
+    hybrid.adopt(found.point, found.sums, trusted=True)
     best = loss.total(hybrid.predict(probe), probe.label, probe.weight)
     assert ours - best < 0.02 * abs(best)

@@ -230,9 +230,9 @@ class FirstOrder:
         """Return all weights that `predict` uses, flat."""
         return np.append(self._used_dense(), self._used_hashed())
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Go on from these weights; sums of past gradients stay as they are."""
-        del sums
+        del sums, trusted
         at = len(self._average) * self._width
         self._average[:, : self._width] = point[:at].reshape(len(self._average), self._width)
         self._dense[0] = self._average

@@ -121,11 +121,11 @@ class Hybrid:
         """Return all weights, flat, on the features of `objective`."""
         return np.append(self._newton.point(), self._slots.weights)
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Replace what has been learnt by the result of a batch rule; see `Updater.adopt`."""
         assert sums.slot_curvature is not None
         at = len(point) - self._slots.weights.size
-        self._newton.adopt(point[:at], sums)
+        self._newton.adopt(point[:at], sums, trusted=trusted)
         self._slots.adopt(point[at:], sums.slot_curvature)
 
     def state(self) -> dict[str, NDArray[np.generic]]:

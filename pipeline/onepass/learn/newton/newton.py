@@ -176,9 +176,9 @@ class Newton:
         """Return all weights, flat, on the features of `objective`."""
         return self._solution.w.ravel().copy()
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
-        self._solution.adopt(point, sums)
+        self._solution.adopt(point, sums, trusted=trusted)
         self._blocks.kept.clear()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -188,10 +188,10 @@ class Newton:
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         # States of the first format have no "single": all of them were in double precision.
-        state = {"single": np.zeros((), np.bool_), **state}
+        state = {"single": np.zeros((), np.bool_), "anchor": np.zeros(()), **state}
         found = {
             name: checked(state, name, like, any_rows=name.startswith("kept"))
-            for name, like in self.arrays().items()
+            for name, like in ({"anchor": np.zeros(())} | self.arrays()).items()
         }
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
         if len(set(lengths.values())) > 1:

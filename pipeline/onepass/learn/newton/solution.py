@@ -64,8 +64,7 @@ class Solution:
         """Put arrays, named as in `arrays`, in place of the present ones."""
         for name in self.scaling.arrays():
             setattr(self.scaling, name, state[f"scaling.{name}"])
-        for name in self.past.arrays():
-            setattr(self.past, name, state[name])
+        self.past.take(state)
         self.w = state["w"]
 
     def margins(self, dense: Float32Array) -> FloatArray:
@@ -129,19 +128,21 @@ class Solution:
             base=self.base,
         )
 
-    def adopt(self, point: FloatArray, sums: Sums) -> None:
+    def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
         self.w = centred(self.loss, point.reshape(self.w.shape).copy())
         # The ridge penalty is per unit of this weight.
         self.past.weight[()] = sums.weight
-        self.past.replace(self.loss, self.w.ravel(), sums, self.ridge(0.0))
+        penalty = self.ridge(0.0)
+        self.past.replace(self.loss, self.w.ravel(), sums, penalty, trusted=trusted)
 
     def rescale(self) -> None:
         """Standardise features by their current moments, and move weights and past along."""
         move = self.scaling.refresh()
         move = np.asarray(np.kron(np.eye(len(self.w)), move), np.float64)
-        self.w = (move @ self.w.ravel()).reshape(self.w.shape)
-        self.past.move(move)
+        before = self.w.ravel()
+        self.w = (move @ before).reshape(self.w.shape)
+        self.past.move(move, before)
 
     def solve_exactly(self, penalty: FloatArray) -> None:
         """Move to the minimum of the past and the penalty, for squared loss."""
@@ -152,7 +153,7 @@ class Solution:
         # The cube matters: a prior that fades more slowly still costs a tenth of the log loss after
         # tens of thousands of rows if features are ill-conditioned and the weights are large.
         n_rows = max(1, int(self.scaling.n_rows))
-        return self.ridge(min(1.0, 20 * self.w.size / n_rows) ** 3)
+        return self.ridge(min(1.0, 20 * self.w.size / n_rows) ** 3) + self.past.anchor
 
     def ridge(self, prior: float) -> FloatArray:
         """Return the coefficient of ``w^2 / 2`` of each weight, flat, with a prior added."""

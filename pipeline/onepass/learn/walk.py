@@ -1,0 +1,112 @@
+"""Evaluate an objective at one point after another, and remember the best."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from onepass.block import FloatArray
+from onepass.errors import Diverged
+from onepass.learn.objective import Objective, Sums
+
+Evaluate: TypeAlias = Callable[[FloatArray, bool], Sums]
+"""One pass over all rows; arguments: the point, and whether to compute the curvature."""
+
+ROUNDING = 1e-13
+"""Relative error of the sum over all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Results of one pass over all rows."""
+
+    loss: float
+    """Penalised loss, mean per row weight; the largest float where it overflows."""
+    slope: float
+    """Length of the gradient of `loss`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point with what a pass found there; the objective and its slope have the penalty."""
+
+    point: FloatArray
+    value: float
+    """Objective that a rule minimises; infinite where it is no number."""
+    judged: float
+    """Objective by which points are compared in the end: kinks are not rounded."""
+    slope: FloatArray
+    sums: Sums
+
+
+class Walk:
+    """Evaluates the penalised objective, records each pass, and remembers the best point."""
+
+    def __init__(self, objective: Objective, evaluate: Evaluate) -> None:
+        self._objective, self._evaluate = objective, evaluate
+        self.passes: list[Pass] = []
+        self.judged_at_start = math.inf
+        self._best: Place | None = None
+
+    def start(self, point: FloatArray) -> Place:
+        """Evaluate the start, and the origin if that is better."""
+        place = self(point, curvature=True)
+        self.judged_at_start = place.judged
+        if not place.judged <= place.sums.at_origin:
+            # Weights of a learner that went astray, or labels that have changed since.
+            place = self(self._objective.origin, curvature=True)
+        if not math.isfinite(place.value):
+            raise Diverged(
+                "expected a loss that is a number, at the weights of the model or at weights of 0, "
+                "found none; look for absurd values in the labels and columns"
+            )
+        return place
+
+    def __call__(self, point: FloatArray, *, curvature: bool) -> Place:
+        """Evaluate a point in one pass."""
+        sums = self._evaluate(point, curvature)
+        coefficient = self.penalty(sums)
+        penalty = 0.5 * float(coefficient @ np.square(point))
+        value, judged = (_or_infinity(one + penalty) for one in (sums.value, sums.plain))
+        place = Place(point, value, judged, sums.slope + coefficient * point, sums)
+        slope = _or_infinity(float(np.linalg.norm(place.slope)))
+        self.passes.append(Pass(_finite(value / sums.weight), _finite(slope / sums.weight)))
+        if self._best is None or self._is_better(place, self._best):
+            self._best = place
+        return place
+
+    @staticmethod
+    def _is_better(place: Place, best: Place) -> bool:
+        # A place that is equal but for rounding saves the pass for the curvature of the best one.
+        saves = place.sums.curvature is not None and best.sums.curvature is None
+        return place.judged - best.judged < (ROUNDING * abs(best.judged) if saves else 0.0)
+
+    def penalty(self, sums: Sums) -> FloatArray:
+        return self._objective.penalty(sums.weight)
+
+    def result(self) -> Place:
+        """Return the best point, with curvature."""
+        assert self._best is not None
+        if self._best.sums.curvature is None:
+            self._best = self(self._best.point, curvature=True)
+        return self._best
+
+    def unit(self, sums: Sums) -> float:
+        """Return the dispersion of the loss, in whose unit a decrease is large or small."""
+        if self._objective.loss.has_unit_dispersion:
+            return 1.0
+        return sums.noise / max(sums.bend, 1e-300)
+
+
+def _or_infinity(value: float) -> float:
+    return value if math.isfinite(value) else math.inf
+
+
+def _finite(value: float) -> float:
+    # JSON, and so the ledger, has no infinity.
+    return min(value, sys.float_info.max)
