@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from onepass.actions.cautions import cautions
 from onepass.block import FloatArray
 from onepass.encode.hashing import slots_of
-from onepass.encode.schema import Column, Hashed, Numeric, Schema, Time
-from onepass.learn.updater import Weights
+from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Schema, Time
+from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
 LEVEL = 0.95
@@ -29,9 +31,12 @@ class Coefficient(BaseModel):
     coefficient: float
     """Change of the prediction per unit of the column; per day for a trend. The change is in
     log-odds for logistic and softmax, in the log of the mean for poisson and gamma, and in the
-    margin for hinge."""
+    margin for hinge. 0 for an aliased feature."""
+    aliased: bool
+    """Whether the feature is a linear combination of those before it, and was left out."""
     std_error: float | None
-    """Standard error; None if the solver has no curvature, or the feature never varied."""
+    """Standard error; None if the solver has no curvature, or the feature is aliased or never
+    varied."""
     z: float | None
     """Coefficient over its standard error."""
     p_value: float | None
@@ -76,6 +81,10 @@ class Summary(BaseModel):
     """Hashed columns, each with the number of slots that all of them share."""
     hashed_values: list[HashedValue]
     """Frequent values of hashed columns, largest weight first."""
+    references: dict[str, str]
+    """Level of each category with which its coefficients compare the other levels."""
+    warnings: list[str]
+    """Where coefficients and standard errors must not be taken at their word."""
 
 
 def summarise(model: Model) -> Summary:
@@ -83,9 +92,10 @@ def summarise(model: Model) -> Summary:
     schema, job = model.file.encoder, model.file.job
     rows: list[Coefficient] = []
     values: list[HashedValue] = []
-    for name, weights in _outputs(model):
-        rows += _coefficients(schema, weights, name, _freedom(model))
-        values += _hashed_values(model, weights, name)
+    outputs = _outputs(model)
+    for one in outputs:
+        rows += _coefficients(schema, one, _freedom(model, one.known))
+        values += _hashed_values(model, one)
     is_intercept = [row.feature == INTERCEPT for row in rows]
     return Summary(
         model=job.model,
@@ -101,55 +111,77 @@ def summarise(model: Model) -> Summary:
         ),
         hashed={c.name: schema.n_slots for c in schema.columns if c.kind == "hashed"},
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
+        references={c.name: c.levels[0] for c in schema.columns if isinstance(c, OneHot)},
+        warnings=cautions(
+            model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
+        ),
     )
 
 
 INTERCEPT = "(intercept)"
 
 
-def _outputs(model: Model) -> list[tuple[str | None, Weights]]:
-    """Return a class or quantile, None for a single margin, and the weights of each margin."""
-    heads, job = model.learner.weights(), model.file.job
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Weights of one margin."""
+
+    name: str | None
+    """Class or quantile; None for a single margin."""
+    dense: FloatArray
+    """Weights that the rows determine, the intercept last."""
+    hashed: FloatArray
+    covariance: FloatArray | None
+    known: Identified | None
+    row: int
+    """Row of the margin in `known`."""
+
+
+def _outputs(model: Model) -> list[_Output]:
+    heads, job = model.weights, model.file.job
     if job.loss == "softmax":
-        return list(zip(job.classes, _classes(heads[0], len(job.classes)), strict=True))
-    if len(heads) > 1:
-        return [(f"{q:g}", head) for q, head in zip(job.quantile, heads, strict=True)]
-    return [(None, heads[0])]
+        hashed = heads[0].hashed.T
+        return [_output(name, heads[0], k, hashed[k]) for k, name in enumerate(job.classes)]
+    several = len(heads) > 1
+    names: list[str | None] = [f"{q:g}" for q in job.quantile] if several else [None]
+    return [_output(n, head, 0, head.hashed) for n, head in zip(names, heads, strict=True)]
 
 
-def _classes(weights: Weights, n_classes: int) -> list[Weights]:
-    width = weights.dense.shape[1] + 1
-    intercepts = np.asarray(weights.intercept)
-    found = []
-    for k in range(n_classes):
-        place = slice(k * width, (k + 1) * width)
-        own = None if weights.covariance is None else weights.covariance[place, place]
-        found.append(Weights(float(intercepts[k]), weights.dense[k], weights.hashed[:, k], own))
-    return found
+def _output(name: str | None, weights: Weights, row: int, hashed: FloatArray) -> _Output:
+    known = weights.identified
+    if known is None:
+        dense = np.column_stack([np.atleast_2d(weights.dense), np.atleast_1d(weights.intercept)])
+        return _Output(name, dense[row], hashed, None, None, row)
+    width = known.weights.shape[1]
+    place = slice(row * width, (row + 1) * width)
+    return _Output(name, known.weights[row], hashed, known.covariance[place, place], known, row)
 
 
-def _freedom(model: Model) -> float:
+def _freedom(model: Model, known: Identified | None) -> float:
     """Return the degrees of freedom of Student's t; infinity where the normal is used."""
-    n_features = len(model.file.encoder.feature_names()) + 1
-    return max(1, model.rows - n_features) if model.file.job.loss == "squared" else math.inf
+    return known.freedom if known and model.file.job.loss == "squared" else math.inf
 
 
-def _coefficients(
-    schema: Schema, weights: Weights, output: str | None, freedom: float
-) -> list[Coefficient]:
+def _coefficients(schema: Schema, one: _Output, freedom: float) -> list[Coefficient]:
     names, to_columns = _to_columns(schema)
-    effects = np.append(weights.dense, weights.intercept)
+    effects = one.dense
     values = to_columns @ effects
-    errors = _errors(weights.covariance, to_columns)
+    errors = _errors(one.covariance, to_columns)
+    aliased = np.append(one.known.aliased, False) if one.known else np.zeros(len(names), np.bool_)
     found = []
-    for name, value, error, effect in zip(names, values, errors, effects, strict=True):
+    for name, value, error, effect, out in zip(
+        names, values, errors, effects, aliased, strict=True
+    ):
         known = bool(np.isfinite(error) and error > 0)
+        if not (known or out or effect) and name.endswith(" is unknown"):
+            # No row had such a value.
+            continue
         reach = float(error * _quantile(0.5 + LEVEL / 2, freedom))
         found.append(
             Coefficient(
                 feature=name,
-                output=output,
+                output=one.name,
                 coefficient=float(value),
+                aliased=bool(out),
                 std_error=float(error) if known else None,
                 z=float(value / error) if known else None,
                 p_value=2 * _below(-abs(float(value / error)), freedom) if known else None,
@@ -201,7 +233,7 @@ def _unit(column: Column, name: str) -> tuple[float, float]:
             return 1.0, 0.0
 
 
-def _hashed_values(model: Model, weights: Weights, output: str | None) -> list[HashedValue]:
+def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:
     schema = model.file.encoder
     found = []
     for column in schema.columns:
@@ -212,8 +244,8 @@ def _hashed_values(model: Model, weights: Weights, output: str | None) -> list[H
                 HashedValue(
                     column=column.name,
                     value=value,
-                    output=output,
-                    weight=float(weights.hashed[slot]),
+                    output=one.name,
+                    weight=float(one.hashed[slot]),
                     rows=n,
                 )
                 for (value, n), slot in zip(values, slots, strict=True)

@@ -30,8 +30,13 @@ def command(model: str, top: int, as_json: bool) -> None:
         f"{found.rows:,} rows\n"
     )
     _print_coefficients(found, top)
+    if found.references:
+        levels = ", ".join(f"{column} = {level}" for column, level in found.references.items())
+        say(f"\nreference levels: {printable(levels)}")
     if found.hashed:
         _print_hashed(found, top)
+    for text in found.warnings:
+        say(f"warning: {text}", err=True)
 
 
 def _print_coefficients(found: Summary, top: int) -> None:
@@ -53,7 +58,7 @@ def _coefficient(c: Coefficient) -> list[str]:
     p_value = "-" if c.p_value is None else "<1e-4" if c.p_value < 1e-4 else f"{c.p_value:.4f}"
     return [
         c.feature,
-        f"{c.coefficient:.5g}",
+        "aliased" if c.aliased else f"{c.coefficient:.5g}",
         _number(c.std_error),
         _number(c.z),
         p_value,

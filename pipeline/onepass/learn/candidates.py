@@ -101,9 +101,9 @@ class Candidates:
             for i, learner in enumerate(self._learners)
         ]
 
-    def weights(self) -> list[Weights]:
+    def weights(self, repeats: float = 1.0) -> list[Weights]:
         """Return the weights of the best candidate."""
-        return self.best().weights()
+        return self.best().weights(repeats)
 
     def partition_begins(self) -> None:
         """Tell each candidate that the rows of the next partition follow."""

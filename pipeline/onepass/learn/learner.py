@@ -14,7 +14,16 @@ from onepass.learn.losses import REGRESSION, Loss
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.unit import NO_RANGE, LabelUnit
-from onepass.learn.updater import State, Updater, Weights, checked, copied, numbered, restored
+from onepass.learn.updater import (
+    Identified,
+    State,
+    Updater,
+    Weights,
+    checked,
+    copied,
+    numbered,
+    restored,
+)
 
 LABEL_RANGE = "label_range"
 """Name of the state array with the least and the largest label learnt so far."""
@@ -87,7 +96,7 @@ class Learns(Protocol):
         """Note that `planned` rows follow the first `done` ones, for rates that end there."""
         ...
 
-    def weights(self) -> list[Weights]:
+    def weights(self, repeats: float = 1.0) -> list[Weights]:
         """Return the weights of each head."""
         ...
 
@@ -182,7 +191,7 @@ class Learner:
         for head in self.heads:
             head.horizon(done, planned)
 
-    def weights(self) -> list[Weights]:
+    def weights(self, repeats: float = 1.0) -> list[Weights]:
         """Return the weights of each head, in the label's unit unless the loss has a link."""
         center, scale = self.settings.center, self.settings.scale
         return [
@@ -191,8 +200,9 @@ class Learner:
                 dense=w.dense * scale,
                 hashed=w.hashed * scale,
                 covariance=None if w.covariance is None else w.covariance * scale**2,
+                identified=_in_unit(w.identified, center, scale),
             )
-            for w in (head.weights() for head in self.heads)
+            for w in (head.weights(repeats) for head in self.heads)
         ]
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -213,6 +223,20 @@ class Learner:
         if (self.settings.center, self.settings.scale) == (0.0, 1.0):
             return block
         return replace(block, label=(block.label - self.settings.center) / self.settings.scale)
+
+
+def _in_unit(known: Identified | None, center: float, scale: float) -> Identified | None:
+    """Return what is known of scaled weights for weights in the label's unit."""
+    if known is None:
+        return None
+    weights = known.weights * scale
+    weights[:, -1] += center
+    return replace(
+        known,
+        weights=weights,
+        covariance=known.covariance * scale**2,
+        information=known.information / scale**2,
+    )
 
 
 def learner_bytes(settings: Settings) -> int:

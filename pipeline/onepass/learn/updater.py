@@ -17,6 +17,28 @@ State = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """Weights that the rows determine, on raw features, with their uncertainty."""
+
+    weights: FloatArray
+    """Shape (n_outputs, n_dense + 1), intercepts last; 0 for aliased features."""
+    covariance: FloatArray
+    """Covariance of `weights`, flat; NaN for aliased features, and for those that never varied."""
+    aliased: NDArray[np.bool_]
+    """Whether each feature is a combination of features before it, shape (n_dense,)."""
+    freedom: float
+    """Number of rows less that of weights."""
+    mass: FloatArray
+    """Weighted sum of each feature, shape (n_dense,)."""
+    information: FloatArray
+    """Curvature of the loss along each weight alone, shape of `weights`.
+
+    For a 0/1 feature it is the sum over its rows: of p (1 - p) for classes, of the mean for
+    counts.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """Weights on the raw features of a block.
 
@@ -32,17 +54,21 @@ class Weights:
     covariance: FloatArray | None
     """Covariance of the dense weights, each output's followed by its intercept.
 
-    Shape (n_outputs * (n_dense + 1),) squared; None for learners that do not know their curvature.
+    Shape (n_outputs * (n_dense + 1),) squared; NaN for features that are aliased or never varied.
+    None for learners that do not know their curvature.
     """
+    identified: Identified | None = None
+    """What the rows determine; None where there is no covariance."""
 
     @classmethod
-    def of(cls, linear: Linear, covariance: FloatArray | None, *, several: bool) -> Weights:
+    def of(cls, linear: Linear, known: Identified | None, *, several: bool) -> Weights:
         """Return the weights in the shapes of one margin, or of `several`."""
+        covariance = None if known is None else known.covariance
         if several:
             hashed = linear.hashed.astype(np.float64)
-            return cls(linear.intercept, linear.dense, hashed, covariance)
+            return cls(linear.intercept, linear.dense, hashed, covariance, known)
         hashed = linear.hashed.reshape(-1).astype(np.float64)
-        return cls(float(linear.intercept[0]), linear.dense[0], hashed, covariance)
+        return cls(float(linear.intercept[0]), linear.dense[0], hashed, covariance, known)
 
 
 class Updater(Protocol):
@@ -93,8 +119,14 @@ class Updater(Protocol):
         """Return copies of the weights that `predict` uses."""
         ...
 
-    def weights(self) -> Weights:
-        """Return copies of the weights that `predict` uses, with their covariance if known."""
+    def weights(self, repeats: float = 1.0) -> Weights:
+        """Return copies of the weights that `predict` uses, with their covariance if known.
+
+        Parameters
+        ----------
+        repeats
+            How often each row was learnt, on average; a row gives its information once.
+        """
         ...
 
     def arrays(self) -> State:

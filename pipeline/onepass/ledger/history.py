@@ -140,6 +140,20 @@ class History:
                 before, planned = learnt, sum(group.rows for group in entry.groups)
         return before, planned
 
+    def repeats(self) -> float:
+        """Return how often the newest state counts each row, on average.
+
+        Every epoch counts the rows again; batch passes count each of them once.
+        """
+        counted = once = 0
+        for entry in self.learnt():
+            if isinstance(entry, TrainEntry):
+                counted += entry.rows
+                once += entry.rows if entry.epoch == 1 else 0
+            else:
+                counted = once = entry.rows
+        return counted / once if once else 1.0
+
     def n_left_out(self) -> int:
         """Return the number of partitions that are skipped and have not been trained since."""
         is_out: dict[tuple[str, int], bool] = {}

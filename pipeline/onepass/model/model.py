@@ -48,6 +48,8 @@ class Model:
         """Log entry of the version that was loaded."""
         self.rows = sum(entry.rows for entry in opened.ledger.history.trained())
         """Number of rows learnt by the versions that count."""
+        self.repeats = opened.ledger.history.repeats()
+        """How often each row was learnt, on average; a row gives its information once."""
         self.learner: Learns = state.learner
         self.frequent = state.frequent
         """Counts of frequent values of the hashed columns."""
@@ -86,7 +88,7 @@ class Model:
         They are in the label's unit. For a loss with a link they are in the unit of the margin:
         log-odds for logistic, logarithm of the mean for poisson and gamma.
         """
-        return self.learner.weights()
+        return self.learner.weights(self.repeats)
 
     def predict(self, rows: Rows) -> NDArray[Any]:
         """Predict rows in the label's unit.

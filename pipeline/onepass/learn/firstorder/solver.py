@@ -206,8 +206,9 @@ class FirstOrder:
         dense = self._used_dense()
         return Linear(dense[:, -1].copy(), dense[:, :-1].copy(), self._used_hashed())
 
-    def weights(self) -> Weights:
+    def weights(self, repeats: float = 1.0) -> Weights:
         """Return copies of the weights that `predict` uses; they have no covariance."""
+        del repeats
         return Weights.of(self.linear(), None, several=self.loss.code == SOFTMAX)
 
     def objective(self) -> Objective:

@@ -101,10 +101,10 @@ class Hybrid:
         """Return the weights of both parts."""
         return replace(self._newton.linear(), hashed=self._slots.weights.copy())
 
-    def weights(self) -> Weights:
+    def weights(self, repeats: float = 1.0) -> Weights:
         """Return the weights of both parts, with the dense covariance for fixed slots."""
-        covariance = self._newton.covariance()
-        return Weights.of(self.linear(), covariance, several=self.loss.code == SOFTMAX)
+        known = self._newton.identified(repeats)
+        return Weights.of(self.linear(), known, several=self.loss.code == SOFTMAX)
 
     def objective(self) -> Objective:
         """Return the objective of a batch rule; the penalty of slots is the learnt prior's."""

@@ -30,7 +30,7 @@ from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX, SQUARED
-from onepass.learn.updater import State, Weights, checked, copied
+from onepass.learn.updater import Identified, State, Weights, checked, copied
 
 MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
@@ -156,13 +156,20 @@ class Newton:
         """Return the weights on raw features."""
         return self._solution.linear()
 
-    def weights(self) -> Weights:
+    def weights(self, repeats: float = 1.0) -> Weights:
         """Return the weights on raw features with their covariance; see `covariance`."""
-        return Weights.of(self.linear(), self.covariance(), several=self.loss.code == SOFTMAX)
+        return Weights.of(
+            self.linear(), self.identified(repeats), several=self.loss.code == SOFTMAX
+        )
+
+    def identified(self, repeats: float = 1.0) -> Identified | None:
+        """Return what the rows determine; see `Solution.identified`."""
+        return self._solution.identified(repeats)
 
     def covariance(self) -> FloatArray | None:
-        """Return the covariance of the weights; see `Solution.covariance`."""
-        return self._solution.covariance()
+        """Return the covariance of the weights; see `Solution.identified`."""
+        found = self.identified()
+        return None if found is None else found.covariance
 
     def margin_variance(self, block: Block) -> FloatArray:
         """Return the variance of each margin; see `Solution.margin_variance`."""

@@ -11,12 +11,14 @@ from onepass.block import Float32Array, FloatArray, Linear
 from onepass.learn.curvature import Curvature, solve
 from onepass.learn.kernels import dense_margins
 from onepass.learn.losses import Loss
+from onepass.learn.newton.identified import identified
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
-from onepass.learn.newton.uncertainty import on_features, variance_of_margins
+from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.objective import Objective, Sums
-from onepass.learn.pointwise import HINGE, SOFTMAX
+from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.scaling import Standardiser
+from onepass.learn.updater import Identified
 
 _INTERCEPT_PRIOR = 1e-6
 
@@ -82,25 +84,21 @@ class Solution:
         found = self.scaling.raw_weights(self.w)
         return Linear(found[:, -1], found[:, :-1], np.empty((0, len(found))))
 
-    def covariance(self) -> FloatArray | None:
-        """Return the covariance of the weights on raw features, intercepts last.
+    def identified(self, repeats: float) -> Identified | None:
+        """Return the weights on raw features that the rows determine, with their covariance.
 
         It is the inverse curvature (observed information) times the dispersion: 1 for logistic,
         softmax and poisson; the residual variance for squared; else the mean squared gradient over
         the mean curvature. For quantile that is the sparsity formula for identically distributed
         errors (R. Koenker, "Quantile Regression", 2005, sec. 3.2), for huber the one of P. Huber,
-        "Robust Statistics", 1981, eq. 7.6.6.
+        "Robust Statistics", 1981, eq. 7.6.6. None for hinge, which is no likelihood.
 
-        Returns
-        -------
-        Shape (n_outputs * (n_dense + 1),) squared; NaN for features that never varied. None for
-        hinge, which is no likelihood.
+        Parameters
+        ----------
+        repeats
+            How often each row was learnt, on average.
         """
-        if self.loss.code == HINGE:
-            return None
-        curvature = Curvature(self.past.h + np.diag(self.ridge(0.0)))
-        found = curvature.inverse() * self._dispersion(curvature.rank)
-        return on_features(found, self.scaling, len(self.w))
+        return identified(self.loss, self.past, self.w, self.scaling, self.ridge(0.0), repeats)
 
     def margin_variance(self, dense: Float32Array) -> FloatArray:
         """Return the variance of each margin that the uncertainty of the weights implies.

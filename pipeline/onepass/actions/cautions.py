@@ -1,0 +1,99 @@
+"""Say where the coefficients and standard errors of a model must not be taken at their word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onepass.encode.schema import Bool, OneHot, Schema
+from onepass.learn.updater import Identified
+from onepass.ledger.entries import RefineEntry
+from onepass.model.model import Model
+from onepass.text import printable
+
+_SEPARATED = 0.9
+"""Curvature below which the rows of a 0/1 feature count as rows of one kind.
+
+With one row of another class it is nearly 1, since fitted and observed classes have the same sum.
+"""
+
+_LEAST_ROWS = 10
+"""Rows of a 0/1 feature from which on it is told that they are of one kind."""
+
+_SHOWN = 5
+"""Features that one warning names."""
+
+
+def cautions(model: Model, known: Sequence[tuple[str | None, Identified, int]]) -> list[str]:
+    """Return warnings about the weights of a model.
+
+    Parameters
+    ----------
+    known
+        For each margin: its class or quantile, what is known of it, and its row in that.
+    """
+    schema, loss = model.file.encoder, model.file.job.loss
+    found = _aliased(schema, known[0][1]) if known else []
+    if known and loss in {"logistic", "softmax", "poisson"}:
+        found += _separated(schema, loss, known)
+    if known and loss != "squared" and not _is_refined(model):
+        found.append(
+            f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "
+            f"`onepass refine {printable(model.file.job.model)}` before you draw conclusions"
+        )
+    return found
+
+
+def _aliased(schema: Schema, known: Identified) -> list[str]:
+    names = [n for n, out in zip(schema.feature_names(), known.aliased, strict=True) if out]
+    if not names:
+        return []
+    return [
+        f"{_listed(names)}: a linear combination of the features before, so the rows cannot tell "
+        "its effect from theirs; it is left out here, and the others take over its part"
+    ]
+
+
+def _separated(
+    schema: Schema, loss: str, known: Sequence[tuple[str | None, Identified, int]]
+) -> list[str]:
+    flags = _flags(schema)
+    n_weights = sum(one.weights.shape[1] for _, one, _ in known)
+    total = sum(float(one.information[k, -1]) for _, one, k in known)
+    if loss != "poisson" and total < n_weights:
+        return [
+            "the columns separate the classes (almost) exactly: fitted probabilities are 0 or 1, "
+            "and nothing bounds the coefficients; train with --l2 to bound them"
+        ]
+    names = []
+    for output, one, k in known:
+        of = "" if output is None else f" (for {printable(output)})"
+        for name, is_one, mass, bend in zip(
+            schema.feature_names(), flags, one.mass, one.information[k, :-1], strict=True
+        ):
+            if is_one and mass >= _LEAST_ROWS and bend < _SEPARATED:
+                names.append(f"{name}{of}")
+    if not names:
+        return []
+    kind = "have the label 0" if loss == "poisson" else "are of one class, or none is of this one"
+    return [
+        f"{_listed(names)}: (almost) all rows {kind}, so the best coefficient is infinite; the one "
+        "shown, its standard error and its p-value mean nothing; train with --l2 to bound it"
+    ]
+
+
+def _flags(schema: Schema) -> list[bool]:
+    """Return whether each feature is 0 or 1."""
+    return [
+        isinstance(column, OneHot | Bool) or name.endswith((" is null", " is unknown"))
+        for column in schema.columns
+        for name in column.feature_names()
+    ]
+
+
+def _is_refined(model: Model) -> bool:
+    return isinstance(model.entry, RefineEntry)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(printable, names[:_SHOWN]))
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

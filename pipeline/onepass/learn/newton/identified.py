@@ -1,0 +1,138 @@
+"""Weights that the rows determine: without aliased features, and with their covariance.
+
+A feature is aliased if it is a linear combination of features before it, up to rounding. Then only
+sums of weights are determined, and the rows leave their shares to rounding. As R's `lm` does, the
+feature is taken out, and the others take over its part of the margin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import FloatArray
+from onepass.learn.curvature import ALIASED, Curvature
+from onepass.learn.losses import Loss
+from onepass.learn.newton.past import Past
+from onepass.learn.newton.uncertainty import on_features
+from onepass.learn.pointwise import HINGE, SQUARED
+from onepass.learn.scaling import Standardiser
+from onepass.learn.updater import Identified
+
+
+def identified(
+    loss: Loss,
+    past: Past,
+    w: FloatArray,
+    scaling: Standardiser,
+    penalty: FloatArray,
+    repeats: float,
+) -> Identified | None:
+    """Return the weights that the rows determine, on raw features; None for hinge.
+
+    Parameters
+    ----------
+    w
+        Weights on standardised features, shape (n_outputs, n_dense + 1).
+    penalty
+        Coefficient of ``w^2 / 2`` of each weight, flat.
+    repeats
+        How often each row was learnt, on average. A row gives its information once.
+    """
+    if loss.code == HINGE:
+        return None
+    n_outputs, width = w.shape
+    aliased = _aliased(past.h + np.diag(penalty), n_outputs, scaling.varies())
+    kept = np.flatnonzero(~np.append(aliased, False))
+    own = np.concatenate([k * width + kept for k in range(n_outputs)])
+    curvature = Curvature((past.h + np.diag(penalty))[np.ix_(own, own)], least=ALIASED)
+    counted = np.flatnonzero(np.append(scaling.varies(), True)[kept])
+    freedom = max(
+        1.0, _known(past, scaling) / repeats - min(curvature.rank, n_outputs * len(counted))
+    )
+    spread = np.zeros((w.size, w.size))
+    scale = _dispersion(loss, past, w[0], freedom, repeats)
+    spread[np.ix_(own, own)] = repeats * scale * curvature.inverse()
+    covariance = on_features(spread, scaling, n_outputs)
+    unknown = np.tile(np.append(aliased, False), n_outputs)
+    covariance[unknown] = covariance[:, unknown] = np.nan
+    return Identified(
+        weights=scaling.raw_weights(_without(past.h, w, aliased)),
+        covariance=covariance,
+        aliased=aliased,
+        freedom=freedom,
+        mass=scaling.mean * float(past.weight) / repeats,
+        information=_information(past.h, scaling, n_outputs) / repeats,
+    )
+
+
+def _aliased(a: FloatArray, n_outputs: int, varies: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which features are combinations of features before them, by Cholesky's method.
+
+    The curvatures of the classes are summed: each is that of the same features, and those of
+    softmax together are singular in any case.
+    """
+    rest = _summed(a, n_outputs)
+    scale = np.sqrt(np.maximum(np.diag(rest), 1e-300))
+    rest = rest / np.outer(scale, scale)
+    found = np.zeros(len(varies), np.bool_)
+    for j in (len(varies), *np.flatnonzero(varies)):
+        if rest[j, j] > ALIASED:
+            rest -= np.outer(rest[:, j], rest[j]) / rest[j, j]
+        elif j < len(varies):
+            found[j] = True
+    return found
+
+
+def _without(h: FloatArray, w: FloatArray, aliased: NDArray[np.bool_]) -> FloatArray:
+    """Return weights of the same margins in which aliased features have none."""
+    if not aliased.any():
+        return w
+    out = np.append(aliased, False)
+    summed = _summed(h, len(w))
+    kept = Curvature(summed[np.ix_(~out, ~out)], least=ALIASED)
+    moved = np.zeros_like(w)
+    moved[:, ~out] = w[:, ~out] + w[:, out] @ np.array(
+        [kept.solve(column) for column in summed[np.ix_(out, ~out)]]
+    )
+    return moved
+
+
+def _summed(a: FloatArray, n_outputs: int) -> FloatArray:
+    width = len(a) // n_outputs
+    return np.asarray(np.einsum("kikj->ij", a.reshape(n_outputs, width, n_outputs, width)))
+
+
+def _known(past: Past, scaling: Standardiser) -> float:
+    """Return the number of rows in the past; rows that have faded count less."""
+    counted = float(scaling.weight)
+    share = min(1.0, float(past.weight) / counted) if counted else 1.0
+    return int(scaling.n_rows) * (share if share < 1 - 1e-9 else 1.0)
+
+
+def _dispersion(loss: Loss, past: Past, w: FloatArray, freedom: float, repeats: float) -> float:
+    """Return the factor by which the inverse curvature is the covariance of the weights.
+
+    Where it is estimated, it falls as the weights of the rows rise, so that the covariance does not
+    depend on their unit.
+    """
+    if loss.has_unit_dispersion:
+        return 1.0
+    if loss.code == SQUARED:
+        residual = float(past.label_square - 2 * past.b @ w + w @ past.h @ w)
+        return max(0.0, residual) / repeats / freedom
+    ratio = float(past.noise) / max(float(past.bend), 1e-300)
+    return float(past.weight) / repeats / freedom * ratio
+
+
+def _information(h: FloatArray, scaling: Standardiser, n_outputs: int) -> FloatArray:
+    """Return the curvature of each weight on raw features, shape (n_outputs, n_dense + 1)."""
+    width = len(h) // n_outputs
+    blocks = h.reshape(n_outputs, width, n_outputs, width)
+    found = np.empty((n_outputs, width))
+    for k in range(n_outputs):
+        own, center, scale = blocks[k, :, k], scaling.center, scaling.scale
+        found[k, -1] = own[-1, -1]
+        cross = 2 * center * scale * own[:-1, -1]
+        found[k, :-1] = scale**2 * np.diag(own)[:-1] + cross + center**2 * own[-1, -1]
+    return np.maximum(found, 0.0)
