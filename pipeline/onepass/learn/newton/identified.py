@@ -15,7 +15,7 @@ from onepass.learn.curvature import ALIASED, Curvature
 from onepass.learn.losses import Loss
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.uncertainty import on_features
-from onepass.learn.pointwise import HINGE, SQUARED
+from onepass.learn.pointwise import HINGE, SOFTMAX, SQUARED
 from onepass.learn.scaling import Standardiser
 from onepass.learn.updater import Identified
 
@@ -42,22 +42,23 @@ def identified(
     if loss.code == HINGE:
         return None
     n_outputs, width = w.shape
-    aliased = _aliased(past.h + np.diag(penalty), n_outputs, scaling.varies())
-    kept = np.flatnonzero(~np.append(aliased, False))
+    bend, varies = past.h + np.diag(penalty), scaling.varies()
+    aliased = _aliased(bend, n_outputs, varies)
+    # A feature that never varied has no curvature but rounding.
+    kept = np.flatnonzero(np.append(varies & ~aliased, True))
     own = np.concatenate([k * width + kept for k in range(n_outputs)])
-    curvature = Curvature((past.h + np.diag(penalty))[np.ix_(own, own)], least=ALIASED)
-    counted = np.flatnonzero(np.append(scaling.varies(), True)[kept])
-    freedom = max(
-        1.0, _known(past, scaling) / repeats - min(curvature.rank, n_outputs * len(counted))
-    )
+    curvature = Curvature(bend[np.ix_(own, own)], least=ALIASED)
+    freedom = max(1.0, _known(past, scaling) / repeats - curvature.rank)
     spread = np.zeros((w.size, w.size))
     scale = _dispersion(loss, past, w[0], freedom, repeats)
     spread[np.ix_(own, own)] = repeats * scale * curvature.inverse()
+    if loss.code == SOFTMAX:
+        spread = _of_contrasts(spread, n_outputs)
     covariance = on_features(spread, scaling, n_outputs)
     unknown = np.tile(np.append(aliased, False), n_outputs)
     covariance[unknown] = covariance[:, unknown] = np.nan
     return Identified(
-        weights=scaling.raw_weights(_without(past.h, w, aliased)),
+        weights=scaling.raw_weights(_without(past.h, w, aliased, kept)),
         covariance=covariance,
         aliased=aliased,
         freedom=freedom,
@@ -84,18 +85,35 @@ def _aliased(a: FloatArray, n_outputs: int, varies: NDArray[np.bool_]) -> NDArra
     return found
 
 
-def _without(h: FloatArray, w: FloatArray, aliased: NDArray[np.bool_]) -> FloatArray:
-    """Return weights of the same margins in which aliased features have none."""
-    if not aliased.any():
+def _without(
+    h: FloatArray, w: FloatArray, aliased: NDArray[np.bool_], kept: NDArray[np.intp]
+) -> FloatArray:
+    """Return weights of the same margins in which aliased features have none.
+
+    Parameters
+    ----------
+    kept
+        Features, with the intercept, of which the aliased ones are combinations.
+    """
+    out = np.flatnonzero(aliased)
+    if not len(out):
         return w
-    out = np.append(aliased, False)
     summed = _summed(h, len(w))
-    kept = Curvature(summed[np.ix_(~out, ~out)], least=ALIASED)
-    moved = np.zeros_like(w)
-    moved[:, ~out] = w[:, ~out] + w[:, out] @ np.array(
-        [kept.solve(column) for column in summed[np.ix_(out, ~out)]]
-    )
+    curvature = Curvature(summed[np.ix_(kept, kept)], least=ALIASED)
+    shares = np.array([curvature.solve(column) for column in summed[np.ix_(out, kept)]])
+    moved = w.copy()
+    moved[:, out] = 0.0
+    moved[:, kept] += w[:, out] @ shares
     return moved
+
+
+def _of_contrasts(covariance: FloatArray, n_outputs: int) -> FloatArray:
+    """Return the covariance of weights less their mean over classes, which no row determines."""
+    width = len(covariance) // n_outputs
+    found = covariance.reshape(n_outputs, width, n_outputs, width)
+    found = found - found.mean(axis=0, keepdims=True)
+    found = found - found.mean(axis=2, keepdims=True)
+    return np.asarray(found.reshape(covariance.shape))
 
 
 def _summed(a: FloatArray, n_outputs: int) -> FloatArray:
