@@ -123,8 +123,12 @@ class Curvature:
         return np.asarray(root @ root.T)
 
     def solve(self, b: FloatArray) -> FloatArray:
-        """Return the pseudo-inverse times a vector, the shortest solution in scaled weights."""
+        """Return the pseudo-inverse times a vector, the shortest solution in scaled weights.
+
+        It is exactly 0 where the diagonal is 0, as for a feature that never varied.
+        """
         root = self._vectors / self._scale[:, None]
+        root[self._scale <= np.sqrt(_JITTER)] = 0.0
         return np.asarray(root @ ((root.T @ b) / self._values))
 
 
