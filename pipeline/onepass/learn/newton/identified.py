@@ -134,13 +134,12 @@ def _dispersion(loss: Loss, past: Past, w: FloatArray, freedom: float, repeats: 
     Where it is estimated, it falls as the weights of the rows rise, so that the covariance does not
     depend on their unit.
     """
+    found = past.dispersion(loss, w, freedom)
     if loss.has_unit_dispersion:
-        return 1.0
+        return found
     if loss.code == SQUARED:
-        residual = float(past.label_square - 2 * past.b @ w + w @ past.h @ w)
-        return max(0.0, residual) / repeats / freedom
-    ratio = float(past.noise) / max(float(past.bend), 1e-300)
-    return float(past.weight) / repeats / freedom * ratio
+        return found / repeats
+    return found * float(past.weight) / repeats / freedom
 
 
 def _information(h: FloatArray, scaling: Standardiser, n_outputs: int) -> FloatArray:

@@ -140,7 +140,7 @@ class Past:
         square = 2 * sums.value + 2 * self.b @ point - point @ self.h @ point
         self.label_square[()] = square if loss.code == SQUARED else 0.0
 
-    def dispersion(self, loss: Loss, w: FloatArray, n_rows: int, rank: int) -> float:
+    def dispersion(self, loss: Loss, w: FloatArray, freedom: float) -> float:
         """Return the factor by which the inverse curvature is the covariance of the weights.
 
         1 for losses with unit dispersion; the residual variance for squared loss; else the mean
@@ -150,14 +150,12 @@ class Past:
         ----------
         w
             Weights of the first output.
-        n_rows, rank
-            Their difference is the number of degrees of freedom.
+        freedom
+            Number of rows, less that of weights where they are many.
         """
-        freedom = max(1, n_rows - rank)
         if loss.code == SQUARED:
             residual = float(self.label_square - 2 * self.b @ w + w @ self.h @ w)
             return max(0.0, residual) / freedom
         if loss.has_unit_dispersion:
             return 1.0
-        correction = n_rows / freedom
-        return correction * float(self.noise) / max(float(self.bend), 1e-300)
+        return float(self.noise) / max(float(self.bend), 1e-300)

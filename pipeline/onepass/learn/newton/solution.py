@@ -108,7 +108,8 @@ class Solution:
         Shape (n_rows, n_outputs).
         """
         covariance = Curvature(self.past.h + np.diag(self.penalty())).inverse()
-        covariance *= self._dispersion(0) if self.scaling.n_rows else 1.0
+        if self.n_rows:
+            covariance *= self.past.dispersion(self.loss, self.w[0], self.n_rows)
         x = self.scaling.apply(np.ascontiguousarray(dense))
         of_classes = self.loss.code == SOFTMAX
         return variance_of_margins(covariance, x, len(self.w), of_classes=of_classes)
@@ -159,6 +160,3 @@ class Solution:
         unit = np.square(self.scaling.deviation() / self.scaling.scale)
         one = np.append(prior + self.l2 * float(self.past.weight) * unit, _INTERCEPT_PRIOR)
         return np.tile(one, len(self.w))
-
-    def _dispersion(self, rank: int) -> float:
-        return self.past.dispersion(self.loss, self.w[0], int(self.scaling.n_rows), rank)
