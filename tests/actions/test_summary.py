@@ -198,6 +198,18 @@ def test_levels_whose_rows_are_of_one_class_are_named(tmp_path):
         refine({"model": model})
 
 
+def test_numbers_that_tell_a_class_exactly_are_named(tmp_path):
+    rng = np.random.default_rng(8)
+    rows = pd.DataFrame({"x": rng.normal(size=6000), "z": rng.normal(size=6000)})
+    rows["mark"] = np.where(rng.random(6000) < 0.02, 1.5, 0.5)
+    rows["sold"] = (rng.logistic(size=6000) < rows.x - 0.5).astype(int)
+    rows.loc[rows.mark > 1, "sold"] = 1
+    model = model_of(rows, tmp_path, label="sold", numeric=["mark"])
+    refine({"model": model}, n_passes=20)
+    (warning,) = summarise(Model.load(model)).warnings
+    assert warning.startswith("mark: a class has (almost) no row beyond some value")
+
+
 def test_classes_that_the_columns_separate_are_told(tmp_path):
     rows = pd.DataFrame({"x": np.random.default_rng(7).normal(size=4000)})
     rows["sold"] = (rows.x > 0.3).astype(int)

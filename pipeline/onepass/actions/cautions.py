@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from onepass.block import FloatArray
 from onepass.encode.schema import Bool, OneHot, Schema
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
@@ -15,6 +18,9 @@ _SEPARATED = 0.9
 
 With one row of another class it is nearly 1, since fitted and observed classes have the same sum.
 """
+
+_UNBOUNDED = 3.0
+"""Standard error, in log-odds per standard deviation, from which on nothing bounds an effect."""
 
 _LEAST_ROWS = 10
 """Rows of a 0/1 feature from which on it is told that they are of one kind."""
@@ -64,21 +70,36 @@ def _separated(
             "the columns separate the classes (almost) exactly: fitted probabilities are 0 or 1, "
             "and nothing bounds the coefficients; train with --l2 to bound them"
         ]
-    names = []
+    levels, others = [], []
     for output, one, k in known:
         of = "" if output is None else f" (for {printable(output)})"
-        for name, is_one, mass, bend in zip(
-            schema.feature_names(), flags, one.mass, one.information[k, :-1], strict=True
-        ):
-            if is_one and mass >= _LEAST_ROWS and bend < _SEPARATED:
-                names.append(f"{name}{of}")
-    if not names:
-        return []
+        errors = _effect_errors(one, k)
+        for j, name in enumerate(schema.feature_names()):
+            if flags[j] and one.mass[j] >= _LEAST_ROWS and one.information[k, j] < _SEPARATED:
+                levels.append(f"{name}{of}")
+            elif errors[j] > _UNBOUNDED:
+                others.append(f"{name}{of}")
     kind = "have the label 0" if loss == "poisson" else "are of one class, or none is of this one"
-    return [
-        f"{_listed(names)}: (almost) all rows {kind}, so the best coefficient is infinite; the one "
-        "shown, its standard error and its p-value mean nothing; train with --l2 to bound it"
+    reasons = [
+        (levels, f"(almost) all rows {kind}, so the best coefficient is infinite"),
+        (
+            others,
+            "a class has (almost) no row beyond some value, so nothing bounds the coefficient",
+        ),
     ]
+    return [
+        f"{_listed(names)}: {reason}; the one shown, its standard error and its p-value mean "
+        "nothing; train with --l2 to bound it"
+        for names, reason in reasons
+        if names
+    ]
+
+
+def _effect_errors(one: Identified, k: int) -> FloatArray:
+    """Return the standard error of each effect per standard deviation; 0 if it is not known."""
+    width = one.weights.shape[1]
+    variance = np.diag(one.covariance)[k * width : (k + 1) * width - 1]
+    return np.asarray(np.sqrt(np.nan_to_num(np.maximum(variance, 0.0))) * one.deviation)
 
 
 def _flags(schema: Schema) -> list[bool]:

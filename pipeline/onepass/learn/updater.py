@@ -30,6 +30,8 @@ class Identified:
     """Number of rows less that of weights."""
     mass: FloatArray
     """Weighted sum of each feature, shape (n_dense,)."""
+    deviation: FloatArray
+    """Standard deviation of each feature, shape (n_dense,)."""
     information: FloatArray
     """Curvature of the loss along each weight alone, shape of `weights`.
 

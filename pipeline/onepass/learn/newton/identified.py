@@ -63,6 +63,7 @@ def identified(
         aliased=aliased,
         freedom=freedom,
         mass=scaling.mean * float(past.weight) / repeats,
+        deviation=scaling.scale.copy(),
         information=_information(past.h, scaling, n_outputs) / repeats,
     )
 
