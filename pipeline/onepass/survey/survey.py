@@ -202,11 +202,11 @@ def _filled(
     """
     filled = [one for one in usable if one.fingerprint.rows]
     if not filled:
-        empty = f"the lake {lake!r} has {counted(len(usable), 'usable Parquet file')}, but no row"
-        if not bad:
-            raise EmptyLake(empty)
-        first = f"{counted(len(bad), 'file')} cannot be used, the first: {first_line(bad[0])}"
-        raise EmptyLake(f"{empty}; {first}")
+        files = f"{counted(len(usable), 'usable Parquet file')}, but no row"
+        fault = f"the lake {lake!r} has {files if usable else 'no usable Parquet file'}"
+        if bad:
+            fault += f"; {counted(len(bad), 'file')} cannot be used, first {first_line(bad[0])}"
+        raise EmptyLake(fault)
     return filled
 
 
