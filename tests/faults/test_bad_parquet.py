@@ -91,6 +91,7 @@ def table_of_many_kinds(n_rows: int) -> pa.Table:
     more = {
         "price": pa.array([Decimal(i) / 4 for i in range(n_rows)], pa.decimal128(12, 2)),
         "fixed": pa.array([b"abcd"] * n_rows, pa.binary(4)),
+        "count": pa.array(range(n_rows), pa.uint16()),
         "blob": pa.array([b"ab"] * n_rows),
         "tags": pa.array([["a", "b"] * (i % 3) for i in range(n_rows)]),
         "point": pa.array([{"x": 1.0, "y": {"z": i}} for i in range(n_rows)]),

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from footer_edits import COLUMNS, META_DATA, ROW_GROUPS, footer_start, with_edit
+from footer_edits import COLUMNS, META_DATA, ROW_GROUPS, STATISTICS, footer_start, with_edit
 from lakes import number_table
 from onepass.errors import BadPartition
 from onepass.lake.chunks import read_chunks
 from onepass.lake.footer_checks import EmptyFile, check_claims, contradictions, look_through
-from thrift import I32, I64, LIST, STRUCT
+from thrift import BINARY, I32, I64, LIST, STRUCT
 
 ALL = range(3), range(5)
 """Row groups and columns of the file."""
@@ -89,6 +89,14 @@ METADATA_OF_B = (ROW_GROUPS, "2", COLUMNS, "1", META_DATA)
         (((*METADATA_OF_B, 1), "set", (I32, 99)), "schema has DOUBLE values, .* promises none"),
         (((*METADATA_OF_B, 5), "set", (I64, 21)), "promises 20 rows, but 21 values"),
         (((*METADATA_OF_B, 7), "set", (I64, 2**63 - 1)), "places pages at"),
+        (
+            (
+                (*METADATA_OF_B, STATISTICS),
+                "set",
+                (STRUCT, {5: (BINARY, bytes(8)), 6: (BINARY, b"1")}),
+            ),
+            "have a value of 1 bytes, but values of type DOUBLE have 8",
+        ),
         (((*METADATA_OF_B, 11), "set", (I64, -5)), "places pages at -5"),
         (
             ((*METADATA_OF_B, 16), "set", (STRUCT, {3: (LIST, (I64, [1] * 9))})),
@@ -115,3 +123,19 @@ def test_contradiction_inside_a_nested_column_is_one_of_that_column():
     check_claims(found, ["z"], "a.parquet")
     with pytest.raises(BadPartition, match=r"column 'p.y'"):
         check_claims(found, ["p"], "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {5: (BINARY, bytes(8)), 6: (BINARY, bytes(9))},
+        {5: (BINARY, b"")},
+        {6: (BINARY, b"")},
+        {1: (BINARY, b""), 2: (BINARY, b"")},
+    ],
+)
+def test_statistics_with_which_pyarrow_reads_the_pages_are_no_contradiction(whole, bounds):
+    edited = with_edit(whole, ((*METADATA_OF_B, STATISTICS), "set", (STRUCT, bounds)))
+    assert found_in(edited) == []
+    read = pq.ParquetFile(pa.BufferReader(edited)).read_row_group(2, columns=["b"])
+    assert read.equals(pq.ParquetFile(pa.BufferReader(whole)).read_row_group(2, columns=["b"]))

@@ -106,7 +106,9 @@ class _Reader:
             return self.struct()
         if kind == DOUBLE:
             return struct.unpack("<d", self._take(8))[0]
-        if kind in (TRUE, FALSE, BYTE):
+        if kind == BYTE:
+            return self._byte()
+        if kind in (TRUE, FALSE):
             return self._byte() == TRUE
         raise ValueError(f"a field of kind {kind}")
 

@@ -19,6 +19,8 @@ from onepass.lake.footer_fields import (
     COMPRESSED,
     DATA_PAGE,
     DICTIONARY_PAGE,
+    MAX_BYTES,
+    MIN_BYTES,
     N_VALUES,
     NULLS,
     PRESENT,
@@ -63,7 +65,7 @@ class ColumnChunks:
     is_flat: list[bool]
     """Whether each leaf column has one value in each row."""
     fields: IntArray
-    """Fields of the chunks, shape (n_row_groups, n_columns, 8)."""
+    """Fields of the chunks, shape (n_row_groups, n_columns, 10)."""
     is_encrypted: bool
     """Whether columns of the file are encrypted; others can be read."""
 
@@ -101,6 +103,15 @@ class ColumnChunks:
         """Return the nulls of each chunk; -1 where the statistics do not tell."""
         nulls, has = self.fields[:, :, NULLS], self.fields[:, :, PRESENT] >> NULLS & 1
         return np.where((has == 1) & (nulls >= 0) & (nulls <= self.num_values), nulls, -1)
+
+    def bounds_bytes(self) -> IntArray:
+        """Return the length of the shorter one of least and greatest value; -1 if one is missing.
+
+        They are statistics, in the encoding of the column's type.
+        """
+        has = self.fields[:, :, PRESENT] >> MIN_BYTES & self.fields[:, :, PRESENT] >> MAX_BYTES & 1
+        least = np.minimum(self.fields[:, :, MIN_BYTES], self.fields[:, :, MAX_BYTES])
+        return np.where(has == 1, least, -1)
 
     def places(self) -> tuple[IntArray, IntArray]:
         """Return the offset of the first page of each chunk, and the bytes of its pages."""

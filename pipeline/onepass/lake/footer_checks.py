@@ -27,6 +27,10 @@ _RELEASE_SECONDS = 1.0
 """Seconds to wait for Arrow's threads to release a file."""
 
 
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
+"""Bytes of a value in statistics, by physical type; of others pyarrow takes any length."""
+
+
 class EmptyFile(io.RawIOBase):
     """A file that claims a size and has no content.
 
@@ -149,8 +153,13 @@ def _false_claims(chunks: ColumnChunks, rows: IntArray, nbytes: int) -> list[Con
     wrong_number = (chunks.num_values != rows[:, None]) & np.array(chunks.is_flat, bool)
     # A sum of two corrupt numbers could overflow.
     wrong_place = (first < 0) | (length < 0) | (first > nbytes - length)
+    # pyarrow decodes them, and refuses the pages of the chunk if it cannot.
+    widths = np.array([_WIDTHS.get(name, 0) for name in chunks.types], np.int64)
+    bounds = chunks.bounds_bytes()
+    wrong_bounds = (bounds >= 0) & (bounds < widths)
+    wrong = wrong_type | wrong_number | wrong_place | wrong_bounds
     found = []
-    for group, column in np.argwhere(wrong_type | wrong_number | wrong_place).tolist():
+    for group, column in np.argwhere(wrong).tolist():
         if wrong_type[group, column]:
             claimed = chunks.type_numbers[group, column]
             is_known = 0 <= claimed < len(TYPES)
@@ -161,6 +170,11 @@ def _false_claims(chunks: ColumnChunks, rows: IntArray, nbytes: int) -> list[Con
         elif wrong_number[group, column]:
             promised = chunks.num_values[group, column]
             reason = f"the footer promises {rows[group]} rows, but {promised} values"
+        elif wrong_bounds[group, column]:
+            reason = (
+                f"the statistics have a value of {bounds[group, column]} bytes, but values of type "
+                f"{chunks.types[column]} have {widths[column]}"
+            )
         else:
             start, end = int(first[group, column]), int(first[group, column])
             end += int(length[group, column])

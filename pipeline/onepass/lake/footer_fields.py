@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from onepass.block import IntArray
 from onepass.jit import compiled, pasted
 
-TYPE, N_VALUES, UNCOMPRESSED, COMPRESSED, DATA_PAGE, DICTIONARY_PAGE, NULLS, PRESENT = range(8)
-"""Places of a chunk's numbers. Bit i of PRESENT tells whether the footer has the number i."""
+TYPE, N_VALUES, UNCOMPRESSED, COMPRESSED, DATA_PAGE, DICTIONARY_PAGE = range(6)
+NULLS, MAX_BYTES, MIN_BYTES, PRESENT = range(6, 10)
+"""Places of a chunk's numbers; MAX_BYTES and MIN_BYTES are the lengths of its greatest and least
+value. Bit i of PRESENT tells whether the footer has the number i."""
 
 _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(2, 13)
 """Kinds of values in the protocol."""
@@ -75,6 +77,8 @@ _PLACES = _table(
         (_METADATA, 9, _I64): DATA_PAGE,
         (_METADATA, 11, _I64): DICTIONARY_PAGE,
         (_STATISTICS, 3, _I64): NULLS,
+        (_STATISTICS, 5, _BINARY): MAX_BYTES,
+        (_STATISTICS, 6, _BINARY): MIN_BYTES,
     },
     -1,
 )
@@ -93,7 +97,7 @@ def chunk_fields(footer: bytes, n_groups: int, n_columns: int) -> tuple[IntArray
     Returns
     -------
     fields
-        Shape (n_groups, n_columns, 8).
+        Shape (n_groups, n_columns, 10).
     is_encrypted
         Whether the footer names an algorithm of encryption.
 
@@ -102,7 +106,7 @@ def chunk_fields(footer: bytes, n_groups: int, n_columns: int) -> tuple[IntArray
     ValueError
         If the bytes are not such a struct, or hold other numbers of row groups or columns.
     """
-    fields = np.zeros((n_groups, n_columns, 8), np.int64)
+    fields = np.zeros((n_groups, n_columns, PRESENT + 1), np.int64)
     # The last count is that of algorithms.
     counts = np.zeros(n_groups + 1, np.int64)
     stack = np.zeros((_MOST_DEPTH, 4), np.int64)
@@ -173,8 +177,13 @@ def _walk(
             if role == _CHUNK and group < n_groups:
                 counts[group] = 0
         elif place >= 0 and group < n_groups and column < n_columns:
-            value, at = _varint(data, at)
-            fields[group, column, place] = _signed(value)
+            if kind == _BINARY:
+                value, at = _length(data, at)
+                at += value
+            else:
+                value, at = _varint(data, at)
+                value = _signed(value)
+            fields[group, column, place] = value
             fields[group, column, PRESENT] |= 1 << place
         else:
             at = _behind(data, at, kind, in_struct=stack[depth, _KEY] == _OPEN)
