@@ -13,10 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
+from onepass.wording import speaking
 
 if TYPE_CHECKING:
     from places import Place
     from s3 import Proxy, Server
+
+
+@pytest.fixture(autouse=True)
+def messages_as_written(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Messages have flags, as the source does; those of flows have fields, as users see them."""
+    with speaking("fields" if "flows" in request.path.parts else "flags"):
+        yield
 
 
 LONGEST = ("flows", "test_benchmarks.py", "test_packaging.py", "faults", "model")

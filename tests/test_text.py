@@ -7,7 +7,7 @@ import os
 import pytest
 
 from onepass.errors import BadPartition
-from onepass.text import printable
+from onepass.text import listed, percent, printable, visible
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,31 @@ def test_name_with_a_newline_does_not_add_a_line_to_its_error():
         "Repair it.",
     ]
     assert error.path == "a\nonepass: all is well.parquet"
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.0, "0.0%"),
+        (1e-9, "<0.1%"),
+        (0.00049, "<0.1%"),
+        (0.0005, "0.1%"),
+        (0.2503, "25.0%"),
+        (0.99999, ">99.9%"),
+        (1.0, "100.0%"),
+    ],
+)
+def test_share_is_shown_as_nothing_or_all_only_if_it_is(share, shown):
+    assert percent(share) == shown
+
+
+def test_name_that_could_not_be_seen_is_in_quotes():
+    assert [visible(name) for name in ("", " ", "a", "a b", "a ")] == [
+        *("''", "' '", "a", "a b", "'a '")
+    ]
+
+
+def test_long_list_ends_with_its_number():
+    assert listed(["a", "b", "c"], 3) == "a, b, c"
+    assert listed(["a", "b", "c"], 2) == "a, b, ... (3 in all)"
+    assert listed([], 2) == ""

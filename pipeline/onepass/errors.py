@@ -19,7 +19,9 @@
     KeyboardInterrupt
     └── Interrupted                      130     the user has interrupted a session
 
-A message has one or two lines: what was expected, what was found, where, and what to do.
+A message has one or two lines: what was expected, what was found, where, and what to do. It is
+written with the flags of the command; as text it has the words of whoever asked
+(`onepass.wording`).
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from onepass.text import printable
+from onepass.wording import spoken
 
 
 class OnepassError(Exception):
     """Base of all errors raised on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return spoken(super().__str__())
 
 
 class JobError(OnepassError, ValueError):
@@ -98,9 +104,8 @@ class BadColumn(DataError):
         super().__init__(reason, column, advice)
 
     def __str__(self) -> str:
-        return f"column {self.column!r}: {self.reason}" + (
-            f"\n{self.advice}" if self.advice else ""
-        )
+        advice = f"\n{self.advice}" if self.advice else ""
+        return spoken(f"column {self.column!r}: {self.reason}{advice}")
 
 
 class BadPartition(DataError):

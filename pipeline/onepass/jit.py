@@ -53,6 +53,15 @@ def inlined_as_written(function: _Function) -> _Function:
     return _inlined(function, False)
 
 
+def pasted(function: _Function) -> _Function:
+    """Compile as `compiled` does, as a part of each compiled caller.
+
+    The compiler never sees a call, so references to arrays are not counted even where LLVM cannot
+    prove that they need not be: a reader of single bytes was twice as fast as with `inlined`.
+    """
+    return cast(_Function, njit(nogil=True, error_model="numpy", inline="always")(function))
+
+
 def _inlined(function: _Function, fastmath: bool | set[str]) -> _Function:
     inline = njit(nogil=True, fastmath=fastmath, error_model="numpy", forceinline=True)
     return cast(_Function, inline(function))

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from onepass.cloud.url import is_url, parse_url
+from onepass.wording import know
 
 _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "learning_rate": (lambda x: x > 0, math.inf, "a number above 0"),
@@ -230,6 +231,14 @@ class Job(BaseModel):
         """The half-life in partitions; None if it is unset or counted in rows."""
         age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
         return age if unit == "partitions" else None
+
+
+know(
+    {
+        name: get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        for name, field in Job.model_fields.items()
+    }
+)
 
 
 def parse_age(text: str) -> tuple[float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -42,6 +43,33 @@ def shown(value: Any) -> str:
 def clipped(text: str) -> str:
     """Return a text, cut after 200 characters."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def listed(items: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join texts, the first `most` of them; the number of all stands behind a longer list."""
+    more = f"{separator}... ({len(items):,} in all)" if len(items) > most else ""
+    return separator.join(items[:most]) + more
+
+
+def visible(name: str) -> str:
+    """Return a name, in quotes if it is empty or has blanks at its ends."""
+    return name if name and name == name.strip() else repr(name)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share as a percentage that is neither 0 nor 100 % unless the share is.
+
+    Examples
+    --------
+    >>> percent(0.25), percent(0.00001), percent(0.99999), percent(0.0)
+    ('25.0%', '<0.1%', '>99.9%', '0.0%')
+    """
+    least = 10.0**-digits
+    if share > 0 and 100 * share < least / 2:
+        return f"<{least:.{digits}f}%"
+    if share < 1 and 100 * (1 - share) < least / 2:
+        return f">{100 - least:.{digits}f}%"
+    return f"{share:.{digits}%}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from damage import DAMAGES, DAMAGES_OF_PAGES, RANDOM, Case, Ending, footer_start, read_damaged
+from damage import DAMAGES, DAMAGES_OF_PAGES, RANDOM, Case, Ending, n_edits, read_damaged
+from footer_edits import COLUMNS, META_DATA, ROW_GROUPS, STATISTICS, footer_start, with_edit
 from lakes import write_files
 from onepass.actions.evaluate import evaluate
 from onepass.actions.score import score
@@ -23,6 +25,7 @@ from onepass.errors import BadPartition
 from onepass.ledger.entries import SkipEntry
 from onepass.model.directory import open_model
 from small import plan, train
+from thrift import BINARY, I32, STRUCT
 
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
@@ -78,7 +81,27 @@ def samples(tmp_path_factory) -> Path:
             options = options | {"row_group_size": 250, "data_page_size": 1500}
             pq.write_table(sample_table(), path, write_page_checksum=checksum, **options)
     pq.write_table(sample_table(1000), folder / "thousand", compression="none")
+    options = {"row_group_size": 40, "use_deprecated_int96_timestamps": True}
+    pq.write_table(table_of_many_kinds(60), folder / "kinds", **options)
     return folder
+
+
+def table_of_many_kinds(n_rows: int) -> pa.Table:
+    """The columns of `sample_table`, and some that no model reads."""
+    more = {
+        "price": pa.array([Decimal(i) / 4 for i in range(n_rows)], pa.decimal128(12, 2)),
+        "fixed": pa.array([b"abcd"] * n_rows, pa.binary(4)),
+        "count": pa.array(range(n_rows), pa.uint16()),
+        "blob": pa.array([b"ab"] * n_rows),
+        "tags": pa.array([["a", "b"] * (i % 3) for i in range(n_rows)]),
+        "point": pa.array([{"x": 1.0, "y": {"z": i}} for i in range(n_rows)]),
+        "map": pa.array([[("k", i)] for i in range(n_rows)], pa.map_(pa.string(), pa.int32())),
+        "nothing": pa.nulls(n_rows),
+    }
+    table = sample_table(n_rows)
+    for name, values in more.items():
+        table = table.append_column(name, values)
+    return table
 
 
 def names(folder: Path, ending: str = "") -> list[str]:
@@ -130,6 +153,18 @@ def test_any_flipped_byte_of_a_footer_is_refused_or_survived(samples):
     step = max(1, 12 // REPEAT)
     places = range(footer_start(whole) + SEED % step, len(whole), step)
     check(read_damaged(samples, [Case("zstd-crc", "flip_nth", place) for place in places]))
+
+
+def test_footer_with_any_field_changed_is_refused_or_survived(samples):
+    """pyarrow's accessors of chunk metadata abort the process at one in fifty of them."""
+    whole = (samples / "kinds").read_bytes()
+    step = max(1, 25 // REPEAT)
+    cases = [Case("kinds", "edit_nth", i) for i in range(SEED % step, n_edits(whole), step)]
+    assert len(cases) > 1000
+    outcomes = check(read_damaged(samples, cases))
+    # Most edits are of columns that are not read, or of fields that are not needed.
+    assert outcomes["same"] > len(cases) / 2
+    assert outcomes["refused"] > len(cases) / 5
 
 
 @pytest.mark.parametrize("kind", ["billion_rows", "billion_rows_in_pages"])
@@ -200,6 +235,65 @@ def test_damaged_file_is_trained_wholly_or_not_at_all(job, tmp_path, solver):
         skips = [e for e in open_model(damaged["model"]).ledger.entries if isinstance(e, SkipEntry)]
         assert [s.partition.path for s in skips] == ["part-2.parquet"] * (4 - report.partitions)
     assert outcomes[3] >= 4 * REPEAT
+
+
+WRONG_TYPE = (I32, 3)
+"""int96"""
+
+
+def edit_chunk(path: Path, column: str, field: int, value: Any) -> None:
+    """Change a field of a column's metadata in row group 1."""
+    names = pq.read_schema(path).names
+    place = (ROW_GROUPS, "1", COLUMNS, str(names.index(column)), META_DATA, field)
+    path.write_bytes(with_edit(path.read_bytes(), (place, "set", value)))
+
+
+@pytest.mark.parametrize("command", ["inspect", "train", "score"])
+def test_column_whose_type_contradicts_the_schema_is_named_and_not_read(
+    job, tmp_path, onepass, command
+):
+    """pyarrow aborts the process when it is asked for the statistics of such a chunk."""
+    model = tmp_path / "model"
+    if command == "score":
+        train(job | {"model": str(model)})
+    edit_chunk(Path(job["lake"]) / "part-2.parquet", "a", 1, WRONG_TYPE)
+    options = {
+        "inspect": ["--label", "y"],
+        "train": ["--label", "y", "--model", model],
+        "score": ["--model", model, "--out", tmp_path / "out"],
+    }
+    code, out, err = onepass(command, job["lake"], *options[command])
+    where = "part-2.parquet, row group 1, column 'a': the schema has DOUBLE values"
+    if command == "inspect":
+        assert (code, f"bad file: {where}" in out) == (0, True)
+    else:
+        assert (code, err.count(f"onepass: {where}, but the footer promises INT96")) == (3, 1)
+
+
+CONTRADICTIONS = {
+    "type": (1, WRONG_TYPE),
+    "statistics": (STATISTICS, (STRUCT, {5: (BINARY, b"x"), 6: (BINARY, b"")})),
+}
+
+
+@pytest.mark.parametrize("wrong", CONTRADICTIONS)
+def test_file_whose_footer_contradicts_itself_about_a_used_column_is_skipped(job, tmp_path, wrong):
+    edit_chunk(Path(job["lake"]) / "part-2.parquet", "a", *CONTRADICTIONS[wrong])
+    job["model"] = str(tmp_path / "model")
+    assert train(job).partitions == 3
+    (skip,) = [e for e in open_model(job["model"]).ledger.entries if isinstance(e, SkipEntry)]
+    assert skip.reason.startswith("part-2.parquet, row group 1, column 'a'")
+
+
+@pytest.mark.parametrize("wrong", CONTRADICTIONS)
+def test_file_whose_footer_contradicts_itself_about_an_unused_column_is_trained(
+    job, tmp_path, wrong
+):
+    job["exclude"] = ["id"]
+    expected = train(job | {"model": str(tmp_path / "sound")}).state_sha256
+    edit_chunk(Path(job["lake"]) / "part-2.parquet", "id", *CONTRADICTIONS[wrong])
+    found = train(job | {"model": str(tmp_path / "damaged")})
+    assert (found.partitions, found.state_sha256) == (4, expected)
 
 
 # -- evaluate and score ----------------------------------------------------------------------------

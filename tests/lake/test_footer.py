@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import tracemalloc
 from dataclasses import replace
 
@@ -11,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from footer_edits import SCHEMA, with_edit
 from lakes import number_table, write_files
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import is_unchanged, partitions, read_footer
 from onepass.partition import Fingerprint
+from thrift import I32, STRUCT
 
 
 def only_file(folder):
@@ -105,6 +108,29 @@ def test_file_that_vanishes_after_discovery_is_a_bad_partition(tmp_path):
     (tmp_path / "a.parquet").unlink()
     with pytest.raises(BadPartition, match="No such file"):
         read_footer(file)
+
+
+def test_footer_of_a_file_with_encrypted_columns_can_be_sent_to_a_worker(tmp_path):
+    """pyarrow crashes the process when it serializes such metadata."""
+    write_files(tmp_path, {"a.parquet": number_table(20, seed=1)})
+    path = tmp_path / "a.parquet"
+    aes_gcm = (STRUCT, {1: (STRUCT, {})})
+    path.write_bytes(with_edit(path.read_bytes(), ((8,), "set", aes_gcm)))
+    footer = read_footer(only_file(tmp_path))
+    sent = pickle.loads(pickle.dumps(footer))
+    assert sent.metadata.equals(footer.metadata)
+    assert (sent.schema, sent.fingerprint) == (footer.schema, footer.fingerprint)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_column_of_nulls_that_may_hold_none_is_a_bad_partition(tmp_path, nested):
+    nothing = pa.nulls(3) if not nested else pa.array([{"x": None}] * 3)
+    write_files(tmp_path, {"a.parquet": pa.table({"y": [1.0, 2.0, 3.0], "n": nothing})})
+    path = tmp_path / "a.parquet"
+    place = (SCHEMA, "3" if nested else "2", 3)
+    path.write_bytes(with_edit(path.read_bytes(), (place, "set", (I32, 0))))
+    with pytest.raises(BadPartition, match="null type field may not be non-nullable"):
+        read_footer(only_file(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -3,57 +3,51 @@
 from __future__ import annotations
 
 import json
-from typing import get_args
+from typing import Any
 
 import click
 
 from onepass.errors import first_line
-from onepass.job import LossName
+from onepass.job_fields import parse_job
 from onepass.survey.label import LabelProfile
-from onepass.survey.profile import Choice, ColumnProfile
+from onepass.survey.profile import ColumnProfile
 from onepass.survey.survey import Survey, survey
-from onepass.terminal.options import as_lake, json_option, names
+from onepass.terminal.options import given_job, json_option, some_job_options
 from onepass.terminal.printing import print_table, say
-from onepass.text import megabytes, printable
+from onepass.text import megabytes, percent, printable, visible
+from onepass.training.create import choice_of
 
 _CLASSES_SHOWN = 12
 
 
-@click.command("inspect")
-@click.argument("lake", nargs=-1, required=True)
-@click.option("--label", help="Column to predict.")
-@click.option(
-    "--loss", type=click.Choice(get_args(LossName)), default="auto", help="Loss to minimise."
+_FIELDS = (
+    *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
+    *("on_null_label", "interleave"),
 )
-@click.option("--classes", metavar="CLASSES", help="Classes of the label, negative one first.")
-@click.option("--features", metavar="COLUMNS", help="Use these columns only.")
-@click.option("--exclude", metavar="COLUMNS", help="Columns to leave out.")
-@click.option("--numeric", metavar="COLUMNS", help="Columns to read as numbers.")
-@click.option("--categorical", metavar="COLUMNS", help="Columns to read as categories.")
+"""Fields of a job that bear on a survey: every one that its warnings advise is here."""
+
+
+@click.command("inspect")
+@some_job_options(*_FIELDS)
 @json_option
-def command(
-    lake: tuple[str, ...],
-    label: str | None,
-    loss: str,
-    classes: str | None,
-    features: str | None,
-    exclude: str | None,
-    numeric: str | None,
-    categorical: str | None,
-    as_json: bool,
-) -> None:
+def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: Any) -> None:
     """Show what is in LAKE, how each column would be used and why, and warnings.
 
     The list ends with the files that cannot be used. Distinct values are counted in a sample.
     """
-    choice = Choice(*(tuple(names(text)) for text in (features, exclude, numeric, categorical)))
+    given = given_job(lake, config, flags)
+    # A survey needs neither label nor model.
+    job = parse_job({"label": "label", "model": "model"} | given)
     found = survey(
-        as_lake(lake),
-        label=label,
-        loss=loss,
-        classes=names(classes),
-        choice=choice,
+        job.lake,
+        label=job.label if "label" in given else None,
+        weight=job.weight,
+        loss=job.loss,
+        classes=job.classes,
+        choice=choice_of(job),
         skip_bad=True,
+        interleaves=job.interleave > 1,
+        drops_null_labels=job.on_null_label == "drop",
     )
     if as_json:
         click.echo(json.dumps(_as_json(found)))
@@ -80,15 +74,18 @@ def _describe(label: LabelProfile) -> str:
     mean = "" if label.mean is None else f"mean {label.mean:.5g}, "
     text = (
         f"label {printable(label.label.name)}: {label.loss} loss, {mean}"
-        f"{label.distinct:,} distinct, {label.null_share:.1%} null"
+        f"{label.distinct:,} distinct, {percent(label.null_share)} null"
     )
-    shares = [f"{printable(name)} {share:.2%}" for name, share in label.class_shares.items()]
+    shares = [
+        f"{printable(visible(name))} {percent(share, 2)}"
+        for name, share in label.class_shares.items()
+    ]
     more = f", ... ({len(shares):,} in all)" if len(shares) > _CLASSES_SHOWN else ""
     return text + (f"\nclasses: {', '.join(shares[:_CLASSES_SHOWN])}{more}" if shares else "")
 
 
 def _row(column: ColumnProfile) -> list[str]:
-    nulls = "-" if not column.null_share else f"{column.null_share:.2%}"
+    nulls = "-" if not column.null_share else percent(column.null_share, 2)
     distinct = f"{column.distinct:,}" if column.distinct else "-"
     return [column.name, column.type, nulls, distinct, column.planned, column.reason]
 

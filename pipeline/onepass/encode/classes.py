@@ -19,6 +19,7 @@ from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.schema import Label, family
 from onepass.errors import BadColumn
 from onepass.jit import compiled
+from onepass.text import visible
 
 MAX_CLASSES = 1000
 """Maximum number of classes. Softmax keeps weights for each class, and a label with more distinct
@@ -144,9 +145,10 @@ def _look_up(
 
 
 def _unknown(found: str, classes: Sequence[str], name: str) -> BadColumn:
-    known = " or ".join(classes) if len(classes) == 2 else f"one of the {len(classes)} classes"
+    two = " or ".join(map(visible, classes))
+    known = two if len(classes) == 2 else f"one of the {len(classes)} classes"
     return BadColumn(
-        f"expected a label of {known}, found {found}",
+        f"expected a label of {known}, found {visible(found)}",
         name,
         "The classes were fixed when the model was created: create one with --classes that names "
         "them all, or leave the file out with --on-bad skip.",

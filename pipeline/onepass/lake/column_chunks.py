@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from onepass.lake.chunks import Chunk
 
 _DICTIONARY_BYTES_PER_ROW = 16
 """Largest dictionary, in bytes per row of a batch, that is cheap to process for every batch."""
@@ -17,7 +18,7 @@ _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE
 """Bytes of a decoded value by physical type."""
 
 
-def is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
+def is_coded(chunk: Chunk, rows: int) -> bool:
     """Return whether a text chunk is stored as codes of a dictionary that is small for its batches.
 
     The footer does not tell whether a writer changed from codes to plain text within the chunk, but
@@ -36,7 +37,7 @@ def is_coded(chunk: pq.ColumnChunkMetaData, rows: int) -> bool:
     return bool(codes < 4 * chunk.num_values and dictionary < most)
 
 
-def decoded_bytes(chunk: pq.ColumnChunkMetaData, coded: bool) -> int | None:
+def decoded_bytes(chunk: Chunk, coded: bool) -> int | None:
     """Estimate the memory in bytes of a chunk's decoded values.
 
     Parameters

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onepass.arrays import as_batch
+from onepass.lake.chunks import Chunk
 from onepass.lake.column_chunks import check_texts, is_coded
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
@@ -75,15 +76,15 @@ class Decoders:
         """Return the number of rows that the footer promises for a row group."""
         return int(self.footer.metadata.row_group(group).num_rows)
 
-    def chunks(self, groups: Sequence[int]) -> list[pq.ColumnChunkMetaData]:
+    def chunks(self, groups: Sequence[int]) -> list[Chunk]:
         """Return the chunks of row groups that belong to the columns to decode."""
-        wanted, metadata = set(self.columns), self.footer.metadata
-        return [
-            chunk
-            for group in groups
-            for chunk in map(metadata.row_group(group).column, range(metadata.num_columns))
-            if chunk.path_in_schema.split(".")[0] in wanted or chunk.path_in_schema in wanted
+        chunks, wanted = self.footer.chunks, set(self.columns)
+        leaves = [
+            i
+            for i, path in enumerate(chunks.paths)
+            if path.split(".")[0] in wanted or path in wanted
         ]
+        return [chunk for group in groups for chunk in chunks.of(group, leaves)]
 
     def dictionaries(self, groups: Sequence[int], rows: int) -> list[str]:
         """Return the text columns to read as dictionaries.
@@ -97,12 +98,11 @@ class Decoders:
         rows
             Rows that share one dictionary.
         """
-        metadata = self.footer.metadata
-        found = set(self.texts)
-        for group in groups if found else ():
-            for i in range(metadata.num_columns):
-                chunk = metadata.row_group(group).column(i)
-                if chunk.path_in_schema in found and not is_coded(chunk, rows):
+        chunks, found = self.footer.chunks, set(self.texts)
+        texts = [i for i, path in enumerate(chunks.paths) if path in found]
+        for group in groups:
+            for chunk in chunks.of(group, texts):
+                if not is_coded(chunk, rows):
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 

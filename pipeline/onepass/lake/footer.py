@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import pyarrow.parquet as pq
 
 from onepass.cloud.bucket import Replaced
 from onepass.errors import BadPartition
+from onepass.lake.chunks import ColumnChunks, read_chunks
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer_checks import Contradiction, contradictions, look_through
+from onepass.lake.footer_checks import Contradiction, contradictions
 from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.lake.remote import RemoteFile, describe
 from onepass.partition import Fingerprint, Partition
@@ -40,15 +42,36 @@ class Footer:
     fingerprint: Fingerprint
     """Identity of the content that the footer was read from."""
     metadata: pq.FileMetaData
-    """The footer as pyarrow parsed it."""
+    """The footer as pyarrow parsed it; do not ask it for a column chunk (`onepass.lake.chunks`)."""
+    chunks: ColumnChunks
+    """Claims about the column chunks."""
     schema: pa.Schema
     """Arrow schema of the columns in the file (without key=value folders)."""
     contradictions: list[Contradiction]
     """Claims about columns that cannot be true."""
+    encrypted: bytes | None = None
+    """The serialized footer, if columns of the file are encrypted."""
 
     def row_group_rows(self) -> list[int]:
         """Return the number of rows of each row group."""
         return [self.metadata.row_group(i).num_rows for i in range(self.metadata.num_row_groups)]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # pyarrow would serialize the metadata again, and crashes if columns are encrypted.
+        parts = (self.fingerprint, self.chunks, self.schema, self.contradictions, self.encrypted)
+        return _restored, (None if self.encrypted else self.metadata, *parts)
+
+
+def _restored(
+    metadata: pq.FileMetaData | None,
+    fingerprint: Fingerprint,
+    chunks: ColumnChunks,
+    schema: pa.Schema,
+    found: list[Contradiction],
+    encrypted: bytes | None,
+) -> Footer:
+    metadata = metadata or pq.read_metadata(pa.BufferReader(encrypted))
+    return Footer(fingerprint, metadata, chunks, schema, found, encrypted)
 
 
 def read_footer(file: LakeFile) -> Footer:
@@ -67,10 +90,11 @@ def read_footer(file: LakeFile) -> Footer:
         # pyarrow parses the bytes that were read, and does not read the file a second time.
         metadata = pq.read_metadata(pa.BufferReader(footer))
         schema = metadata.schema.to_arrow_schema()
-        found = _checked(metadata, schema, size, digest)
+        chunks = read_chunks(footer, metadata)
+        found = _checked(metadata, schema, chunks, size, digest)
     except BadPartition:
         raise
-    except (OSError, pa.ArrowException, UnicodeDecodeError, MemoryError) as error:
+    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
         raise BadPartition(f"cannot read the Parquet footer: {error}", path=file.key) from None
     _check_row_counts(metadata, file.key)
     if len(_seen) >= _MOST_SEEN:
@@ -83,20 +107,29 @@ def read_footer(file: LakeFile) -> Footer:
         row_groups=metadata.num_row_groups,
         etag=etag,
     )
-    return Footer(fingerprint, metadata, schema, found)
+    encrypted = footer if chunks.is_encrypted else None
+    return Footer(fingerprint, metadata, chunks, schema, found, encrypted)
 
 
 def _checked(
-    metadata: pq.FileMetaData, schema: pa.Schema, size: int, digest: str
+    metadata: pq.FileMetaData, schema: pa.Schema, chunks: ColumnChunks, size: int, digest: str
 ) -> list[Contradiction]:
     """Check a footer, unless this process has checked it before; return its contradictions."""
     found = _seen.get((size, digest))
     if found is None:
-        look_through(metadata, size)
-        # pyarrow decodes the names on this access, and raises if one is not UTF-8.
-        schema.names  # noqa: B018
-        found = contradictions(metadata, size)
+        _check_fields(schema)
+        found = contradictions(metadata, chunks, size)
     return found
+
+
+def _check_fields(schema: pa.Schema) -> None:
+    """Raise ValueError if a name is not UTF-8, or a column of nulls alone may hold none."""
+    # pyarrow decodes the names on this access.
+    schema.names  # noqa: B018
+    for field in schema:
+        if pa.types.is_null(field.type) or pa.types.is_nested(field.type):
+            # A Dask worker would raise when it restores the schema.
+            pickle.loads(pickle.dumps(field))
 
 
 def _check_row_counts(metadata: pq.FileMetaData, key: str) -> None:

@@ -1,8 +1,8 @@
 """Check a footer before its content is used, because pyarrow checks parts of it late or never.
 
-Corrupt chunk metadata, such as a flipped bit in a histogram of levels, can abort the process in
-pyarrow's metadata accessors. The Parquet reader raises an exception instead. So `look_through` runs
-the reader over an empty file first.
+The claims about column chunks are compared with the schema and the size of the file. Then pyarrow's
+Parquet reader runs over an empty file: it raises an exception at chunk metadata that it cannot use,
+such as a flipped bit in a histogram of levels.
 """
 
 from __future__ import annotations
@@ -10,16 +10,25 @@ from __future__ import annotations
 import io
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from onepass.block import IntArray
 from onepass.errors import BadPartition
+from onepass.lake.chunks import TYPES, ColumnChunks
 
 _RELEASE_SECONDS = 1.0
 """Seconds to wait for Arrow's threads to release a file."""
+
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
+"""Bytes of a value in statistics, by physical type; of others pyarrow takes any length."""
 
 
 class EmptyFile(io.RawIOBase):
@@ -58,10 +67,12 @@ class EmptyFile(io.RawIOBase):
 def look_through(
     metadata: pq.FileMetaData,
     nbytes: int,
+    groups: Sequence[int],
+    columns: Sequence[int],
     *,
     empty_file: Callable[[int], EmptyFile] = EmptyFile,
 ) -> None:
-    """Make pyarrow's reader check the metadata of every column chunk.
+    """Make pyarrow's reader check the metadata of column chunks.
 
     The check takes about as long as parsing the footer, so callers do it once for each content and
     not at every read of a footer.
@@ -70,6 +81,8 @@ def look_through(
     ----------
     nbytes
         Size of the file.
+    groups, columns
+        Numbers of the row groups and columns to check.
     empty_file
         Makes the file that the reader runs over.
 
@@ -78,7 +91,6 @@ def look_through(
     OSError, pa.ArrowException
         If the metadata of a chunk is corrupt.
     """
-    groups, columns = range(metadata.num_row_groups), range(metadata.num_columns)
     nothing = empty_file(nbytes)
     # With pre-buffering, the reader first computes the places of all chunks.
     source = pq.ParquetFile(pa.PythonFile(nothing, mode="r"), metadata=metadata, pre_buffer=True)
@@ -109,25 +121,100 @@ class Contradiction:
     """The claim and what contradicts it."""
 
 
-def contradictions(metadata: pq.FileMetaData, nbytes: int) -> list[Contradiction]:
-    """Find chunks of flat columns whose claims contradict the footer or the size of the file.
+def contradictions(
+    metadata: pq.FileMetaData, chunks: ColumnChunks, nbytes: int
+) -> list[Contradiction]:
+    """Find chunks whose claims contradict the footer or the size of the file.
 
     Parameters
     ----------
+    chunks
+        Claims of the same footer about its chunks.
     nbytes
         Size of the file.
+
+    Raises
+    ------
+    OSError, pa.ArrowException
+        If pyarrow cannot open the file at all.
     """
-    schema = metadata.schema
-    columns = [(i, schema.column(i)) for i in range(metadata.num_columns)]
-    flat = [(i, column.path) for i, column in columns if not column.max_repetition_level]
+    rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    found = _false_claims(chunks, np.array(rows, np.int64), nbytes)
+    wrong = {one.column for one in found}
+    left = [i for i, path in enumerate(chunks.paths) if path not in wrong]
+    return found + _unreadable(metadata, chunks.paths, left, nbytes)
+
+
+def _false_claims(chunks: ColumnChunks, rows: IntArray, nbytes: int) -> list[Contradiction]:
+    """Find claims about types, numbers of values and places of pages that cannot be true."""
+    expected = np.array([TYPES.index(name) for name in chunks.types], np.int64)
+    first, length = chunks.places()
+    wrong_type = chunks.type_numbers != expected
+    wrong_number = (chunks.num_values != rows[:, None]) & np.array(chunks.is_flat, bool)
+    # A sum of two corrupt numbers could overflow.
+    wrong_place = (first < 0) | (length < 0) | (first > nbytes - length)
+    # pyarrow decodes them, and refuses the pages of the chunk if it cannot.
+    widths = np.array([_WIDTHS.get(name, 0) for name in chunks.types], np.int64)
+    bounds = chunks.bounds_bytes()
+    wrong_bounds = (bounds >= 0) & (bounds < widths)
+    wrong = wrong_type | wrong_number | wrong_place | wrong_bounds
     found = []
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for i, path in flat:
-            reason = _contradiction(group.column(i), group.num_rows, nbytes)
-            if reason:
-                found.append(Contradiction(number, path, reason))
+    for group, column in np.argwhere(wrong).tolist():
+        if wrong_type[group, column]:
+            claimed = chunks.type_numbers[group, column]
+            is_known = 0 <= claimed < len(TYPES)
+            reason = (
+                f"the schema has {chunks.types[column]} values, but the footer promises "
+                f"{TYPES[claimed] if is_known else 'none'}"
+            )
+        elif wrong_number[group, column]:
+            promised = chunks.num_values[group, column]
+            reason = f"the footer promises {rows[group]} rows, but {promised} values"
+        elif wrong_bounds[group, column]:
+            reason = (
+                f"the statistics have a value of {bounds[group, column]} bytes, but values of type "
+                f"{chunks.types[column]} have {widths[column]}"
+            )
+        else:
+            start, end = int(first[group, column]), int(first[group, column])
+            end += int(length[group, column])
+            reason = f"the footer places pages at {start} to {end} of {nbytes} bytes"
+        found.append(Contradiction(group, chunks.paths[column], reason))
     return found
+
+
+def _unreadable(
+    metadata: pq.FileMetaData, paths: list[str], columns: list[int], nbytes: int
+) -> list[Contradiction]:
+    """Find the first chunk of each column that pyarrow's reader refuses."""
+    groups = range(metadata.num_row_groups)
+    if _refusal(metadata, nbytes, groups, columns) is None:
+        return []
+    # Raise for what has nothing to do with a column.
+    look_through(metadata, nbytes, groups, [])
+    found = []
+    for column in columns:
+        if error := _refusal(metadata, nbytes, groups, [column]):
+            refuses = partial(_refuses_until, metadata, nbytes, column)
+            group = bisect_left(groups, True, key=refuses)
+            reason = f"cannot read the metadata: {error}"
+            found.append(Contradiction(group, paths[column], reason))
+    return found
+
+
+def _refuses_until(metadata: pq.FileMetaData, nbytes: int, column: int, group: int) -> bool:
+    """Return whether a chunk of a column is refused in a row group or one before it."""
+    return _refusal(metadata, nbytes, range(group + 1), [column]) is not None
+
+
+def _refusal(
+    metadata: pq.FileMetaData, nbytes: int, groups: Sequence[int], columns: Sequence[int]
+) -> str | None:
+    try:
+        look_through(metadata, nbytes, groups, columns)
+    except (OSError, pa.ArrowException) as error:
+        return str(error)
+    return None
 
 
 def check_claims(found: Iterable[Contradiction], names: Collection[str], path: str) -> None:
@@ -151,25 +238,6 @@ def check_claims(found: Iterable[Contradiction], names: Collection[str], path: s
         If there is such a contradiction; the error names row group and column.
     """
     for one in found:
-        if one.column in names:
+        # A column of structs or lists has a chunk for each of its leaves.
+        if one.column in names or one.column.split(".")[0] in names:
             raise BadPartition(one.reason, path=path, row_group=one.row_group, column=one.column)
-
-
-def _contradiction(chunk: pq.ColumnChunkMetaData, n_rows: int, nbytes: int) -> str | None:
-    first, length = chunk.data_page_offset, chunk.total_compressed_size
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-        first = min(first, chunk.dictionary_page_offset)
-    if chunk.num_values != n_rows:
-        return f"the footer promises {n_rows} rows, but {chunk.num_values} values"
-    if first < 0 or length < 0 or first + length > nbytes:
-        return f"the footer places pages at {first} to {first + length} of {nbytes} bytes"
-    return None
-
-
-def null_count(chunk: pq.ColumnChunkMetaData) -> int | None:
-    """Return the nulls of a chunk by its statistics; None if these are missing or impossible."""
-    statistics = chunk.statistics
-    if statistics is None or not statistics.has_null_count:
-        return None
-    found = int(statistics.null_count)
-    return found if 0 <= found <= chunk.num_values else None

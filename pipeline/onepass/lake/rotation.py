@@ -178,14 +178,9 @@ def _check_memory(sources: Sequence[Source], batch_rows: int, rotation: _Rotatio
 
 def _decoder_bytes(source: Source, rotation: _Rotation) -> int:
     """Return the bytes of one page of each column to read, by the first row group."""
-    metadata = source.footer.metadata
-    if not metadata.num_row_groups:
+    footer, wanted = source.footer, set(rotation.columns.names)
+    if not footer.fingerprint.row_groups:
         return 0
-    group = metadata.row_group(source.partition.first_row_group)
-    chunks = [group.column(i) for i in range(group.num_columns)]
-    wanted = set(rotation.columns.names)
-    return sum(
-        min(rotation.limits.page_bytes, chunk.total_uncompressed_size)
-        for chunk in chunks
-        if chunk.path_in_schema.split(".")[0] in wanted
-    )
+    leaves = [i for i, p in enumerate(footer.chunks.paths) if p.split(".")[0] in wanted]
+    chunks = footer.chunks.of(source.partition.first_row_group, leaves)
+    return sum(min(rotation.limits.page_bytes, chunk.total_uncompressed_size) for chunk in chunks)

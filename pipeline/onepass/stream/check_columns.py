@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from onepass.encode.schema import READS, Schema, family, is_readable, uses
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
-from onepass.lake.footer_checks import check_claims, null_count
+from onepass.lake.footer_checks import check_claims
 from onepass.partition import Fingerprint
 
 _ALIKE = 0.8
@@ -150,21 +150,11 @@ def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
     The type of such a column means nothing, because its writer saw no value: pandas writes a
     number, Arrow null, Spark the type of the query.
     """
-    wanted, metadata = set(names), footer.metadata
-    columns = ((i, metadata.schema.column(i)) for i in range(metadata.num_columns))
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    filled = [group for group in groups if group.num_rows]
-    return {
-        column.path
-        for i, column in columns
-        if column.path in wanted and not column.max_repetition_level and _is_empty(filled, i)
-    }
-
-
-def _is_empty(groups: list[pq.RowGroupMetaData], column: int) -> bool:
-    # A generator: most columns have a value in the first row group, and `all` stops there.
-    chunks = (group.column(column) for group in groups)
-    return all(null_count(chunk) == chunk.num_values for chunk in chunks)
+    wanted, chunks = set(names), footer.chunks
+    found = [i for i, path in enumerate(chunks.paths) if path in wanted and chunks.is_flat[i]]
+    filled = np.flatnonzero(footer.row_group_rows())
+    are_null = (chunks.null_counts() == chunks.num_values)[filled].all(axis=0)
+    return {chunks.paths[i] for i in found if are_null[i]}
 
 
 def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:

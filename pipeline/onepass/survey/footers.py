@@ -8,18 +8,17 @@ are kept once and shared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from onepass.block import IntArray
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, read_footer
-from onepass.lake.footer_checks import Contradiction, null_count
+from onepass.lake.footer_checks import Contradiction
 from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
 from onepass.survey.bad_files import BadFiles
@@ -99,12 +98,11 @@ class _Shared:
 
 def _summarise(file: LakeFile, shared: _Shared) -> FooterSummary:
     footer = read_footer(file)
-    metadata = footer.metadata
-    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    paths, is_flat = footer.chunks.paths, footer.chunks.is_flat
     nulls = _count_nulls(footer)
     all_null = np.flatnonzero(nulls == footer.fingerprint.rows)
     # The statistics of a list count its elements, not its rows.
-    flat = [i for i in all_null if not metadata.schema.column(int(i)).max_repetition_level]
+    flat = [i for i in all_null if is_flat[i]]
     return FooterSummary(
         file,
         footer.fingerprint,
@@ -126,16 +124,7 @@ def _share(known: list[_T], value: _T) -> _T:
 
 
 def _count_nulls(footer: Footer) -> IntArray:
-    metadata = footer.metadata
-    total = np.zeros(metadata.num_columns, np.int64)
-    for group in _groups_with_rows(metadata):
-        counts = [null_count(group.column(i)) for i in range(metadata.num_columns)]
-        found = np.array([-1 if n is None else n for n in counts], np.int64)
-        total = np.where((total < 0) | (found < 0), -1, total + found)
-    return total
-
-
-def _groups_with_rows(metadata: pq.FileMetaData) -> Iterator[pq.RowGroupMetaData]:
     # A row group without rows has no statistics, which would make the counts unknown.
-    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-    return (group for group in groups if group.num_rows)
+    filled = np.flatnonzero(footer.row_group_rows())
+    counts = footer.chunks.null_counts()[filled]
+    return np.where((counts < 0).any(axis=0), -1, counts.sum(axis=0))

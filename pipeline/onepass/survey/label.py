@@ -21,9 +21,11 @@ from onepass.errors import JobError
 from onepass.survey.label_classes import SampledLabel, describe_classes
 from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.lake_warnings import Place, label_order_warnings, leak_warnings
+from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.sample import Sample
 from onepass.survey.scale import robust_scale
+from onepass.text import percent
 
 CLASSIFICATION = frozenset({"logistic", "hinge", "softmax"})
 """Losses whose labels are classes."""
@@ -58,7 +60,12 @@ class LabelProfile:
 
 
 def profile_label(
-    name: str, values: pa.Array, loss: str = "auto", classes: Sequence[str] = ()
+    name: str,
+    values: pa.Array,
+    loss: str = "auto",
+    classes: Sequence[str] = (),
+    *,
+    drops_null: bool = False,
 ) -> LabelProfile:
     """Choose the loss, and describe the label's classes or scale.
 
@@ -71,6 +78,8 @@ def profile_label(
         texts), softmax for up to `AUTO_CLASSES` texts, and squared for all other numbers.
     classes
         The job's classes; if empty, those of the sample.
+    drops_null
+        Whether training will drop rows without a label.
 
     Raises
     ------
@@ -99,7 +108,7 @@ def profile_label(
         distinct=len(sample.counts()) if kind == "text" else len(np.unique(numbers)),
         class_shares={text: n / n_present for text, n in described.counts.items()},
         delta=robust_scale(numbers) if len(numbers) else 1.0,
-        warnings=[*_null_warnings(name, null_share), *hints, *described.warnings],
+        warnings=[*_null_warnings(name, null_share, drops_null), *hints, *described.warnings],
     )
 
 
@@ -110,6 +119,8 @@ def describe_label(
     sample: Sample,
     place: Place | None,
     columns: list[ColumnProfile],
+    *,
+    drops_null: bool = False,
 ) -> tuple[LabelProfile | None, list[str]]:
     """Profile the label of a sample, and check the sample for sorted labels and leaks.
 
@@ -117,7 +128,7 @@ def describe_label(
     ----------
     name
         Column of the label; None if the job has none.
-    loss, classes
+    loss, classes, drops_null
         As in the job; see `profile_label`.
     place
         Where the rows of the sample lie; None if the order of the rows needs no warning.
@@ -136,7 +147,7 @@ def describe_label(
     if name is None:
         return None, []
     values = sample.rows.column(name).combine_chunks()
-    found = profile_label(name, values, loss, classes)
+    found = profile_label(name, values, loss, classes, drops_null=drops_null)
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
     order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
     leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
@@ -165,7 +176,8 @@ def _hints_about_numbers(name: str, distinct: FloatArray) -> list[str]:
         low, high = distinct
         return [
             f"{name}: two values, {low:.12g} and {high:.12g}, trained as numbers (not 0/1 "
-            f"classes); --loss logistic --classes {low:.12g},{high:.12g} to train them as classes"
+            f"classes); --loss logistic {naming('classes', f'{low:.12g}', f'{high:.12g}')} to "
+            "train them as classes"
         ]
     if 3 <= len(distinct) <= FEW_VALUES and (distinct == np.floor(distinct)).all():
         counts = ", --loss poisson if they are counts" if distinct[0] >= 0 else ""
@@ -186,9 +198,8 @@ def _choose_loss_of_text(sample: SampledLabel) -> str:
     return "logistic" if n_classes == 2 else "softmax"
 
 
-def _null_warnings(name: str, null_share: float) -> list[str]:
+def _null_warnings(name: str, null_share: float, drops_null: bool) -> list[str]:
     if not null_share:
         return []
-    return [
-        f"{name}: {null_share:.1%} of the labels are null; --on-null-label drop leaves them out"
-    ]
+    advice = ", and left out" if drops_null else "; --on-null-label drop leaves them out"
+    return [f"{name}: {percent(null_share)} of the labels are null{advice}"]

@@ -13,6 +13,8 @@ from onepass.block import FloatArray
 from onepass.encode.classes import MAX_CLASSES, class_counts, class_text
 from onepass.encode.schema import Label
 from onepass.errors import JobError
+from onepass.survey.naming import naming
+from onepass.text import listed, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,13 @@ def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -
             f"--classes does not suit the label {sample.name!r} of {sample.shown()}: {error}"
         ) from None
     if len(set(classes)) < len(classes):
-        raise JobError(f"--classes names a class twice: {', '.join(sample.classes)}")
+        raise JobError(f"--classes names a class twice: {_named(list(sample.classes))}")
     if loss != "softmax" and len(classes) != 2:
         raise JobError(f"{loss} loss needs two --classes, the negative one first, not {classes}")
     if further := sorted(set(counts) - set(classes)):
         raise JobError(
-            f"--classes names {', '.join(classes[:6])}, but the label {sample.name!r} also has "
-            f"{', '.join(further[:6])}{', ...' if len(further) > 6 else ''}"
+            f"--classes names {_named(classes)}, but the label {sample.name!r} also has "
+            f"{_named(further)}"
         )
     return classes
 
@@ -127,7 +129,7 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
     name, classes = sample.name, list(counts)
     if len(counts) - list(counts.values()).count(0) == 1:
         only = next(text for text, n in counts.items() if n)
-        return [f"{name}: the label is {only} in every sampled row; nothing to learn"]
+        return [f"{name}: the label is {visible(only)} in every sampled row; nothing to learn"]
     if loss == "softmax":
         once = [text for text, n in counts.items() if n == 1]
         return [_warning_of_rare(name, once)] if once and not sample.classes else []
@@ -137,14 +139,17 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
         negative, positive = classes
         return [
             f"{name}: {positive!r} is taken as the positive class "
-            f"(--classes {positive},{negative} for the other one)"
+            f"({naming('classes', positive, negative)} for the other one)"
         ]
     return []
 
 
+def _named(classes: list[str]) -> str:
+    return listed([visible(text) for text in classes], 6)
+
+
 def _warning_of_rare(name: str, once: list[str]) -> str:
-    shown = ", ".join(once[:5]) + (", ..." if len(once) > 5 else "")
     return (
-        f"{name}: classes {shown} are in one sampled row each, so there may be further ones, "
-        "which would be refused; --classes names all"
+        f"{name}: classes {_named(once)} are in one sampled row each, so there may be further "
+        "ones, which would be refused; --classes names all"
     )

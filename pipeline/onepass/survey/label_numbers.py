@@ -11,6 +11,7 @@ from onepass.encode.target import OUTSIDE
 from onepass.errors import JobError
 from onepass.survey.label_classes import Described, SampledLabel
 from onepass.survey.scale import location_and_scale
+from onepass.text import percent
 
 _LOG_LINK = {"poisson": "non_negative", "gamma": "positive"}
 """Losses whose margin is the logarithm of the mean, with the domain of their labels."""
@@ -60,4 +61,4 @@ def _check_domain(sample: SampledLabel, loss: str) -> None:
             if least == 0
             else "--loss squared or huber take any number"
         )
-        raise JobError(f"{found} ({share:.2%} of the sample is not above 0); {advice}")
+        raise JobError(f"{found} ({percent(share, 2)} of the sample is not above 0); {advice}")

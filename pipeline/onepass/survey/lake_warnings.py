@@ -69,8 +69,8 @@ def label_order_warnings(
         ]
     return [
         f"{label}: {between_groups:.0%} of the label's variance lies between row groups of a file, "
-        "so files are sorted or grouped by it; --order shuffled, the default, reads several row "
-        "groups in turn"
+        "so files are sorted or grouped by it; the shuffled order, which is the default, reads "
+        "several row groups in turn"
     ]
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 
+from onepass.wording import spoken
 
-def naming(flag: str, column: str) -> str:
-    """Return a flag with a column as its value, quoted for a shell.
 
-    A name that no flag can carry is written as a line of a ``--config`` file.
+def naming(flag: str, *columns: str) -> str:
+    """Return an option with columns (or classes) as its value, such as ``--exclude id``.
+
+    A command gets a flag, quoted for a shell; Python and flows a line of a job file. A name that no
+    flag can carry is always a line of a job file.
     """
     # The names in a flag's value are separated by commas, and blanks around them are stripped.
-    if column != column.strip() or "," in column or not column:
-        return f"{flag}: [{json.dumps(column, ensure_ascii=False)}] in --config"
-    return f"--{flag} {shlex.quote(column)}"
+    if any(name != name.strip() or "," in name or not name for name in columns):
+        return spoken(f"{flag}: {json.dumps(columns, ensure_ascii=False)} in --config")
+    value = shlex.quote(",".join(columns))
+    # Unquoted, the end of a sentence behind the value would be taken for a part of it.
+    ends_plainly = value[-1].isalnum() or value[-1] in "'_"
+    return spoken(f"--{flag}={value}" if ends_plainly else f"--{flag}='{value}'")

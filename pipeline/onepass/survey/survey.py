@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
-from onepass.errors import BadPartition, EmptyLake, JobError
+from onepass.errors import BadPartition, EmptyLake, JobError, first_line
 from onepass.lake.discover import discover
 from onepass.survey.agreement import check_agreement, check_uses, rare_columns, usual_kinds
 from onepass.survey.bad_files import BadFiles
@@ -21,6 +21,9 @@ from onepass.survey.label import LabelProfile, describe_label
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.sample import Sample, draw_sample
+from onepass.survey.unread import no_columns, unread_columns, unread_warnings
+from onepass.text import counted
+from onepass.wording import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def survey(
     seed: int = 0,
     skip_bad: bool = False,
     interleaves: bool = False,
+    drops_null_labels: bool = False,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
@@ -71,6 +75,8 @@ def survey(
         Whether to leave out files that cannot be used, and list them. Otherwise raise an error.
     interleaves
         Whether training will interleave partitions, so that a sorted lake needs no warning.
+    drops_null_labels
+        Whether training will drop rows without a label, so that they need no advice.
 
     Raises
     ------
@@ -87,10 +93,21 @@ def survey(
     usable = _usable(found.files, bad)
     columns = profile_columns(sample.rows, null_shares(usable), found.choice, skip=targets)
     check_uses(usable, columns, found.folders, bad)
-    columns += _unread_columns(found)
+    columns += found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
-    described, label_warnings = describe_label(label, loss, classes, sample, place, columns)
+    described, label_warnings = describe_label(
+        label, loss, classes, sample, place, columns, drops_null=drops_null_labels
+    )
     usable = _usable(usable, bad)
+    warnings = [
+        *found.rare.values(),
+        *unread_warnings(found.unread, found.choice.exclude),
+        *folder_warnings(found.files, found.folders),
+        *(c.warning for c in columns if c.warning),
+        *absurd_warnings(sample.rows, columns),
+        *_weight_warnings(weight, sample),
+        *label_warnings,
+    ]
     return Survey(
         n_files=len(usable),
         n_rows=sum(one.fingerprint.rows for one in usable),
@@ -100,14 +117,7 @@ def survey(
         hive=found.hive,
         label=described,
         bad=list(bad),
-        warnings=[
-            *found.rare.values(),
-            *folder_warnings(found.files, found.folders),
-            *(c.warning for c in columns if c.warning),
-            *absurd_warnings(sample.rows, columns),
-            *_weight_warnings(weight, sample),
-            *label_warnings,
-        ],
+        warnings=[spoken(warning) for warning in warnings],
     )
 
 
@@ -125,6 +135,8 @@ class _Footers:
     """Those of the folders that may be features."""
     names: list[str]
     """Columns to read from the files."""
+    unread: list[ColumnProfile]
+    """Columns that are not read, with the reason."""
     rare: dict[str, str]
     """Warning about each column that is left out because few files have it."""
     choice: Choice
@@ -148,9 +160,12 @@ def _compare_files(
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
     check_agreement(files, usual, folders, bad)
-    filled = _filled(_usable(files, bad), lake)
+    filled = _filled(_usable(files, bad), lake, list(bad))
     names = [name for name in filled[0].schema.names if name in usual]
-    return _Footers(files, filled, hive, folders, names, rare, choice)
+    unread = unread_columns(_types(filled, hive), {*names, *folders}, rare)
+    if not names:
+        raise no_columns(lake, unread)
+    return _Footers(files, filled, hive, folders, names, unread, rare, choice)
 
 
 def _check_names(
@@ -175,7 +190,9 @@ def _usable(files: Iterable[FooterSummary], bad: BadFiles) -> list[FooterSummary
     return [one for one in files if one.file.key not in bad]
 
 
-def _filled(usable: Sequence[FooterSummary], lake: str | list[str]) -> list[FooterSummary]:
+def _filled(
+    usable: Sequence[FooterSummary], lake: str | list[str], bad: Sequence[BadPartition]
+) -> list[FooterSummary]:
     """Return the files that have rows.
 
     Raises
@@ -185,27 +202,19 @@ def _filled(usable: Sequence[FooterSummary], lake: str | list[str]) -> list[Foot
     """
     filled = [one for one in usable if one.fingerprint.rows]
     if not filled:
-        raise EmptyLake(f"the lake {lake!r} has {len(usable)} usable Parquet files, but no row")
+        files = f"{counted(len(usable), 'usable Parquet file')}, but no row"
+        fault = f"the lake {lake!r} has {files if usable else 'no usable Parquet file'}"
+        if bad:
+            fault += f"; {counted(len(bad), 'file')} cannot be used, first {first_line(bad[0])}"
+        raise EmptyLake(fault)
     return filled
 
 
-def _unread_columns(found: _Footers) -> list[ColumnProfile]:
-    """Return profiles of the columns that were left out of the sample."""
-    read = {*found.names, *found.folders}
-    types = {field.name: field.type for field in found.filled[0].schema} | found.hive
-    return [
-        ColumnProfile(name, str(dtype), 0.0, 0, None, _why_unread(name, dtype, found.rare))
-        for name, dtype in types.items()
-        if name not in read
-    ]
-
-
-def _why_unread(name: str, dtype: pa.DataType | HiveType, rare: Collection[str]) -> str:
-    if name in rare:
-        return "in few files only"
-    if isinstance(dtype, pa.DataType) and family(dtype) in {"other", "null"}:
-        return f"type {dtype} cannot be used"
-    return "the job leaves it out"
+def _types(
+    found: Sequence[FooterSummary], hive: Mapping[str, HiveType]
+) -> dict[str, pa.DataType | HiveType]:
+    """Return the types of the columns of the first file, and of the folders."""
+    return {field.name: field.type for field in found[0].schema} | dict(hive)
 
 
 def _weight_warnings(name: str | None, sample: Sample) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from onepass.text import printable
+from onepass.wording import speaking
 
 
 def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn:
@@ -30,14 +31,19 @@ def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn
     handler.setFormatter(_Formatter("warning: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     signal.signal(signal.SIGTERM, _interrupt)
+    with speaking("flags"):
+        sys.exit(_run(command, arguments, debug=debug))
+
+
+def _run(command: click.Command, arguments: list[str], *, debug: bool) -> int:
     try:
         command.main(args=arguments, prog_name=command.name, standalone_mode=False)
     except BaseException as error:
         # The program ends here, so interrupts and exits are turned into a code as well.
         if debug:
             click.echo(printable(traceback.format_exc(), lines=True), err=True, nl=False)
-        sys.exit(_exit_code(error))
-    sys.exit(0)
+        return _exit_code(error)
+    return 0
 
 
 class _Formatter(logging.Formatter):

@@ -38,13 +38,21 @@ def names(text: str | None) -> list[str]:
 
 def job_options(command: _Command) -> _Command:
     """Give a command LAKE, ``--config`` and an option for each field of a job."""
-    for name, field in reversed(Job.model_fields.items()):
-        if name != "lake":
-            command = _option(name, field)(command)
-    command = click.option(
-        "--config", metavar="FILE", help="YAML file with the job; flags override it."
-    )(command)
-    return click.argument("lake", nargs=-1, metavar="[LAKE]...")(command)
+    return some_job_options(*(name for name in Job.model_fields if name != "lake"))(command)
+
+
+def some_job_options(*fields: str) -> Callable[[_Command], _Command]:
+    """Give a command LAKE, ``--config`` and an option for some fields of a job."""
+
+    def decorated(command: _Command) -> _Command:
+        for name in reversed(fields):
+            command = _option(name, Job.model_fields[name])(command)
+        command = click.option(
+            "--config", metavar="FILE", help="YAML file with the job; flags override it."
+        )(command)
+        return click.argument("lake", nargs=-1, metavar="[LAKE]...")(command)
+
+    return decorated
 
 
 def given_job(lake: tuple[str, ...], config: str | None, flags: dict[str, Any]) -> dict[str, Any]:

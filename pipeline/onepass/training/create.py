@@ -15,10 +15,14 @@ from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
+from onepass.text import clipped, listed, percent
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 
 MOST_LISTED = 8
 """Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
+
+_MOST_NAMED = 8
+"""Maximum number of columns that a message names."""
 
 logger = logging.getLogger(__name__)
 
@@ -84,21 +88,26 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     return schema.model_copy(update={"columns": columns})
 
 
-def survey_job(job: Job) -> Survey:
-    """Survey the lake of a job."""
-    choice = Choice(
+def choice_of(job: Job) -> Choice:
+    """Return what a job says of the use of columns."""
+    return Choice(
         tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
     )
+
+
+def survey_job(job: Job) -> Survey:
+    """Survey the lake of a job."""
     return survey(
         job.lake,
         label=job.label,
         weight=job.weight,
-        choice=choice,
+        choice=choice_of(job),
         loss=implied_loss(job),
         classes=job.classes,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
         interleaves=job.interleave > 1,
+        drops_null_labels=job.on_null_label == "drop",
     )
 
 
@@ -107,12 +116,16 @@ def _schema(job: Job, found: Survey) -> Schema:
     assert label is not None
     if label.null_share and job.on_null_label == "error":
         raise DataError(
-            f"{label.null_share:.1%} of the sampled labels ({job.label!r}) are null or NaN\n"
+            f"{percent(label.null_share)} of the sampled labels ({job.label!r}) are null or NaN\n"
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
         )
     columns = [column.use for column in found.columns if column.use is not None]
     if not columns:
-        raise JobError("no column is left to learn from; see: onepass inspect LAKE --label COLUMN")
+        left = [f"{column.name!r}: {clipped(column.reason)}" for column in found.columns]
+        why = f" ({listed(left, _MOST_NAMED, '; ')})" if left else ""
+        raise JobError(
+            f"no column is left to learn from{why}; see: onepass inspect LAKE --label COLUMN"
+        )
     used = {column.name for column in columns} | {job.weight}
     return Schema(
         columns=columns,
