@@ -6,6 +6,8 @@ one object more, and dozens of them may wait for the collector at the same time.
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,15 +19,17 @@ from onepass.encode.encoder import Encoder
 from onepass.encode.schema import Hashed, Label, Numeric, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
-from onepass.lake.footer import partitions, read_footer
+from onepass.lake.footer import _seen, partitions, read_footer
 from onepass.lake.limits import ReadLimits
 from onepass.lake.read import PartitionReader
 from onepass.lake.rotation import Source
 from onepass.lake.units import units
+from onepass.stream.check_columns import empty_columns
 from onepass.stream.reading import Reading, as_is
 from onepass.stream.stream import ReadGroup, stream
 from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
+from onepass.survey.footers import read_summaries
 from onepass.survey.sample import draw_sample
 
 N_ROWS, N_GROUPS, SLICE_ROWS = 20_000, 2, 4096
@@ -149,3 +153,23 @@ def test_stream_that_stops_early_frees_its_rows(lake, whole_bytes, is_damaged):
                 streamed.close()
 
     assert held_bytes(read_some) < SMALL
+
+
+def test_parsed_footers_are_freed_with_their_last_reader(lake):
+    """A footer takes a kilobyte for each column of each row group; pyarrow remembers its schema."""
+    _seen.clear()
+    files, bad = discover(str(lake)), BadFiles(skip=False)
+    gc.collect()
+    gc.disable()
+    try:
+        before = n_footers()
+        read_summaries(files, bad)
+        draw_sample(files, NAMES, {}, label="y", seed=0, bad=bad)
+        assert empty_columns(read_footer(files[0]), NAMES) == set()
+        assert n_footers() == before
+    finally:
+        gc.enable()
+
+
+def n_footers():
+    return sum(isinstance(one, pq.FileMetaData) for one in gc.get_objects())

@@ -17,6 +17,7 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer_checks import Contradiction, contradictions, look_through
 from onepass.lake.limits import DEFAULT_LIMITS
+from onepass.lake.parquet_schema import parquet_schema
 from onepass.lake.remote import RemoteFile, describe
 from onepass.partition import Fingerprint, Partition
 
@@ -66,7 +67,7 @@ def read_footer(file: LakeFile) -> Footer:
         digest = hashlib.sha256(footer).hexdigest()
         # pyarrow parses the bytes that were read, and does not read the file a second time.
         metadata = pq.read_metadata(pa.BufferReader(footer))
-        schema = metadata.schema.to_arrow_schema()
+        schema = parquet_schema(metadata).to_arrow_schema()
         found = _checked(metadata, schema, size, digest)
     except BadPartition:
         raise

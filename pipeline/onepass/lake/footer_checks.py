@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onepass.errors import BadPartition
+from onepass.lake.parquet_schema import parquet_schema
 
 _RELEASE_SECONDS = 1.0
 """Seconds to wait for Arrow's threads to release a file."""
@@ -117,7 +118,7 @@ def contradictions(metadata: pq.FileMetaData, nbytes: int) -> list[Contradiction
     nbytes
         Size of the file.
     """
-    schema = metadata.schema
+    schema = parquet_schema(metadata)
     columns = [(i, schema.column(i)) for i in range(metadata.num_columns)]
     flat = [(i, column.path) for i, column in columns if not column.max_repetition_level]
     found = []

@@ -18,6 +18,7 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.footer_checks import check_claims, null_count
+from onepass.lake.parquet_schema import parquet_schema
 from onepass.partition import Fingerprint
 
 _ALIKE = 0.8
@@ -151,7 +152,8 @@ def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
     number, Arrow null, Spark the type of the query.
     """
     wanted, metadata = set(names), footer.metadata
-    columns = ((i, metadata.schema.column(i)) for i in range(metadata.num_columns))
+    schema = parquet_schema(metadata)
+    columns = ((i, schema.column(i)) for i in range(metadata.num_columns))
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     filled = [group for group in groups if group.num_rows]
     return {

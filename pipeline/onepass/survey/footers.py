@@ -20,6 +20,7 @@ from onepass.block import IntArray
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, read_footer
 from onepass.lake.footer_checks import Contradiction, null_count
+from onepass.lake.parquet_schema import parquet_schema
 from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
 from onepass.survey.bad_files import BadFiles
@@ -100,11 +101,12 @@ class _Shared:
 def _summarise(file: LakeFile, shared: _Shared) -> FooterSummary:
     footer = read_footer(file)
     metadata = footer.metadata
-    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    schema = parquet_schema(metadata)
+    paths = [schema.column(i).path for i in range(metadata.num_columns)]
     nulls = _count_nulls(footer)
     all_null = np.flatnonzero(nulls == footer.fingerprint.rows)
     # The statistics of a list count its elements, not its rows.
-    flat = [i for i in all_null if not metadata.schema.column(int(i)).max_repetition_level]
+    flat = [i for i in all_null if not schema.column(int(i)).max_repetition_level]
     return FooterSummary(
         file,
         footer.fingerprint,

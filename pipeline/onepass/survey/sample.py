@@ -50,6 +50,11 @@ class Sample:
     n_places: int
     """Number of row groups that rows were drawn from."""
 
+    def widths(self) -> dict[str, float]:
+        """Return the mean bytes of a value of each column."""
+        n_rows = max(1, self.rows.num_rows)
+        return {name: self.rows.column(name).nbytes / n_rows for name in self.rows.column_names}
+
 
 def draw_sample(
     files: Sequence[LakeFile],

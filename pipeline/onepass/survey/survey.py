@@ -41,6 +41,8 @@ class Survey:
     """Type of each column that is written as a key=value folder."""
     label: LabelProfile | None
     """None if the job has no label."""
+    widths: dict[str, float]
+    """Mean bytes of a value of each sampled column."""
     bad: list[BadPartition]
     """Errors of the files that cannot be used; empty unless bad files are skipped."""
     warnings: list[str]
@@ -99,6 +101,7 @@ def survey(
         columns=columns,
         hive=found.hive,
         label=described,
+        widths=sample.widths(),
         bad=list(bad),
         warnings=[
             *found.rare.values(),

@@ -57,7 +57,9 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         job=resolved,
         encoder=schema,
-        batch_rows=fit_batch_rows(resolved, schema, max_batch_rows=max_batch_rows),
+        batch_rows=fit_batch_rows(
+            resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths
+        ),
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):
