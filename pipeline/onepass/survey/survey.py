@@ -43,6 +43,8 @@ class Survey:
     """None if the job has no label."""
     widths: dict[str, float]
     """Mean bytes of a value of each sampled column."""
+    page_bytes: int
+    """Estimated bytes of an open decoder of all columns of one row group."""
     bad: list[BadPartition]
     """Errors of the files that cannot be used; empty unless bad files are skipped."""
     warnings: list[str]
@@ -102,6 +104,7 @@ def survey(
         hive=found.hive,
         label=described,
         widths=sample.widths(),
+        page_bytes=sample.page_bytes,
         bad=list(bad),
         warnings=[
             *found.rare.values(),
