@@ -82,6 +82,11 @@ def files(found: Path) -> list[Path]:
     return sorted(found.glob("*.parquet"))
 
 
+def clicks_table(n_rows: int, rng: np.random.Generator) -> pa.Table:
+    """Rows of `clicks` alone, for lakes of other shapes."""
+    return _clicks(_MOST_LEVELS)(n_rows, rng)
+
+
 def _label(margin: np.ndarray, rng: np.random.Generator) -> pa.Array:
     return pa.array((rng.random(len(margin)) < 1 / (1 + np.exp(-margin))).astype(np.int8))
 

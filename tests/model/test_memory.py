@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,39 @@ def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(
     assert report["rows"] == N_ROWS * n_groups
     assert report["peak_rss_bytes"] < 1 << 30
     assert report["metrics"]["r2"] > 0.7
+
+
+def test_survey_of_wide_files_with_many_row_groups_is_that_of_one_file(tmp_path):
+    """Neither their footers nor pages of all columns are in memory at once."""
+    n_columns, n_rows, n_groups, n_files = 1000, 1000, 16, 16
+    base = np.random.default_rng(0).standard_normal(n_rows + n_columns, dtype=np.float32)
+    table = pa.table({f"x{i}": base[i : i + n_rows] for i in range(n_columns)})
+    first = tmp_path / "lake/0.parquet"
+    first.parent.mkdir()
+    with pq.ParquetWriter(first, table.schema) as sink:
+        for _ in range(n_groups):
+            sink.write_table(table)
+    for number in range(1, n_files):
+        os.link(first, first.with_name(f"{number}.parquet"))
+    code = "import sys; from onepass.environment import peak_rss_bytes\n"
+    code += "from onepass.survey.survey import survey; import onepass.actions.train\n"
+    code += "survey(sys.argv[1], label='x0'); print(peak_rss_bytes())"
+    command = [sys.executable, "-c", code, str(first.parent)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 500 << 20
+
+
+def test_blocks_of_long_texts_have_fewer_rows():
+    column = Hashed(name="t", family="text")
+    label = Label(name="y", family="number", domain="real")
+    schema = Schema(columns=[column], label=label, weight=None, hash_bits=10, hive={})
+    job = Job(lake="a", label="y", model="m", solver="sgd", learning_rate=[0.1])
+    job = job.model_copy(update={"loss": "squared"})
+    assert fit_batch_rows(job, schema, widths={"t": 8}) == fit_batch_rows(job, schema)
+    rows = fit_batch_rows(job, schema, widths={"t": 10_000})
+    assert rows < MAX_BATCH_ROWS
+    assert rows * 10_000 < job.memory_limit / 5
 
 
 def test_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():

@@ -8,7 +8,8 @@ import pyarrow as pa
 from lakes import write_files
 from onepass.lake.discover import discover
 from onepass.survey.bad_files import BadFiles
-from onepass.survey.sample import SAMPLE_FILES, SAMPLE_GROUPS, SAMPLE_ROWS, draw_sample
+from onepass.survey.cells import SAMPLE_FILES, SAMPLE_GROUPS
+from onepass.survey.sample import SAMPLE_ROWS, draw_sample
 
 
 def sample_of(lake):

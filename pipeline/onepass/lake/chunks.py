@@ -28,6 +28,7 @@ from onepass.lake.footer_fields import (
     UNCOMPRESSED,
     chunk_fields,
 )
+from onepass.lake.parquet_schema import parquet_schema
 
 _TYPES = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY")
 TYPES = (*_TYPES, "FIXED_LEN_BYTE_ARRAY")
@@ -136,7 +137,7 @@ def read_chunks(footer: bytes, metadata: pq.FileMetaData) -> ColumnChunks:
     ValueError
         If the footer is not Thrift, or a row group has another number of columns than the schema.
     """
-    schema = metadata.schema
+    schema = parquet_schema(metadata)
     columns = [schema.column(i) for i in range(metadata.num_columns)]
     fields, is_encrypted = chunk_fields(footer, metadata.num_row_groups, metadata.num_columns)
     return ColumnChunks(

@@ -19,6 +19,7 @@ from onepass.lake.chunks import ColumnChunks, read_chunks
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer_checks import Contradiction, contradictions
 from onepass.lake.limits import DEFAULT_LIMITS
+from onepass.lake.parquet_schema import parquet_schema
 from onepass.lake.remote import RemoteFile, describe
 from onepass.partition import Fingerprint, Partition
 
@@ -89,7 +90,7 @@ def read_footer(file: LakeFile) -> Footer:
         digest = hashlib.sha256(footer).hexdigest()
         # pyarrow parses the bytes that were read, and does not read the file a second time.
         metadata = pq.read_metadata(pa.BufferReader(footer))
-        schema = metadata.schema.to_arrow_schema()
+        schema = parquet_schema(metadata).to_arrow_schema()
         chunks = read_chunks(footer, metadata)
         found = _checked(metadata, schema, chunks, size, digest)
     except BadPartition:

@@ -69,7 +69,14 @@ class PartitionReader:
         try:
             rows = self.large.take(unit) if unit.is_slice else self._whole(unit)
         except UNREADABLE as error:
-            raise self._refusal(unit, error) from None
+            fault = str(error)
+        else:
+            return self._counted(unit, rows)
+        # Raised outside the handler: the context of an error keeps the frames that it passed
+        # through, and with them open decoders and decoded rows.
+        raise self._refusal(unit, fault)
+
+    def _counted(self, unit: Unit, rows: pa.RecordBatch) -> pa.RecordBatch:
         if rows.num_rows != unit.rows:
             raise BadPartition(
                 f"the footer promises {unit.rows} rows, the pages hold {rows.num_rows}",
@@ -82,7 +89,7 @@ class PartitionReader:
         columns = self._decoders.columns
         return self._decoders.read(list(unit.row_groups), columns, use_threads=False)
 
-    def _refusal(self, unit: Unit, error: Exception) -> BadPartition:
+    def _refusal(self, unit: Unit, fault: str) -> BadPartition:
         """Return the error for a damaged unit, with the row group and column at fault.
 
         pyarrow's exceptions do not name the place, so decode each column alone to find it.
@@ -92,10 +99,11 @@ class PartitionReader:
             try:
                 self._decoders.probe(*place, self._batch_rows)
             except UNREADABLE as found:
-                (group, column), error = place, found
+                # Only its text: an error that its own frame holds is a reference cycle.
+                (group, column), fault = place, str(found)
                 break
         return BadPartition(
-            f"cannot decode: {error}",
+            f"cannot decode: {fault}",
             path=self._decoders.file.key,
             row_group=group,
             column=column,

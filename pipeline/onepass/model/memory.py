@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from onepass.cloud.url import is_url
 from onepass.encode.schema import Schema
 from onepass.errors import JobError
@@ -24,14 +26,25 @@ _BLOCKS = WINDOW + 2
 """Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
 and the one that is being learnt."""
 
+_COLUMN_BYTES = 24
+"""Minimum bytes of a decoded value: a number and its copies, or a short text."""
 
-def fit_batch_rows(job: Job, schema: Schema, *, max_batch_rows: int = MAX_BATCH_ROWS) -> int:
+
+def fit_batch_rows(
+    job: Job,
+    schema: Schema,
+    *,
+    max_batch_rows: int = MAX_BATCH_ROWS,
+    widths: Mapping[str, float] | None = None,
+) -> int:
     """Return the number of rows in a block: as many as the memory limit allows.
 
     Parameters
     ----------
     job
         A job in which every automatic choice has been made.
+    widths
+        Mean bytes of a value of each column in the lake; texts may be long.
     max_batch_rows
         Upper bound; the result is a power of two unless it is this bound.
 
@@ -40,7 +53,7 @@ def fit_batch_rows(job: Job, schema: Schema, *, max_batch_rows: int = MAX_BATCH_
     JobError
         If not even small blocks fit.
     """
-    per_row = _decoded_bytes(schema) + _encoded_bytes(schema)
+    per_row = _decoded_bytes(schema, widths or {}) + _encoded_bytes(schema)
     free = _free_bytes(job, schema)
     rows = free // per_row
     if rows < MIN_BATCH_ROWS:
@@ -70,9 +83,10 @@ def _free_bytes(job: Job, schema: Schema) -> int:
     return job.memory_limit - BASE_BYTES - readers - learners
 
 
-def _decoded_bytes(schema: Schema) -> int:
+def _decoded_bytes(schema: Schema, widths: Mapping[str, float]) -> int:
     """Return the bytes of one decoded row in all blocks that are in memory at once."""
-    return _BLOCKS * 24 * len(schema.names(label=True))
+    names = schema.names(label=True)
+    return int(_BLOCKS * sum(max(_COLUMN_BYTES, widths.get(name, 0.0)) for name in names))
 
 
 def _encoded_bytes(schema: Schema) -> int:

@@ -51,7 +51,9 @@ class BadFiles:
         """
         if not self._skip:
             raise error
-        self._errors.setdefault(error.path, error)
+        # The frames of a traceback, and of the error before it, would keep what was decoded.
+        error.__context__ = None
+        self._errors.setdefault(error.path, error.with_traceback(None))
 
     @contextmanager
     def caught(self) -> Iterator[None]:

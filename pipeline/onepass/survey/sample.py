@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,25 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.block import IntArray
-from onepass.encode.columns import label_family, label_values, plain, typed_hive
+from onepass.encode.columns import label_family, label_values, typed_hive
 from onepass.encode.schema import HiveType
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, read_footer
-from onepass.lake.order import permutation
-from onepass.lake.read import PartitionReader
-from onepass.lake.units import Unit, units
-from onepass.partition import Partition
 from onepass.survey.bad_files import BadFiles
+from onepass.survey.cells import Cell, Draw, choose_cells, draw_rows, plan_draw
 from onepass.survey.concat import concat_samples
+from onepass.survey.widths import Widths
 
 _T = TypeVar("_T")
-
-SAMPLE_FILES = 32
-"""Maximum number of files that a sample takes rows from; they are evenly spaced."""
-
-SAMPLE_GROUPS = 4
-"""Maximum number of row groups of each of these files; they are evenly spaced, too."""
 
 SAMPLE_ROWS = 65_536
 """Maximum number of rows of a sample."""
@@ -39,13 +30,11 @@ SAMPLE_ROWS = 65_536
 SAMPLE_CELLS = 8 << 20
 """Maximum number of values of a sample, unless that would be fewer than 2,000 rows."""
 
+SAMPLE_BYTES = 64 << 20
+"""Approximate maximum size of a sample: rows of long texts are fewer."""
+
 DECODED_ROWS = 4 << 20
 """Approximate maximum number of rows that are decoded to draw a sample."""
-
-_SLICE_ROWS = 16_384
-
-_FEW_COLUMNS = 128
-"""Maximum number of columns with which two row groups are decoded at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +49,13 @@ class Sample:
     """Number of the file that each row comes from."""
     n_places: int
     """Number of row groups that rows were drawn from."""
+    page_bytes: int
+    """Estimated bytes of an open decoder of all columns."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A row group to draw rows from."""
-
-    file: LakeFile
-    footer: Footer
-    row_group: int
-
-    @property
-    def n_rows(self) -> int:
-        return self.footer.row_group_rows()[self.row_group]
+    def widths(self) -> dict[str, float]:
+        """Return the mean bytes of a value of each column."""
+        n_rows = max(1, self.rows.num_rows)
+        return {name: self.rows.column(name).nbytes / n_rows for name in self.rows.column_names}
 
 
 def draw_sample(
@@ -104,17 +87,22 @@ def draw_sample(
     BadPartition
         If a file is bad and bad files are not skipped, or if all files are bad.
     """
-    cells = list(_choose_cells(files, bad))
-    n_rows = min(SAMPLE_ROWS, max(2000, SAMPLE_CELLS // max(1, len(names))))
-    draw = partial(
-        _draw_or_fail, names=names, n_rows=max(1, n_rows // max(1, len(cells))), n_cells=len(cells),
-        label=label, seed=seed,
-    )  # fmt: skip
+    widths = Widths(names)
+    cells = list(choose_cells(files, widths, bad))
+    plan = plan_draw(
+        widths,
+        len(cells),
+        n_rows=min(SAMPLE_ROWS, max(2000, SAMPLE_CELLS // max(1, len(names)))),
+        nbytes=SAMPLE_BYTES,
+        decoded_rows=DECODED_ROWS,
+        seed=seed,
+    )
+    draw = partial(_draw_or_fail, draw=plan, label=label)
     parts: list[pa.Table] = []
     places: list[IntArray] = []
     files_of: list[IntArray] = []
     numbers = {file.key: number for number, file in enumerate(files)}
-    with closing(_side_by_side(draw, cells, len(names))) as drawn:
+    with closing(_side_by_side(draw, cells)) as drawn:
         for place, (cell, part) in enumerate(zip(cells, drawn, strict=True)):
             if isinstance(part, BadPartition):
                 bad.add(part)
@@ -131,98 +119,30 @@ def draw_sample(
         place=np.concatenate(places),
         file=np.concatenate(files_of),
         n_places=len(cells),
+        page_bytes=widths.page_bytes,
     )
 
 
-def _choose_cells(files: Sequence[LakeFile], bad: BadFiles) -> Iterator[_Cell]:
-    for file in _evenly(files, SAMPLE_FILES):
-        try:
-            footer = read_footer(file)
-        except BadPartition as error:
-            bad.add(error)
-            continue
-        groups = [i for i, rows in enumerate(footer.row_group_rows()) if rows]
-        for group in _evenly(groups, SAMPLE_GROUPS):
-            yield _Cell(file, footer, group)
-
-
-def _evenly(items: Sequence[_T], n: int) -> list[_T]:
-    """Choose at most `n` evenly spaced items, the first and the last among them."""
-    chosen = np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
-    return [items[i] for i in chosen]
-
-
-def _side_by_side(
-    draw: Callable[[_Cell], _T], cells: list[_Cell], n_columns: int
-) -> Generator[_T, None, None]:
+def _side_by_side(draw: Callable[[Cell], _T], cells: list[Cell]) -> Generator[_T, None, None]:
     """Draw from each cell, in their order, while the next cell is decoded in another thread."""
-    # A decoder holds a page of every column, so two decoders of a wide table take too much memory.
-    n_threads = 2 if n_columns <= _FEW_COLUMNS else 1
-    pool = ThreadPoolExecutor(n_threads)
+    pool = ThreadPoolExecutor(2)
     try:
         yield from pool.map(draw, cells)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _draw_or_fail(
-    cell: _Cell,
-    *,
-    names: list[str],
-    n_rows: int,
-    n_cells: int,
-    label: str | None,
-    seed: int,
-) -> pa.Table | BadPartition:
+def _draw_or_fail(cell: Cell, *, draw: Draw, label: str | None) -> pa.Table | BadPartition:
     """Draw rows from a row group; return the error if they are bad."""
     try:
-        part = _draw(cell, names, n_rows, n_cells, seed)
+        part = draw_rows(cell, draw)
         _check_label(part, label, cell)
     except BadPartition as error:
         return error
     return part
 
 
-def _draw(cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int) -> pa.Table:
-    """Draw at most `n_rows` rows, spread over as much of the row group as may be decoded."""
-    within = min(cell.n_rows, max(n_rows, DECODED_ROWS // n_cells))
-    reader = PartitionReader(cell.file, cell.footer, names, [], batch_rows=_SLICE_ROWS)
-    parts = []
-    for unit in _units_of(cell):
-        if unit.offset >= within:
-            break
-        rows = reader.read(unit)
-        ends = (unit.offset, min(unit.offset + unit.rows, within))
-        first, last = (n_rows * end // within for end in ends)
-        order = permutation(unit.rows, seed, "sample", cell.file.key, *unit.place)
-        parts.append(_take(rows, names, np.sort(order[: last - first]), cell))
-    return pa.concat_tables(parts)
-
-
-def _units_of(cell: _Cell) -> Iterator[Unit]:
-    whole = Partition(
-        path=cell.file.key,
-        first_row_group=cell.row_group,
-        end_row_group=cell.row_group + 1,
-        rows=cell.n_rows,
-        fingerprint=cell.footer.fingerprint,
-    )
-    return units(whole, cell.footer, _SLICE_ROWS)
-
-
-def _take(rows: pa.RecordBatch, names: list[str], index: IntArray, cell: _Cell) -> pa.Table:
-    columns = [plain(rows.column(name)).take(pa.array(index)) for name in names]
-    for name, values in zip(names, columns, strict=True):
-        try:
-            values.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise BadPartition(
-                str(error), path=cell.file.key, row_group=cell.row_group, column=name
-            ) from None
-    return pa.table(columns, names=names)
-
-
-def _check_label(part: pa.Table, label: str | None, cell: _Cell) -> None:
+def _check_label(part: pa.Table, label: str | None, cell: Cell) -> None:
     if label is None:
         return
     values = part.column(label).combine_chunks()

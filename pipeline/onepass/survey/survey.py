@@ -44,6 +44,10 @@ class Survey:
     """Type of each column that is written as a key=value folder."""
     label: LabelProfile | None
     """None if the job has no label."""
+    widths: dict[str, float]
+    """Mean bytes of a value of each sampled column."""
+    page_bytes: int
+    """Estimated bytes of an open decoder of all columns of one row group."""
     bad: list[BadPartition]
     """Errors of the files that cannot be used; empty unless bad files are skipped."""
     warnings: list[str]
@@ -116,6 +120,8 @@ def survey(
         columns=columns,
         hive=found.hive,
         label=described,
+        widths=sample.widths(),
+        page_bytes=sample.page_bytes,
         bad=list(bad),
         warnings=[spoken(warning) for warning in warnings],
     )
