@@ -44,6 +44,9 @@ DECODED_ROWS = 4 << 20
 
 _SLICE_ROWS = 16_384
 
+_STRETCH_ROWS = 4096
+"""Rows of a stretch of a row group."""
+
 _FEW_COLUMNS = 128
 """Maximum number of columns with which two row groups are decoded at the same time."""
 
@@ -56,6 +59,9 @@ class Sample:
     """The columns asked for, then the key=value folders in their types."""
     place: IntArray
     """Number of the row group that each row comes from, in stored order."""
+    stretch: IntArray
+    """Number of the stretch of a row group that each row comes from, counted over all row groups.
+    """
     file: IntArray
     """Number of the file that each row comes from."""
     n_places: int
@@ -112,15 +118,18 @@ def draw_sample(
     )  # fmt: skip
     parts: list[pa.Table] = []
     places: list[IntArray] = []
+    stretches: list[IntArray] = []
     files_of: list[IntArray] = []
     numbers = {file.key: number for number, file in enumerate(files)}
     with closing(_side_by_side(draw, cells, len(names))) as drawn:
-        for place, (cell, part) in enumerate(zip(cells, drawn, strict=True)):
-            if isinstance(part, BadPartition):
-                bad.add(part)
+        for place, (cell, found) in enumerate(zip(cells, drawn, strict=True)):
+            if isinstance(found, BadPartition):
+                bad.add(found)
             elif cell.file.key not in bad:
+                part, at = found
                 parts.append(_with_folders(part, cell.file, hive))
                 places.append(np.full(len(part), place))
+                stretches.append(at * len(cells) + place)
                 files_of.append(np.full(len(part), numbers[cell.file.key]))
     if not parts:
         raise next(error for error in bad if error.path in numbers)
@@ -129,6 +138,7 @@ def draw_sample(
     return Sample(
         rows=concat_samples(parts),
         place=np.concatenate(places),
+        stretch=np.concatenate(stretches),
         file=np.concatenate(files_of),
         n_places=len(cells),
     )
@@ -173,21 +183,28 @@ def _draw_or_fail(
     n_cells: int,
     label: str | None,
     seed: int,
-) -> pa.Table | BadPartition:
-    """Draw rows from a row group; return the error if they are bad."""
+) -> tuple[pa.Table, IntArray] | BadPartition:
+    """Draw rows from a row group; see `_draw`. Return the error if they are bad."""
     try:
-        part = _draw(cell, names, n_rows, n_cells, seed)
+        part, stretch = _draw(cell, names, n_rows, n_cells, seed)
         _check_label(part, label, cell)
     except BadPartition as error:
         return error
-    return part
+    return part, stretch
 
 
-def _draw(cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int) -> pa.Table:
-    """Draw at most `n_rows` rows, spread over as much of the row group as may be decoded."""
+def _draw(
+    cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int
+) -> tuple[pa.Table, IntArray]:
+    """Draw at most `n_rows` rows, spread over as much of the row group as may be decoded.
+
+    Returns
+    -------
+    The rows, and the number of the stretch of the row group that each comes from.
+    """
     within = min(cell.n_rows, max(n_rows, DECODED_ROWS // n_cells))
     reader = PartitionReader(cell.file, cell.footer, names, [], batch_rows=_SLICE_ROWS)
-    parts = []
+    parts, stretches = [], []
     for unit in _units_of(cell):
         if unit.offset >= within:
             break
@@ -195,8 +212,10 @@ def _draw(cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int) -
         ends = (unit.offset, min(unit.offset + unit.rows, within))
         first, last = (n_rows * end // within for end in ends)
         order = permutation(unit.rows, seed, "sample", cell.file.key, *unit.place)
-        parts.append(_take(rows, names, np.sort(order[: last - first]), cell))
-    return pa.concat_tables(parts)
+        index = np.sort(order[: last - first])
+        parts.append(_take(rows, names, index, cell))
+        stretches.append((unit.offset + index) // _STRETCH_ROWS)
+    return pa.concat_tables(parts), np.concatenate(stretches)
 
 
 def _units_of(cell: _Cell) -> Iterator[Unit]:
