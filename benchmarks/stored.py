@@ -30,8 +30,10 @@ def _sorted(name: str, loss: str, *, n_files: int = 1, n_groups: int = 1, **opti
     """Rows in random order over row groups, each of which is sorted by its label."""
 
     def make(n_rows: int) -> Task:
-        task = generated(name, loss, width=12, **options)(max(200_000, 5 * n_rows // 2))
-        table, n = task.train, n_files * n_groups
+        # More than a block in each row group.
+        n = n_files * n_groups
+        rows = max(200_000, 5 * n_rows // 2) if n == 1 else 100_000 * n
+        table = generated(name, loss, width=12, **options)(rows).train
         edges = np.linspace(0, len(table), n + 1).astype(int)
         parts = [table.slice(a, b - a).sort_by(LABEL) for a, b in zip(edges, edges[1:])]
         rows = -(-len(table) // n)
@@ -41,7 +43,7 @@ def _sorted(name: str, loss: str, *, n_files: int = 1, n_groups: int = 1, **opti
 
 
 def bookings(n_rows: int) -> Task:
-    """Cancelled bookings of two hotels, one after the other; both change over three years."""
+    """Bookings of two hotels, one after the other, most of the cancelled ones before the others."""
     n = max(120_000, n_rows)
     rng = np.random.default_rng(11)
     hotel = (np.arange(n) >= n // 3).astype(int)
@@ -56,15 +58,18 @@ def bookings(n_rows: int) -> Task:
     z = -1.4 + 0.012 * lead + 0.9 * hotel * (1 - 1.5 * time) - 0.8 * requests + 0.004 * price
     z += np.array([0.8, -0.5, 0.2, 0.0, -1.0, 0.4])[agent] + 1.2 * late - 0.05 * nights
     y = (rng.logistic(size=n) < z).astype(np.int64)
+    # Records were added by status, with some exceptions.
+    order = np.lexsort((rng.random(n), (rng.random(n) < 0.1) ^ (y == 0), hotel))
     columns = {"hotel": pa.array(np.array(["resort", "city"])[hotel]), "lead": lead}
     columns |= {"nights": nights, "price": price, "requests": requests, "late": late}
     columns["agent"] = pa.array(np.array(list("abcdef"))[agent])
     columns["day"] = pa.array((time * 1000).astype(np.int32) + 16_000).cast(pa.date32())
-    return _stored("stored: bookings", "logistic", pa.table(columns | {LABEL: y}))
+    table = pa.table(columns | {LABEL: y}).take(pa.array(order))
+    return _stored("stored: bookings", "logistic", table)
 
 
 def daily_counts(n_rows: int) -> Task:
-    """Hourly counts of 10 stations over years, with a trend and two seasons."""
+    """Hourly counts of 10 stations that grow a hundredfold in waves, as an epidemic or a start-up."""
     n = max(200_000, 2 * n_rows)
     rng = np.random.default_rng(12)
     hour_of_all, station = np.arange(n) // 10, np.arange(n) % 10
@@ -72,7 +77,9 @@ def daily_counts(n_rows: int) -> Task:
     heat = 12 - 12 * np.cos(2 * np.pi * day / 365.25) + 4 * rng.normal(size=n)
     rain = (rng.random(n) < 0.2).astype(int)
     hour = hour_of_all % 24
-    z = 1.0 + 1.2 * day / day.max() + 0.045 * heat - 0.5 * rain + 0.15 * (station - 5)
+    past = day / day.max()
+    z = 5 * past + 1.5 * np.sin(9 * past) + 0.045 * heat * (1 - 2 * past) - 0.5 * rain
+    z += (0.3 - past) * 0.3 * (station - 5)
     z += 0.9 * np.sin(np.pi * (hour - 6) / 12) - 0.3 * (day.astype(int) % 7 >= 5)
     columns = {"heat": heat, "rain": rain, "hour": hour, "station": pa.array(station).cast("string")}
     columns["weekend"] = day.astype(int) % 7 >= 5
@@ -82,13 +89,14 @@ def daily_counts(n_rows: int) -> Task:
 
 
 def fraud(n_rows: int) -> Task:
-    """0.8 % positives that come in waves of some days; the rates of features change with them."""
+    """0.8 % positives in waves of some days, each of another kind of fraud."""
     n = max(250_000, 2 * n_rows)
     rng = np.random.default_rng(13)
     day = np.arange(n) * 120 // n
     wave = np.exp(1.0 * rng.normal(size=120))[day] * np.exp(day / 80)
-    x = rng.normal(size=(n, 16)) + 0.3 * (day / 120)[:, None] * rng.normal(size=16)
-    score = x @ (rng.normal(size=16) / 2) + np.log(wave) + 1.5 * rng.logistic(size=n)
+    x = rng.normal(size=(n, 16))
+    kind = np.cumsum(rng.normal(size=(120, 16)), axis=0) / 8 + rng.normal(size=16) / 2
+    score = (x * kind[day]).sum(1) + np.log(wave) + rng.logistic(size=n)
     y = (score > np.quantile(score, 0.992)).astype(np.int64)
     columns = {f"v{j:02}": x[:, j] for j in range(16)}
     columns["amount"] = np.exp(3 + rng.normal(size=n) + 0.5 * y)
