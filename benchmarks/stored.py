@@ -26,17 +26,29 @@ def _stored(name: str, loss: str, table: pa.Table, n_files: int = 1, **more: Any
     return Task(name, loss, table, table, fields, n_files, "stored", rows)
 
 
-def _sorted(name: str, loss: str, *, n_files: int = 1, n_groups: int = 1, **options: Any) -> Maker:
-    """Rows in random order over row groups, each of which is sorted by its label."""
+def _sorted(
+    name: str,
+    loss: str,
+    *,
+    n_files: int = 1,
+    n_groups: int = 1,
+    width: int = 12,
+    row_group_rows: int | None = None,
+    **options: Any,
+) -> Maker:
+    """Rows in random order over row groups, each of which is sorted by its label.
+
+    With `row_group_rows`, these row groups are cut into smaller ones.
+    """
 
     def make(n_rows: int) -> Task:
         # More than a block in each row group.
         n = n_files * n_groups
         rows = max(200_000, 5 * n_rows // 2) if n == 1 else 100_000 * n
-        table = generated(name, loss, width=12, **options)(rows).train
+        table = generated(name, loss, width=width, **options)(rows).train
         edges = np.linspace(0, len(table), n + 1).astype(int)
         parts = [table.slice(a, b - a).sort_by(LABEL) for a, b in zip(edges, edges[1:])]
-        rows = -(-len(table) // n)
+        rows = row_group_rows or -(-len(table) // n)
         return _stored(name, loss, pa.concat_tables(parts), n_files, row_group_rows=rows)
 
     return make
@@ -144,6 +156,8 @@ def stored_tasks() -> Iterator[tuple[str, Maker]]:
         ("4 files", "logistic", {"n_files": 4}),
         ("4 row groups", "logistic", {"n_groups": 4}),
         ("4 row groups, counts", "poisson", {"n_groups": 4}),
+        ("over large row groups", "logistic", {"width": 30, "row_group_rows": 70_000}),
+        ("over small row groups", "logistic", {"row_group_rows": 20_000}),
     ):
         name = f"stored: sorted, {name}"
         yield name, _sorted(name, loss, **options)

@@ -93,8 +93,8 @@ def rounds(
         See `PartitionReader`.
     spread_bytes
         Decoded bytes of the row groups open at once up to which large row groups are read in shares
-        from all over them (`onepass.lake.spread`), if there is a seed. None sets no bound. Larger
-        ones are read in slices.
+        from all over them (`onepass.lake.spread`), if there is a seed. Larger ones are read in
+        slices. None sets no bound, and reads smaller row groups in this way too: labels drift.
     limits
         Sizes that bound the number of cursors and their memory.
 
@@ -134,7 +134,7 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     spreads = None
     if _is_spread(source, reader, rows, n_cursors, rotation):
         spreads = partial(_spread, partition.path, rotation.seed, rotation.epoch)
-    shares = [order[first::n_cursors] for first in range(n_cursors)]
+    shares = _divide(order, n_cursors, rotation)
     return [
         (Step(source, reader, unit) for unit in units(partition, footer, rows, share, spreads))
         for share in shares
@@ -159,6 +159,16 @@ def _is_spread(
     found = [reader.large.spread_bytes(group, -(-rows_of[group] // rows)) for group in large]
     n_open = n_cursors * rotation.n_sources
     return all(nbytes is not None and n_open * nbytes <= most for nbytes in found)
+
+
+def _divide(order: list[int], n_cursors: int, rotation: _Rotation) -> list[list[int]]:
+    """Divide row groups among cursors."""
+    if rotation.spread_bytes is not None:
+        return [order[first::n_cursors] for first in range(n_cursors)]
+    # Neighbours resemble each other, so each cursor has neighbours.
+    stored = sorted(order)
+    cursor_of = {group: n * n_cursors // len(stored) for n, group in enumerate(stored)}
+    return [[group for group in order if cursor_of[group] == n] for n in range(n_cursors)]
 
 
 def _row_groups(partition: Partition, rotation: _Rotation) -> list[int]:
@@ -188,7 +198,13 @@ def _n_cursors(source: Source, share_rows: int, rotation: _Rotation) -> int:
     n_large = sum(rows[group] > share_rows for group in groups)
     affordable = limits.reader_bytes // max(1, _decoder_bytes(source, rotation))
     most_for_rows = share_rows // limits.min_cursor_rows
-    return max(1, min(n_large, affordable, limits.max_cursors, most_for_rows))
+    usual = max(1, min(n_large, affordable, limits.max_cursors, most_for_rows))
+    if rotation.spread_bytes is not None:
+        return usual
+    # Row groups that are read in shares have no decoder open between two blocks.
+    most = max(1, limits.max_cursors // rotation.n_sources)
+    n_cut = sum(rows[group] > share_rows // most for group in groups)
+    return max(usual, min(n_cut, most, most_for_rows))
 
 
 def _check_memory(sources: Sequence[Source], batch_rows: int, rotation: _Rotation) -> None:

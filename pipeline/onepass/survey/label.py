@@ -62,7 +62,7 @@ class LabelProfile:
     warnings: list[str]
     """Messages to the user about the label."""
     drift: float = 0.0
-    """Share of its variance between stretches of row groups, see `drift_within`."""
+    """Share of its variance between the stretches of files, see `drift_within`."""
 
 
 def profile_label(
@@ -146,10 +146,13 @@ def describe_label(
     values = sample.rows.column(name).combine_chunks()
     found = profile_label(name, values, loss, classes)
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
-    order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
-    drift = drift_within(target, sample.place, sample.stretch, classes=nominal)
+    drift = drift_within(target, sample.file, sample.stretch, classes=nominal)
+    order: list[str] = []
+    if place is not None:
+        order = label_order_warnings(name, target, place, classes=nominal)
+        order = order or drift_warnings(name, drift)
     leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
-    warnings = [*found.warnings, *order, *drift_warnings(name, drift), *leaks]
+    warnings = [*found.warnings, *order, *leaks]
     return replace(found, drift=drift), warnings
 
 

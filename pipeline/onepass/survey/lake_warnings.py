@@ -76,7 +76,7 @@ def label_order_warnings(
 
 
 def drift_warnings(label: str, drift: float) -> list[str]:
-    """Warn if the label depends on the place of its row within a row group.
+    """Warn if the label depends on the place of its row within a file.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def drift_warnings(label: str, drift: float) -> list[str]:
     if drift < SORTED:
         return []
     return [
-        f"{label}: {drift:.0%} of the label's variance lies between stretches of a row group, so "
-        "its rows are sorted or grouped by it; --order shuffled, the default, takes each block "
-        "from all over a row group"
+        f"{label}: {drift:.0%} of the label's variance lies between stretches of a file, so its "
+        "rows are sorted or grouped by it; --order shuffled, the default, takes each block from "
+        "all over the row groups of a file"
     ]
 
 

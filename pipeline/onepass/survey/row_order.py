@@ -1,4 +1,4 @@
-"""Find out whether the label drifts or is sorted within row groups, which footers do not tell."""
+"""Find out whether the label drifts or is sorted within files, which footers do not tell."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _RARE = 14.0
 
 
 def drift_within(
-    target: FloatArray, row_group: IntArray, stretch: IntArray, *, classes: bool
+    target: FloatArray, file: IntArray, stretch: IntArray, *, classes: bool
 ) -> float:
-    """Return the share of the label's variance between the stretches of row groups.
+    """Return the share of the label's variance between the stretches of files.
 
     It is 0 if chance may explain it. Numbers are replaced by their ranks, so that a few extreme
     labels count no more than others.
@@ -22,33 +22,33 @@ def drift_within(
     ----------
     target
         Labels of the sample, NaN where null.
-    row_group, stretch
-        Numbers of the row group and of the stretch that each row comes from. A stretch belongs to
-        one row group.
+    file, stretch
+        Numbers of the file and of the stretch that each row comes from. A stretch belongs to one
+        file.
     classes
         Whether the labels are indices of classes, which have no order.
     """
     present = ~np.isnan(target)
     _, inner = np.unique(stretch[present], return_inverse=True)
-    _, outer = np.unique(row_group[present], return_inverse=True)
+    _, outer = np.unique(file[present], return_inverse=True)
     values, value = np.unique(target[present], return_inverse=True)
     n_rows, n_more = len(value), int(inner.max(initial=0) - outer.max(initial=0))
     if len(values) < 2 or not n_more or n_rows <= 2 * (inner.max() + 1):
         return 0.0
     within = _gini if classes else _variance
-    total, in_groups, in_stretches = (
+    total, in_files, in_stretches = (
         within(value, group) for group in (np.zeros_like(outer), outer, inner)
     )
-    if in_groups <= 0:
+    if in_files <= 0:
         return 0.0
     # Without drift, `n_rows` times the share that the stretches explain is a chi-square number of
     # `n_more` degrees of freedom. Bound of its tail: B. Laurent, P. Massart, Ann. Stat. 2000.
     by_chance = n_more / (n_rows - outer.max() - 1)
     at_most = by_chance + 2 * (np.sqrt(n_more * _RARE) + _RARE) / n_rows
-    found = 1 - in_stretches / in_groups
+    found = 1 - in_stretches / in_files
     if found < at_most:
         return 0.0
-    return float((found - by_chance) * in_groups / total)
+    return float((found - by_chance) * in_files / total)
 
 
 def _variance(value: IntArray, group: IntArray) -> float:

@@ -52,6 +52,7 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
     resolved = resolve(job, found.label, schema)
     schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
     batch_rows = fit_batch_rows(resolved, schema, max_batch_rows=max_batch_rows)
+    # If labels drift, blocks that resemble each other are worth decoding row groups twice.
     drifts = found.label.drift > 0
     content = ModelFile(
         format=FORMAT,
