@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def _sorted(
         rows = max(200_000, 5 * n_rows // 2) if n == 1 else 100_000 * n
         table = generated(name, loss, width=width, **options)(rows).train
         edges = np.linspace(0, len(table), n + 1).astype(int)
-        parts = [table.slice(a, b - a).sort_by(LABEL) for a, b in zip(edges, edges[1:])]
+        parts = [table.slice(a, b - a).sort_by(LABEL) for a, b in pairwise(edges)]
         rows = row_group_rows or -(-len(table) // n)
         return _stored(name, loss, pa.concat_tables(parts), n_files, row_group_rows=rows)
 
@@ -81,7 +82,7 @@ def bookings(n_rows: int) -> Task:
 
 
 def daily_counts(n_rows: int) -> Task:
-    """Hourly counts of 10 stations that grow a hundredfold in waves, as an epidemic or a start-up."""
+    """Hourly counts of 10 stations that grow a hundredfold, in waves."""
     n = max(200_000, 2 * n_rows)
     rng = np.random.default_rng(12)
     hour_of_all, station = np.arange(n) // 10, np.arange(n) % 10
@@ -93,7 +94,12 @@ def daily_counts(n_rows: int) -> Task:
     z = 5 * past + 1.5 * np.sin(9 * past) + 0.045 * heat * (1 - 2 * past) - 0.5 * rain
     z += (0.3 - past) * 0.3 * (station - 5)
     z += 0.9 * np.sin(np.pi * (hour - 6) / 12) - 0.3 * (day.astype(int) % 7 >= 5)
-    columns = {"heat": heat, "rain": rain, "hour": hour, "station": pa.array(station).cast("string")}
+    columns = {
+        "heat": heat,
+        "rain": rain,
+        "hour": hour,
+        "station": pa.array(station).cast("string"),
+    }
     columns["weekend"] = day.astype(int) % 7 >= 5
     columns["at"] = pa.array(1_500_000_000 + 3600 * hour_of_all).cast(pa.timestamp("s"))
     y = rng.poisson(np.exp(z) * rng.gamma(4, 0.25, n))

@@ -3,8 +3,8 @@
 Cursors start at row groups evenly spaced over the partitions, and each block takes its share of
 rows from every cursor. So a block resembles the whole even if files or row groups are sorted by the
 label. Rows may be sorted within a large row group as well, so each share has rows from all over it,
-unless that would take too much memory. A cursor in a large row group is an open decoder that holds a page of each column, so memory
-bounds the number of cursors.
+unless that would take too much memory. A cursor that reads slices of a large row group is an open
+decoder that holds a page of each column, so memory bounds the number of cursors.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     ]
 
 
-def _spread(path: str, seed: int | None, epoch: int, group: int, n_rows: int, n_shares: int) -> Spread:
+def _spread(
+    path: str, seed: int | None, epoch: int, group: int, n_rows: int, n_shares: int
+) -> Spread:
     return Spread(n_rows, n_shares, (seed, "spread", path, group, epoch))
 
 

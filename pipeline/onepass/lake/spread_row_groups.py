@@ -98,7 +98,9 @@ class SpreadPasses:
         # Parts of different shares are views of the same memory, so copy what is still to be taken.
         # A thread must not wait for others to take it: their tasks may have been cancelled.
         self._kept = {share: [_copied(parts)] for share, parts in self._kept.items()}
-        missing = sorted(share for share in self._left if share >= first and share not in self._kept)
+        missing = sorted(
+            share for share in self._left if share >= first and share not in self._kept
+        )
         while True:
             found = self._collected(missing[: self._n_kept])
             if found is not None:

@@ -10,9 +10,7 @@ _RARE = 14.0
 """Minus the logarithm of the probability below which chance is ruled out."""
 
 
-def drift_within(
-    target: FloatArray, file: IntArray, stretch: IntArray, *, classes: bool
-) -> float:
+def drift_within(target: FloatArray, file: IntArray, stretch: IntArray, *, classes: bool) -> float:
     """Return the share of the label's variance between the stretches of files.
 
     It is 0 if chance may explain it. Numbers are replaced by their ranks, so that a few extreme
