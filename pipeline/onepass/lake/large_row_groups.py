@@ -105,7 +105,7 @@ class LargeRowGroups:
         row_bytes = max(stored, known) / spread.n_rows
         copies = int(_COPIES * row_bytes * spread.rows(0))
         batches = partial(decoders.slices, group, decoders.columns, self._batch_rows)
-        # What is kept lies between pages that are freed: for 430 MB of rows the process grew by 670.
+        # What is kept lies between pages that are freed: for 430 MB the process grew by 670.
         return SpreadPasses(batches, spread, (free - copies) // 2, row_bytes)
 
     def _sizes(self, group: int) -> tuple[dict[str, int | None], int]:
