@@ -66,9 +66,56 @@ def test_every_row_is_read_once_in_rounds_of_bounded_size(
     assert max(sum(map(len, steps)) for steps in parts) <= batch_rows + len(found)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("batch_rows", [64, 512, 100_000])
+@pytest.mark.parametrize("spread_bytes", [20_000, None])
+def test_spread_row_groups_are_read_once_and_alike_at_any_memory(
+    tmp_path, layout, batch_rows, spread_bytes
+):
+    found = sources(tmp_path, layout)
+    by_memory = [
+        read(found, batch_rows, seed=3, whole_bytes=whole, spread_bytes=spread_bytes)
+        for whole in (0, 9_000, 60_000, 1 << 30)
+    ]
+    for parts in by_memory:
+        assert [[p.tolist() for p in steps] for steps in parts] == [
+            [p.tolist() for p in steps] for steps in by_memory[0]
+        ]
+    rows = np.concatenate([part for steps in by_memory[0] for part in steps])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(sum(n for n, _ in layout.values())))
+    assert max(sum(map(len, s)) for s in by_memory[0]) <= batch_rows + len(found)
+
+
+@pytest.mark.parametrize("layout", [(9000, 9000), (9000, 3000), (9000, 300)])
+def test_each_block_resembles_a_sorted_file_however_it_is_cut_into_row_groups(tmp_path, layout):
+    parts = read(sources(tmp_path, {"a": layout}), 1000, seed=1, spread_bytes=None)
+    assert len(parts) >= 9
+    for steps in parts[:9]:
+        at = np.quantile(np.concatenate(steps) / 9000, [0.1, 0.25, 0.5, 0.75, 0.9])
+        np.testing.assert_allclose(at, [0.1, 0.25, 0.5, 0.75, 0.9], atol=0.1)
+
+
+def test_row_groups_above_the_bound_are_read_in_slices(tmp_path):
+    found = sources(tmp_path, {"a": (9000, 9000)})
+    # 9,000 numbers of 8 bytes, their validity, and three shares of a ninth.
+    needed = (9000 * 8 + 9000 // 8) * 12 // 9
+    slices = read(found, 1000, seed=1)
+    assert all((np.diff(part) == 1).all() for steps in slices for part in steps)
+    for most, is_spread in ((0, False), (needed - 1, False), (needed, True)):
+        parts = read(found, 1000, seed=1, spread_bytes=most)
+        assert (not np.array_equal(parts[0][0], slices[0][0])) == is_spread
+
+
+def test_spread_row_groups_have_an_order_of_their_own_in_each_epoch(tmp_path):
+    found = sources(tmp_path, {"a": (9000, 9000)})
+    first = [read(found, 1000, seed=1, epoch=n, spread_bytes=None)[0][0] for n in (1, 2)]
+    assert set(first[0]) != set(first[1])
+
+
 def test_stored_order_of_one_partition_is_that_of_the_file(tmp_path):
-    for rows in (64, 512, 3000):
-        parts = read(sources(tmp_path, {"a": (5000, 1000)}), rows)
+    for rows, spread_bytes in ((64, 0), (512, None), (3000, 1 << 30)):
+        found = sources(tmp_path, {"a": (5000, 1000)})
+        parts = read(found, rows, spread_bytes=spread_bytes)
         np.testing.assert_array_equal(
             np.concatenate([p for s in parts for p in s]), np.arange(5000)
         )

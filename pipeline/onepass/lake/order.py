@@ -20,8 +20,8 @@ from onepass.jit import compiled
 def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]:
     """Draw a sample of about `share` of the items numbered `first` to ``first + n - 1``.
 
-    A hash of an item's number and of the place decides whether the item is drawn (SplitMix64; G.
-    Steele, D. Lea, C. Flood, OOPSLA 2014). So the sample does not depend on the cut into batches.
+    A hash of an item's number and of the place decides whether the item is drawn. So the sample
+    does not depend on the cut into batches.
 
     Parameters
     ----------
@@ -32,6 +32,19 @@ def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]
     -------
     Boolean array of shape ``(n,)``, True for items in the sample.
     """
+    return np.asarray(random_numbers(n, first, *place) < np.uint64(int(share * 2**64)))
+
+
+def random_numbers(n: int, first: int, *place: object) -> NDArray[np.uint64]:
+    """Return the random numbers of the items numbered `first` to ``first + n - 1`` of a place.
+
+    Each number depends on the item and the place alone (SplitMix64; G. Steele, D. Lea, C. Flood,
+    OOPSLA 2014).
+
+    Returns
+    -------
+    Array of shape ``(n,)``, uniform over all 64-bit numbers.
+    """
     text = "\x1f".join(str(part) for part in place)
     key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
     numbers = np.arange(first + 1, first + n + 1, dtype=np.uint64)
@@ -39,8 +52,7 @@ def drawn(n: int, first: int, share: float, *place: object) -> NDArray[np.bool_]
         x = np.uint64(key) + numbers * np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return np.asarray(x < np.uint64(int(share * 2**64)))
+    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 @compiled

@@ -2,14 +2,16 @@
 
 Cursors start at row groups evenly spaced over the partitions, and each block takes its share of
 rows from every cursor. So a block resembles the whole even if files or row groups are sorted by the
-label. A cursor in a large row group is an open decoder that holds a page of each column, so memory
-bounds the number of cursors.
+label. Rows may be sorted within a large row group as well, so each share has rows from all over it,
+unless that would take too much memory. A cursor that reads slices of a large row group is an open
+decoder that holds a page of each column, so memory bounds the number of cursors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from onepass.errors import JobError
 from onepass.lake.discover import LakeFile
@@ -17,6 +19,7 @@ from onepass.lake.footer import Footer
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 from onepass.lake.order import permutation
 from onepass.lake.read import PartitionReader
+from onepass.lake.spread import Spread
 from onepass.lake.units import Unit, units
 from onepass.partition import Partition
 
@@ -58,6 +61,7 @@ class _Rotation:
     epoch: int
     n_sources: int
     whole_bytes: int
+    spread_bytes: int | None
     limits: ReadLimits
 
 
@@ -69,6 +73,7 @@ def rounds(
     seed: int | None = None,
     epoch: int = 1,
     whole_bytes: int = 0,
+    spread_bytes: int | None = 0,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Iterator[list[Step]]:
     """Yield rounds: one unit of each cursor, about `batch_rows` rows in all, until all have ended.
@@ -86,6 +91,10 @@ def rounds(
         Pass over the partitions, from 1; each pass has its own order.
     whole_bytes
         See `PartitionReader`.
+    spread_bytes
+        Decoded bytes of the row groups open at once up to which large row groups are read in shares
+        from all over them (`onepass.lake.spread`), if there is a seed. Larger ones are read in
+        slices. None sets no bound, and reads smaller row groups in this way too: labels drift.
     limits
         Sizes that bound the number of cursors and their memory.
 
@@ -94,7 +103,7 @@ def rounds(
     JobError
         If the decoders of all partitions together need more memory than `limits` allows.
     """
-    rotation = _Rotation(columns, seed, epoch, len(sources), whole_bytes, limits)
+    rotation = _Rotation(columns, seed, epoch, len(sources), whole_bytes, spread_bytes, limits)
     n_rows = sum(source.partition.rows for source in sources)
     cursors: list[Iterator[Step]] = []
     for source in sources:
@@ -122,11 +131,46 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
         whole_bytes=rotation.whole_bytes,
         limits=rotation.limits,
     )
-    shares = [order[first::n_cursors] for first in range(n_cursors)]
+    spreads = None
+    if _is_spread(source, reader, rows, n_cursors, rotation):
+        spreads = partial(_spread, partition.path, rotation.seed, rotation.epoch)
+    shares = _divide(order, n_cursors, rotation)
     return [
-        (Step(source, reader, unit) for unit in units(partition, footer, rows, share))
+        (Step(source, reader, unit) for unit in units(partition, footer, rows, share, spreads))
         for share in shares
     ]
+
+
+def _spread(
+    path: str, seed: int | None, epoch: int, group: int, n_rows: int, n_shares: int
+) -> Spread:
+    return Spread(n_rows, n_shares, (seed, "spread", path, group, epoch))
+
+
+def _is_spread(
+    source: Source, reader: PartitionReader, rows: int, n_cursors: int, rotation: _Rotation
+) -> bool:
+    """Return whether large row groups are read in shares from all over them."""
+    if rotation.seed is None or rotation.spread_bytes is None:
+        return rotation.seed is not None
+    rows_of, most = source.footer.row_group_rows(), rotation.spread_bytes
+    groups = range(source.partition.first_row_group, source.partition.end_row_group)
+    large = [group for group in groups if rows_of[group] > rows]
+    if not large or not most:
+        return False
+    found = [reader.large.spread_bytes(group, -(-rows_of[group] // rows)) for group in large]
+    n_open = n_cursors * rotation.n_sources
+    return all(nbytes is not None and n_open * nbytes <= most for nbytes in found)
+
+
+def _divide(order: list[int], n_cursors: int, rotation: _Rotation) -> list[list[int]]:
+    """Divide row groups among cursors."""
+    if rotation.spread_bytes is not None:
+        return [order[first::n_cursors] for first in range(n_cursors)]
+    # Neighbours resemble each other, so each cursor has neighbours.
+    stored = sorted(order)
+    cursor_of = {group: n * n_cursors // len(stored) for n, group in enumerate(stored)}
+    return [[group for group in order if cursor_of[group] == n] for n in range(n_cursors)]
 
 
 def _row_groups(partition: Partition, rotation: _Rotation) -> list[int]:
@@ -156,7 +200,13 @@ def _n_cursors(source: Source, share_rows: int, rotation: _Rotation) -> int:
     n_large = sum(rows[group] > share_rows for group in groups)
     affordable = limits.reader_bytes // max(1, _decoder_bytes(source, rotation))
     most_for_rows = share_rows // limits.min_cursor_rows
-    return max(1, min(n_large, affordable, limits.max_cursors, most_for_rows))
+    usual = max(1, min(n_large, affordable, limits.max_cursors, most_for_rows))
+    if rotation.spread_bytes is not None:
+        return usual
+    # Row groups that are read in shares have no decoder open between two blocks.
+    most = max(1, limits.max_cursors // rotation.n_sources)
+    n_cut = sum(rows[group] > share_rows // most for group in groups)
+    return max(usual, min(n_cut, most, most_for_rows))
 
 
 def _check_memory(sources: Sequence[Source], batch_rows: int, rotation: _Rotation) -> None:

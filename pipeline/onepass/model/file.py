@@ -48,6 +48,8 @@ class ModelFile(BaseModel):
     """How rows become numbers."""
     batch_rows: int = Field(ge=1, le=1 << 16)
     """Upper bound of rows in a block; frozen because block edges decide the last bits."""
+    spread_bytes: int | None = Field(default=0, ge=0)
+    """See `onepass.lake.rotation.rounds`; models without this field read row groups in slices."""
 
     def learners_bytes(self) -> int:
         """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""

@@ -19,6 +19,11 @@ BASE_BYTES = 400 << 20
 MAX_BATCH_ROWS = 65_536
 """Maximum number of rows in a block."""
 
+SPREAD_BYTES = 256 << 20
+"""Maximum bytes of row groups whose rows are spread over blocks where the label does not drift.
+
+The bound is below what the default memory limit allows, so most limits lead to the same order."""
+
 MIN_BATCH_ROWS = 1024
 """Minimum number of rows in a block that the memory limit must allow."""
 
@@ -64,6 +69,15 @@ def fit_batch_rows(
             "needed"
         )
     return min(max_batch_rows, 1 << (int(rows).bit_length() - 1))
+
+
+def fit_spread_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
+    """Return the bytes of row groups up to which their rows are spread over blocks.
+
+    Spreading the rows of row groups that fit into memory costs next to nothing. Others would have
+    to be decoded several times.
+    """
+    return min(SPREAD_BYTES, whole_bytes(job, schema, batch_rows))
 
 
 def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:

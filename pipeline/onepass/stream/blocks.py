@@ -131,14 +131,10 @@ def _set_apart(encoded: Encoded, steps: list[Step]) -> tuple[Encoded, Block]:
 
 
 def _held_out_rows(step: Step) -> NDArray[np.bool_]:
-    unit, rows_of = step.unit, step.source.footer.row_group_rows()
-    if unit.is_slice:
-        places = [(unit.row_groups[0], unit.rows, unit.offset)]
-    else:
-        places = [(group, rows_of[group], 0) for group in unit.row_groups]
+    places = step.unit.ranges(step.source.footer.row_group_rows())
     return np.concatenate(
         [
-            drawn(rows, offset, HELD_OUT_SHARE, "held out", step.source.file.key, group)
-            for group, rows, offset in places
+            drawn(rows, first, HELD_OUT_SHARE, "held out", step.source.file.key, group)
+            for group, first, rows in places
         ]
     )

@@ -32,6 +32,8 @@ class Reading:
     """Whether `HELD_OUT_SHARE` of the rows is split off, to choose between candidates."""
     whole_bytes: int = 0
     """Memory for large row groups that are decoded as a whole. It does not change any block."""
+    spread_bytes: int | None = 0
+    """See `onepass.lake.rotation.rounds`; it has no effect in stored order."""
     limits: ReadLimits = DEFAULT_LIMITS
     """Sizes that bound the memory of readers."""
     linear: Linear | None = None

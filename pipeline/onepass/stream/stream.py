@@ -115,6 +115,7 @@ def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
         seed=reading.seed,
         epoch=group.epoch,
         whole_bytes=reading.whole_bytes,
+        spread_bytes=reading.spread_bytes,
         limits=reading.limits,
     )
 

@@ -39,6 +39,9 @@ _SLICE_ROWS = 16_384
 _SLICE_BYTES = 4 << 20
 """Approximate maximum size of one column of a slice; wide texts make slices of fewer rows."""
 
+_STRETCH_ROWS = 4096
+"""Rows of a stretch of a row group."""
+
 _DECODER_BYTES = 32 << 20
 """Approximate maximum memory of the columns that are decoded at the same time."""
 
@@ -116,8 +119,12 @@ def plan_draw(
     )
 
 
-def draw_rows(cell: Cell, draw: Draw) -> pa.Table:
+def draw_rows(cell: Cell, draw: Draw) -> tuple[pa.Table, IntArray]:
     """Draw rows from a cell, spread over as much of it as may be decoded.
+
+    Returns
+    -------
+    The rows, and the number of the stretch of the row group that each comes from.
 
     Raises
     ------
@@ -127,27 +134,39 @@ def draw_rows(cell: Cell, draw: Draw) -> pa.Table:
     footer = read_footer(cell.file)
     if footer.fingerprint != cell.fingerprint:
         raise BadPartition("has changed while it was read", path=cell.file.key)
+    chosen = list(_chosen(cell, footer, draw))
     columns: dict[str, pa.ChunkedArray] = {}
     for names in draw.shares:
-        part = _draw_share(cell, footer, names, draw)
+        part = _draw_share(cell, footer, names, draw, chosen)
         columns |= dict(zip(names, part.columns, strict=True))
-    return _thinned(pa.table(columns), draw.nbytes)
+    stretch = np.concatenate([(unit.offset + index) // _STRETCH_ROWS for unit, index in chosen])
+    part = pa.table(columns)
+    kept = _affordable(part, draw.nbytes)
+    return (part, stretch) if kept is None else (part.take(pa.array(kept)), stretch[kept])
 
 
-def _draw_share(cell: Cell, footer: Footer, names: list[str], draw: Draw) -> pa.Table:
+def _chosen(cell: Cell, footer: Footer, draw: Draw) -> Iterator[tuple[Unit, IntArray]]:
+    """Yield the units of a cell to decode, and the rows of each to draw."""
     within = min(cell.n_rows, max(draw.n_rows, draw.within))
     n_rows = min(draw.n_rows, within)
-    reader = PartitionReader(cell.file, footer, names, [], batch_rows=draw.slice_rows)
-    parts = []
     for unit in _units_of(cell, footer, draw.slice_rows):
         if unit.offset >= within:
             break
         ends = (unit.offset, min(unit.offset + unit.rows, within))
         first, last = (n_rows * end // within for end in ends)
         order = permutation(unit.rows, draw.seed, "sample", cell.file.key, *unit.place)
-        rows = reader.read(unit)
-        parts.append(_take(rows, names, np.sort(order[: last - first]), cell))
-    return pa.concat_tables(parts)
+        yield unit, np.sort(order[: last - first])
+
+
+def _draw_share(
+    cell: Cell,
+    footer: Footer,
+    names: list[str],
+    draw: Draw,
+    chosen: Sequence[tuple[Unit, IntArray]],
+) -> pa.Table:
+    reader = PartitionReader(cell.file, footer, names, [], batch_rows=draw.slice_rows)
+    return pa.concat_tables(_take(reader.read(unit), names, index, cell) for unit, index in chosen)
 
 
 def _units_of(cell: Cell, footer: Footer, slice_rows: int) -> Iterator[Unit]:
@@ -173,12 +192,12 @@ def _take(rows: pa.RecordBatch, names: list[str], index: IntArray, cell: Cell) -
     return pa.table(columns, names=names)
 
 
-def _thinned(part: pa.Table, nbytes: int) -> pa.Table:
-    """Return evenly spaced rows of at most `nbytes`, but one at least."""
+def _affordable(part: pa.Table, nbytes: int) -> IntArray | None:
+    """Return evenly spaced rows of at most `nbytes`, but one at least; None if all fit."""
     if part.nbytes <= nbytes or not len(part):
-        return part
+        return None
     n_rows = max(1, len(part) * nbytes // part.nbytes)
-    return part.take(pa.array(_evenly(range(len(part)), n_rows)))
+    return np.array(_evenly(range(len(part)), n_rows))
 
 
 def _evenly(items: Sequence[_T], n: int) -> list[_T]:

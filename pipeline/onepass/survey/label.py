@@ -7,7 +7,7 @@ refused before a model is made. The encoder checks all further labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,15 @@ from onepass.encode.target import label_target
 from onepass.errors import JobError
 from onepass.survey.label_classes import SampledLabel, describe_classes
 from onepass.survey.label_numbers import describe_numbers
-from onepass.survey.lake_warnings import Place, label_order_warnings, leak_warnings
+from onepass.survey.lake_warnings import (
+    Place,
+    drift_warnings,
+    label_order_warnings,
+    leak_warnings,
+)
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
+from onepass.survey.row_order import drift_within
 from onepass.survey.sample import Sample
 from onepass.survey.scale import robust_scale
 from onepass.text import percent
@@ -57,6 +63,8 @@ class LabelProfile:
     """Default residual at which huber loss turns linear: `robust_scale` of the labels."""
     warnings: list[str]
     """Messages to the user about the label."""
+    drift: float = 0.0
+    """Share of its variance between the stretches of files, see `drift_within`."""
 
 
 def profile_label(
@@ -149,9 +157,14 @@ def describe_label(
     values = sample.rows.column(name).combine_chunks()
     found = profile_label(name, values, loss, classes, drops_null=drops_null)
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
-    order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
+    drift = drift_within(target, sample.file, sample.stretch, classes=nominal)
+    order: list[str] = []
+    if place is not None:
+        order = label_order_warnings(name, target, place, classes=nominal)
+        order = order or drift_warnings(name, drift)
     leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
-    return found, [*found.warnings, *order, *leaks]
+    warnings = [*found.warnings, *order, *leaks]
+    return replace(found, drift=drift), warnings
 
 
 def _choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:

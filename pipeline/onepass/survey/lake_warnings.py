@@ -19,7 +19,8 @@ LEAK = 0.95
 """Share of the label's variance above which a column that explains it alone is suspicious."""
 
 SORTED = 0.25
-"""Share of the label's variance between files or row groups from which a lake counts as sorted."""
+"""Share of the label's variance between files, row groups or stretches from which a lake counts as
+sorted."""
 
 INTERLEAVE = 16
 """Maximum number of partitions to interleave that the advice for a sorted lake proposes."""
@@ -71,6 +72,23 @@ def label_order_warnings(
         f"{label}: {between_groups:.0%} of the label's variance lies between row groups of a file, "
         "so files are sorted or grouped by it; the shuffled order, which is the default, reads "
         "several row groups in turn"
+    ]
+
+
+def drift_warnings(label: str, drift: float) -> list[str]:
+    """Warn if the label depends on the place of its row within a file.
+
+    Parameters
+    ----------
+    drift
+        Share of the label's variance, see `onepass.survey.row_order.drift_within`.
+    """
+    if drift < SORTED:
+        return []
+    return [
+        f"{label}: {drift:.0%} of the label's variance lies between stretches of a file, so its "
+        "rows are sorted or grouped by it; --order shuffled, the default, takes each block from "
+        "all over the row groups of a file"
     ]
 
 

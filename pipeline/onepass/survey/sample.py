@@ -45,6 +45,9 @@ class Sample:
     """The columns asked for, then the key=value folders in their types."""
     place: IntArray
     """Number of the row group that each row comes from, in stored order."""
+    stretch: IntArray
+    """Number of the stretch of a row group that each row comes from, counted over all row groups.
+    """
     file: IntArray
     """Number of the file that each row comes from."""
     n_places: int
@@ -100,15 +103,18 @@ def draw_sample(
     draw = partial(_draw_or_fail, draw=plan, label=label)
     parts: list[pa.Table] = []
     places: list[IntArray] = []
+    stretches: list[IntArray] = []
     files_of: list[IntArray] = []
     numbers = {file.key: number for number, file in enumerate(files)}
     with closing(_side_by_side(draw, cells)) as drawn:
-        for place, (cell, part) in enumerate(zip(cells, drawn, strict=True)):
-            if isinstance(part, BadPartition):
-                bad.add(part)
+        for place, (cell, found) in enumerate(zip(cells, drawn, strict=True)):
+            if isinstance(found, BadPartition):
+                bad.add(found)
             elif cell.file.key not in bad:
+                part, at = found
                 parts.append(_with_folders(part, cell.file, hive))
                 places.append(np.full(len(part), place))
+                stretches.append(at * len(cells) + place)
                 files_of.append(np.full(len(part), numbers[cell.file.key]))
     if not parts:
         raise next(error for error in bad if error.path in numbers)
@@ -117,6 +123,7 @@ def draw_sample(
     return Sample(
         rows=concat_samples(parts),
         place=np.concatenate(places),
+        stretch=np.concatenate(stretches),
         file=np.concatenate(files_of),
         n_places=len(cells),
         page_bytes=widths.page_bytes,
@@ -132,14 +139,16 @@ def _side_by_side(draw: Callable[[Cell], _T], cells: list[Cell]) -> Generator[_T
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _draw_or_fail(cell: Cell, *, draw: Draw, label: str | None) -> pa.Table | BadPartition:
-    """Draw rows from a row group; return the error if they are bad."""
+def _draw_or_fail(
+    cell: Cell, *, draw: Draw, label: str | None
+) -> tuple[pa.Table, IntArray] | BadPartition:
+    """Draw rows from a row group; see `draw_rows`. Return the error if they are bad."""
     try:
-        part = draw_rows(cell, draw)
+        part, stretch = draw_rows(cell, draw)
         _check_label(part, label, cell)
     except BadPartition as error:
         return error
-    return part
+    return part, stretch
 
 
 def _check_label(part: pa.Table, label: str | None, cell: Cell) -> None:

@@ -6,13 +6,11 @@ any length, so the first rows of a few row groups are read to see how long these
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-
-import pyarrow.parquet as pq
 
 from onepass.encode.columns import plain
 from onepass.errors import BadPartition
+from onepass.lake.chunks import Chunk
 from onepass.lake.column_chunks import decoded_bytes
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
@@ -50,8 +48,10 @@ class Widths:
 
     def note(self, file: LakeFile, footer: Footer, row_group: int) -> None:
         """Take the widths of one row group into account."""
-        group = footer.metadata.row_group(row_group)
-        coded = [name for name, chunk in self._chunks(group) if self._note_chunk(name, chunk)]
+        paths = footer.chunks.paths
+        wanted = [place for place, path in enumerate(paths) if path in self.bytes]
+        chunks = footer.chunks.of(row_group, wanted)
+        coded = [chunk.path_in_schema for chunk in chunks if self._note_chunk(chunk)]
         if coded and self._n_probed < _PROBED_GROUPS:
             self._n_probed += 1
             for name in coded:
@@ -91,18 +91,13 @@ class Widths:
         page = max(DEFAULT_LIMITS.page_bytes, _PAGE_ROWS * self.bytes[name])
         return _BUFFER_BYTES + 2 * min(page, self._stored[name])
 
-    def _chunks(self, group: pq.RowGroupMetaData) -> Iterator[tuple[str, pq.ColumnChunkMetaData]]:
-        for place in range(group.num_columns):
-            chunk = group.column(place)
-            if chunk.path_in_schema in self.bytes:
-                yield chunk.path_in_schema, chunk
-
-    def _note_chunk(self, name: str, chunk: pq.ColumnChunkMetaData) -> bool:
+    def _note_chunk(self, chunk: Chunk) -> bool:
         """Note what the footer tells of a chunk; return whether its texts must be looked at."""
-        self._stored[name] = max(self._stored[name], int(chunk.total_uncompressed_size))
+        name = chunk.path_in_schema
+        self._stored[name] = max(self._stored[name], chunk.total_uncompressed_size)
         size = decoded_bytes(chunk, coded=False)
         if size is not None and chunk.num_values:
-            self.bytes[name] = max(self.bytes[name], size / int(chunk.num_values))
+            self.bytes[name] = max(self.bytes[name], size / chunk.num_values)
         return size is None
 
     def _probe(self, file: LakeFile, footer: Footer, row_group: int, name: str) -> None:

@@ -12,7 +12,7 @@ from onepass.job import Job
 from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
-from onepass.model.memory import BASE_BYTES, MAX_BATCH_ROWS, fit_batch_rows
+from onepass.model.memory import BASE_BYTES, MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
@@ -55,15 +55,19 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
     assert found.label is not None
     resolved = resolve(job, found.label, schema)
     schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
+    batch_rows = fit_batch_rows(
+        resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths
+    )
+    # If labels drift, blocks that resemble each other are worth decoding row groups twice.
+    drifts = found.label.drift > 0
     content = ModelFile(
         format=FORMAT,
         id=uuid.uuid4().hex,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         job=resolved,
         encoder=schema,
-        batch_rows=fit_batch_rows(
-            resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths
-        ),
+        batch_rows=batch_rows,
+        spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):

@@ -66,6 +66,7 @@ class GroupLearner:
             seed=file.job.seed if file.job.order == "shuffled" else None,
             holds_out=file.job.has_candidates,
             whole_bytes=whole_bytes(job, file.encoder, file.batch_rows),
+            spread_bytes=file.spread_bytes,
             limits=limits,
         )
         self._lake = job.lake
