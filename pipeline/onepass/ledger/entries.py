@@ -85,6 +85,15 @@ class CandidateEntry(_Value):
     chosen: bool
 
 
+class LastTenth(_Value):
+    """Progressive metrics of the last rows of a group or a run: a tenth of them, or some more."""
+
+    rows: int
+    """Number of these rows."""
+    loss: float | None
+    metrics: dict[str, float | None]
+
+
 class Trained(_Value):
     """Record of a group that has been learnt; its state makes it a `TrainEntry`."""
 
@@ -103,6 +112,8 @@ class Trained(_Value):
     """Progressive loss of the group, each row predicted before it was learnt."""
     metrics: dict[str, float | None]
     """Progressive metrics of the group."""
+    last_tenth: LastTenth | None = None
+    """Progressive metrics of the group's last rows; None for few rows, and in older models."""
     seconds: float
     """Wall time from the first read to the finished state."""
     peak_rss_bytes: int

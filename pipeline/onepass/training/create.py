@@ -58,6 +58,7 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
         job=resolved,
         encoder=schema,
         batch_rows=fit_batch_rows(resolved, schema, max_batch_rows=max_batch_rows),
+        start="careful",
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):
