@@ -9,9 +9,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import from_json
 
 from onepass.errors import ForeignModel, JobError
@@ -120,6 +129,14 @@ class Trained(_Value):
     """Highest resident memory of the process so far."""
     environment: dict[str, str]
     """Library versions and kind of machine, on which the bytes of the state may depend."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_tenth(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The logs of older models have no "last_tenth". (`exclude_if` needs pydantic 2.12.)
+        fields: dict[str, Any] = handler(self)
+        if self.last_tenth is None:
+            del fields["last_tenth"]
+        return fields
 
 
 class TrainEntry(Trained, Header):

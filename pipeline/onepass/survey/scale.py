@@ -60,9 +60,10 @@ def winsorised_scale(values: FloatArray) -> float:
     """
     # Magnitudes near 1e300 would overflow when squared, and so they are divided before.
     unit = float(np.abs(values).max()) or 1.0
-    most = _TAIL * robust_scale(values) / unit
+    most = _TAIL * robust_scale(values / unit)
     distance = np.minimum(np.abs(values / unit - np.median(values / unit)), most)
-    return float(np.sqrt(np.square(distance / most).mean())) * most * unit or 1.0
+    scale = float(np.sqrt(np.square(distance / most).mean())) * most
+    return min(scale, 1.0) * unit or 1.0
 
 
 def _moments(values: FloatArray) -> tuple[float, float]:
