@@ -42,7 +42,7 @@ def test_fewer_rows_than_columns_are_hardly_worse_than_a_constant(loss):
 
 
 def days(loss: Loss, seed: int) -> list:
-    """Days of 150 rows within some hours, with the time in units of the whole month as a feature."""
+    """Days of 150 rows within some hours, with the time in units of a month as a feature."""
     rng = np.random.default_rng(seed)
     blocks = []
     for day in range(6):
