@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
 from onepass.learn.firstorder.solver import FirstOrder, Steps
-from onepass.learn.losses import REGRESSION, Loss
+from onepass.learn.losses import COUNTS, REGRESSION, Loss
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.unit import NO_RANGE, LabelUnit
@@ -47,7 +47,7 @@ class Settings:
     scale: float
     """Divides the label; 1 for classes, counts and durations."""
     base: float
-    """Margin to start from; see `bases` for softmax."""
+    """Margin to start from, for newton and for losses of counts; see `bases` for softmax."""
     clip: bool
     """Whether regression predictions stay within the range of labels learnt so far.
 
@@ -278,18 +278,20 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             l1=s.l1,
             l2=s.l2,
         )
-        return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=s.base)
-    base = np.array(s.bases) if s.bases else s.base
+        # Starting at the shares of two classes, most rules end some percent further off.
+        base = s.base if s.loss in COUNTS else 0.0
+        return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
+    start = np.array(s.bases) if s.bases else s.base
     if s.n_slots:
         return Hybrid(
             loss,
             s.n_dense,
             s.n_slots,
             l2=s.l2,
-            base=base,
+            base=start,
             half_life=s.half_life_rows,
             careful=s.careful,
         )
     return Newton(
-        loss, s.n_dense, l2=s.l2, base=base, half_life=s.half_life_rows, careful=s.careful
+        loss, s.n_dense, l2=s.l2, base=start, half_life=s.half_life_rows, careful=s.careful
     )

@@ -98,7 +98,6 @@ class LastTenth(_Value):
     """Progressive metrics of the last rows of a group or a run: a tenth of them, or some more."""
 
     rows: int
-    """Number of these rows."""
     loss: float | None
     metrics: dict[str, float | None]
 
