@@ -17,6 +17,7 @@ from prefect.artifacts import (
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.job import Job
+from onepass.learn.metrics.stretches import LEAST_ROWS, SHARE
 from onepass.text import counted
 from onepass.training.report import PlanReport, TrainReport, nothing_to_train
 
@@ -86,6 +87,9 @@ def describe_run(
             "|---|---|---|",
             f"| progressive | {loss:.6g} | {constant:.6g} |",
         ]
+        if (last := last_rows(groups)) is not None:
+            n_last, loss, constant = last
+            lines.append(f"| its last {n_last:,} | {loss:.6g} | {constant:.6g} |")
     else:
         text = nothing_to_train(planned.left_out, has_trained=bool(planned.state_sha256))
         lines += [f"{text.capitalize()}."]
@@ -113,6 +117,24 @@ def progressive(groups: Sequence[TrainReport]) -> tuple[float, float]:
     loss = sum(group.rows * (group.loss or 0.0) for group in trained) / rows
     constant = sum(group.rows * (group.metrics["constant_loss"] or 0.0) for group in trained) / rows
     return loss, constant
+
+
+def last_rows(groups: Sequence[TrainReport]) -> tuple[int, float, float] | None:
+    """Return the number of the last rows, and `progressive` of them.
+
+    The last rows are the last groups with a tenth of the rows together, or the last tenth of the
+    last group if it has most of them. None if the run has few rows.
+    """
+    trained = [group for group in groups if group.loss is not None and group.rows]
+    rows, last = sum(group.rows for group in trained), list[TrainReport]()
+    while trained and sum(group.rows for group in last) * SHARE < rows:
+        last.insert(0, trained.pop())
+    n_last = sum(group.rows for group in last)
+    if 2 * n_last <= rows and n_last >= LEAST_ROWS:
+        return n_last, *progressive(last)
+    if not last or (own := last[-1].last_tenth) is None or own.loss is None:
+        return None
+    return own.rows, own.loss, own.metrics["constant_loss"] or 0.0
 
 
 def _row(group: TrainReport) -> dict[str, Any]:

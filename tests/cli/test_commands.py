@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -202,6 +203,30 @@ def test_model_that_is_worse_than_a_constant_is_warned_about(make_lake, tmp_path
         assert re.search(r"^warning: the loss \S+ is worse than \S+, that of the best", err)
     _, _, err = onepass("train", "--model", model, "--holdout", other)
     assert "warning: the loss" in err
+
+
+def test_model_that_is_good_in_the_end_is_not_called_useless_for_its_first_rows(tmp_path, onepass):
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    for i in range(4):
+        rng = np.random.default_rng(i)
+        x = rng.normal(size=(1000, 3))
+        # The first file says the opposite of all others.
+        y = (-30 if i == 0 else 1) * x[:, 0] + 0.1 * rng.normal(size=1000)
+        columns = {f"x{j}": x[:, j] for j in range(3)} | {
+            "y": y,
+            "w": np.full(1000, 1e-4 ** (i == 0)),
+        }
+        pq.write_table(pa.table(columns), lake / f"part-{i}.parquet")
+    given = ("--label", "y", "--weight", "w", "--order", "stored", "--model", tmp_path / "model")
+    code, out, err = onepass("train", lake, *given, "--json")
+    report = last_json(out)
+    assert code == 0
+    assert "of no use" not in err
+    assert report["last_tenth"]["rows"] >= 400
+    assert report["last_tenth"]["metrics"]["r2"] > 0.9
+    out = onepass("log", tmp_path / "model")[1]
+    assert "last tenth" in out.splitlines()[0]
 
 
 def test_score_keeps_columns_and_says_what_was_there(model, tmp_path, onepass):

@@ -45,7 +45,7 @@ def test_values_suggest_the_loss(values, loss, classes):
     found = profile(values)
     assert (found.loss, found.label.classes) == (loss, classes)
     if loss != "squared":
-        assert (found.label.center, found.label.scale, found.label.base) == (0, 1, 0)
+        assert (found.label.center, found.label.scale) == (0, 1)
         assert sum(found.class_shares.values()) == pytest.approx(1)
 
 
@@ -55,8 +55,14 @@ def test_numbers_are_learnt_in_their_own_scale(values, loss):
     values = np.array(values, float)
     label = profile(values, loss).label
     assert label.classes is None
-    assert label.center == pytest.approx(values.mean())
-    assert label.scale == pytest.approx(values.std() or 1.0)
+    assert label.center == pytest.approx(
+        np.mean(values) if loss == "squared" else np.median(values)
+    )
+    if loss == "squared":
+        assert label.scale == pytest.approx(values.std() or 1.0)
+    elif loss == "quantile":
+        assert label.scale == robust_scale(values)
+    assert label.scale > 0
     assert (label.base, label.domain) == (0, "real")
 
 
@@ -66,6 +72,31 @@ def test_losses_with_a_logarithmic_link_start_at_the_mean(loss, domain):
     label = profile(values, loss).label
     assert (label.center, label.scale, label.domain) == (0, 1, domain)
     assert label.base == pytest.approx(math.log(values.mean()))
+
+
+def test_losses_with_probabilities_start_at_the_shares_of_the_classes():
+    label = profile(["no"] * 990 + ["yes"] * 10).label
+    assert 1 / (1 + math.exp(-label.base)) == pytest.approx(0.01, rel=0.06)
+    label = profile(["a"] * 700 + ["b"] * 200 + ["c"] * 100, "softmax").label
+    shares = np.exp(label.bases) / np.exp(label.bases).sum()
+    np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], rtol=0.01)
+    assert sum(label.bases) == pytest.approx(0)
+    label = profile([0, 1, 1], "hinge").label
+    assert (label.base, label.bases) == (0, None)
+
+
+def test_class_that_the_sample_lacks_starts_at_a_finite_margin():
+    assert np.isfinite(profile([0.0, 0.0], "logistic", ["0", "1"]).label.base)
+    assert np.isfinite(profile(["b"], "softmax", ["c", "b"]).label.bases).all()
+
+
+@pytest.mark.parametrize("loss", ["quantile", "huber"])
+def test_few_giant_labels_do_not_make_all_others_tiny(loss):
+    values = np.random.default_rng(0).normal(5, 2, 10_000)
+    values[::50] = 1e9
+    label = profile(values, loss).label
+    assert label.center == pytest.approx(5, abs=0.2)
+    assert 1 < label.scale < 10
 
 
 def test_squared_loss_may_be_asked_for_on_two_classes():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from onepass.survey.scale import location_and_scale, robust_scale
+from onepass.survey.scale import location_and_scale, median, robust_scale, winsorised_scale
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,21 @@ def test_robust_scale_is_the_deviation_of_normal_numbers_and_ignores_outliers():
 )
 def test_robust_scale_is_never_zero(values, expected):
     assert robust_scale(np.array(values)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_winsorised_scale_is_the_deviation_of_normal_numbers_and_bounded_in_heavy_tails():
+    values = np.random.default_rng(0).normal(3, 7, 20_000)
+    assert winsorised_scale(values) == pytest.approx(values.std(), rel=0.01)
+    spoilt = np.where(np.arange(20_000) % 50, values, 1e9)
+    assert 7 < winsorised_scale(spoilt) < 14
+    heavy = np.random.default_rng(1).pareto(1.2, 20_000)
+    assert robust_scale(heavy) < winsorised_scale(heavy) < 10 * robust_scale(heavy)
+
+
+@pytest.mark.parametrize(
+    "values", [[1.7e308, -1.7e308], [1e300, 1, 2, 3], [5e-324, 0], [7], [0, 0], [1e-310, 2e-310]]
+)
+def test_median_and_winsorised_scale_are_finite_and_the_scale_is_above_zero(values):
+    values = np.array(values, float)
+    assert values.min() <= median(values) <= values.max()
+    assert 0 < winsorised_scale(values) < np.inf

@@ -19,6 +19,11 @@ from onepass.terminal.options import json_option
 from onepass.terminal.printing import print_table
 from onepass.text import counted
 
+_HEADER = (
+    *("version", "time", "action", "partition", "rows", "loss"),
+    *("last tenth", "seconds", "noticed"),
+)
+
 
 @click.command("log")
 @click.argument("model", metavar="DIR")
@@ -32,8 +37,8 @@ def command(model: str, as_json: bool) -> None:
     undone = opened.ledger.history.undone()
     print_table(
         [_row(entry, undone.get(entry.version)) for entry in opened.ledger.entries],
-        ["version", "time", "action", "partition", "rows", "loss", "seconds", "noticed"],
-        right=(0, 4, 5, 6),
+        _HEADER,
+        right=(0, 4, 5, 6, 7),
     )
 
 
@@ -49,23 +54,28 @@ def _cells(entry: AnyEntry) -> list[str]:
     match entry:
         case TrainEntry():
             name = _names(entry)
-            loss = "-" if entry.loss is None else f"{entry.loss:.5g}"
             noticed = ", ".join(f"{kind} {n:,}" for kind, n in entry.counts.items())
-            return [*head, name, f"{entry.rows:,}", loss, f"{entry.seconds:.3f}", noticed]
+            last = "" if entry.last_tenth is None else _shown(entry.last_tenth.loss)
+            seconds = f"{entry.seconds:.3f}"
+            return [*head, name, f"{entry.rows:,}", _shown(entry.loss), last, seconds, noticed]
         case SkipEntry():
-            return [*head, entry.partition.path, "", "", "", entry.reason]
+            return [*head, entry.partition.path, "", "", "", "", entry.reason]
         case RefineEntry():
             text = f"{len(entry.losses)} passes of {entry.rule}"
             first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))
             noticed = f"objective {first} -> {last}"
-            return [*head, text, f"{entry.rows:,}", "", f"{entry.seconds:.3f}", noticed]
+            return [*head, text, f"{entry.rows:,}", "", "", f"{entry.seconds:.3f}", noticed]
         case RewindEntry():
             noticed = f"without {', '.join(entry.exclude)}" if entry.exclude else ""
-            return [*head, f"to version {entry.to}", "", "", "", noticed]
+            return [*head, f"to version {entry.to}", "", "", "", "", noticed]
         case PlanEntry():
             n_partitions = sum(len(group.partitions) for group in entry.groups)
             rows = sum(group.rows for group in entry.groups)
-            return [*head, counted(n_partitions, "partition"), f"{rows:,}", "", "", ""]
+            return [*head, counted(n_partitions, "partition"), f"{rows:,}", "", "", "", ""]
+
+
+def _shown(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.5g}"
 
 
 def _names(entry: TrainEntry) -> str:

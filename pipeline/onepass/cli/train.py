@@ -45,9 +45,9 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
 
 
 def _warn(outcome: TrainOutcome) -> None:
-    # Rows of the first partition are predicted by a model that has learnt nothing.
-    if outcome.version > 2:
-        warn_if_worse(outcome.loss, outcome.metrics)
+    # The first rows are predicted by a model that knows little, so only the last ones count.
+    if outcome.last_tenth is not None:
+        warn_if_worse(outcome.last_tenth.loss, outcome.last_tenth.metrics)
     if outcome.holdout is not None:
         warn_if_worse(outcome.holdout.loss, outcome.holdout.metrics)
 
@@ -69,6 +69,8 @@ def _describe(outcome: TrainOutcome) -> str:
             f"peak memory {megabytes(outcome.peak_rss_bytes)}"
         )
         lines.append(f"progressive {_losses(outcome.loss, outcome.metrics)}")
+        if (last := outcome.last_tenth) is not None:
+            lines.append(f"its last {last.rows:,} rows: {_losses(last.loss, last.metrics)}")
     else:
         # A model without a state has never been trained.
         lines.append(nothing_to_train(outcome.left_out, has_trained=bool(outcome.state_sha256)))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
 """Arrow types that are read in the same way."""
@@ -123,11 +123,20 @@ class Label(_Frozen):
     scale: float = Field(default=1.0, gt=0)
     """Divides the label for squared, huber and quantile loss; 1 for other losses."""
     base: float = 0.0
-    """Margin at which learning starts: log of the mean label for poisson and gamma loss, else 0."""
+    """Margin at which learning starts: log of the mean label for poisson and gamma loss, log odds
+    of the positive class for logistic loss, else 0."""
     domain: Literal["real", "non_negative", "positive"] = "real"
     """Set of numbers that the loss can learn from."""
     classes: list[str] | None = None
     """Texts of the classes, the negative one of two first. None for the label of a regression."""
+    bases: list[float] | None = None
+    """Margin of each class at which softmax starts: log of its share, centred. None for 0."""
+
+    @model_validator(mode="after")
+    def _check_bases(self) -> Label:
+        if self.bases is not None and len(self.bases) != len(self.classes or ()):
+            raise ValueError(f"{len(self.bases)} bases of {len(self.classes or ())} classes")
+        return self
 
 
 class Schema(_Frozen):

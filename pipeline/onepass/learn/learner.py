@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
+from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
 from onepass.learn.firstorder.solver import FirstOrder, Steps
-from onepass.learn.losses import REGRESSION, Loss
+from onepass.learn.losses import COUNTS, REGRESSION, Loss
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.unit import NO_RANGE, LabelUnit
@@ -55,12 +56,16 @@ class Settings:
     scale: float
     """Divides the label; 1 for classes, counts and durations."""
     base: float
-    """Margin to start from."""
+    """Margin to start from, for newton and for losses of counts; see `bases` for softmax."""
     clip: bool
     """Whether regression predictions stay within the range of labels learnt so far.
 
     On some real data sets extrapolations of a linear model cost several percent of holdout loss.
     """
+    bases: tuple[float, ...] = ()
+    """Margins of the classes of softmax to start from; empty for 0."""
+    careful: bool = False
+    """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""
@@ -125,6 +130,7 @@ class Learner:
         self.losses = settings.losses()
         self.heads = [_make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
+        self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
 
     @staticmethod
     def nbytes(settings: Settings) -> int:
@@ -135,12 +141,16 @@ class Learner:
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
         scaled = self._scaled(block)
-        predictions = self.unit().of_heads([head.update(scaled) for head in self.heads])
-        if block.n_rows:
-            low, high = self._label_range
-            low, high = min(low, block.label.min()), max(high, block.label.max())
-            self._label_range = np.array([low, high])
-        return predictions
+        pieces = [(0, block.n_rows)]
+        if self.settings.careful:
+            pieces = growing_pieces(block.n_rows, self.heads[0].n_rows)
+        margins = [self._update(head, scaled, pieces) for head in self.heads]
+        predictions = []
+        for first, last in pieces:
+            rows = slice(first, last)
+            predictions.append(self.unit().of_heads([of_head[rows] for of_head in margins]))
+            self._widen_range(block.label[rows])
+        return predictions[0] if len(pieces) == 1 else np.concatenate(predictions)
 
     def predict(self, block: Block) -> FloatArray:
         """Return predictions in the label's unit; see `LabelUnit.of_heads`."""
@@ -219,6 +229,17 @@ class Learner:
         restored(self.heads, state)
         self._label_range = label_range
 
+    def _update(self, head: Updater, block: Block, pieces: list[tuple[int, int]]) -> FloatArray:
+        """Learn a block with one head; return the margins from before each piece was learnt."""
+        ahead = margins_ahead(head, block, pieces) if self._has_scouts else None
+        margins = head.update(block)
+        return margins if ahead is None else ahead
+
+    def _widen_range(self, labels: FloatArray) -> None:
+        if len(labels):
+            low, high = self._label_range
+            self._label_range = np.array([min(low, labels.min()), max(high, labels.max())])
+
     def _scaled(self, block: Block) -> Block:
         if (self.settings.center, self.settings.scale) == (0.0, 1.0):
             return block
@@ -281,7 +302,20 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             l1=s.l1,
             l2=s.l2,
         )
-        return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=s.base)
+        # Starting at the shares of two classes, most rules end some percent further off.
+        base = s.base if s.loss in COUNTS else 0.0
+        return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
+    start = np.array(s.bases) if s.bases else s.base
     if s.n_slots:
-        return Hybrid(loss, s.n_dense, s.n_slots, l2=s.l2, base=s.base, half_life=s.half_life_rows)
-    return Newton(loss, s.n_dense, l2=s.l2, base=s.base, half_life=s.half_life_rows)
+        return Hybrid(
+            loss,
+            s.n_dense,
+            s.n_slots,
+            l2=s.l2,
+            base=start,
+            half_life=s.half_life_rows,
+            careful=s.careful,
+        )
+    return Newton(
+        loss, s.n_dense, l2=s.l2, base=start, half_life=s.half_life_rows, careful=s.careful
+    )

@@ -79,8 +79,8 @@ class Objective:
     """Coefficient of ``w^2 / 2`` for each weight, per unit of row weight, flat."""
     prior: FloatArray
     """Coefficient of ``w^2 / 2`` for each weight, independent of the rows, flat."""
-    base: float = 0.0
-    """Intercept of `origin`, the point from which learning began."""
+    base: float | FloatArray = 0.0
+    """Intercepts of `origin`, the point from which learning began: one, or shape (n_outputs,)."""
 
     @property
     def n_dense_weights(self) -> int:

@@ -79,6 +79,11 @@ class Updater(Protocol):
     Labels and margins are on the learner's scale (see `Learner`). An updater is not thread-safe.
     """
 
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of positive weight learnt so far."""
+        ...
+
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the margin of each row from before it was learnt.
 

@@ -9,9 +9,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import from_json
 
 from onepass.errors import ForeignModel, JobError
@@ -85,6 +94,14 @@ class CandidateEntry(_Value):
     chosen: bool
 
 
+class LastTenth(_Value):
+    """Progressive metrics of the last rows of a group or a run: a tenth of them, or some more."""
+
+    rows: int
+    loss: float | None
+    metrics: dict[str, float | None]
+
+
 class Trained(_Value):
     """Record of a group that has been learnt; its state makes it a `TrainEntry`."""
 
@@ -103,12 +120,22 @@ class Trained(_Value):
     """Progressive loss of the group, each row predicted before it was learnt."""
     metrics: dict[str, float | None]
     """Progressive metrics of the group."""
+    last_tenth: LastTenth | None = None
+    """Progressive metrics of the group's last rows; None for few rows, and in older models."""
     seconds: float
     """Wall time from the first read to the finished state."""
     peak_rss_bytes: int
     """Highest resident memory of the process so far."""
     environment: dict[str, str]
     """Library versions and kind of machine, on which the bytes of the state may depend."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_tenth(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The logs of older models have no "last_tenth". (`exclude_if` needs pydantic 2.12.)
+        fields: dict[str, Any] = handler(self)
+        if self.last_tenth is None:
+            del fields["last_tenth"]
+        return fields
 
 
 class TrainEntry(Trained, Header):

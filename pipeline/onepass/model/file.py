@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,7 +13,7 @@ from onepass.environment import physical_bytes
 from onepass.errors import ForeignModel
 from onepass.job import Job
 from onepass.learn.candidates import Candidates
-from onepass.learn.learner import Learner, learner_bytes
+from onepass.learn.learner import Learner, Settings, learner_bytes
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.ledger.entries import FORMAT, first_fault
 from onepass.model.settings import candidate_settings
@@ -50,10 +51,22 @@ class ModelFile(BaseModel):
     """Upper bound of rows in a block; frozen because block edges decide the last bits."""
     spread_bytes: int | None = Field(default=0, ge=0)
     """See `onepass.lake.rotation.rounds`; models without this field read row groups in slices."""
+    start: Literal["plain", "careful"] = "plain"
+    """How a model of few rows learns and predicts.
+
+    - plain: a block is predicted before any of its rows is learnt
+    - careful: the first rows are predicted in growing pieces, each after those before it; the
+      start-up prior of newton is on features in the units of the sample; predictions stay within
+      the labels of the rows before; each group records the metrics of its last tenth
+    """
 
     def learners_bytes(self) -> int:
         """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""
-        return sum(learner_bytes(one) for one in candidate_settings(self.job, self.encoder))
+        return sum(map(learner_bytes, self.settings()))
+
+    def settings(self) -> list[Settings]:
+        """Return the settings of each candidate."""
+        return candidate_settings(self.job, self.encoder, careful=self.start == "careful")
 
     def max_state_bytes(self) -> int:
         """Return an upper bound of the size of a state file of this model."""
@@ -81,7 +94,7 @@ class ModelFile(BaseModel):
                 f"{MODEL_KEY} describes a learner that takes {needed:,} bytes of memory, but "
                 f"{most:,} are the most that its state or this machine allows"
             )
-        settings = candidate_settings(self.job, self.encoder)
+        settings = self.settings()
         learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
         hashed = [column.name for column in self.encoder.columns if column.kind == "hashed"]
         return ModelState(learner, Frequent(hashed))

@@ -9,7 +9,7 @@ from onepass.job import Job
 from onepass.learn.learner import Settings
 
 
-def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
+def candidate_settings(job: Job, schema: Schema, *, careful: bool = False) -> list[Settings]:
     """Return the settings of each candidate: every learning rate of the job with every l2.
 
     Parameters
@@ -18,6 +18,8 @@ def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
         A job in which every automatic choice has been made.
     schema
         Encoder schema of the model; it gives the width of the features and the label's scale.
+    careful
+        Whether a learner of few rows predicts carefully; see `ModelFile.start`.
     """
     label, n_dense = schema.label, schema.n_dense
     rates: list[float | None] = [*job.learning_rate] or [None]
@@ -43,6 +45,8 @@ def candidate_settings(job: Job, schema: Schema) -> list[Settings]:
             scale=label.scale,
             base=label.base,
             clip=job.clip,
+            bases=tuple(label.bases or ()),
+            careful=careful,
         )
         for rate, l2 in product(rates, job.l2)
     ]

@@ -81,9 +81,22 @@ def describe_classes(sample: SampledLabel, loss: str) -> Described:
             f"the label {sample.name!r} is {sample.shown()} in every sampled row, and {loss} loss "
             "needs two classes; name them with --classes if others will follow"
         )
-    label = Label.model_validate({"name": sample.name, "family": kind, "classes": classes})
     ordered = {text: counts.get(text, 0) for text in classes}
+    fields = {"name": sample.name, "family": kind, "classes": classes, **_start(loss, ordered)}
+    label = Label.model_validate(fields)
     return Described(label, ordered, _class_warnings(sample, loss, ordered))
+
+
+def _start(loss: str, counts: Mapping[str, int]) -> dict[str, object]:
+    """Return the margins at which a loss with probabilities predicts the shares of the sample."""
+    # Half a row more of each class keeps the logarithm finite for a class that the sample lacks.
+    logs = np.log(np.array(list(counts.values()), float) + 0.5)
+    match loss:
+        case "logistic":
+            return {"base": float(logs[1] - logs[0])}
+        case "softmax":
+            return {"bases": (logs - logs.mean()).tolist()}
+    return {}
 
 
 def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from onepass.block import FloatArray
 from onepass.encode.schema import Label
 from onepass.encode.target import OUTSIDE
 from onepass.errors import JobError
 from onepass.survey.label_classes import Described, SampledLabel
-from onepass.survey.scale import location_and_scale
+from onepass.survey.scale import location_and_scale, median, robust_scale, winsorised_scale
 from onepass.text import percent
 
 _LOG_LINK = {"poisson": "non_negative", "gamma": "positive"}
@@ -39,10 +40,26 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
         _check_domain(sample, loss)
         fields |= {"domain": _LOG_LINK[loss], "base": math.log(numbers.mean())}
     else:
-        fields["center"], fields["scale"] = location_and_scale(numbers)
+        fields["center"], fields["scale"] = _center_and_scale(numbers, loss)
     is_constant = len(np.unique(numbers)) == 1
     warning = f"{name}: the label is {numbers[0]:g} in every sampled row; nothing to learn"
     return Described(Label.model_validate(fields), {}, [warning] if is_constant else [])
+
+
+def _center_and_scale(numbers: FloatArray, loss: str) -> tuple[float, float]:
+    """Return the center and the scale on which a loss sees usual labels at a size of about 1.
+
+    A few giant labels move the mean and the deviation, but hardly the minimum of quantile and huber
+    loss. Divided by the deviation, all other labels would be tiny beside the start-up prior and the
+    steps of a solver, so that a model could end far above the best constant. Huber loss has the
+    wider of two robust scales, because it learns from the sizes of moderately large labels.
+    """
+    match loss:
+        case "quantile":
+            return median(numbers), robust_scale(numbers)
+        case "huber":
+            return median(numbers), winsorised_scale(numbers)
+    return location_and_scale(numbers)
 
 
 def _check_domain(sample: SampledLabel, loss: str) -> None:

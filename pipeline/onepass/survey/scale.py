@@ -10,6 +10,10 @@ _ABSURD = 1e-4
 """If clipping the outermost values shrinks the deviation below this share, they are absurd."""
 
 
+_TAIL = 10.0
+"""Distance from the median, in robust scales, beyond which a number counts as no further away."""
+
+
 def location_and_scale(values: FloatArray) -> tuple[float, float]:
     """Return the mean and the standard deviation.
 
@@ -39,6 +43,27 @@ def robust_scale(values: FloatArray) -> float:
     q10, q25, q75, q90 = np.quantile(values / unit, [0.1, 0.25, 0.75, 0.9])
     scale = float(max((q75 - q25) / 1.35, 0.3 * (q90 - q10) / 2.56)) * unit
     return scale or location_and_scale(values)[1]
+
+
+def median(values: FloatArray) -> float:
+    """Return the median."""
+    unit = float(np.abs(values).max()) or 1.0
+    return float(np.median(values / unit)) * unit
+
+
+def winsorised_scale(values: FloatArray) -> float:
+    """Return the root mean square distance from the median, with distances cut off in the tails.
+
+    They are cut off at `_TAIL` robust scales. So the result is the standard deviation where tails
+    are light, and never more than `_TAIL` robust scales; 1 where all
+    values are equal.
+    """
+    # Magnitudes near 1e300 would overflow when squared, and so they are divided before.
+    unit = float(np.abs(values).max()) or 1.0
+    most = _TAIL * robust_scale(values / unit)
+    distance = np.minimum(np.abs(values / unit - np.median(values / unit)), most)
+    scale = float(np.sqrt(np.square(distance / most).mean())) * most
+    return min(scale, 1.0) * unit or 1.0
 
 
 def _moments(values: FloatArray) -> tuple[float, float]:

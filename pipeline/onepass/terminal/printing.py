@@ -50,7 +50,7 @@ def print_table(
     for row in rows:
         table.add_row(*map(printable, row))
     # A pipe has no width. Long names must stay whole, so that grep finds them.
-    width = None if sys.stdout.isatty() else 200
+    width = None if sys.stdout.isatty() else 220
     Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 

@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import Trained, TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Content
+from onepass.training.learn_group import Learnt
 
 
 class Committer:
@@ -29,11 +29,11 @@ class Committer:
         Called in the caller's thread for each commit, once it is durable.
     """
 
-    def __init__(self, ledger: Ledger, committed: Callable[[TrainEntry, Metrics], None]) -> None:
+    def __init__(self, ledger: Ledger, committed: Callable[[TrainEntry, Learnt], None]) -> None:
         self._ledger, self._committed = ledger, committed
         self._pool: ThreadPoolExecutor | None = None
         self._under_way: Future[None] | None = None
-        self._unreported: deque[tuple[TrainEntry, Metrics]] = deque()
+        self._unreported: deque[tuple[TrainEntry, Learnt]] = deque()
 
     def __enter__(self) -> Committer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="onepass-commit")
@@ -49,7 +49,7 @@ class Committer:
             self._pool = None
             self._report()
 
-    def submit(self, state: Content, trained: Trained, metrics: Metrics) -> None:
+    def submit(self, state: Content, trained: Trained, learnt: Learnt) -> None:
         """Commit a learnt group, after the group before it.
 
         Raises
@@ -62,7 +62,7 @@ class Committer:
         assert self._pool is not None
         # An interrupt may land before the future is assigned; `__exit__` still reports the commit,
         # because `_commit` queued it.
-        self._under_way = self._pool.submit(self._commit, state, trained, metrics)
+        self._under_way = self._pool.submit(self._commit, state, trained, learnt)
 
     def wait(self) -> None:
         """Wait until every commit is durable; raise as `submit`."""
@@ -73,8 +73,8 @@ class Committer:
         commit, self._under_way = self._under_way, None
         commit.result()
 
-    def _commit(self, state: Content, trained: Trained, metrics: Metrics) -> None:
-        self._unreported.append((self._ledger.commit_train(state, trained), metrics))
+    def _commit(self, state: Content, trained: Trained, learnt: Learnt) -> None:
+        self._unreported.append((self._ledger.commit_train(state, trained), learnt))
 
     def _report(self) -> None:
         while self._unreported:

@@ -68,6 +68,7 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
         encoder=schema,
         batch_rows=batch_rows,
         spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
+        start="careful",
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):

@@ -15,7 +15,7 @@ from onepass.errors import DataError
 from onepass.job import Job
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
-from onepass.learn.metrics import Metrics
+from onepass.learn.metrics import Metrics, Stretches
 from onepass.model.file import ModelFile
 from onepass.model.memory import whole_bytes
 from onepass.model.state import ModelState
@@ -34,6 +34,8 @@ class Learnt:
 
     metrics: Metrics
     """Progressive metrics: each row is predicted before it is learnt."""
+    stretches: Stretches
+    """The same by stretches of rows, for metrics of the last ones."""
     counts: Counter[str]
     """Dropped rows and treated values by kind."""
 
@@ -142,7 +144,8 @@ class GroupLearner:
     def _learn_blocks(
         self, state: ModelState, blocks: Iterator[Streamed], horizon: tuple[int, int]
     ) -> Learnt:
-        learnt = Learnt(self.file.metrics(), Counter())
+        is_careful, counts = self.file.start == "careful", Counter[str]()
+        metrics, stretches = self.file.metrics(), Stretches(self.file.metrics)
         state.learner.horizon(*horizon)
         state.learner.partition_begins()
         for streamed in blocks:
@@ -150,7 +153,11 @@ class GroupLearner:
             # A line search shortens a step that overflows; other learners raise Diverged.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 predictions = state.learn(streamed.encoded, streamed.held_out)
-                learnt.metrics.add(predictions, block.label, block.weight)
-            learnt.counts.update(streamed.encoded.counts)
+                # The sums of older models are added up block by block, to the last bit.
+                to = stretches if is_careful else metrics
+                to.add(predictions, block.label, block.weight)
+            counts.update(streamed.encoded.counts)
             self.progress.advanced(block.n_rows)
-        return learnt
+        if is_careful:
+            return Learnt(stretches.whole(), stretches, counts)
+        return Learnt(metrics, Stretches(self.file.metrics, [metrics]), counts)

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import CandidateEntry, TrainEntry
+from onepass.ledger.entries import CandidateEntry, LastTenth, TrainEntry
 from onepass.ledger.history import History
 from onepass.partition import Group
 
@@ -32,6 +32,10 @@ class TrainReport(BaseModel):
     """Progressive loss of this run, weighted mean per row; None if nothing was trained."""
     metrics: dict[str, float | None]
     """Progressive metrics of this run."""
+    last_tenth: LastTenth | None
+    """Progressive metrics of the last rows of this run, in its first epoch: a tenth of them, or
+    some more. The first rows are predicted by a model that knows little, so these say better what
+    the model has become. None for few rows."""
     candidates: list[CandidateEntry]
     """Scores of the candidates as of the newest version; empty for a single learner."""
     seconds: float
@@ -65,7 +69,13 @@ class PlanReport(BaseModel):
 
 
 def train_report(
-    model: str, history: History, *, since: int, total: Metrics, seconds: float
+    model: str,
+    history: History,
+    *,
+    since: int,
+    total: Metrics,
+    recent: Metrics | None,
+    seconds: float,
 ) -> TrainReport:
     """Report what a run has done.
 
@@ -75,6 +85,8 @@ def train_report(
         Newest version before the run.
     total
         Progressive metrics of the run.
+    recent
+        Those of its last rows; see `TrainReport.last_tenth`.
     """
     decided = [entry for entry in history.decided() if entry.version > since]
     trained = [entry for entry in decided if isinstance(entry, TrainEntry)]
@@ -89,6 +101,7 @@ def train_report(
         pending=sum(len(group.partitions) for group in history.pending()),
         loss=finite(total.loss()) if trained else None,
         metrics=finite_values(total) if trained else {},
+        last_tenth=last_tenth(recent),
         candidates=next((entry.candidates for entry in reversed(history.trained())), []),
         seconds=seconds,
         rows_per_second=rows / seconds,
@@ -136,6 +149,14 @@ def newest_sha256(history: History) -> str | None:
     """Return the digest of the newest state that counts; None if there is none."""
     newest = history.newest_states(1)
     return newest[0].state.sha256 if newest else None
+
+
+def last_tenth(recent: Metrics | None) -> LastTenth | None:
+    """Return the metrics of the last rows as they are recorded."""
+    if recent is None:
+        return None
+    loss, metrics = finite(recent.loss()), finite_values(recent)
+    return LastTenth(rows=recent.n_rows, loss=loss, metrics=metrics)
 
 
 def finite(value: float) -> float | None:

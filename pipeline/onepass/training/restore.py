@@ -15,7 +15,7 @@ from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.state import ModelState
 from onepass.partition import Group
 from onepass.training.learn_group import GroupLearner, Learnt
-from onepass.training.report import finite, finite_values
+from onepass.training.report import finite, finite_values, last_tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,7 @@ def _differences(relearnt: Relearnt) -> Iterator[str]:
         "rows": (entry.rows, metrics.n_rows),
         "loss": (entry.loss, finite(metrics.loss())),
         "metrics": (entry.metrics, finite_values(metrics)),
+        "last tenth": (entry.last_tenth, last_tenth(relearnt.learnt.stretches.last())),
         "counts": (entry.counts, dict(relearnt.learnt.counts)),
     }
     for name, (was, now) in pairs.items():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, ChangedPartition, ForeignModel, first_line
 from onepass.job import Job
-from onepass.learn.metrics import Metrics
+from onepass.learn.metrics import Stretches
 from onepass.ledger.entries import CandidateEntry, Trained, TrainEntry
 from onepass.model.directory import OpenModel
 from onepass.model.state import ModelState
@@ -17,7 +17,7 @@ from onepass.stream.reading import Streamed
 from onepass.training.committer import Committer
 from onepass.training.learn_group import GroupLearner, Learnt
 from onepass.training.progress import Progress
-from onepass.training.report import finite, finite_values
+from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
 
 
@@ -46,6 +46,9 @@ class Run:
         self._horizon = (0, 0)
         self.total = model.file.metrics()
         """Progressive metrics of all groups that this run has committed."""
+        self.stretches = Stretches(model.file.metrics)
+        """Those of its groups in the first epoch of this run, by stretches of rows."""
+        self._first_epoch: int | None = None
         self.newest_version = 0
         """Newest version that this run has committed; 0 before the first."""
         self._committer = Committer(model.ledger, self._committed)
@@ -99,10 +102,14 @@ class Run:
         trained = _record(group, learnt, state, time.perf_counter() - began)
         # The next snapshot reuses the memory of this one, which must have been written by then.
         self._committer.wait()
-        self._committer.submit(state.snapshot(), trained, learnt.metrics)
+        self._committer.submit(state.snapshot(), trained, learnt)
 
-    def _committed(self, entry: TrainEntry, metrics: Metrics) -> None:
-        self.total.merge(metrics)
+    def _committed(self, entry: TrainEntry, learnt: Learnt) -> None:
+        self.total.merge(learnt.metrics)
+        # Later epochs predict rows that have been learnt before.
+        self._first_epoch = entry.epoch if self._first_epoch is None else self._first_epoch
+        if entry.epoch == self._first_epoch:
+            self.stretches.extend(learnt.stretches)
         self.newest_version = entry.version
         self._progress.committed(entry, self.total)
 
@@ -138,6 +145,7 @@ def _record(group: Group, learnt: Learnt, state: ModelState, seconds: float) -> 
         counts=dict(learnt.counts),
         loss=finite(learnt.metrics.loss()),
         metrics=finite_values(learnt.metrics),
+        last_tenth=last_tenth(learnt.stretches.last()),
         seconds=seconds,
         peak_rss_bytes=peak_rss_bytes(),
         environment=environment(),

@@ -123,6 +123,7 @@ class Session:
             self.model.ledger.history,
             since=self._since,
             total=self.run.total,
+            recent=self.run.stretches.last(),
             seconds=time.perf_counter() - self._began,
         )
 

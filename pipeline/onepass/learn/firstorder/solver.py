@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 from onepass.block import Block, FloatArray, Linear, RealArray
 from onepass.errors import Diverged
 from onepass.jit import APART
-from onepass.learn.firstorder.loop import CLOCK, LANES, N_SCALARS, add_slot_margins, rows_learner
+from onepass.learn.firstorder.loop import (
+    CLOCK,
+    LANES,
+    N_SCALARS,
+    ROWS,
+    add_slot_margins,
+    rows_learner,
+)
 from onepass.learn.firstorder.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from onepass.learn.kernels import dense_margins, padded
 from onepass.learn.losses import Loss
@@ -139,6 +146,11 @@ class FirstOrder:
         """
         dense = 4 * 8 * loss.n_outputs * (n_dense + 1)
         return 3 * (dense + _hashed_bytes(rule, loss, n_slots, averages=averages))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of positive weight learnt so far."""
+        return int(self._scalars[ROWS])
 
     @property
     def is_implicit(self) -> bool:

@@ -19,6 +19,7 @@ from onepass.learn.metrics.regression import (
     PoissonMetrics,
     RegressionMetrics,
 )
+from onepass.learn.metrics.stretches import Stretches
 
 
 def make_metrics(
@@ -67,4 +68,4 @@ def make_metrics(
     raise ValueError(f"expected the name of a loss, found {loss!r}")
 
 
-__all__ = ["Metrics", "Tables", "Values", "make_metrics"]
+__all__ = ["Metrics", "Stretches", "Tables", "Values", "make_metrics"]

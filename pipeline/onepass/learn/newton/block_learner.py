@@ -128,7 +128,7 @@ class BlockLearner:
             # A feature that begins to vary had no scale before, and has hardly any curvature yet.
             self.single[()] = not begins and self._single_is_enough()
         rows = self._rows(block, offset.reshape(block.n_rows, -1))
-        before = rows.margins(self.solution.w)
+        before = rows.margins(self.solution.foresight())
         self.solution.past.weight += block.weight.sum()
         if self.loss.code == SQUARED:
             y = rows.y - rows.offset[:, 0]

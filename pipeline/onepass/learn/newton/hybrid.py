@@ -39,7 +39,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life
+    loss, n_dense, l2, base, half_life, careful
         As for `Newton`.
     n_slots
         Number of slots.
@@ -52,11 +52,20 @@ class Hybrid:
         n_slots: int,
         *,
         l2: float = 0.0,
-        base: float = 0.0,
+        base: float | FloatArray = 0.0,
         half_life: float | None = None,
+        careful: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
-        self._newton = Newton(loss, n_dense, l2=l2, base=base, half_life=half_life, cautious=True)
+        self._newton = Newton(
+            loss,
+            n_dense,
+            l2=l2,
+            base=base,
+            half_life=half_life,
+            cautious=True,
+            careful=careful,
+        )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 
     @staticmethod
@@ -68,6 +77,11 @@ class Hybrid:
     def working_bytes(loss: Loss, n_dense: int, n_slots: int) -> int:
         """Return the bytes to set aside for an instance that learns, state and temporaries."""
         return Newton.working_bytes(loss, n_dense) + SlotFilter.working_bytes(loss, n_slots)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of positive weight learnt so far."""
+        return self._newton.n_rows
 
     @property
     def block_rows(self) -> int:

@@ -50,12 +50,16 @@ class Newton:
     l2
         Ridge penalty: adds ``l2 / 2 * |w|^2`` per row, on standardised features, intercept free.
     base
-        Intercept to start from.
+        Intercept to start from, or one for each output.
     half_life
         Age in rows at which a row counts half; None: all rows count alike.
     cautious
         Whether squared loss has the start-up prior, too. The first rows then mislead no other
         learner that builds on these margins, but the result is not exactly ridge regression.
+    careful
+        Whether the start-up prior is on features in the unit in which they arrive, and stronger
+        while there are hardly more rows than weights; see `Solution`. Rows are then predicted with
+        the prior before they are learnt, also for squared loss.
     limits
         Sizes of blocks.
     """
@@ -66,14 +70,15 @@ class Newton:
         n_dense: int,
         *,
         l2: float = 0.0,
-        base: float = 0.0,
+        base: float | FloatArray = 0.0,
         half_life: float | None = None,
         cautious: bool = False,
+        careful: bool = False,
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._limits = limits
-        self._solution = Solution(loss, n_dense, l2=l2, base=base)
+        self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
         self._blocks = BlockLearner(self._solution, cautious=cautious, limits=limits)
 
     @staticmethod
@@ -95,6 +100,11 @@ class Newton:
         n_weights = loss.n_outputs * (n_dense + 1)
         matrices = 8 * 8 * n_weights**2
         return matrices + 3 * 8 * (n_dense + 1) * _LIMITS.first_block(n_weights)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of positive weight learnt so far."""
+        return self._solution.n_rows
 
     @property
     def known_rows(self) -> int:
@@ -148,6 +158,11 @@ class Newton:
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
         return shaped(self.loss, self._solution.margins(block.dense))
+
+    def foresee(self, block: Block) -> FloatArray:
+        """Return the margins that `update` would return, without learning."""
+        margins = self._solution.moved_by(self._solution.foresight(), block.dense)
+        return shaped(self.loss, margins)
 
     def horizon(self, done: int, planned: int) -> None:
         """Do nothing: no rate depends on how many rows follow."""
