@@ -135,6 +135,16 @@ class Job(BaseModel):
     on_null_label: Literal["error", "drop"] = Field(
         default="error", description="Treatment of rows whose label is null or NaN."
     )
+    unknown_class: Literal["error", "drop", "other"] = Field(
+        default="error",
+        description="Treatment of rows of a class that the model does not know; other learns them "
+        "as the class 'other'.",
+    )
+    on_missing_column: Literal["error", "null"] = Field(
+        default="error",
+        description="Treatment of a file that lacks a column of the features; null reads it as "
+        "null.",
+    )
     order: Literal["shuffled", "stored"] = Field(
         default="shuffled", description="Order of partitions, row groups and rows."
     )

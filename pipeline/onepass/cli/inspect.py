@@ -10,6 +10,7 @@ import click
 from onepass.errors import first_line
 from onepass.job import LossName
 from onepass.survey.label import LabelProfile
+from onepass.survey.label_classes import UnknownClass
 from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.survey import Survey, survey
 from onepass.terminal.options import as_lake, json_option, names
@@ -26,6 +27,12 @@ _CLASSES_SHOWN = 12
     "--loss", type=click.Choice(get_args(LossName)), default="auto", help="Loss to minimise."
 )
 @click.option("--classes", metavar="CLASSES", help="Classes of the label, negative one first.")
+@click.option(
+    "--unknown-class",
+    type=click.Choice(["error", "drop", "other"]),
+    default="error",
+    help="Treatment of rows of other classes.",
+)
 @click.option("--features", metavar="COLUMNS", help="Use these columns only.")
 @click.option("--exclude", metavar="COLUMNS", help="Columns to leave out.")
 @click.option("--numeric", metavar="COLUMNS", help="Columns to read as numbers.")
@@ -36,6 +43,7 @@ def command(
     label: str | None,
     loss: str,
     classes: str | None,
+    unknown_class: UnknownClass,
     features: str | None,
     exclude: str | None,
     numeric: str | None,
@@ -44,7 +52,8 @@ def command(
 ) -> None:
     """Show what is in LAKE, how each column would be used and why, and warnings.
 
-    The list ends with the files that cannot be used. Distinct values are counted in a sample.
+    The list ends with the files that cannot be used. Distinct values are counted in a sample,
+    classes of the label in the whole lake.
     """
     choice = Choice(*(tuple(names(text)) for text in (features, exclude, numeric, categorical)))
     found = survey(
@@ -52,6 +61,7 @@ def command(
         label=label,
         loss=loss,
         classes=names(classes),
+        unknown_class=unknown_class,
         choice=choice,
         skip_bad=True,
     )

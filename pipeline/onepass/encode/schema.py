@@ -7,10 +7,13 @@ from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
 """Arrow types that are read in the same way."""
+
+OTHER = "other"
+"""Class of all labels that the model does not know, if the job asks for it."""
 
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
@@ -128,6 +131,17 @@ class Label(_Frozen):
     """Set of numbers that the loss can learn from."""
     classes: list[str] | None = None
     """Texts of the classes, the negative one of two first. None for the label of a regression."""
+    unknown: Literal["error", "drop", "other"] = "error"
+    """Treatment of a label of none of the classes; "other" is the class `OTHER`."""
+    blank_is_null: bool = False
+    """Whether an empty or blank text is a missing label. Models of earlier versions have it as a
+    class."""
+
+    @model_validator(mode="after")
+    def _other_is_a_class(self) -> Label:
+        if self.unknown == "other" and OTHER not in (self.classes or ()):
+            raise ValueError(f"unknown classes are learnt as {OTHER!r}, which is not a class")
+        return self
 
 
 class Schema(_Frozen):
@@ -141,6 +155,8 @@ class Schema(_Frozen):
     """log2 of the number of hashed weights; unused without hashed columns."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
+    optional: list[str] = Field(default_factory=list)
+    """Columns of features that are read as null from a file, or a path, without them."""
 
     def feature_names(self) -> list[str]:
         """Return the names of the dense features, in the order of their columns in a block."""

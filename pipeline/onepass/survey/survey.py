@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -18,6 +18,8 @@ from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
 from onepass.survey.label import LabelProfile, describe_label
+from onepass.survey.label_classes import UnknownClass
+from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.sample import Sample, draw_sample
@@ -55,15 +57,19 @@ def survey(
     choice: Choice | None = None,
     loss: str = "auto",
     classes: Sequence[str] = (),
+    unknown_class: UnknownClass = "error",
     seed: int = 0,
     skip_bad: bool = False,
     interleaves: bool = False,
+    looked: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
+    Labels that are classes are looked at in the whole lake.
+
     Parameters
     ----------
-    loss, classes
+    loss, classes, unknown_class
         As in the job; see `onepass.survey.label.profile_label`.
     seed
         Seed of the sample.
@@ -71,6 +77,8 @@ def survey(
         Whether to leave out files that cannot be used, and list them. Otherwise raise an error.
     interleaves
         Whether training will interleave partitions, so that a sorted lake needs no warning.
+    looked
+        Called with the numbers of labels looked at since the last call, and to look at in all.
 
     Raises
     ------
@@ -89,7 +97,10 @@ def survey(
     check_uses(usable, columns, found.folders, bad)
     columns += _unread_columns(found)
     place = None if interleaves else Place(sample.place, sample.file, len(files))
-    described, label_warnings = describe_label(label, loss, classes, sample, place, columns)
+    scan = LabelScan([one for one in usable if one.fingerprint.rows], label or "", bad, looked)
+    described, label_warnings = describe_label(
+        label, loss, classes, sample, place, columns, unknown_class, scan.take
+    )
     usable = _usable(usable, bad)
     return Survey(
         n_files=len(usable),

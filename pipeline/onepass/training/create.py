@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from onepass.encode.schema import Hashed, OneHot, Schema
@@ -15,6 +16,7 @@ from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
+from onepass.training.progress import Progress
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 
 MOST_LISTED = 8
@@ -23,7 +25,13 @@ MOST_LISTED = 8
 logger = logging.getLogger(__name__)
 
 
-def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS) -> list[str]:
+def create_model(
+    job: Job,
+    store: Store,
+    *,
+    max_batch_rows: int = MAX_BATCH_ROWS,
+    progress: Progress | None = None,
+) -> list[str]:
     """Create the model of a job.
 
     If another process creates the model meanwhile, that model is kept.
@@ -34,6 +42,8 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
         The model directory.
     max_batch_rows
         Upper bound of rows in a block.
+    progress
+        Receives how far the look at the labels has come.
 
     Returns
     -------
@@ -46,7 +56,7 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
     DataError
         If the lake has files that cannot be used, or labels that are null.
     """
-    found = survey_job(job)
+    found = survey_job(job, (progress or Progress()).looked)
     schema = _schema(job, found)
     assert found.label is not None
     resolved = resolve(job, found.label, schema)
@@ -84,8 +94,14 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     return schema.model_copy(update={"columns": columns})
 
 
-def survey_job(job: Job) -> Survey:
-    """Survey the lake of a job."""
+def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Survey:
+    """Survey the lake of a job.
+
+    Parameters
+    ----------
+    looked
+        See `survey`.
+    """
     choice = Choice(
         tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
     )
@@ -96,6 +112,8 @@ def survey_job(job: Job) -> Survey:
         choice=choice,
         loss=implied_loss(job),
         classes=job.classes,
+        unknown_class=job.unknown_class,
+        looked=looked,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
         interleaves=job.interleave > 1,
@@ -107,7 +125,8 @@ def _schema(job: Job, found: Survey) -> Schema:
     assert label is not None
     if label.null_share and job.on_null_label == "error":
         raise DataError(
-            f"{label.null_share:.1%} of the sampled labels ({job.label!r}) are null or NaN\n"
+            f"{label.null_share:.1%} of the sampled labels ({job.label!r}) are null or "
+            f"{'empty' if label.label.family == 'text' else 'NaN'}\n"
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
         )
     columns = [column.use for column in found.columns if column.use is not None]
