@@ -50,7 +50,7 @@ STRANGE = ["never", "yes", "never", None, "perhaps"]
 def test_error_names_every_unknown_class_of_the_rows_at_once(lake):
     given = job(lake)
     train(given)
-    pq.write_table(table(9, spoilt=STRANGE[:3] + ["perhaps"]), lake / "p9.parquet")
+    pq.write_table(table(9, spoilt=[*STRANGE[:3], "perhaps"]), lake / "p9.parquet")
     says = r"one of the 3 classes, found never \(2 rows\), perhaps\n.*--unknown-class drop"
     with pytest.raises(BadPartition, match=says) as caught:
         train(given)
@@ -132,7 +132,7 @@ def test_one_class_against_all_others_is_named_other(lake):
 
 def test_treatment_is_frozen_with_the_model(lake):
     train(job(lake))
-    with pytest.raises(JobError, match="unknown_class: the model has 'error', this run .*'drop'"):
+    with pytest.raises(JobError, match=r"unknown_class: the model has 'error', this run .*'drop'"):
         train(job(lake, unknown_class="drop"))
 
 

@@ -11,6 +11,7 @@ from onepass.errors import first_line
 from onepass.job import LossName
 from onepass.survey.label import LabelProfile
 from onepass.survey.label_classes import UnknownClass
+from onepass.survey.optional_columns import OnMissing
 from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.survey import Survey, survey
 from onepass.terminal.options import as_lake, json_option, names
@@ -33,6 +34,12 @@ _CLASSES_SHOWN = 12
     default="error",
     help="Treatment of rows of other classes.",
 )
+@click.option(
+    "--on-missing-column",
+    type=click.Choice(["error", "null"]),
+    default="error",
+    help="Treatment of a file that lacks a column of the features.",
+)
 @click.option("--features", metavar="COLUMNS", help="Use these columns only.")
 @click.option("--exclude", metavar="COLUMNS", help="Columns to leave out.")
 @click.option("--numeric", metavar="COLUMNS", help="Columns to read as numbers.")
@@ -44,6 +51,7 @@ def command(
     loss: str,
     classes: str | None,
     unknown_class: UnknownClass,
+    on_missing_column: OnMissing,
     features: str | None,
     exclude: str | None,
     numeric: str | None,
@@ -62,6 +70,7 @@ def command(
         loss=loss,
         classes=names(classes),
         unknown_class=unknown_class,
+        on_missing_column=on_missing_column,
         choice=choice,
         skip_bad=True,
     )

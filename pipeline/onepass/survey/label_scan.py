@@ -146,9 +146,7 @@ def _affordable(files: Sequence[FooterSummary]) -> list[FooterSummary]:
     return [files[i] for i in chosen]
 
 
-def _count_or_fail(
-    one: FooterSummary, *, name: str, kind: Kind, blank_is_null: bool
-) -> _Counted:
+def _count_or_fail(one: FooterSummary, *, name: str, kind: Kind, blank_is_null: bool) -> _Counted:
     """Count the classes of a file, or of its beginning if it has more than `MAX_CLASSES`."""
     counts: Counter[str] = Counter()
     if one.is_empty(name):

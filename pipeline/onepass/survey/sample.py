@@ -186,7 +186,8 @@ def _draw_or_fail(
 def _draw(cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int) -> pa.Table:
     """Draw at most `n_rows` rows, spread over as much of the row group as may be decoded."""
     within = min(cell.n_rows, max(n_rows, DECODED_ROWS // n_cells))
-    reader = PartitionReader(cell.file, cell.footer, names, [], batch_rows=_SLICE_ROWS)
+    present = [name for name in names if name in set(cell.footer.schema.names)]
+    reader = PartitionReader(cell.file, cell.footer, present, [], batch_rows=_SLICE_ROWS)
     parts = []
     for unit in _units_of(cell):
         if unit.offset >= within:
@@ -211,7 +212,13 @@ def _units_of(cell: _Cell) -> Iterator[Unit]:
 
 
 def _take(rows: pa.RecordBatch, names: list[str], index: IntArray, cell: _Cell) -> pa.Table:
-    columns = [plain(rows.column(name)).take(pa.array(index)) for name in names]
+    # A column that this file may lack is null.
+    columns = [
+        plain(rows.column(name)).take(pa.array(index))
+        if name in rows.schema.names
+        else pa.nulls(len(index))
+        for name in names
+    ]
     for name, values in zip(names, columns, strict=True):
         try:
             values.validate(full=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError
 from onepass.lake.discover import discover
-from onepass.survey.agreement import check_agreement, check_uses, rare_columns, usual_kinds
+from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
@@ -21,6 +21,7 @@ from onepass.survey.label import LabelProfile, describe_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
+from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, with_absent
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.sample import Sample, draw_sample
 
@@ -41,6 +42,8 @@ class Survey:
     """All columns except label and weight."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
+    optional: frozenset[str]
+    """Columns that are read as null from files that lack them."""
     label: LabelProfile | None
     """None if the job has no label."""
     bad: list[BadPartition]
@@ -58,6 +61,7 @@ def survey(
     loss: str = "auto",
     classes: Sequence[str] = (),
     unknown_class: UnknownClass = "error",
+    on_missing_column: OnMissing = "error",
     seed: int = 0,
     skip_bad: bool = False,
     interleaves: bool = False,
@@ -71,6 +75,8 @@ def survey(
     ----------
     loss, classes, unknown_class
         As in the job; see `onepass.survey.label.profile_label`.
+    on_missing_column
+        As in the job; see `onepass.survey.optional_columns.decide_missing`.
     seed
         Seed of the sample.
     skip_bad
@@ -89,11 +95,13 @@ def survey(
     """
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
-    found = _compare_files(lake, label, weight, choice or Choice(), bad)
+    found = _compare_files(lake, label, weight, choice or Choice(), bad, on_missing_column)
     files = [one.file for one in found.filled]
     sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
     usable = _usable(found.files, bad)
-    columns = profile_columns(sample.rows, null_shares(usable), found.choice, skip=targets)
+    optional = found.lacking.optional
+    shares = with_absent(null_shares(usable), usable, optional)
+    columns = profile_columns(sample.rows, shares, found.choice, skip=targets)
     check_uses(usable, columns, found.folders, bad)
     columns += _unread_columns(found)
     place = None if interleaves else Place(sample.place, sample.file, len(files))
@@ -109,10 +117,12 @@ def survey(
         sampled_rows=sample.rows.num_rows,
         columns=columns,
         hive=found.hive,
+        optional=optional,
         label=described,
         bad=list(bad),
         warnings=[
-            *found.rare.values(),
+            *found.lacking.left_out.values(),
+            *found.lacking.warnings,
             *folder_warnings(found.files, found.folders),
             *(c.warning for c in columns if c.warning),
             *absurd_warnings(sample.rows, columns),
@@ -136,10 +146,10 @@ class _Footers:
     """Those of the folders that may be features."""
     names: list[str]
     """Columns to read from the files."""
-    rare: dict[str, str]
-    """Warning about each column that is left out because few files have it."""
+    lacking: Lacking
+    """Columns that some files lack."""
     choice: Choice
-    """The user's choice, with the rare columns excluded."""
+    """The user's choice, with the columns excluded that few files have."""
 
 
 def _compare_files(
@@ -148,20 +158,23 @@ def _compare_files(
     weight: str | None,
     choice: Choice,
     bad: BadFiles,
+    on_missing: OnMissing,
 ) -> _Footers:
     """Read all footers, decide which columns to read, and find the files that differ."""
     targets = {name for name in (label, weight) if name is not None}
     files = read_summaries(discover(lake), bad)
     hive = folder_types(one.file for one in files)
     _check_names(label, weight, choice, files, hive, lake)
-    rare = rare_columns(files, choice, targets)
-    choice = replace(choice, exclude=(*choice.exclude, *rare))
+    lacking = decide_missing(files, choice, targets, on_missing)
+    choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, folders, bad)
+    check_agreement(files, usual, folders, bad, lacking.optional)
     filled = _filled(_usable(files, bad), lake)
-    names = [name for name in filled[0].schema.names if name in usual]
-    return _Footers(files, filled, hive, folders, names, rare, choice)
+    # The first file with rows decides the order, and later ones append what it lacks.
+    in_files = dict.fromkeys(name for one in filled for name in one.schema.names)
+    names = [name for name in in_files if name in usual]
+    return _Footers(files, filled, hive, folders, names, lacking, choice)
 
 
 def _check_names(
@@ -205,7 +218,9 @@ def _unread_columns(found: _Footers) -> list[ColumnProfile]:
     read = {*found.names, *found.folders}
     types = {field.name: field.type for field in found.filled[0].schema} | found.hive
     return [
-        ColumnProfile(name, str(dtype), 0.0, 0, None, _why_unread(name, dtype, found.rare))
+        ColumnProfile(
+            name, str(dtype), 0.0, 0, None, _why_unread(name, dtype, found.lacking.left_out)
+        )
         for name, dtype in types.items()
         if name not in read
     ]

@@ -113,6 +113,7 @@ def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Su
         loss=implied_loss(job),
         classes=job.classes,
         unknown_class=job.unknown_class,
+        on_missing_column=job.on_missing_column,
         looked=looked,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
@@ -139,4 +140,5 @@ def _schema(job: Job, found: Survey) -> Schema:
         weight=job.weight,
         hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
         hive={name: kind for name, kind in found.hive.items() if name in used},
+        optional=[column.name for column in columns if column.name in found.optional],
     )
