@@ -21,7 +21,8 @@ from onepass.errors import JobError
 from onepass.survey.label_classes import SampledLabel, UnknownClass, describe_classes
 from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.label_scan import Scan
-from onepass.survey.lake_warnings import Place, label_order_warnings, leak_warnings
+from onepass.survey.lake_warnings import Place, label_order_warnings
+from onepass.survey.leaks import leak_warnings
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.sample import Sample
 from onepass.survey.scale import robust_scale
@@ -195,7 +196,7 @@ def describe_label(
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
     settle_unknown(target, found.label)
     order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
-    leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
+    leaks = leak_warnings(name, target, sample.rows, columns, classes=found.label.classes or ())
     return found, [*found.warnings, *order, *leaks]
 
 
