@@ -245,6 +245,13 @@ def test_size_may_be_a_number_in_yaml(tmp_path):
     assert parse_job(LEAST | values).memory_limit == 800_000_000
 
 
+def test_word_null_in_yaml_is_the_treatment_of_missing_columns(tmp_path):
+    (tmp_path / "job.yaml").write_text("on_missing_column: null\n")
+    found = parse_job(LEAST | read_job_file(tmp_path / "job.yaml"))
+    assert found.on_missing_column == "null"
+    assert resume_job(found, {"on_missing_column": None, "model": "/model"}) == found
+
+
 OTHER = {
     "lake": "/other",
     "label": "z",

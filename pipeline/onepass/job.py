@@ -209,6 +209,12 @@ class Job(BaseModel):
             raise ValueError(f"expected each value once, found {value}")
         return sorted(value) if info.field_name == "quantile" else value
 
+    @field_validator("on_missing_column", mode="before")
+    @classmethod
+    def _null_may_stand_without_quotes(cls, value: Any) -> Any:
+        # YAML reads the word null as no value.
+        return "null" if value is None else value
+
     @field_validator("half_life", mode="before")
     @classmethod
     def _half_life_is_an_age(cls, value: Any) -> str | None:
