@@ -10,6 +10,7 @@ from lakes import corrupt_pages, number_table, write_files
 from onepass.encode.classes import MAX_CLASSES
 from onepass.errors import BadPartition, JobError
 from onepass.lake.discover import discover
+from onepass.stream import label_slices
 from onepass.survey import label_scan
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import read_summaries
@@ -130,7 +131,7 @@ def test_lake_beyond_the_bound_is_looked_at_in_evenly_spaced_files(tmp_path, mon
     found = scan(lake)
     assert list(found.counts) == ["c0", "c10", "c14", "c19", "c5"]
     assert not found.is_complete
-    monkeypatch.setattr(label_scan, "_SLICE_ROWS", 20)
+    monkeypatch.setattr(label_slices, "_SLICE_ROWS", 20)
     big = write(tmp_path / "big", [["a"] * 60 + ["b"]], row_group_size=20)
     one = scan(big)
     assert (list(one.counts), one.is_complete) == (["a"], False)
@@ -140,6 +141,17 @@ def test_progress_counts_every_row_once(tmp_path):
     steps = []
     scan(write(tmp_path, [["a"] * n for n in (5, 7, 11)]), advanced=lambda *n: steps.append(n))
     assert steps == [(5, 23), (7, 23), (11, 23)]
+
+
+def test_labels_in_a_bucket_are_looked_at_in_a_bounded_number_of_files(
+    upload, tmp_path, monkeypatch
+):
+    write(tmp_path / "lake", [[f"c{i}"] * 10 for i in range(8)])
+    url = upload(tmp_path / "lake", "lakes/labels")
+    found = scan(url)
+    assert (found.counts, found.is_complete) == ({f"c{i}": 10 for i in range(8)}, True)
+    monkeypatch.setattr(label_scan, "SCAN_REMOTE_FILES", 2)
+    assert scan(url).counts == {"c0": 10, "c7": 10}
 
 
 @pytest.mark.parametrize("skip", [False, True])

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onepass import Model, evaluate, train, verify
+from onepass import Model, evaluate, refine, verify
 from onepass.encode.classes import class_counts
 from onepass.encode.encoder import Encoder
 from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition, DataError, JobError
 from onepass.model.directory import open_model
 from onepass.survey.survey import survey
+from small import plan, train
 
 N = 300
 
@@ -57,6 +58,26 @@ def test_error_names_every_unknown_class_of_the_rows_at_once(lake):
     assert (caught.value.path, caught.value.column) == ("p9.parquet", "y")
 
 
+def test_error_names_the_unknown_classes_of_the_whole_file(lake):
+    given = job(lake)
+    train(given)
+    late = pa.concat_tables([table(i, spoilt=[f"c{i}"] * 2) for i in range(5)])
+    pq.write_table(late, lake / "p9.parquet", row_group_size=200)
+    says = r"found c0 \(2 rows\), c1 \(2 rows\), c2 .* c3 .* c4 \(2 rows\)\n"
+    with pytest.raises(BadPartition, match=says):
+        train(given)
+
+
+def test_classes_depend_on_neither_memory_nor_threads(lake, monkeypatch):
+    found = []
+    for i, (limit, threads) in enumerate([("700MB", 1), ("2GiB", 8)]):
+        monkeypatch.setattr("onepass.survey.label_scan._THREADS", threads)
+        given = job(lake, memory_limit=limit, model=str(lake.with_name(f"m{i}")))
+        plan(given)
+        found.append(open_model(given["model"]).file.encoder)
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("solver", ["newton", "sgd"])
 def test_unknown_classes_are_dropped_and_counted_beside_null_labels(lake, solver):
     given = job(lake, unknown_class="drop", on_null_label="drop", solver=solver)
@@ -66,7 +87,8 @@ def test_unknown_classes_are_dropped_and_counted_beside_null_labels(lake, solver
     assert grown.rows == N - 4
     assert counts(given)[-1] == {"unknown_class": 3, "null_label": 1}
     assert verify(given["model"], retrain=True).sound
-    # The same rows without the strange ones give the same model.
+    refine({"model": given["model"]}, n_passes=2)
+    assert verify(given["model"]).sound
     alone = lake.with_name("alone")
     alone.mkdir()
     pq.write_table(table(9, spoilt=STRANGE), alone / "p9.parquet")
@@ -158,7 +180,7 @@ def test_empty_text_that_comes_later_names_the_way_out(lake):
     given = job(lake)
     train(given)
     pq.write_table(table(9, spoilt=[""]), lake / "p9.parquet")
-    says = r"1 of 300 labels are null or empty\n.*--on-null-label drop"
+    says = r"1 of \d+ labels are null or empty\n.*--on-null-label drop"
     with pytest.raises(BadPartition, match=says):
         train(given)
 

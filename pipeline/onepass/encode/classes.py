@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,9 @@ MAX_CLASSES = 1000
 """Maximum number of classes. Softmax keeps weights for each class, and a label with more distinct
 values is probably not meant as classes."""
 
+Kind: TypeAlias = Literal["number", "bool", "text"]
+"""Families of labels."""
+
 UNKNOWN = -1.0
 """Index of a label of none of the classes."""
 
@@ -35,7 +38,30 @@ _INT64 = 1 << 63
 _INTEGERS = {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()}
 
 
-def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
+class UnknownClass(BadColumn):
+    """Raised when labels are of classes that the model does not know.
+
+    Parameters
+    ----------
+    found
+        These classes, each with its rows.
+    label
+        The label with the classes that are known.
+    """
+
+    def __init__(self, found: Mapping[str, int], label: Label) -> None:
+        classes = label.classes or []
+        known = " or ".join(classes) if len(classes) == 2 else f"one of the {len(classes)} classes"
+        super().__init__(
+            f"expected a label of {known}, found {counted_classes(found)}",
+            label.name,
+            "The classes were fixed when the model was created: create one with --classes that "
+            "names them all, or with --unknown-class drop or other, which drop and count such "
+            "rows, or learn them as one class, or leave the file out with --on-bad skip.",
+        )
+
+
+def class_text(text: str, kind: Kind) -> str:
     """Return the text that identifies a class, however the class was written.
 
     Raises
@@ -53,14 +79,12 @@ def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
     return "true" if number == "1" else "false"
 
 
-def sort_classes(texts: Sequence[str], kind: Literal["number", "bool", "text"]) -> list[str]:
+def sort_classes(texts: Sequence[str], kind: Kind) -> list[str]:
     """Sort classes by their numbers, or by their characters."""
     return sorted(texts, key=float) if kind == "number" else sorted(texts)
 
 
-def class_counts(
-    values: pa.Array, kind: Literal["number", "bool", "text"], *, blank_is_null: bool = False
-) -> dict[str, int]:
+def class_counts(values: pa.Array, kind: Kind, *, blank_is_null: bool = False) -> dict[str, int]:
     """Count the rows of each class in the order of `sort_classes`; null and NaN are left out.
 
     Parameters
@@ -84,7 +108,7 @@ def class_indices(values: pa.Array, label: Label) -> FloatArray:
     Raises
     ------
     BadColumn
-        If values are not of any of the classes; the error names all their classes.
+        If values are not of any of the classes (`UnknownClass`).
     """
     classes, kind = label.classes or [], label.family
     if (found := _look_up_integers(values, tuple(classes), kind)) is not None:
@@ -96,7 +120,7 @@ def class_indices(values: pa.Array, label: Label) -> FloatArray:
     if label.unknown == "error" and (target == UNKNOWN).any():
         counts = _rows_of(distinct, codes)
         further = {text: n for text, n in counts.items() if text not in place}
-        raise _unknown(further, classes, label.name)
+        raise UnknownClass(further, label)
     return target
 
 
@@ -119,9 +143,7 @@ def counted_classes(counts: Mapping[str, int], limit: int = 20) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
-def _look_up_integers(
-    values: pa.Array, classes: tuple[str, ...], kind: Literal["number", "bool", "text"]
-) -> FloatArray | None:
+def _look_up_integers(values: pa.Array, classes: tuple[str, ...], kind: Kind) -> FloatArray | None:
     """Return class indices from a table; None if a value has no class or no table can be made.
 
     Most labels are such integers, and a table is several times as fast as finding the distinct
@@ -176,19 +198,8 @@ def _look_up(
     return True
 
 
-def _unknown(found: Mapping[str, int], classes: Sequence[str], name: str) -> BadColumn:
-    known = " or ".join(classes) if len(classes) == 2 else f"one of the {len(classes)} classes"
-    return BadColumn(
-        f"expected a label of {known}, found {counted_classes(found)}",
-        name,
-        "The classes were fixed when the model was created: create one with --classes that names "
-        "them all, or with --unknown-class drop or other, which drop and count such rows, or learn "
-        "them as one class, or leave the file out with --on-bad skip.",
-    )
-
-
 def _distinct(
-    values: pa.Array, kind: Literal["number", "bool", "text"], *, blank_is_null: bool
+    values: pa.Array, kind: Kind, *, blank_is_null: bool
 ) -> tuple[list[str | None], np.ndarray]:
     """Return the class text of each distinct value, and for each row the index of its text.
 
@@ -204,7 +215,7 @@ def _distinct(
     return distinct, codes
 
 
-def _class_text_or_same(text: str, kind: Literal["number", "bool", "text"]) -> str:
+def _class_text_or_same(text: str, kind: Kind) -> str:
     try:
         return class_text(text, kind)
     except ValueError:

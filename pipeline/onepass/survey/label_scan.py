@@ -11,32 +11,27 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
-from onepass.encode.classes import MAX_CLASSES, class_counts, sort_classes
+from onepass.encode.classes import MAX_CLASSES, Kind, class_counts, sort_classes
 from onepass.errors import BadColumn, BadPartition
-from onepass.lake.footer import Footer, partitions, read_footer
-from onepass.lake.read import PartitionReader
-from onepass.lake.units import units
+from onepass.lake.footer import read_footer
+from onepass.stream.label_slices import MOST_ROWS, label_slices
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import FooterSummary
 
-SCAN_ROWS = 1 << 30
-"""Maximum number of labels that are looked at, which takes some ten seconds to a minute."""
+SCAN_ROWS = MOST_ROWS
+"""Maximum number of labels that are looked at."""
 
 SCAN_REMOTE_FILES = 1024
 """Maximum number of files of an object store that are looked at: each takes two requests."""
 
-_SLICE_ROWS = 65_536
 _THREADS, _REMOTE_THREADS = 2, 8
 
 _WINDOW = 64
 """Files that are looked at before the next ones begin."""
-
-Kind: TypeAlias = Literal["number", "bool", "text"]
 
 
 class Scan(Protocol):
@@ -153,7 +148,7 @@ def _count_or_fail(one: FooterSummary, *, name: str, kind: Kind, blank_is_null: 
         return counts
     try:
         footer = read_footer(one.file)
-        for labels in _slices(one, footer, name, kind):
+        for labels in label_slices(one.file, footer, name, kind, SCAN_ROWS):
             counts.update(class_counts(labels, kind, blank_is_null=blank_is_null))
             if len(counts) > MAX_CLASSES:
                 break
@@ -162,16 +157,3 @@ def _count_or_fail(one: FooterSummary, *, name: str, kind: Kind, blank_is_null: 
     except BadPartition as error:
         return error
     return counts
-
-
-def _slices(one: FooterSummary, footer: Footer, name: str, kind: Kind) -> Iterator[pa.Array]:
-    """Yield the labels of a file, at most about `SCAN_ROWS`."""
-    n_rows = 0
-    texts = [name] if kind == "text" else []
-    reader = PartitionReader(one.file, footer, [name], texts, _SLICE_ROWS)
-    for partition in partitions(one.file, footer):
-        for unit in units(partition, footer, _SLICE_ROWS):
-            yield reader.read(unit).column(name)
-            n_rows += unit.rows
-            if n_rows >= SCAN_ROWS:
-                return
