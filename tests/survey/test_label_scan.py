@@ -67,6 +67,13 @@ def test_third_class_decides_between_two_classes_and_several(tmp_path, loss):
             look(lake, loss=loss)
 
 
+def test_labels_that_are_null_outside_of_the_sample_are_noticed(tmp_path):
+    lake = write(tmp_path, unsampled(["no", "yes"], [None, "", " "]))
+    found = look(lake)
+    assert found.label.null_share == pytest.approx(3 / (20 * N_FILES + 3))
+    assert any("of the labels are null or empty; --on-null-label" in w for w in found.warnings)
+
+
 def test_further_number_beside_two_classes_is_the_users_choice(tmp_path):
     lake = write(tmp_path, unsampled([0, 1], [2, 7, 2]))
     says = r"0 or 1 in the sample, but the lake also has 2 \(2 rows\), 7; --loss softmax.*squared"
@@ -109,7 +116,7 @@ def test_rows_of_each_class_are_exact_however_they_are_stored(tmp_path, stored):
     found = scan(write(tmp_path, files, row_group_size=70_000, **options), kind)
     assert found.counts == expected
     assert list(found.counts) == sorted(expected, key=int if kind == "number" else str)
-    assert found.is_complete
+    assert (found.is_complete, found.n_null) == (True, sum(sizes) - sum(expected.values()))
 
 
 def test_look_at_unique_texts_ends_early_and_says_so(tmp_path):

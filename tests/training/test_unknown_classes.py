@@ -169,7 +169,7 @@ def blank(lake, spoilt=("", "  ", None, "yes")):
 
 def test_empty_text_is_a_missing_label(lake):
     given = blank(lake)
-    with pytest.raises(DataError, match=r"1\.0% of the sampled labels \('y'\) are null or empty"):
+    with pytest.raises(DataError, match=r"1\.0% of the labels \('y'\) are null or empty"):
         train(given)
     train(given | {"on_null_label": "drop"})
     assert Model.load(given["model"]).classes == ["maybe", "no", "yes"]

@@ -108,7 +108,7 @@ def check_uses(
 def _check_folders(one: FooterSummary, folders: Collection[str], optional: Collection[str]) -> None:
     for name in sorted(set(folders) - set(dict(one.file.hive))):
         # A column of this name may hold what the folders of other files say.
-        if name not in optional or name in one.schema.names:
+        if name not in optional or name in one.kinds:
             _refuse(one, name, "expected in the path as a key=value folder, as for other files")
 
 
@@ -118,9 +118,9 @@ def _check_columns(
     in_all: Collection[str],
     optional: Collection[str],
 ) -> None:
-    here = [name for name in usual if name in one.schema.names or name not in optional]
+    here = [name for name in usual if name in one.kinds or name not in optional]
     for name in here:
-        if name not in one.schema.names:
+        if name not in one.kinds:
             like = hint(name, one.schema.names, in_all)
             _refuse(one, name, f"the column is missing here, but not in other files{like}")
     try:

@@ -46,7 +46,7 @@ class LabelProfile:
     loss: str
     """The job's loss, or the one that ``auto`` chooses for these values."""
     null_share: float
-    """Share of the sampled rows without a label."""
+    """Share of rows without a label: of the whole lake if it was looked at, else of the sample."""
     mean: float | None
     """Mean of the sampled labels; None for text."""
     distinct: int
@@ -107,7 +107,7 @@ def profile_label(
     described = (
         describe_classes(sample, loss) if loss in CLASSIFICATION else describe_numbers(sample, loss)
     )
-    null_share = 1 - n_present / len(values)
+    null_share = _null_share(sample, n_present)
     return LabelProfile(
         label=described.label,
         loss=loss,
@@ -118,6 +118,14 @@ def profile_label(
         delta=robust_scale(numbers) if len(numbers) else 1.0,
         warnings=[*_null_warnings(name, null_share, kind), *hints, *described.warnings],
     )
+
+
+def _null_share(sample: SampledLabel, n_present: int) -> float:
+    """Return the share of rows without a label: of all rows if they were looked at."""
+    scanned = sample.scanned
+    if scanned is None or scanned.has_too_many:
+        return 1 - n_present / len(sample.values)
+    return scanned.n_null / max(1, scanned.n_null + sum(scanned.counts.values()))
 
 
 def _shares(counts: Mapping[str, int], sample: SampledLabel) -> dict[str, float]:

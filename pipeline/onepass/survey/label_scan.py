@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -50,6 +50,8 @@ class ScannedLabel:
     """Rows of each class, in the order of `sort_classes`; empty if there are too many classes."""
     is_complete: bool
     """Whether all labels of the lake were looked at, rather than those of evenly spaced files."""
+    n_null: int = 0
+    """Rows without a label."""
     has_too_many: bool = False
     """Whether there are more than `MAX_CLASSES`; the look ended there."""
 
@@ -100,6 +102,7 @@ class LabelScan:
         chosen = _affordable(usable)
         total = sum(one.fingerprint.rows for one in chosen)
         counts: Counter[str] = Counter()
+        n_null = 0
         is_remote = any(one.file.remote is not None for one in chosen)
         count = partial(_count_or_fail, name=self.name, kind=kind, blank_is_null=blank_is_null)
         with ThreadPoolExecutor(_REMOTE_THREADS if is_remote else _THREADS) as pool:
@@ -107,17 +110,26 @@ class LabelScan:
                 if isinstance(found, BadPartition):
                     self.bad.add(found)
                     continue
-                counts.update(found)
+                counts.update(found.counts)
+                n_null += found.n_null
                 if len(counts) > MAX_CLASSES:
                     return ScannedLabel({}, False, has_too_many=True)
                 if self.advanced is not None:
                     self.advanced(one.fingerprint.rows, total)
         ordered = {text: counts[text] for text in sort_classes(list(counts), kind)}
         is_complete = len(chosen) == len(usable) and total <= SCAN_ROWS
-        return ScannedLabel(ordered, is_complete=is_complete)
+        return ScannedLabel(ordered, is_complete, n_null)
 
 
-_Counted: TypeAlias = Counter[str] | BadPartition
+@dataclass(slots=True)
+class _Counts:
+    """Rows of each class of a file, and rows without a label."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    n_null: int = 0
+
+
+_Counted: TypeAlias = _Counts | BadPartition
 
 
 def _in_windows(
@@ -143,17 +155,19 @@ def _affordable(files: Sequence[FooterSummary]) -> list[FooterSummary]:
 
 def _count_or_fail(one: FooterSummary, *, name: str, kind: Kind, blank_is_null: bool) -> _Counted:
     """Count the classes of a file, or of its beginning if it has more than `MAX_CLASSES`."""
-    counts: Counter[str] = Counter()
     if one.is_empty(name):
-        return counts
+        return _Counts(n_null=one.fingerprint.rows)
+    found = _Counts()
     try:
         footer = read_footer(one.file)
         for labels in label_slices(one.file, footer, name, kind, SCAN_ROWS):
-            counts.update(class_counts(labels, kind, blank_is_null=blank_is_null))
-            if len(counts) > MAX_CLASSES:
+            counts = class_counts(labels, kind, blank_is_null=blank_is_null)
+            found.counts.update(counts)
+            found.n_null += len(labels) - sum(counts.values())
+            if len(found.counts) > MAX_CLASSES:
                 break
     except BadColumn as error:
         return BadPartition(error.reason, path=one.file.key, column=name)
     except BadPartition as error:
         return error
-    return counts
+    return found

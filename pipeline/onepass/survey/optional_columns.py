@@ -93,7 +93,7 @@ def with_absent(
     """
     n_rows = sum(one.fingerprint.rows for one in files)
     present: Counter[str] = Counter()
-    for one in files:
+    for one in files if optional else ():
         for name in _names(one):
             present[name] += one.fingerprint.rows
     absent = {name: 1 - present[name] / n_rows for name in optional if present[name] < n_rows}
@@ -107,13 +107,13 @@ def _names(one: FooterSummary) -> set[str]:
 def _disagreeing(files: Iterable[FooterSummary], names: Collection[str]) -> set[str]:
     """Return the columns that have several kinds of types, or are twice in a file."""
     kinds: dict[str, set[str]] = {}
-    found = set()
+    found: set[str] = set()
     for one in files:
-        for name in one.schema.names:
-            if name in names and one.fingerprint.rows:
+        present = Counter(one.schema.names) if names and one.fingerprint.rows else Counter[str]()
+        for name in names:
+            if name in present:
                 kinds.setdefault(name, set()).add(one.kinds[name])
-                if one.schema.names.count(name) > 1:
-                    found.add(name)
+        found |= {name for name in names if present[name] > 1}
     return found | {name for name, several in kinds.items() if len(several - {"null"}) > 1}
 
 

@@ -186,7 +186,8 @@ def _draw_or_fail(
 def _draw(cell: _Cell, names: list[str], n_rows: int, n_cells: int, seed: int) -> pa.Table:
     """Draw at most `n_rows` rows, spread over as much of the row group as may be decoded."""
     within = min(cell.n_rows, max(n_rows, DECODED_ROWS // n_cells))
-    present = [name for name in names if name in set(cell.footer.schema.names)]
+    in_file = set(cell.footer.schema.names)
+    present = [name for name in names if name in in_file]
     reader = PartitionReader(cell.file, cell.footer, present, [], batch_rows=_SLICE_ROWS)
     parts = []
     for unit in _units_of(cell):

@@ -99,8 +99,7 @@ def survey(
     files = [one.file for one in found.filled]
     sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
     usable = _usable(found.files, bad)
-    optional = found.lacking.optional
-    shares = with_absent(null_shares(usable), usable, optional)
+    shares = with_absent(null_shares(usable), usable, found.lacking.optional)
     columns = profile_columns(sample.rows, shares, found.choice, skip=targets)
     check_uses(usable, columns, found.folders, bad)
     columns += _unread_columns(found)
@@ -117,19 +116,25 @@ def survey(
         sampled_rows=sample.rows.num_rows,
         columns=columns,
         hive=found.hive,
-        optional=optional,
+        optional=found.lacking.optional,
         label=described,
         bad=list(bad),
-        warnings=[
-            *found.lacking.left_out.values(),
-            *found.lacking.warnings,
-            *folder_warnings(found.files, found.folders),
-            *(c.warning for c in columns if c.warning),
-            *absurd_warnings(sample.rows, columns),
-            *_weight_warnings(weight, sample),
-            *label_warnings,
-        ],
+        warnings=[*_warnings(found, columns, sample, weight), *label_warnings],
     )
+
+
+def _warnings(
+    found: _Footers, columns: list[ColumnProfile], sample: Sample, weight: str | None
+) -> list[str]:
+    """Return the warnings about everything but the label."""
+    return [
+        *found.lacking.left_out.values(),
+        *found.lacking.warnings,
+        *folder_warnings(found.files, found.folders),
+        *(column.warning for column in columns if column.warning),
+        *absurd_warnings(sample.rows, columns),
+        *_weight_warnings(weight, sample),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,12 +121,16 @@ def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Su
     )
 
 
+def _share(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.0005 else "under 0.1%"
+
+
 def _schema(job: Job, found: Survey) -> Schema:
     label = found.label
     assert label is not None
     if label.null_share and job.on_null_label == "error":
         raise DataError(
-            f"{label.null_share:.1%} of the sampled labels ({job.label!r}) are null or "
+            f"{_share(label.null_share)} of the labels ({job.label!r}) are null or "
             f"{'empty' if label.label.family == 'text' else 'NaN'}\n"
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
         )
