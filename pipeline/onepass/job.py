@@ -84,7 +84,7 @@ class Job(BaseModel):
     )
     classes: list[str] = Field(
         default_factory=list,
-        description="Classes of softmax loss; empty: those of the sample.",
+        description="Classes of the label; empty: those of the lake.",
     )
     solver: Solver = Field(
         default="auto", description="The learner; auto is newton where the width allows."

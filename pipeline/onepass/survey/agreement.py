@@ -49,6 +49,7 @@ def check_agreement(
     folders: Collection[str],
     bad: BadFiles,
     optional: Collection[str] = (),
+    targets: Collection[str] = (),
 ) -> None:
     """Find the files whose columns or folders differ from those of most files.
 
@@ -62,6 +63,8 @@ def check_agreement(
         Files that differ are added here.
     optional
         Columns and folders that may be missing.
+    targets
+        Label and weight, which may never be missing.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def check_agreement(
         with bad.caught():
             _check_folders(one, folders, optional)
             if one.fingerprint.rows:
-                _check_columns(one, usual, in_all, optional)
+                _check_columns(one, usual, in_all, optional, targets)
 
 
 def check_uses(
@@ -117,12 +120,14 @@ def _check_columns(
     usual: Mapping[str, str],
     in_all: Collection[str],
     optional: Collection[str],
+    targets: Collection[str],
 ) -> None:
     here = [name for name in usual if name in one.kinds or name not in optional]
     for name in here:
         if name not in one.kinds:
             like = hint(name, one.schema.names, in_all)
-            _refuse(one, name, f"the column is missing here, but not in other files{like}")
+            reason = f"the column is missing here, but not in other files{like}"
+            _refuse(one, name, reason, or_null=not like and name not in targets)
     try:
         check_names(one.file, one.schema, here)
         check_claims(one.contradictions, here, one.file.key)
@@ -135,8 +140,14 @@ def _check_columns(
 
 
 def _refuse(
-    one: FooterSummary, column: str | None, reason: str, row_group: int | None = None
+    one: FooterSummary,
+    column: str | None,
+    reason: str,
+    row_group: int | None = None,
+    *,
+    or_null: bool = False,
 ) -> NoReturn:
     leave_out = f", or {naming('exclude', column)}" if column is not None else ""
-    advice = f"Repair the file, skip it (--on-bad skip){leave_out}."
+    as_null = ", read what is missing as null (--on-missing-column null)" if or_null else ""
+    advice = f"Repair the file, skip it (--on-bad skip){as_null}{leave_out}."
     raise BadPartition(reason, path=one.file.key, row_group=row_group, column=column, advice=advice)

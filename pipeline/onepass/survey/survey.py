@@ -174,7 +174,7 @@ def _compare_files(
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, folders, bad, lacking.optional)
+    check_agreement(files, usual, folders, bad, lacking.optional, targets)
     filled = _filled(_usable(files, bad), lake)
     # The first file with rows decides the order, and later ones append what it lacks.
     in_files = dict.fromkeys(name for one in filled for name in one.schema.names)
