@@ -72,6 +72,8 @@ def test_labels_that_are_null_outside_of_the_sample_are_noticed(tmp_path):
     found = look(lake)
     assert found.label.null_share == pytest.approx(3 / (20 * N_FILES + 3))
     assert any("of the labels are null or empty; --on-null-label" in w for w in found.warnings)
+    numbers = write(tmp_path / "numbers", unsampled([0.5, 1.5, 2.5], [None]))
+    assert look(numbers).label.null_share == pytest.approx(1 / (30 * N_FILES + 1))
 
 
 def test_further_number_beside_two_classes_is_the_users_choice(tmp_path):

@@ -187,6 +187,17 @@ def test_strong_column_among_others_that_are_nearly_as_strong_is_not_warned_abou
     assert not warnings(target, **strong)
 
 
+def test_few_huge_labels_raise_no_alarm_and_hide_no_leak():
+    rng = np.random.default_rng(8)
+    target = rng.normal(size=N)
+    # Two rows make up the variance, and have the same level and the same number by chance.
+    target[[7, 8]] = 1e6
+    level, number = rng.integers(0, 50, N), rng.normal(size=N)
+    level[[7, 8]], number[[7, 8]] = 50, 9.0
+    assert not warnings(target, level=pa.array(level.astype(str)), number=number)
+    assert leaks(target, same=target * 2, number=number) == ["same"]
+
+
 @pytest.mark.parametrize("n_rows", [12, 30, 200])
 def test_chance_raises_no_alarm_in_small_samples_of_many_columns(n_rows):
     rng = np.random.default_rng(n_rows)

@@ -18,7 +18,7 @@ from onepass.lake.units import units
 MOST_ROWS = 1 << 30
 """Maximum number of labels that are looked at, which takes some ten seconds to a minute."""
 
-_SLICE_ROWS = 65_536
+_SLICE_ROWS = 16_384
 
 
 def label_slices(

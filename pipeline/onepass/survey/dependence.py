@@ -17,6 +17,11 @@ Explained: TypeAlias = Callable[[FloatArray, IntArray], float]
 """Function of the labels and the group of each row: share of variance between the groups."""
 
 
+_FEWEST_OF_VARIANCE = 30
+"""Fewest rows that make up the variance of labels which are taken as they are: the square of the
+sum of squares over the sum of their squares."""
+
+
 def explained_by_groups(*, classes: bool) -> Explained:
     """Return the measure that suits labels that are numbers, or indices of classes."""
     return explained_classes if classes else explained_variance
@@ -121,6 +126,7 @@ def explained_by_column(values: pa.Array, target: FloatArray, *, classes: bool) 
         Whether the labels are indices of classes, whose order means nothing.
     """
     values = plain(values)
+    target = target if classes else _without_outliers(target)
     present = ~np.isnan(target)
     kind = family(values.type)
     if kind == "text":
@@ -134,13 +140,33 @@ def explained_by_column(values: pa.Array, target: FloatArray, *, classes: bool) 
     return in_steps if classes else max(_r_squared(numbers, target), in_steps)
 
 
+def _without_outliers(target: FloatArray) -> FloatArray:
+    """Replace labels by their ranks if a few of them make up nearly all of the variance.
+
+    Any column that happens to be alike in these few rows would explain the label.
+    """
+    present = ~np.isnan(target)
+    squares = _scale_to_one(target[present] - _mean(target[present])) ** 2
+    if squares.sum() ** 2 >= _FEWEST_OF_VARIANCE * (squares**2).sum():
+        return target
+    _, place, rows = np.unique(target[present], return_inverse=True, return_counts=True)
+    # Equal labels share the mean of their ranks.
+    ranks = np.full(len(target), np.nan)
+    ranks[present] = (np.cumsum(rows) - (rows - 1) / 2)[place]
+    return ranks
+
+
+def _mean(values: FloatArray) -> float:
+    return float((values / max(1, len(values))).sum())
+
+
 def _scale_to_one(values: FloatArray) -> FloatArray:
     """Divide values by the largest magnitude: near 1e300 they would overflow when squared."""
     return values / (np.abs(values).max(initial=0) or 1.0)
 
 
 def _r_squared(x: FloatArray, y: FloatArray) -> float:
-    if len(x) < 10 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 30 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         r = np.corrcoef(x, _scale_to_one(y))[0, 1]

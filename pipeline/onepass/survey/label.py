@@ -66,6 +66,7 @@ def profile_label(
     classes: Sequence[str] = (),
     unknown: UnknownClass = "error",
     scan: Scan | None = None,
+    known_nulls: float = 0.0,
 ) -> LabelProfile:
     """Choose the loss, and describe the label's classes or scale.
 
@@ -82,6 +83,8 @@ def profile_label(
         The job's treatment of other classes.
     scan
         Looks at the labels of the whole lake; None to judge by the sample alone.
+    known_nulls
+        Share of nulls in the whole lake, if the footers tell it.
 
     Raises
     ------
@@ -107,7 +110,8 @@ def profile_label(
     described = (
         describe_classes(sample, loss) if loss in CLASSIFICATION else describe_numbers(sample, loss)
     )
-    null_share = _null_share(sample, n_present)
+    # Footers know nulls, but neither NaN nor empty texts.
+    null_share = max(known_nulls, _null_share(sample, n_present))
     return LabelProfile(
         label=described.label,
         loss=loss,
@@ -172,6 +176,7 @@ def describe_label(
     columns: list[ColumnProfile],
     unknown: UnknownClass = "error",
     scan: Scan | None = None,
+    known_nulls: float = 0.0,
 ) -> tuple[LabelProfile | None, list[str]]:
     """Profile the label of a sample, and check the sample for sorted labels and leaks.
 
@@ -185,7 +190,7 @@ def describe_label(
         Where the rows of the sample lie; None if the order of the rows needs no warning.
     columns
         Profiles of the columns that may be features.
-    unknown, scan
+    unknown, scan, known_nulls
         See `profile_label`.
 
     Returns
@@ -200,7 +205,7 @@ def describe_label(
     if name is None:
         return None, []
     values = sample.rows.column(name).combine_chunks()
-    found = profile_label(name, values, loss, classes, unknown, scan)
+    found = profile_label(name, values, loss, classes, unknown, scan, known_nulls)
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
     settle_unknown(target, found.label)
     order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)

@@ -106,8 +106,9 @@ def survey(
     place = None if interleaves else Place(sample.place, sample.file, len(files))
     scan = LabelScan([one for one in usable if one.fingerprint.rows], label or "", bad, looked)
     described, label_warnings = describe_label(
-        label, loss, classes, sample, place, columns, unknown_class, scan.take
-    )
+        label, loss, classes, sample, place, columns, unknown_class, scan.take,
+        shares.get(label or "", 0.0),
+    )  # fmt: skip
     usable = _usable(usable, bad)
     return Survey(
         n_files=len(usable),
