@@ -40,6 +40,8 @@ FULL = LEAST | {
     "hash_bits": 12,
     "clip": False,
     "on_null_label": "drop",
+    "unknown_class": "other",
+    "on_missing_column": "null",
     "order": "stored",
     "interleave": 4,
     "epochs": 2,
@@ -243,6 +245,13 @@ def test_size_may_be_a_number_in_yaml(tmp_path):
     assert parse_job(LEAST | values).memory_limit == 800_000_000
 
 
+def test_word_null_in_yaml_is_the_treatment_of_missing_columns(tmp_path):
+    (tmp_path / "job.yaml").write_text("on_missing_column: null\n")
+    found = parse_job(LEAST | read_job_file(tmp_path / "job.yaml"))
+    assert found.on_missing_column == "null"
+    assert resume_job(found, {"on_missing_column": None, "model": "/model"}) == found
+
+
 OTHER = {
     "lake": "/other",
     "label": "z",
@@ -267,6 +276,8 @@ OTHER = {
     "hash_bits": 9,
     "clip": True,
     "on_null_label": "error",
+    "unknown_class": "drop",
+    "on_missing_column": "error",
     "order": "shuffled",
     "interleave": 1,
     "epochs": 1,

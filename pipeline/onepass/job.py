@@ -85,7 +85,7 @@ class Job(BaseModel):
     )
     classes: list[str] = Field(
         default_factory=list,
-        description="Classes of softmax loss; empty: those of the sample.",
+        description="Classes of the label; empty: those of the lake.",
     )
     solver: Solver = Field(
         default="auto", description="The learner; auto is newton where the width allows."
@@ -135,6 +135,16 @@ class Job(BaseModel):
     )
     on_null_label: Literal["error", "drop"] = Field(
         default="error", description="Treatment of rows whose label is null or NaN."
+    )
+    unknown_class: Literal["error", "drop", "other"] = Field(
+        default="error",
+        description="Treatment of rows of a class that the model does not know; other learns them "
+        "as the class 'other'.",
+    )
+    on_missing_column: Literal["error", "null"] = Field(
+        default="error",
+        description="Treatment of a file that lacks a column of the features; null reads it as "
+        "null.",
     )
     order: Literal["shuffled", "stored"] = Field(
         default="shuffled", description="Order of partitions, row groups and rows."
@@ -199,6 +209,12 @@ class Job(BaseModel):
         if len(set(value)) < len(value):
             raise ValueError(f"expected each value once, found {value}")
         return sorted(value) if info.field_name == "quantile" else value
+
+    @field_validator("on_missing_column", mode="before")
+    @classmethod
+    def _null_may_stand_without_quotes(cls, value: Any) -> Any:
+        # YAML reads the word null as no value.
+        return "null" if value is None else value
 
     @field_validator("half_life", mode="before")
     @classmethod

@@ -81,7 +81,9 @@ def test_class_that_the_model_does_not_know_names_the_file(make_lake, tmp_path):
     table = number_table(50, seed=7, classes=True)
     y = pa.array([0, 1, 2] * 16 + [0, 1], pa.int8())
     pq.write_table(table.set_column(4, "y", y), lake / "part-9.parquet")
-    with pytest.raises(BadPartition, match=r"label of 0 or 1, found 2\n.*--classes") as caught:
+    with pytest.raises(
+        BadPartition, match=r"label of 0 or 1, found 2 \(16 rows\)\n.*--classes"
+    ) as caught:
         evaluate(str(lake), tmp_path / "m")
     error = caught.value
     assert (error.path, error.row_group, error.column) == ("part-9.parquet", 0, "y")

@@ -1,4 +1,4 @@
-"""Warnings about leaks, sorted lakes, absurd values and weights, and none about usual lakes."""
+"""Warnings about sorted lakes, absurd values and weights, and none about usual lakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from onepass.survey.lake_warnings import (
     Place,
     absurd_warnings,
     label_order_warnings,
-    leak_warnings,
     weight_warnings,
 )
 from onepass.survey.profile import Choice, profile_columns
@@ -28,65 +27,7 @@ def label(kind):
     }[kind]
 
 
-def leaks(target, **columns):
-    sample = pa.table(columns)
-    profiles = profile_columns(sample, {}, Choice(), skip=set())
-    assert all(profile.use is not None for profile in profiles)
-    return [warning.split(":")[0] for warning in leak_warnings("y", target, sample, profiles)]
-
-
 KINDS = ["number", "classes", "huge", "partly null"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_function_of_the_label_is_a_leak(kind):
-    rng, target = np.random.default_rng(0), label(kind)
-    known = np.nan_to_num(target)
-    noise = rng.normal(size=N) * 0.01 * np.nanstd(target / np.nanmax(target)) * np.nanmax(target)
-    rank = np.argsort(np.argsort(known)).astype(float)
-    assert leaks(
-        target,
-        same=known,
-        noisy=-3 * known + noise,
-        gaps=pa.array(known, mask=rng.random(N) < 0.3),
-        curved=np.exp(rank / N * 20),
-        when=pa.array(rank.astype(int)).cast(pa.timestamp("s")),
-        word=pa.array(np.where(known > np.median(known), "hi", "lo")),
-    ) == ["same", "noisy", "gaps", "curved", "when", *(["word"] if kind == "classes" else [])]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_columns_that_explain_little_are_no_leaks(kind):
-    rng, target = np.random.default_rng(0), label(kind)
-    known = np.nan_to_num(target)
-    assert not leaks(
-        target,
-        chance=rng.normal(size=N),
-        useful=known / np.std(known / np.max(known)) / np.max(known) + rng.normal(size=N),
-        many=pa.array(rng.integers(0, 3000, N).astype(str)),
-        few=pa.array(rng.integers(0, 9, N).astype(str)).dictionary_encode(),
-        huge=rng.normal(size=N) * 1e307,
-        flag=rng.random(N) < 0.5,
-    )
-
-
-def test_category_that_determines_the_label_is_a_leak():
-    rng = np.random.default_rng(0)
-    code = rng.integers(0, 300, N)
-    target = rng.normal(size=300)[code]
-    assert leaks(
-        target,
-        code=pa.array(code.astype(str)),
-        view=pa.array(code.astype(str)).cast(pa.string_view()),
-        coarse=pa.array((code // 10).astype(str)),
-    ) == ["code", "view"]
-
-
-def test_column_that_is_not_used_is_not_warned_about():
-    target = label("number")
-    sample = pa.table({"same": target, "unused": [str(value) for value in target]})
-    profiles = profile_columns(sample, {}, Choice(exclude=("same",)), skip={"same"})
-    assert leak_warnings("y", target, sample, profiles) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

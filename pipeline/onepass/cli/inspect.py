@@ -22,7 +22,7 @@ _CLASSES_SHOWN = 12
 
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
-    *("on_null_label", "interleave"),
+    *("on_null_label", "unknown_class", "on_missing_column", "interleave"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
@@ -33,7 +33,8 @@ _FIELDS = (
 def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: Any) -> None:
     """Show what is in LAKE, how each column would be used and why, and warnings.
 
-    The list ends with the files that cannot be used. Distinct values are counted in a sample.
+    The list ends with the files that cannot be used. Distinct values are counted in a sample,
+    classes of the label in the whole lake.
     """
     given = given_job(lake, config, flags)
     # A survey needs neither label nor model.
@@ -44,6 +45,8 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         weight=job.weight,
         loss=job.loss,
         classes=job.classes,
+        unknown_class=job.unknown_class,
+        on_missing_column=job.on_missing_column,
         choice=choice_of(job),
         skip_bad=True,
         interleaves=job.interleave > 1,

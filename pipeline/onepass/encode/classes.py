@@ -6,9 +6,10 @@ false are 1 and 0 where the column holds numbers. Text is compared as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Literal
+from itertools import islice
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,12 @@ MAX_CLASSES = 1000
 """Maximum number of classes. Softmax keeps weights for each class, and a label with more distinct
 values is probably not meant as classes."""
 
+Kind: TypeAlias = Literal["number", "bool", "text"]
+"""Families of labels."""
+
+UNKNOWN = -1.0
+"""Index of a label of none of the classes."""
+
 _EXACT = 2.0**53
 """Magnitude below which every whole number is a float64."""
 
@@ -32,7 +39,31 @@ _INT64 = 1 << 63
 _INTEGERS = {pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()}
 
 
-def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
+class UnknownClass(BadColumn):
+    """Raised when labels are of classes that the model does not know.
+
+    Parameters
+    ----------
+    found
+        These classes, each with its rows.
+    label
+        The label with the classes that are known.
+    """
+
+    def __init__(self, found: Mapping[str, int], label: Label) -> None:
+        classes = label.classes or []
+        two = " or ".join(map(visible, classes))
+        known = two if len(classes) == 2 else f"one of the {len(classes)} classes"
+        super().__init__(
+            f"expected a label of {known}, found {counted_classes(found)}",
+            label.name,
+            "The classes were fixed when the model was created: create one with --classes that "
+            "names them all, or with --unknown-class drop or other, which drop and count such "
+            "rows, or learn them as one class, or leave the file out with --on-bad skip.",
+        )
+
+
+def class_text(text: str, kind: Kind) -> str:
     """Return the text that identifies a class, however the class was written.
 
     Raises
@@ -50,46 +81,72 @@ def class_text(text: str, kind: Literal["number", "bool", "text"]) -> str:
     return "true" if number == "1" else "false"
 
 
-def sort_classes(texts: Sequence[str], kind: Literal["number", "bool", "text"]) -> list[str]:
+def sort_classes(texts: Sequence[str], kind: Kind) -> list[str]:
     """Sort classes by their numbers, or by their characters."""
     return sorted(texts, key=float) if kind == "number" else sorted(texts)
 
 
-def class_counts(values: pa.Array, kind: Literal["number", "bool", "text"]) -> dict[str, int]:
-    """Count the rows of each class in the order of `sort_classes`; null and NaN are left out."""
-    distinct, codes = _distinct(values, kind)
+def class_counts(values: pa.Array, kind: Kind, *, blank_is_null: bool = False) -> dict[str, int]:
+    """Count the rows of each class in the order of `sort_classes`; null and NaN are left out.
+
+    Parameters
+    ----------
+    blank_is_null
+        Whether empty and blank texts are left out, too.
+    """
+    distinct, codes = _distinct(values, kind, blank_is_null=blank_is_null)
+    counts = _rows_of(distinct, codes)
+    return {text: counts[text] for text in sort_classes(list(counts), kind)}
+
+
+def class_indices(values: pa.Array, label: Label) -> FloatArray:
+    """Return the index of each value's class, NaN where null, shape (len(values),).
+
+    Parameters
+    ----------
+    label
+        A label with classes. Unless its unknown classes are errors, their index is `UNKNOWN`.
+
+    Raises
+    ------
+    BadColumn
+        If values are not of any of the classes (`UnknownClass`).
+    """
+    classes, kind = label.classes or [], label.family
+    if (found := _look_up_integers(values, tuple(classes), kind)) is not None:
+        return found
+    distinct, codes = _distinct(values, kind, blank_is_null=label.blank_is_null)
+    place = {text: float(i) for i, text in enumerate(classes)}
+    index = np.array([np.nan if t is None else place.get(t, UNKNOWN) for t in distinct] + [np.nan])
+    target: FloatArray = index[codes]
+    if label.unknown == "error" and (target == UNKNOWN).any():
+        counts = _rows_of(distinct, codes)
+        further = {text: n for text, n in counts.items() if text not in place}
+        raise UnknownClass(further, label)
+    return target
+
+
+def _rows_of(distinct: Sequence[str | None], codes: np.ndarray) -> dict[str, int]:
+    """Count the rows of each text of `_distinct`."""
     rows = np.bincount(codes[codes >= 0], minlength=len(distinct))
     counts: dict[str, int] = {}
     for text, n in zip(distinct, rows.tolist(), strict=True):
         if text is not None and n:
             counts[text] = counts.get(text, 0) + n
-    return {text: counts[text] for text in sort_classes(list(counts), kind)}
+    return counts
 
 
-def class_indices(
-    values: pa.Array, classes: Sequence[str], kind: Literal["number", "bool", "text"], name: str
-) -> FloatArray:
-    """Return the index of each value's class, NaN where null, shape (len(values),).
-
-    Raises
-    ------
-    BadColumn
-        If a value is not of any of the classes.
-    """
-    if (found := _look_up_integers(values, tuple(classes), kind)) is not None:
-        return found
-    distinct, codes = _distinct(values, kind)
-    place = {text: float(i) for i, text in enumerate(classes)}
-    index = np.array([np.nan if t is None else place.get(t, -1.0) for t in distinct] + [np.nan])
-    target: FloatArray = index[codes]
-    if (target < 0).any():
-        raise _unknown(str(distinct[codes[np.flatnonzero(target < 0)[0]]]), classes, name)
-    return target
+def counted_classes(counts: Mapping[str, int], limit: int = 20) -> str:
+    """Return classes for a message, each with its rows unless it is one row."""
+    shown = [
+        visible(text) if n == 1 else f"{visible(text)} ({n:,} rows)"
+        for text, n in islice(counts.items(), limit)
+    ]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
-def _look_up_integers(
-    values: pa.Array, classes: tuple[str, ...], kind: Literal["number", "bool", "text"]
-) -> FloatArray | None:
+def _look_up_integers(values: pa.Array, classes: tuple[str, ...], kind: Kind) -> FloatArray | None:
     """Return class indices from a table; None if a value has no class or no table can be made.
 
     Most labels are such integers, and a table is several times as fast as finding the distinct
@@ -144,19 +201,8 @@ def _look_up(
     return True
 
 
-def _unknown(found: str, classes: Sequence[str], name: str) -> BadColumn:
-    two = " or ".join(map(visible, classes))
-    known = two if len(classes) == 2 else f"one of the {len(classes)} classes"
-    return BadColumn(
-        f"expected a label of {known}, found {visible(found)}",
-        name,
-        "The classes were fixed when the model was created: create one with --classes that names "
-        "them all, or leave the file out with --on-bad skip.",
-    )
-
-
 def _distinct(
-    values: pa.Array, kind: Literal["number", "bool", "text"]
+    values: pa.Array, kind: Kind, *, blank_is_null: bool
 ) -> tuple[list[str | None], np.ndarray]:
     """Return the class text of each distinct value, and for each row the index of its text.
 
@@ -165,12 +211,14 @@ def _distinct(
     encoded = values if pa.types.is_dictionary(values.type) else plain(values).dictionary_encode()
     texts = _decode(_spell(encoded.dictionary))
     distinct = [None if t is None or (t == "nan" and kind != "text") else t for t in texts]
+    if blank_is_null and kind == "text":
+        distinct = [t if t is not None and t.strip() else None for t in distinct]
     distinct = [None if t is None else _class_text_or_same(t, kind) for t in distinct]
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return distinct, codes
 
 
-def _class_text_or_same(text: str, kind: Literal["number", "bool", "text"]) -> str:
+def _class_text_or_same(text: str, kind: Kind) -> str:
     try:
         return class_text(text, kind)
     except ValueError:

@@ -29,7 +29,7 @@ from onepass.encode.schema import (
     is_readable,
     use_of,
 )
-from onepass.encode.target import label_target, row_weights
+from onepass.encode.target import label_target, row_weights, settle_unknown
 from onepass.encode.write.margins import Margins
 from onepass.encode.write.rows import Rows
 from onepass.encode.write.sink import Sink
@@ -101,6 +101,7 @@ class Draft:
         if linear is not None and order is not None:
             raise ValueError("margins come in the order of the rows")
         self._layouts, self._schema = layouts, layouts.schema
+        self._optional = frozenset(self._schema.optional)
         self._drop_null_label, self._label, self._noted = drop_null_label, label, noted
         self._learns = label and linear is None
         self._order = np.arange(n_rows) if order is None else order
@@ -155,11 +156,11 @@ class Draft:
             self._write_target(part.batch, self._place[start : start + n_rows])
 
     def finish(self) -> Encoded:
-        """Return the block, without the rows that have no label."""
+        """Return the block, without the rows that have no label or one of an unknown class."""
         assert self._n_written == len(self._order)
         rows, margins = self._order, self._sink.margins
         block = Block(*self._sink.features(), self._target, self._weight)
-        if self._label and self._counts["null_label"]:
+        if self._label and (self._counts["null_label"] or self._counts["unknown_class"]):
             kept = np.flatnonzero(np.isfinite(self._target))
             block, rows = block.take(kept), rows[kept]
             margins = None if margins is None else margins[:, kept]
@@ -172,12 +173,17 @@ class Draft:
                 self._counts[kind] += n
 
     def _values(self, column: Column, part: Part) -> pa.Array:
-        """Return the values of a column after checking its type; one value if it is a folder."""
-        hive = self._schema.hive
+        """Return the values of a column after checking its type; one value if it is a folder.
+
+        An optional column that the part lacks is null.
+        """
+        hive, is_optional = self._schema.hive, column.name in self._optional
         if column.name in hive:
-            if column.name not in part.hive:
+            if column.name not in part.hive and not is_optional:
                 raise BadColumn("expected in the path as a key=value folder", column.name)
-            return typed_hive(column.name, [part.hive[column.name]], hive[column.name])
+            return typed_hive(column.name, [part.hive.get(column.name)], hive[column.name])
+        if is_optional and part.batch.schema.get_field_index(column.name) < 0:
+            return pa.nulls(part.batch.num_rows)
         values = _column(part.batch, column.name)
         use = use_of(column)
         if is_readable(use, values.type):
@@ -243,14 +249,18 @@ class Draft:
         """Write labels and weights to these rows of the block."""
         label = self._schema.label
         target = label_target(_column(batch, label.name), label)
-        missing = int(scatter(target, rows, self._target))
+        unknown = settle_unknown(target, label)
+        dropped = unknown if label.unknown == "drop" else 0
+        missing = int(scatter(target, rows, self._target)) - dropped
         if missing and not self._drop_null_label:
             raise BadColumn(
-                f"{missing} of {len(rows)} labels are null or NaN",
+                f"{missing} of {len(rows)} labels are null or "
+                + ("empty" if label.family == "text" else "NaN"),
                 label.name,
                 "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
             )
-        self._count([("null_label", missing)])
+        self._count([("null_label", missing), ("unknown_class", dropped)])
+        self._count([("learnt_as_other", unknown - dropped)])
         if self._schema.weight is not None:
             weight = row_weights(_column(batch, self._schema.weight), self._schema.weight)
             scatter(weight, rows, self._weight)

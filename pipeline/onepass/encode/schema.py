@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
 """Arrow types that are read in the same way."""
 
+OTHER = "other"
+"""Class of all labels that the model does not know, if the job asks for it."""
+
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
 
@@ -131,11 +134,19 @@ class Label(_Frozen):
     """Texts of the classes, the negative one of two first. None for the label of a regression."""
     bases: list[float] | None = None
     """Margin of each class at which softmax starts: log of its share, centred. None for 0."""
+    unknown: Literal["error", "drop", "other"] = "error"
+    """Treatment of a label of none of the classes; "other" is the class `OTHER`."""
+    blank_is_null: bool = False
+    """Whether an empty or blank text is a missing label. Models of earlier versions have it as a
+    class."""
 
     @model_validator(mode="after")
-    def _check_bases(self) -> Label:
-        if self.bases is not None and len(self.bases) != len(self.classes or ()):
-            raise ValueError(f"{len(self.bases)} bases of {len(self.classes or ())} classes")
+    def _check_classes(self) -> Label:
+        classes = self.classes or []
+        if self.bases is not None and len(self.bases) != len(classes):
+            raise ValueError(f"{len(self.bases)} bases of {len(classes)} classes")
+        if self.unknown == "other" and OTHER not in classes:
+            raise ValueError(f"unknown classes are learnt as {OTHER!r}, which is not a class")
         return self
 
 
@@ -150,6 +161,8 @@ class Schema(_Frozen):
     """log2 of the number of hashed weights; unused without hashed columns."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
+    optional: list[str] = Field(default_factory=list)
+    """Columns of features that are read as null from a file, or a path, without them."""
 
     def feature_names(self) -> list[str]:
         """Return the names of the dense features, in the order of their columns in a block."""

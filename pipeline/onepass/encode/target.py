@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray
-from onepass.encode.classes import class_indices
+from onepass.encode.classes import UNKNOWN, class_indices
 from onepass.encode.columns import floats, label_family, label_values
-from onepass.encode.schema import Label, family
+from onepass.encode.schema import OTHER, Label, family
 from onepass.errors import BadColumn
 
 OUTSIDE = {
@@ -25,6 +25,8 @@ of smaller or larger ones would under- or overflow."""
 def label_target(values: pa.Array, label: Label) -> FloatArray:
     """Return labels in their own unit, or the index of each label's class; null becomes NaN.
 
+    The index of an unknown class is `UNKNOWN`, if the label allows any; see `settle_unknown`.
+
     Raises
     ------
     BadColumn
@@ -38,7 +40,7 @@ def label_target(values: pa.Array, label: Label) -> FloatArray:
         expected = "text" if label.family == "text" else "a number or a bool"
         raise BadColumn(f"the label must be {expected}, found type {values.type}", label.name)
     if label.classes is not None:
-        return class_indices(values, label.classes, label.family, label.name)
+        return class_indices(values, label)
     target = label_values(values, label.name)
     if label.domain != "real":
         outside = np.flatnonzero(target < 0 if label.domain == "non_negative" else target <= 0)
@@ -46,6 +48,26 @@ def label_target(values: pa.Array, label: Label) -> FloatArray:
             reason = OUTSIDE[label.domain].format(f"{target[outside[0]]:g}")
             raise BadColumn(reason, label.name)
     return target
+
+
+def settle_unknown(target: FloatArray, label: Label) -> int:
+    """Give rows of an unknown class the class "other", or NaN where they are to be dropped.
+
+    Parameters
+    ----------
+    target
+        Labels as `label_target` returns them; changed in place.
+
+    Returns
+    -------
+    Number of these rows.
+    """
+    if label.classes is None or label.unknown == "error":
+        return 0
+    unknown = target == UNKNOWN
+    index = label.classes.index(OTHER) if label.unknown == "other" else np.nan
+    target[unknown] = index
+    return int(np.count_nonzero(unknown))
 
 
 def row_weights(values: pa.Array, name: str) -> FloatArray:

@@ -66,6 +66,8 @@ class PartitionReader:
             If a page cannot be decoded, or the pages hold another number of rows than the footer
             promises.
         """
+        if not self._decoders.columns:
+            return _without_columns(unit.rows)
         try:
             rows = self.large.take(unit) if unit.is_slice else self._whole(unit)
         except UNREADABLE as error:
@@ -108,3 +110,9 @@ class PartitionReader:
             row_group=group,
             column=column,
         )
+
+
+def _without_columns(n_rows: int) -> pa.RecordBatch:
+    """Return rows without a column, which pyarrow would read as no rows."""
+    rows = pa.StructArray.from_buffers(pa.struct([]), n_rows, [None])
+    return pa.RecordBatch.from_struct_array(rows)

@@ -120,7 +120,9 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     order = _row_groups(partition, rotation)
     n_cursors = 1 if rotation.seed is None else _n_cursors(source, share_rows, rotation)
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
-    names, texts = rotation.columns.names, rotation.columns.texts
+    # A file may lack columns that the model reads as null.
+    present, texts = set(footer.schema.names), rotation.columns.texts
+    names = [name for name in rotation.columns.names if name in present]
     reader = PartitionReader(
         source.file,
         footer,

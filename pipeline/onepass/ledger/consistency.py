@@ -35,7 +35,8 @@ def inconsistencies(line: Sequence[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
 
 def _wrong_rows(entry: TrainEntry) -> str:
     rows = sum(partition.rows for partition in entry.partitions)
-    expected = rows - entry.counts.get("null_label", 0)
+    dropped = sum(entry.counts.get(kind, 0) for kind in ("null_label", "unknown_class"))
+    expected = rows - dropped
     # With candidates, some rows are held out and not learnt, so fewer rows are right as well.
     is_right = 0 <= entry.rows <= expected if entry.candidates else entry.rows == expected
     return "" if is_right else f"says that {entry.rows:,} rows were learnt of {expected:,}"

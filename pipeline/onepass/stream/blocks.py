@@ -11,12 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.block import Block, IntArray
+from onepass.encode.classes import UnknownClass
 from onepass.encode.columns import plain
 from onepass.encode.encoder import Draft, Encoded, Part
 from onepass.encode.frequent import LONG, NOTED_EVERY
+from onepass.encode.schema import Label
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Step
+from onepass.stream.label_slices import unknown_classes
 from onepass.stream.reading import Reading, Streamed
 
 HELD_OUT_SHARE = 1 / 32
@@ -72,7 +75,7 @@ def make_block(task: BlockTask, reading: Reading) -> Streamed:
     kept = []
     for step in task.steps:
         rows = step.reader.read(step.unit)
-        _write(draft, rows, step)
+        _write(draft, rows, step, reading.encoder.schema.label)
         if reading.keep:
             # Tables to concatenate need equal types, and only some row groups store dictionaries.
             columns = [plain(rows.column(name)) for name in reading.keep]
@@ -102,11 +105,13 @@ def _noted_columns(task: BlockTask, reading: Reading) -> NDArray[np.bool_] | Non
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 
-def _write(draft: Draft, rows: pa.RecordBatch, step: Step) -> None:
+def _write(draft: Draft, rows: pa.RecordBatch, step: Step, label: Label) -> None:
     file, row_group = step.source.file, step.unit.row_groups[0]
     try:
         draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
+        if isinstance(error, UnknownClass):
+            error = _of_whole_file(error, step, label)
         raise BadPartition(
             error.reason,
             path=file.key,
@@ -116,6 +121,12 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step) -> None:
         ) from None
     except pa.ArrowException as error:
         raise BadPartition(f"cannot convert: {error}", path=file.key, row_group=row_group) from None
+
+
+def _of_whole_file(error: UnknownClass, step: Step, label: Label) -> UnknownClass:
+    """Return the error with all unknown classes of the file, so that none comes up afterwards."""
+    found = unknown_classes(step.source.file, step.source.footer, label)
+    return UnknownClass(found, label) if found else error
 
 
 def _set_apart(encoded: Encoded, steps: list[Step]) -> tuple[Encoded, Block]:

@@ -7,6 +7,7 @@ refused before a row of it is decoded.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 
@@ -19,6 +20,9 @@ from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.footer_checks import check_claims
 from onepass.partition import Fingerprint
+from onepass.text import printable
+
+logger = logging.getLogger(__name__)
 
 _ALIKE = 0.8
 """Least similarity, by difflib, of two names of which one may be the other, renamed."""
@@ -40,9 +44,13 @@ class ColumnCheck:
     """
 
     def __init__(self, schema: Schema, *, label: bool, keep: Iterable[str] = ()) -> None:
+        keep = list(keep)
         self._names = list(dict.fromkeys([*schema.names(label=label), *keep]))
         self._uses = uses(schema, label=label)
+        self._optional = frozenset(schema.optional) - {*keep}
+        self._folders = self._optional & set(schema.hive)
         self._passed: set[Fingerprint] = set()
+        self._warned: set[str] = set()
 
     def __call__(self, file: LakeFile, footer: Footer) -> None:
         """Compare a file with the columns that are read, unless its content has passed before.
@@ -52,20 +60,57 @@ class ColumnCheck:
         Raises
         ------
         BadPartition
-            If a column is missing, occurs twice, or has a type that its use does not read, or if
-            the footer contradicts itself about a column.
+            If a column is missing that is not optional, occurs twice, or has a type that its use
+            does not read, or if the footer contradicts itself about a column.
         """
         if not footer.fingerprint.rows or footer.fingerprint in self._passed:
             return
-        check_names(file, footer.schema, self._names)
-        check_claims(footer.contradictions, self._names, file.key)
+        lacking = self._lacking(file, footer.schema.names)
+        names = [name for name in self._names if name not in lacking]
+        check_names(file, footer.schema, names)
+        check_claims(footer.contradictions, names, file.key)
         check_types(
             file,
             footer.schema,
-            self._uses,
+            [(name, use) for name, use in self._uses if name not in lacking],
             is_empty=lambda name: bool(empty_columns(footer, [name])),
         )
         self._passed.add(footer.fingerprint)
+
+    def _lacking(self, file: LakeFile, present: list[str]) -> Collection[str]:
+        """Return the optional columns that a file lacks, after a warning if one looks renamed.
+
+        Raises
+        ------
+        BadPartition
+            If the path has the value of a column, or a column the value that belongs in the path.
+        """
+        if not self._optional:
+            return set()
+        in_path = dict(file.hive)
+        lacking = self._optional - self._folders - set(present)
+        for name in sorted(lacking & set(in_path)):
+            raise BadPartition(
+                "the column is missing; the path has it as a key=value folder",
+                path=file.key,
+                column=name,
+            )
+        for name in sorted((self._folders - set(in_path)) & set(present)):
+            raise BadPartition(
+                "expected in the path as a key=value folder, found as a column of the file",
+                path=file.key,
+                column=name,
+            )
+        for name in sorted(lacking - self._warned):
+            if like := hint(name, present, self._names):
+                self._warned.add(name)
+                logger.warning(
+                    "%s: %s is missing and read as null%s: renamed?",
+                    printable(file.key),
+                    printable(name),
+                    printable(like),
+                )
+        return lacking
 
 
 def check_types(

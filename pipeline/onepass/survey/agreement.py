@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
 from onepass.encode.schema import use_of
@@ -14,31 +14,6 @@ from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import FooterSummary
 from onepass.survey.naming import naming
 from onepass.survey.profile import Choice, ColumnProfile
-
-
-def rare_columns(
-    files: Sequence[FooterSummary], choice: Choice, targets: Collection[str]
-) -> dict[str, str]:
-    """Find the columns that most files lack and the user does not name.
-
-    Parameters
-    ----------
-    targets
-        Label and weight.
-
-    Returns
-    -------
-    Warning for each such column.
-    """
-    seen: Counter[str] = Counter()
-    for one in files:
-        seen.update({*one.schema.names, *dict(one.file.hive)})
-    asked_for = {*targets, *choice.features, *choice.numeric, *choice.categorical}
-    return {
-        name: f"{name}: only in {n} of {len(files)} files, left out"
-        for name, n in sorted(seen.items())
-        if 2 * n < len(files) and name not in asked_for and choice.wants(name)
-    }
 
 
 def usual_kinds(
@@ -73,6 +48,8 @@ def check_agreement(
     usual: Mapping[str, str],
     folders: Collection[str],
     bad: BadFiles,
+    optional: Collection[str] = (),
+    targets: Collection[str] = (),
 ) -> None:
     """Find the files whose columns or folders differ from those of most files.
 
@@ -84,6 +61,10 @@ def check_agreement(
         Key=value folders that every file must lie in.
     bad
         Files that differ are added here.
+    optional
+        Columns and folders that may be missing.
+    targets
+        Label and weight, which may never be missing.
 
     Raises
     ------
@@ -95,9 +76,9 @@ def check_agreement(
     in_all = set(usual).intersection(*(one.schema.names for one in files if one.fingerprint.rows))
     for one in files:
         with bad.caught():
-            _check_folders(one, folders)
+            _check_folders(one, folders, optional)
             if one.fingerprint.rows:
-                _check_columns(one, usual, in_all)
+                _check_columns(one, usual, in_all, optional, targets)
 
 
 def check_uses(
@@ -122,33 +103,51 @@ def check_uses(
     for one in files:
         with bad.caught():
             if one.fingerprint.rows:
-                check_types(one.file, one.schema, uses, is_empty=one.is_empty)
+                # Columns that this file may lack have been compared before.
+                here = [(name, use) for name, use in uses if name in one.kinds]
+                check_types(one.file, one.schema, here, is_empty=one.is_empty)
 
 
-def _check_folders(one: FooterSummary, folders: Collection[str]) -> None:
+def _check_folders(one: FooterSummary, folders: Collection[str], optional: Collection[str]) -> None:
     for name in sorted(set(folders) - set(dict(one.file.hive))):
-        _refuse(one, name, "expected in the path as a key=value folder, as for other files")
+        # A column of this name may hold what the folders of other files say.
+        if name not in optional or name in one.kinds:
+            _refuse(one, name, "expected in the path as a key=value folder, as for other files")
 
 
-def _check_columns(one: FooterSummary, usual: Mapping[str, str], in_all: Collection[str]) -> None:
-    for name in usual:
-        if name not in one.schema.names:
+def _check_columns(
+    one: FooterSummary,
+    usual: Mapping[str, str],
+    in_all: Collection[str],
+    optional: Collection[str],
+    targets: Collection[str],
+) -> None:
+    here = [name for name in usual if name in one.kinds or name not in optional]
+    for name in here:
+        if name not in one.kinds:
             like = hint(name, one.schema.names, in_all)
-            _refuse(one, name, f"the column is missing here, but not in other files{like}")
+            reason = f"the column is missing here, but not in other files{like}"
+            _refuse(one, name, reason, or_null=not like and name not in targets)
     try:
-        check_names(one.file, one.schema, list(usual))
-        check_claims(one.contradictions, usual, one.file.key)
+        check_names(one.file, one.schema, here)
+        check_claims(one.contradictions, here, one.file.key)
     except BadPartition as error:
         _refuse(one, error.column, error.reason, error.row_group)
-    for name, expected in usual.items():
-        if one.kinds[name] not in {expected, "null"}:
+    for name in here:
+        if one.kinds[name] not in {usual[name], "null"}:
             dtype = one.schema.field(name).type
-            _refuse(one, name, f"type {dtype} here, but a {expected} column in most files")
+            _refuse(one, name, f"type {dtype} here, but a {usual[name]} column in most files")
 
 
 def _refuse(
-    one: FooterSummary, column: str | None, reason: str, row_group: int | None = None
+    one: FooterSummary,
+    column: str | None,
+    reason: str,
+    row_group: int | None = None,
+    *,
+    or_null: bool = False,
 ) -> NoReturn:
     leave_out = f", or {naming('exclude', column)}" if column is not None else ""
-    advice = f"Repair the file, skip it (--on-bad skip){leave_out}."
+    as_null = ", read what is missing as null (--on-missing-column null)" if or_null else ""
+    advice = f"Repair the file, skip it (--on-bad skip){as_null}{leave_out}."
     raise BadPartition(reason, path=one.file.key, row_group=row_group, column=column, advice=advice)

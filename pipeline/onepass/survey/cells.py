@@ -165,7 +165,9 @@ def _draw_share(
     draw: Draw,
     chosen: Sequence[tuple[Unit, IntArray]],
 ) -> pa.Table:
-    reader = PartitionReader(cell.file, footer, names, [], batch_rows=draw.slice_rows)
+    in_file = set(footer.schema.names)
+    present = [name for name in names if name in in_file]
+    reader = PartitionReader(cell.file, footer, present, [], batch_rows=draw.slice_rows)
     return pa.concat_tables(_take(reader.read(unit), names, index, cell) for unit, index in chosen)
 
 
@@ -181,7 +183,13 @@ def _units_of(cell: Cell, footer: Footer, slice_rows: int) -> Iterator[Unit]:
 
 
 def _take(rows: pa.RecordBatch, names: list[str], index: IntArray, cell: Cell) -> pa.Table:
-    columns = [plain(rows.column(name)).take(pa.array(index)) for name in names]
+    # A column that this file may lack is null.
+    columns = [
+        plain(rows.column(name)).take(pa.array(index))
+        if name in rows.schema.names
+        else pa.nulls(len(index))
+        for name in names
+    ]
     for name, values in zip(names, columns, strict=True):
         try:
             values.validate(full=True)

@@ -6,26 +6,23 @@ refused before a model is made. The encoder checks all further labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray
-from onepass.encode.classes import MAX_CLASSES
+from onepass.encode.classes import MAX_CLASSES, counted_classes
 from onepass.encode.columns import label_family, label_values
 from onepass.encode.schema import Label
-from onepass.encode.target import label_target
+from onepass.encode.target import label_target, settle_unknown
 from onepass.errors import JobError
-from onepass.survey.label_classes import SampledLabel, describe_classes
+from onepass.survey.label_classes import SampledLabel, UnknownClass, describe_classes
 from onepass.survey.label_numbers import describe_numbers
-from onepass.survey.lake_warnings import (
-    Place,
-    drift_warnings,
-    label_order_warnings,
-    leak_warnings,
-)
+from onepass.survey.label_scan import Scan
+from onepass.survey.lake_warnings import Place, drift_warnings, label_order_warnings
+from onepass.survey.leaks import leak_warnings
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.row_order import drift_within
@@ -52,13 +49,13 @@ class LabelProfile:
     loss: str
     """The job's loss, or the one that ``auto`` chooses for these values."""
     null_share: float
-    """Share of the sampled rows without a label."""
+    """Share of rows without a label: of the whole lake if it was looked at, else of the sample."""
     mean: float | None
     """Mean of the sampled labels; None for text."""
     distinct: int
     """Number of distinct labels in the sample."""
     class_shares: dict[str, float]
-    """Share of each class among the sampled labels; empty for a regression."""
+    """Share of each class among the labels looked at; empty for a regression."""
     delta: float
     """Default residual at which huber loss turns linear: `robust_scale` of the labels."""
     warnings: list[str]
@@ -72,6 +69,9 @@ def profile_label(
     values: pa.Array,
     loss: str = "auto",
     classes: Sequence[str] = (),
+    unknown: UnknownClass = "error",
+    scan: Scan | None = None,
+    known_nulls: float = 0.0,
     *,
     drops_null: bool = False,
 ) -> LabelProfile:
@@ -85,7 +85,13 @@ def profile_label(
         The job's loss. ``auto`` chooses logistic for two classes (truth values, 0/1, -1/1, two
         texts), softmax for up to `AUTO_CLASSES` texts, and squared for all other numbers.
     classes
-        The job's classes; if empty, those of the sample.
+        The job's classes; if empty, those of the lake.
+    unknown
+        The job's treatment of other classes.
+    scan
+        Looks at the labels of the whole lake; None to judge by the sample alone.
+    known_nulls
+        Share of nulls in the whole lake, if the footers tell it.
     drops_null
         Whether training will drop rows without a label.
 
@@ -99,24 +105,74 @@ def profile_label(
     kind = label_family(values, name)
     numbers = np.zeros(0) if kind == "text" else label_values(values, name)
     numbers = numbers[~np.isnan(numbers)]
-    n_present = len(values) - values.null_count if kind == "text" else len(numbers)
-    if kind == "null" or not n_present:
+    if kind == "null":
         raise JobError(f"the label {name!r} is null in every sampled row")
-    sample = SampledLabel(name, kind, values, numbers, tuple(classes))
+    sample = SampledLabel(name, kind, values, numbers, tuple(classes), unknown)
+    n_present = sum(sample.counts.values()) if kind == "text" else len(numbers)
+    if not n_present:
+        raise JobError(f"the label {name!r} is null in every sampled row")
+    if scan is not None and _is_worth_a_scan(sample, loss):
+        scanned = scan(kind, blank_is_null=sample.blank_is_null)
+        _check_two_numbers(sample, replace(sample, scanned=scanned), loss)
+        sample = replace(sample, scanned=scanned)
     loss, hints = _choose_loss(sample, loss)
     described = (
         describe_classes(sample, loss) if loss in CLASSIFICATION else describe_numbers(sample, loss)
     )
-    null_share = 1 - n_present / len(values)
+    # Footers know nulls, but neither NaN nor empty texts.
+    null_share = max(known_nulls, _null_share(sample, n_present))
     return LabelProfile(
         label=described.label,
         loss=loss,
         null_share=null_share,
         mean=float(numbers.mean()) if len(numbers) else None,
-        distinct=len(sample.counts()) if kind == "text" else len(np.unique(numbers)),
-        class_shares={text: n / n_present for text, n in described.counts.items()},
+        distinct=len(sample.counts) if kind == "text" else len(np.unique(numbers)),
+        class_shares=_shares(described.counts, sample),
         delta=robust_scale(numbers) if len(numbers) else 1.0,
-        warnings=[*_null_warnings(name, null_share, drops_null), *hints, *described.warnings],
+        warnings=[*_null_warnings(name, null_share, kind, drops_null), *hints, *described.warnings],
+    )
+
+
+def _null_share(sample: SampledLabel, n_present: int) -> float:
+    """Return the share of rows without a label: of all rows if they were looked at."""
+    scanned = sample.scanned
+    if scanned is None or scanned.has_too_many:
+        return 1 - n_present / len(sample.values)
+    return scanned.n_null / max(1, scanned.n_null + sum(scanned.counts.values()))
+
+
+def _shares(counts: Mapping[str, int], sample: SampledLabel) -> dict[str, float]:
+    n_rows = sum(sample.counts.values()) if counts else 0
+    return {text: n / n_rows for text, n in counts.items()}
+
+
+def _is_worth_a_scan(sample: SampledLabel, loss: str) -> bool:
+    """Return whether the labels may be classes of which the sample has seen a part."""
+    if sample.kind == "bool" or loss not in {*CLASSIFICATION, "auto"}:
+        return False
+    if sample.kind == "number" and loss == "auto":
+        return bool(sample.classes) or sample.number_classes() is not None
+    # More classes are refused anyway.
+    return len(sample.counts) <= MAX_CLASSES
+
+
+def _check_two_numbers(sample: SampledLabel, lake: SampledLabel, loss: str) -> None:
+    """Refuse a label of further numbers that looks like two classes in the sample.
+
+    Raises
+    ------
+    JobError
+        If the job leaves it open whether these are classes.
+    """
+    usual = sample.number_classes() if loss == "auto" and not sample.classes else None
+    if usual is None or lake.number_classes() == usual:
+        return
+    further = {text: n for text, n in lake.counts.items() if text not in usual}
+    found = counted_classes(further) if further else f"{lake.number} values"
+    raise JobError(
+        f"the label {sample.name!r} is {' or '.join(usual)} in the sample, but the lake also has "
+        f"{found}; --loss softmax if these are classes, --loss squared if they are numbers, or "
+        f"--classes {','.join(usual)} --unknown-class drop to drop such rows"
     )
 
 
@@ -127,6 +183,9 @@ def describe_label(
     sample: Sample,
     place: Place | None,
     columns: list[ColumnProfile],
+    unknown: UnknownClass = "error",
+    scan: Scan | None = None,
+    known_nulls: float = 0.0,
     *,
     drops_null: bool = False,
 ) -> tuple[LabelProfile | None, list[str]]:
@@ -142,6 +201,8 @@ def describe_label(
         Where the rows of the sample lie; None if the order of the rows needs no warning.
     columns
         Profiles of the columns that may be features.
+    unknown, scan, known_nulls
+        See `profile_label`.
 
     Returns
     -------
@@ -155,16 +216,18 @@ def describe_label(
     if name is None:
         return None, []
     values = sample.rows.column(name).combine_chunks()
-    found = profile_label(name, values, loss, classes, drops_null=drops_null)
+    found = profile_label(
+        name, values, loss, classes, unknown, scan, known_nulls, drops_null=drops_null
+    )
     target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
+    settle_unknown(target, found.label)
     drift = drift_within(target, sample.file, sample.stretch, classes=nominal)
     order: list[str] = []
     if place is not None:
         order = label_order_warnings(name, target, place, classes=nominal)
         order = order or drift_warnings(name, drift)
-    leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
-    warnings = [*found.warnings, *order, *leaks]
-    return replace(found, drift=drift), warnings
+    leaks = leak_warnings(name, target, sample.rows, columns, classes=found.label.classes or ())
+    return replace(found, drift=drift), [*found.warnings, *order, *leaks]
 
 
 def _choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
@@ -202,17 +265,18 @@ def _hints_about_numbers(name: str, distinct: FloatArray) -> list[str]:
 
 
 def _choose_loss_of_text(sample: SampledLabel) -> str:
-    n_classes = len(sample.counts())
-    if n_classes > AUTO_CLASSES:
+    n_classes = len(sample.counts)
+    if n_classes > AUTO_CLASSES or (sample.scanned is not None and sample.scanned.has_too_many):
         raise JobError(
-            f"the label {sample.name!r} is text with {n_classes:,} different values "
+            f"the label {sample.name!r} is text with {sample.number} different values "
             f"({sample.shown(3)}); --loss softmax if they are classes (at most {MAX_CLASSES:,})"
         )
-    return "logistic" if n_classes == 2 else "softmax"
+    return "logistic" if n_classes == 2 and sample.unknown != "other" else "softmax"
 
 
-def _null_warnings(name: str, null_share: float, drops_null: bool) -> list[str]:
+def _null_warnings(name: str, null_share: float, kind: str, drops_null: bool) -> list[str]:
     if not null_share:
         return []
+    null = "null or empty" if kind == "text" else "null"
     advice = ", and left out" if drops_null else "; --on-null-label drop leaves them out"
-    return [f"{name}: {percent(null_share)} of the labels are null{advice}"]
+    return [f"{name}: {percent(null_share)} of the labels are {null}{advice}"]

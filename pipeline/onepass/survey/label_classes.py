@@ -1,25 +1,38 @@
-"""Decide the classes of a label: the classes in the job, or else those in the sample."""
+"""Decide the classes of a label: the classes in the job, or else those in the lake."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray
-from onepass.encode.classes import MAX_CLASSES, class_counts, class_text
-from onepass.encode.schema import Label
+from onepass.encode.classes import (
+    MAX_CLASSES,
+    class_counts,
+    class_text,
+    counted_classes,
+    sort_classes,
+)
+from onepass.encode.schema import OTHER, Label
 from onepass.errors import JobError
+from onepass.survey.label_scan import ScannedLabel
 from onepass.survey.naming import naming
 from onepass.text import listed, visible
 
+UnknownClass: TypeAlias = Literal["error", "drop", "other"]
 
-@dataclass(frozen=True, slots=True)
+MISSING_WORDS = frozenset({"?", "na", "n/a", "#n/a", "null", "nan", "-", "\\n"})
+"""Texts, in lower case, that often stand for a missing value."""
+
+
+@dataclass(frozen=True)
 class SampledLabel:
-    """Labels of the sample, with the classes that the job names."""
+    """Labels of the sample, with the classes of the whole lake, or those that the job names."""
 
     name: str
     kind: Literal["number", "bool", "text"]
@@ -28,23 +41,50 @@ class SampledLabel:
     """Labels without null and NaN; empty for a label of text."""
     classes: tuple[str, ...]
     """Classes that the job names; empty if it names none."""
+    unknown: UnknownClass = "error"
+    """Treatment of other classes."""
+    scanned: ScannedLabel | None = None
+    """Classes of the whole lake; None if it was not looked at."""
 
+    @property
+    def blank_is_null(self) -> bool:
+        """Whether an empty or blank text is a missing label: unless the job names it as a class."""
+        return self.kind == "text" and all(text.strip() for text in self.classes)
+
+    @cached_property
     def counts(self) -> dict[str, int]:
-        """Count the rows of each class, in the order of the classes."""
-        return class_counts(self.values, self.kind)
+        """Rows of each class, in the order of the classes."""
+        if self.scanned is not None and not self.scanned.has_too_many:
+            return self.scanned.counts
+        return class_counts(self.values, self.kind, blank_is_null=self.blank_is_null)
+
+    @property
+    def number(self) -> str:
+        """The number of classes in words."""
+        if self.scanned is not None and self.scanned.has_too_many:
+            return f"more than {MAX_CLASSES:,}"
+        return f"{len(self.counts):,}"
+
+    @property
+    def where(self) -> str:
+        """The rows that were looked at, in words."""
+        return "sampled row" if self.scanned is None else "row"
 
     def number_classes(self) -> list[str] | None:
         """Return the classes 0 and 1, or -1 and 1, if the labels are these numbers; else None."""
-        found = set(np.unique(self.numbers).tolist()) if self.kind == "number" else set()
+        if self.kind != "number" or (self.scanned is not None and self.scanned.has_too_many):
+            return None
+        distinct = np.unique(self.numbers) if self.scanned is None else map(float, self.counts)
+        found = set(distinct)
         usual: tuple[tuple[float, float], ...] = ((0.0, 1.0), (-1.0, 1.0))
         return next(([f"{v:g}" for v in pair] for pair in usual if found == set(pair)), None)
 
     def shown(self, limit: int = 6) -> str:
         """Return the first distinct labels as text for a message."""
-        if self.kind != "text":
-            found = [f"{value:.12g}" for value in np.unique(self.numbers)]
+        if self.scanned is not None or self.kind == "text":
+            found = [repr(text) if self.kind == "text" else text for text in self.counts]
         else:
-            found = [repr(text) for text in self.counts()]
+            found = [f"{value:.12g}" for value in np.unique(self.numbers)]
         return ", ".join(found[:limit]) + (", ..." if len(found) > limit else "")
 
 
@@ -54,7 +94,7 @@ class Described:
 
     label: Label
     counts: Mapping[str, int]
-    """Rows of each class in the sample; empty for a regression."""
+    """Rows of each class in the lake or the sample; empty for a regression."""
     warnings: list[str]
     """Messages to the user about choices that may be unintended."""
 
@@ -65,25 +105,32 @@ def describe_classes(sample: SampledLabel, loss: str) -> Described:
     Raises
     ------
     JobError
-        If the sample does not have the classes that the loss or the job asks for.
+        If the lake does not have the classes that the loss or the job asks for.
     """
-    counts, kind = sample.counts(), sample.kind
+    counts, kind = sample.counts, sample.kind
     classes = _given_classes(sample, loss, counts)
     if not classes:
         classes = list(counts) if loss == "softmax" else _two_classes(sample, loss, counts)
-    if len(classes) > MAX_CLASSES:
-        raise JobError(
-            f"the label {sample.name!r} has {len(classes):,} classes; softmax keeps weights for "
-            f"each and takes at most {MAX_CLASSES:,}"
-        )
+        has_too_many = sample.scanned is not None and sample.scanned.has_too_many
+        if has_too_many or len(classes) > MAX_CLASSES:
+            raise JobError(
+                f"the label {sample.name!r} has {sample.number} classes; softmax keeps weights for "
+                f"each and takes at most {MAX_CLASSES:,}; with --classes and --unknown-class drop "
+                "it learns some of them"
+            )
+    if sample.unknown == "other":
+        classes = _with_other(sample, loss, classes)
     if len(classes) < 2:
         raise JobError(
-            f"the label {sample.name!r} is {sample.shown()} in every sampled row, and {loss} loss "
-            "needs two classes; name them with --classes if others will follow"
+            f"the label {sample.name!r} is {sample.shown()} in every {sample.where}, and {loss} "
+            "loss needs two classes; name them with --classes if others will follow"
         )
     ordered = {text: counts.get(text, 0) for text in classes}
-    fields = {"name": sample.name, "family": kind, "classes": classes, **_start(loss, ordered)}
-    label = Label.model_validate(fields)
+    label = Label.model_validate(
+        {"name": sample.name, "family": kind, "classes": classes}
+        | {"unknown": sample.unknown, "blank_is_null": sample.blank_is_null}
+        | _start(loss, ordered)
+    )
     return Described(label, ordered, _class_warnings(sample, loss, ordered))
 
 
@@ -99,6 +146,24 @@ def _start(loss: str, counts: Mapping[str, int]) -> dict[str, object]:
     return {}
 
 
+def _with_other(sample: SampledLabel, loss: str, classes: list[str]) -> list[str]:
+    """Return the classes with the class that stands for all unknown ones."""
+    if sample.kind != "text":
+        raise JobError(
+            f"--unknown-class other learns further classes as {OTHER!r}, which needs a label of "
+            f"text, but {sample.name!r} is a label of {sample.kind}s; drop leaves such rows out"
+        )
+    if OTHER in classes:
+        return classes
+    if loss != "softmax":
+        raise JobError(
+            f"--unknown-class other learns further classes as {OTHER!r}, which is not among the "
+            f"two classes of {loss} loss, {' and '.join(classes)}; take --loss softmax, or name "
+            f"it: --classes {OTHER},{classes[-1]}"
+        )
+    return [*classes, OTHER] if sample.classes else sort_classes([*classes, OTHER], sample.kind)
+
+
 def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
     if not sample.classes:
         return []
@@ -112,10 +177,11 @@ def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -
         raise JobError(f"--classes names a class twice: {_named(list(sample.classes))}")
     if loss != "softmax" and len(classes) != 2:
         raise JobError(f"{loss} loss needs two --classes, the negative one first, not {classes}")
-    if further := sorted(set(counts) - set(classes)):
+    further = {text: n for text, n in counts.items() if text not in classes}
+    if further and sample.unknown == "error":
         raise JobError(
             f"--classes names {_named(classes)}, but the label {sample.name!r} also has "
-            f"{_named(further)}"
+            f"{counted_classes(further)}; --unknown-class drop drops such rows and counts them"
         )
     return classes
 
@@ -127,7 +193,8 @@ def _two_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> 
         if len(counts) > 2:
             raise JobError(
                 f"{loss} loss needs a label of two classes, but {sample.name!r} has "
-                f"{len(counts):,}: {sample.shown()}; --loss softmax is for several"
+                f"{sample.number}: {counted_classes(counts)}; --loss softmax is for several, and "
+                "--classes with --unknown-class drop learns two of them"
             )
         return list(counts)
     if classes := sample.number_classes():
@@ -139,13 +206,30 @@ def _two_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> 
 
 
 def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
-    name, classes = sample.name, list(counts)
+    name = sample.name
     if len(counts) - list(counts.values()).count(0) == 1:
         only = next(text for text, n in counts.items() if n)
-        return [f"{name}: the label is {visible(only)} in every sampled row; nothing to learn"]
+        return [f"{name}: the label is {visible(only)} in every {sample.where}; nothing to learn"]
+    return [*_choice_warnings(sample, loss, counts), *_missing_warnings(sample, counts)]
+
+
+def _missing_warnings(sample: SampledLabel, counts: Mapping[str, int]) -> list[str]:
+    """Warn about classes whose name often stands for a missing value."""
+    return [
+        f"{sample.name}: {text!r} is taken as a class ({counts[text]:,} rows); if it stands for a "
+        f"missing label, name the others with --classes and drop it with --unknown-class drop"
+        for text in counts
+        if sample.kind == "text" and text.strip().lower() in MISSING_WORDS and not sample.classes
+    ]
+
+
+def _choice_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
+    name, classes = sample.name, list(counts)
+    is_complete = sample.scanned is not None and sample.scanned.is_complete
     if loss == "softmax":
         once = [text for text, n in counts.items() if n == 1]
-        return [_warning_of_rare(name, once)] if once and not sample.classes else []
+        is_due = once and not sample.classes and not is_complete
+        return [_warning_of_rare(name, once)] if is_due else []
     if classes == ["-1", "1"]:
         return [f"{name}: labels are -1 and 1; -1 is taken as the negative class"]
     if sample.kind == "text" and not sample.classes:
@@ -163,6 +247,6 @@ def _named(classes: list[str]) -> str:
 
 def _warning_of_rare(name: str, once: list[str]) -> str:
     return (
-        f"{name}: classes {_named(once)} are in one sampled row each, so there may be further "
-        "ones, which would be refused; --classes names all"
+        f"{name}: classes {_named(once)} are in one row each of those looked at, so there may be "
+        "further ones, which would be refused; --classes names all"
     )

@@ -30,6 +30,10 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
         If the labels are text, or numbers that the loss cannot learn from.
     """
     name, numbers = sample.name, sample.numbers
+    if sample.unknown != "error":
+        raise JobError(
+            f"--unknown-class belongs to logistic, hinge and softmax loss, not to {loss}"
+        )
     if sample.kind == "text":
         raise JobError(
             f"{loss} loss needs a label of numbers, but {name!r} is text ({sample.shown(3)}); "

@@ -1,4 +1,4 @@
-"""Warn about leaks, sorted labels, absurd values and weights far from 1."""
+"""Warn about sorted labels, absurd values and weights far from 1."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import pyarrow as pa
 from onepass.block import FloatArray, IntArray
 from onepass.encode.columns import floats
 from onepass.encode.schema import Numeric
-from onepass.survey.dependence import explained_by_column, explained_by_groups
+from onepass.survey.dependence import explained_by_groups
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.scale import robust_scale
-
-LEAK = 0.95
-"""Share of the label's variance above which a column that explains it alone is suspicious."""
 
 SORTED = 0.25
 """Share of the label's variance between files, row groups or stretches from which a lake counts as
@@ -90,36 +87,6 @@ def drift_warnings(label: str, drift: float) -> list[str]:
         "rows are sorted or grouped by it; --order shuffled, the default, takes each block from "
         "all over the row groups of a file"
     ]
-
-
-def leak_warnings(
-    label: str,
-    target: FloatArray,
-    sample: pa.Table,
-    profiles: list[ColumnProfile],
-    *,
-    classes: bool = False,
-) -> list[str]:
-    """Warn about columns that alone predict the label almost perfectly.
-
-    Parameters
-    ----------
-    target
-        Labels of the sample, NaN where null.
-    classes
-        Whether the labels are indices of classes, whose order means nothing.
-    """
-    found = []
-    for profile in profiles:
-        if profile.use is not None:
-            values = sample.column(profile.name).combine_chunks()
-            share = explained_by_column(values, target, classes=classes)
-            if share > LEAK:
-                found.append(
-                    f"{profile.name}: alone explains {share:.1%} of {label}; known only after the "
-                    f"fact? ({naming('exclude', profile.name)} to leave it out)"
-                )
-    return found
 
 
 def absurd_warnings(sample: pa.Table, profiles: list[ColumnProfile]) -> list[str]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -13,12 +13,15 @@ import pyarrow as pa
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
 from onepass.lake.discover import discover
-from onepass.survey.agreement import check_agreement, check_uses, rare_columns, usual_kinds
+from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
 from onepass.survey.label import LabelProfile, describe_label
+from onepass.survey.label_classes import UnknownClass
+from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
+from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, with_absent
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.unread import no_columns, unread_columns, unread_warnings
@@ -42,6 +45,8 @@ class Survey:
     """All columns except label and weight."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
+    optional: frozenset[str]
+    """Columns that are read as null from files that lack them."""
     label: LabelProfile | None
     """None if the job has no label."""
     widths: dict[str, float]
@@ -62,17 +67,24 @@ def survey(
     choice: Choice | None = None,
     loss: str = "auto",
     classes: Sequence[str] = (),
+    unknown_class: UnknownClass = "error",
+    on_missing_column: OnMissing = "error",
     seed: int = 0,
     skip_bad: bool = False,
     interleaves: bool = False,
     drops_null_labels: bool = False,
+    looked: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
+    Labels that are classes are looked at in the whole lake.
+
     Parameters
     ----------
-    loss, classes
+    loss, classes, unknown_class
         As in the job; see `onepass.survey.label.profile_label`.
+    on_missing_column
+        As in the job; see `onepass.survey.optional_columns.decide_missing`.
     seed
         Seed of the sample.
     skip_bad
@@ -81,6 +93,8 @@ def survey(
         Whether training will interleave partitions, so that a sorted lake needs no warning.
     drops_null_labels
         Whether training will drop rows without a label, so that they need no advice.
+    looked
+        Called with the numbers of labels looked at since the last call, and to look at in all.
 
     Raises
     ------
@@ -91,27 +105,22 @@ def survey(
     """
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
-    found = _compare_files(lake, label, weight, choice or Choice(), bad)
+    found = _compare_files(lake, label, weight, choice or Choice(), bad, on_missing_column)
     files = [one.file for one in found.filled]
     sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
     usable = _usable(found.files, bad)
-    columns = profile_columns(sample.rows, null_shares(usable), found.choice, skip=targets)
+    shares = with_absent(null_shares(usable), usable, found.lacking.optional)
+    columns = profile_columns(sample.rows, shares, found.choice, skip=targets)
     check_uses(usable, columns, found.folders, bad)
     columns += found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
+    scan = LabelScan([one for one in usable if one.fingerprint.rows], label or "", bad, looked)
     described, label_warnings = describe_label(
-        label, loss, classes, sample, place, columns, drops_null=drops_null_labels
-    )
+        label, loss, classes, sample, place, columns, unknown_class, scan.take,
+        shares.get(label or "", 0.0), drops_null=drops_null_labels,
+    )  # fmt: skip
     usable = _usable(usable, bad)
-    warnings = [
-        *found.rare.values(),
-        *unread_warnings(found.unread, found.choice.exclude),
-        *folder_warnings(found.files, found.folders),
-        *(c.warning for c in columns if c.warning),
-        *absurd_warnings(sample.rows, columns),
-        *_weight_warnings(weight, sample),
-        *label_warnings,
-    ]
+    warnings = _warnings(found, columns, sample, weight)
     return Survey(
         n_files=len(usable),
         n_rows=sum(one.fingerprint.rows for one in usable),
@@ -119,12 +128,28 @@ def survey(
         sampled_rows=sample.rows.num_rows,
         columns=columns,
         hive=found.hive,
+        optional=found.lacking.optional,
         label=described,
         widths=sample.widths(),
         page_bytes=sample.page_bytes,
         bad=list(bad),
-        warnings=[spoken(warning) for warning in warnings],
+        warnings=[spoken(one) for one in (*warnings, *label_warnings)],
     )
+
+
+def _warnings(
+    found: _Footers, columns: list[ColumnProfile], sample: Sample, weight: str | None
+) -> list[str]:
+    """Return the warnings about everything but the label."""
+    return [
+        *found.lacking.left_out.values(),
+        *found.lacking.warnings,
+        *unread_warnings(found.unread, found.choice.exclude),
+        *folder_warnings(found.files, found.folders),
+        *(column.warning for column in columns if column.warning),
+        *absurd_warnings(sample.rows, columns),
+        *_weight_warnings(weight, sample),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +168,10 @@ class _Footers:
     """Columns to read from the files."""
     unread: list[ColumnProfile]
     """Columns that are not read, with the reason."""
-    rare: dict[str, str]
-    """Warning about each column that is left out because few files have it."""
+    lacking: Lacking
+    """Columns that some files lack."""
     choice: Choice
-    """The user's choice, with the rare columns excluded."""
+    """The user's choice, with the columns excluded that few files have."""
 
 
 def _compare_files(
@@ -155,23 +180,26 @@ def _compare_files(
     weight: str | None,
     choice: Choice,
     bad: BadFiles,
+    on_missing: OnMissing,
 ) -> _Footers:
     """Read all footers, decide which columns to read, and find the files that differ."""
     targets = {name for name in (label, weight) if name is not None}
     files = read_summaries(discover(lake), bad)
     hive = folder_types(one.file for one in files)
     _check_names(label, weight, choice, files, hive, lake)
-    rare = rare_columns(files, choice, targets)
-    choice = replace(choice, exclude=(*choice.exclude, *rare))
+    lacking = decide_missing(files, choice, targets, on_missing)
+    choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, folders, bad)
+    check_agreement(files, usual, folders, bad, lacking.optional, targets)
     filled = _filled(_usable(files, bad), lake, list(bad))
-    names = [name for name in filled[0].schema.names if name in usual]
-    unread = unread_columns(_types(filled, hive), {*names, *folders}, rare)
+    # The first file with rows decides the order, and later ones append what it lacks.
+    in_files = dict.fromkeys(name for one in filled for name in one.schema.names)
+    names = [name for name in in_files if name in usual]
+    unread = unread_columns(_types(filled, hive), {*names, *folders}, lacking.left_out)
     if not names:
         raise no_columns(lake, unread)
-    return _Footers(files, filled, hive, folders, names, unread, rare, choice)
+    return _Footers(files, filled, hive, folders, names, unread, lacking, choice)
 
 
 def _check_names(

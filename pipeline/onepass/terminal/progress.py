@@ -39,6 +39,8 @@ class Display(RunProgress):
         self._loss = ""
         self._bar = _bar() if sys.stderr.isatty() else None
         self._task: TaskID | None = None
+        self._looking: TaskID | None = None
+        self._looked = 0
 
     def __enter__(self) -> Display:
         if self._bar is not None:
@@ -70,6 +72,18 @@ class Display(RunProgress):
             self._bar.update(
                 self._task, advance=n_rows, loss=self._loss, rate=f"{self._rate():,.0f}"
             )
+
+    def looked(self, n_rows: int, total: int) -> None:
+        """Move a bar of its own, which goes when all labels have been looked at."""
+        if self._bar is None:
+            return
+        if self._looking is None:
+            text = "looked at labels of"
+            self._looking = self._bar.add_task(text, total=total, loss="", rate="")
+        self._bar.update(self._looking, advance=n_rows)
+        self._looked += n_rows
+        if self._looked >= total:
+            self._bar.remove_task(self._looking)
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Show the running loss, or the reason why a partition is skipped."""

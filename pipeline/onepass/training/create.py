@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from onepass.encode.schema import Hashed, OneHot, Schema
@@ -16,6 +17,7 @@ from onepass.model.memory import BASE_BYTES, MAX_BATCH_ROWS, fit_batch_rows, fit
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
+from onepass.training.progress import Progress
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 
 MOST_LISTED = 8
@@ -27,7 +29,13 @@ _MOST_NAMED = 8
 logger = logging.getLogger(__name__)
 
 
-def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS) -> list[str]:
+def create_model(
+    job: Job,
+    store: Store,
+    *,
+    max_batch_rows: int = MAX_BATCH_ROWS,
+    progress: Progress | None = None,
+) -> list[str]:
     """Create the model of a job.
 
     If another process creates the model meanwhile, that model is kept.
@@ -38,6 +46,8 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
         The model directory.
     max_batch_rows
         Upper bound of rows in a block.
+    progress
+        Receives how far the look at the labels has come.
 
     Returns
     -------
@@ -50,7 +60,7 @@ def create_model(job: Job, store: Store, *, max_batch_rows: int = MAX_BATCH_ROWS
     DataError
         If the lake has files that cannot be used, or labels that are null.
     """
-    found = survey_job(job)
+    found = survey_job(job, (progress or Progress()).looked)
     schema = _schema(job, found)
     assert found.label is not None
     resolved = resolve(job, found.label, schema)
@@ -114,8 +124,14 @@ def choice_of(job: Job) -> Choice:
     )
 
 
-def survey_job(job: Job) -> Survey:
-    """Survey the lake of a job."""
+def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Survey:
+    """Survey the lake of a job.
+
+    Parameters
+    ----------
+    looked
+        See `survey`.
+    """
     return survey(
         job.lake,
         label=job.label,
@@ -123,6 +139,9 @@ def survey_job(job: Job) -> Survey:
         choice=choice_of(job),
         loss=implied_loss(job),
         classes=job.classes,
+        unknown_class=job.unknown_class,
+        on_missing_column=job.on_missing_column,
+        looked=looked,
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
         interleaves=job.interleave > 1,
@@ -135,7 +154,8 @@ def _schema(job: Job, found: Survey) -> Schema:
     assert label is not None
     if label.null_share and job.on_null_label == "error":
         raise DataError(
-            f"{percent(label.null_share)} of the sampled labels ({job.label!r}) are null or NaN\n"
+            f"{percent(label.null_share)} of the labels ({job.label!r}) are null or "
+            f"{'empty' if label.label.family == 'text' else 'NaN'}\n"
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
         )
     columns = [column.use for column in found.columns if column.use is not None]
@@ -152,4 +172,5 @@ def _schema(job: Job, found: Survey) -> Schema:
         weight=job.weight,
         hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
         hive={name: kind for name, kind in found.hive.items() if name in used},
+        optional=[column.name for column in columns if column.name in found.optional],
     )

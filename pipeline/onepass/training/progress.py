@@ -35,5 +35,16 @@ class Progress:
             Progressive metrics of the run so far.
         """
 
+    def looked(self, n_rows: int, total: int) -> None:
+        """Receive how far a look at the labels of the lake has come, before a model is created.
+
+        Parameters
+        ----------
+        n_rows
+            Number of rows looked at since the last call.
+        total
+            Number of rows to look at in all.
+        """
+
     def noted(self, message: str) -> None:
         """Receive a warning for the user."""

@@ -179,7 +179,7 @@ def open_session(
     session: Session | None = None
     try:
         created = not model_exists(store)
-        warnings = _create(given, store, limits, creates=creates) if created else []
+        warnings = _create(given, store, limits, progress, creates=creates) if created else []
         with store.exclusive():
             model = open_model(store)
             _clear_up(model)
@@ -207,12 +207,14 @@ def exclusion(entry: RewindEntry) -> str:
     return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
 
 
-def _create(given: Mapping[str, Any], store: Store, limits: Limits, *, creates: bool) -> list[str]:
+def _create(
+    given: Mapping[str, Any], store: Store, limits: Limits, progress: Progress, *, creates: bool
+) -> list[str]:
     if "lake" not in given or not creates:
         raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
     complete = parse_job(given)
     _check_holdout(complete)
-    return create_model(complete, store, max_batch_rows=limits.max_batch_rows)
+    return create_model(complete, store, max_batch_rows=limits.max_batch_rows, progress=progress)
 
 
 def _kept(store: Store, version: int) -> str:

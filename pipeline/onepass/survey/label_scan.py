@@ -1,0 +1,173 @@
+"""Look at the labels of a whole lake, to name all classes before anything is trained.
+
+A sample misses rare classes, which would end a training when they come. The column of the label
+alone is cheap to read: it is decoded slice by slice, and only the rows of each class are kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from onepass.encode.classes import MAX_CLASSES, Kind, class_counts, sort_classes
+from onepass.errors import BadColumn, BadPartition
+from onepass.lake.footer import read_footer
+from onepass.stream.label_slices import MOST_ROWS, label_slices
+from onepass.survey.bad_files import BadFiles
+from onepass.survey.footers import FooterSummary
+
+SCAN_ROWS = MOST_ROWS
+"""Maximum number of labels that are looked at."""
+
+SCAN_REMOTE_FILES = 1024
+"""Maximum number of files of an object store that are looked at: each takes two requests."""
+
+_THREADS, _REMOTE_THREADS = 2, 8
+
+_WINDOW = 64
+"""Files that are looked at before the next ones begin."""
+
+
+class Scan(Protocol):
+    """Looks at the labels of a lake; see `LabelScan.take`."""
+
+    def __call__(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
+        """Return the classes of the lake."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedLabel:
+    """The classes of the labels of a lake."""
+
+    counts: dict[str, int]
+    """Rows of each class, in the order of `sort_classes`; empty if there are too many classes."""
+    is_complete: bool
+    """Whether all labels of the lake were looked at, rather than those of evenly spaced files."""
+    n_null: int = 0
+    """Rows without a label."""
+    has_too_many: bool = False
+    """Whether there are more than `MAX_CLASSES`; the look ended there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScan:
+    """A look at the labels of a lake that has not been taken yet.
+
+    Parameters
+    ----------
+    files
+        Files that have rows.
+    name
+        Column of the label.
+    bad
+        Files whose labels cannot be decoded are added here.
+    advanced
+        Called with the number of rows of each file that has been looked at, and the number of rows
+        to look at in all.
+    """
+
+    files: Sequence[FooterSummary]
+    name: str
+    bad: BadFiles
+    advanced: Callable[[int, int], None] | None = None
+
+    def take(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
+        """Look at the labels.
+
+        Memory is bounded by a slice of rows and `MAX_CLASSES`. At most `SCAN_ROWS` labels, in at
+        most `SCAN_REMOTE_FILES` files of an object store, are looked at. Of a larger lake, evenly
+        spaced files are, and the beginning of a file that is larger by itself. Neither the time nor
+        the memory limit decides which.
+
+        Parameters
+        ----------
+        kind
+            Family of the labels.
+        blank_is_null
+            Whether an empty or blank text is no class.
+
+        Raises
+        ------
+        BadPartition
+            If labels cannot be decoded and bad files are not skipped.
+        """
+        usable = [one for one in self.files if one.file.key not in self.bad]
+        chosen = _affordable(usable)
+        total = sum(one.fingerprint.rows for one in chosen)
+        counts: Counter[str] = Counter()
+        n_null = 0
+        is_remote = any(one.file.remote is not None for one in chosen)
+        count = partial(_count_or_fail, name=self.name, kind=kind, blank_is_null=blank_is_null)
+        with ThreadPoolExecutor(_REMOTE_THREADS if is_remote else _THREADS) as pool:
+            for one, found in _in_windows(pool, count, chosen):
+                if isinstance(found, BadPartition):
+                    self.bad.add(found)
+                    continue
+                counts.update(found.counts)
+                n_null += found.n_null
+                if len(counts) > MAX_CLASSES:
+                    return ScannedLabel({}, False, has_too_many=True)
+                if self.advanced is not None:
+                    self.advanced(one.fingerprint.rows, total)
+        ordered = {text: counts[text] for text in sort_classes(list(counts), kind)}
+        is_complete = len(chosen) == len(usable) and total <= SCAN_ROWS
+        return ScannedLabel(ordered, is_complete, n_null)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Rows of each class of a file, and rows without a label."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    n_null: int = 0
+
+
+_Counted: TypeAlias = _Counts | BadPartition
+
+
+def _in_windows(
+    pool: ThreadPoolExecutor,
+    count: Callable[[FooterSummary], _Counted],
+    files: Sequence[FooterSummary],
+) -> Iterator[tuple[FooterSummary, _Counted]]:
+    """Yield each file with its counts, in order; only the counts of a few files are kept."""
+    for first in range(0, len(files), _WINDOW):
+        window = files[first : first + _WINDOW]
+        yield from zip(window, pool.map(count, window), strict=True)
+
+
+def _affordable(files: Sequence[FooterSummary]) -> list[FooterSummary]:
+    """Return the files to look at: all, or evenly spaced ones."""
+    n_rows = sum(one.fingerprint.rows for one in files)
+    most = len(files) if n_rows <= SCAN_ROWS else max(1, len(files) * SCAN_ROWS // n_rows)
+    if any(one.file.remote is not None for one in files):
+        most = min(most, SCAN_REMOTE_FILES)
+    chosen = np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int)
+    return [files[i] for i in chosen]
+
+
+def _count_or_fail(one: FooterSummary, *, name: str, kind: Kind, blank_is_null: bool) -> _Counted:
+    """Count the classes of a file, or of its beginning if it has more than `MAX_CLASSES`."""
+    if one.is_empty(name):
+        return _Counts(n_null=one.fingerprint.rows)
+    found = _Counts()
+    try:
+        footer = read_footer(one.file)
+        for labels in label_slices(one.file, footer, name, kind, SCAN_ROWS):
+            counts = class_counts(labels, kind, blank_is_null=blank_is_null)
+            found.counts.update(counts)
+            found.n_null += len(labels) - sum(counts.values())
+            if len(found.counts) > MAX_CLASSES:
+                break
+    except BadColumn as error:
+        return BadPartition(error.reason, path=one.file.key, column=name)
+    except BadPartition as error:
+        return error
+    return found
