@@ -31,6 +31,10 @@ class Numeric(_Frozen):
     """Standard deviation of the sample."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    text: bool = False
+    """Whether files may store the numbers as text."""
+    missing_texts: list[str] = []
+    """Texts in lower case that stand for a missing value, as blank text always does."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -64,6 +68,10 @@ class Time(_Frozen):
     0/1 for each weekday but Monday."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    text: bool = False
+    """Whether files may store the times as text, in a form of ISO 8601."""
+    missing_texts: list[str] = []
+    """Texts in lower case that stand for a missing value, as blank text always does."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -89,6 +97,10 @@ class OneHot(_Frozen):
     """Levels seen in the sample, most frequent first."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    whole: bool = False
+    """Whether floats are read as well; a whole number is then the level of the same integer."""
+    blank_is_null: bool = False
+    """Whether empty and blank text is missing; a level like any other by default."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -103,6 +115,10 @@ class Hashed(_Frozen):
     kind: Literal["hashed"] = "hashed"
     name: str
     family: Literal["integer", "text"]
+    whole: bool = False
+    """Whether floats are read as well; a whole number is then the value of the same integer."""
+    blank_is_null: bool = False
+    """Whether empty and blank text is missing; a value like any other by default."""
 
     def feature_names(self) -> list[str]:
         """Return no name: hashed columns have no dense feature."""
@@ -175,8 +191,12 @@ class Schema(_Frozen):
         return [name for name in dict.fromkeys(names) if name not in self.hive]
 
     def text_names(self) -> list[str]:
-        """Return the columns whose values are looked up or hashed once per distinct value."""
-        names = [c.name for c in self.columns if isinstance(c, OneHot | Hashed)]
+        """Return the columns whose texts are read, looked up or hashed once per distinct value."""
+        names = [
+            c.name
+            for c in self.columns
+            if isinstance(c, OneHot | Hashed) or (isinstance(c, Numeric | Time) and c.text)
+        ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
 
@@ -215,9 +235,18 @@ class Reads:
 
 READS = {
     "number": Reads(("integer", "real"), "a number (integer, float or decimal of any width)"),
+    "number in text": Reads(
+        ("text", "integer", "real"), "a number of any type, or text that holds one"
+    ),
     "truth value": Reads(("bool",), "a bool"),
     "time": Reads(("time",), "a date or a timestamp"),
+    "time in text": Reads(
+        ("text", "time"), "a date, a timestamp, or text that holds one by ISO 8601"
+    ),
     "integer category": Reads(("integer",), "an integer of any width"),
+    "whole-number category": Reads(
+        ("integer", "real"), "an integer of any width, or a float or decimal that holds one"
+    ),
     "text category": Reads(("text",), "text (string, large_string, string_view)"),
     "bool category": Reads(("bool",), "a bool"),
     "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
@@ -250,13 +279,13 @@ def use_of(column: Column) -> str:
     """Return the use of a column, a key of `READS`."""
     match column:
         case Numeric():
-            return "number"
+            return "number in text" if column.text else "number"
         case Bool():
             return "truth value"
         case Time():
-            return "time"
+            return "time in text" if column.text else "time"
         case OneHot() | Hashed():
-            return f"{column.family} category"
+            return "whole-number category" if column.whole else f"{column.family} category"
 
 
 def label_use(label: Label) -> str:

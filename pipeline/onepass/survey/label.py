@@ -21,6 +21,7 @@ from onepass.errors import JobError
 from onepass.survey.label_classes import SampledLabel, describe_classes
 from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.lake_warnings import Place, label_order_warnings, leak_warnings
+from onepass.survey.levels_or_line import Target
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.sample import Sample
 from onepass.survey.scale import robust_scale
@@ -104,14 +105,9 @@ def profile_label(
 
 
 def describe_label(
-    name: str | None,
-    loss: str,
-    classes: Sequence[str],
-    sample: Sample,
-    place: Place | None,
-    columns: list[ColumnProfile],
-) -> tuple[LabelProfile | None, list[str]]:
-    """Profile the label of a sample, and check the sample for sorted labels and leaks.
+    name: str | None, loss: str, classes: Sequence[str], sample: Sample
+) -> tuple[LabelProfile, Target] | tuple[None, None]:
+    """Profile the label of a sample.
 
     Parameters
     ----------
@@ -119,14 +115,10 @@ def describe_label(
         Column of the label; None if the job has none.
     loss, classes
         As in the job; see `profile_label`.
-    place
-        Where the rows of the sample lie; None if the order of the rows needs no warning.
-    columns
-        Profiles of the columns that may be features.
 
     Returns
     -------
-    The profile, None without a label, and all warnings about the label.
+    The profile, and the label of each row. None without a label.
 
     Raises
     ------
@@ -134,13 +126,35 @@ def describe_label(
         If the loss cannot learn from these labels.
     """
     if name is None:
-        return None, []
+        return None, None
     values = sample.rows.column(name).combine_chunks()
     found = profile_label(name, values, loss, classes)
-    target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
-    order = [] if place is None else label_order_warnings(name, target, place, classes=nominal)
-    leaks = leak_warnings(name, target, sample.rows, columns, classes=nominal)
-    return found, [*found.warnings, *order, *leaks]
+    nominal = len(found.label.classes or ()) > 2
+    return found, Target(label_target(values, found.label), nominal=nominal)
+
+
+def warnings_of_label(
+    found: LabelProfile,
+    target: Target,
+    sample: Sample,
+    place: Place | None,
+    columns: list[ColumnProfile],
+) -> list[str]:
+    """Check the sample for sorted labels and leaks, and return all warnings about the label.
+
+    Parameters
+    ----------
+    place
+        Where the rows of the sample lie; None if the order of the rows needs no warning.
+    columns
+        Profiles of the columns that may be features.
+    """
+    name, nominal = found.label.name, target.nominal
+    order = (
+        [] if place is None else label_order_warnings(name, target.values, place, classes=nominal)
+    )
+    leaks = leak_warnings(name, target.values, sample.rows, columns, classes=nominal)
+    return [*found.warnings, *order, *leaks]
 
 
 def _choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:

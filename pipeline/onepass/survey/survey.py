@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
@@ -17,10 +18,12 @@ from onepass.survey.agreement import check_agreement, check_uses, rare_columns, 
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
-from onepass.survey.label import LabelProfile, describe_label
+from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
+from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
+from onepass.survey.whole_numbers import Clues
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,17 @@ def survey(
     files = [one.file for one in found.filled]
     sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
     usable = _usable(found.files, bad)
-    columns = profile_columns(sample.rows, null_shares(usable), found.choice, skip=targets)
+    described, target = describe_label(label, loss, classes, sample)
+    rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
+    columns = profile_columns(
+        sample.rows, null_shares(usable), found.choice, targets, Clues(target, rows)
+    )
     check_uses(usable, columns, found.folders, bad)
     columns += _unread_columns(found)
     place = None if interleaves else Place(sample.place, sample.file, len(files))
-    described, label_warnings = describe_label(label, loss, classes, sample, place, columns)
+    label_warnings: list[str] = []
+    if described is not None and target is not None:
+        label_warnings = warnings_of_label(described, target, sample, place, columns)
     usable = _usable(usable, bad)
     return Survey(
         n_files=len(usable),

@@ -1,0 +1,89 @@
+"""Find columns of text that hold numbers, or dates and times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from onepass.encode.text_values import MISSING_TEXTS, numbers_in_text, seconds_of, times_in_text
+
+LEAST_READ = 0.99
+"""Share of the texts, other than missing ones, that must be numbers or times."""
+
+_CODE = r"^[+-]?0[0-9]"
+"""A number that begins with a needless zero, as zip codes do."""
+
+_DIGITS = r"^[0-9]{5,}$"
+"""A whole number long enough to be a code, if all of them are of one length."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """What the texts of a column hold."""
+
+    kind: Literal["number", "time"]
+    values: pa.Array
+    """The values, times in seconds since 1970 (UTC), as float64; null where there is none."""
+    missing: list[str]
+    """Texts in lower case that stand for a missing value."""
+    found_missing: list[str]
+    """Those of them, with blank text as "", that the sample has."""
+    unreadable: list[str]
+    """A few of the texts that hold neither, at most `_SHOWN`."""
+    unreadable_share: float
+    """Share of such texts among those that are not missing."""
+
+
+def text_form(texts: pa.Array) -> TextForm | None:
+    """Return the form of a column of text; None if it is a category or free text.
+
+    Numbers with leading zeros, and long whole numbers of one length, are codes: a category.
+    """
+    return _form("time", texts) or (None if _are_codes(texts) else _form("number", texts))
+
+
+def numbers_by_choice(texts: pa.Array) -> TextForm | None:
+    """Return the numbers of a column of text, even if few texts are numbers; None if none is."""
+    return _form("number", texts, least=0.0)
+
+
+_Read: TypeAlias = Callable[[pa.Array, Sequence[str]], pa.Array]
+_READ: dict[str, _Read] = {"number": numbers_in_text, "time": times_in_text}
+
+
+def _form(
+    kind: Literal["number", "time"], texts: pa.Array, least: float = LEAST_READ
+) -> TextForm | None:
+    found = _READ[kind](texts, MISSING_TEXTS)
+    values, is_null = seconds_of(found)
+    read = np.isfinite(values)
+    n_present, n_read = int((~is_null).sum()), int(read.sum())
+    if not n_read or n_read < least * n_present:
+        return None
+    bare = pc.ascii_lower(pc.ascii_trim_whitespace(texts))
+    missing = set(bare.filter(pa.array(is_null)).drop_null().unique().to_pylist())
+    unreadable = texts.filter(pa.array(~is_null & ~read)).unique().slice(0, _SHOWN).to_pylist()
+    return TextForm(
+        kind,
+        pa.array(values, mask=~read),
+        list(MISSING_TEXTS),
+        sorted(missing),
+        unreadable,
+        1 - n_read / n_present,
+    )
+
+
+def _are_codes(texts: pa.Array) -> bool:
+    bare = pc.ascii_trim_whitespace(texts.drop_null())
+    if pc.any(pc.match_substring_regex(bare, _CODE)).as_py():
+        return True
+    numbers = bare.filter(pc.match_substring_regex(bare, "[0-9]"))
+    lengths = pc.binary_length(numbers).unique()
+    return len(lengths) == 1 and bool(pc.all(pc.match_substring_regex(numbers, _DIGITS)).as_py())
