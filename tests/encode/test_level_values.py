@@ -11,6 +11,7 @@ import pytest
 from onepass.encode.encoder import Encoder
 from onepass.encode.level_values import whole_texts
 from onepass.encode.schema import Hashed, Label, OneHot, Schema
+from onepass.errors import BadColumn
 
 IDS = np.array([0, 7, 12, 2047, -3, 7, 12])
 
@@ -46,6 +47,13 @@ def test_ids_have_one_level_and_one_slot_whatever_type_a_file_stores_them_in(val
         np.testing.assert_array_equal(found.block.dense, wanted.block.dense)
         np.testing.assert_array_equal(found.block.slots, wanted.block.slots)
         assert found.counts == wanted.counts == {}
+
+
+@pytest.mark.parametrize("column", [LISTED, HASHED])
+def test_ids_of_older_models_are_refused_as_floats_as_they_were_then(column):
+    older = column.model_copy(update={"whole": False})
+    with pytest.raises(BadColumn, match="expected an integer of any width, found type double"):
+        encode(older, FORMS[3])
 
 
 def test_whole_numbers_of_text_are_the_levels_of_the_integers():

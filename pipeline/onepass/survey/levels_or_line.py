@@ -26,8 +26,8 @@ _MOST_CLASSES = 8
 _CLIPPED = 0.005
 """Share of the labels at each end that is clipped, so that no outlier decides."""
 
-_FEW_VALUES = 64
-"""Number of values up to which a curve with bends would pass through most of them."""
+_PARABOLA_VALUES, _CUBIC_VALUES, _BENT_VALUES = 8, 12, 65
+"""Least number of values for each kind of curve, which would pass through most of fewer values."""
 
 _BENDS = np.linspace(0, 1, 11)[1:-1]
 """Shares of the rows at which a curve may bend."""
@@ -58,7 +58,7 @@ class Evidence:
     line: float
     """By a straight line; for classes, a line for each class."""
     curve: float
-    """By the best of line, parabola, monotone steps, and lines that bend in a few places."""
+    """By the best of line, parabola, cubic, monotone steps, and lines with a few bends."""
     margin: float
     """Difference that chance explains."""
 
@@ -102,17 +102,15 @@ def compare(values: FloatArray, target: Target) -> Evidence | None:
         return (other.error(predict(one, place)) + one.error(predict(other, place))) / n_rows
 
     levels = min(unexplained(partial(_means, shrinkage=m)).sum() for m in _SHRINKAGE)
+    curves: list[_Predict]
     curve = line = unexplained(partial(_polynomial, degree=1))
     margin = 0.01 + n_rows**-0.5
     if levels < line.sum() - margin:
         # These cost more, and few columns get here.
-        curves: list[_Predict] = [
-            partial(_polynomial, degree=2),
-            partial(_monotone, rising=True),
-            partial(_monotone, rising=False),
-        ]
-        if len(distinct) > _FEW_VALUES:
-            curves.append(_bent)
+        curves = [partial(_monotone, rising=True), partial(_monotone, rising=False)]
+        curves += [partial(_polynomial, degree=2)] if len(distinct) >= _PARABOLA_VALUES else []
+        curves += [partial(_polynomial, degree=3)] if len(distinct) >= _CUBIC_VALUES else []
+        curves += [_bent] if len(distinct) >= _BENT_VALUES else []
         curve = np.min([line, *map(unexplained, curves)], axis=0)
     return Evidence(float(1 - levels), float(1 - line.sum()), float(1 - curve.sum()), float(margin))
 

@@ -34,7 +34,7 @@ class TextForm:
     missing: list[str]
     """Texts in lower case that stand for a missing value."""
     found_missing: list[str]
-    """Those of them, with blank text as "", that the sample has."""
+    """Texts of the sample that stand for a missing value, as they are written; "" for blanks."""
     unreadable: list[str]
     """A few of the texts that hold neither, at most `_SHOWN`."""
     unreadable_share: float
@@ -67,14 +67,13 @@ def _form(
     n_present, n_read = int((~is_null).sum()), int(read.sum())
     if not n_read or n_read < least * n_present:
         return None
-    bare = pc.ascii_lower(pc.ascii_trim_whitespace(texts))
-    missing = set(bare.filter(pa.array(is_null)).drop_null().unique().to_pylist())
+    missing = pc.ascii_trim_whitespace(texts).filter(pa.array(is_null)).drop_null().unique()
     unreadable = texts.filter(pa.array(~is_null & ~read)).unique().slice(0, _SHOWN).to_pylist()
     return TextForm(
         kind,
         pa.array(values, mask=~read),
         list(MISSING_TEXTS),
-        sorted(missing),
+        sorted(missing.to_pylist()),
         unreadable,
         1 - n_read / n_present,
     )
