@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from onepass.arrays import empty
 from onepass.block import FloatArray
-from onepass.jit import compiled
+from onepass.jit import compiled, inlined_as_written
 
 _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365])
 """Days of a year before each month, and all its days, in a year that is no leap year."""
@@ -50,7 +50,7 @@ def _read_all(offsets: NDArray[Any], data: NDArray[np.uint8], out: FloatArray) -
         out[i] = _read(data, start, end)
 
 
-@compiled
+@inlined_as_written
 def _read(data: NDArray[np.uint8], at: int, end: int) -> float:
     year = _digits(data, at, end, 4)
     if year < 0 or not _has(data, at + 4, end, 45):
@@ -79,7 +79,7 @@ def _read(data: NDArray[np.uint8], at: int, end: int) -> float:
     return days + _time(data, at, end)
 
 
-@compiled
+@inlined_as_written
 def _time(data: NDArray[np.uint8], at: int, end: int) -> float:
     """Return the seconds since midnight in UTC, NaN if it is no time."""
     hour, minute, second, fraction = (
@@ -112,7 +112,7 @@ def _time(data: NDArray[np.uint8], at: int, end: int) -> float:
     return hour * 3600.0 + minute * 60.0 + second + fraction - _zone(data, at, end)
 
 
-@compiled
+@inlined_as_written
 def _zone(data: NDArray[np.uint8], at: int, end: int) -> float:
     """Return by how many seconds the zone is ahead of UTC, NaN if it is no zone."""
     while at < end and _is_blank(data[at]):
@@ -134,7 +134,7 @@ def _zone(data: NDArray[np.uint8], at: int, end: int) -> float:
     return sign * (hours * 3600.0 + minutes * 60.0)
 
 
-@compiled
+@inlined_as_written
 def _digits(data: NDArray[np.uint8], at: int, end: int, n: int) -> int:
     """Return the number of exactly `n` digits, -1 if they are not there."""
     if at + n > end:
@@ -147,28 +147,28 @@ def _digits(data: NDArray[np.uint8], at: int, end: int, n: int) -> int:
     return found
 
 
-@compiled
+@inlined_as_written
 def _has(data: NDArray[np.uint8], at: int, end: int, byte: int) -> bool:
     return at < end and data[at] == byte
 
 
-@compiled
+@inlined_as_written
 def _is_blank(byte: int) -> bool:
     return byte == 32 or 9 <= byte <= 13
 
 
-@compiled
+@inlined_as_written
 def _is_leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-@compiled
+@inlined_as_written
 def _length(year: int, month: int) -> int:
     leap_day = 1 if month == 2 and _is_leap(year) else 0
     return int(_DAYS_BEFORE[month] - _DAYS_BEFORE[month - 1]) + leap_day
 
 
-@compiled
+@inlined_as_written
 def _days(year: int, month: int, day: int) -> int:
     """Return the days since 1970-01-01 in the Gregorian calendar, which also counts before it."""
     before = year - 1
