@@ -20,7 +20,21 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Numeric(_Frozen):
+class _MayBeText(_Frozen):
+    text: bool = False
+    """Whether files may store the numbers, or the times by ISO 8601, as text."""
+    missing_texts: list[str] = []
+    """Texts in lower case that stand for a missing value, as blank text always does."""
+
+
+class _Category(_Frozen):
+    whole: bool = False
+    """Whether floats are read as well; a whole number is then the level of the same integer."""
+    blank_is_null: bool = False
+    """Whether empty and blank text is missing; a level like any other by default."""
+
+
+class Numeric(_MayBeText):
     """A number, centred and scaled by the sample. Null and non-finite values are imputed."""
 
     kind: Literal["numeric"] = "numeric"
@@ -31,10 +45,6 @@ class Numeric(_Frozen):
     """Standard deviation of the sample."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
-    text: bool = False
-    """Whether files may store the numbers as text."""
-    missing_texts: list[str] = []
-    """Texts in lower case that stand for a missing value, as blank text always does."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -54,7 +64,7 @@ class Bool(_Frozen):
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Time(_Frozen):
+class Time(_MayBeText):
     """A date or timestamp, as a trend and as the cycles that the sample spans."""
 
     kind: Literal["time"] = "time"
@@ -68,10 +78,6 @@ class Time(_Frozen):
     0/1 for each weekday but Monday."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
-    text: bool = False
-    """Whether files may store the times as text, in a form of ISO 8601."""
-    missing_texts: list[str] = []
-    """Texts in lower case that stand for a missing value, as blank text always does."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -87,7 +93,7 @@ class Time(_Frozen):
         return [*names, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class OneHot(_Frozen):
+class OneHot(_Category):
     """A category with a 0/1 feature for each level but the first, which is the reference."""
 
     kind: Literal["one_hot"] = "one_hot"
@@ -97,10 +103,6 @@ class OneHot(_Frozen):
     """Levels seen in the sample, most frequent first."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
-    whole: bool = False
-    """Whether floats are read as well; a whole number is then the level of the same integer."""
-    blank_is_null: bool = False
-    """Whether empty and blank text is missing; a level like any other by default."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -109,16 +111,12 @@ class OneHot(_Frozen):
         return [*names, f"{self.name} is unknown"]
 
 
-class Hashed(_Frozen):
+class Hashed(_Category):
     """A category with too many levels to list. The hash of a value selects its weight."""
 
     kind: Literal["hashed"] = "hashed"
     name: str
     family: Literal["integer", "text"]
-    whole: bool = False
-    """Whether floats are read as well; a whole number is then the value of the same integer."""
-    blank_is_null: bool = False
-    """Whether empty and blank text is missing; a value like any other by default."""
 
     def feature_names(self) -> list[str]:
         """Return no name: hashed columns have no dense feature."""
@@ -193,9 +191,9 @@ class Schema(_Frozen):
     def text_names(self) -> list[str]:
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
-            c.name
-            for c in self.columns
-            if isinstance(c, OneHot | Hashed) or (isinstance(c, Numeric | Time) and c.text)
+            column.name
+            for column in self.columns
+            if isinstance(column, _Category) or (isinstance(column, _MayBeText) and column.text)
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
