@@ -117,6 +117,12 @@ def test_blank_text_is_missing_among_words():
     assert not profile(texts("a", "b")).use.missing
 
 
+def test_share_of_nulls_is_that_of_all_texts_for_a_missing_value():
+    for values in (texts("1.5", "?", "2", None), texts("2026-01-01", "NA", "2026-01-02", " ")):
+        assert profile(values).null_share == 0.5
+    assert profile(texts("2026-01-01", "-", "2026-01-02", "2026-01-03")).null_share == 0.25
+
+
 @pytest.mark.parametrize(("n_unreadable", "is_read"), [(0, True), (6, True), (7, False)])
 def test_of_a_hundred_texts_one_may_be_unreadable(n_unreadable, is_read):
     values = [*AMOUNTS[: N - n_unreadable], *["oops"] * n_unreadable]

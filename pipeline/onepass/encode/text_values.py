@@ -56,6 +56,13 @@ def times_in_text(values: pa.Array, missing: Sequence[str]) -> pa.Array:
     return _each_once(values, lambda texts: _times(texts, missing))
 
 
+def is_missing(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Whether each text is null, blank, or one that stands for a missing value."""
+    bare = pc.ascii_lower(pc.ascii_trim_whitespace(texts))
+    found = pc.is_in(bare, value_set=pa.array(["", *missing], bare.type))
+    return pc.or_(found, texts.is_null())
+
+
 def without_blanks(values: pa.Array) -> pa.Array:
     """Return a column of texts with null in place of empty and blank ones."""
     if pa.types.is_dictionary(values.type):
@@ -92,21 +99,14 @@ def _numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
     stripped = pc.ascii_trim_whitespace(texts)
     is_number = pc.match_substring_regex(stripped, _NUMBER)
     numbers = pc.if_else(is_number, stripped, None).cast(pa.float64())
-    return _with_missing(pc.fill_null(numbers, np.nan), texts, missing)
+    return pc.if_else(is_missing(texts, missing), None, pc.fill_null(numbers, np.nan))
 
 
 def _times(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
     seconds = iso_seconds(*_characters(texts), len(texts))
     if not texts.null_count and np.isfinite(seconds).all():
         return pa.array(seconds)
-    return _with_missing(pa.array(seconds), texts, missing)
-
-
-def _with_missing(found: pa.Array, texts: pa.Array, missing: Sequence[str]) -> pa.Array:
-    """Return the values with null where the text is missing."""
-    bare = pc.ascii_lower(pc.ascii_trim_whitespace(texts))
-    markers = pc.is_in(bare, value_set=pa.array(["", *missing], bare.type))
-    return pc.if_else(pc.or_(markers, texts.is_null()), None, found)
+    return pc.if_else(is_missing(texts, missing), None, pa.array(seconds))
 
 
 def _is_blank(texts: pa.Array) -> NDArray[np.bool_]:

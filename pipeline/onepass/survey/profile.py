@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from onepass.encode.columns import plain
-from onepass.encode.schema import Bool, Column, OneHot, Time, family
+from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.errors import JobError
 from onepass.survey.naming import naming
-from onepass.survey.text_columns import TextForm, numbers_by_choice, text_form
+from onepass.survey.text_columns import TextForm, missing_share, numbers_by_choice, text_form
 from onepass.survey.uses import SampledColumn, category, is_whole, number, sampled, time
 from onepass.survey.whole_numbers import Clues, Decision, whole_numbers
 
@@ -129,8 +129,11 @@ def _profile(
 ) -> ColumnProfile:
     column = sampled(name, values, known_nulls)
     use, reason, warning = _decide(column, choice, clues)
+    nulls = column.null_share
+    if isinstance(use, Numeric | Time) and use.text:
+        nulls = max(nulls, missing_share(column.values, use.missing_texts))
     return ColumnProfile(
-        name, str(plain(values).type), column.null_share, column.distinct, use, reason, warning
+        name, str(plain(values).type), nulls, column.distinct, use, reason, warning
     )
 
 

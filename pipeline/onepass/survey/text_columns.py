@@ -10,7 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onepass.encode.text_values import MISSING_TEXTS, numbers_in_text, seconds_of, times_in_text
+from onepass.encode.text_values import (
+    MISSING_TEXTS,
+    is_missing,
+    numbers_in_text,
+    seconds_of,
+    times_in_text,
+)
 
 LEAST_READ = 0.99
 """Share of the texts, other than missing ones, that must be numbers or times."""
@@ -20,6 +26,8 @@ _CODE = r"^[+-]?0[0-9]"
 
 _DIGITS = r"^[0-9]{5,}$"
 """A whole number long enough to be a code, if all of them are of one length."""
+
+_YEAR_AND_MONTH = r"^\s*[0-9]{4}-[0-9]{2}"
 
 _SHOWN = 3
 
@@ -46,12 +54,19 @@ def text_form(texts: pa.Array) -> TextForm | None:
 
     Numbers with leading zeros, and long whole numbers of one length, are codes: a category.
     """
-    return _form("time", texts) or (None if _are_codes(texts) else _form("number", texts))
+    may_be_time = pc.any(pc.match_substring_regex(texts, _YEAR_AND_MONTH)).as_py()
+    time = _form("time", texts) if may_be_time else None
+    return time or (None if _are_codes(texts) else _form("number", texts))
 
 
 def numbers_by_choice(texts: pa.Array) -> TextForm | None:
     """Return the numbers of a column of text, even if few texts are numbers; None if none is."""
     return _form("number", texts, least=0.0)
+
+
+def missing_share(texts: pa.Array, missing: Sequence[str]) -> float:
+    """Return the share of nulls and of texts that stand for a missing value."""
+    return float(np.mean(is_missing(texts, missing).to_numpy(zero_copy_only=False)))
 
 
 _Read: TypeAlias = Callable[[pa.Array, Sequence[str]], pa.Array]

@@ -117,7 +117,11 @@ def _schema(job: Job, found: Survey) -> Schema:
         )
     columns = [column.use for column in found.columns if column.use is not None]
     if not columns:
-        raise JobError("no column is left to learn from; see: onepass inspect LAKE --label COLUMN")
+        why = "; ".join(f"{column.name}: {column.reason}" for column in found.columns[:5])
+        raise JobError(
+            f"no column is left to learn from ({why or 'the lake has no other'}); "
+            "see: onepass inspect LAKE --label COLUMN"
+        )
     used = {column.name for column in columns} | {job.weight}
     return Schema(
         columns=columns,
