@@ -426,3 +426,39 @@ def test_text_that_cannot_be_read_is_imputed_and_counted_as_such_and_missing_tex
             pa.table({"amount": [bad, *AMOUNTS[1:]], "stamp": [bad, *STAMPS[1:]]})
         )
         np.testing.assert_array_equal(found, model.predict(null))
+
+
+def test_files_of_which_most_hold_numbers_and_times_as_text_make_one_model(tmp_path):
+    states = set()
+    for kind in ("mixed", "text"):
+        others: dict[str, Any] = {}
+        if kind == "mixed":
+            moments = pa.array(STAMPS).cast(pa.timestamp("us"))
+            others["amount"] = np.array(AMOUNTS, float)
+            others["stamp"] = moments.cast(pa.timestamp("us", "UTC"))
+        for i in range(3):
+            write(tmp_path / kind, f"a{i}.parquet", in_text())
+        write(tmp_path / kind, "b.parquet", in_text(**others))
+        fields = {
+            "lake": str(tmp_path / kind),
+            "label": "label",
+            "model": str(tmp_path / f"m{kind}"),
+        }
+        report = train(fields | {"order": "stored"})
+        assert report.partitions == 4
+        states.add(report.state_sha256)
+    assert len(states) == 1
+
+
+@pytest.mark.parametrize("odd", [{"word": NUMBERS}, {"label": WORDS}, {"number": WORDS}])
+def test_words_among_numbers_and_numbers_among_words_are_refused_when_the_model_is_made(
+    tmp_path, odd
+):
+    for i in range(3):
+        write(tmp_path / "lake", f"a{i}.parquet", usual())
+    write(tmp_path / "lake", "b.parquet", usual(**odd))
+    fields = {"lake": str(tmp_path / "lake"), "label": "label", "model": str(tmp_path / "model")}
+    with pytest.raises(BadPartition) as caught:
+        train(fields)
+    assert (caught.value.path, [caught.value.column]) == ("b.parquet", list(odd))
+    assert train(fields | {"on_bad": "skip"}).skipped == 1

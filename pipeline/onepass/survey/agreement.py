@@ -71,15 +71,20 @@ def usual_kinds(
 def check_agreement(
     files: Iterable[FooterSummary],
     usual: Mapping[str, str],
+    targets: Collection[str],
     folders: Collection[str],
     bad: BadFiles,
 ) -> None:
     """Find the files whose columns or folders differ from those of most files.
 
+    Numbers or times agree with text for now: the text may turn out to hold them, see `check_uses`.
+
     Parameters
     ----------
     usual
         Columns to read and their kinds, see `usual_kinds`.
+    targets
+        Label and weight, of which all files must have the same kind.
     folders
         Key=value folders that every file must lie in.
     bad
@@ -92,12 +97,13 @@ def check_agreement(
     """
     files = list(files)
     # A column that some files lack may be a renamed one, so it stays a candidate for `hint`.
+    alike = {name: _alike(kind, name in targets) for name, kind in usual.items()}
     in_all = set(usual).intersection(*(one.schema.names for one in files if one.fingerprint.rows))
     for one in files:
         with bad.caught():
             _check_folders(one, folders)
             if one.fingerprint.rows:
-                _check_columns(one, usual, in_all)
+                _check_columns(one, usual, alike, in_all)
 
 
 def check_uses(
@@ -130,7 +136,16 @@ def _check_folders(one: FooterSummary, folders: Collection[str]) -> None:
         _refuse(one, name, "expected in the path as a key=value folder, as for other files")
 
 
-def _check_columns(one: FooterSummary, usual: Mapping[str, str], in_all: Collection[str]) -> None:
+def _alike(kind: str, is_target: bool) -> set[str]:
+    return {kind, "null", *({"number", "time"} if kind == "text" and not is_target else ())}
+
+
+def _check_columns(
+    one: FooterSummary,
+    usual: Mapping[str, str],
+    alike: Mapping[str, Collection[str]],
+    in_all: Collection[str],
+) -> None:
     for name in usual:
         if name not in one.schema.names:
             like = hint(name, one.schema.names, in_all)
@@ -141,7 +156,7 @@ def _check_columns(one: FooterSummary, usual: Mapping[str, str], in_all: Collect
     except BadPartition as error:
         _refuse(one, error.column, error.reason, error.row_group)
     for name, expected in usual.items():
-        if one.kinds[name] not in {expected, "null"}:
+        if one.kinds[name] not in alike[name]:
             dtype = one.schema.field(name).type
             _refuse(one, name, f"type {dtype} here, but a {expected} column in most files")
 

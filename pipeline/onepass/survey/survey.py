@@ -156,7 +156,7 @@ def _compare_files(
     choice = replace(choice, exclude=(*choice.exclude, *rare))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, folders, bad)
+    check_agreement(files, usual, targets, folders, bad)
     filled = _filled(_usable(files, bad), lake)
     names = [name for name in filled[0].schema.names if name in usual]
     return _Footers(files, filled, hive, folders, names, rare, choice)
