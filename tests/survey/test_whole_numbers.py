@@ -137,3 +137,14 @@ def test_integers_that_rise_otherwise_are_numbers(values):
 
 def test_few_rows_may_count_up_by_chance():
     assert profile(pa.array(np.arange(60)), label=None, rows_of_file=[60]).planned == "numeric"
+
+
+def test_values_of_which_each_file_has_its_own_are_no_levels_for_further_files():
+    week, effect = np.repeat(np.arange(20), 100), RNG.normal(size=20)
+    label = effect[week] + 0.3 * RNG.normal(size=N)
+    assert profile(pa.array(week), label=label).use.kind == "one_hot"
+    own = {"file": week, "rows_of_file": np.full(20, 100)}
+    assert profile(pa.array(week), label=label, **own).planned == "numeric"
+    spread = RNG.permutation(week)
+    found = profile(pa.array(spread), label=effect[spread] + 0.3 * RNG.normal(size=N), **own)
+    assert found.use.kind == "one_hot"

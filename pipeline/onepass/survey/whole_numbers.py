@@ -5,8 +5,8 @@ Floats that are whole count as well: pandas makes floats of integers that meet a
 - Numbers of rows are left out.
 - Columns that are named like ids are categories, and left out if nearly every value is different.
 - Where the label is known, other columns are categories if their levels predict it better than any
-  curve through their numbers. A column that is named like an id is a number only if a line predicts
-  the label far better than the levels.
+  curve through their numbers, and recur from file to file. A column that is named like an id is a
+  number only if a line predicts the label far better than the levels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from onepass.encode.columns import floats
 from onepass.encode.schema import Column, family
 from onepass.survey.levels_or_line import Evidence, Target, compare
 from onepass.survey.naming import naming
-from onepass.survey.row_numbers import Rows, counts_up, is_named_row_number
+from onepass.survey.row_numbers import Rows, counts_up, is_named_row_number, recurs
 from onepass.survey.uses import SampledColumn, category, number
 
 _ID_NAME = re.compile(
@@ -44,9 +44,7 @@ class Clues:
 def whole_numbers(column: SampledColumn, clues: Clues) -> Decision:
     """Decide the use of a column of whole numbers."""
     numbers = floats(column.values)
-    if is_named_row_number(column.name) or (
-        clues.rows is not None and counts_up(numbers, clues.rows)
-    ):
+    if is_named_row_number(column.name) or counts_up(numbers, clues.rows):
         return _left_out(column, "a number of the row")
     if column.distinct <= 2:
         return number(column), "number", None
@@ -58,7 +56,7 @@ def whole_numbers(column: SampledColumn, clues: Clues) -> Decision:
     evidence = None if clues.target is None else compare(numbers, clues.target)
     if named:
         return _identifier(column, evidence)
-    if evidence is not None and evidence.for_levels:
+    if evidence is not None and evidence.for_levels and recurs(numbers, clues.rows):
         return _by_levels(column, evidence)
     return number(column), "number", None
 
