@@ -148,3 +148,14 @@ def test_absurd_number_in_text_is_warned_about():
     table = pa.table({"x": [*AMOUNTS, "1e15", "?"]})
     (warning,) = absurd_warnings(table, profile_columns(table, {}, Choice(), skip=set()))
     assert warning.startswith("x: the value 1e+15 is over")
+
+
+@pytest.mark.parametrize("known", ["12.5", "2026-03-01"])
+@pytest.mark.parametrize("nothing", ["?", "", None, "null"])
+def test_few_values_among_many_missing_texts_are_read(known, nothing):
+    values = [nothing] * 20_000
+    for i in range(3):
+        values[7000 * i + 3] = known.replace("2", "1" if i else "2", 1)
+    found = profile(pa.array(values, pa.string()))
+    assert found.planned.split()[0] in {"numeric", "time"}
+    assert found.null_share == pytest.approx(1 - 3 / 20_000)

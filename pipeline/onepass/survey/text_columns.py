@@ -27,6 +27,12 @@ _CODE = r"^[+-]?0[0-9]"
 _DIGITS = r"^[0-9]{5,}$"
 """A whole number long enough to be a code, if all of them are of one length."""
 
+_LOOKED_AT = 500
+"""Number of evenly spaced texts that are looked at first."""
+
+_LEAST_OF_FEW = 0.9
+"""Share of these texts that must be read; of texts of which 99 % are read, chance takes more."""
+
 _YEAR_AND_MONTH = r"^\s*[0-9]{4}-[0-9]{2}"
 
 _SHOWN = 3
@@ -54,9 +60,22 @@ def text_form(texts: pa.Array) -> TextForm | None:
 
     Numbers with leading zeros, and long whole numbers of one length, are codes: a category.
     """
-    may_be_time = pc.any(pc.match_substring_regex(texts, _YEAR_AND_MONTH)).as_py()
-    time = _form("time", texts) if may_be_time else None
-    return time or (None if _are_codes(texts) else _form("number", texts))
+    kinds: tuple[Literal["time", "number"], ...] = ("time", "number")
+    likely = [kind for kind in kinds if _is_likely(kind, texts)]
+    if "time" in likely and (form := _form("time", texts)) is not None:
+        return form
+    return None if "number" not in likely or _are_codes(texts) else _form("number", texts)
+
+
+def _is_likely(kind: Literal["time", "number"], texts: pa.Array) -> bool:
+    """Whether a few of the texts are numbers or times: most columns of text are words."""
+    present = texts.drop_null()
+    place = np.linspace(0, len(present) - 1, _LOOKED_AT).astype(np.int64)
+    few = present.take(pa.array(place))
+    if kind == "time" and not pc.any(pc.match_substring_regex(few, _YEAR_AND_MONTH)).as_py():
+        return bool(pc.all(is_missing(few, MISSING_TEXTS)).as_py())
+    values, is_null = seconds_of(_READ[kind](few, MISSING_TEXTS))
+    return bool(np.isfinite(values).sum() >= _LEAST_OF_FEW * (~is_null).sum())
 
 
 def numbers_by_choice(texts: pa.Array) -> TextForm | None:
