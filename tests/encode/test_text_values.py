@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from onepass.encode import text_values
 from onepass.encode.text_values import (
     MISSING_TEXTS,
     numbers_in_text,
@@ -83,3 +84,23 @@ def test_blank_texts_become_null_and_all_others_stay(dtype):
 def test_column_without_blanks_is_not_copied():
     for values in (pa.array(["a", None, " b"]), pa.array(["a", "b"]).dictionary_encode()):
         assert without_blanks(values) is values
+
+
+def test_texts_of_a_dictionary_are_read_once_for_all_batches_that_share_it(monkeypatch):
+    read_texts = []
+    real = text_values._numbers
+
+    def counted(texts, missing):
+        read_texts.append(len(texts))
+        return real(texts, missing)
+
+    monkeypatch.setattr(text_values, "_numbers", counted)
+    coded = pa.array([f"{i % 50}.25" for i in range(1000)]).dictionary_encode()
+    for start in range(0, 1000, 100):
+        found = numbers_in_text(coded.slice(start, 100), MISSING_TEXTS, "some column")
+        assert found.to_pylist() == [i % 50 + 0.25 for i in range(start, start + 100)]
+    assert read_texts == [50]
+    # The same dictionary with other words for nothing is read anew.
+    words = pa.array(["1", "?"]).dictionary_encode()
+    assert numbers_in_text(words, ["?"], "some column").to_pylist() == [1.0, None]
+    np.testing.assert_equal(numbers_in_text(words, [], "some column").to_pylist(), [1.0, math.nan])

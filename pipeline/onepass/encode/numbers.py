@@ -52,7 +52,7 @@ class Numbers:
             case Numeric():
                 center, scale, missing = column.center, column.scale, column.missing
                 if is_text(values):
-                    numbers = numbers_in_text(values, column.missing_texts)
+                    numbers = numbers_in_text(values, column.missing_texts, column.name)
                     kinds = UNREADABLE, _kind_of_null(missing=missing)
                 else:
                     numbers, kinds = plain(values), kinds_of_count(column)
@@ -106,7 +106,7 @@ def _scaled(features: list[_Feature]) -> Scaled:
 
 def _time_features(column: Time, values: pa.Array, first: int) -> Iterator[_Feature]:
     if is_text(values):
-        seconds, is_null = seconds_of(times_in_text(values, column.missing_texts))
+        seconds, is_null = seconds_of(times_in_text(values, column.missing_texts, column.name))
     else:
         seconds = epoch_seconds(values)
         is_null = np.isnan(seconds)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from onepass.block import FloatArray
 from onepass.encode.columns import plain
+from onepass.encode.dictionaries import Kept
 from onepass.encode.iso_times import iso_seconds
 from onepass.encode.schema import family
 from onepass.jit import compiled
@@ -31,7 +32,7 @@ def is_text(values: pa.Array) -> bool:
     return family(values.type) == "text"
 
 
-def numbers_in_text(values: pa.Array, missing: Sequence[str]) -> pa.Array:
+def numbers_in_text(values: pa.Array, missing: Sequence[str], name: str = "") -> pa.Array:
     """Read numbers, plain or with an exponent.
 
     Parameters
@@ -40,20 +41,22 @@ def numbers_in_text(values: pa.Array, missing: Sequence[str]) -> pa.Array:
         Text, or a dictionary of texts.
     missing
         Texts in lower case that stand for a missing value, as blank text always does.
+    name
+        Name of the column, of which recent dictionaries are remembered.
 
     Returns
     -------
     float64, null for a missing value, NaN for a text that is no number.
     """
-    return _each_once(values, lambda texts: _numbers(texts, missing))
+    return _each_once(values, ("number", name, *missing), lambda texts: _numbers(texts, missing))
 
 
-def times_in_text(values: pa.Array, missing: Sequence[str]) -> pa.Array:
+def times_in_text(values: pa.Array, missing: Sequence[str], name: str = "") -> pa.Array:
     """Read ISO dates and times as seconds since 1970 (UTC).
 
     Parameters and returns as `numbers_in_text`; see `iso_seconds` for the forms.
     """
-    return _each_once(values, lambda texts: _times(texts, missing))
+    return _each_once(values, ("time", name, *missing), lambda texts: _times(texts, missing))
 
 
 def is_missing(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
@@ -82,9 +85,15 @@ def without_blanks(values: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(texts.type, len(texts), [bitmap, own, data])
 
 
-def _each_once(values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+_known: dict[tuple[str, ...], Kept[pa.Array]] = {}
+
+
+def _each_once(
+    values: pa.Array, key: tuple[str, ...], read: Callable[[pa.Array], pa.Array]
+) -> pa.Array:
     if pa.types.is_dictionary(values.type):
-        return read(plain(values.dictionary)).take(values.indices)
+        kept = _known.setdefault(key, Kept())
+        return kept.get(values.dictionary, lambda texts: read(plain(texts))).take(values.indices)
     return read(plain(values))
 
 

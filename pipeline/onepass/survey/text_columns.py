@@ -31,7 +31,7 @@ _LOOKED_AT = 500
 """Number of evenly spaced texts that are looked at first."""
 
 _LEAST_OF_FEW = 0.9
-"""Share of these texts that must be read; of texts of which 99 % are read, chance takes more."""
+"""Share of these texts that must be read. Where 99 % of all can be, chance leaves no fewer."""
 
 _YEAR_AND_MONTH = r"^\s*[0-9]{4}-[0-9]{2}"
 
