@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from onepass.encode.schema import Numeric, Time
+from onepass.encode.encoder import Encoder
+from onepass.encode.schema import Label, Numeric, Schema, Time
 from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
 from onepass.survey.lake_warnings import absurd_warnings
@@ -159,3 +161,41 @@ def test_few_values_among_many_missing_texts_are_read(known, nothing):
     found = profile(pa.array(values, pa.string()))
     assert found.planned.split()[0] in {"numeric", "time"}
     assert found.null_share == pytest.approx(1 - 3 / 20_000)
+
+
+POOL = [
+    *("1", "2.5", "-3", "007", "1e3", "90210", "10001", "0", "nan", "inf", "1,5", "+4"),
+    *("2026-03-01", "2026-03-01T10:00Z", "2026-13-01", "2026-03", "20260301", "03/01/2026"),
+    *("", " ", "?", "NA", "null", "-", "none", "word", "ü", "Z", "T", "\t", "a b", "."),
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_texts_are_encoded_alike_plain_coded_or_in_pieces_and_every_odd_one_is_counted(seed):
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(np.array([*POOL, None], object), rng.integers(1, 6))
+    share = rng.dirichlet(np.full(len(chosen), 0.3))
+    sample = pa.array(rng.choice(chosen, 300, p=share).tolist(), pa.string())
+    use = profile(sample).use
+    if use is None:
+        return
+    schema = Schema(columns=[use], label=Label(name="y"), weight=None, hash_bits=8, hive={})
+    later = pa.array(rng.choice(np.array([*POOL, None], object), 60).tolist(), pa.string())
+
+    def encode(values):
+        found = Encoder(schema).encode(pa.table({"x": values}), {}, label=False)
+        return found.block.dense, found.block.slots, found.counts
+
+    wanted = encode(later)
+    for form in (later.dictionary_encode(), later.cast(pa.large_string())):
+        found = encode(form)
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+        assert found[2] == wanted[2]
+    pieces = [encode(later.slice(start, 7)) for start in range(0, 60, 7)]
+    np.testing.assert_array_equal(np.concatenate([piece[0] for piece in pieces]), wanted[0])
+    assert sum((piece[2] for piece in pieces), Counter()) == wanted[2]
+    # Nothing of the sample itself is a surprise, but for the few texts that were not read.
+    counts = encode(sample)[2]
+    assert set(counts) <= {"unreadable_text"}
+    assert counts["unreadable_text"] <= 3
