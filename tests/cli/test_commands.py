@@ -378,7 +378,9 @@ def test_names_from_elsewhere_cannot_steer_the_terminal(tmp_path, onepass):
     lake, model = tmp_path / "lake", tmp_path / "model"
     lake.mkdir()
     for name, n_rows in {f"a{STEERING}": 40, f"b{STEERING}": 60}.items():
-        table = pa.table({f"x{STEERING}": range(n_rows), "y": [0.5 * i for i in range(n_rows)]})
+        table = pa.table(
+            {f"x{STEERING}": [i % 9 for i in range(n_rows)], "y": [0.5 * i for i in range(n_rows)]}
+        )
         table = table.append_column(f"z{STEERING}", pa.array([1] * n_rows))
         pq.write_table(table, lake / f"{name}.parquet")
     (lake / f"c{STEERING}.parquet").write_bytes(b"PAR1 no more")

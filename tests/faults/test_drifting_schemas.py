@@ -16,7 +16,7 @@ import pytest
 from lakes import ROOT
 from onepass import train
 from onepass.encode.schema import READS, is_readable
-from onepass.errors import BadPartition, JobError
+from onepass.errors import BadPartition
 from onepass.ledger.entries import SkipEntry
 from onepass.model.directory import open_model
 from onepass.model.model import Model
@@ -71,12 +71,15 @@ FAMILIES = {
 READ = {
     "number": {"integer", "real"},
     "label": {"integer", "real", "bool"},
-    "category": {"integer"},
+    "category": {"integer", "real"},
     "flag": {"bool"},
     "when": {"time"},
     "word": {"text"},
 }
 """What the documents promise."""
+
+IN_TEXT = {"amount": {"text", "integer", "real"}, "stamp": {"text", "time"}}
+"""The same for columns whose numbers or times were text when the model was made."""
 
 
 def usual(n: int = N, **changed: Any) -> pa.Table:
@@ -169,11 +172,13 @@ def test_documented_table_of_widenings_is_the_one_in_the_code():
     for use, reads in READS.items():
         assert f"| {use} | {reads.text} |" in text
     for name, use in {"number": "number", "flag": "truth value", "when": "time",
-                      "word": "text category", "category": "integer category",
-                      "label": "label of numbers"}.items():  # fmt: skip
+                      "word": "text category", "category": "whole-number category",
+                      "label": "label of numbers", "amount": "number in text",
+                      "stamp": "time in text"}.items():  # fmt: skip
         for family, forms in FORMS.items():
             for values in forms:
-                assert is_readable(use, values.type) == (family in READ[name])
+                reads = READ.get(name) or IN_TEXT[name]
+                assert is_readable(use, values.type) == (family in reads)
 
 
 # -- columns that are not there --------------------------------------------------------------------
@@ -321,24 +326,139 @@ def test_all_files_that_do_not_fit_are_told_before_one_is_trained_or_left_out_wi
     ]
 
 
-def test_ids_that_are_floats_in_a_file_beside_the_sample_are_told_when_the_model_is_made(tmp_path):
+def test_ids_that_are_floats_in_a_file_have_the_levels_of_the_integers(tmp_path):
     """pandas makes floats of integers with a null."""
-    lake, model = tmp_path / "lake", tmp_path / "model"
-    for i in range(70):
-        write(lake, f"a{i:02}.parquet", usual())
-    write(lake, "a00b.parquet", usual(category=NUMBERS.astype(float)))
-    fields = {"lake": str(lake), "label": "label", "model": str(model)}
-    with pytest.raises(BadPartition, match=r"a00b.parquet, column 'category': expected an integer"):
-        train(fields | {"categorical": ["category"]})
-    assert not model.exists()
-    assert train(fields | {"categorical": ["category"], "on_bad": "skip"}).skipped == 1
+    models = {}
+    for kind, dtype in {"integers": int, "floats": float}.items():
+        for i in range(70):
+            write(tmp_path / kind, f"a{i:02}.parquet", usual())
+        write(tmp_path / kind, "a00b.parquet", usual(category=NUMBERS.astype(dtype)))
+        models[kind] = str(tmp_path / f"model of {kind}")
+        fields = {"lake": str(tmp_path / kind), "label": "label", "model": models[kind]}
+        assert train(fields | {"categorical": ["category"]}).partitions == 71
+    integers, floats = (Model.load(model) for model in models.values())
+    assert "category = 3" in floats.file.encoder.feature_names()
+    np.testing.assert_array_equal(integers.predict(usual()), floats.predict(usual()))
+    found = floats.predict(usual(category=NUMBERS.astype(float)))
+    np.testing.assert_array_equal(found, floats.predict(usual()))
 
 
-def test_ids_that_are_floats_in_many_files_are_no_category(tmp_path):
+def test_ids_that_are_floats_in_many_files_may_be_a_category(tmp_path):
     lake, model = tmp_path / "lake", tmp_path / "model"
     for i in range(4):
         write(lake, f"a{i}.parquet", usual(category=NUMBERS.astype([int, float][i % 2])))
     fields = {"lake": str(lake), "label": "label", "model": str(model)}
-    with pytest.raises(JobError, match="--categorical names 'category', but type double"):
-        train(fields | {"categorical": ["category"]})
-    assert train(fields).partitions == 4
+    assert train(fields | {"categorical": ["category"]}).partitions == 4
+    for entry in open_model(model).ledger.history.trained():
+        assert entry.counts == {}
+    write(lake, "b.parquet", usual(category=NUMBERS + 0.5))
+    train({"model": str(model)})
+    assert open_model(model).ledger.history.trained()[-1].counts == {"unknown_level": N}
+
+
+# -- numbers and times in text ---------------------------------------------------------------------
+
+AMOUNTS = [f"{n}.5" for n in NUMBERS]
+STAMPS = [f"2026-01-0{n + 1}T12:00:00" for n in NUMBERS]
+
+
+def in_text(**changed: Any) -> pa.Table:
+    columns = {"label": FORMS["real"][2], "amount": AMOUNTS, "stamp": STAMPS}
+    return pa.table(columns | changed)
+
+
+@pytest.fixture
+def text_job(tmp_path) -> dict[str, Any]:
+    """A model of two columns of text that hold numbers and times."""
+    for i in range(2):
+        write(tmp_path / "lake", f"a{i}.parquet", in_text())
+    fields = {"lake": str(tmp_path / "lake"), "label": "label", "model": str(tmp_path / "model")}
+    train(fields | {"loss": "squared", "order": "stored"})
+    columns = {c.name: c.kind for c in open_model(fields["model"]).file.encoder.columns}
+    assert columns == {"amount": "numeric", "stamp": "time"}
+    return fields
+
+
+def test_text_that_holds_numbers_or_times_may_become_these_types_and_no_other(text_job):
+    accepted = 0
+    for (name, reads), (family, forms) in product(IN_TEXT.items(), FORMS.items()):
+        for values in forms:
+            arrive(text_job, in_text(**{name: values}), f"b{accepted}.parquet")
+            if family in reads:
+                assert train({"model": text_job["model"]}).partitions == 1
+                accepted += 1
+            else:
+                error = refused(text_job)
+                assert (error.path, error.column) == (f"b{accepted}.parquet", name)
+                assert "that holds one" in error.reason
+                found = pq.read_schema(Path(text_job["lake"]) / error.path).field(name).type
+                assert error.reason.endswith(f"found type {found}")
+        (Path(text_job["lake"]) / f"b{accepted}.parquet").unlink(missing_ok=True)
+    assert accepted == 9 + 5 + 4 + 6 + 4
+
+
+@pytest.mark.parametrize("dtype", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_numbers_and_times_predict_alike_in_text_and_in_their_types(text_job, dtype):
+    model = Model.load(text_job["model"])
+    amounts, stamps = np.array(AMOUNTS, float), pa.array(STAMPS).cast(pa.timestamp("ms"))
+    wanted = model.predict(pa.table({"amount": amounts, "stamp": stamps}))
+    assert np.ptp(wanted) > 1
+    for form in (
+        lambda values: values,
+        lambda values: values.cast(pa.string()).dictionary_encode(),
+    ):
+        columns = {"amount": form(pa.array(AMOUNTS).cast(dtype)),
+                   "stamp": form(pa.array(STAMPS).cast(dtype))}  # fmt: skip
+        np.testing.assert_allclose(model.predict(pa.table(columns)), wanted, rtol=0, atol=1e-13)
+
+
+def test_text_that_cannot_be_read_is_imputed_and_counted_as_such_and_missing_text_as_null(text_job):
+    amounts = ["oops", "1,5", *AMOUNTS[2:]]
+    stamps = ["?", "", "null", *STAMPS[3:-1], "yesterday"]
+    arrive(text_job, in_text(amount=amounts, stamp=stamps))
+    train({"model": text_job["model"]})
+    entry = open_model(text_job["model"]).ledger.history.trained()[-1]
+    assert entry.counts == {"unreadable_text": 3, "unexpected_null": 3}
+    model = Model.load(text_job["model"])
+    null = pa.table({"amount": [None, *AMOUNTS[1:]], "stamp": [None, *STAMPS[1:]]})
+    for bad in ("oops", "?", "", "inf"):
+        found = model.predict(
+            pa.table({"amount": [bad, *AMOUNTS[1:]], "stamp": [bad, *STAMPS[1:]]})
+        )
+        np.testing.assert_array_equal(found, model.predict(null))
+
+
+def test_files_of_which_most_hold_numbers_and_times_as_text_make_one_model(tmp_path):
+    states = set()
+    for kind in ("mixed", "text"):
+        others: dict[str, Any] = {}
+        if kind == "mixed":
+            moments = pa.array(STAMPS).cast(pa.timestamp("us"))
+            others["amount"] = np.array(AMOUNTS, float)
+            others["stamp"] = moments.cast(pa.timestamp("us", "UTC"))
+        for i in range(3):
+            write(tmp_path / kind, f"a{i}.parquet", in_text())
+        write(tmp_path / kind, "b.parquet", in_text(**others))
+        fields = {
+            "lake": str(tmp_path / kind),
+            "label": "label",
+            "model": str(tmp_path / f"m{kind}"),
+        }
+        report = train(fields | {"order": "stored"})
+        assert report.partitions == 4
+        states.add(report.state_sha256)
+    assert len(states) == 1
+
+
+@pytest.mark.parametrize("odd", [{"word": NUMBERS}, {"label": WORDS}, {"number": WORDS}])
+def test_words_among_numbers_and_numbers_among_words_are_refused_when_the_model_is_made(
+    tmp_path, odd
+):
+    for i in range(3):
+        write(tmp_path / "lake", f"a{i}.parquet", usual())
+    write(tmp_path / "lake", "b.parquet", usual(**odd))
+    fields = {"lake": str(tmp_path / "lake"), "label": "label", "model": str(tmp_path / "model")}
+    with pytest.raises(BadPartition) as caught:
+        train(fields)
+    assert (caught.value.path, [caught.value.column]) == ("b.parquet", list(odd))
+    assert train(fields | {"on_bad": "skip"}).skipped == 1

@@ -16,6 +16,7 @@ from onepass.encode.columns import typed_hive
 from onepass.encode.frequent import NOTED_EVERY, commonest
 from onepass.encode.hashing import slot_codes
 from onepass.encode.layout import Layouts, NumberGroup
+from onepass.encode.level_values import is_real, level_values, not_whole
 from onepass.encode.levels import write_levels
 from onepass.encode.numbers import Numbers, kinds_of_count
 from onepass.encode.schema import (
@@ -142,10 +143,12 @@ class Draft:
         for column, first, width in layout.others:
             values = self._values(column, part)
             if isinstance(column, Hashed):
-                hashed.append((column, values))
+                self._count([("not_whole", not_whole(values) if is_real(values) else 0)])
+                hashed.append((column, level_values(column, values)))
             elif column.name in self._schema.hive:
                 self._write_folder(column, values, first, start, n_rows)
             elif isinstance(column, OneHot):
+                values = level_values(column, values)
                 self._count(write_levels(self._sink, column, values, first, width, start))
             else:
                 numbers.add(column, values, first)
@@ -212,7 +215,7 @@ class Draft:
         width = len(column.feature_names())
         one_row = Rows(width, 0, np.zeros(1, np.int64))
         if isinstance(column, OneHot):
-            noticed = write_levels(one_row, column, values, 0, width, 0)
+            noticed = write_levels(one_row, column, level_values(column, values), 0, width, 0)
         else:
             numbers = Numbers()
             numbers.add(column, values, 0)

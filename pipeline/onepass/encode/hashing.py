@@ -7,7 +7,6 @@ distinct value costs more than decoding the column.
 
 from __future__ import annotations
 
-from collections import deque
 from functools import cache
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from onepass.block import SlotArray
 from onepass.encode.columns import as_text, plain
+from onepass.encode.dictionaries import Kept
 from onepass.jit import compiled
 
 _C1 = np.uint32(0xCC9E2D51)
@@ -124,37 +124,18 @@ def slot_codes(column: pa.Array, name: str, bits: int) -> tuple[pa.Array, SlotAr
     return column.indices.cast(pa.int32()), _dictionary_slots(column.dictionary, name, bits)
 
 
-_KEPT = 4
-"""Dictionaries of a column whose slots are kept, for the row groups that are read in turn."""
-
-_known: dict[tuple[str, int], deque[tuple[pa.Array, SlotArray]]] = {}
+_known: dict[tuple[str, int], Kept[SlotArray]] = {}
 
 
 def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
-    """Return the slot of each value of a dictionary, followed by the slot of null.
+    """Return the slot of each value of a dictionary, followed by the slot of null."""
+    seed = murmur3_32(name)
 
-    The batches of a row group share one dictionary of up to a megabyte, or each has a copy of it.
-    Comparing two dictionaries is cheaper than hashing one.
-    """
-    known = _known.setdefault((name, bits), deque(maxlen=_KEPT))
-    for one, slots in tuple(known):
-        if _is_same(one, distinct) or one.equals(distinct):
-            return slots
-    seed, null = murmur3_32(name), pa.nulls(1, pa.string())
-    slots = np.append(_slots(as_text(distinct), seed, bits), _slots(null, seed, bits))
-    known.append((distinct, slots))
-    return slots
+    def slots(values: pa.Array) -> SlotArray:
+        null = pa.nulls(1, pa.string())
+        return np.append(_slots(as_text(values), seed, bits), _slots(null, seed, bits))
 
-
-def _is_same(one: pa.Array, other: pa.Array) -> bool:
-    """Whether two arrays lie in the same memory, and hence are equal.
-
-    Both arrays are alive, so Arrow cannot have reused the memory of one for the other.
-    """
-    if (len(one), one.offset, one.type) != (len(other), other.offset, other.type):
-        return False
-    places = [[b and b.address for b in array.buffers()] for array in (one, other)]
-    return bool(places[0] == places[1])
+    return _known.setdefault((name, bits), Kept()).get(distinct, slots)
 
 
 def _slots(texts: pa.Array, seed: int, bits: int) -> SlotArray:

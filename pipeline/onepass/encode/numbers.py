@@ -11,11 +11,16 @@ import pyarrow as pa
 
 from onepass.encode.columns import plain
 from onepass.encode.schema import Bool, Numeric, Time
+from onepass.encode.text_values import is_text, numbers_in_text, seconds_of, times_in_text
 from onepass.encode.times import epoch_seconds, time_features
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled, Sink
 
 KindsOfCount: TypeAlias = tuple[str, str]
 """Kinds under which unusable values and nulls of a feature count; "" where they do not count."""
+
+
+UNREADABLE = "unreadable_text"
+"""Kind under which texts count that hold no number or no time, and are imputed."""
 
 
 def kinds_of_count(column: Numeric) -> KindsOfCount:
@@ -46,7 +51,11 @@ class Numbers:
         match column:
             case Numeric():
                 center, scale, missing = column.center, column.scale, column.missing
-                numbers, kinds = plain(values), kinds_of_count(column)
+                if is_text(values):
+                    numbers = numbers_in_text(values, column.missing_texts, column.name)
+                    kinds = UNREADABLE, _kind_of_null(missing=missing)
+                else:
+                    numbers, kinds = plain(values), kinds_of_count(column)
                 # float16 and decimals.
                 if numbers.type not in PLAIN_TYPES:
                     numbers = numbers.cast(pa.float64(), safe=False)
@@ -96,20 +105,26 @@ def _scaled(features: list[_Feature]) -> Scaled:
 
 
 def _time_features(column: Time, values: pa.Array, first: int) -> Iterator[_Feature]:
-    seconds = epoch_seconds(values)
+    if is_text(values):
+        seconds, is_null = seconds_of(times_in_text(values, column.missing_texts, column.name))
+    else:
+        seconds = epoch_seconds(values)
+        is_null = np.isnan(seconds)
     null = np.isnan(seconds)
     features = time_features(column, np.where(null, column.center, seconds))
     last = len(features) - 1
     for i, feature in enumerate(features):
         # All features of a row are null together, so only the last one counts and marks nulls.
         is_last = i == last
+        # An unreadable text is NaN, which counts apart from null.
+        imputed = np.nan if is_last else 0.0
         yield _Feature(
-            pa.array(np.where(null, 0.0, feature), mask=null if is_last else None),
+            pa.array(np.where(null, imputed, feature), mask=is_null if is_last else None),
             0.0,
             1.0,
             first + i,
             column.missing and is_last,
-            ("", _kind_of_null(missing=column.missing) if is_last else ""),
+            (UNREADABLE, _kind_of_null(missing=column.missing)) if is_last else ("", ""),
         )
 
 

@@ -23,7 +23,21 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Numeric(_Frozen):
+class _MayBeText(_Frozen):
+    text: bool = False
+    """Whether files may store the numbers, or the times by ISO 8601, as text."""
+    missing_texts: list[str] = []
+    """Texts in lower case that stand for a missing value, as blank text always does."""
+
+
+class _Category(_Frozen):
+    whole: bool = False
+    """Whether floats are read as well; a whole number is then the level of the same integer."""
+    blank_is_null: bool = False
+    """Whether empty and blank text is missing; a level like any other by default."""
+
+
+class Numeric(_MayBeText):
     """A number, centred and scaled by the sample. Null and non-finite values are imputed."""
 
     kind: Literal["numeric"] = "numeric"
@@ -53,7 +67,7 @@ class Bool(_Frozen):
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Time(_Frozen):
+class Time(_MayBeText):
     """A date or timestamp, as a trend and as the cycles that the sample spans."""
 
     kind: Literal["time"] = "time"
@@ -82,7 +96,7 @@ class Time(_Frozen):
         return [*names, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class OneHot(_Frozen):
+class OneHot(_Category):
     """A category with a 0/1 feature for each level but the first, which is the reference."""
 
     kind: Literal["one_hot"] = "one_hot"
@@ -100,7 +114,7 @@ class OneHot(_Frozen):
         return [*names, f"{self.name} is unknown"]
 
 
-class Hashed(_Frozen):
+class Hashed(_Category):
     """A category with too many levels to list. The hash of a value selects its weight."""
 
     kind: Literal["hashed"] = "hashed"
@@ -197,8 +211,12 @@ class Schema(_Frozen):
         return [name for name in dict.fromkeys(names) if name not in self.hive]
 
     def text_names(self) -> list[str]:
-        """Return the columns whose values are looked up or hashed once per distinct value."""
-        names = [c.name for c in self.columns if isinstance(c, OneHot | Hashed)]
+        """Return the columns whose texts are read, looked up or hashed once per distinct value."""
+        names = [
+            column.name
+            for column in self.columns
+            if isinstance(column, _Category) or (isinstance(column, _MayBeText) and column.text)
+        ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
 
@@ -237,9 +255,18 @@ class Reads:
 
 READS = {
     "number": Reads(("integer", "real"), "a number (integer, float or decimal of any width)"),
+    "number in text": Reads(
+        ("text", "integer", "real"), "a number of any type, or text that holds one"
+    ),
     "truth value": Reads(("bool",), "a bool"),
     "time": Reads(("time",), "a date or a timestamp"),
+    "time in text": Reads(
+        ("text", "time"), "a date, a timestamp, or text that holds one by ISO 8601"
+    ),
     "integer category": Reads(("integer",), "an integer of any width"),
+    "whole-number category": Reads(
+        ("integer", "real"), "an integer of any width, or a float or decimal that holds one"
+    ),
     "text category": Reads(("text",), "text (string, large_string, string_view)"),
     "bool category": Reads(("bool",), "a bool"),
     "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
@@ -272,13 +299,13 @@ def use_of(column: Column) -> str:
     """Return the use of a column, a key of `READS`."""
     match column:
         case Numeric():
-            return "number"
+            return "number in text" if column.text else "number"
         case Bool():
             return "truth value"
         case Time():
-            return "time"
+            return "time in text" if column.text else "time"
         case OneHot() | Hashed():
-            return f"{column.family} category"
+            return "whole-number category" if column.whole else f"{column.family} category"
 
 
 def label_use(label: Label) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -21,19 +21,24 @@ def concat_samples(parts: Sequence[pa.Table]) -> pa.Table:
     for name in parts[0].schema.names:
         types = {part.schema.field(name).type for part in parts} - {pa.null()}
         # Integers may be ids: floats would round them, so Arrow widens them without a loss below.
-        if len(types) > 1 and {family(found) for found in types} != {"integer"}:
-            parts = [_in_common_type(part, name) for part in parts]
+        families = {family(found) for found in types}
+        if len(types) > 1 and families != {"integer"}:
+            parts = [_in_common_type(part, name, families) for part in parts]
     try:
         return pa.concat_tables(parts, promote_options="permissive")
     except pa.ArrowInvalid as error:
         raise DataError(f"the files have integers of different types: {error}") from None
 
 
-def _in_common_type(part: pa.Table, name: str) -> pa.Table:
-    """Cast one column to the common type of its family: files differ in units, digits, widths."""
+def _in_common_type(part: pa.Table, name: str, families: Collection[str]) -> pa.Table:
+    """Cast one column to the common type of its family: files differ in units, digits, widths.
+
+    Numbers and times become text where other files have text.
+    """
     values, index = part.column(name).combine_chunks(), part.schema.get_field_index(name)
     types = {"text": pa.string(), "time": pa.timestamp("us"), "bool": pa.bool_()}
-    common = types.get(family(values.type), pa.float64())
+    own = "text" if "text" in families else family(values.type)
+    common = types.get(own, pa.float64())
     # The type of a column without a value says nothing about the family.
     is_empty = values.null_count == len(values)
     values = pa.nulls(len(values)) if is_empty else values.cast(common, safe=False)

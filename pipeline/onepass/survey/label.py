@@ -23,6 +23,7 @@ from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.label_scan import Scan
 from onepass.survey.lake_warnings import Place, drift_warnings, label_order_warnings
 from onepass.survey.leaks import leak_warnings
+from onepass.survey.levels_or_line import Target
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.row_order import drift_within
@@ -181,15 +182,13 @@ def describe_label(
     loss: str,
     classes: Sequence[str],
     sample: Sample,
-    place: Place | None,
-    columns: list[ColumnProfile],
     unknown: UnknownClass = "error",
     scan: Scan | None = None,
     known_nulls: float = 0.0,
     *,
     drops_null: bool = False,
-) -> tuple[LabelProfile | None, list[str]]:
-    """Profile the label of a sample, and check the sample for sorted labels and leaks.
+) -> tuple[LabelProfile, Target] | tuple[None, None]:
+    """Profile the label of a sample.
 
     Parameters
     ----------
@@ -197,16 +196,12 @@ def describe_label(
         Column of the label; None if the job has none.
     loss, classes, drops_null
         As in the job; see `profile_label`.
-    place
-        Where the rows of the sample lie; None if the order of the rows needs no warning.
-    columns
-        Profiles of the columns that may be features.
     unknown, scan, known_nulls
         See `profile_label`.
 
     Returns
     -------
-    The profile, None without a label, and all warnings about the label.
+    The profile, and the label of each row. None without a label.
 
     Raises
     ------
@@ -214,20 +209,40 @@ def describe_label(
         If the loss cannot learn from these labels.
     """
     if name is None:
-        return None, []
+        return None, None
     values = sample.rows.column(name).combine_chunks()
     found = profile_label(
         name, values, loss, classes, unknown, scan, known_nulls, drops_null=drops_null
     )
-    target, nominal = label_target(values, found.label), len(found.label.classes or ()) > 2
-    settle_unknown(target, found.label)
-    drift = drift_within(target, sample.file, sample.stretch, classes=nominal)
+    target = Target(label_target(values, found.label), nominal=len(found.label.classes or ()) > 2)
+    settle_unknown(target.values, found.label)
+    drift = drift_within(target.values, sample.file, sample.stretch, classes=target.nominal)
+    return replace(found, drift=drift), target
+
+
+def warnings_of_label(
+    found: LabelProfile,
+    target: Target,
+    sample: Sample,
+    place: Place | None,
+    columns: list[ColumnProfile],
+) -> list[str]:
+    """Check the sample for sorted labels and leaks, and return all warnings about the label.
+
+    Parameters
+    ----------
+    place
+        Where the rows of the sample lie; None if the order of the rows needs no warning.
+    columns
+        Profiles of the columns that may be features.
+    """
+    name, values = found.label.name, target.values
     order: list[str] = []
     if place is not None:
-        order = label_order_warnings(name, target, place, classes=nominal)
-        order = order or drift_warnings(name, drift)
-    leaks = leak_warnings(name, target, sample.rows, columns, classes=found.label.classes or ())
-    return replace(found, drift=drift), [*found.warnings, *order, *leaks]
+        order = label_order_warnings(name, values, place, classes=target.nominal)
+        order = order or drift_warnings(name, found.drift)
+    leaks = leak_warnings(name, values, sample.rows, columns, classes=found.label.classes or ())
+    return [*found.warnings, *order, *leaks]
 
 
 def _choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:

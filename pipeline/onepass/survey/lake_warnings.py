@@ -14,6 +14,7 @@ from onepass.survey.dependence import explained_by_groups
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.scale import robust_scale
+from onepass.survey.uses import numbers_of
 
 SORTED = 0.25
 """Share of the label's variance between files, row groups or stretches from which a lake counts as
@@ -98,7 +99,7 @@ def absurd_warnings(sample: pa.Table, profiles: list[ColumnProfile]) -> list[str
     found = []
     for profile in profiles:
         if isinstance(profile.use, Numeric):
-            values = floats(sample.column(profile.name).combine_chunks())
+            values = numbers_of(profile.use, sample.column(profile.name).combine_chunks())
             far = _absurd_value(values[np.isfinite(values)])
             if far is not None:
                 found.append(

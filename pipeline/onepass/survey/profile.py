@@ -4,32 +4,26 @@ The first rule that applies decides:
 
 - Columns that cannot be used are left out: nested types, only nulls, constant.
 - The user may choose number or category.
-- Truth values and times are used as such.
-- Text and integers that look like ids are categories. They are left out if nearly every value is
-  different.
+- Truth values and times are used as such, and so are dates, times and numbers in text.
+- Other text is a category. It is left out if nearly every value is different.
+- Whole numbers, integers or not, have rules of their own: see `whole_numbers`.
 - All other columns are numbers.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from onepass.encode.columns import plain
-from onepass.encode.schema import Bool, Column, OneHot, Time, family
+from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.errors import JobError
 from onepass.survey.naming import naming
-from onepass.survey.uses import SampledColumn, category, number, time
-
-_ID_NAME = re.compile(
-    r"(^|[_\W])(id|ids|key|code|uuid|guid|zip|zipcode|postcode|sku|number|nr|no)$", re.IGNORECASE
-)
-_ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|No|Nr)$")
+from onepass.survey.text_columns import TextForm, missing_share, numbers_by_choice, text_form
+from onepass.survey.uses import SampledColumn, category, is_whole, number, sampled, time
+from onepass.survey.whole_numbers import Clues, Decision, whole_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,11 @@ class ColumnProfile:
 
 
 def profile_columns(
-    sample: pa.Table, null_share: Mapping[str, float], choice: Choice, skip: Collection[str]
+    sample: pa.Table,
+    null_share: Mapping[str, float],
+    choice: Choice,
+    skip: Collection[str],
+    clues: Clues | None = None,
 ) -> list[ColumnProfile]:
     """Profile each column of a sample, except those in `skip`.
 
@@ -110,37 +108,36 @@ def profile_columns(
         The user's choice of columns and uses.
     skip
         Columns that are no features: label and weight.
+    clues
+        The labels and places of the rows, as far as they are known.
 
     Raises
     ------
     JobError
         If the user chooses a use that the type of the column does not allow.
     """
+    clues = clues or Clues()
     return [
-        _profile(name, sample.column(name).combine_chunks(), null_share.get(name), choice)
+        _profile(name, sample.column(name).combine_chunks(), null_share.get(name), choice, clues)
         for name in sample.column_names
         if name not in skip
     ]
 
 
 def _profile(
-    name: str, values: pa.Array, known_nulls: float | None, choice: Choice
+    name: str, values: pa.Array, known_nulls: float | None, choice: Choice, clues: Clues
 ) -> ColumnProfile:
-    values = plain(values)
-    n_rows = max(1, len(values))
-    nulls = known_nulls or values.null_count / n_rows
-    usable = family(values.type) not in {"other", "null"}
-    distinct = int(pc.count_distinct(values).as_py()) if usable else 0
-    column = SampledColumn(name, values, nulls, distinct, len(values) - values.null_count)
-    use, reason, warning = _decide(column, choice)
-    return ColumnProfile(name, str(values.type), nulls, distinct, use, reason, warning)
+    column = sampled(name, values, known_nulls)
+    use, reason, warning = _decide(column, choice, clues)
+    nulls = column.null_share
+    if isinstance(use, Numeric | Time) and use.text:
+        nulls = max(nulls, missing_share(column.values, use.missing_texts))
+    return ColumnProfile(
+        name, str(plain(values).type), nulls, column.distinct, use, reason, warning
+    )
 
 
-_Decision: TypeAlias = tuple[Column | None, str, str | None]
-"""The use of a column, the reason, and a warning."""
-
-
-def _decide(column: SampledColumn, choice: Choice) -> _Decision:
+def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
     name, kind = column.name, family(column.values.type)
     if kind in {"other", "null"}:
         return None, f"type {column.values.type} cannot be used", None
@@ -152,50 +149,61 @@ def _decide(column: SampledColumn, choice: Choice) -> _Decision:
         return _numeric_by_choice(column)
     if name in choice.categorical:
         return *category(column, "the job says so"), None
-    return _decide_by_family(column, kind)
+    return _decide_by_family(column, kind, clues)
 
 
-def _decide_by_family(column: SampledColumn, kind: str) -> _Decision:
-    name = column.name
+def _decide_by_family(column: SampledColumn, kind: str, clues: Clues) -> Decision:
     match kind:
         case "bool":
-            return Bool(name=name, missing=column.missing), "truth value", None
+            return Bool(name=column.name, missing=column.missing), "truth value", None
         case "time":
             return time(column), "date or timestamp", None
-        case "text" if column.nearly_unique:
-            text = f"{name}: nearly every value is different (an identifier or free text), left out"
-            return None, "nearly every value is different", text
         case "text":
-            return *category(column, "text"), None
-        case "integer" if _id_like(column):
-            return _identifier(column)
+            return _decide_text(column, clues)
+        case _ if is_whole(column.values):
+            return whole_numbers(column, clues)
         case _:
             return number(column), "number", None
 
 
-def _id_like(column: SampledColumn) -> bool:
-    named = _ID_NAME.search(column.name) or _ID_CAMEL.search(column.name)
-    return bool(named) and column.distinct > 2
-
-
-def _identifier(column: SampledColumn) -> _Decision:
+def _decide_text(column: SampledColumn, clues: Clues) -> Decision:
+    form = text_form(column.values)
+    if form is not None and form.kind == "time":
+        return time(column.read_as(form)), *_about(form, column.name, "dates and times in text")
+    if form is not None:
+        numbers = column.read_as(form)
+        reason, warning = _about(form, column.name, "numbers in text")
+        if not is_whole(numbers.values):
+            return number(numbers), reason, warning
+        found = whole_numbers(numbers, clues)
+        return found if found[-1] else (found[0], reason, warning)
     if column.nearly_unique:
         text = (
-            f"{column.name}: an id that differs from row to row, left out "
-            f"({naming('numeric', column.name)} to read it as a number)"
+            f"{column.name}: nearly every value is different (an identifier or free text), left out"
         )
-        return None, "an id that differs from row to row", text
-    use, reason = category(column, "an id by its name")
-    text = (
-        f"{column.name}: an integer id, read as a category "
-        f"({naming('numeric', column.name)} to read it as a number)"
+        return None, "nearly every value is different", text
+    return *category(column, "text"), None
+
+
+def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
+    """Return the reason for a use of text as something else, and a warning if texts are unread."""
+    if form.found_missing:
+        texts = ", ".join(repr(text) for text in form.found_missing)
+        reason += f"; {texts} for missing"
+    if not form.unreadable:
+        return reason, None
+    shown = ", ".join(repr(text) for text in form.unreadable)
+    return reason, (
+        f"{name}: {form.unreadable_share:.2%} of the texts cannot be read ({shown}); they count as "
+        f"missing ({naming('categorical', name)} to read the column as a category)"
     )
-    return use, reason, text
 
 
-def _numeric_by_choice(column: SampledColumn) -> _Decision:
-    if family(column.values.type) not in {"integer", "real"}:
-        raise JobError(
-            f"--numeric names {column.name!r}, but its type is {column.values.type}, not a number"
-        )
+def _numeric_by_choice(column: SampledColumn) -> Decision:
+    kind = family(column.values.type)
+    if kind == "text" and (form := numbers_by_choice(column.values)) is not None:
+        return number(column.read_as(form)), *_about(form, column.name, "the job says so")
+    if kind not in {"integer", "real"}:
+        texts = "text without a number" if kind == "text" else f"{column.values.type}, not a number"
+        raise JobError(f"--numeric names {column.name!r}, but its type is {texts}")
     return number(column), "the job says so", None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
@@ -17,14 +18,16 @@ from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
-from onepass.survey.label import LabelProfile, describe_label
+from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, with_absent
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
+from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.unread import no_columns, unread_columns, unread_warnings
+from onepass.survey.whole_numbers import Clues
 from onepass.text import counted
 from onepass.wording import spoken
 
@@ -110,15 +113,20 @@ def survey(
     sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
     usable = _usable(found.files, bad)
     shares = with_absent(null_shares(usable), usable, found.lacking.optional)
-    columns = profile_columns(sample.rows, shares, found.choice, skip=targets)
+    scan = LabelScan([one for one in usable if one.fingerprint.rows], label or "", bad, looked)
+    described, target = describe_label(
+        label, loss, classes, sample, unknown_class, scan.take, shares.get(label or "", 0.0),
+        drops_null=drops_null_labels,
+    )  # fmt: skip
+    usable = _usable(usable, bad)
+    rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
+    columns = profile_columns(sample.rows, shares, found.choice, targets, Clues(target, rows))
     check_uses(usable, columns, found.folders, bad)
     columns += found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
-    scan = LabelScan([one for one in usable if one.fingerprint.rows], label or "", bad, looked)
-    described, label_warnings = describe_label(
-        label, loss, classes, sample, place, columns, unknown_class, scan.take,
-        shares.get(label or "", 0.0), drops_null=drops_null_labels,
-    )  # fmt: skip
+    label_warnings: list[str] = []
+    if described is not None and target is not None:
+        label_warnings = warnings_of_label(described, target, sample, place, columns)
     usable = _usable(usable, bad)
     warnings = _warnings(found, columns, sample, weight)
     return Survey(
@@ -191,7 +199,7 @@ def _compare_files(
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, folders, bad, lacking.optional, targets)
+    check_agreement(files, usual, targets, folders, bad, lacking.optional)
     filled = _filled(_usable(files, bad), lake, list(bad))
     # The first file with rows decides the order, and later ones append what it lacks.
     in_files = dict.fromkeys(name for one in filled for name in one.schema.names)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onepass.encode.columns import as_text, floats
+from onepass.block import FloatArray
+from onepass.encode.columns import as_text, floats, plain
+from onepass.encode.level_values import whole_texts
 from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.text_values import is_text, numbers_in_text, without_blanks
 from onepass.encode.times import DAY, epoch_seconds
 from onepass.errors import JobError
 from onepass.survey.scale import location_and_scale
+from onepass.survey.text_columns import TextForm
 
 ONE_HOT_LEVELS = 64
 """Maximum number of levels of a one-hot category; one with more levels is hashed."""
 
 NEARLY_UNIQUE = 0.9
 """Share of distinct values from which a category identifies rows instead of grouping them."""
+
+
+class _TextFields(TypedDict, total=False):
+    text: bool
+    missing_texts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,10 @@ class SampledColumn:
     """Number of distinct values."""
     n_valid: int
     """Number of values that are not null."""
+    texts: pa.Array | None = None
+    """The texts that the values were read from; None if the values are those of the files."""
+    missing_texts: tuple[str, ...] = ()
+    """Texts that stood for a missing value when `texts` were read."""
 
     @property
     def missing(self) -> bool:
@@ -44,6 +58,40 @@ class SampledColumn:
         """Whether nearly every value is different, among enough values to tell."""
         return self.n_valid >= 100 and self.distinct >= NEARLY_UNIQUE * self.n_valid
 
+    def read_as(self, form: TextForm) -> SampledColumn:
+        """Return the column of the numbers or times that its texts hold."""
+        values = form.values
+        missing = values.null_count / max(1, len(values))
+        return SampledColumn(
+            self.name,
+            values,
+            max(self.null_share, missing),
+            int(pc.count_distinct(values).as_py()),
+            len(values) - values.null_count,
+            self.values,
+            tuple(form.missing),
+        )
+
+
+def sampled(name: str, values: pa.Array, known_nulls: float | None) -> SampledColumn:
+    """Count the values of a column; blank text is null.
+
+    Parameters
+    ----------
+    known_nulls
+        Share of nulls in the whole lake, if it is known.
+    """
+    values = plain(values)
+    n_rows = max(1, len(values))
+    nulls = known_nulls or values.null_count / n_rows
+    if family(values.type) == "text":
+        n_before = values.null_count
+        values = without_blanks(values)
+        nulls = min(1.0, nulls + (values.null_count - n_before) / n_rows)
+    usable = family(values.type) not in {"other", "null"}
+    distinct = int(pc.count_distinct(values).as_py()) if usable else 0
+    return SampledColumn(name, values, nulls, distinct, len(values) - values.null_count)
+
 
 def number(column: SampledColumn) -> Numeric:
     """Describe a column of numbers by location and scale of its finite values."""
@@ -51,12 +99,20 @@ def number(column: SampledColumn) -> Numeric:
     finite = values[np.isfinite(values)]
     center, scale = location_and_scale(finite)
     missing = column.missing or len(finite) < len(values)
-    return Numeric(name=column.name, center=center, scale=scale, missing=missing)
+    return Numeric(
+        name=column.name, center=center, scale=scale, missing=missing, **_of_text(column)
+    )
+
+
+def numbers_of(use: Numeric, values: pa.Array) -> FloatArray:
+    """Return the values of a column of numbers as the encoder reads them, null as NaN."""
+    return floats(numbers_in_text(values, use.missing_texts) if is_text(values) else values)
 
 
 def time(column: SampledColumn) -> Time:
     """Describe a column of dates or timestamps, with the cycles that the sample spans."""
-    seconds = epoch_seconds(column.values)
+    is_read = column.texts is not None
+    seconds = floats(column.values) if is_read else epoch_seconds(column.values)
     seconds = seconds[np.isfinite(seconds)]
     center, scale = location_and_scale(seconds)
     span = float(np.ptp(seconds))
@@ -69,8 +125,14 @@ def time(column: SampledColumn) -> Time:
         parts.append("year")
     return Time.model_validate(
         {"name": column.name, "center": center, "scale": scale, "parts": parts}
-        | {"missing": column.missing}
+        | {"missing": column.missing, **_of_text(column)}
     )
+
+
+def _of_text(column: SampledColumn) -> _TextFields:
+    if column.texts is None:
+        return {}
+    return {"text": True, "missing_texts": list(column.missing_texts)}
 
 
 def category(column: SampledColumn, why: str) -> tuple[Column, str]:
@@ -90,19 +152,32 @@ def category(column: SampledColumn, why: str) -> tuple[Column, str]:
     JobError
         If values of this type have no levels.
     """
-    kind = family(column.values.type)
+    values = column.values if column.texts is None else column.texts
+    kind = family(values.type)
+    if kind == "real" and is_whole(values):
+        values, kind = whole_texts(values).dictionary_decode(), "integer"
     if kind not in {"integer", "text", "bool"}:
+        what = "with fractions " if kind == "real" else ""
         raise JobError(
-            f"--categorical names {column.name!r}, but type {column.values.type} has no levels"
+            f"--categorical names {column.name!r}, but type {values.type} {what}has no levels"
         )
-    if column.distinct > ONE_HOT_LEVELS and kind != "bool":
-        hashed = Hashed.model_validate({"name": column.name, "family": kind})
-        return hashed, f"{why}, more than {ONE_HOT_LEVELS} levels"
-    one_hot = OneHot.model_validate(
-        {"name": column.name, "family": kind, "levels": _levels(column.values)}
-        | {"missing": column.missing}
-    )
-    return one_hot, why
+    fields: dict[str, object] = {"name": column.name, "family": kind}
+    # Any file may store the integers as floats, or have blanks among its texts.
+    fields |= {"whole": kind == "integer", "blank_is_null": kind == "text"}
+    distinct = int(pc.count_distinct(values).as_py())
+    if distinct > ONE_HOT_LEVELS and kind != "bool":
+        return Hashed.model_validate(fields), f"{why}, more than {ONE_HOT_LEVELS} levels"
+    missing = column.missing or values.null_count > 0
+    return OneHot.model_validate(fields | {"levels": _levels(values), "missing": missing}), why
+
+
+def is_whole(values: pa.Array) -> bool:
+    """Whether numbers, of which there is one at least, are whole; NaN and infinity do not count."""
+    if family(values.type) == "integer":
+        return True
+    numbers = floats(values)
+    numbers = numbers[np.isfinite(numbers)]
+    return bool(len(numbers)) and bool((numbers == np.floor(numbers)).all())
 
 
 def _levels(values: pa.Array) -> list[str]:

@@ -109,7 +109,12 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     if not schema.n_hashed:
         return schema
     columns = [
-        Hashed(name=column.name, family=column.family)
+        Hashed(
+            name=column.name,
+            family=column.family,
+            whole=column.whole,
+            blank_is_null=column.blank_is_null,
+        )
         if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most
         else column
         for column in schema.columns

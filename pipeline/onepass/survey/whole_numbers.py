@@ -1,0 +1,97 @@
+"""Decide whether whole numbers are quantities, codes, or numbers of rows.
+
+Floats that are whole count as well: pandas makes floats of integers that meet a null.
+
+- Numbers of rows are left out.
+- Columns that are named like ids are categories, and left out if nearly every value is different.
+- Where the label is known, other columns are categories if their levels predict it better than any
+  curve through their numbers, and recur from file to file. A column that is named like an id is a
+  number only if a line predicts the label far better than the levels.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from onepass.encode.columns import floats
+from onepass.encode.schema import Column, family
+from onepass.survey.levels_or_line import Evidence, Target, compare
+from onepass.survey.naming import naming
+from onepass.survey.row_numbers import Rows, counts_up, is_named_row_number, recurs
+from onepass.survey.uses import SampledColumn, category, number
+
+_ID_NAME = re.compile(
+    r"(^|[_\W])(id|ids|key|code|uuid|guid|zip|zipcode|postcode|sku|number|nr|no)$", re.IGNORECASE
+)
+_ID_CAMEL = re.compile(r"[a-z](Id|ID|Key|Code|No|Nr)$")
+
+Decision: TypeAlias = tuple[Column | None, str, str | None]
+"""The use of a column, the reason, and a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What the sample tells about its rows beside the columns."""
+
+    target: Target | None = None
+    """The label of each row; None if the job has none."""
+    rows: Rows | None = None
+    """The place of each row; None if it is not known."""
+
+
+def whole_numbers(column: SampledColumn, clues: Clues) -> Decision:
+    """Decide the use of a column of whole numbers."""
+    numbers = floats(column.values)
+    if is_named_row_number(column.name) or counts_up(numbers, clues.rows):
+        return _left_out(column, "a number of the row")
+    if column.distinct <= 2:
+        return number(column), "number", None
+    named = bool(_ID_NAME.search(column.name) or _ID_CAMEL.search(column.name))
+    if column.nearly_unique:
+        if named:
+            return _left_out(column, "an id that differs from row to row")
+        return number(column), "number", None
+    evidence = None if clues.target is None else compare(numbers, clues.target)
+    if named:
+        return _identifier(column, evidence)
+    if evidence is not None and evidence.for_levels and recurs(numbers, clues.rows):
+        return _by_levels(column, evidence)
+    return number(column), "number", None
+
+
+def _left_out(column: SampledColumn, reason: str) -> Decision:
+    advice = f"{naming('numeric', column.name)} to read it as a number"
+    return None, reason, f"{column.name}: {reason}, left out ({advice})"
+
+
+def _identifier(column: SampledColumn, evidence: Evidence | None) -> Decision:
+    if evidence is not None and evidence.for_line:
+        reason = f"a line predicts the label better than its levels ({_shares(evidence)})"
+        advice = f"{naming('categorical', column.name)} to read it as a category"
+        text = f"{column.name}: named like an id, but {reason}; read as a number ({advice})"
+        return number(column), reason, text
+    use, reason = category(column, "an id by its name")
+    text = (
+        f"{column.name}: {_kind(column)} id, read as a category "
+        f"({naming('numeric', column.name)} to read it as a number)"
+    )
+    return use, reason, text
+
+
+def _by_levels(column: SampledColumn, evidence: Evidence) -> Decision:
+    why = f"levels predict the label better than a line ({_shares(evidence)})"
+    use, reason = category(column, why)
+    advice = f"{naming('numeric', column.name)} to read it as a number"
+    return use, reason, f"{column.name}: {why}; read as a category ({advice})"
+
+
+def _kind(column: SampledColumn) -> str:
+    return "an integer" if family(column.values.type) == "integer" else "a whole-number"
+
+
+def _shares(evidence: Evidence) -> str:
+    levels, line = max(evidence.levels, 0.0), max(evidence.line, 0.0)
+    first, second = (line, levels) if evidence.for_line else (levels, line)
+    return f"r2 {first:.2f} against {second:.2f}"
