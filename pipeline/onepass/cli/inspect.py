@@ -8,7 +8,7 @@ from typing import get_args
 import click
 
 from onepass.errors import first_line
-from onepass.job import LossName
+from onepass.job import LossName, Tails
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.survey import Survey, survey
@@ -30,6 +30,12 @@ _CLASSES_SHOWN = 12
 @click.option("--exclude", metavar="COLUMNS", help="Columns to leave out.")
 @click.option("--numeric", metavar="COLUMNS", help="Columns to read as numbers.")
 @click.option("--categorical", metavar="COLUMNS", help="Columns to read as categories.")
+@click.option(
+    "--tails",
+    type=click.Choice(get_args(Tails)),
+    default="auto",
+    help="Treatment of numbers with heavy tails.",
+)
 @json_option
 def command(
     lake: tuple[str, ...],
@@ -40,6 +46,7 @@ def command(
     exclude: str | None,
     numeric: str | None,
     categorical: str | None,
+    tails: Tails,
     as_json: bool,
 ) -> None:
     """Show what is in LAKE, how each column would be used and why, and warnings.
@@ -54,6 +61,7 @@ def command(
         classes=names(classes),
         choice=choice,
         skip_bad=True,
+        tails=tails,
     )
     if as_json:
         click.echo(json.dumps(_as_json(found)))

@@ -31,6 +31,30 @@ class Numeric(_Frozen):
     """Standard deviation of the sample."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    low: float | None = None
+    """Smaller finite values are read as this one; None if there is no such bound."""
+    high: float | None = None
+    """Larger finite values are read as this one; None if there is no such bound."""
+    log_unit: float | None = Field(default=None, gt=0)
+    """If set, x is read as sign(x) log(1 + |x| / log_unit), after clipping; `center` and `scale`
+    are those of the clipped values or of their logarithms."""
+
+    @property
+    def is_curbed(self) -> bool:
+        """Whether values are clipped or read as a logarithm."""
+        return not self.low is self.high is self.log_unit is None
+
+    @property
+    def curb(self) -> str:
+        """How large values are treated, in a few words; empty if they are read as they are."""
+        log = "" if self.log_unit is None else f"log(1 + x/{self.log_unit:.4g})"
+        if self.low is not None and self.high is not None:
+            bounds = f"within [{self.low:.4g}, {self.high:.4g}]"
+        elif self.high is not None:
+            bounds = f"at most {self.high:.4g}"
+        else:
+            bounds = "" if self.low is None else f"at least {self.low:.4g}"
+        return ", ".join(text for text in (log, bounds) if text)
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""

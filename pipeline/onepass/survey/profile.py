@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onepass.encode.columns import plain
-from onepass.encode.schema import Bool, Column, OneHot, Time, family
+from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.errors import JobError
 from onepass.survey.naming import naming
 from onepass.survey.uses import SampledColumn, category, number, time
@@ -89,6 +89,8 @@ class ColumnProfile:
                 return "left out"
             case OneHot():
                 return f"one-hot ({len(self.use.levels)} levels)"
+            case Numeric() if self.use.is_curbed:
+                return f"numeric ({self.use.curb})"
             case Time():
                 return f"time ({', '.join(self.use.parts)})"
             case column:

@@ -21,6 +21,7 @@ from onepass.survey.label import LabelProfile, describe_label
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.sample import Sample, draw_sample
+from onepass.survey.tails import Tails, curb_tails
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def survey(
     seed: int = 0,
     skip_bad: bool = False,
     interleaves: bool = False,
+    tails: Tails = "auto",
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
@@ -71,6 +73,8 @@ def survey(
         Whether to leave out files that cannot be used, and list them. Otherwise raise an error.
     interleaves
         Whether training will interleave partitions, so that a sorted lake needs no warning.
+    tails
+        Treatment of numbers with heavy tails; see `onepass.survey.tails`.
 
     Raises
     ------
@@ -90,6 +94,7 @@ def survey(
     columns += _unread_columns(found)
     place = None if interleaves else Place(sample.place, sample.file, len(files))
     described, label_warnings = describe_label(label, loss, classes, sample, place, columns)
+    columns, tail_warnings = curb_tails(columns, sample.rows, described, tails)
     usable = _usable(usable, bad)
     return Survey(
         n_files=len(usable),
@@ -104,6 +109,7 @@ def survey(
             *found.rare.values(),
             *folder_warnings(found.files, found.folders),
             *(c.warning for c in columns if c.warning),
+            *tail_warnings,
             *absurd_warnings(sample.rows, columns),
             *_weight_warnings(weight, sample),
             *label_warnings,

@@ -99,6 +99,7 @@ def survey_job(job: Job) -> Survey:
         seed=job.seed,
         skip_bad=job.on_bad == "skip",
         interleaves=job.interleave > 1,
+        tails=job.tails,
     )
 
 
