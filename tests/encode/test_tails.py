@@ -19,7 +19,7 @@ FORMS = {
     "log and high": {"log_unit": 0.5, "high": HIGH},
 }
 VALUES = [1, None, 7, 0, 100, -3, 5, -2, None, -90]
-TYPES = [pa.int8(), pa.int64(), pa.float16(), pa.float32(), pa.float64(), pa.decimal128(9, 2)]
+TYPES = [pa.int8(), pa.int64(), pa.float16(), pa.float32(), pa.float64(), pa.decimal128(21, 2)]
 TYPES += [pa.dictionary(pa.int32(), pa.float64())]
 
 

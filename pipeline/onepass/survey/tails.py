@@ -32,8 +32,8 @@ FEWEST = 200
 """Number of values below which a sample says nothing about tails."""
 
 LEVELS = ((0.005, 1.0), (0.05, 3.0))
-"""Shares of the values that may lie beyond a bound on either side, each with the distance of the
-outermost value from the bound, in widths of the range between the bounds, from which it is heavy."""
+"""Shares of the values beyond a bound on either side, each with the distance of the outermost
+value from the bound, in widths of the range between the bounds, from which the tail is heavy."""
 
 CLEARLY = 4.0
 """Standard errors by which a form must predict better than the one before it."""
@@ -73,7 +73,8 @@ def curb_tails(
             continue
         why = "the labels do not follow its tail" if labels else "it has a heavy tail"
         found.append(replace(profile, use=curbed, reason=f"{profile.reason}; {why}"))
-        if labels:
+        # The warning about an absurd value tells how it is read.
+        if labels and _absurd(values) is None:
             warnings.append(_warning(values, curbed))
     return found, warnings
 
@@ -85,9 +86,10 @@ def _choose(
     finite = values[np.isfinite(values)]
     if len(finite) < FEWEST or np.ptp(finite / 2) == 0:
         return None
-    clips, log = list(_clips(finite, column)), _log(finite, column)
-    if not clips and log is None:
+    clips = list(_clips(finite, column))
+    if not clips:
         return None
+    log = _log(finite, column)
     if labels is None:
         chosen = log if tails == "log" and log is not None else next(iter(clips), None)
     else:
@@ -116,10 +118,14 @@ def _best(
         if gain > CLEARLY * error and gain > WORTHWHILE * explained:
             best, chosen = new, form
     # An absurd value decides the line alone, so it is clipped unless the labels speak for it.
-    if chosen is None and first is not None and absurd_value(values[np.isfinite(values)]):
+    if chosen is None and first is not None and _absurd(values) is not None:
         gain, error = lines.gain(first, kept)
         return forms[0] if gain > -CLEARLY * error else None
     return chosen
+
+
+def _absurd(values: FloatArray) -> float | None:
+    return absurd_value(values[np.isfinite(values)])
 
 
 def _clips(finite: FloatArray, column: Numeric) -> Iterator[Numeric]:
@@ -131,10 +137,10 @@ def _clips(finite: FloatArray, column: Numeric) -> Iterator[Numeric]:
 
 
 def _log(finite: FloatArray, column: Numeric) -> Numeric | None:
-    """Return the column as a logarithm; None if it has no heavy tail, or values below 0."""
+    """Return the column as a logarithm; None if it has values below 0."""
     above = finite[finite > 0]
     share, widths = LEVELS[0]
-    if finite.min() < 0 or len(above) < FEWEST or _heavy(finite, share, widths) == (None, None):
+    if finite.min() < 0 or len(above) < FEWEST:
         return None
     # The unit lies below nearly all values, so that these are spread as by a true logarithm.
     unit = float(np.quantile(above, 0.05, method="nearest"))
