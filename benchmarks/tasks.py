@@ -82,6 +82,10 @@ def _design(kind: str, n: int, d: int, rng: np.random.Generator) -> tuple[np.nda
             turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
             # The weak directions carry as much as the strong ones.
             return x @ (turn * np.geomspace(1, 1e-4, d)) @ turn.T, x @ w
+        case "amounts":
+            # Lognormal amounts whose logarithm counts, a few of them unknown and written 9999999.
+            unknown = rng.random(x.shape) < 0.002
+            return np.where(unknown, 9_999_999.0, np.round(np.exp(2 * x + 5), 2)), x @ w
         case "rare":
             x[:, ::2] = rng.random(x[:, ::2].shape) < np.geomspace(5e-4, 0.2, x[:, ::2].shape[1])
             return x, ((x - x.mean(0)) / x.std(0)) @ w
@@ -222,6 +226,8 @@ def all_tasks() -> Iterator[tuple[str, Maker]]:
         add("covtype", real("covtype", "covtype_20k", _covtype, "softmax"))
     for name, loss, options in (
         ("scales 1e-3..1e4", "logistic", {"design": "scales"}),
+        ("amounts", "logistic", {"design": "amounts"}),
+        ("amounts, squared", "squared", {"design": "amounts"}),
         ("condition 1e4", "squared", {"design": "condition"}),
         ("condition 1e4, classes", "logistic", {"design": "condition"}),
         ("1 % positives", "logistic", {"positives": 0.01}),

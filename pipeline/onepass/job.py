@@ -40,6 +40,8 @@ LossName: TypeAlias = Literal[
     "softmax",
 ]
 
+Tails: TypeAlias = Literal["auto", "keep", "clip", "log"]
+
 Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
 
 
@@ -125,6 +127,10 @@ class Job(BaseModel):
     )
     categorical: list[str] = Field(
         default_factory=list, description="Columns to read as categories whatever they look like."
+    )
+    tails: Tails = Field(
+        default="auto",
+        description="Treatment of numbers with heavy tails; auto asks the labels of a sample.",
     )
     weight: str | None = Field(default=None, description="Column with the importance of each row.")
     hash_bits: int | None = Field(

@@ -230,3 +230,25 @@ def test_refining_is_advised_before_conclusions_where_one_pass_is_not_exact(lake
         assert len(advised) == (loss != "squared")
         refine({"model": model})
         assert summarise(Model.load(model)).warnings == []
+
+
+@pytest.mark.parametrize("tails", ["clip", "log"])
+def test_coefficients_of_curbed_columns_are_per_unit_of_what_is_read(tmp_path, tails):
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(9000) < 0.02, 1e5, 0) + rng.lognormal(sigma=2, size=9000)
+    table = pa.table({"x": x, "y": np.zeros(9000)})
+    (tmp_path / "lake").mkdir()
+    pq.write_table(table, tmp_path / "lake" / "a.parquet")
+    job = {"lake": str(tmp_path / "lake"), "label": "y", "tails": tails}
+    train(job | {"model": str(tmp_path / "first")})
+    (column,) = Model.load(tmp_path / "first").file.encoder.columns
+    form = np.minimum(x, np.inf if column.high is None else column.high)
+    form = form if tails == "clip" else np.log1p(form / column.log_unit)
+    table = table.set_column(1, "y", pa.array(7 + 3 * form / form.std()))
+    pq.write_table(table, tmp_path / "lake" / "a.parquet")
+    train(job | {"model": str(tmp_path / "m"), "tails": tails})
+    found = summarise(Model.load(tmp_path / "m"))
+    assert found.coefficients[0].coefficient == pytest.approx(3 / form.std(), rel=1e-4)
+    assert found.intercepts[0].coefficient == pytest.approx(7, rel=1e-3)
+    assert found.coefficients[0].read_as == column.curb != ""
+    assert found.intercepts[0].read_as is None

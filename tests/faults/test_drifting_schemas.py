@@ -15,7 +15,7 @@ import pytest
 
 from lakes import ROOT
 from onepass import train
-from onepass.encode.schema import READS, is_readable
+from onepass.encode.reads import READS, is_readable
 from onepass.errors import BadPartition
 from onepass.ledger.entries import SkipEntry
 from onepass.model.directory import open_model

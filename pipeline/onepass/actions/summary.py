@@ -45,6 +45,9 @@ class Coefficient(BaseModel):
     low: float | None
     high: float | None
     """Upper end of the 95 % confidence interval; `low` is its lower end."""
+    read_as: str | None = None
+    """Form in which the column is read, such as "within [0, 1]"; None if as it is. The coefficient
+    is per unit of the column within the bounds, or per unit of the logarithm."""
     effect: float
     """Change of the prediction per standard deviation of a number, or as a 0/1 feature turns 1."""
 
@@ -165,6 +168,7 @@ def _coefficients(schema: Schema, one: _Output, freedom: float) -> list[Coeffici
     names, to_columns = _to_columns(schema)
     effects = one.dense
     values = to_columns @ effects
+    curbs = {c.name: c.curb for c in schema.columns if isinstance(c, Numeric) and c.is_curbed}
     errors = _errors(one.covariance, to_columns)
     aliased = np.append(one.known.aliased, False) if one.known else np.zeros(len(names), np.bool_)
     found = []
@@ -187,6 +191,7 @@ def _coefficients(schema: Schema, one: _Output, freedom: float) -> list[Coeffici
                 p_value=2 * _below(-abs(float(value / error)), freedom) if known else None,
                 low=float(value) - reach if known else None,
                 high=float(value) + reach if known else None,
+                read_as=curbs.get(name),
                 effect=float(effect),
             )
         )

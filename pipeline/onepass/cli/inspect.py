@@ -22,7 +22,7 @@ _CLASSES_SHOWN = 12
 
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
-    *("on_null_label", "unknown_class", "on_missing_column", "interleave"),
+    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
@@ -51,6 +51,7 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         skip_bad=True,
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
+        tails=job.tails,
     )
     if as_json:
         click.echo(json.dumps(_as_json(found)))

@@ -57,7 +57,7 @@ def _print_coefficients(found: Summary, top: int) -> None:
 def _coefficient(c: Coefficient) -> list[str]:
     p_value = "-" if c.p_value is None else "<1e-4" if c.p_value < 1e-4 else f"{c.p_value:.4f}"
     return [
-        c.feature,
+        c.feature if c.read_as is None else f"{c.feature} ({c.read_as})",
         "aliased" if c.aliased else f"{c.coefficient:.5g}",
         _number(c.std_error),
         _number(c.z),

@@ -19,16 +19,14 @@ from onepass.encode.layout import Layouts, NumberGroup
 from onepass.encode.level_values import is_real, level_values, not_whole
 from onepass.encode.levels import write_levels
 from onepass.encode.numbers import Numbers, kinds_of_count
+from onepass.encode.reads import READS, is_readable, use_of
 from onepass.encode.schema import (
-    READS,
     Bool,
     Column,
     Hashed,
     Numeric,
     OneHot,
     Time,
-    is_readable,
-    use_of,
 )
 from onepass.encode.target import label_target, row_weights, settle_unknown
 from onepass.encode.write.margins import Margins

@@ -34,7 +34,7 @@ class Layout:
     tables: pa.Schema
     """The Arrow schema."""
     groups: list[NumberGroup]
-    """Columns of numbers that can be read as they lie in memory."""
+    """Columns of numbers that can be read as they lie in memory, and are not curbed."""
     others: list[tuple[Column, int, int]]
     """All other columns, each with its first feature and the number of its features."""
 
@@ -70,7 +70,8 @@ def lay_out(schema: Schema, tables: pa.Schema) -> Layout:
     for column in schema.columns:
         width = len(column.feature_names())
         place = tables.get_field_index(column.name) if column.name not in schema.hive else -1
-        if isinstance(column, Numeric) and place >= 0 and tables.types[place] in PLAIN_TYPES:
+        is_plain = place >= 0 and tables.types[place] in PLAIN_TYPES
+        if isinstance(column, Numeric) and is_plain and not column.is_curbed:
             groups.setdefault(tables.types[place], []).append((column, place, first))
         else:
             others.append((column, first, width))

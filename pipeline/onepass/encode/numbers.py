@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from onepass.encode.columns import plain
 from onepass.encode.schema import Bool, Numeric, Time
+from onepass.encode.tails import curbed
 from onepass.encode.text_values import is_text, numbers_in_text, seconds_of, times_in_text
 from onepass.encode.times import epoch_seconds, time_features
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled, Sink
@@ -45,6 +46,7 @@ class Numbers:
 
     def __init__(self) -> None:
         self._features: list[_Feature] = []
+        self._clipped = 0
 
     def add(self, column: Numeric | Bool | Time, values: pa.Array, first: int) -> None:
         """Add the features of a column, the first of which has number `first`."""
@@ -59,6 +61,9 @@ class Numbers:
                 # float16 and decimals.
                 if numbers.type not in PLAIN_TYPES:
                     numbers = numbers.cast(pa.float64(), safe=False)
+                if column.is_curbed:
+                    numbers, n_clipped = curbed(numbers, column)
+                    self._clipped += n_clipped
                 self._features.append(_Feature(numbers, center, scale, first, missing, kinds))
             case Bool():
                 bits = plain(values).cast(pa.uint8())
@@ -88,7 +93,7 @@ class Numbers:
             unusable, nulls = sink.numbers(arrays, _scaled(features), start)
             for i, *found in zip(chosen, unusable, nulls, strict=True):
                 noticed[i] = (int(found[0]), int(found[1]))
-        return [
+        return [("clipped", self._clipped)] + [
             pair
             for one, counts in zip(self._features, noticed, strict=True)
             for pair in zip(one.kinds, counts, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
@@ -48,6 +47,30 @@ class Numeric(_MayBeText):
     """Standard deviation of the sample."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    low: float | None = None
+    """Smaller finite values are read as this one; None if there is no such bound."""
+    high: float | None = None
+    """Larger finite values are read as this one; None if there is no such bound."""
+    log_unit: float | None = Field(default=None, gt=0)
+    """If set, x is read as sign(x) log(1 + |x| / log_unit), after clipping; `center` and `scale`
+    are those of the clipped values or of their logarithms."""
+
+    @property
+    def is_curbed(self) -> bool:
+        """Whether values are clipped or read as a logarithm."""
+        return not self.low is self.high is self.log_unit is None
+
+    @property
+    def curb(self) -> str:
+        """How large values are treated, in a few words; empty if they are read as they are."""
+        log = "" if self.log_unit is None else f"log(1 + x/{self.log_unit:.4g})"
+        if self.low is not None and self.high is not None:
+            bounds = f"within [{self.low:.4g}, {self.high:.4g}]"
+        elif self.high is not None:
+            bounds = f"at most {self.high:.4g}"
+        else:
+            bounds = "" if self.low is None else f"at least {self.low:.4g}"
+        return ", ".join(text for text in (log, bounds) if text)
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -242,81 +265,6 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
     ):
         return "text"
     return "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """Families of types that can be read for one use of a column without a change of meaning."""
-
-    families: tuple[str, ...]
-    text: str
-    """The families in words."""
-
-
-READS = {
-    "number": Reads(("integer", "real"), "a number (integer, float or decimal of any width)"),
-    "number in text": Reads(
-        ("text", "integer", "real"), "a number of any type, or text that holds one"
-    ),
-    "truth value": Reads(("bool",), "a bool"),
-    "time": Reads(("time",), "a date or a timestamp"),
-    "time in text": Reads(
-        ("text", "time"), "a date, a timestamp, or text that holds one by ISO 8601"
-    ),
-    "integer category": Reads(("integer",), "an integer of any width"),
-    "whole-number category": Reads(
-        ("integer", "real"), "an integer of any width, or a float or decimal that holds one"
-    ),
-    "text category": Reads(("text",), "text (string, large_string, string_view)"),
-    "bool category": Reads(("bool",), "a bool"),
-    "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
-    "label of text": Reads(("text",), "text"),
-    "weight": Reads(("integer", "real", "bool"), "a number or a bool"),
-}
-"""Arrow types that each use of a column accepts; any other type raises.
-
-The files of a lake may differ within a use, and each type may be that of a dictionary's values. A
-column without a value is accepted whatever its type, except as a weight.
-"""
-
-
-def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
-    """Return the name and the use, a key of `READS`, of each column read from the files.
-
-    Parameters
-    ----------
-    label
-        Whether label and weight are read as well.
-    """
-    found = [(column.name, use_of(column)) for column in schema.columns]
-    if label:
-        found.append((schema.label.name, label_use(schema.label)))
-        found += [(schema.weight, "weight")] if schema.weight else []
-    return [(name, use) for name, use in found if name not in schema.hive]
-
-
-def use_of(column: Column) -> str:
-    """Return the use of a column, a key of `READS`."""
-    match column:
-        case Numeric():
-            return "number in text" if column.text else "number"
-        case Bool():
-            return "truth value"
-        case Time():
-            return "time in text" if column.text else "time"
-        case OneHot() | Hashed():
-            return "whole-number category" if column.whole else f"{column.family} category"
-
-
-def label_use(label: Label) -> str:
-    """Return the use of a label, a key of `READS`."""
-    return "label of text" if label.family == "text" else "label of numbers"
-
-
-def is_readable(use: str, dtype: pa.DataType) -> bool:
-    """Whether a use accepts a type; every use accepts the type null."""
-    found = family(dtype)
-    return found == "null" or found in READS[use].families
 
 
 _WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -1,6 +1,6 @@
 """Compare the columns of a file with those that a model reads, from the footer alone.
 
-Programs that write a lake change over the months. `onepass.encode.schema.READS` lists the Arrow
+Programs that write a lake change over the months. `onepass.encode.reads.READS` lists the Arrow
 types that each use of a column reads without changing its meaning. A file with another type is
 refused before a row of it is decoded.
 """
@@ -14,7 +14,8 @@ from difflib import get_close_matches
 import numpy as np
 import pyarrow as pa
 
-from onepass.encode.schema import READS, Schema, family, is_readable, uses
+from onepass.encode.reads import READS, is_readable, uses
+from onepass.encode.schema import Schema, family
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
-from onepass.encode.schema import use_of
+from onepass.encode.reads import use_of
 from onepass.errors import BadPartition
 from onepass.lake.footer_checks import check_claims
 from onepass.stream.check_columns import check_names, check_types, hint

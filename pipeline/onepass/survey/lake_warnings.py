@@ -100,17 +100,22 @@ def absurd_warnings(sample: pa.Table, profiles: list[ColumnProfile]) -> list[str
     for profile in profiles:
         if isinstance(profile.use, Numeric):
             values = numbers_of(profile.use, sample.column(profile.name).combine_chunks())
-            far = _absurd_value(values[np.isfinite(values)])
+            far = absurd_value(values[np.isfinite(values)])
             if far is not None:
+                treated = (
+                    f"; it is read as {profile.use.curb}"
+                    if profile.use.is_curbed
+                    else ", which count nothing beside it; repair it, clip it (--tails clip), or "
+                    f"leave the column out ({naming('exclude', profile.name)})"
+                )
                 found.append(
                     f"{profile.name}: the value {far:g} is over {ABSURD:,.0f} times as far from "
-                    "the median as most others, which count nothing beside it; repair it, or "
-                    f"leave the column out ({naming('exclude', profile.name)})"
+                    f"the median as most others{treated}"
                 )
     return found
 
 
-def _absurd_value(values: FloatArray) -> float | None:
+def absurd_value(values: FloatArray) -> float | None:
     """Return the value farthest from the median, or None if its distance is plausible."""
     if len(values) < 2:
         return None

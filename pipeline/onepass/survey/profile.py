@@ -83,6 +83,8 @@ class ColumnProfile:
                 return "left out"
             case OneHot():
                 return f"one-hot ({len(self.use.levels)} levels)"
+            case Numeric() if self.use.is_curbed:
+                return f"numeric ({self.use.curb})"
             case Time():
                 return f"time ({', '.join(self.use.parts)})"
             case column:

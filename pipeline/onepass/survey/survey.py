@@ -26,6 +26,7 @@ from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, 
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
+from onepass.survey.tails import Tails, curb_tails
 from onepass.survey.unread import no_columns, unread_columns, unread_warnings
 from onepass.survey.whole_numbers import Clues
 from onepass.text import counted
@@ -76,6 +77,7 @@ def survey(
     skip_bad: bool = False,
     interleaves: bool = False,
     drops_null_labels: bool = False,
+    tails: Tails = "auto",
     looked: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
@@ -96,6 +98,8 @@ def survey(
         Whether training will interleave partitions, so that a sorted lake needs no warning.
     drops_null_labels
         Whether training will drop rows without a label, so that they need no advice.
+    tails
+        Treatment of numbers with heavy tails; see `onepass.survey.tails`.
     looked
         Called with the numbers of labels looked at since the last call, and to look at in all.
 
@@ -122,6 +126,7 @@ def survey(
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
     columns = profile_columns(sample.rows, shares, found.choice, targets, Clues(target, rows))
     check_uses(usable, columns, found.folders, bad)
+    columns, tail_warnings = curb_tails(columns, sample.rows, described, tails)
     columns += found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
     label_warnings: list[str] = []
@@ -141,7 +146,7 @@ def survey(
         widths=sample.widths(),
         page_bytes=sample.page_bytes,
         bad=list(bad),
-        warnings=[spoken(one) for one in (*warnings, *label_warnings)],
+        warnings=[spoken(one) for one in (*tail_warnings, *warnings, *label_warnings)],
     )
 
 

@@ -151,6 +151,7 @@ def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Su
         skip_bad=job.on_bad == "skip",
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
+        tails=job.tails,
     )
 
 
