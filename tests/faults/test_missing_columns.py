@@ -213,7 +213,7 @@ def test_rare_column_of_several_types_is_left_out(tmp_path):
 
 
 def test_nulls_of_missing_columns_count_where_the_sample_sees_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("onepass.survey.sample.SAMPLE_FILES", 2)
+    monkeypatch.setattr("onepass.survey.cells.SAMPLE_FILES", 2)
     tables = {f"d{i}.parquet": table(i, *(() if i == 2 else ["number"])) for i in range(5)}
     lake = write(tmp_path / "lake", tables)
     found = survey(str(lake), label="y", on_missing_column="null")

@@ -102,7 +102,7 @@ def run(job: Job) -> dict[str, Any]:
 def test_air_quality_is_as_good_as_batch_ridge(real_data, tmp_path):
     lake, holdout = write_halves(real_data / "beijing_air", tmp_path)
     job = Job(lake=lake, label="PM2.5", model=tmp_path / "model", holdout=holdout)
-    with pytest.raises(DataError, match="on-null-label drop"):
+    with pytest.raises(DataError, match="on_null_label: drop"):
         run(job)
     assert not (tmp_path / "model").exists()
     job = Job(**job.model_dump(include=job.model_fields_set), on_null_label="drop")

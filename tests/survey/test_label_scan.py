@@ -15,7 +15,7 @@ from onepass.survey import label_scan
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import read_summaries
 from onepass.survey.label_scan import LabelScan
-from onepass.survey.sample import SAMPLE_FILES
+from onepass.survey.cells import SAMPLE_FILES
 from onepass.survey.survey import survey
 
 N_FILES = SAMPLE_FILES + 8

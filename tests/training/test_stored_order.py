@@ -146,4 +146,4 @@ def test_survey_tells_of_rows_that_are_sorted_within_a_row_group(tmp_path):
     lake = write(tmp_path / "lake", [table(30_000, "sorted classes")])
     (told,) = [text for text in survey(lake, label="y").warnings if "sorted" in text]
     assert "of the label's variance lies between stretches of a file" in told
-    assert "--order shuffled, the default" in told
+    assert "the default order, shuffled" in told

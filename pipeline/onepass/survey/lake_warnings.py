@@ -85,7 +85,7 @@ def drift_warnings(label: str, drift: float) -> list[str]:
         return []
     return [
         f"{label}: {drift:.0%} of the label's variance lies between stretches of a file, so its "
-        "rows are sorted or grouped by it; --order shuffled, the default, takes each block from "
+        "rows are sorted or grouped by it; the default order, shuffled, takes each block from "
         "all over the row groups of a file"
     ]
 
