@@ -13,9 +13,9 @@ from onepass.lake.discover import discover
 from onepass.stream import label_slices
 from onepass.survey import label_scan
 from onepass.survey.bad_files import BadFiles
+from onepass.survey.cells import SAMPLE_FILES
 from onepass.survey.footers import read_summaries
 from onepass.survey.label_scan import LabelScan
-from onepass.survey.cells import SAMPLE_FILES
 from onepass.survey.survey import survey
 
 N_FILES = SAMPLE_FILES + 8
