@@ -13,7 +13,6 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from onepass.block import FloatArray, IntArray
 
@@ -202,6 +201,9 @@ def _least_squares(half: _Half, basis: FloatArray) -> FloatArray:
 
 
 def _monotone(half: _Half, place: FloatArray, *, rising: bool) -> FloatArray:
+    # Importing this takes a quarter of a second, and few lakes need it.
+    from scipy.optimize import isotonic_regression
+
     known = half.rows > 0
     means, rows = half.means()[known], half.rows[known]
     steps = [isotonic_regression(column, weights=rows, increasing=rising).x for column in means.T]
