@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from onepass.lake.spread import Spread
+from onepass.lake.spread import MANY, Spread
 from onepass.lake.spread_row_groups import SpreadPasses, SpreadWhole
 
 N = 10_000
 ROWS = pa.record_batch({"row": np.arange(N), "text": [f"text {i}" for i in range(N)]})
 ROW_BYTES = ROWS.nbytes / N
-SPREAD = Spread(N, 20, (1, "a", 0))
+SPREAD = Spread(N, 20, MANY, (1, "a", 0))
 
 
 class Decoder:

@@ -19,7 +19,7 @@ from onepass.lake.footer import Footer
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 from onepass.lake.order import permutation
 from onepass.lake.read import PartitionReader
-from onepass.lake.spread import Spread
+from onepass.lake.spread import FEW, MANY, Spread
 from onepass.lake.units import Unit, units
 from onepass.partition import Partition
 
@@ -135,7 +135,7 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     )
     spreads = None
     if _is_spread(source, reader, rows, n_cursors, rotation):
-        spreads = partial(_spread, partition.path, rotation.seed, rotation.epoch)
+        spreads = partial(_spread, partition.path, rotation)
     shares = _divide(order, n_cursors, rotation)
     return [
         (Step(source, reader, unit) for unit in units(partition, footer, rows, share, spreads))
@@ -143,10 +143,10 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     ]
 
 
-def _spread(
-    path: str, seed: int | None, epoch: int, group: int, n_rows: int, n_shares: int
-) -> Spread:
-    return Spread(n_rows, n_shares, (seed, "spread", path, group, epoch))
+def _spread(path: str, rotation: _Rotation, group: int, n_rows: int, n_shares: int) -> Spread:
+    n_pieces = MANY if rotation.spread_bytes is None else FEW
+    key = (rotation.seed, "spread", path, group, rotation.epoch)
+    return Spread(n_rows, n_shares, n_pieces, key)
 
 
 def _is_spread(

@@ -13,9 +13,13 @@ import numpy as np
 
 from onepass.lake.order import random_numbers
 
-_FEWEST, _MOST = 16, 64
-"""Bounds of the pieces of a share. More pieces resemble the row group more closely, but joining
-them takes longer: 64 pieces of 1,024 rows with 31 columns take 20 ns per row."""
+FEW, MANY = 16, 64
+"""Pieces of a share where nothing tells that rows are sorted, and where labels drift.
+
+More pieces resemble the row group more closely, but joining them takes longer: 64 pieces of 1,024
+rows with 31 columns take 17 ns per row, 16 pieces take 10. If rows are sorted by a label of 3 %
+positives, 16 pieces cost 1.5 % of the training loss, and 64 cost nothing.
+"""
 
 _PIECE_ROWS = 1024
 """Rows of a piece, unless there would be too few or too many pieces."""
@@ -34,6 +38,8 @@ class Spread:
     """Rows of the row group."""
     n_shares: int
     """Number of shares, at most `n_rows`."""
+    n_pieces: int
+    """Maximum number of pieces of a share, at least `FEW`."""
     key: tuple[Hashable, ...]
     """Parts that seed the deal, such as the seed of the job and the place of the row group."""
 
@@ -44,7 +50,7 @@ class Spread:
     def pieces(self, share: int) -> list[tuple[int, int]]:
         """Return first row and number of rows of each piece of a share, in stored order."""
         even = self.n_rows // self.n_shares
-        n_strata = min(even, _MOST, max(_FEWEST, even // _PIECE_ROWS))
+        n_strata = min(even, self.n_pieces, max(FEW, even // _PIECE_ROWS))
         edges = even * np.arange(n_strata + 1) // n_strata
         lengths = np.diff(edges)
         turns = random_numbers(n_strata, 0, *self.key) % np.uint64(self.n_shares)
