@@ -19,6 +19,8 @@ class ColumnSize:
     """Bytes of all decoded values; None if the footer does not tell."""
     pages: int
     """Bytes of the pages that an open decoder holds, both compressed and not."""
+    stored: int = 0
+    """Bytes in the file."""
 
 
 @dataclass(frozen=True, slots=True)

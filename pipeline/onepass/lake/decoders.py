@@ -109,14 +109,17 @@ class Decoders:
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 
+    def pre_buffer_bytes(self, *, whole: bool) -> int:
+        """Return the bytes of an object that a decoder may read ahead."""
+        # The next partition's decoders are opened while this one's are still in use.
+        return self.limits.remote_bytes // (_WHOLE_UNITS if whole else 2 * self.n_open)
+
     def _open(
         self, groups: Sequence[int], columns: list[str], rows: int, *, whole: bool
     ) -> pq.ParquetFile:
         pre_buffer, buffer_bytes = False, _BUFFER_BYTES
         if self.file.remote is not None:
-            # The next partition's decoders are opened while this one's are still in use.
-            n_decoders = _WHOLE_UNITS if whole else 2 * self.n_open
-            total = self.limits.remote_bytes // n_decoders
+            total = self.pre_buffer_bytes(whole=whole)
             share = total // max(1, len(columns))
             buffer_bytes = max(_BUFFER_BYTES, min(self.limits.remote_column_bytes, share))
             # Pre-buffering reads neighbouring columns in one request, and keeps all of it until

@@ -9,6 +9,7 @@ each column, the row group is decoded into a temporary file (`onepass.lake.spill
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -129,8 +130,13 @@ class LargeRowGroups:
         copies = int(_COPIES * row_bytes * min(n_rows, self._batch_rows))
         # Beside a share of the columns, Arrow's allocator keeps freed pages for a while.
         free = max(_LEAST_BYTES, (self._open_bytes() - copies) // 2)
+        is_remote = decoders.file.remote is not None
+        if is_remote:
+            # A share that can be pre-buffered takes few requests, and is held as it is stored.
+            free = min(free, decoders.pre_buffer_bytes(whole=False))
+            sizes = {name: replace(s, pages=max(s.pages, s.stored)) for name, s in sizes.items()}
         # Arrow's threads would wait for the GIL to read from an object store.
-        decode = partial(decoders.slices, group, use_threads=decoders.file.remote is None)
+        decode = partial(decoders.slices, group, use_threads=not is_remote)
         shares = [
             partial(decode, share.columns, share.rows)
             for share in column_shares(sizes, n_rows, self._batch_rows, free)
@@ -148,7 +154,8 @@ class LargeRowGroups:
             size, known = decoded_bytes(chunk, path in coded), sizes.get(name, ColumnSize(0, 0))
             pages = 2 * min(decoders.limits.page_bytes, int(chunk.total_uncompressed_size))
             both = None if size is None or known.decoded is None else known.decoded + size
-            sizes[name] = ColumnSize(both, known.pages + pages)
+            stored = known.stored + int(chunk.total_compressed_size)
+            sizes[name] = ColumnSize(both, known.pages + pages, stored)
         return sizes
 
     def _opened(self, group: int) -> RowGroup:
@@ -156,7 +163,9 @@ class LargeRowGroups:
         at_once = self.columns_at_once(group)
         sliced = [name for name in decoders.columns if name not in at_once]
         sizes, n_rows = self._sizes(group), decoders.rows(group)
-        if self._spills and sum(sizes[name].pages for name in sliced) > self._open_bytes():
+        needed = sum(sizes[name].decoded or 0 for name in at_once)
+        needed += sum(sizes[name].pages for name in sliced)
+        if self._spills and sliced and needed > self._open_bytes():
             starts = range(0, n_rows, rows)
             return self._spilled(group, [[(at, min(rows, n_rows - at))] for at in starts], rows)
         n_slices = -(-n_rows // rows)

@@ -80,11 +80,16 @@ class Spilled:
     def _spilled(self) -> TemporaryRows:
         """Decode the row group; after an error nothing of it is kept."""
         rows, shares, free = TemporaryRows(), [], self._dictionary_bytes
-        for decode in self._decode:
-            share = _Share(free)
-            share.write(rows, decode(), self._pieces)
-            free -= share.dictionary_bytes
-            shares.append(share)
+        try:
+            for decode in self._decode:
+                share = _Share(free)
+                share.write(rows, decode(), self._pieces)
+                free -= share.dictionary_bytes
+                shares.append(share)
+        except BaseException:
+            # The error's frames would keep the file.
+            rows.close()
+            raise
         self._shares = shares
         return rows
 
