@@ -281,9 +281,9 @@ def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path, m
             reader.read(unit)
 
 
-def test_pickled_reader_reads_the_same(tmp_path):
+def test_pickled_reader_reads_the_same(tmp_path, memory):
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
-    reader = PartitionReader(file, footer, COLUMNS, ["level"], 300)
+    reader = PartitionReader(file, footer, COLUMNS, ["level"], 300, **memory)
     first, *_ = cut = list(units(partition, footer, 300))
     reader.read(first)
     again = pickle.loads(pickle.dumps(reader))

@@ -127,9 +127,10 @@ class LargeRowGroups:
         decoders, sizes = self._decoders, self._sizes(group)
         n_rows = decoders.rows(group)
         row_bytes = sum(size.decoded or 0 for size in sizes.values()) / n_rows
-        copies = int(_COPIES * row_bytes * min(n_rows, self._batch_rows))
-        # Beside a share of the columns, Arrow's allocator keeps freed pages for a while.
-        free = max(_LEAST_BYTES, (self._open_bytes() - copies) // 2)
+        copies = int(_COPIES * row_bytes * min(n_rows, self._batch_rows)) * decoders.n_open
+        # Row groups are spilled one at a time, so each may take the memory of all. Beside a share
+        # of the columns, Arrow's allocator keeps freed pages for a while.
+        free = max(_LEAST_BYTES, (self._open_bytes() * decoders.n_open - copies) // 2)
         is_remote = decoders.file.remote is not None
         if is_remote:
             # A share that can be pre-buffered takes few requests, and is held as it is stored.
@@ -141,7 +142,7 @@ class LargeRowGroups:
             partial(decode, share.columns, share.rows)
             for share in column_shares(sizes, n_rows, self._batch_rows, free)
         ]
-        return Spilled(shares, pieces, step, free // 4)
+        return Spilled(shares, pieces, step, free // 4 // decoders.n_open)
 
     def _sizes(self, group: int) -> dict[str, ColumnSize]:
         """Return the memory that each column of a row group takes."""

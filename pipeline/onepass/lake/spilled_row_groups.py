@@ -19,6 +19,9 @@ from onepass.lake.temporary_rows import Place, TemporaryRows
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
+_decoding = threading.Lock()
+"""Held while a row group is decoded: one at a time may take the memory of all that are open."""
+
 
 class Spilled:
     """A row group that the first `take` decodes; see `onepass.lake.rowgroups.RowGroup`.
@@ -64,7 +67,8 @@ class Spilled:
             if part not in self._left:
                 raise pa.ArrowInvalid(f"part {part} is not there, or was taken before")
             if self._rows is None:
-                self._rows = self._spilled()
+                with _decoding:
+                    self._rows = self._spilled()
             self._left.discard(part)
             rows, shares = self._rows, self._shares
         found = [share.read(rows, part) for share in shares]
