@@ -132,8 +132,11 @@ class _Share:
         for batch in batches:
             check_texts(batch)
             stored, dictionaries = self._without_dictionaries(batch)
-            for part, cuts in _cuts(pieces, at, at + batch.num_rows):
-                place = rows.write(_joined([stored.slice(*cut) for cut in cuts]))
+            order, parts = _by_part(pieces, at, at + batch.num_rows)
+            # One copy for all parts takes a third of the time of a copy for each.
+            stored = stored if order is None else stored.take(pa.array(order))
+            for part, first, n_rows in parts:
+                place = rows.write(stored.slice(first, n_rows))
                 self._places.setdefault(part, []).append((place, stored.schema, dictionaries))
             at += batch.num_rows
         expected = int(pieces[-1, 1])
@@ -179,15 +182,26 @@ class _Share:
         return True
 
 
-def _cuts(pieces: IntArray, start: int, end: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Yield each part with rows in a batch, and the first row and number of rows of each cut."""
+def _by_part(
+    pieces: IntArray, start: int, end: int
+) -> tuple[IntArray | None, list[tuple[int, int, int]]]:
+    """Return the order that brings rows `start` to `end` together by part, and each part in it.
+
+    The order is None if it is that of the rows. A part is its number, first row and number of rows.
+    """
     low = np.searchsorted(pieces[:, 1], start, "right")
     high = np.searchsorted(pieces[:, 0], end, "left")
-    found: dict[int, list[tuple[int, int]]] = {}
-    for first, last, part in pieces[low:high].tolist():
-        first, last = max(first, start), min(last, end)
-        found.setdefault(part, []).append((first - start, last - first))
-    yield from sorted(found.items())
+    first, last, part = pieces[low:high].T
+    first, last = np.maximum(first, start) - start, np.minimum(last, end) - start
+    by_part = np.argsort(part, kind="stable")
+    first, rows, part = first[by_part], (last - first)[by_part], part[by_part]
+    at = np.cumsum(rows) - rows
+    starts = np.flatnonzero(np.diff(part, prepend=-1))
+    found = zip(part[starts], at[starts], np.add.reduceat(rows, starts), strict=True)
+    parts = [(int(one), int(where), int(n)) for one, where, n in found]
+    if np.array_equal(first, at):
+        return None, parts
+    return np.repeat(first - at, rows) + np.arange(rows.sum()), parts
 
 
 def _with_dictionaries(batch: pa.RecordBatch, dictionaries: dict[int, pa.Array]) -> pa.RecordBatch:
