@@ -128,9 +128,9 @@ class LargeRowGroups:
         n_rows = decoders.rows(group)
         row_bytes = sum(size.decoded or 0 for size in sizes.values()) / n_rows
         copies = int(_COPIES * row_bytes * min(n_rows, self._batch_rows)) * decoders.n_open
-        # Row groups are spilled one at a time, so each may take the memory of all. Beside a share
-        # of the columns, Arrow's allocator keeps freed pages for a while.
-        free = max(_LEAST_BYTES, (self._open_bytes() * decoders.n_open - copies) // 2)
+        # Row groups are spilled one at a time, so each may take the memory of all. A share of
+        # the columns is copied once, and Arrow's allocator keeps freed pages for a while.
+        free = max(_LEAST_BYTES, (self._open_bytes() * decoders.n_open - copies) // 3)
         is_remote = decoders.file.remote is not None
         if is_remote:
             # A share that can be pre-buffered takes few requests, and is held as it is stored.
