@@ -40,7 +40,19 @@ NO_PAGES = ReadLimits(page_bytes=0)
 SMALL = 1 << 16
 """Bytes that may be left: less than one decoded slice of the three columns."""
 
-whole_or_sliced = pytest.mark.parametrize("whole_bytes", [0, 1 << 30], ids=["sliced", "whole"])
+SPILL = ReadLimits(page_bytes=1, reader_bytes=0)
+"""Limits by which large row groups are decoded into a temporary file."""
+
+each_way = pytest.mark.parametrize(
+    "memory",
+    [
+        {"whole_bytes": 0, "limits": NO_PAGES},
+        {"whole_bytes": 1 << 30, "limits": NO_PAGES},
+        {"whole_bytes": 0, "limits": SPILL},
+    ],
+    ids=["sliced", "whole", "spilled"],
+)
+"""Ways of reading a large row group."""
 
 
 @pytest.fixture
@@ -67,32 +79,32 @@ def damage(path):
     path.write_bytes(whole)
 
 
-def opened(lake, whole_bytes):
+def opened(lake, memory):
     """A reader of the lake's first file, and its slices."""
     file = discover(str(lake))[0]
     footer = read_footer(file)
-    options = {"whole_bytes": whole_bytes, "limits": NO_PAGES}
-    reader = PartitionReader(file, footer, NAMES, ["text"], SLICE_ROWS, **options)
+    spills = memory["limits"] is SPILL
+    reader = PartitionReader(file, footer, NAMES, ["text"], SLICE_ROWS, spills=spills, **memory)
     return reader, list(units(next(partitions(file, footer)), footer, SLICE_ROWS))
 
 
-@whole_or_sliced
+@each_way
 @pytest.mark.parametrize("n_taken", [1, 2, 1000], ids=["first", "two", "all"])
-def test_reader_that_is_dropped_frees_what_it_has_decoded(lake, whole_bytes, n_taken):
+def test_reader_that_is_dropped_frees_what_it_has_decoded(lake, memory, n_taken):
     def read_some():
-        reader, cut = opened(lake, whole_bytes)
+        reader, cut = opened(lake, memory)
         for unit in cut[:n_taken]:
             reader.read(unit)
 
     assert held_bytes(read_some) < SMALL
 
 
-@whole_or_sliced
-def test_damaged_row_groups_are_freed_with_their_reader(lake, whole_bytes):
+@each_way
+def test_damaged_row_groups_are_freed_with_their_reader(lake, memory):
     damage(lake / "a.parquet")
 
     def fail():
-        reader, cut = opened(lake, whole_bytes)
+        reader, cut = opened(lake, memory)
         for unit in cut:
             with pytest.raises(BadPartition, match=r"row group [01], column 'y': cannot decode"):
                 reader.read(unit)
@@ -123,16 +135,15 @@ def test_errors_of_skipped_files_do_not_keep_their_rows(lake):
     assert (error.path, error.column) == ("a.parquet", "y")
 
 
-@whole_or_sliced
+@each_way
 @pytest.mark.parametrize("is_damaged", [False, True], ids=["sound", "damaged"])
-def test_stream_that_stops_early_frees_its_rows(lake, whole_bytes, is_damaged):
+def test_stream_that_stops_early_frees_its_rows(lake, memory, is_damaged):
     if is_damaged:
         damage(lake / "b.parquet")
     number = Numeric(name="x", center=0, scale=1, missing=False)
     columns = [number, Hashed(name="text", family="text")]
     schema = Schema(columns=columns, label=Label(name="y"), weight=None, hash_bits=10, hive={})
-    options = {"whole_bytes": whole_bytes, "limits": NO_PAGES, "seed": 0}
-    reading = Reading(Encoder(schema), SLICE_ROWS, **options)
+    reading = Reading(Encoder(schema), SLICE_ROWS, seed=0, **memory)
     sources = []
     for file in discover(str(lake)):
         footer = read_footer(file)

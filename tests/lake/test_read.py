@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 import threading
 from dataclasses import replace
 
@@ -12,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from dask.delayed import delayed
 
+from freed import open_temporary_files
 from lakes import number_table, write_files
 from onepass.cloud.bucket import RemoteObject
-from onepass.errors import BadPartition
+from onepass.errors import BadPartition, JobError
 from onepass.lake.column_chunks import decoded_bytes
 from onepass.lake.decoders import joined
 from onepass.lake.discover import discover
@@ -22,6 +24,7 @@ from onepass.lake.footer import partitions, read_footer
 from onepass.lake.limits import ReadLimits
 from onepass.lake.order import permutation
 from onepass.lake.read import PartitionReader
+from onepass.lake.spread import MANY, Spread
 from onepass.lake.units import units
 from onepass.stream.workers import Workers
 
@@ -31,9 +34,15 @@ NO_PAGES = ReadLimits(page_bytes=0)
 """Limits by which decoders of slices need no memory; pages of small files take as much as rows."""
 
 
-@pytest.fixture(params=["sliced", "whole"])
+SPILL = {"whole_bytes": 0, "spills": True, "limits": ReadLimits(page_bytes=1, reader_bytes=0)}
+"""Options of a reader that has no memory for the pages of large row groups."""
+
+
+@pytest.fixture(params=["sliced", "whole", "spilled"])
 def memory(request):
-    """Options of a reader that decodes large row groups slice by slice, and as a whole."""
+    """Options of a reader that decodes large row groups slice by slice, whole, or to a file."""
+    if request.param == "spilled":
+        return SPILL
     return {"whole_bytes": 1 << 30 if request.param == "whole" else 0, "limits": NO_PAGES}
 
 
@@ -189,6 +198,50 @@ def test_large_row_groups_are_decoded_whole_where_memory_allows(tmp_path):
     assert not is_whole(whole_bytes=4 * nbytes)
 
 
+def test_row_group_is_spilled_only_if_its_pages_do_not_fit_and_all_of_it_is_read(tmp_path):
+    file, footer, partition = write_groups(tmp_path / "lake", (5000,))
+    names = ["a", "text", "tag"]
+    cut = list(units(partition, footer, 500))
+
+    def spills(n_bytes, **options):
+        limits, before = ReadLimits(reader_bytes=n_bytes), open_temporary_files()
+        reader = PartitionReader(file, footer, names, [], 500, limits=limits, **options)
+        reader.read(cut[0])
+        return open_temporary_files() != before
+
+    assert spills(1000, spills=True)
+    assert not spills(1000)
+    assert not spills(1 << 20, spills=True)
+    assert not spills(0, spills=True, whole_bytes=1 << 20)
+    assert spills(0, spills=True, whole_bytes=1 << 20, n_open=1000)
+
+
+def test_shares_of_rows_are_the_same_whether_spilled_or_whole(tmp_path):
+    file, footer, partition = write_groups(tmp_path / "lake", (5000, 40, 3000))
+
+    def cut(group, n_rows, n_shares):
+        return Spread(n_rows, n_shares, MANY, (0, "a", group))
+
+    def read(**options):
+        reader = PartitionReader(file, footer, COLUMNS, ["level", "tag"], 512, **options)
+        found = [reader.read(unit) for unit in units(partition, footer, 512, spreads=cut)]
+        assert not reader.large
+        return [plain(rows).select(COLUMNS) for rows in found]
+
+    whole = read(whole_bytes=1 << 30)
+    assert read(**SPILL) == whole
+    assert sum(rows.num_rows for rows in whole) == 8040
+
+
+def test_temporary_folder_that_cannot_be_written_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    """A file at fault could be skipped, and the rows would be lost."""
+    file, footer, partition = write_groups(tmp_path / "lake", (1000,))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    reader = PartitionReader(file, footer, COLUMNS, [], 100, **SPILL)
+    with pytest.raises(JobError, match="Set TMPDIR to a folder with more space"):
+        reader.read(next(units(partition, footer, 100)))
+
+
 def test_memory_of_a_column_is_never_underestimated(tmp_path):
     """A column may have few long texts as codes, followed by many short plain ones: its footer does
     not tell the decoded size."""
@@ -228,9 +281,9 @@ def test_file_that_cannot_be_opened_fails_every_slice_and_hangs_none(tmp_path, m
             reader.read(unit)
 
 
-def test_pickled_reader_reads_the_same(tmp_path):
+def test_pickled_reader_reads_the_same(tmp_path, memory):
     file, footer, partition = write_groups(tmp_path / "lake", (1000,))
-    reader = PartitionReader(file, footer, COLUMNS, ["level"], 300)
+    reader = PartitionReader(file, footer, COLUMNS, ["level"], 300, **memory)
     first, *_ = cut = list(units(partition, footer, 300))
     reader.read(first)
     again = pickle.loads(pickle.dumps(reader))

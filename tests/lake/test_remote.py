@@ -76,6 +76,30 @@ def test_row_group_is_read_in_few_requests(lake, s3_server, through):
         assert len(proxy.seen) <= n_units
 
 
+def test_row_group_that_is_spilled_takes_fewer_requests_than_slices(bucket, s3_server, through):
+    table = pa.table({f"x{i}": np.random.default_rng(i).normal(size=20_000) for i in range(60)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    connect(parse_url(bucket)).put("spilled/x.parquet", sink.getvalue().to_pybytes())
+    limits = ReadLimits(page_bytes=1 << 10, reader_bytes=0, remote_bytes=6 << 20)
+    n_requests = {}
+    with Proxy(s3_server.url) as proxy:
+        through(proxy)
+        file = discover(f"{bucket}/spilled")[0]
+        footer = read_footer(file)
+        (whole,) = partitions(file, footer)
+        for spills in (True, False):
+            proxy.seen.clear()
+            options = {"spills": spills, "limits": limits}
+            reader = PartitionReader(file, footer, table.column_names, [], 1000, **options)
+            parts = [reader.read(unit) for unit in units(whole, footer, 1000)]
+            found = pa.Table.from_batches(parts).select(table.column_names)
+            assert found.combine_chunks() == table.combine_chunks()
+            n_requests[spills] = len(proxy.seen)
+    # About two for each of twelve shares of the columns, against some for each column.
+    assert n_requests[True] < 30 < n_requests[False], n_requests
+
+
 @pytest.mark.parametrize(
     ("pattern", "n_files"),
     [("", 4), ("/", 4), ("/part-[12].parquet", 2), ("/part-3.parquet", 1), ("/**/part-*", 4)],

@@ -55,6 +55,28 @@ def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(
     assert report["metrics"]["r2"] > 0.7
 
 
+def test_wide_row_group_is_trained_within_its_limit(tmp_path):
+    """Neither its decoded rows nor a page of each column fit into the limit."""
+    n_rows, n_columns = 300_000, 300
+    base = np.random.default_rng(0).standard_normal(n_rows + n_columns, dtype=np.float32)
+    table = pa.table({f"x{i}": base[i : i + n_rows] for i in range(n_columns)})
+    table = table.append_column("y", pa.array(base[:n_rows] - 2 * base[7 : n_rows + 7]))
+    pq.write_table(table, tmp_path / "wide.parquet", row_group_size=n_rows, use_dictionary=False)
+    del table
+    command = [sys.executable, "-c", "from onepass.cli import main; main()", "train"]
+    options = ["--label", "y", "--model", str(tmp_path / "model"), "--memory-limit", "700MB"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "wide.parquet"), *options, "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["rows"] == n_rows
+    assert report["peak_rss_bytes"] < 700e6
+    assert report["metrics"]["r2"] > 0.9
+
+
 def test_survey_of_wide_files_with_many_row_groups_is_that_of_one_file(tmp_path):
     """Neither their footers nor pages of all columns are in memory at once."""
     n_columns, n_rows, n_groups, n_files = 1000, 1000, 16, 16

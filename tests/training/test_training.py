@@ -19,7 +19,6 @@ from onepass.errors import BadPartition, ChangedPartition, ForeignModel, JobErro
 from onepass.ledger.entries import PlanEntry, SkipEntry, dump_entry
 from onepass.model import state as state_module
 from onepass.model.directory import open_model
-from onepass.training.create import _memory_warnings
 from recording import At, Recorder
 from small import plan, train, train_pending
 
@@ -481,11 +480,3 @@ def test_plan_is_frozen_once_and_says_what_is_to_be_done(job):
     assert (first.created, again.created) == (True, False)
     assert first.bytes == sum(path.stat().st_size for path in Path(job["lake"]).iterdir())
     assert [type(entry) for entry in log(job)] == [PlanEntry]
-
-
-def test_lake_whose_open_pages_exceed_the_memory_limit_gives_a_warning():
-    job = Job(lake="a", label="y", model="m", memory_limit="700MB")
-    assert _memory_warnings(job, 100 << 20) == []
-    (warning,) = _memory_warnings(job, 600 << 20)
-    assert "holds about 600 MiB of pages" in warning
-    assert "(about 1000 MiB)" in warning

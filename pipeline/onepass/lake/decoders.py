@@ -56,19 +56,21 @@ class Decoders:
     def read(self, groups: list[int], columns: list[str], *, use_threads: bool) -> pa.RecordBatch:
         """Decode columns of whole row groups into one batch."""
         rows = sum(self.rows(group) for group in groups)
-        with self._open(groups, rows, whole=True) as source:
+        with self._open(groups, columns, rows, whole=True) as source:
             table = source.read_row_groups(groups, columns=columns, use_threads=use_threads)
         # Leaving the context frees the buffers of the decoder before the joined copy is made.
         return joined(table)
 
-    def slices(self, group: int, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def slices(
+        self, group: int, columns: list[str], rows: int, *, use_threads: bool = False
+    ) -> Iterator[pa.RecordBatch]:
         """Decode columns of one row group slice by slice; the caller checks the texts."""
-        source = self._open([group], rows, whole=False)
-        return _batches(source, group, columns, rows)
+        source = self._open([group], columns, rows, whole=False)
+        return _batches(source, group, columns, rows, use_threads=use_threads)
 
     def probe(self, group: int, column: str, rows: int) -> None:
         """Decode one column of one row group and drop its values; raise if a page is damaged."""
-        with self._open([group], rows, whole=False) as source:
+        with self._open([group], [column], rows, whole=False) as source:
             for batch in _batches(source, group, [column], rows):
                 check_texts(batch)
 
@@ -76,9 +78,10 @@ class Decoders:
         """Return the number of rows that the footer promises for a row group."""
         return int(self.footer.metadata.row_group(group).num_rows)
 
-    def chunks(self, groups: Sequence[int]) -> list[Chunk]:
-        """Return the chunks of row groups that belong to the columns to decode."""
-        chunks, wanted = self.footer.chunks, set(self.columns)
+    def chunks(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> list[Chunk]:
+        """Return the chunks of row groups that belong to some columns; by default to all."""
+        chunks = self.footer.chunks
+        wanted = set(self.columns if columns is None else columns)
         leaves = [
             i
             for i, path in enumerate(chunks.paths)
@@ -106,17 +109,22 @@ class Decoders:
                     found.discard(chunk.path_in_schema)
         return [name for name in self.texts if name in found]
 
-    def _open(self, groups: Sequence[int], rows: int, *, whole: bool) -> pq.ParquetFile:
+    def pre_buffer_bytes(self, *, whole: bool) -> int:
+        """Return the bytes of an object that a decoder may read ahead."""
+        # The next partition's decoders are opened while this one's are still in use.
+        return self.limits.remote_bytes // (_WHOLE_UNITS if whole else 2 * self.n_open)
+
+    def _open(
+        self, groups: Sequence[int], columns: list[str], rows: int, *, whole: bool
+    ) -> pq.ParquetFile:
         pre_buffer, buffer_bytes = False, _BUFFER_BYTES
         if self.file.remote is not None:
-            # The next partition's decoders are opened while this one's are still in use.
-            n_decoders = _WHOLE_UNITS if whole else 2 * self.n_open
-            total = self.limits.remote_bytes // n_decoders
-            share = total // max(1, len(self.columns))
+            total = self.pre_buffer_bytes(whole=whole)
+            share = total // max(1, len(columns))
             buffer_bytes = max(_BUFFER_BYTES, min(self.limits.remote_column_bytes, share))
             # Pre-buffering reads neighbouring columns in one request, and keeps all of it until
             # the decoder is closed.
-            pre_buffer = self._stored_bytes(groups) <= total
+            pre_buffer = self._stored_bytes(groups, columns) <= total
         return pq.ParquetFile(
             self._source(),
             metadata=self.footer.metadata,
@@ -134,15 +142,20 @@ class Decoders:
         described = replace(self.file.remote, size=found.size, etag=found.etag)
         return RemoteFile(self.file.location, described)
 
-    def _stored_bytes(self, groups: Sequence[int]) -> int:
-        return sum(chunk.total_compressed_size for chunk in self.chunks(groups))
+    def _stored_bytes(self, groups: Sequence[int], columns: list[str]) -> int:
+        return sum(chunk.total_compressed_size for chunk in self.chunks(groups, columns))
 
 
 def _batches(
-    source: pq.ParquetFile, group: int, columns: list[str], rows: int
+    source: pq.ParquetFile,
+    group: int,
+    columns: list[str],
+    rows: int,
+    *,
+    use_threads: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     found: Iterator[pa.RecordBatch] = source.iter_batches(
-        rows, row_groups=[group], columns=columns, use_threads=False
+        rows, row_groups=[group], columns=columns, use_threads=use_threads
     )
     return found
 

@@ -2,21 +2,25 @@
 
 Parquet pages cannot be entered in the middle, so the tasks that read parts of one row group share
 its decoders. Columns whose decoded size is known are decoded as a whole where memory allows, and
-all others slice by slice (`onepass.lake.rowgroups`).
+all others slice by slice (`onepass.lake.rowgroups`). Where memory does not even allow a page of
+each column, the row group is decoded into a temporary file (`onepass.lake.spilled_row_groups`).
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
 
 from onepass.lake.column_chunks import decoded_bytes
+from onepass.lake.column_shares import ColumnSize, column_shares
 from onepass.lake.decoders import Decoders
 from onepass.lake.rowgroups import Mixed, RowGroup, Sliced, Whole
+from onepass.lake.spilled_row_groups import Spilled
 from onepass.lake.spread import Spread
-from onepass.lake.spread_row_groups import SpreadPasses, SpreadWhole
+from onepass.lake.spread_row_groups import SpreadWhole
 from onepass.lake.units import Unit
 
 _SHARES = 4
@@ -24,6 +28,9 @@ _SHARES = 4
 
 _COPIES = 3
 """Shares of a row group that are in memory at once, beside the row group."""
+
+_LEAST_BYTES = 8 << 20
+"""Minimum memory for decoding a share of the columns."""
 
 
 class LargeRowGroups:
@@ -37,10 +44,15 @@ class LargeRowGroups:
         Rows of a slice.
     whole_bytes
         Memory for all large row groups that are decoded as a whole.
+    spills
+        See `onepass.lake.read.PartitionReader`.
     """
 
-    def __init__(self, decoders: Decoders, batch_rows: int, whole_bytes: int) -> None:
+    def __init__(
+        self, decoders: Decoders, batch_rows: int, whole_bytes: int, spills: bool = False
+    ) -> None:
         self._decoders, self._batch_rows, self._whole_bytes = decoders, batch_rows, whole_bytes
+        self._spills = spills
         self._open: dict[int, RowGroup] = {}
         self._lock = threading.Lock()
 
@@ -71,9 +83,9 @@ class LargeRowGroups:
         # Arrow decodes in threads, which would wait for the GIL to read from an object store.
         if decoders.file.remote is not None:
             return []
-        sizes, page_bytes = self._sizes(group)
-        fitting = {name: size for name, size in sizes.items() if size is not None}
-        if sum(fitting.values()) > self._share_bytes(page_bytes):
+        sizes = self._sizes(group)
+        fitting = {name: size.decoded for name, size in sizes.items() if size.decoded is not None}
+        if sum(fitting.values()) > self._whole_share(sizes):
             return []
         return [name for name in decoders.columns if name in fitting]
 
@@ -83,55 +95,81 @@ class LargeRowGroups:
         The result is None if the footer does not tell. It decides the order of rows, so it follows
         from the footer alone.
         """
-        sizes, _ = self._sizes(group)
-        known = [size for size in sizes.values() if size is not None]
+        sizes = self._sizes(group).values()
+        known = [size.decoded for size in sizes if size.decoded is not None]
         # Shares are copies, of which the tasks that run ahead hold a few.
         return sum(known) * (n_shares + _COPIES) // n_shares if len(known) == len(sizes) else None
 
-    def _share_bytes(self, page_bytes: int) -> int:
-        """Return the memory for one large row group."""
+    def _open_bytes(self) -> int:
+        """Return the memory for the pages that one large row group holds open."""
+        most = max(self._whole_bytes, self._decoders.limits.reader_bytes)
+        return most // self._decoders.n_open
+
+    def _whole_share(self, sizes: dict[str, ColumnSize]) -> int:
+        """Return the memory for decoding one large row group as a whole."""
         # Slicing would hold pages of its columns, so decoding them may take that memory instead.
-        return max(self._whole_bytes // self._decoders.n_open, page_bytes)
+        pages = sum(size.pages for size in sizes.values() if size.decoded is not None)
+        if self._spills:
+            pages = min(pages, self._open_bytes())
+        return max(self._whole_bytes // self._decoders.n_open, pages)
 
     def _spread(self, group: int, spread: Spread) -> RowGroup:
         decoders = self._decoders
-        sizes, page_bytes = self._sizes(group)
-        free, needed = self._share_bytes(page_bytes), self.spread_bytes(group, spread.n_shares)
+        free = self._whole_share(self._sizes(group))
+        needed = self.spread_bytes(group, spread.n_shares)
         if needed is not None and needed <= free and decoders.file.remote is None:
             decode = partial(decoders.read, [group], decoders.columns, use_threads=True)
             return SpreadWhole(decode, spread)
-        stored = sum(int(chunk.total_uncompressed_size) for chunk in decoders.chunks([group]))
-        known = sum(size for size in sizes.values() if size is not None)
-        row_bytes = max(stored, known) / spread.n_rows
-        copies = int(_COPIES * row_bytes * spread.rows(0))
-        batches = partial(decoders.slices, group, decoders.columns, self._batch_rows)
-        # What is kept lies between pages that are freed: for 430 MB the process grew by 670.
-        return SpreadPasses(batches, spread, (free - copies) // 2, row_bytes)
+        pieces = [spread.pieces(share) for share in range(spread.n_shares)]
+        return self._spilled(group, pieces, 1)
 
-    def _sizes(self, group: int) -> tuple[dict[str, int | None], int]:
-        """Return decoded bytes by column, and the bytes of the pages that slicing would hold.
+    def _spilled(self, group: int, pieces: list[list[tuple[int, int]]], step: int) -> RowGroup:
+        decoders, sizes = self._decoders, self._sizes(group)
+        n_rows = decoders.rows(group)
+        row_bytes = sum(size.decoded or 0 for size in sizes.values()) / n_rows
+        copies = int(_COPIES * row_bytes * min(n_rows, self._batch_rows)) * decoders.n_open
+        # Row groups are spilled one at a time, so each may take the memory of all. A share of
+        # the columns is copied once, and Arrow's allocator keeps freed pages for a while.
+        free = max(_LEAST_BYTES, (self._open_bytes() * decoders.n_open - copies) // 3)
+        is_remote = decoders.file.remote is not None
+        if is_remote:
+            # A share that can be pre-buffered takes few requests, and is held as it is stored.
+            free = min(free, decoders.pre_buffer_bytes(whole=False))
+            sizes = {name: replace(s, pages=max(s.pages, s.stored)) for name, s in sizes.items()}
+        # Arrow's threads would wait for the GIL to read from an object store.
+        decode = partial(decoders.slices, group, use_threads=not is_remote)
+        shares = [
+            partial(decode, share.columns, share.rows)
+            for share in column_shares(sizes, n_rows, self._batch_rows, free)
+        ]
+        return Spilled(shares, pieces, step, free // 4 // decoders.n_open)
 
-        A column's size is None if the footer does not tell it.
-        """
+    def _sizes(self, group: int) -> dict[str, ColumnSize]:
+        """Return the memory that each column of a row group takes."""
         decoders = self._decoders
         coded = set(decoders.dictionaries([group], decoders.rows(group)))
-        sizes: dict[str, int | None] = {}
-        page_bytes = 0
+        sizes: dict[str, ColumnSize] = {}
         for chunk in decoders.chunks([group]):
             path = chunk.path_in_schema
             name = path if path in decoders.columns else path.split(".")[0]
-            size, known = decoded_bytes(chunk, path in coded), sizes.get(name, 0)
-            sizes[name] = None if size is None or known is None else known + size
-            if size is not None:
-                stored = int(chunk.total_uncompressed_size)
-                page_bytes += 2 * min(decoders.limits.page_bytes, stored)
-        return sizes, page_bytes
+            size, known = decoded_bytes(chunk, path in coded), sizes.get(name, ColumnSize(0, 0))
+            pages = 2 * min(decoders.limits.page_bytes, int(chunk.total_uncompressed_size))
+            both = None if size is None or known.decoded is None else known.decoded + size
+            stored = known.stored + int(chunk.total_compressed_size)
+            sizes[name] = ColumnSize(both, known.pages + pages, stored)
+        return sizes
 
     def _opened(self, group: int) -> RowGroup:
         decoders, rows = self._decoders, self._batch_rows
         at_once = self.columns_at_once(group)
         sliced = [name for name in decoders.columns if name not in at_once]
-        n_slices = -(-decoders.rows(group) // rows)
+        sizes, n_rows = self._sizes(group), decoders.rows(group)
+        needed = sum(sizes[name].decoded or 0 for name in at_once)
+        needed += sum(sizes[name].pages for name in sliced)
+        if self._spills and sliced and needed > self._open_bytes():
+            starts = range(0, n_rows, rows)
+            return self._spilled(group, [[(at, min(rows, n_rows - at))] for at in starts], rows)
+        n_slices = -(-n_rows // rows)
         parts: list[RowGroup] = []
         if at_once:
             decode = partial(decoders.read, [group], at_once, use_threads=True)
@@ -151,4 +189,4 @@ class LargeRowGroups:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Decoders and locks cannot be pickled; a worker in another process opens its own.
-        return (type(self), (self._decoders, self._batch_rows, self._whole_bytes))
+        return (type(self), (self._decoders, self._batch_rows, self._whole_bytes, self._spills))

@@ -36,6 +36,9 @@ class PartitionReader:
     whole_bytes
         Memory for all large row groups that are decoded as a whole; a row group that does not fit
         is decoded slice by slice.
+    spills
+        Whether a large row group of which not even the open pages fit is decoded into a temporary
+        file. This pays only if all of it is read.
     limits
         Sizes of pages and buffers.
     """
@@ -50,11 +53,12 @@ class PartitionReader:
         *,
         n_open: int = 1,
         whole_bytes: int = 0,
+        spills: bool = False,
         limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         self._decoders = Decoders(file, footer, columns, texts, n_open, limits)
         self._batch_rows = batch_rows
-        self.large = LargeRowGroups(self._decoders, batch_rows, whole_bytes)
+        self.large = LargeRowGroups(self._decoders, batch_rows, whole_bytes, spills)
         """Row groups that are read in slices."""
 
     def read(self, unit: Unit) -> pa.RecordBatch:

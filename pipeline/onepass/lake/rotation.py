@@ -131,6 +131,7 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
         rows,
         n_open=n_cursors * rotation.n_sources,
         whole_bytes=rotation.whole_bytes,
+        spills=True,
         limits=rotation.limits,
     )
     spreads = None

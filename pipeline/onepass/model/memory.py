@@ -74,8 +74,8 @@ def fit_batch_rows(
 def fit_spread_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
     """Return the bytes of row groups up to which their rows are spread over blocks.
 
-    Spreading the rows of row groups that fit into memory costs next to nothing. Others would have
-    to be decoded several times.
+    Spreading the rows of row groups that fit into memory costs next to nothing. Others need a
+    temporary file of the size of their decoded rows.
     """
     return min(SPREAD_BYTES, whole_bytes(job, schema, batch_rows))
 

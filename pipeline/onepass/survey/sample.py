@@ -52,8 +52,6 @@ class Sample:
     """Number of the file that each row comes from."""
     n_places: int
     """Number of row groups that rows were drawn from."""
-    page_bytes: int
-    """Estimated bytes of an open decoder of all columns."""
 
     def widths(self) -> dict[str, float]:
         """Return the mean bytes of a value of each column."""
@@ -126,7 +124,6 @@ def draw_sample(
         stretch=np.concatenate(stretches),
         file=np.concatenate(files_of),
         n_places=len(cells),
-        page_bytes=widths.page_bytes,
     )
 
 

@@ -55,8 +55,6 @@ class Survey:
     """None if the job has no label."""
     widths: dict[str, float]
     """Mean bytes of a value of each sampled column."""
-    page_bytes: int
-    """Estimated bytes of an open decoder of all columns of one row group."""
     bad: list[BadPartition]
     """Errors of the files that cannot be used; empty unless bad files are skipped."""
     warnings: list[str]
@@ -144,7 +142,6 @@ def survey(
         optional=found.lacking.optional,
         label=described,
         widths=sample.widths(),
-        page_bytes=sample.page_bytes,
         bad=list(bad),
         warnings=[spoken(one) for one in (*tail_warnings, *warnings, *label_warnings)],
     )

@@ -64,11 +64,6 @@ class Widths:
         """Estimated bytes of a decoded row."""
         return sum(self.bytes.values())
 
-    @property
-    def page_bytes(self) -> int:
-        """Estimated bytes of an open decoder of all columns, which holds a page of each."""
-        return int(sum(map(self._decoder_bytes, self.bytes)))
-
     def slice_rows(self, nbytes: int, most: int) -> int:
         """Return the rows, at most `most`, of which the widest column takes `nbytes`."""
         return max(1, min(most, int(nbytes / max(self.bytes.values(), default=1.0))))

@@ -13,7 +13,7 @@ from onepass.job import Job
 from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
-from onepass.model.memory import BASE_BYTES, MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
+from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
@@ -68,7 +68,7 @@ def create_model(
     batch_rows = fit_batch_rows(
         resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths
     )
-    # If labels drift, blocks that resemble each other are worth decoding row groups twice.
+    # If labels drift, blocks that resemble each other are worth a temporary file.
     drifts = found.label.drift > 0
     content = ModelFile(
         format=FORMAT,
@@ -83,19 +83,7 @@ def create_model(
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
-    return [*found.warnings, *_memory_warnings(job, found.page_bytes)]
-
-
-def _memory_warnings(job: Job, page_bytes: int) -> list[str]:
-    """Warn of a lake that cannot be read within the limit, whatever the size of a block."""
-    needed = BASE_BYTES + page_bytes
-    if needed <= job.memory_limit:
-        return []
-    return [
-        f"an open row group of this lake holds about {page_bytes >> 20} MiB of pages, one of each "
-        f"column, so memory may exceed --memory-limit {job.memory_limit.human_readable()} (about "
-        f"{needed >> 20} MiB); rewrite the lake with smaller row groups, or leave out columns"
-    ]
+    return found.warnings
 
 
 def _hashed(schema: Schema, solver: str) -> Schema:
