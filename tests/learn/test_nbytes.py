@@ -9,8 +9,9 @@ import pytest
 from blocks import random_block
 from learners import settings
 from onepass.learn.firstorder.rules import CODES
-from onepass.learn.learner import Learner, Settings, learner_bytes
+from onepass.learn.learner import Learner, learner_bytes
 from onepass.learn.newton.limits import kept_rows
+from onepass.learn.settings import Settings
 
 SCALARS = 200
 """Bytes of counters and sums at most, which are not set aside for."""

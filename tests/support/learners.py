@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from onepass.learn.learner import Settings
+from onepass.learn.settings import Settings
 
 _PLAIN = Settings(
     solver="newton",

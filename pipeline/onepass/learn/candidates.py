@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
-from onepass.learn.learner import Learner, Settings
+from onepass.learn.learner import Learner
+from onepass.learn.settings import Settings
 from onepass.learn.updater import State, Weights, checked, copied, numbered, restored
 
 _FIRST_WINDOW = 256

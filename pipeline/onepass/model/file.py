@@ -13,8 +13,9 @@ from onepass.environment import physical_bytes
 from onepass.errors import ForeignModel
 from onepass.job import Job
 from onepass.learn.candidates import Candidates
-from onepass.learn.learner import Learner, Settings, learner_bytes
+from onepass.learn.learner import Learner, learner_bytes
 from onepass.learn.metrics import Metrics, make_metrics
+from onepass.learn.settings import Settings
 from onepass.ledger.entries import FORMAT, first_fault
 from onepass.model.settings import candidate_settings
 from onepass.model.state import ModelState

@@ -6,7 +6,7 @@ from itertools import product
 
 from onepass.encode.schema import Schema
 from onepass.job import Job
-from onepass.learn.learner import Settings
+from onepass.learn.settings import Settings
 
 
 def candidate_settings(job: Job, schema: Schema, *, careful: bool = False) -> list[Settings]:
