@@ -14,15 +14,18 @@ from onepass.encode.schema import Label, Numeric, Schema, Time
 from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
 from onepass.survey.lake_warnings import absurd_warnings
+from onepass.survey.levels_or_line import Target
 from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.whole_numbers import Clues
 
 RNG = np.random.default_rng(0)
 N = 600
 
 
-def profile(values, name="x", **choice):
+def profile(values, name="x", *, label=None, **choice):
     wishes = Choice(**{key: tuple(names) for key, names in choice.items()})
-    (found,) = profile_columns(pa.table({name: values}), {}, wishes, skip=set())
+    clues = Clues() if label is None else Clues(Target(label, nominal=False))
+    (found,) = profile_columns(pa.table({name: values}), {}, wishes, set(), clues)
     return found
 
 
@@ -199,3 +202,21 @@ def test_any_texts_are_encoded_alike_plain_coded_or_in_pieces_and_every_odd_one_
     counts = encode(sample)[2]
     assert set(counts) <= {"unreadable_text"}
     assert counts["unreadable_text"] <= 3
+
+
+def test_months_and_versions_are_levels():
+    assert profile(texts("2025-01", "2025-02", "2025-11")).planned == "one-hot (3 levels)"
+    assert profile(texts("2025-01-03", "2025-02-03", "2025-11-03")).use.kind == "time"
+    assert profile(texts("1.1", "1.10", "1.9", "2.0")).planned == "one-hot (4 levels)"
+    assert profile(texts("1.10", "1.90", "2.00")).planned == "numeric"
+
+
+def test_few_decimals_are_levels_where_these_predict_better_than_a_line():
+    sizes = np.array([6.5, 7.0, 7.5, 8.0, 8.5])
+    code = RNG.integers(0, 5, 3000)
+    values = pa.array([f"{size:.1f}" for size in sizes[code]])
+    noise = RNG.normal(size=3000)
+    found = profile(values, label=np.array([0.0, 4, -3, 2, 5])[code] + noise)
+    assert found.planned == "one-hot (5 levels)"
+    assert "levels predict the label better than a line" in found.warning
+    assert profile(values, label=3 * sizes[code] + noise).planned == "numeric"

@@ -148,3 +148,22 @@ def test_values_of_which_each_file_has_its_own_are_no_levels_for_further_files()
     spread = RNG.permutation(week)
     found = profile(pa.array(spread), label=effect[spread] + 0.3 * RNG.normal(size=N), **own)
     assert found.use.kind == "one_hot"
+
+
+@pytest.mark.parametrize("n_files", [1, 10])
+def test_counter_that_tells_the_label_is_a_number_and_no_number_of_the_row(n_files):
+    per_file = N // n_files
+    cycle = np.tile(np.arange(per_file), n_files)
+    place = {"file": np.repeat(np.arange(n_files), per_file), "rows_of_file": [per_file] * n_files}
+    found = profile(cycle, label=-cycle + RNG.normal(size=N), **place)
+    assert found.planned == "numeric"
+    found = profile(cycle, label=RNG.normal(size=N), **place)
+    assert (found.use, found.reason) == (None, "a number of the row")
+
+
+def test_floats_without_a_null_have_levels_only_if_these_jump_as_codes_do():
+    score = RNG.integers(0, 50, 6000).astype(float)
+    smooth = np.sin(score / 5) * 3 + RNG.normal(size=6000)
+    assert profile(score, label=smooth).planned == "numeric"
+    jumps = RNG.normal(size=50)[score.astype(int)] * 2 + RNG.normal(size=6000)
+    assert profile(score, label=jumps).planned == "one-hot (50 levels)"

@@ -35,6 +35,10 @@ _FEWEST_ROWS = 100
 """Number of rows below which nothing is compared."""
 
 
+_SMOOTH = 1.0
+"""Ratio of successive differences to the variance below which neighbours resemble each other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The label of each row of the sample."""
@@ -112,6 +116,22 @@ def compare(values: FloatArray, target: Target) -> Evidence | None:
         curves += [_bent] if len(distinct) >= _BENT_VALUES else []
         curve = np.min([line, *map(unexplained, curves)], axis=0)
     return Evidence(float(1 - levels), float(1 - line.sum()), float(1 - curve.sum()), float(margin))
+
+
+def is_smooth(values: FloatArray, target: Target | None) -> bool:
+    """Whether the mean labels of neighbouring values resemble each other.
+
+    The measure is that of J. von Neumann ("Distribution of the ratio of the mean square successive
+    difference to the variance", 1941), which is 2 where neighbours are independent.
+    """
+    if target is None:
+        return True
+    present = np.isfinite(values) & np.isfinite(target.values)
+    labels = _outputs(target.values[present], nominal=target.nominal)
+    distinct, code = np.unique(values[present], return_inverse=True)
+    means = _sum_up(code, labels, len(distinct)).means()
+    spread = float(np.square(means - means.mean(axis=0)).sum())
+    return float(np.square(np.diff(means, axis=0)).sum()) < _SMOOTH * spread
 
 
 def _standardised(distinct: FloatArray) -> FloatArray:

@@ -17,13 +17,23 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from onepass.encode.columns import plain
+from onepass.encode.columns import floats, plain
 from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.errors import JobError
+from onepass.survey.levels_or_line import compare
 from onepass.survey.naming import naming
+from onepass.survey.row_numbers import recurs
 from onepass.survey.text_columns import TextForm, missing_share, numbers_by_choice, text_form
-from onepass.survey.uses import SampledColumn, category, is_whole, number, sampled, time
-from onepass.survey.whole_numbers import Clues, Decision, whole_numbers
+from onepass.survey.uses import (
+    ONE_HOT_LEVELS,
+    SampledColumn,
+    category,
+    is_whole,
+    number,
+    sampled,
+    time,
+)
+from onepass.survey.whole_numbers import Clues, Decision, by_levels, whole_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +186,7 @@ def _decide_text(column: SampledColumn, clues: Clues) -> Decision:
         numbers = column.read_as(form)
         reason, warning = _about(form, column.name, "numbers in text")
         if not is_whole(numbers.values):
-            return number(numbers), reason, warning
+            return _decide_decimals(column, numbers, clues) or (number(numbers), reason, warning)
         found = whole_numbers(numbers, clues)
         return found if found[-1] else (found[0], reason, warning)
     if column.nearly_unique:
@@ -185,6 +195,19 @@ def _decide_text(column: SampledColumn, clues: Clues) -> Decision:
         )
         return None, "nearly every value is different", text
     return *category(column, "text"), None
+
+
+def _decide_decimals(
+    column: SampledColumn, numbers: SampledColumn, clues: Clues
+) -> Decision | None:
+    """Return the decision for few decimal numbers in text, such as sizes; None if a number."""
+    if clues.target is None or numbers.distinct > ONE_HOT_LEVELS:
+        return None
+    values = floats(numbers.values)
+    evidence = compare(values, clues.target)
+    if evidence is None or not evidence.for_levels or not recurs(values, clues.rows):
+        return None
+    return by_levels(column, evidence)
 
 
 def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:

@@ -35,6 +35,13 @@ _LEAST_OF_FEW = 0.9
 
 _YEAR_AND_MONTH = r"^\s*[0-9]{4}-[0-9]{2}"
 
+_MONTH = r"^[0-9]{4}-[0-9]{2}$"
+
+_DECIMAL = r"^[0-9]+\.[0-9]+$"
+
+_FEW = 64
+"""Maximum number of decimal numbers that may be versions; prices may differ in their zeros."""
+
 _SHOWN = 3
 
 
@@ -58,12 +65,16 @@ class TextForm:
 def text_form(texts: pa.Array) -> TextForm | None:
     """Return the form of a column of text; None if it is a category or free text.
 
-    Numbers with leading zeros, and long whole numbers of one length, are codes: a category.
+    Numbers with leading zeros, long whole numbers of one length, and few numbers of which two are
+    equal but for zeros at their ends (versions such as 1.1 and 1.10) are codes: a category. So are
+    months, which recur in further years as levels, and tell nothing about the day.
     """
     kinds: tuple[Literal["time", "number"], ...] = ("time", "number")
     likely = [kind for kind in kinds if _is_likely(kind, texts)]
-    if "time" in likely and (form := _form("time", texts)) is not None:
-        return form
+    if "time" in likely and not _are_months(texts):
+        form = _form("time", texts)
+        if form is not None:
+            return form
     return None if "number" not in likely or _are_codes(texts) else _form("number", texts)
 
 
@@ -113,8 +124,25 @@ def _form(
     )
 
 
+def _are_months(texts: pa.Array) -> bool:
+    bare = pc.ascii_trim_whitespace(texts.drop_null())
+    present = bare.filter(pc.invert(is_missing(bare, MISSING_TEXTS)))
+    return len(present) > 0 and bool(pc.all(pc.match_substring_regex(present, _MONTH)).as_py())
+
+
+def _are_versions(bare: pa.Array) -> bool:
+    """Whether texts of few decimal numbers are equal as numbers, as 1.1 and 1.10 are."""
+    decimals = bare.filter(pc.match_substring_regex(bare, _DECIMAL)).unique()
+    if not 0 < len(decimals) <= _FEW:
+        return False
+    values, _ = seconds_of(numbers_in_text(decimals, MISSING_TEXTS))
+    return len(np.unique(values)) < len(decimals)
+
+
 def _are_codes(texts: pa.Array) -> bool:
     bare = pc.ascii_trim_whitespace(texts.drop_null())
+    if _are_versions(bare):
+        return True
     if pc.any(pc.match_substring_regex(bare, _CODE)).as_py():
         return True
     numbers = bare.filter(pc.match_substring_regex(bare, "[0-9]"))
