@@ -54,9 +54,15 @@ class SampledLabel:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Rows of each class, in the order of the classes."""
-        if self.scanned is not None and not self.scanned.has_too_many:
-            return self.scanned.counts
-        return class_counts(self.values, self.kind, blank_is_null=self.blank_is_null)
+        scanned = self.scanned
+        if scanned is not None and scanned.is_complete:
+            return scanned.counts
+        sampled = class_counts(self.values, self.kind, blank_is_null=self.blank_is_null)
+        if scanned is None or scanned.has_too_many:
+            return sampled
+        # The sample may come from files that were not looked at.
+        found = sampled | scanned.counts
+        return {text: found[text] for text in sort_classes(list(found), self.kind)}
 
     @property
     def number(self) -> str:
