@@ -19,6 +19,7 @@ from onepass.encode.classes import (
     sort_classes,
 )
 from onepass.encode.schema import OTHER, Label
+from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
 from onepass.survey.label_scan import ScannedLabel
 from onepass.survey.naming import naming
@@ -26,8 +27,8 @@ from onepass.text import listed, visible
 
 UnknownClass: TypeAlias = Literal["error", "drop", "other"]
 
-MISSING_WORDS = frozenset({"?", "na", "n/a", "#n/a", "null", "nan", "-", "\\n"})
-"""Texts, in lower case, that often stand for a missing value."""
+MISSING_WORDS = frozenset(MISSING_TEXTS) - {"none", "nil"}
+"""Texts, in lower case, that often stand for a missing label; "none" may well be a class."""
 
 
 @dataclass(frozen=True)
