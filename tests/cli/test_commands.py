@@ -159,6 +159,13 @@ def test_summary_and_inspect_show_every_column(model, tmp_path, onepass):
     assert all(f"\n{name} " in out for name in ("a", "b", "c", "level"))
 
 
+def test_inspect_takes_the_loss_that_a_job_file_implies(make_lake, tmp_path, onepass):
+    config = tmp_path / "job.yaml"
+    config.write_text("label: y\nquantile: [0.1, 0.9]\n")
+    code, out, err = onepass("inspect", make_lake(n_files=2), "--config", config, "--json")
+    assert (code, last_json(out)["label"]["loss"]) == (0, "quantile"), err
+
+
 def test_inspect_shows_the_classes_of_a_label_and_takes_the_loss(make_lake, tmp_path, onepass):
     lake = make_lake()
     code, out, _ = onepass("inspect", lake, "--label", "level", "--exclude", "y")

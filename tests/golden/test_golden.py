@@ -13,6 +13,8 @@ import pytest
 
 from lakes import ROOT
 from onepass import Model, evaluate, rewind, score, train, verify
+from onepass.errors import JobError
+from onepass.job_fields import resume_job
 from onepass.ledger.entries import SkipEntry
 from onepass.model.directory import open_model
 
@@ -47,6 +49,13 @@ def test_golden_model_predicts_what_it_predicted_then(golden, folder):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     else:
         assert found.tolist() == expected
+
+
+def test_golden_model_reads_tails_as_they_are_and_says_so(golden, folder):
+    job = {"model": str(golden), "lake": str(folder / "lake")}
+    with pytest.raises(JobError, match="tails: the model has 'keep', this run asks for 'clip'"):
+        resume_job(open_model(golden).file.job, job | {"tails": "clip"})
+    assert resume_job(open_model(golden).file.job, {"model": str(golden), "tails": "keep"})
 
 
 def test_golden_model_is_sound(golden, folder):

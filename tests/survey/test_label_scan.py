@@ -146,6 +146,29 @@ def test_lake_beyond_the_bound_is_looked_at_in_evenly_spaced_files(tmp_path, mon
     assert (list(one.counts), one.is_complete) == (["a"], False)
 
 
+def test_class_that_only_the_sample_has_seen_is_a_class(tmp_path, monkeypatch):
+    lake = write(tmp_path, [["a", "b"] * 10 + ["rare"] * (i == 3) for i in range(8)])
+    monkeypatch.setattr(label_scan, "SCAN_ROWS", 50)
+    found = look(lake).label
+    assert found.label.classes == ["a", "b", "rare"]
+    assert 0 < found.class_shares["rare"] < 0.1
+
+
+def test_class_of_a_file_that_is_skipped_for_its_labels_is_no_class(tmp_path):
+    rows = [["a", "b"] * 40 for _ in range(4)]
+    rows[2] = ["skipped"] * 80
+    files = {
+        f"p{i:04}.parquet": number_table(80, i).set_column(4, "y", pa.array(label))
+        for i, label in enumerate(rows)
+    }
+    write_files(tmp_path, files, row_group_size=10)
+    # The second of eight row groups, of which four others are sampled.
+    corrupt_pages(tmp_path / "p0002.parquet")
+    found = look(str(tmp_path), skip_bad=True)
+    assert [error.path for error in found.bad] == ["p0002.parquet"]
+    assert found.label.label.classes == ["a", "b"]
+
+
 def test_progress_counts_every_row_once(tmp_path):
     steps = []
     scan(write(tmp_path, [["a"] * n for n in (5, 7, 11)]), advanced=lambda *n: steps.append(n))

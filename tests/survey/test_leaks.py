@@ -83,7 +83,7 @@ def test_category_that_determines_the_label_is_a_leak():
 
 def test_column_that_is_not_used_is_not_warned_about():
     target = label("number")
-    sample = pa.table({"same": target, "unused": [str(value) for value in target]})
+    sample = pa.table({"same": target, "unused": [f"r{value}" for value in target]})
     profiles = profile_columns(sample, {}, Choice(exclude=("same",)), skip={"same"})
     assert leak_warnings("y", target, sample, profiles) == []
 
@@ -147,6 +147,27 @@ def test_nan_counts_as_null_and_a_filled_column_may_tell_one_class_of_three():
     repaired = np.where(target == 1, rng.normal(size=N), np.nan)
     (warning,) = warnings(target, ("new", "returned", "sold"), repaired=repaired)
     assert "(returned in 100.0% of the rows where it is not null, 0.0% of others)" in warning
+
+
+def test_text_is_judged_by_the_numbers_and_times_that_it_holds():
+    rng, target = np.random.default_rng(0), label("number")
+    days = np.argsort(np.argsort(target)).astype("datetime64[D]").astype(str)
+    found = leaks(target, number=pa.array([f"{3 - 2 * y:.9f}" for y in target]), day=pa.array(days))
+    assert found == ["number", "day"]
+    noise = [f"{x:.9f}" for x in rng.normal(size=N)]
+    assert leaks(target, noise=pa.array(noise)) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "values"),
+    [("?", ["1", "2.5", "40"]), ("NA", ["2026-01-02", "2026-03-04"]), (" ", ["x", "y", "z"])],
+)
+def test_text_that_stands_for_a_missing_value_tells_the_label_as_a_null_does(missing, values):
+    rng, target = np.random.default_rng(0), label("classes")
+    is_missing = (target == 0) & (rng.random(N) < 0.6)
+    text = np.where(is_missing, missing, rng.choice(values, N))
+    (found,) = warnings(target, classes=["no", "yes"], why=pa.array(text))
+    assert "whether it is null tells y (no in 100.0% of the rows where it is null" in found
 
 
 def test_nulls_that_only_tell_a_part_are_no_leak():

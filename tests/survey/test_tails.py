@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from onepass.encode.target import label_target
 from onepass.survey.label import profile_label
+from onepass.survey.lines import outcome
 from onepass.survey.profile import Choice, profile_columns
 from onepass.survey.tails import curb_tails
 
@@ -30,7 +32,8 @@ def read(x, y, tails="auto", loss="auto"):
     table = pa.table({"x": x, "y": y})
     profiles = profile_columns(table, {}, Choice(), skip={"y"})
     label = profile_label("y", table["y"].combine_chunks(), loss)
-    (profile,), warnings = curb_tails(profiles, table, label, tails)
+    labels = outcome(label_target(table["y"].combine_chunks(), label.label), label.loss)
+    (profile,), warnings = curb_tails(profiles, table, labels, tails)
     return profile.use, warnings
 
 

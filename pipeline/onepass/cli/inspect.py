@@ -16,6 +16,7 @@ from onepass.terminal.options import given_job, json_option, some_job_options
 from onepass.terminal.printing import print_table, say
 from onepass.text import megabytes, percent, printable, visible
 from onepass.training.create import choice_of
+from onepass.training.resolve import implied_loss
 
 _CLASSES_SHOWN = 12
 
@@ -43,11 +44,12 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         job.lake,
         label=job.label if "label" in given else None,
         weight=job.weight,
-        loss=job.loss,
+        loss=implied_loss(job),
         classes=job.classes,
         unknown_class=job.unknown_class,
         on_missing_column=job.on_missing_column,
         choice=choice_of(job),
+        seed=job.seed,
         skip_bad=True,
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",

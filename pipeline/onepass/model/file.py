@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from onepass.encode.frequent import Frequent
 from onepass.encode.schema import Schema
@@ -60,6 +60,14 @@ class ModelFile(BaseModel):
       start-up prior of newton is on features in the units of the sample; predictions stay within
       the labels of the rows before; each group records the metrics of its last tenth
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_models_keep_tails(cls, values: Any) -> Any:
+        job = values.get("job") if isinstance(values, dict) else None
+        if isinstance(job, dict) and "tails" not in job:
+            return values | {"job": job | {"tails": "keep"}}
+        return values
 
     def learners_bytes(self) -> int:
         """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""

@@ -214,8 +214,11 @@ def describe_label(
     found = profile_label(
         name, values, loss, classes, unknown, scan, known_nulls, drops_null=drops_null
     )
-    target = Target(label_target(values, found.label), nominal=len(found.label.classes or ()) > 2)
-    settle_unknown(target.values, found.label)
+    # Classes of files that turned out to be bad are unknown: their rows have no label here.
+    lenient = found.label.model_copy(update={"unknown": "drop"})
+    label = lenient if found.label.unknown == "error" else found.label
+    target = Target(label_target(values, label), nominal=len(label.classes or ()) > 2)
+    settle_unknown(target.values, label)
     drift = drift_within(target.values, sample.file, sample.stretch, classes=target.nominal)
     return replace(found, drift=drift), target
 

@@ -19,6 +19,7 @@ from onepass.encode.classes import (
     sort_classes,
 )
 from onepass.encode.schema import OTHER, Label
+from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
 from onepass.survey.label_scan import ScannedLabel
 from onepass.survey.naming import naming
@@ -26,8 +27,8 @@ from onepass.text import listed, visible
 
 UnknownClass: TypeAlias = Literal["error", "drop", "other"]
 
-MISSING_WORDS = frozenset({"?", "na", "n/a", "#n/a", "null", "nan", "-", "\\n"})
-"""Texts, in lower case, that often stand for a missing value."""
+MISSING_WORDS = frozenset(MISSING_TEXTS) - {"none", "nil"}
+"""Texts, in lower case, that often stand for a missing label; "none" may well be a class."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,15 @@ class SampledLabel:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Rows of each class, in the order of the classes."""
-        if self.scanned is not None and not self.scanned.has_too_many:
-            return self.scanned.counts
-        return class_counts(self.values, self.kind, blank_is_null=self.blank_is_null)
+        scanned = self.scanned
+        if scanned is not None and scanned.is_complete:
+            return scanned.counts
+        sampled = class_counts(self.values, self.kind, blank_is_null=self.blank_is_null)
+        if scanned is None or scanned.has_too_many:
+            return sampled
+        # The sample may come from files that were not looked at.
+        found = sampled | scanned.counts
+        return {text: found[text] for text in sort_classes(list(found), self.kind)}
 
     @property
     def number(self) -> str:

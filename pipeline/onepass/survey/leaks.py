@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from onepass.encode.schema import family
 from onepass.survey.dependence import explained_by_column, explained_out_of_sample
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
+from onepass.survey.uses import values_of
 
 LEAK = 0.95
 """Share of the label's variance above which a column that explains it alone is suspicious."""
@@ -51,16 +53,21 @@ def leak_warnings(
     classes
         Texts of the classes, if the labels are their indices.
     """
-    columns = {
+    stored = {
         profile.name: plain(sample.column(profile.name).combine_chunks())
         for profile in profiles
         if profile.use is not None
     }
-    nominal = len(classes) > 2
-    shares = {
-        name: explained_by_column(values, target, classes=nominal)
-        for name, values in columns.items()
+    columns = {
+        profile.name: values_of(profile.use, stored[profile.name])
+        for profile in profiles
+        if profile.use is not None
     }
+    explained = partial(explained_by_column, target=target, classes=len(classes) > 2)
+    shares = {name: explained(values) for name, values in columns.items()}
+    # Texts that are read as numbers may tell the label by their levels, too.
+    for name in (name for name, values in columns.items() if values.type != stored[name].type):
+        shares[name] = max(shares[name], explained(stored[name]))
     n_labels = int(np.count_nonzero(~np.isnan(target)))
     strong = set(_standing_out(shares)) if n_labels >= _FEWEST else set()
     found = []

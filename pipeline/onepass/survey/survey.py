@@ -22,6 +22,7 @@ from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
+from onepass.survey.lines import outcome
 from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, with_absent
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
@@ -124,7 +125,10 @@ def survey(
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
     columns = profile_columns(sample.rows, shares, found.choice, targets, Clues(target, rows))
     check_uses(usable, columns, found.folders, bad)
-    columns, tail_warnings = curb_tails(columns, sample.rows, described, tails)
+    labels = None
+    if described is not None and target is not None:
+        labels = outcome(target.values, described.loss)
+    columns, tail_warnings = curb_tails(columns, sample.rows, labels, tails)
     columns += found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
     label_warnings: list[str] = []

@@ -17,10 +17,8 @@ import pyarrow as pa
 from onepass.block import FloatArray
 from onepass.encode.schema import Numeric
 from onepass.encode.tails import curbed_numbers
-from onepass.encode.target import label_target, settle_unknown
-from onepass.survey.label import LabelProfile
 from onepass.survey.lake_warnings import absurd_value
-from onepass.survey.lines import Lines, Outcome, outcome
+from onepass.survey.lines import Lines, Outcome
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.scale import location_and_scale
 from onepass.survey.uses import numbers_of
@@ -43,27 +41,22 @@ WORTHWHILE = 0.05
 
 
 def curb_tails(
-    profiles: list[ColumnProfile], sample: pa.Table, label: LabelProfile | None, tails: Tails
+    profiles: list[ColumnProfile], sample: pa.Table, labels: Outcome | None, tails: Tails
 ) -> tuple[list[ColumnProfile], list[str]]:
     """Decide how the heavy tails of all columns of numbers are read.
 
     Parameters
     ----------
-    label
-        Profile of the label, which ``auto`` asks. Without a label it keeps all values.
+    labels
+        Labels of the sample, which ``auto`` asks. Without labels it keeps all values.
 
     Returns
     -------
     The profiles, and a warning for each column that ``auto`` changed.
     """
-    if tails == "keep" or (tails == "auto" and label is None):
+    if tails == "keep" or (tails == "auto" and labels is None):
         return profiles, []
-    labels = None
-    if tails == "auto" and label is not None:
-        values = sample.column(label.label.name).combine_chunks()
-        target = label_target(values, label.label)
-        settle_unknown(target, label.label)
-        labels = outcome(target, label.loss)
+    labels = labels if tails == "auto" else None
     found, warnings = [], []
     for profile in profiles:
         curbed = None

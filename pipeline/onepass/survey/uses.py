@@ -13,7 +13,7 @@ from onepass.block import FloatArray
 from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.level_values import whole_texts
 from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
-from onepass.encode.text_values import is_text, numbers_in_text, without_blanks
+from onepass.encode.text_values import is_text, numbers_in_text, times_in_text, without_blanks
 from onepass.encode.times import DAY, epoch_seconds
 from onepass.errors import JobError
 from onepass.survey.scale import location_and_scale
@@ -104,9 +104,25 @@ def number(column: SampledColumn) -> Numeric:
     )
 
 
+def values_of(use: Column, values: pa.Array) -> pa.Array:
+    """Return the values of a column, those of text as the encoder reads them.
+
+    Texts of a number or a time become float64, and texts that stand for a missing value null.
+    """
+    values = plain(values)
+    match use:
+        case Numeric() if is_text(values):
+            return numbers_in_text(values, use.missing_texts)
+        case Time() if is_text(values):
+            return times_in_text(values, use.missing_texts)
+        case OneHot() | Hashed() if is_text(values) and use.blank_is_null:
+            return without_blanks(values)
+    return values
+
+
 def numbers_of(use: Numeric, values: pa.Array) -> FloatArray:
     """Return the values of a column of numbers as the encoder reads them, null as NaN."""
-    return floats(numbers_in_text(values, use.missing_texts) if is_text(values) else values)
+    return floats(values_of(use, values))
 
 
 def time(column: SampledColumn) -> Time:
