@@ -54,11 +54,15 @@ class Whole:
 
     def take(self, offset: int, n_rows: int) -> pa.RecordBatch:
         """See `RowGroup.take`."""
+        return self._all_rows().slice(offset, n_rows)
+
+    def _all_rows(self) -> pa.RecordBatch:
+        """Return all rows, and let go of them if this is the last slice to be taken."""
         with self._lock:
             rows = self._rows if self._rows is not None else self._decode()
             self._n_left -= 1
             self._rows = rows if self._n_left else None
-        return rows.slice(offset, n_rows)
+        return rows
 
 
 class Sliced:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 import pyarrow as pa
@@ -84,16 +85,15 @@ class Spilled:
     def _spilled(self) -> TemporaryRows:
         """Decode the row group; after an error nothing of it is kept."""
         rows, shares, free = TemporaryRows(), [], self._dictionary_bytes
-        try:
+        with ExitStack() as undo:
+            # After an error its frames would keep the file.
+            undo.callback(rows.close)
             for decode in self._decode:
                 share = _Share(free)
                 share.write(rows, decode(), self._pieces)
                 free -= share.dictionary_bytes
                 shares.append(share)
-        except BaseException:
-            # The error's frames would keep the file.
-            rows.close()
-            raise
+            undo.pop_all()
         self._shares = shares
         return rows
 

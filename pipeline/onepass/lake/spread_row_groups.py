@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pyarrow as pa
 
 from onepass.arrays import as_batch
+from onepass.lake.rowgroups import Whole
 from onepass.lake.spread import Spread
 
 
-class SpreadWhole:
-    """A row group that the first `take` decodes as a whole; see `onepass.lake.rowgroups.RowGroup`.
+class SpreadWhole(Whole):
+    """A row group that is decoded as a whole, and whose slices have rows from all over it.
 
     Parameters
     ----------
@@ -26,22 +26,13 @@ class SpreadWhole:
     """
 
     def __init__(self, decode: Callable[[], pa.RecordBatch], spread: Spread) -> None:
-        self._decode, self._spread, self._n_left = decode, spread, spread.n_shares
-        self._lock = threading.Lock()
-        self._rows: pa.RecordBatch | None = None
-
-    @property
-    def is_used_up(self) -> bool:
-        """Whether all shares have been taken."""
-        return not self._n_left
+        super().__init__(decode, spread.n_shares)
+        self._spread = spread
 
     def take(self, offset: int, n_rows: int) -> pa.RecordBatch:
         """Return a copy of the rows of share number `offset`; each can be taken once."""
         del n_rows
-        with self._lock:
-            rows = self._rows if self._rows is not None else self._decode()
-            self._n_left -= 1
-            self._rows = rows if self._n_left else None
+        rows = self._all_rows()
         return _joined([rows.slice(*piece) for piece in self._spread.pieces(offset)])
 
 
