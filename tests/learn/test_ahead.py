@@ -99,4 +99,6 @@ def test_blocks_of_a_model_that_knows_more_rows_are_not_scouted(monkeypatch):
     model = careful("logistic")
     model.update(rows("logistic", 300, 8))
     monkeypatch.setattr("onepass.learn.ahead.deepcopy", None)
-    model.update(rows("logistic", 300, 9))
+    block = rows("logistic", 300, 9)
+    expected = model.predict(block)
+    np.testing.assert_allclose(model.update(block), expected, rtol=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from labels import KINDS, N, label
 from onepass.survey.lake_warnings import (
     Place,
     absurd_warnings,
@@ -13,21 +14,6 @@ from onepass.survey.lake_warnings import (
     weight_warnings,
 )
 from onepass.survey.profile import Choice, profile_columns
-
-N = 4000
-
-
-def label(kind):
-    rng = np.random.default_rng(1)
-    return {
-        "number": rng.normal(size=N),
-        "classes": (rng.random(N) < 0.3).astype(float),
-        "huge": rng.normal(size=N) * 1e300,
-        "partly null": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N)),
-    }[kind]
-
-
-KINDS = ["number", "classes", "huge", "partly null"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,21 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from labels import KINDS, N, label
 from onepass.survey.dependence import explained_by_column, explained_out_of_sample
 from onepass.survey.leaks import leak_warnings
 from onepass.survey.profile import Choice, profile_columns
-
-N = 4000
-
-
-def label(kind):
-    rng = np.random.default_rng(1)
-    return {
-        "number": rng.normal(size=N),
-        "classes": (rng.random(N) < 0.3).astype(float),
-        "huge": rng.normal(size=N) * 1e300,
-        "partly null": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N)),
-    }[kind]
 
 
 def warnings(target, classes=(), **columns):
@@ -32,9 +21,6 @@ def warnings(target, classes=(), **columns):
 
 def leaks(target, **columns):
     return [warning.split(":")[0] for warning in warnings(target, **columns)]
-
-
-KINDS = ["number", "classes", "huge", "partly null"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
