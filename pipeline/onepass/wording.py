@@ -95,7 +95,7 @@ def _field(found: re.Match[str]) -> str:
     # Advice of several options at once is a list.
     more = ", " if found["more"] and value else found["more"] or ""
     if value is None:
-        # What follows is prose, which may hold a flag itself.
+        # The next word is no value of the option, and may be a flag of its own.
         prose = in_fields(f" {following}") if following is not None else ""
         return f"{name!r}{prose}{more}"
     return f"{name}: {_list(value) if name in _LISTS else value}{rest}{more}"

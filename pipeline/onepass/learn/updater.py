@@ -60,7 +60,7 @@ class Weights:
     None for learners that do not know their curvature.
     """
     identified: Identified | None = None
-    """What the rows determine; None where there is no covariance."""
+    """Weights that the rows determine; None for learners that do not know their curvature."""
 
     @classmethod
     def of(cls, linear: Linear, known: Identified | None, *, several: bool) -> Weights:

@@ -47,7 +47,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """What the texts of a column hold."""
+    """A column of text, read as numbers or as times."""
 
     kind: Literal["number", "time"]
     values: pa.Array

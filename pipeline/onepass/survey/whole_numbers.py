@@ -39,7 +39,7 @@ Decision: TypeAlias = tuple[Column | None, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """What the sample tells about its rows beside the columns."""
+    """Labels and places of the sampled rows, by which columns are judged."""
 
     target: Target | None = None
     """The label of each row; None if the job has none."""
