@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-
 # Prefect makes its home when it is imported, which test modules do while they are collected.
 _HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
 os.environ |= {
