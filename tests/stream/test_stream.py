@@ -19,6 +19,8 @@ from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
 from onepass.lake.rotation import Source
 from onepass.stream.reading import Reading
+from onepass.stream.stream import ReadGroup
+from onepass.stream.stream import blocks_of as in_this_thread
 from onepass.stream.workers import Workers
 from streaming import blocks_of
 
@@ -225,3 +227,16 @@ def test_of_long_blocks_the_columns_take_turns_in_having_their_commonest_values_
     assert total["often"] > total["seldom"]
     again = read(tmp_path, batch_rows=batch_rows, columns=COLUMNS[2:])
     assert [one.encoded.frequent for one in again] == [first, *others]
+
+
+def test_a_group_read_in_one_thread_gives_the_blocks_of_the_stream(tmp_path):
+    write_files(tmp_path, {"a.parquet": user_table()}, row_group_size=300)
+    file = discover(str(tmp_path))[0]
+    footer = read_footer(file)
+    sources = [Source(one, file, footer) for one in partitions(file, footer)]
+    reading = Reading(encoder(), 256, seed=3)
+    with Workers() as workers:
+        streamed = blocks_of(sources, reading, workers)
+    inline = list(in_this_thread(ReadGroup(lambda: sources), reading))
+    assert len(inline) == len(streamed)
+    np.testing.assert_array_equal(joined(inline), joined(streamed))

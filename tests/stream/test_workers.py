@@ -43,6 +43,20 @@ def test_a_failing_task_ends_the_stream_and_the_rest_is_dropped():
         assert list(results) == []
 
 
+def test_each_yields_in_the_order_of_the_tasks_however_long_they_take():
+    first_may_end = threading.Event()
+
+    def work(shared: int, task: int) -> int:
+        if task == 0:
+            assert first_may_end.wait(10)
+        else:
+            first_may_end.set()
+        return shared + task
+
+    with Workers() as workers:
+        assert list(workers.each(work, 100, range(7), n_at_once=2)) == [*range(100, 107)]
+
+
 def test_an_address_where_no_scheduler_answers_is_a_clear_error(monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(distributed, "Client", _refuse)

@@ -75,6 +75,18 @@ def stream(
         results.close()
 
 
+def blocks_of(group: ReadGroup, reading: Reading) -> Iterator[Streamed]:
+    """Read a group in this thread, without reading ahead; the blocks are those of `stream`.
+
+    Raises
+    ------
+    DataError
+        If `ReadGroup.open` or `make_block` fails.
+    """
+    for number, steps in enumerate(_rounds(group, reading)):
+        yield make_block(BlockTask(steps, group.epoch, number), reading)
+
+
 def _tasks(
     groups: Sequence[ReadGroup],
     reading: Reading,

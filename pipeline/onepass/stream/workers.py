@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+from uuid import uuid4
 
 from dask.core import get
 from dask.delayed import Delayed
 from threadpoolctl import threadpool_limits
 
 from onepass.errors import JobError
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
 
 WINDOW = 3
 """Number of tasks that run, or have finished, ahead of the consumer."""
@@ -42,7 +48,9 @@ class Workers:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="onepass")
+        self.n_threads = max(2, os.cpu_count() or 2)
+        """Number of tasks that can run at the same time."""
+        self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="onepass")
         self._client = _connect(address) if address else None
         self._stack = ExitStack()
 
@@ -70,6 +78,42 @@ class Workers:
             for task, is_local in tasks:
                 under_way.append(self._submit(task, is_local))
                 if len(under_way) > WINDOW:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+    def each(
+        self,
+        function: Callable[[S, T], R],
+        shared: S,
+        tasks: Iterable[T],
+        *,
+        n_at_once: int | None = None,
+    ) -> Generator[R, None, None]:
+        """Yield ``function(shared, task)`` for each task, in the order of the tasks.
+
+        Calls are pure: a call may be repeated, by another worker, and its first result counts.
+
+        Parameters
+        ----------
+        shared
+            Value that all calls read and none changes; it is sent once to each worker.
+        n_at_once
+            Most calls that run at the same time, and most results that wait for their turn; by
+            default as many as there are threads.
+        """
+        most = self.n_threads if n_at_once is None else n_at_once
+        under_way: deque[Future[R]] = deque()
+        try:
+            for task in tasks:
+                key = f"task-{uuid4().hex}"
+                # Dask would look for tasks within arguments, so there are none.
+                graph = {key: (partial(function, shared, task),)}
+                under_way.append(self._pool.submit(get, graph, key))
+                if len(under_way) >= most:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
