@@ -14,7 +14,8 @@ from onepass.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
 from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.state import ModelState
 from onepass.partition import Group
-from onepass.training.learn_group import GroupLearner, Learnt
+from onepass.training.learn_group import GroupLearner
+from onepass.training.learnt import Learnt
 from onepass.training.report import finite, finite_values, last_tenth
 
 

@@ -15,7 +15,8 @@ from onepass.model.state import ModelState
 from onepass.partition import Group, Partition
 from onepass.stream.reading import Streamed
 from onepass.training.committer import Committer
-from onepass.training.learn_group import GroupLearner, Learnt
+from onepass.training.learn_group import GroupLearner
+from onepass.training.learnt import Learnt
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
