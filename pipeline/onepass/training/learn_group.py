@@ -11,7 +11,7 @@ from onepass.job import Job
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 from onepass.model.file import ModelFile
-from onepass.model.memory import whole_bytes
+from onepass.model.memory import fit_shares, whole_bytes
 from onepass.model.state import ModelState
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
@@ -54,8 +54,15 @@ class GroupLearner:
             spread_bytes=file.spread_bytes,
             limits=limits,
         )
+        self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads)
+        """Shares of a round at the same time, and `Reading.whole_bytes` of each."""
         self._lake = job.lake
         self._files: dict[str, LakeFile] | None = None
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether groups are read, and the shares of rounds learnt, by other processes."""
+        return bool(getattr(self.workers, "is_cluster", False))
 
     @property
     def files(self) -> dict[str, LakeFile]:
