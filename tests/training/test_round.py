@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -21,6 +22,7 @@ from onepass import evaluate, rewind, verify
 from onepass.errors import BadPartition, ChangedPartition, Diverged, Interrupted, JobError
 from onepass.ledger.entries import SkipEntry, TrainEntry
 from onepass.model.directory import open_model
+from onepass.model.file import parse_model_file
 from onepass.stream.workers import Workers
 from onepass.training import learn_group, round, share
 from places import copy_model
@@ -410,3 +412,29 @@ def test_first_order_solvers_refuse_rounds_and_say_why(make_job):
 def test_other_numbers_are_refused_with_those_that_are_possible(make_job, given):
     with pytest.raises(JobError, match="parallel: expected auto or a whole number from 1 to 1024"):
         train(make_job(parallel=given))
+
+
+# -- what users see ------------------------------------------------------------------------------
+
+
+def test_commands_tell_the_rounds(make_job, lake, onepass):
+    job = make_job()
+    code, out, _ = onepass("inspect", lake, "--label", "y", "--exclude", "shop,sign")
+    assert (code, "training learns up to 2 partitions at the same time" in out) == (0, True)
+    flags = ["--label", "y", "--model", job["model"], "--parallel", "4"]
+    code, out, err = onepass("train", lake, *flags, "--exclude", "shop,sign")
+    assert code == 0
+    assert f"trained {N_FILES} partitions in rounds of up to 4, " in out
+    assert f"trained {N_FILES}/{N_FILES} partitions" in err
+    _, out, _ = onepass("log", job["model"])
+    assert [line for line in out.splitlines() if " and 3 more (round of 4) " in line]
+
+
+def test_model_made_before_goes_on_one_group_at_a_time(make_job):
+    job = make_job(parallel=1)
+    train(job)
+    path = Path(job["model"]) / "model.json"
+    content = json.loads(path.read_text())
+    del content["job"]["parallel"]
+    file = parse_model_file(json.dumps(content).encode(), "here")
+    assert file.job.parallel == 1
