@@ -100,6 +100,14 @@ class Base:
         copy.load(self.arrays)
         return copy
 
+    def held(self) -> ModelState:
+        """Return a copy that learns a share of a round; see `ModelState.hold`."""
+        copy = self.file.new_state()
+        # A share counts frequent values from zero, so those of the base need not be parsed.
+        copy.learner.restore(self.arrays)
+        copy.hold()
+        return copy
+
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file, "reading": self.reading, "arrays": self.arrays}
 
@@ -153,9 +161,7 @@ def learn_share(base: Base, task: Task) -> Share:
     Stopped
         If the watch of the base has been stopped.
     """
-    state = base.copied()
-    if not task.is_round:
-        state.hold()
+    state = base.copied() if task.is_round else base.held()
     lake = Lake({file.key: file for file in task.files}, base.check)
     sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
     try:
