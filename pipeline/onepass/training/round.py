@@ -11,6 +11,7 @@ from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt, joined
+from onepass.training.rounds import rows_of
 from onepass.training.share import Base, Share, Task, Watch, learn_share
 
 _AHEAD = 2
@@ -110,6 +111,8 @@ def _shares(
             tuple(files[one.path] for one in group.partitions if one.path in files),
             horizon,
             is_round=alone,
+            n_shares=len(groups),
+            n_rows=rows_of(groups),
         )
         for group in groups
     )

@@ -120,6 +120,10 @@ class Task:
     """See `learn_blocks`."""
     is_round: bool = False
     """Whether the group is a round by itself, so that its share returns the new state."""
+    n_shares: int = 1
+    """Number of groups of the round."""
+    n_rows: int = 0
+    """Number of rows of all groups of the round, as they were planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ def learn_share(base: Base, task: Task) -> Share:
     """
     state = base.copied()
     if not task.is_round:
-        state.hold()
+        state.hold(task.n_shares, task.n_rows)
     lake = Lake({file.key: file for file in task.files}, base.check)
     sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
     try:
