@@ -133,10 +133,10 @@ class Learner:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
         return all(isinstance(head, Newton | Hybrid) and head.adds_up for head in self.heads)
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
         for head in self._additive():
-            head.hold()
+            head.hold(n_shares, n_rows)
 
     def difference(self, base: Learner) -> LearnerDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
