@@ -319,11 +319,15 @@ def test_nothing_of_a_round_with_a_fault_is_committed_and_the_first_is_raised(ma
 
 def test_file_that_is_replaced_while_a_share_reads_it_is_not_learnt(make_job, lake):
     job = make_job()
-    last = paths_of_round(job, 6)[3]
-    # The last file of the round is replaced as the first one begins.
-    at = AtRow(ROWS_BEFORE, lambda: write(lake / last, 77, 333))
-    with pytest.raises(ChangedPartition, match=f"{last} has changed since it was planned"):
-        train(job, progress=at)
+    first = paths_of_round(job, 6)[0]
+
+    def replace() -> None:
+        # The share has the old file open, and reads it to its end.
+        write(lake / "fresh", 77, 333)
+        (lake / "fresh").replace(lake / first)
+
+    with pytest.raises(ChangedPartition, match=f"{first} has changed since it was planned"):
+        train(job, progress=AtRow(ROWS_BEFORE, replace))
     assert [len(entry.groups) for entry in trained(job)] == ROUNDS[:6]
     report = train({"model": job["model"], "on_changed": "retrain"})
     assert report.pending == 0

@@ -104,15 +104,14 @@ def _shares(
     n_at_once, whole_bytes = learner.share_memory
     reading = replace(learner.reading, whole_bytes=whole_bytes)
     base = Base(learner.file, reading, state, watch=watch, check=learner.check)
-    alone = len(groups) == 1
+    n_rows = rows_of(groups)
     tasks = (
         Task(
             group,
             tuple(files[one.path] for one in group.partitions if one.path in files),
             horizon,
-            is_round=alone,
-            n_shares=len(groups),
-            n_rows=rows_of(groups),
+            len(groups),
+            n_rows,
         )
         for group in groups
     )
