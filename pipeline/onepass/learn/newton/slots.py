@@ -208,8 +208,9 @@ class SlotFilter:
     def _pass(self, n_columns: int) -> Callable[..., None]:
         """Return the loop that learns rows, tempered if the moves of a round might overshoot."""
         n_shares, n_rows = self._round
-        # All moves of a round together are longer than those of one learner by this factor at most.
-        if n_shares <= 2 or n_columns * n_rows < int(self.n_rows):
+        # Several columns may all tell the same. The moves of a round then add up to at most this
+        # many times what is missing to the weights; less than once needs no tempering.
+        if n_shares <= 2 or (n_columns - 1) * n_rows < int(self.n_rows):
             return filter_pass
         if self._tempering is None:
             self._tempering = Tempering.of_round(
