@@ -164,7 +164,9 @@ def _serve() -> None:
 
     import onepass.actions.train
     import onepass.stream.cluster.remote  # noqa: F401
+    from processes import warm_up
 
+    warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.chdir("/")
     for line in sys.stdin:
