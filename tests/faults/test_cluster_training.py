@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("distributed")
 
 from cluster import TestCluster
+from lakes import number_table
 from onepass import train
+from onepass.actions.train import TrainOutcome
 from onepass.errors import BadPartition, ClusterUnavailable, JobError
 from onepass.model.directory import open_model
 from onepass.stream.cluster.patience import Patience
@@ -36,9 +39,25 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "Patience", lambda: patience)
 
 
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    for i in range(PARTS):
+        pq.write_table(number_table(100 + 37 * i, seed=i), folder / f"part-{i}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def threads(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOutcome:
+    """What threads of this process reach."""
+    model = tmp_path_factory.mktemp("threads") / "model"
+    return train({"lake": str(lake), "label": "y", "model": str(model), "parallel": 4})
+
+
 @pytest.fixture
-def lake(make_lake: Callable[..., Path]) -> Path:
-    return make_lake(PARTS, 100)
+def expected(threads: TrainOutcome) -> str | None:
+    """The state that every cluster has to reach."""
+    return threads.state_sha256
 
 
 @pytest.fixture
@@ -52,26 +71,20 @@ def job(lake: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return fields
 
 
-@pytest.fixture
-def expected(job: Callable[..., dict[str, Any]]) -> str | None:
-    """The state that threads of this process reach."""
-    return train(job("threads")).state_sha256
-
-
 def rounds(model: str) -> list[int]:
     """Number of groups of each round."""
     return [max(1, len(one.round)) for one in open_model(model).ledger.history.trained()]
 
 
-def test_any_number_of_workers_reaches_the_state_of_threads(forks, job, expected):
-    assert max(rounds(job("threads")["model"])) == 4
+def test_any_number_of_workers_reaches_the_state_of_threads(forks, job, threads):
+    assert max(rounds(threads.model)) == 4
     with TestCluster(forks, 0) as cluster:
         for n_workers in (1, 2, 3, 7):
             while len(cluster.workers) < n_workers:
                 cluster.workers.append(cluster.add_worker())
             outcome = train(job(f"workers-{n_workers}", dask=cluster.address))
-            assert outcome.state_sha256 == expected
-            assert rounds(outcome.model) == rounds(job("threads")["model"])
+            assert outcome.state_sha256 == threads.state_sha256
+            assert rounds(outcome.model) == rounds(threads.model)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +148,8 @@ def test_a_killed_driver_leaves_a_cluster_that_the_next_one_uses(forks, job, exp
     with TestCluster(forks) as cluster:
         given = job("model", dask=cluster.address)
         died, ended = run(
-            {"do": "train", "job": given, "die_at": "advanced", "call": PARTS // 2},
-            {"do": "train", "job": given},
+            {"do": "train_or_die", "job": given, "die_at": "advanced", "call": PARTS // 2},
+            {"do": "train_or_die", "job": given},
         )
     assert died.code < 0
     assert ended.value["state_sha256"] == expected
@@ -159,13 +172,14 @@ def test_a_file_is_bad_only_if_this_process_finds_so_as_well(forks, job, expecte
     assert (outcome.state_sha256, outcome.skipped) == (expected, 0)
 
 
-def test_a_bad_file_is_reported_as_threads_report_it(forks, job, lake):
+def test_a_bad_file_is_reported_as_threads_report_it(forks, job, make_lake):
+    lake = make_lake(4)
     (lake / "part-3.parquet").write_bytes(b"PAR1 not a Parquet file PAR1")
     messages = []
     with TestCluster(forks, 1) as cluster:
         for name, dask in (("threads", None), ("cluster", cluster.address)):
             with pytest.raises(BadPartition) as bad:
-                train(job(name, dask=dask))
+                train(job(name, lake=str(lake), dask=dask))
             messages.append(str(bad.value))
     assert messages[0] == messages[1]
 
@@ -173,9 +187,9 @@ def test_a_bad_file_is_reported_as_threads_report_it(forks, job, lake):
 def test_workers_that_do_not_see_the_lake_are_named_before_work_starts(
     forks, job, lake, monkeypatch
 ):
-    monkeypatch.chdir(lake.parent)
+    monkeypatch.chdir(lake)
     with TestCluster(forks, 1) as cluster:
-        given = job("model", lake="/proc/self/cwd/lake", dask=cluster.address)
+        given = job("model", lake="/proc/self/cwd", dask=cluster.address)
         with pytest.raises(JobError, match=f"worker {cluster.workers[0].address} does not see"):
             train(given)
 
