@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
-from dask.delayed import delayed
 
-from onepass import train
 from onepass.errors import JobError
-from onepass.stream.workers import WINDOW, Workers
+from onepass.stream.threads import WINDOW
+from onepass.stream.workers import Workers
 
 
 def test_results_come_in_order_and_only_a_few_ahead():
@@ -21,7 +21,7 @@ def test_results_come_in_order_and_only_a_few_ahead():
             started.append(i)
         return i
 
-    tasks = ((delayed(work, pure=False)(i), False) for i in range(50))
+    tasks = ((partial(work, i), False) for i in range(50))
     with Workers() as workers:
         for expected, result in enumerate(workers.ordered(tasks)):
             assert result == expected
@@ -34,7 +34,7 @@ def test_a_failing_task_ends_the_stream_and_the_rest_is_dropped():
             raise ValueError("three")
         return i
 
-    tasks = ((delayed(work, pure=False)(i), False) for i in range(50))
+    tasks = ((partial(work, i), False) for i in range(50))
     with Workers() as workers:
         results = workers.ordered(tasks)
         assert [next(results) for _ in range(3)] == [0, 1, 2]
@@ -62,19 +62,6 @@ def test_an_address_where_no_scheduler_answers_is_a_clear_error(monkeypatch):
     monkeypatch.setattr(distributed, "Client", _refuse)
     with pytest.raises(JobError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
         Workers("tcp://127.0.0.1:1")
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-def test_a_cluster_trains_to_the_same_bytes_as_threads(make_lake, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    fields = {"lake": make_lake(), "label": "y"}
-    alone = train({**fields, "model": tmp_path / "threads"})
-    with distributed.LocalCluster(
-        n_workers=1, processes=False, dashboard_address=None, protocol="tcp", host="127.0.0.1"
-    ) as cluster:
-        address = cluster.scheduler_address
-        together = train({**fields, "model": tmp_path / "cluster", "dask": address})
-    assert together.state_sha256 == alone.state_sha256
 
 
 def _refuse(*args: object, **options: object) -> None:
