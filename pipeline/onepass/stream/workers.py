@@ -54,6 +54,11 @@ class Workers:
         self._client = _connect(address) if address else None
         self._stack = ExitStack()
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether tasks run in other processes, which rows would have to leave."""
+        return self._client is not None
+
     def __enter__(self) -> Workers:
         self._stack.enter_context(threadpool_limits(1, "blas"))
         return self
