@@ -23,7 +23,7 @@ _CLASSES_SHOWN = 12
 
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
-    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave"),
+    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave", "dask"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
@@ -54,6 +54,7 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
+        dask=job.dask,
     )
     if as_json:
         click.echo(json.dumps(_as_json(found)))
