@@ -21,7 +21,7 @@ from onepass.actions.outputs import Output
 from onepass.errors import JobError
 from onepass.model.predictions import prediction_columns, prediction_fields
 from onepass.model.predictor import Predictor, predicted
-from onepass.stream.fold import Placed, Readers, Stopped, suits_tasks, waiting
+from onepass.stream.fold import Placed, Readers, Stopped
 from onepass.stream.lake_groups import CheckedFile
 from onepass.stream.reading import Streamed
 from onepass.stream.stream import stream
@@ -106,7 +106,7 @@ def write_files(
 
     Each task writes a whole file; on a cluster the worker writes it. In threads of this process,
     tasks predict one block instead, and the files are written here, if whole files would leave some
-    threads without work (`onepass.stream.fold.suits_tasks`). The files are the same.
+    threads without work. The files are the same.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def write_files(
         If a worker wrote a file that is not seen here.
     """
     readers = scorer.readers
-    if suits_tasks([one.n_rows for one in due], readers.n_at_once, workers):
+    if readers.suits_tasks([one.n_rows for one in due], workers):
         _write_in_tasks(due, scorer, workers, advanced)
     else:
         _write_here(due, scorer, workers, advanced)
@@ -131,8 +131,7 @@ def _write_in_tasks(
     due: Sequence[PlannedFile], scorer: Scorer, workers: Workers, advanced: Callable[[int], None]
 ) -> None:
     readers = scorer.readers
-    shared = replace(scorer, readers=readers.shared())
-    n_ahead = waiting(readers.n_at_once, 0, workers)
+    shared, n_ahead = replace(scorer, readers=readers.shared(workers)), readers.ahead(workers, 0)
     with closing(workers.each(write_file, shared, due, n_at_once=n_ahead)) as written:
         try:
             for one, _ in zip(due, written, strict=True):

@@ -28,6 +28,9 @@ _SLACK = 1.1
 _WAITING = 4
 """Values that may wait for their turn, for each task that runs."""
 
+_MOST_IN_PROCESS = 16
+"""Maximum number of partitions that a worker of a cluster reads at once."""
+
 _SMALL_BYTES = 1 << 20
 """Values up to this size may wait for their turn; larger ones hold back the tasks behind them."""
 
@@ -95,13 +98,46 @@ class Readers:
     check: ColumnCheck
     """Checks the columns of each file that is read."""
     n_at_once: int
-    """Number of partitions that memory allows to read at once, at least 1."""
+    """Number of partitions that memory allows one process to read at once, at least 1."""
     stop: Stop = field(default_factory=Stop)
 
-    def shared(self) -> Readers:
-        """Return the settings of one of the tasks that share the memory."""
-        share = self.reading.whole_bytes // self.n_at_once
+    def tasks(self, workers: Workers) -> int:
+        """Return the number of partitions that one process reads at once."""
+        most = _MOST_IN_PROCESS if workers.is_cluster else workers.n_threads
+        return min(self.n_at_once, most)
+
+    def shared(self, workers: Workers) -> Readers:
+        """Return the settings of one of the tasks that share the memory of a process."""
+        share = self.reading.whole_bytes // self.tasks(workers)
         return replace(self, reading=replace(self.reading, whole_bytes=share))
+
+    def ahead(self, workers: Workers, nbytes: int) -> int:
+        """Return the number of tasks to begin before the first one must end.
+
+        In threads, results that are small may wait for their turn where memory is enough for all
+        threads, so that no thread waits for the slow task of another.
+        """
+        n_tasks = self.tasks(workers)
+        is_free = self.n_at_once >= workers.n_threads and nbytes <= _SMALL_BYTES
+        return _WAITING * n_tasks if is_free and not workers.is_cluster else n_tasks
+
+    def suits_tasks(self, rows: Iterable[int], workers: Workers) -> bool:
+        """Return whether each task should read a whole part of the lake, rather than one block.
+
+        On a cluster it should, so that rows do not travel. In threads it should if the parts are
+        many, and none of them so large that the others would wait for it.
+
+        Parameters
+        ----------
+        rows
+            Number of rows of each part.
+        """
+        if workers.is_cluster:
+            return True
+        each, n_tasks = list(rows), self.tasks(workers)
+        # The largest part may come last, and then one thread reads it alone.
+        longest = sum(each) / n_tasks + max(each, default=0) * (1 - 1 / n_tasks)
+        return longest <= _SLACK * sum(each) / min(workers.n_threads, WINDOW)
 
     def blocks_of(self, part: Placed) -> Iterator[Streamed]:
         """Read a partition in this thread, until nobody waits for it any more.
@@ -135,7 +171,7 @@ def folded(
     """Add up the values of all blocks of partitions.
 
     Each task reads a whole partition. In threads of this process it reads one block instead if
-    whole partitions would leave some threads without work (`suits_tasks`). The total is the same.
+    whole partitions would leave some threads without work. The total is the same.
 
     Parameters
     ----------
@@ -151,8 +187,8 @@ def folded(
     DataError
         If a partition is bad: the error of the first one.
     """
-    n_at_once, total = fold.readers.n_at_once, None
-    if suits_tasks([part.partition.rows for part in parts], n_at_once, workers):
+    total = None
+    if fold.readers.suits_tasks([part.partition.rows for part in parts], workers):
         values = _by_partition(parts, fold, workers, advanced)
     else:
         values = _by_block(parts, fold, workers, advanced)
@@ -162,43 +198,14 @@ def folded(
     return total
 
 
-def suits_tasks(rows: Iterable[int], n_at_once: int, workers: Workers) -> bool:
-    """Return whether each task should read all of a part of the lake, rather than one block.
-
-    On a cluster it should, so that rows do not travel. In threads it should if the parts are many,
-    and none of them so large that the others would wait for it.
-
-    Parameters
-    ----------
-    rows
-        Number of rows of each part.
-    n_at_once
-        Number of parts that memory allows to read at once.
-    """
-    if workers.is_cluster:
-        return True
-    each = list(rows)
-    n_tasks = min(n_at_once, workers.n_threads)
-    # The largest part may come last, and then one thread reads it alone.
-    longest = sum(each) / n_tasks + max(each, default=0) * (1 - 1 / n_tasks)
-    return longest <= _SLACK * sum(each) / min(workers.n_threads, WINDOW)
-
-
-def waiting(n_at_once: int, nbytes: int, workers: Workers) -> int:
-    """Return the number of tasks to begin before the first one must end.
-
-    Where threads are fewer than memory allows, small results may wait for their turn, so that no
-    thread waits for a slow task.
-    """
-    is_free = n_at_once >= workers.n_threads and nbytes <= _SMALL_BYTES
-    return _WAITING * workers.n_threads if is_free else min(n_at_once, workers.n_threads)
-
-
 def _by_partition(
     parts: Sequence[Placed], fold: Fold[T], workers: Workers, advanced: Callable[[int], None]
 ) -> Generator[T, None, None]:
-    n_at_once, shared = fold.readers.n_at_once, replace(fold, readers=fold.readers.shared())
-    n_ahead = waiting(n_at_once, fold.nbytes, workers)
+    readers = fold.readers
+    shared, n_ahead = (
+        replace(fold, readers=readers.shared(workers)),
+        readers.ahead(workers, fold.nbytes),
+    )
     values = workers.each(fold_partition, shared, parts, n_at_once=n_ahead)
     try:
         for value in values:
@@ -207,7 +214,7 @@ def _by_partition(
                 yield value
                 advanced(n_rows)
     finally:
-        fold.readers.stop.set()
+        readers.stop.set()
         values.close()
 
 
