@@ -146,7 +146,7 @@ def test_a_file_that_the_lake_no_longer_has_is_told(tmp_path, monkeypatch, n_at_
         folded(parts, Fold(readers(n_at_once), sum_labels), workers, lambda n: None)
 
 
-def test_tasks_end_at_their_next_block_when_nobody_waits(tmp_path):
+def test_tasks_end_at_their_next_block_when_nobody_waits(tmp_path, monkeypatch):
     """An interrupt must not wait for a partition of gigabytes."""
     write_files(tmp_path, {**MANY, "99.parquet": number_table(1000, 9)}, row_group_size=64)
     n_blocks, began = [0], threading.Event()
@@ -162,6 +162,7 @@ def test_tasks_end_at_their_next_block_when_nobody_waits(tmp_path):
 
     *parts, large = placed(tmp_path, 1 << 30)
     parts.insert(1, large)
+    monkeypatch.setattr(Readers, "suits_tasks", lambda *_: True)
     with Workers() as workers, pytest.raises(KeyboardInterrupt):
         folded(parts, Fold(readers(), slow), workers, interrupt)
     assert began.is_set()
