@@ -137,7 +137,7 @@ def _write_in_tasks(
             for one, _ in zip(due, written, strict=True):
                 advanced(one.n_rows)
         finally:
-            readers.stop.set()
+            shared.readers.stop.set()
     if workers.is_cluster:
         _check_visible(due, scorer.output)
 

@@ -107,9 +107,13 @@ class Readers:
         return min(self.n_at_once, most)
 
     def shared(self, workers: Workers) -> Readers:
-        """Return the settings of one of the tasks that share the memory of a process."""
+        """Return the settings of one of the tasks that share the memory of a process.
+
+        The caller must set `stop` when it takes no more results.
+        """
         share = self.reading.whole_bytes // self.tasks(workers)
-        return replace(self, reading=replace(self.reading, whole_bytes=share))
+        reading = replace(self.reading, whole_bytes=share)
+        return replace(self, reading=reading, stop=Stop())
 
     def ahead(self, workers: Workers, nbytes: int) -> int:
         """Return the number of tasks to begin before the first one must end.
@@ -214,7 +218,7 @@ def _by_partition(
                 yield value
                 advanced(n_rows)
     finally:
-        readers.stop.set()
+        shared.readers.stop.set()
         values.close()
 
 
