@@ -12,7 +12,7 @@ from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.learn.learner import learner_bytes
 from onepass.model.settings import candidate_settings
 from onepass.partition import Fingerprint
-from onepass.stream.workers import WINDOW
+from onepass.stream.threads import WINDOW
 
 BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""
@@ -32,8 +32,9 @@ _BLOCKS = WINDOW + 2
 """Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
 and the one that is being learnt."""
 
-_TASK_BLOCKS = 2
-"""Blocks in memory at once in a task that reads a whole partition, temporary arrays included."""
+_SHARE_BLOCKS = 2
+"""Blocks in memory at once in a task that reads a whole partition: the one that is made, and the
+one before it."""
 
 _DECODED = 8
 """Bytes of decoded rows for each byte of a file, at most, unless few distinct values repeat."""
@@ -121,7 +122,7 @@ def partitions_at_once(
     per_row = (_decoded_bytes(schema, {}) + _encoded_bytes(schema)) // _BLOCKS
     block = max((_block_bytes(one, batch_rows, per_row) for one in files), default=0)
     # A task adds the value of one block to that of the blocks before.
-    task = _TASK_BLOCKS * block + limits.reader_bytes + 2 * result_bytes
+    task = _SHARE_BLOCKS * block + limits.reader_bytes + 2 * result_bytes
     task += limits.remote_bytes // 2 if is_remote else 0
     return max(1, _free_bytes(job, schema) // task)
 
@@ -132,13 +133,44 @@ def _block_bytes(file: Fingerprint, batch_rows: int, per_row: int) -> int:
     return min(batch_rows, file.rows) * max(per_row, stored)
 
 
+def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tuple[int, int]:
+    """Return how many shares of a round fit into memory at once, and `whole_bytes` of each.
+
+    Each share has a learner, open decoders and blocks of its own, beside the learner from which the
+    round begins. There is one share at least. Neither number changes the bytes of a model.
+
+    Parameters
+    ----------
+    n_threads
+        Most shares at once.
+    """
+    per_row = _decoded_bytes(schema, {}) + _encoded_bytes(schema)
+    learners = _learners_bytes(job, schema)
+    one = learners + _reader_bytes(job) + batch_rows * per_row * _SHARE_BLOCKS // _BLOCKS
+    free = job.memory_limit - BASE_BYTES - _remote_bytes(job) - learners
+    n_shares = max(1, min(n_threads, free // one))
+    return n_shares, max(0, free // n_shares - one)
+
+
 def _free_bytes(job: Job, schema: Schema) -> int:
+    taken = _reader_bytes(job) + _remote_bytes(job) + _learners_bytes(job, schema)
+    return job.memory_limit - BASE_BYTES - taken
+
+
+def _reader_bytes(job: Job) -> int:
+    """Return the memory for the open decoders of one group."""
     limits = DEFAULT_LIMITS
-    readers = limits.group_reader_bytes if job.interleave > 1 else limits.reader_bytes
-    if any(map(is_url, [job.lake] if isinstance(job.lake, str) else job.lake)):
-        readers += limits.remote_bytes
-    learners = sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
-    return job.memory_limit - BASE_BYTES - readers - learners
+    return limits.group_reader_bytes if job.interleave > 1 else limits.reader_bytes
+
+
+def _remote_bytes(job: Job) -> int:
+    """Return the memory for what all decoders buffer from an object store."""
+    lakes = [job.lake] if isinstance(job.lake, str) else job.lake
+    return DEFAULT_LIMITS.remote_bytes if any(map(is_url, lakes)) else 0
+
+
+def _learners_bytes(job: Job, schema: Schema) -> int:
+    return sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
 
 
 def _decoded_bytes(schema: Schema, widths: Mapping[str, float]) -> int:

@@ -20,7 +20,8 @@ from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading, Streamed
 from onepass.stream.sources import open_sources
 from onepass.stream.stream import ReadGroup, blocks_of, stream
-from onepass.stream.workers import WINDOW, Workers
+from onepass.stream.threads import WINDOW
+from onepass.stream.workers import Workers
 
 _SLACK = 1.1
 """Tasks of whole partitions are preferred to tasks of blocks unless they take this much longer."""

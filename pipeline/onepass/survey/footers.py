@@ -18,7 +18,7 @@ import pyarrow as pa
 from onepass.block import IntArray
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, read_footer
+from onepass.lake.footer import Footer, partitions, read_footer
 from onepass.lake.footer_checks import Contradiction
 from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
@@ -48,6 +48,8 @@ class FooterSummary:
     """Paths of the flat columns and of the leaves of nested ones."""
     nulls: IntArray
     """Number of nulls at each of `paths`; -1 where the statistics do not tell."""
+    n_partitions: int
+    """Number of partitions that the file is trained as."""
 
     def is_empty(self, name: str) -> bool:
         """Whether a column has no value, so that its type means nothing."""
@@ -135,6 +137,7 @@ def _summarise(file: LakeFile) -> FooterSummary:
         footer.contradictions,
         paths,
         nulls,
+        sum(1 for _ in partitions(file, footer)),
     )
 
 
