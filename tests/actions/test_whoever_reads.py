@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from cluster import Forks, TestCluster
 from lakes import corrupt_pages, number_table
 from onepass import evaluate, refine, score
 from onepass.actions import prediction_files
@@ -19,7 +22,7 @@ from onepass.errors import BadPartition, JobError
 from onepass.stream.fold import Readers
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
-from small import train
+from small import plan, train
 
 READERS = [("blocks", 2), ("tasks", 2), ("tasks", 3), ("tasks", 7)]
 
@@ -151,3 +154,71 @@ def test_verify_finds_the_same_files(job, monkeypatch):
     together = verify(job["model"])
     assert [one.where for one in alone.findings] == [f"part-{i}.parquet" for i in (2, 5, 7)]
     assert together.findings == alone.findings
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[TestCluster]:
+    """Three workers of one thread each; their working directory is not that of the tests."""
+    pytest.importorskip("distributed")
+    forks = Forks()
+    with TestCluster(forks, 3) as started:
+        yield started
+    forks.close()
+
+
+def test_a_cluster_gives_the_same_bits(job, monkeypatch, tmp_path, cluster):
+    monkeypatch.chdir(tmp_path)
+    timed = {"seconds", "rows_per_second", "peak_rss_bytes"}
+    here = shutil.copytree(job["model"], tmp_path / "here")
+    for dask in (None, cluster.address):
+        score(job["lake"], here, "there" if dask else "alone", keep=["level"], dask=dask)
+    assert content(tmp_path / "there") == content(tmp_path / "alone")
+    alone, there = (
+        evaluate(job["lake"], here, dask=dask).model_dump(exclude=timed)
+        for dask in (None, cluster.address)
+    )
+    assert there == alone
+    assert verify(here, dask=cluster.address, retrain=True).sound
+    alone, there = (
+        refine({"model": str(model), "dask": dask}, n_passes=4).state_sha256
+        for model, dask in ((here, None), (job["model"], cluster.address))
+    )
+    assert there == alone
+
+
+def test_a_cluster_creates_the_same_model(job, tmp_path, cluster):
+    found = []
+    for name, dask in (("alone", None), ("there", cluster.address)):
+        plan({**job, "model": str(tmp_path / name), "dask": dask})
+        made = json.loads((tmp_path / name / "model.json").read_text())
+        for one in ("id", "created"):
+            del made[one]
+        for one in ("model", "dask"):
+            del made["job"][one]
+        found.append(made)
+    assert found[0] == found[1]
+
+
+def test_files_are_whole_though_a_worker_is_killed_while_it_writes(job, tmp_path, cluster):
+    score(job["lake"], job["model"], tmp_path / "alone")
+    victim = cluster.add_worker()
+
+    class Kills(Progress):
+        def advanced(self, n_rows: int) -> None:
+            victim.kill()
+
+    score(job["lake"], job["model"], tmp_path / "out", dask=cluster.address, progress=Kills())
+    found = {name: data for name, data in content(tmp_path / "out").items() if name[0] != "."}
+    assert found == content(tmp_path / "alone")
+
+
+def test_the_error_of_a_worker_names_the_file(job, tmp_path, cluster):
+    corrupt_pages(Path(job["lake"]) / "part-3.parquet")
+    with pytest.raises(BadPartition, match=r"part-3\.parquet, row group"):
+        evaluate(job["lake"], job["model"], dask=cluster.address)
+
+
+def test_inspect_reads_by_a_cluster(job, onepass, cluster):
+    alone = onepass("inspect", job["lake"], "--label", "y")
+    assert alone[0] == 0
+    assert onepass("inspect", job["lake"], "--label", "y", "--dask", cluster.address) == alone

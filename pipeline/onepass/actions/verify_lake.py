@@ -33,6 +33,7 @@ def compare_lake(
         files = {file.key: file for file in discover(lake)}
     except (JobError, DataError) as error:
         return 0, [_finding(str(lake)[:500], str(error))]
+    workers.see(list(files.values()))
     findings = []
     learnt = [_Learnt(path, files.get(path), was) for path, was in sorted(_learnt_files(history))]
     progress.started(len(learnt), sum(one.was.rows for one in learnt))

@@ -60,9 +60,12 @@ def check_files(found: Sequence[LakeFile], reading: Reading, workers: Workers) -
     ------
     BadPartition
         If a footer cannot be read, or a column is missing or of another type.
+    JobError
+        If a worker does not see the lake.
     """
     check = ColumnCheck(reading.encoder.schema, label=reading.label, keep=reading.keep)
     look = _Look(check, reading.keep)
+    workers.see(found)
     files = []
     for file, renamed in each_file(_checked, look, found, workers, lambda file: file):
         check.warn(renamed)

@@ -71,6 +71,7 @@ def read_summaries(
     BadPartition
         If a footer cannot be read and bad files are not skipped.
     """
+    workers.see(files)
     shared = _Shared()
     found = []
     for one in each_file(_summarise_or_fail, None, files, workers, lambda file: file):
