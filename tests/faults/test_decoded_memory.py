@@ -174,7 +174,7 @@ def test_parsed_footers_are_freed_with_their_last_reader(lake):
     gc.disable()
     try:
         before = n_footers()
-        read_summaries(files, bad)
+        read_summaries(files, bad, Workers())
         draw_sample(files, NAMES, {}, label="y", seed=0, bad=bad)
         assert empty_columns(read_footer(files[0]), NAMES) == set()
         assert n_footers() == before

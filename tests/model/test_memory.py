@@ -16,7 +16,14 @@ import pytest
 from onepass.encode.schema import Hashed, Label, Numeric, Schema
 from onepass.environment import peak_rss_bytes
 from onepass.job import Job
-from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_shares, whole_bytes
+from onepass.model.memory import (
+    MAX_BATCH_ROWS,
+    fit_batch_rows,
+    fit_shares,
+    partitions_at_once,
+    whole_bytes,
+)
+from onepass.partition import Fingerprint
 
 N_ROWS = 4_000_000
 
@@ -183,3 +190,31 @@ def test_memory_for_whole_row_groups_is_what_blocks_and_learners_leave():
     narrow, none = shared_out(n_numbers=1500, memory_limit="800MB")
     assert narrow < MAX_BATCH_ROWS
     assert none < free / 2
+
+
+def partitions_of(rows: int, row_bytes: int, **options) -> int:
+    schema = Schema(
+        columns=[Numeric(name=f"x{i}", center=0, scale=1, missing=False) for i in range(30)],
+        label=Label(name="y"),
+        weight=None,
+        hash_bits=10,
+        hive={},
+    )
+    job = Job(lake="lake", label="y", model="model", memory_limit=2 << 30, solver="newton")
+    job = job.model_copy(update={"l2": [0.0], "hash_bits": 10, "loss": "squared"})
+    file = Fingerprint(size=rows * row_bytes, footer_sha256="", rows=rows, row_groups=1)
+    return partitions_at_once(job, schema, MAX_BATCH_ROWS, [file], **options)
+
+
+def test_partitions_that_are_read_at_once_share_the_memory():
+    narrow = partitions_of(10_000_000, 120)
+    # A task holds two blocks of some 70 MB, and the open pages of a row group.
+    assert 5 <= narrow <= 12
+    # Rows of small files are few, so more of them fit.
+    assert partitions_of(1000, 120) > 3 * narrow
+    # Long texts, which the schema does not tell of.
+    assert partitions_of(10_000_000, 1000) < narrow // 2
+    assert partitions_of(10_000_000, 1_000_000) == 1
+    assert partitions_of(10_000_000, 120, is_remote=True) < narrow
+    # Sums of millions of slots.
+    assert partitions_of(10_000_000, 120, result_bytes=256 << 20) < narrow // 2

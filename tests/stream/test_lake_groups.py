@@ -19,7 +19,7 @@ from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import discover
 from onepass.stream.lake_groups import CheckedLake, check_files
 from onepass.stream.reading import Reading
-from onepass.stream.stream import stream
+from onepass.stream.stream import blocks_of
 from onepass.stream.workers import Workers
 from recording import At
 
@@ -33,7 +33,8 @@ SCHEMA = Schema(
 
 
 def checked(folder: Path, **options: Any) -> CheckedLake:
-    return check_files(discover(str(folder)), Reading(Encoder(SCHEMA), 128, **options))
+    with Workers() as workers:
+        return check_files(discover(str(folder)), Reading(Encoder(SCHEMA), 128, **options), workers)
 
 
 def refused(folder: Path, table: pa.Table) -> BadPartition:
@@ -74,18 +75,17 @@ def test_checked_files_know_rows_partitions_and_kept_columns(tmp_path):
         assert sum(one.rows for one in file.partitions) == file.fingerprint.rows == len(table)
 
 
-def test_groups_of_a_file_give_its_rows(tmp_path):
+def test_placed_partitions_of_a_file_give_its_rows(tmp_path):
     table = number_table(300, 0)
     write_files(tmp_path, {"0.parquet": table}, row_group_size=70)
     reading = Reading(Encoder(SCHEMA), 128)
-    lake = check_files(discover(str(tmp_path)), reading)
     with Workers() as workers:
-        groups = lake.groups(lake.files[0])
-        labels = [
-            streamed.encoded.block.label
-            for blocks in stream(groups, reading, workers, lambda streamed: streamed)
-            for streamed in blocks
-        ]
+        lake = check_files(discover(str(tmp_path)), reading, workers)
+    labels = [
+        streamed.encoded.block.label
+        for part in lake.placed(lake.files[0])
+        for streamed in blocks_of(part.group(lake.check), reading)
+    ]
     np.testing.assert_array_equal(np.concatenate(labels), table["y"])
 
 

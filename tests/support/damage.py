@@ -272,11 +272,12 @@ def _look_at(lake: Path) -> None:
     from onepass.lake.discover import discover
     from onepass.lake.footer import read_footer
     from onepass.stream.check_columns import ColumnCheck
+    from onepass.stream.workers import Workers
     from onepass.survey.bad_files import BadFiles
     from onepass.survey.footers import null_shares, read_summaries
 
     files = discover(str(lake))
-    null_shares(read_summaries(files, BadFiles(skip=False)))
+    null_shares(read_summaries(files, BadFiles(skip=False), Workers()))
     footer = read_footer(files[0])
     with suppress(BadPartition):
         ColumnCheck(SCHEMA(), label=True)(files[0], footer)

@@ -11,12 +11,14 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer
 from onepass.stream.check_columns import empty_columns, kinds
+from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import null_shares, read_summaries
 
 
 def summaries(folder, *, skip=False):
-    return read_summaries(discover(str(folder)), BadFiles(skip=skip))
+    with Workers() as workers:
+        return read_summaries(discover(str(folder)), BadFiles(skip=skip), workers)
 
 
 def test_files_that_are_alike_share_schema_kinds_and_paths(tmp_path):

@@ -11,6 +11,7 @@ from onepass.encode.classes import MAX_CLASSES
 from onepass.errors import BadPartition, JobError
 from onepass.lake.discover import discover
 from onepass.stream import label_slices
+from onepass.stream.workers import Workers
 from onepass.survey import label_scan
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.cells import SAMPLE_FILES
@@ -37,7 +38,9 @@ def look(lake, **options):
 
 def scan(lake, kind="text", bad=None, **options):
     bad = bad or BadFiles(skip=False)
-    return LabelScan(read_summaries(discover(lake), bad), "y", bad, **options).take(kind)
+    with Workers() as workers:
+        found = read_summaries(discover(lake), bad, workers)
+        return LabelScan(found, "y", bad, workers, **options).take(kind)
 
 
 def unsampled(common, rare):

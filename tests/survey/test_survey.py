@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakes import SAMPLES, write_files
+from lakes import SAMPLES, number_table, write_files
 from onepass.errors import BadPartition, DataError, EmptyLake, JobError
 from onepass.lake.discover import discover
+from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.naming import naming
 from onepass.survey.profile import Choice
@@ -420,3 +421,14 @@ def test_error_about_a_missing_column_names_a_similar_one_of_the_file(tmp_path, 
     assert caught.value.column == name
     assert caught.value.reason.endswith(f"; the file has {known!r}")
     assert caught.value.advice.endswith(f"(--on-bad skip), or {naming('exclude', name)}.")
+
+
+def test_a_cluster_reads_footers_and_labels_to_the_same_survey(tmp_path, monkeypatch):
+    files = {f"{i:03}.parquet": number_table(30 + i % 7, i, classes=True) for i in range(80)}
+    lake = str(write_files(tmp_path, files))
+    (tmp_path / "041.parquet").write_bytes(b"PAR1 and no footer")
+    alone = survey(lake, label="y", skip_bad=True)
+    monkeypatch.setattr(Workers, "is_cluster", True)
+    together = survey(lake, label="y", skip_bad=True)
+    assert len(alone.bad) == 1
+    assert repr(together) == repr(alone)

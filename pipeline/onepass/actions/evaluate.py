@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from onepass.learn.unit import LabelUnit
 from onepass.model.file import ModelFile
 from onepass.model.model import Model
 from onepass.model.predictor import Predictor, predicted
+from onepass.stream.fold import Fold, folded
 from onepass.stream.lake_groups import check_files
 from onepass.stream.reading import Streamed
-from onepass.stream.stream import stream
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values
@@ -97,17 +98,14 @@ def evaluate_version(
     """
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
-    checked = check_files(discover(lake), reading)
-    progress.started(len(checked.files), checked.n_rows)
-    groups = [group for file in checked.files for group in checked.groups(file)]
-    metrics, counts = predictor.file.metrics(), Counter[str]()
     with Workers(dask, mixed=True) as workers:
+        checked = check_files(discover(lake), reading, workers)
+        progress.started(len(checked.files), checked.n_rows)
+        parts = [part for file in checked.files for part in checked.placed(file)]
         measure = partial(_measure, predictor.file, predictor.unit)
-        for parts in stream(groups, reading, workers, measure):
-            for part, noticed in parts:
-                metrics.merge(part)
-                counts.update(noticed)
-                progress.advanced(part.n_rows)
+        fold = Fold(predictor.readers(checked, reading), measure)
+        found = folded(parts, fold, workers, progress.advanced)
+    metrics = predictor.file.metrics() if found is None else found.metrics
     if not np.isfinite(metrics.loss()):
         label = predictor.file.job.label
         raise EmptyLake(f"the lake {lake!r} has no row with a label {label!r} and a weight")
@@ -119,19 +117,37 @@ def evaluate_version(
         loss=metrics.loss(),
         metrics=finite_values(metrics),
         tables=_finite_tables(metrics.tables()),
-        counts=dict(counts),
+        counts={} if found is None else dict(found.counts),
         seconds=seconds,
         rows_per_second=metrics.n_rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
 
 
-def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> tuple[Metrics, Counter[str]]:
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Metrics of some rows, with the counts of what was noticed in them."""
+
+    metrics: Metrics
+    counts: Counter[str]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows with a label."""
+        return self.metrics.n_rows
+
+    def add(self, later: _Measured) -> None:
+        """Add the metrics and counts of later rows."""
+        self.metrics.merge(later.metrics)
+        self.counts.update(later.counts)
+
+
+def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> _Measured:
     block, metrics = streamed.encoded.block, file.metrics()
     # An overflow makes an infinite prediction, whose error shows in the metrics.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics.add(predicted(streamed.encoded, unit), block.label, block.weight)
-    return metrics, streamed.encoded.counts
+    return _Measured(metrics, streamed.encoded.counts)
 
 
 def _finite_tables(tables: Tables) -> dict[str, list[dict[str, float | str | None]]]:

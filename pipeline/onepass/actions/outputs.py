@@ -60,6 +60,10 @@ class _Local:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A worker has another working directory.
+        return (_Local, (self._root.absolute(),))
+
     @property
     def place(self) -> str:
         return str(self._root)
@@ -92,6 +96,10 @@ class _Remote:
     def __init__(self, url: str) -> None:
         self._url = parse_url(url)
         self._bucket = Bucket(self._url)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A worker connects by itself, with the credentials of its own environment.
+        return (_Remote, (str(self._url),))
 
     @property
     def place(self) -> str:

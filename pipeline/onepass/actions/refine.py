@@ -8,7 +8,7 @@ so the result does not depend on the speed of the tasks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
@@ -26,10 +26,10 @@ from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import Updater
 from onepass.ledger.entries import LearntEntry, Refined
 from onepass.ledger.history import History
+from onepass.model.memory import partitions_at_once
 from onepass.partition import Partition
+from onepass.stream.fold import Fold, Placed, Readers, folded
 from onepass.stream.reading import Streamed
-from onepass.stream.sources import open_sources
-from onepass.stream.stream import ReadGroup, stream
 from onepass.training.progress import Progress
 from onepass.training.session import Session, open_session
 
@@ -191,30 +191,37 @@ class _Refinement:
         function = partial(
             _block_sums, settings.center, settings.scale, objective, point, curvature
         )
-        total: Sums | None = None
-        for part in self._parts(function):
-            if total is None:
-                total = part
-            else:
-                total.add(part)
-            progress.advanced(part.n_rows)
+        nbytes = _sums_bytes(objective, point, curvature)
+        files = self._session.learner.files
+        parts = [Placed(one, files.get(one.path)) for one in self._partitions]
+        fold = Fold(self._readers(nbytes), function, nbytes)
+        total = folded(parts, fold, self._session.workers, progress.advanced)
         if total is None or not total.weight:
             raise JobError("no row with a weight has been learnt, so there is nothing to refine")
         return total
 
-    def _parts(self, function: Any) -> Iterator[Sums]:
-        learner = self._session.learner
-        groups = [
-            ReadGroup(partial(open_sources, [one], learner.files, learner.check))
-            for one in self._partitions
-        ]
-        stored = replace(learner.reading, seed=None)
-        for sums in stream(groups, stored, self._session.workers, function):
-            yield from sums
+    def _readers(self, sums_bytes: int) -> Readers:
+        learner, file = self._session.learner, self._session.model.file
+        n_at_once = partitions_at_once(
+            self._session.job,
+            file.encoder,
+            file.batch_rows,
+            [one.fingerprint for one in self._partitions],
+            is_remote=any(one.remote is not None for one in learner.files.values()),
+            result_bytes=sums_bytes,
+        )
+        return Readers(replace(learner.reading, seed=None), learner.check, n_at_once)
 
 
 def _is_adopted(minimum: Minimum) -> bool:
     return minimum.improved or minimum.settled
+
+
+def _sums_bytes(objective: Objective, point: FloatArray, curvature: bool) -> int:
+    """Return the bytes of the sums of a pass: a slope, and perhaps a curvature."""
+    if not curvature:
+        return int(point.nbytes)
+    return int(2 * point.nbytes + point.itemsize * objective.n_dense_weights**2)
 
 
 def _block_sums(

@@ -41,6 +41,7 @@ def verify(
     check_lake: bool = True,
     retrain: bool = False,
     head: str | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Check the chain of the log, the states, and the files that were learnt.
@@ -59,6 +60,9 @@ def verify(
         and metrics must come out the same.
     head
         The `head_sha256` of an earlier report, which must still be the digest of an entry.
+    dask
+        Address of a Dask scheduler, whose workers read the lake; threads of this process by
+        default.
     progress
         Receives files that are compared.
 
@@ -78,10 +82,11 @@ def verify(
         check.log(opened.ledger, head)
         check.lock(opened)
         where = lake or opened.file.job.lake
-        if check_lake:
-            check.lake(opened.ledger.history, where)
-        if retrain:
-            check.retrain(opened, where)
+        with Workers(dask) as workers:
+            if check_lake:
+                check.lake(opened.ledger.history, where, workers)
+            if retrain:
+                check.retrain(opened, where, dask, workers)
         check.leftovers(opened)
     return check.report(opened, time.perf_counter() - began)
 
@@ -159,22 +164,23 @@ class _Check:
             if ledger.fault is None and _must_exist(ledger, entry):
                 self._missing(entry, counts)
 
-    def lake(self, history: History, lake: str | list[str]) -> None:
+    def lake(self, history: History, lake: str | list[str], workers: Workers) -> None:
         """Compare the files of the lake with what was learnt from them."""
-        self.lake_files, findings = compare_lake(history, lake, self.progress)
+        self.lake_files, findings = compare_lake(history, lake, workers, self.progress)
         self.findings += findings
 
-    def retrain(self, opened: OpenModel, lake: str | list[str]) -> None:
+    def retrain(
+        self, opened: OpenModel, lake: str | list[str], dask: str | None, workers: Workers
+    ) -> None:
         """Learn the newest version again, and compare the result with its log entry."""
         newest = opened.ledger.history.newest_states(1)
         if not newest:
             return
         key = log_key(newest[0].version)
-        job = opened.file.job.model_copy(update={"dask": None, "lake": lake})
+        job = opened.file.job.model_copy(update={"dask": dask, "lake": lake})
         try:
-            with Workers() as workers:
-                learner = GroupLearner(opened.file, job, workers, self.progress)
-                differences = Restorer(opened, learner).differences()
+            learner = GroupLearner(opened.file, job, workers, self.progress)
+            differences = Restorer(opened, learner).differences()
         except ForeignModel as error:
             self._add("note", "log", key, f"cannot be learnt again: {first_line(error)}")
         except (JobError, DataError) as error:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from onepass.actions.verify_report import Finding
 from onepass.errors import DataError, JobError, first_line
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import read_footer
 from onepass.ledger.history import History
-from onepass.partition import Partition
+from onepass.partition import Fingerprint
+from onepass.stream.each_file import each_file
+from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
 
 
 def compare_lake(
-    history: History, lake: str | list[str], progress: Progress
+    history: History, lake: str | list[str], workers: Workers, progress: Progress
 ) -> tuple[int, list[Finding]]:
     """Compare each learnt file with the fingerprint in the log.
 
@@ -29,13 +33,15 @@ def compare_lake(
         files = {file.key: file for file in discover(lake)}
     except (JobError, DataError) as error:
         return 0, [_finding(str(lake)[:500], str(error))]
+    workers.see(list(files.values()))
     findings = []
-    learnt = _learnt_files(history)
-    progress.started(len(learnt), sum(one.fingerprint.rows for one in learnt.values()))
-    for path, partition in sorted(learnt.items()):
-        if text := _difference(files.get(path), partition):
-            findings.append(_finding(path, text))
-        progress.advanced(partition.fingerprint.rows)
+    learnt = [_Learnt(path, files.get(path), was) for path, was in sorted(_learnt_files(history))]
+    progress.started(len(learnt), sum(one.was.rows for one in learnt))
+    with closing(each_file(_difference, None, learnt, workers, lambda one: one.file)) as texts:
+        for one, text in zip(learnt, texts, strict=True):
+            if text:
+                findings.append(_finding(one.path, text))
+            progress.advanced(one.was.rows)
     named = {one.path for entry in history.line() for one in entry.all_partitions()}
     if new := sorted(set(files) - named):
         more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
@@ -48,14 +54,25 @@ def _finding(where: str, text: str) -> Finding:
     return Finding(level="lake", part="lake", where=where, text=text)
 
 
-def _learnt_files(history: History) -> dict[str, Partition]:
-    """Return one partition of each learnt file, by path, with the content that was learnt last."""
-    return {one.path: one for entry in history.trained() for one in entry.partitions}
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """A learnt file, with the content that was learnt last."""
+
+    path: str
+    file: LakeFile | None
+    """The file as it was listed; None if the lake no longer has it."""
+    was: Fingerprint
 
 
-def _difference(file: LakeFile | None, partition: Partition) -> str:
-    """Describe how a file differs from the fingerprint of a partition; empty if it does not."""
-    was = partition.fingerprint
+def _learnt_files(history: History) -> Iterable[tuple[str, Fingerprint]]:
+    """Return the path of each learnt file, with the content that was learnt last."""
+    trained = (one for entry in history.trained() for one in entry.partitions)
+    return {one.path: one.fingerprint for one in trained}.items()
+
+
+def _difference(_: None, learnt: _Learnt) -> str:
+    """Describe how a file differs from what was learnt; empty if it does not."""
+    file, was = learnt.file, learnt.was
     if file is None:
         return "learnt, but no longer in the lake"
     try:

@@ -24,7 +24,7 @@ _CLASSES_SHOWN = 12
 
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
-    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave"),
+    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave", "dask"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
@@ -55,6 +55,7 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
+        dask=job.dask,
     )
     parallel = _parallel(job, found)
     if as_json:

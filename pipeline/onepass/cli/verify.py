@@ -8,7 +8,7 @@ import click
 
 from onepass.actions.verify import verify
 from onepass.actions.verify_report import Finding, VerifyReport
-from onepass.terminal.options import as_lake, json_option
+from onepass.terminal.options import as_lake, dask_option, json_option
 from onepass.terminal.printing import print_json, say
 from onepass.terminal.progress import Display
 from onepass.text import counted, printable
@@ -25,6 +25,7 @@ _SHOWN = 20
 @click.option(
     "--head", metavar="SHA256", help="Head of an earlier verify, which must be in the chain."
 )
+@dask_option
 @json_option
 def command(
     model: str,
@@ -32,6 +33,7 @@ def command(
     no_lake: bool,
     retrain: bool,
     head: str | None,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Check the model in DIR: the chain of its log, its states, and the files that it has learnt.
@@ -46,6 +48,7 @@ def command(
             check_lake=not no_lake,
             retrain=retrain,
             head=head,
+            dask=dask,
             progress=display,
         )
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from onepass.cloud.url import is_url
 from onepass.encode.schema import Schema
@@ -11,6 +11,7 @@ from onepass.job import Job
 from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.learn.learner import learner_bytes
 from onepass.model.settings import candidate_settings
+from onepass.partition import Fingerprint
 from onepass.stream.threads import WINDOW
 
 BASE_BYTES = 400 << 20
@@ -32,7 +33,11 @@ _BLOCKS = WINDOW + 2
 and the one that is being learnt."""
 
 _SHARE_BLOCKS = 2
-"""Blocks in memory at once in a share: the one that is made, and the one before it."""
+"""Blocks in memory at once in a task that reads a whole partition: the one that is made, and the
+one before it."""
+
+_DECODED = 8
+"""Bytes of decoded rows for each byte of a file, at most, unless few distinct values repeat."""
 
 _COLUMN_BYTES = 24
 """Minimum bytes of a decoded value: a number and its copies, or a short text."""
@@ -89,6 +94,43 @@ def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
     Blocks of such a row group are views of it, so they need no decoded rows of their own.
     """
     return max(0, _free_bytes(job, schema) - batch_rows * _encoded_bytes(schema))
+
+
+def partitions_at_once(
+    job: Job,
+    schema: Schema,
+    batch_rows: int,
+    files: Iterable[Fingerprint],
+    *,
+    is_remote: bool = False,
+    result_bytes: int = 0,
+) -> int:
+    """Return the number of partitions that tasks may read at once, at least 1.
+
+    It changes no block, so it may depend on the lake as it is now.
+
+    Parameters
+    ----------
+    files
+        Files to read.
+    is_remote
+        Whether a file is in an object store.
+    result_bytes
+        Size of the result of a task.
+    """
+    limits = DEFAULT_LIMITS
+    per_row = (_decoded_bytes(schema, {}) + _encoded_bytes(schema)) // _BLOCKS
+    block = max((_block_bytes(one, batch_rows, per_row) for one in files), default=0)
+    # A task adds the value of one block to that of the blocks before.
+    task = _SHARE_BLOCKS * block + limits.reader_bytes + 2 * result_bytes
+    task += limits.remote_bytes // 2 if is_remote else 0
+    return max(1, _free_bytes(job, schema) // task)
+
+
+def _block_bytes(file: Fingerprint, batch_rows: int, per_row: int) -> int:
+    """Return the bytes of the largest block of a file."""
+    stored = _DECODED * file.size // max(1, file.rows)
+    return min(batch_rows, file.rows) * max(per_row, stored)
 
 
 def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tuple[int, int]:

@@ -10,7 +10,9 @@ from onepass.learn.learner import Learner
 from onepass.learn.unit import LabelUnit
 from onepass.ledger.entries import LearntEntry
 from onepass.model.file import ModelFile
-from onepass.model.memory import whole_bytes
+from onepass.model.memory import partitions_at_once, whole_bytes
+from onepass.stream.fold import Readers
+from onepass.stream.lake_groups import CheckedLake
 from onepass.stream.reading import Reading
 
 
@@ -48,6 +50,17 @@ class Predictor:
             whole_bytes=whole_bytes(job, schema, batch_rows),
             linear=self.linear,
         )
+
+    def readers(self, lake: CheckedLake, reading: Reading) -> Readers:
+        """Return the readers of a lake, as many as the memory limit of the model's job allows."""
+        n_at_once = partitions_at_once(
+            self.file.job,
+            self.file.encoder,
+            self.file.batch_rows,
+            [one.fingerprint for one in lake.files],
+            is_remote=any(one.remote is not None for one in lake.found.values()),
+        )
+        return Readers(reading, lake.check, n_at_once)
 
 
 def predicted(encoded: Encoded, unit: LabelUnit) -> FloatArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
@@ -27,6 +28,14 @@ logger = logging.getLogger(__name__)
 
 _ALIKE = 0.8
 """Least similarity, by difflib, of two names of which one may be the other, renamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """An optional column that a file lacks, and perhaps has under another name."""
+
+    name: str
+    warning: str
 
 
 class ColumnCheck:
@@ -64,8 +73,12 @@ class ColumnCheck:
             If a column is missing that is not optional, occurs twice, or has a type that its use
             does not read, or if the footer contradicts itself about a column.
         """
+        self.warn(self.compare(file, footer))
+
+    def compare(self, file: LakeFile, footer: Footer) -> list[Renamed]:
+        """Compare a file as a call does, but return what there is to warn of."""
         if not footer.fingerprint.rows or footer.fingerprint in self._passed:
-            return
+            return []
         lacking = self._lacking(file, footer.schema.names)
         names = [name for name in self._names if name not in lacking]
         check_names(file, footer.schema, names)
@@ -77,9 +90,21 @@ class ColumnCheck:
             is_empty=lambda name: bool(empty_columns(footer, [name])),
         )
         self._passed.add(footer.fingerprint)
+        return self._renamed(file, footer.schema.names, lacking)
+
+    def warn(self, found: Iterable[Renamed]) -> None:
+        """Warn of columns that may be renamed, of each column once."""
+        for one in found:
+            if one.name not in self._warned:
+                self._warned.add(one.name)
+                logger.warning("%s", one.warning)
+
+    def __getstate__(self) -> dict[str, object]:
+        # A worker checks the files that it reads by itself, and has nobody to warn.
+        return {**vars(self), "_passed": set()}
 
     def _lacking(self, file: LakeFile, present: list[str]) -> Collection[str]:
-        """Return the optional columns that a file lacks, after a warning if one looks renamed.
+        """Return the optional columns that a file lacks.
 
         Raises
         ------
@@ -102,16 +127,20 @@ class ColumnCheck:
                 path=file.key,
                 column=name,
             )
-        for name in sorted(lacking - self._warned):
-            if like := hint(name, present, self._names):
-                self._warned.add(name)
-                logger.warning(
-                    "%s: %s is missing and read as null%s: renamed?",
-                    printable(file.key),
-                    printable(name),
-                    printable(like),
-                )
         return lacking
+
+    def _renamed(
+        self, file: LakeFile, present: list[str], lacking: Collection[str]
+    ) -> list[Renamed]:
+        return [
+            Renamed(
+                name,
+                f"{printable(file.key)}: {printable(name)} is missing and read as null"
+                f"{printable(like)}: renamed?",
+            )
+            for name in sorted(set(lacking) - self._warned)
+            if (like := hint(name, present, self._names))
+        ]
 
 
 def check_types(

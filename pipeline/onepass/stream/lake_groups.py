@@ -1,20 +1,21 @@
-"""Check the columns of all files of a lake before a row is read, and group files to stream."""
+"""Check the columns of all files of a lake before a row is read, and place their partitions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import pyarrow as pa
 
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import partitions, read_footer
 from onepass.partition import Fingerprint, Partition
-from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.check_columns import ColumnCheck, Renamed
+from onepass.stream.each_file import each_file
+from onepass.stream.fold import Placed
 from onepass.stream.reading import Reading
-from onepass.stream.sources import Files, open_sources
-from onepass.stream.stream import ReadGroup
+from onepass.stream.sources import Files
+from onepass.stream.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +48,39 @@ class CheckedLake:
         """Number of rows of all files."""
         return sum(file.fingerprint.rows for file in self.files)
 
-    def groups(self, file: CheckedFile) -> list[ReadGroup]:
-        """Return a group to stream for each partition of a file."""
-        return [
-            ReadGroup(partial(open_sources, [one], self.found, self.check))
-            for one in file.partitions
-        ]
+    def placed(self, file: CheckedFile) -> list[Placed]:
+        """Return the partitions of a file, in stored order."""
+        return [Placed(one, self.found[file.key]) for one in file.partitions]
 
 
-def check_files(found: Sequence[LakeFile], reading: Reading) -> CheckedLake:
+def check_files(found: Sequence[LakeFile], reading: Reading, workers: Workers) -> CheckedLake:
     """Read the footers of all files of a lake, and check their columns.
 
     Raises
     ------
     BadPartition
         If a footer cannot be read, or a column is missing or of another type.
+    JobError
+        If a worker does not see the lake.
     """
     check = ColumnCheck(reading.encoder.schema, label=reading.label, keep=reading.keep)
+    look = _Look(check, reading.keep)
+    workers.see(found)
     files = []
-    for file in found:
-        footer = read_footer(file)
-        check(file, footer)
-        kept = [footer.schema.field(name) for name in reading.keep if name in footer.schema.names]
-        files.append(
-            CheckedFile(file.key, footer.fingerprint, list(partitions(file, footer)), kept)
-        )
+    for file, renamed in each_file(_checked, look, found, workers, lambda file: file):
+        check.warn(renamed)
+        files.append(file)
     return CheckedLake(files, {file.key: file for file in found}, check)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    check: ColumnCheck
+    keep: tuple[str, ...]
+
+
+def _checked(look: _Look, file: LakeFile) -> tuple[CheckedFile, list[Renamed]]:
+    footer = read_footer(file)
+    renamed = look.check.compare(file, footer)
+    kept = [footer.schema.field(name) for name in look.keep if name in footer.schema.names]
+    return CheckedFile(file.key, footer.fingerprint, list(partitions(file, footer)), kept), renamed

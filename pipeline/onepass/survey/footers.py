@@ -8,19 +8,22 @@ are kept once and shared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from onepass.block import IntArray
+from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, partitions, read_footer
 from onepass.lake.footer_checks import Contradiction
 from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
+from onepass.stream.each_file import each_file
+from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
 
 _T = TypeVar("_T")
@@ -53,7 +56,9 @@ class FooterSummary:
         return self.kinds[name] == "null"
 
 
-def read_summaries(files: Iterable[LakeFile], bad: BadFiles) -> list[FooterSummary]:
+def read_summaries(
+    files: Sequence[LakeFile], bad: BadFiles, workers: Workers
+) -> list[FooterSummary]:
     """Read the footer of each file.
 
     Parameters
@@ -66,11 +71,14 @@ def read_summaries(files: Iterable[LakeFile], bad: BadFiles) -> list[FooterSumma
     BadPartition
         If a footer cannot be read and bad files are not skipped.
     """
+    workers.see(files)
     shared = _Shared()
     found = []
-    for file in files:
-        with bad.caught():
-            found.append(_summarise(file, shared))
+    for one in each_file(_summarise_or_fail, None, files, workers, lambda file: file):
+        if isinstance(one, BadPartition):
+            bad.add(one)
+        else:
+            found.append(shared.of(one))
     return found
 
 
@@ -97,8 +105,25 @@ class _Shared:
     kinds: list[dict[str, str]] = field(default_factory=list)
     paths: list[list[str]] = field(default_factory=list)
 
+    def of(self, one: FooterSummary) -> FooterSummary:
+        """Return a summary with the values of earlier ones where they are equal."""
+        return replace(
+            one,
+            schema=_share(self.schemas, one.schema),
+            kinds=_share(self.kinds, one.kinds),
+            paths=_share(self.paths, one.paths),
+        )
 
-def _summarise(file: LakeFile, shared: _Shared) -> FooterSummary:
+
+def _summarise_or_fail(_: None, file: LakeFile) -> FooterSummary | BadPartition:
+    """Read the footer of a file. Return the error if it is bad."""
+    try:
+        return _summarise(file)
+    except BadPartition as error:
+        return error
+
+
+def _summarise(file: LakeFile) -> FooterSummary:
     footer = read_footer(file)
     paths, is_flat = footer.chunks.paths, footer.chunks.is_flat
     nulls = _count_nulls(footer)
@@ -108,10 +133,10 @@ def _summarise(file: LakeFile, shared: _Shared) -> FooterSummary:
     return FooterSummary(
         file,
         footer.fingerprint,
-        _share(shared.schemas, footer.schema),
-        _share(shared.kinds, kinds(footer.schema, {paths[i] for i in flat})),
+        footer.schema,
+        kinds(footer.schema, {paths[i] for i in flat}),
         footer.contradictions,
-        _share(shared.paths, paths),
+        paths,
         nulls,
         sum(1 for _ in partitions(file, footer)),
     )

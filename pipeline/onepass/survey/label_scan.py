@@ -7,18 +7,20 @@ alone is cheap to read: it is decoded slice by slice, and only the rows of each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from onepass.encode.classes import MAX_CLASSES, Kind, class_counts, sort_classes
 from onepass.errors import BadColumn, BadPartition
+from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
+from onepass.stream.each_file import each_file
 from onepass.stream.label_slices import MOST_ROWS, label_slices
+from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import FooterSummary
 
@@ -27,11 +29,6 @@ SCAN_ROWS = MOST_ROWS
 
 SCAN_REMOTE_FILES = 1024
 """Maximum number of files of an object store that are looked at: each takes two requests."""
-
-_THREADS, _REMOTE_THREADS = 2, 8
-
-_WINDOW = 64
-"""Files that are looked at before the next ones begin."""
 
 
 class Scan(Protocol):
@@ -68,6 +65,8 @@ class LabelScan:
         Column of the label.
     bad
         Files whose labels cannot be decoded are added here.
+    workers
+        Threads or cluster that decode the labels.
     advanced
         Called with the number of rows of each file that has been looked at, and the number of rows
         to look at in all.
@@ -76,6 +75,7 @@ class LabelScan:
     files: Sequence[FooterSummary]
     name: str
     bad: BadFiles
+    workers: Workers
     advanced: Callable[[int, int], None] | None = None
 
     def take(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
@@ -103,10 +103,13 @@ class LabelScan:
         total = sum(one.fingerprint.rows for one in chosen)
         counts: Counter[str] = Counter()
         n_null = 0
-        is_remote = any(one.file.remote is not None for one in chosen)
-        count = partial(_count_or_fail, name=self.name, kind=kind, blank_is_null=blank_is_null)
-        with ThreadPoolExecutor(_REMOTE_THREADS if is_remote else _THREADS) as pool:
-            for one, found in _in_windows(pool, count, chosen):
+        look = _Look(self.name, kind, blank_is_null)
+        tasks = [_Task(one.file, one.fingerprint.rows, one.is_empty(self.name)) for one in chosen]
+        each = each_file(
+            _count_or_fail, look, tasks, self.workers, lambda task: task.file, decodes=True
+        )
+        with closing(each) as counted:
+            for one, found in zip(chosen, counted, strict=True):
                 if isinstance(found, BadPartition):
                     self.bad.add(found)
                     continue
@@ -132,15 +135,23 @@ class _Counts:
 _Counted: TypeAlias = _Counts | BadPartition
 
 
-def _in_windows(
-    pool: ThreadPoolExecutor,
-    count: Callable[[FooterSummary], _Counted],
-    files: Sequence[FooterSummary],
-) -> Iterator[tuple[FooterSummary, _Counted]]:
-    """Yield each file with its counts, in order; only the counts of a few files are kept."""
-    for first in range(0, len(files), _WINDOW):
-        window = files[first : first + _WINDOW]
-        yield from zip(window, pool.map(count, window), strict=True)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Settings that are the same for all files."""
+
+    name: str
+    kind: Kind
+    blank_is_null: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A file to look at."""
+
+    file: LakeFile
+    n_rows: int
+    is_empty: bool
+    """Whether no row has a label."""
 
 
 def _affordable(files: Sequence[FooterSummary]) -> list[FooterSummary]:
@@ -153,21 +164,21 @@ def _affordable(files: Sequence[FooterSummary]) -> list[FooterSummary]:
     return [files[i] for i in chosen]
 
 
-def _count_or_fail(one: FooterSummary, *, name: str, kind: Kind, blank_is_null: bool) -> _Counted:
+def _count_or_fail(look: _Look, one: _Task) -> _Counted:
     """Count the classes of a file, or of its beginning if it has more than `MAX_CLASSES`."""
-    if one.is_empty(name):
-        return _Counts(n_null=one.fingerprint.rows)
+    if one.is_empty:
+        return _Counts(n_null=one.n_rows)
     found = _Counts()
     try:
         footer = read_footer(one.file)
-        for labels in label_slices(one.file, footer, name, kind, SCAN_ROWS):
-            counts = class_counts(labels, kind, blank_is_null=blank_is_null)
+        for labels in label_slices(one.file, footer, look.name, look.kind, SCAN_ROWS):
+            counts = class_counts(labels, look.kind, blank_is_null=look.blank_is_null)
             found.counts.update(counts)
             found.n_null += len(labels) - sum(counts.values())
             if len(found.counts) > MAX_CLASSES:
                 break
     except BadColumn as error:
-        return BadPartition(error.reason, path=one.file.key, column=name)
+        return BadPartition(error.reason, path=one.file.key, column=look.name)
     except BadPartition as error:
         return error
     return found

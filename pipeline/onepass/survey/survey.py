@@ -14,6 +14,7 @@ import pyarrow as pa
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
 from onepass.lake.discover import discover
+from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
@@ -80,6 +81,7 @@ def survey(
     drops_null_labels: bool = False,
     tails: Tails = "auto",
     looked: Callable[[int, int], None] | None = None,
+    dask: str | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
@@ -103,6 +105,9 @@ def survey(
         Treatment of numbers with heavy tails; see `onepass.survey.tails`.
     looked
         Called with the numbers of labels looked at since the last call, and to look at in all.
+    dask
+        Address of a Dask scheduler, whose workers read footers and labels; threads of this process
+        by default. The sample is drawn here: it is a few row groups of any lake.
 
     Raises
     ------
@@ -113,16 +118,21 @@ def survey(
     """
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
-    found = _compare_files(lake, label, weight, choice or Choice(), bad, on_missing_column)
-    files = [one.file for one in found.filled]
-    sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
-    usable = _usable(found.files, bad)
-    shares = with_absent(null_shares(usable), usable, found.lacking.optional)
-    scan = LabelScan([one for one in usable if one.fingerprint.rows], label or "", bad, looked)
-    described, target = describe_label(
-        label, loss, classes, sample, unknown_class, scan.take, shares.get(label or "", 0.0),
-        drops_null=drops_null_labels,
-    )  # fmt: skip
+    with Workers(dask) as workers:
+        summaries = read_summaries(discover(lake), bad, workers)
+        found = _compare_files(
+            summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
+        )
+        files = [one.file for one in found.filled]
+        sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
+        usable = _usable(found.files, bad)
+        shares = with_absent(null_shares(usable), usable, found.lacking.optional)
+        filled = [one for one in usable if one.fingerprint.rows]
+        scan = LabelScan(filled, label or "", bad, workers, looked)
+        described, target = describe_label(
+            label, loss, classes, sample, unknown_class, scan.take, shares.get(label or "", 0.0),
+            drops_null=drops_null_labels,
+        )  # fmt: skip
     usable = _usable(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
     columns = profile_columns(sample.rows, shares, found.choice, targets, Clues(target, rows))
@@ -192,6 +202,7 @@ class _Footers:
 
 
 def _compare_files(
+    files: list[FooterSummary],
     lake: str | list[str],
     label: str | None,
     weight: str | None,
@@ -199,9 +210,8 @@ def _compare_files(
     bad: BadFiles,
     on_missing: OnMissing,
 ) -> _Footers:
-    """Read all footers, decide which columns to read, and find the files that differ."""
+    """Decide by all footers which columns to read, and find the files that differ."""
     targets = {name for name in (label, weight) if name is not None}
-    files = read_summaries(discover(lake), bad)
     hive = folder_types(one.file for one in files)
     _check_names(label, weight, choice, files, hive, lake)
     lacking = decide_missing(files, choice, targets, on_missing)

@@ -160,6 +160,7 @@ def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Su
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
+        dask=job.dask,
     )
 
 
