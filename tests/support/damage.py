@@ -288,10 +288,8 @@ class _Here:
     """Runs tasks one by one in this thread."""
 
     def ordered(self, tasks: Iterable[Any]) -> Any:
-        from dask.local import get_sync
-
-        for task, _ in tasks:
-            yield get_sync(task.__dask_graph__(), task.key)
+        for call, _ in tasks:
+            yield call()
 
 
 def SCHEMA() -> Any:

@@ -1,4 +1,7 @@
-"""Run calls in threads of this process, ahead of a consumer: in order, and only a few at a time."""
+"""Run Dask tasks in threads of this process, ahead of a consumer: in order, a few at a time.
+
+Dask's own threaded scheduler would compute all tasks at once, whatever the pace of the consumer.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from dask.core import get
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -30,9 +36,11 @@ class Threads:
         """Wait for the calls that run, and end the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, call: Callable[[], R]) -> Future[R]:
-        """Run a call in a thread."""
-        return self._pool.submit(call)
+    def submit(self, call: Callable[[], R]) -> Future[Any]:
+        """Run a call in a thread, as a Dask task."""
+        key = f"call-{uuid4().hex}"
+        # A graph of a single call needs none of the planning of Dask's schedulers.
+        return self._pool.submit(get, {key: (call,)}, key)
 
     def ordered(self, calls: Iterable[tuple[Callable[[], R], bool]]) -> Generator[R, None, None]:
         """Yield the results of calls in their order, of which `WINDOW` run ahead."""
@@ -51,7 +59,7 @@ class Threads:
         return self._results(calls, self.n_threads if n_at_once is None else n_at_once)
 
     def _results(self, calls: Iterable[Callable[[], R]], most: int) -> Generator[R, None, None]:
-        under_way: deque[Future[R]] = deque()
+        under_way: deque[Future[Any]] = deque()
         try:
             for call in calls:
                 under_way.append(self.submit(call))
