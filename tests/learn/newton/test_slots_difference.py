@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from blocks import make_block, random_block
+from onepass.jit import compiled
 from onepass.learn.losses import Loss
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
-from onepass.learn.newton.slots_tempered import Tempering
+from onepass.learn.newton.slots_tempered import Tempering, counted_once
+
+
+@compiled
+def counted_once_here(before, after, rate, n_shares):
+    return counted_once(before, after, rate, n_shares)
 
 
 def learn(filter_: SlotFilter, slots: np.ndarray, label: np.ndarray) -> SlotFilter:
@@ -139,8 +145,13 @@ def test_tempered_rows_count_once_in_the_evidence():
     assert repeats[0] == 1.0
     assert 7 < repeats[-1] < 8
     tiny = 1e-6 * np.maximum(known, 1.0)
-    np.testing.assert_allclose(tempering.once(known, known + tiny), 1 / repeats, rtol=1e-4)
-    np.testing.assert_allclose(tempering.once(known, known), 1 / repeats)
+    for grown in (tiny, np.zeros(5)):
+        once = [
+            counted_once_here(k, k + more, tempering.rate, 16.0)
+            for k, more in zip(known, grown, strict=True)
+        ]
+        np.testing.assert_allclose(once, 1 / repeats, rtol=1e-4)
+    assert counted_once_here(5.0, 6.0, 0.0, 1.0) == 1.0
 
 
 def test_tempered_learners_make_the_moves_that_plain_ones_make_of_slots_of_one_share():
