@@ -90,18 +90,25 @@ class Base:
         check: ColumnCheck | None = None,
     ) -> None:
         self.file, self.reading, self.state = file, reading, state
-        self.arrays = state.arrays()
         self.watch = watch or Watch(Progress())
         self.check = check or ColumnCheck(file.encoder, label=True)
 
     def copied(self) -> ModelState:
         """Return a copy of the state, to learn with."""
         copy = self.file.new_state()
-        copy.load(self.arrays)
+        copy.load(self.state.arrays())
+        return copy
+
+    def held(self, n_shares: int, n_rows: int) -> ModelState:
+        """Return a copy that learns a share of a round; see `ModelState.hold`."""
+        copy = self.file.new_state()
+        # A share counts frequent values from zero, so those of the base are not copied.
+        copy.learner.restore(self.state.learner.arrays())
+        copy.hold(n_shares, n_rows)
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "reading": self.reading, "arrays": self.arrays}
+        return {"file": self.file, "reading": self.reading, "arrays": self.state.arrays()}
 
     def __setstate__(self, content: Mapping[str, Any]) -> None:
         state = content["file"].new_state()
@@ -118,8 +125,10 @@ class Task:
     """Files of the group's partitions, as they were listed; a file that is gone is not there."""
     horizon: tuple[int, int]
     """See `learn_blocks`."""
-    is_round: bool = False
-    """Whether the group is a round by itself, so that its share returns the new state."""
+    n_shares: int = 1
+    """Number of groups of the round; the share of a round of one returns the new state."""
+    n_rows: int = 0
+    """Number of rows of all groups of the round, as they were planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +162,8 @@ def learn_share(base: Base, task: Task) -> Share:
     Stopped
         If the watch of the base has been stopped.
     """
-    state = base.copied()
-    if not task.is_round:
-        state.hold()
+    alone = task.n_shares == 1
+    state = base.copied() if alone else base.held(task.n_shares, task.n_rows)
     lake = Lake({file.key: file for file in task.files}, base.check)
     sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
     try:
@@ -173,6 +181,6 @@ def learn_share(base: Base, task: Task) -> Share:
         # The traceback would keep the decoded rows in memory.
         return Share(error=error.with_traceback(None))
     parts, counts = learnt.stretches.parts(), learnt.counts
-    if task.is_round:
+    if alone:
         return Share(arrays=state.arrays(), parts=parts, counts=counts)
     return Share(state.difference(base.state), parts=parts, counts=counts)
