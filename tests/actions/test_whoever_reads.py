@@ -19,10 +19,18 @@ from onepass.actions import prediction_files
 from onepass.actions.outputs import open_output
 from onepass.actions.verify import verify
 from onepass.errors import BadPartition, JobError
+from onepass.stream import fold
 from onepass.stream.fold import Readers
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
 from small import plan, train
+
+
+@pytest.fixture(autouse=True)
+def _short_runs(monkeypatch):
+    """Let several small files make a run, and large ones a run each."""
+    monkeypatch.setattr(fold, "RUN_ROWS", 500)
+
 
 READERS = [("blocks", 2), ("tasks", 2), ("tasks", 3), ("tasks", 7)]
 
@@ -133,7 +141,7 @@ def test_files_that_workers_write_where_they_are_not_seen_are_told(job, monkeypa
     """A worker with a disk of its own would write all files there, and nobody would know."""
     monkeypatch.setattr(Workers, "is_cluster", True)
     monkeypatch.setattr(prediction_files, "_VISIBLE_SECONDS", 0.0)
-    monkeypatch.setattr(prediction_files, "write_file", lambda scorer, planned: None)
+    monkeypatch.setattr(prediction_files, "write_run", lambda scorer, run: None)
     with pytest.raises(JobError, match=r"a worker wrote the predictions 'part-0.parquet'"):
         score(job["lake"], job["model"], tmp_path / "out")
 
