@@ -98,7 +98,7 @@ def evaluate_version(
     """
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
-    with Workers(dask) as workers:
+    with Workers(dask, mixed=True) as workers:
         checked = check_files(discover(lake), reading, workers)
         progress.started(len(checked.files), checked.n_rows)
         parts = [part for file in checked.files for part in checked.placed(file)]

@@ -87,7 +87,7 @@ def score(
     _refuse_taken_names(predictor.file, reading.keep)
     files = discover(lake)
     refuse_output(output, lake, files, model)
-    with Workers(dask) as workers:
+    with Workers(dask, mixed=True) as workers:
         checked = check_files(files, reading, workers)
         progress.started(len(checked.files), checked.n_rows)
         planned = [
