@@ -194,7 +194,8 @@ def test_workers_that_do_not_see_the_lake_are_named_before_work_starts(
             train(given)
 
 
-NAMESPACE = "onepass-test"
+NAMESPACE = f"onepass-{os.getpid()}"
+LINK, PEER = f"op{os.getpid()}a", f"op{os.getpid()}b"
 OUTSIDE, INSIDE = "10.213.77.1", "10.213.77.2"
 
 
@@ -203,11 +204,11 @@ def cut() -> Iterator[Callable[[], object]]:
     """A network namespace, joined to this one by a link; returns what cuts the link."""
     commands = [
         f"ip netns add {NAMESPACE}",
-        f"ip link add onepass0 type veth peer name onepass1 netns {NAMESPACE}",
-        f"ip addr add {OUTSIDE}/30 dev onepass0",
-        "ip link set onepass0 up",
-        f"ip -n {NAMESPACE} addr add {INSIDE}/30 dev onepass1",
-        f"ip -n {NAMESPACE} link set onepass1 up",
+        f"ip link add {LINK} type veth peer name {PEER} netns {NAMESPACE}",
+        f"ip addr add {OUTSIDE}/30 dev {LINK}",
+        f"ip link set {LINK} up",
+        f"ip -n {NAMESPACE} addr add {INSIDE}/30 dev {PEER}",
+        f"ip -n {NAMESPACE} link set {PEER} up",
         f"ip -n {NAMESPACE} link set lo up",
     ]
     if os.geteuid() != 0 or not hasattr(ctypes.CDLL(None), "setns"):
@@ -217,10 +218,10 @@ def cut() -> Iterator[Callable[[], object]]:
             done = subprocess.run(command.split(), capture_output=True, text=True)
             if done.returncode:
                 pytest.skip(f"no network namespaces here: {done.stderr.strip()}")
-        yield lambda: subprocess.run(["ip", "link", "set", "onepass0", "down"], check=True)
+        yield lambda: subprocess.run(["ip", "link", "set", LINK, "down"], check=True)
     finally:
         subprocess.run(f"ip netns del {NAMESPACE}".split(), capture_output=True)
-        subprocess.run(["ip", "link", "del", "onepass0"], capture_output=True)
+        subprocess.run(["ip", "link", "del", LINK], capture_output=True)
 
 
 def test_a_worker_that_is_cut_off_changes_no_byte(forks, job, expected, cut):

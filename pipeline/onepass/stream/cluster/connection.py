@@ -89,25 +89,42 @@ class Connection:
 
     async def scatter(self, value: Any, workers: list[str], seconds: float) -> Any:
         """Send a value to each of some workers, from where others can fetch it."""
-        sent = self._client.scatter(
-            value, workers=workers, broadcast=len(workers) > 1, hash=False, direct=False
-        )
-        return await asyncio.wait_for(sent, seconds)
+        with self._held() as client:
+            sent = client.scatter(
+                value, workers=workers, broadcast=len(workers) > 1, hash=False, direct=False
+            )
+            return await asyncio.wait_for(sent, seconds)
 
     def submit(self, call: bytes, shared: Any, worker: str) -> Any:
         """Let one worker make a call, and return a future.
 
         The scheduler unpickles graphs. It sees bytes here, so it needs no onepass.
         """
-        if self._client is None:
-            raise OSError(f"the connection to {self.address} is lost")
         key = f"onepass-{uuid4().hex}"
         graph = {key: (operator.call, (pickle.loads, call), shared)}
-        return self._client.get(graph, key, sync=False, workers=[worker], allow_other_workers=False)
+        with self._held() as client:
+            return client.get(graph, key, sync=False, workers=[worker], allow_other_workers=False)
 
     async def gather(self, future: Any) -> Any:
         """Return the result of a call that has ended."""
-        return await self._client.gather(future)
+        with self._held() as client:
+            return await client.gather(future)
+
+    @contextmanager
+    def _held(self) -> Iterator[Any]:
+        """Give the client; errors of one that loses its connection meanwhile become an `OSError`.
+
+        Its methods then raise whatever happens, such as an `AttributeError`.
+        """
+        client = self._client
+        if client is None or client.status not in {"running", "connecting"}:
+            raise OSError(f"the connection to {self.address} is lost")
+        try:
+            yield client
+        except Exception as error:
+            if isinstance(error, OSError) or client.status == "running":
+                raise
+            raise OSError(f"the connection to {self.address} is lost") from error
 
 
 class LoopThread:

@@ -183,6 +183,9 @@ class Dispatch:
             # been looked at again, everything is sent again.
             await asyncio.sleep(self._hub.patience.poll)
             self._forget_sent()
+        except Exception as error:
+            # Such as a result that cannot be unpickled here.
+            self._end(pending, error=self._hub.explained(error, attempt.member.address))
         finally:
             self._free_place(attempt)
             with suppress(ValueError):
@@ -198,6 +201,8 @@ class Dispatch:
         if not self._is_sent():
             self._n_silences_at_sending = self._hub.members.n_silences
             self._sent = asyncio.create_task(self._send())
+            # asyncio would log an error that no attempt has waited for.
+            self._sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
         sent = self._sent
         assert sent is not None
         await asyncio.wait([sent])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -14,6 +15,11 @@ from onepass.stream.cluster.connection import Connection, serialized
 from onepass.stream.cluster.members import Member, Members
 from onepass.stream.cluster.patience import Patience
 from onepass.stream.cluster.remote import Outcome, Probe, Report, Seen
+
+logger = logging.getLogger(__name__)
+
+_PATIENT_SECONDS = 10.0
+"""Seconds without a worker after which the user is told."""
 
 _MOST_NAMED = 5
 """Maximum number of refused workers that one message names."""
@@ -50,7 +56,7 @@ class Hub:
         self._files: tuple[Seen, ...] = ()
         self._refused: dict[str, str] = {}
         self._probes: dict[Member, asyncio.Task[None]] = {}
-        self._is_checking = False
+        self._is_checking = self._is_missed = False
         self._alive = time.monotonic()
         self._watch: asyncio.Task[None] | None = None
 
@@ -66,9 +72,9 @@ class Hub:
         """
         try:
             await self.connection.open(self.patience.connect)
+            await self._look()
         except (OSError, ValueError) as error:
             raise JobError(f"no Dask scheduler answers at {self.address!r}: {error}") from None
-        await self._look()
         self._watch = asyncio.create_task(self._watch_over())
         await self._all_checked()
 
@@ -125,7 +131,8 @@ class Hub:
     async def _watch_over(self) -> None:
         while self.error is None:
             await asyncio.sleep(self.patience.of_poll(len(self.members)))
-            with suppress(OSError):
+            # A connection may break in many ways; whatever is raised, the deadline ends it.
+            with suppress(Exception):
                 await self._look()
                 if self.members.usable():
                     self._alive = time.monotonic()
@@ -144,17 +151,29 @@ class Hub:
 
     def _judge(self) -> None:
         """Let the calls be reviewed; fail if no worker has been usable until the deadline."""
+        self._warn()
         for dispatch in list(self.dispatches):
             dispatch.review()
         if time.monotonic() - self._alive <= self.patience.deadline or self.error is not None:
             return
-        what = "no worker of the Dask cluster" if self.connection.is_open else "no Dask scheduler"
         self._fail(
             ClusterUnavailable(
-                f"{what} at {self.address} has answered for {self.patience.deadline:.0f} s\n"
+                f"{self._missing()} has answered for {self.patience.deadline:.0f} s\n"
                 "What is committed is kept: start the cluster again, and run the same command."
             )
         )
+
+    def _warn(self) -> None:
+        """Tell once that the cluster is waited for."""
+        is_missed = time.monotonic() - self._alive > _PATIENT_SECONDS
+        if is_missed and not self._is_missed:
+            most = self.patience.deadline
+            logger.warning("%s answers; waiting for it, at most %.0f s", self._missing(), most)
+        self._is_missed = is_missed
+
+    def _missing(self) -> str:
+        what = "no worker of the Dask cluster" if self.connection.is_open else "no Dask scheduler"
+        return f"{what} at {self.address}"
 
     def _fail(self, error: Exception) -> None:
         self.error = error
@@ -183,6 +202,9 @@ class Hub:
                 break
             except (OSError, CancelledError):
                 await asyncio.sleep(self.patience.poll)
+            except Exception as error:
+                refusal = str(self.explained(error, member.address))
+                break
         self._probes.pop(member, None)
         if refusal is None:
             member.is_checked = not member.is_gone
