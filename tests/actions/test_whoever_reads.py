@@ -207,19 +207,6 @@ def test_a_cluster_creates_the_same_model(job, tmp_path, cluster):
     assert found[0] == found[1]
 
 
-def test_files_are_whole_though_a_worker_is_killed_while_it_writes(job, tmp_path, cluster):
-    score(job["lake"], job["model"], tmp_path / "alone")
-    victim = cluster.add_worker()
-
-    class Kills(Progress):
-        def advanced(self, n_rows: int) -> None:
-            victim.kill()
-
-    score(job["lake"], job["model"], tmp_path / "out", dask=cluster.address, progress=Kills())
-    found = {name: data for name, data in content(tmp_path / "out").items() if name[0] != "."}
-    assert found == content(tmp_path / "alone")
-
-
 def test_the_error_of_a_worker_names_the_file(job, tmp_path, cluster):
     corrupt_pages(Path(job["lake"]) / "part-3.parquet")
     with pytest.raises(BadPartition, match=r"part-3\.parquet, row group"):
