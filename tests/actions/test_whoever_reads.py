@@ -121,7 +121,8 @@ def test_an_interrupted_score_leaves_whole_files_only(job, monkeypatch, tmp_path
     with pytest.raises(KeyboardInterrupt):
         score(job["lake"], job["model"], tmp_path / "out", progress=Interrupts())
     found, whole = content(tmp_path / "out"), content(tmp_path / "whole")
-    assert found.items() < whole.items()
+    # Tasks that run ahead may have written all of them.
+    assert found.items() <= whole.items()
     report = score(job["lake"], job["model"], tmp_path / "out")
     assert (report.unchanged, content(tmp_path / "out")) == (len(found), whole)
 
