@@ -16,8 +16,9 @@ from onepass.encode.schema import Label, Numeric, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
+from onepass.stream import fold
 from onepass.stream.check_columns import ColumnCheck
-from onepass.stream.fold import Fold, Placed, Readers, folded
+from onepass.stream.fold import Fold, Placed, Readers, folded, runs
 from onepass.stream.reading import Reading
 from onepass.stream.workers import Workers
 
@@ -28,6 +29,14 @@ SCHEMA = Schema(
     hash_bits=10,
     hive={},
 )
+
+
+@pytest.fixture(autouse=True)
+def _short_runs(monkeypatch):
+    """Let some small files make a run, and others a run each."""
+    monkeypatch.setattr(fold, "RUN_ROWS", 180)
+
+
 MANY = {f"{i:02}.parquet": number_table(100 + 37 * (i % 5), i) for i in range(24)}
 FEW = {f"{i}.parquet": number_table(700, i) for i in range(2)}
 
@@ -117,6 +126,12 @@ def test_tasks_read_whole_partitions_unless_threads_would_wait(
         assert readers(n_at_once).suits_tasks(rows, workers) == expected
 
 
+def test_runs_are_of_small_neighbours():
+    assert runs([100, 100, 500, 1, 179, 0, 5], lambda n: n) == [[100, 100], [500], [1, 179], [0, 5]]
+    assert runs([], int) == []
+    assert [len(run) for run in runs([0] * 100, int)] == [64, 36]
+
+
 def test_tasks_share_the_memory_for_whole_row_groups(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     with Workers() as workers:
@@ -148,7 +163,7 @@ def test_a_file_that_the_lake_no_longer_has_is_told(tmp_path, monkeypatch, n_at_
 
 def test_tasks_end_at_their_next_block_when_nobody_waits(tmp_path, monkeypatch):
     """An interrupt must not wait for a partition of gigabytes."""
-    write_files(tmp_path, {**MANY, "99.parquet": number_table(1000, 9)}, row_group_size=64)
+    write_files(tmp_path, {**MANY, "99.parquet": number_table(4000, 9)}, row_group_size=64)
     n_blocks, began = [0], threading.Event()
 
     def slow(streamed) -> Labels:
@@ -161,21 +176,21 @@ def test_tasks_end_at_their_next_block_when_nobody_waits(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     *parts, large = placed(tmp_path, 1 << 30)
-    parts.insert(1, large)
+    parts.insert(2, large)
     monkeypatch.setattr(Readers, "suits_tasks", lambda *_: True)
     with Workers() as workers, pytest.raises(KeyboardInterrupt):
         folded(parts, Fold(readers(), slow), workers, interrupt)
     assert began.is_set()
-    assert n_blocks[0] < 10
+    assert n_blocks[0] < 30
 
 
 def test_a_fold_can_be_sent_to_a_worker(tmp_path):
     write_files(tmp_path, MANY)
-    fold = Fold(readers(), sum_labels)
+    sent = Fold(readers(), sum_labels)
     part = placed(tmp_path)[0]
-    fold.readers.check(part.file, read_footer(part.file))
-    fold.readers.stop.set()
-    again = pickle.loads(pickle.dumps((fold, part)))
+    sent.readers.check(part.file, read_footer(part.file))
+    sent.readers.stop.set()
+    again = pickle.loads(pickle.dumps((sent, part)))
     assert again[1] == part
     # Neither the files that were checked here nor the end of the work here travels.
     again[0].readers.stop.check()

@@ -21,7 +21,7 @@ from onepass.actions.outputs import Output
 from onepass.errors import JobError
 from onepass.model.predictions import prediction_columns, prediction_fields
 from onepass.model.predictor import Predictor, predicted
-from onepass.stream.fold import Placed, Readers, Stopped
+from onepass.stream.fold import Placed, Readers, Stopped, runs
 from onepass.stream.lake_groups import CheckedFile
 from onepass.stream.reading import Streamed
 from onepass.stream.stream import stream
@@ -104,14 +104,14 @@ def write_files(
 ) -> None:
     """Write prediction files, each of which appears when it is complete.
 
-    Each task writes a whole file; on a cluster the worker writes it. In threads of this process,
-    tasks predict one block instead, and the files are written here, if whole files would leave some
-    threads without work. The files are the same.
+    Each task writes a run of whole files; on a cluster the worker writes them. In threads of this
+    process, tasks predict one block instead, and the files are written here, if runs would leave
+    some threads without work. The files are the same.
 
     Parameters
     ----------
     advanced
-        Called with the number of rows of each block or file that has been written.
+        Called with the number of rows of each block or run that has been written.
 
     Raises
     ------
@@ -120,34 +120,43 @@ def write_files(
     JobError
         If a worker wrote a file that is not seen here.
     """
-    readers = scorer.readers
-    if readers.suits_tasks([one.n_rows for one in due], workers):
-        _write_in_tasks(due, scorer, workers, advanced)
-    else:
+    found = runs(due, lambda one: one.n_rows)
+    if not scorer.readers.suits_tasks([_n_rows(run) for run in found], workers):
         _write_here(due, scorer, workers, advanced)
-
-
-def _write_in_tasks(
-    due: Sequence[PlannedFile], scorer: Scorer, workers: Workers, advanced: Callable[[int], None]
-) -> None:
-    readers = scorer.readers
-    shared, n_ahead = replace(scorer, readers=readers.shared(workers)), readers.ahead(workers, 0)
-    with closing(workers.each(write_file, shared, due, n_at_once=n_ahead)) as written:
-        try:
-            for one, _ in zip(due, written, strict=True):
-                advanced(one.n_rows)
-        finally:
-            shared.readers.stop.set()
+        return
+    _write_in_tasks(found, scorer, workers, advanced)
     if workers.is_cluster:
         _check_visible(due, scorer.output)
 
 
-def write_file(scorer: Scorer, planned: PlannedFile) -> None:
-    """Write one prediction file, reading and predicting block by block in this thread."""
-    blocks = chain.from_iterable(map(scorer.readers.blocks_of, planned.parts))
+def _n_rows(run: Iterable[PlannedFile]) -> int:
+    return sum(one.n_rows for one in run)
+
+
+def _write_in_tasks(
+    found: list[list[PlannedFile]],
+    scorer: Scorer,
+    workers: Workers,
+    advanced: Callable[[int], None],
+) -> None:
+    readers = scorer.readers
+    shared, n_ahead = replace(scorer, readers=readers.shared(workers)), readers.ahead(workers, 0)
+    with closing(workers.each(write_run, shared, found, n_at_once=n_ahead)) as written:
+        try:
+            for run, _ in zip(found, written, strict=True):
+                advanced(_n_rows(run))
+        finally:
+            shared.readers.stop.set()
+
+
+def write_run(scorer: Scorer, run: list[PlannedFile]) -> None:
+    """Write prediction files, reading and predicting block by block in this thread."""
+    predict = _Predict(scorer.predictor)
     with suppress(Stopped):
-        for _ in _written(planned, scorer.output, map(_Predict(scorer.predictor), blocks)):
-            pass
+        for planned in run:
+            blocks = chain.from_iterable(map(scorer.readers.blocks_of, planned.parts))
+            for _ in _written(planned, scorer.output, map(predict, blocks)):
+                pass
 
 
 def _write_here(

@@ -82,7 +82,7 @@ def verify(
         check.log(opened.ledger, head)
         check.lock(opened)
         where = lake or opened.file.job.lake
-        with Workers(dask) as workers:
+        with Workers(dask, mixed=not retrain) as workers:
             if check_lake:
                 check.lake(opened.ledger.history, where, workers)
             if retrain:

@@ -1,8 +1,9 @@
-"""Fold the blocks of each partition into one small value where they are read, and add up these.
+"""Fold the blocks of partitions into one small value where they are read, and add up these.
 
-A task reads one partition in one thread and returns one value, so rows never leave the worker.
-Within a partition values are added block by block, and then partition by partition, both in order.
-So the total depends neither on the workers nor on their number.
+A task reads one run of partitions in one thread and returns one value, so rows never leave the
+worker. A run is one partition, or several small ones. Within a run values are added block by block,
+and then run by run, both in order. Runs follow from the rows of the partitions, so the total
+depends neither on the workers nor on their number.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from onepass.lake.discover import LakeFile
@@ -25,6 +27,13 @@ from onepass.stream.workers import Workers
 
 _SLACK = 1.1
 """Tasks of whole partitions are preferred to tasks of blocks unless they take this much longer."""
+
+RUN_ROWS = 1 << 17
+"""Rows that end a run of partitions. On a cluster a task costs some milliseconds, which is what
+that many rows take."""
+
+_RUN_FILES = 64
+"""Maximum number of partitions in a run."""
 
 _WAITING = 4
 """Values that may wait for their turn, for each task that runs."""
@@ -49,7 +58,27 @@ class Total(Protocol):
         ...
 
 
+S = TypeVar("S")
 T = TypeVar("T", bound=Total)
+
+
+def runs(items: Iterable[S], rows_of: Callable[[S], int]) -> list[list[S]]:
+    """Divide files or partitions into runs, each of which is read by one task.
+
+    Parameters
+    ----------
+    rows_of
+        Returns the number of rows of an item.
+    """
+    found: list[list[S]] = []
+    n_rows = RUN_ROWS
+    for item in items:
+        if n_rows >= RUN_ROWS or len(found[-1]) >= _RUN_FILES:
+            found.append([])
+            n_rows = 0
+        found[-1].append(item)
+        n_rows += rows_of(item)
+    return found
 
 
 class Stop:
@@ -135,7 +164,7 @@ class Readers:
         Parameters
         ----------
         rows
-            Number of rows of each part.
+            Number of rows of each part, which one task would read.
         """
         if workers.is_cluster:
             return True
@@ -175,8 +204,8 @@ def folded(
 ) -> T | None:
     """Add up the values of all blocks of partitions.
 
-    Each task reads a whole partition. In threads of this process it reads one block instead if
-    whole partitions would leave some threads without work. The total is the same.
+    Each task reads a run of whole partitions. In threads of this process it reads one block instead
+    if runs would leave some threads without work. The total is the same.
 
     Parameters
     ----------
@@ -193,25 +222,25 @@ def folded(
         If a partition is bad: the error of the first one.
     """
     total = None
-    if fold.readers.suits_tasks([part.partition.rows for part in parts], workers):
-        values = _by_partition(parts, fold, workers, advanced)
-    else:
-        values = _by_block(parts, fold, workers, advanced)
+    found = runs(parts, lambda part: part.partition.rows)
+    rows = [sum(part.partition.rows for part in run) for run in found]
+    by = _by_run if fold.readers.suits_tasks(rows, workers) else _by_block
+    values = by(found, fold, workers, advanced)
     with closing(values):
         for value in values:
             total = _added(total, value)
     return total
 
 
-def _by_partition(
-    parts: Sequence[Placed], fold: Fold[T], workers: Workers, advanced: Callable[[int], None]
+def _by_run(
+    found: list[list[Placed]], fold: Fold[T], workers: Workers, advanced: Callable[[int], None]
 ) -> Generator[T, None, None]:
     readers = fold.readers
     shared, n_ahead = (
         replace(fold, readers=readers.shared(workers)),
         readers.ahead(workers, fold.nbytes),
     )
-    values = workers.each(fold_partition, shared, parts, n_at_once=n_ahead)
+    values = workers.each(fold_run, shared, found, n_at_once=n_ahead)
     try:
         for value in values:
             if value is not None:
@@ -223,24 +252,25 @@ def _by_partition(
         values.close()
 
 
-def fold_partition(fold: Fold[T], part: Placed) -> T | None:
-    """Read a partition and add up the values of its blocks; None if it has no block."""
+def fold_run(fold: Fold[T], run: list[Placed]) -> T | None:
+    """Read a run of partitions and add up the values of its blocks; None if it has no block."""
     total: T | None = None
     with suppress(Stopped):
-        for block in fold.readers.blocks_of(part):
-            total = _added(total, fold.of_block(block))
+        for part in run:
+            for block in fold.readers.blocks_of(part):
+                total = _added(total, fold.of_block(block))
     return total
 
 
 def _by_block(
-    parts: Sequence[Placed], fold: Fold[T], workers: Workers, advanced: Callable[[int], None]
+    found: list[list[Placed]], fold: Fold[T], workers: Workers, advanced: Callable[[int], None]
 ) -> Generator[T, None, None]:
     readers = fold.readers
-    groups = [part.group(readers.check) for part in parts]
+    groups = [part.group(readers.check) for run in found for part in run]
     with closing(stream(groups, readers.reading, workers, fold.of_block)) as streamed:
-        for values in streamed:
+        for run in found:
             total: T | None = None
-            for value in values:
+            for value in chain.from_iterable(islice(streamed, len(run))):
                 n_rows = value.n_rows
                 total = _added(total, value)
                 advanced(n_rows)

@@ -118,7 +118,7 @@ def survey(
     """
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
-    with Workers(dask) as workers:
+    with Workers(dask, mixed=True) as workers:
         summaries = read_summaries(discover(lake), bad, workers)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column

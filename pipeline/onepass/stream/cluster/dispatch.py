@@ -206,7 +206,8 @@ class Dispatch:
         sent = self._sent
         assert sent is not None
         await asyncio.wait([sent])
-        if sent.cancelled():
+        # The scheduler raises a KeyError for a worker that has just left.
+        if sent.cancelled() or isinstance(sent.exception(), KeyError):
             raise OSError("the shared value is to be sent again")
         return sent.result()
 
