@@ -88,27 +88,6 @@ def _add_to_matrix(builder: Any, total: Any, sink: Any, spot: Any, out_step: Any
         builder.store(builder.fadd(builder.load(target, align=8), more), target, align=8)
 
 
-@intrinsic
-def _moved_run(typing_context: Any, out: Any, spot: Any, source: Any, place: Any) -> Any:
-    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, spot, _, place = arguments
-        sink, tile = (
-            data_of(context, builder, signature.args[i], arguments[i]) for i in (0, 2)
-        )
-        vector = ir.VectorType(ir.FloatType(), RUN_ROWS)
-        values = builder.load(element(builder, tile, place, vector), align=4)
-        builder.store(values, element(builder, sink, spot, vector), align=4)
-        return context.get_dummy_value()
-
-    return types.void(out, spot, source, place), make
-
-
-RUN_ROWS = 16
-"""Rows of a run: their values of a column fill a cache line of 64 bytes."""
-
-move_run: Any = _moved_run
-"""``move_run(out, spot, source, place)``: copy `RUN_ROWS` numbers of a float32 array to another."""
-
 add_column_products: Any = _products_added
 """``add_column_products(one, other, place, place_2, step, n, out, spot, out_step)``: add sums.
 

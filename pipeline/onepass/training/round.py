@@ -115,7 +115,9 @@ def _shares(
     )
     # The pool bounds the shares that run, so more of them may wait where memory allows all threads.
     most = n_at_once if n_at_once < workers.n_threads else _AHEAD * n_at_once
-    shares = workers.each(learn_share, base, tasks, n_at_once=None if learner.is_on_cluster else most)
+    shares = workers.each(
+        learn_share, base, tasks, n_at_once=None if learner.is_on_cluster else most
+    )
     try:
         with closing(shares):
             for share in shares:

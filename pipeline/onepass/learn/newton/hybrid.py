@@ -39,7 +39,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful
+    loss, n_dense, l2, base, half_life, careful, by_columns
         As for `Newton`.
     n_slots
         Number of slots.
@@ -55,6 +55,7 @@ class Hybrid:
         base: float | FloatArray = 0.0,
         half_life: float | None = None,
         careful: bool = False,
+        by_columns: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -65,6 +66,7 @@ class Hybrid:
             half_life=half_life,
             cautious=True,
             careful=careful,
+            by_columns=by_columns,
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 
