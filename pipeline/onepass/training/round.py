@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 from onepass.errors import DataError
-from onepass.model.state import ModelState
+from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt, joined
+from onepass.training.rounds import rows_of
 from onepass.training.share import Base, Share, Task, Watch, learn_share
 
 _AHEAD = 2
@@ -54,7 +54,7 @@ def learn_round(
     Diverged
         If the weights are no longer finite.
     """
-    merged: Any = None
+    merged: StateDifference | None = None
     found: list[Learnt] = []
     faults: list[tuple[Group, DataError]] = []
     alone = len(groups) == 1
@@ -69,10 +69,11 @@ def learn_round(
             else:
                 # Always from the left, so that the bytes do not depend on who comes first.
                 added = share.difference
+                assert added is not None
                 merged = added if merged is None else merged.then(added)
     if faults:
         raise BadRound(faults)
-    if not alone:
+    if merged is not None:
         state.merge([merged])
     return joined(found, learner.file)
 
@@ -103,13 +104,14 @@ def _shares(
     n_at_once, whole_bytes = learner.share_memory
     reading = replace(learner.reading, whole_bytes=whole_bytes)
     base = Base(learner.file, reading, state, watch=watch, check=learner.check)
-    alone = len(groups) == 1
+    n_rows = rows_of(groups)
     tasks = (
         Task(
             group,
             tuple(files[one.path] for one in group.partitions if one.path in files),
             horizon,
-            is_round=alone,
+            len(groups),
+            n_rows,
         )
         for group in groups
     )

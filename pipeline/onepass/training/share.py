@@ -21,7 +21,7 @@ from onepass.errors import DataError
 from onepass.lake.discover import LakeFile
 from onepass.learn.metrics import Metrics, Stretches
 from onepass.model.file import ModelFile
-from onepass.model.state import ModelState
+from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading
@@ -100,6 +100,14 @@ class Base:
         copy.load(self.arrays)
         return copy
 
+    def held(self, n_shares: int, n_rows: int) -> ModelState:
+        """Return a copy that learns a share of a round; see `ModelState.hold`."""
+        copy = self.file.new_state()
+        # A share counts frequent values from zero, so those of the base need not be parsed.
+        copy.learner.restore(self.arrays)
+        copy.hold(n_shares, n_rows)
+        return copy
+
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file, "reading": self.reading, "arrays": self.arrays}
 
@@ -118,15 +126,17 @@ class Task:
     """Files of the group's partitions, as they were listed; a file that is gone is not there."""
     horizon: tuple[int, int]
     """See `learn_blocks`."""
-    is_round: bool = False
-    """Whether the group is a round by itself, so that its share returns the new state."""
+    n_shares: int = 1
+    """Number of groups of the round; the share of a round of one returns the new state."""
+    n_rows: int = 0
+    """Number of rows of all groups of the round, as they were planned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
     """What one share has learnt, or the fault of its files."""
 
-    difference: Any = None
+    difference: StateDifference | None = None
     """What the group has added to the base; None for a round of one group, and after an error."""
     arrays: Mapping[str, NDArray[np.generic]] | None = None
     """The new state, for a round of one group; see `ModelState.load`."""
@@ -153,9 +163,8 @@ def learn_share(base: Base, task: Task) -> Share:
     Stopped
         If the watch of the base has been stopped.
     """
-    state = base.copied()
-    if not task.is_round:
-        state.hold()
+    alone = task.n_shares == 1
+    state = base.copied() if alone else base.held(task.n_shares, task.n_rows)
     lake = Lake({file.key: file for file in task.files}, base.check)
     sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
     try:
@@ -173,6 +182,6 @@ def learn_share(base: Base, task: Task) -> Share:
         # The traceback would keep the decoded rows in memory.
         return Share(error=error.with_traceback(None))
     parts, counts = learnt.stretches.parts(), learnt.counts
-    if task.is_round:
+    if alone:
         return Share(arrays=state.arrays(), parts=parts, counts=counts)
     return Share(state.difference(base.state), parts=parts, counts=counts)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, is_well_conditioned
 from onepass.learn.newton.column_pass import column_pass
+from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import Rows
 from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
-from onepass.learn.newton.limits import Limits
+from onepass.learn.newton.limits import Limits, kept_rows
 from onepass.learn.newton.proximal import fit_block, full_step, shaped
 from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
@@ -74,6 +75,27 @@ class BlockLearner:
         self._learn_passed(block, offset, passed)
         return passed.margin
 
+    def rows_to_add_up(self) -> int:
+        """Return the number of rows from which on differences to the solution can be merged.
+
+        Squared loss is exact from the first row on. For the other losses, rows are not kept any
+        more, and each weight has so many rows that it has settled: with 7 classes of 53 features
+        and half as many rows, the holdout loss rose by 0.08 %.
+        """
+        if self.loss.code == SQUARED and not self._cautious:
+            return 1
+        return 2 * kept_rows(self.solution.w.size)
+
+    def merge(self, found: NewtonDifference) -> None:
+        """Add a difference to the solution, rescale features if due, and solve for the weights."""
+        solution, varied = self.solution, self.solution.scaling.varies()
+        found.add_to(solution)
+        self._rescale_if_due(begins=bool((solution.scaling.varies() & ~varied).any()))
+        if self.loss.code == SQUARED:
+            self._solve_exactly()
+        else:
+            solution.solve_step()
+
     def _observe(self, block: Block, counted: FloatArray, offset: FloatArray) -> Passed | None:
         """Add a block to the moments of the features, with its expansion if one pass gives both."""
         n_more = int(np.count_nonzero(counted))
@@ -124,10 +146,7 @@ class BlockLearner:
         begins
             Whether a feature varies for the first time.
         """
-        if self.solution.scaling.is_due() or (begins and self.single):
-            self.solution.rescale()
-            # A feature that begins to vary had no scale before, and has hardly any curvature yet.
-            self.single[()] = not begins and self._single_is_enough()
+        self._rescale_if_due(begins=begins)
         rows = self._rows(block, offset.reshape(block.n_rows, -1))
         before = rows.margins(self.solution.foresight())
         self.solution.past.weight += block.weight.sum()
@@ -141,6 +160,12 @@ class BlockLearner:
         else:
             self._fit(rows, before)
         return shaped(self.loss, before)
+
+    def _rescale_if_due(self, *, begins: bool) -> None:
+        if self.solution.scaling.is_due() or (begins and self.single):
+            self.solution.rescale()
+            # A feature that begins to vary had no scale before, and has hardly any curvature yet.
+            self.single[()] = not begins and self._single_is_enough()
 
     def _learn_again(self, block: Block) -> None:
         """Learn a block together with all rows before it, as if they had come at once."""
