@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from blocks import random_block
 from onepass.block import Block
 from onepass.column_intrinsics import ACROSS, LANES, add_column_products
 from onepass.jit import compiled
 from onepass.learn.losses import Loss
 from onepass.learn.newton.column_pass import column_pass
 from onepass.learn.newton.expansion_pass import Columns, expansion_pass
+from onepass.learn.newton.limits import Limits
+from onepass.learn.newton.newton import Newton
 
 
 def a_block(x, seed=0, weight=None):
@@ -114,3 +117,36 @@ def test_scales_beyond_the_squares_of_singles_are_standardised(scale):
     columns = Columns(np.full(1, 0.1 * scale), np.full(1, scale), np.zeros(1), np.ones(2))
     found = passed(a_block(x), columns)
     np.testing.assert_allclose(found.margin, x[:, 0] / scale + 0.9, rtol=1e-5, atol=1e-6)
+
+
+def settled(loss, *, by_columns, n_rows=20_000):
+    """Newton after so many rows that its blocks are in single precision."""
+    learner = Newton(loss, 4, by_columns=by_columns, limits=Limits(first_rows=4096))
+    for seed in range(n_rows // 4000):
+        learner.update(random_block(4000, 4, seed, loss=loss))
+    assert learner.state()["single"]
+    return learner
+
+
+@pytest.mark.parametrize(
+    "loss", [Loss("squared"), Loss("logistic"), Loss("gamma")], ids=lambda loss: loss.name
+)
+def test_newton_goes_on_from_its_state_with_the_same_bytes(loss):
+    learner = settled(loss, by_columns=True)
+    resumed = Newton(loss, 4, by_columns=True, limits=Limits(first_rows=4096))
+    resumed.restore(learner.state())
+    more = random_block(5001, 4, 99, loss=loss)
+    np.testing.assert_array_equal(learner.update(more), resumed.update(more))
+    for name, array in learner.state().items():
+        np.testing.assert_array_equal(resumed.state()[name], array)
+
+
+@pytest.mark.parametrize(
+    "loss", [Loss("squared"), Loss("logistic"), Loss("gamma")], ids=lambda loss: loss.name
+)
+def test_newton_by_columns_ends_where_newton_by_rows_does(loss):
+    by_columns, by_rows = (settled(loss, by_columns=one) for one in (True, False))
+    found, expected = by_columns.weights(), by_rows.weights()
+    error = np.sqrt(np.diag(expected.covariance)[:4])
+    assert (np.abs(found.dense - expected.dense) < 1e-3 * error).all()
+    assert (found.dense != expected.dense).any()
