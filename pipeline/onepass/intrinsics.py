@@ -51,17 +51,17 @@ HAS_MANY_REGISTERS = bool(get_host_cpu_features().get("avx512f"))
 _FLOAT, _INDEX, _BYTE = ir.FloatType(), ir.IntType(32), ir.IntType(8)
 
 
-def _data_of(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+def data_of(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """Return the pointer to the first element of an array argument."""
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _element(builder: Any, data: Any, place: Any, of_type: Any) -> Any:
+def element(builder: Any, data: Any, place: Any, of_type: Any) -> Any:
     """Return the address of an element, as a pointer to `of_type`."""
     return builder.bitcast(builder.gep(data, [place]), of_type.as_pointer())
 
 
-def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
+def shuffled_of(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
     """Return the elements `lanes` of two vectors; the second one's follow the first one's."""
     return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_INDEX, len(lanes)), lanes))
 
@@ -78,14 +78,14 @@ def _address_as_pointer(typing_context: Any, address: Any) -> Any:
 @intrinsic
 def _prefetched(typing_context: Any, array: Any, place: Any) -> Any:
     def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = _data_of(context, builder, signature.args[0], arguments[0])
+        data = data_of(context, builder, signature.args[0], arguments[0])
         function = _declared(
             builder.module,
             ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _INDEX, _INDEX, _INDEX]),
             "llvm.prefetch.p0",
         )
         to_write, is_kept, is_data = (ir.Constant(_INDEX, value) for value in (1, 3, 1))
-        address = _element(builder, data, arguments[1], _BYTE)
+        address = element(builder, data, arguments[1], _BYTE)
         builder.call(function, [address, to_write, is_kept, is_data])
         return context.get_dummy_value()
 
@@ -99,15 +99,15 @@ def _stored_square(
     def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         *spots, tile, place, step = arguments[1:]
         vector = ir.VectorType(_FLOAT, 4)
-        source = _data_of(context, builder, signature.args[5], tile)
-        sink = _data_of(context, builder, signature.args[0], arguments[0])
+        source = data_of(context, builder, signature.args[5], tile)
+        sink = data_of(context, builder, signature.args[0], arguments[0])
 
         def column(number: int) -> Any:
             at = builder.add(place, builder.mul(step, ir.Constant(step.type, number)))
-            return builder.load(_element(builder, source, at, vector), align=4)
+            return builder.load(element(builder, source, at, vector), align=4)
 
         def shuffled(one: Any, other: Any, *lanes: int) -> Any:
-            return _shuffled(builder, one, other, list(lanes))
+            return shuffled_of(builder, one, other, list(lanes))
 
         # Columns a, b, c, d of four rows. First a and b are interleaved, and c and d:
         # (a0 b0 a1 b1), (a2 b2 a3 b3), (c0 d0 c1 d1), (c2 d2 c3 d3). Then halves of these are
@@ -122,7 +122,7 @@ def _stored_square(
             shuffled(ab_high, cd_high, 2, 3, 6, 7),
         ]
         for spot, row in zip(spots, rows, strict=True):
-            builder.store(row, _element(builder, sink, spot, vector), align=4)
+            builder.store(row, element(builder, sink, spot, vector), align=4)
         return context.get_dummy_value()
 
     return types.void(out, a, b, c, d, tile, place, step), make
@@ -139,7 +139,7 @@ def _tile_adder(wide: int) -> Any:
         def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             one, other, place, place_2, step, n, out, spot, out_step = arguments
             left, right, sink = (
-                _data_of(context, builder, signature.args[i], array)
+                data_of(context, builder, signature.args[i], array)
                 for i, array in ((0, one), (1, other), (6, out))
             )
             sums = _zero_sums(builder, wide)
@@ -161,7 +161,7 @@ def _zero_sums(builder: Any, wide: int) -> list[Any]:
     Nothing takes the address of these variables, so LLVM's pass "mem2reg" makes registers of them.
     """
     zeros = ir.Constant(ir.VectorType(_FLOAT, wide), [0.0] * wide)
-    sums = [_reserved(builder, zeros) for _ in range(TALL)]
+    sums = [reserved(builder, zeros) for _ in range(TALL)]
     # numba reserves and sets them where the function begins; the tile may be within a loop.
     for sum_ in sums:
         builder.store(zeros, sum_)
@@ -173,7 +173,7 @@ def _add_row(
 ) -> None:
     """Add the products of one row: `TALL` numbers of one array times `wide` of the other."""
     vector = ir.VectorType(_FLOAT, wide)
-    across = builder.load(_element(builder, right, place_2, vector), align=4)
+    across = builder.load(element(builder, right, place_2, vector), align=4)
     for number, sum_ in enumerate(sums):
         at = builder.add(place, ir.Constant(place.type, number))
         down = builder.load(builder.gep(left, [at]))
@@ -181,7 +181,7 @@ def _add_row(
         spread = builder.insert_element(
             ir.Constant(vector, ir.Undefined), down, ir.Constant(_INDEX, 0)
         )
-        spread = _shuffled(builder, spread, spread, [0] * wide)
+        spread = shuffled_of(builder, spread, spread, [0] * wide)
         product = builder.fmul(spread, across, flags=("contract",))
         total = builder.fadd(builder.load(sum_), product, flags=("contract",))
         builder.store(total, sum_)
@@ -194,14 +194,14 @@ def _add_to_matrix(
     doubles = ir.VectorType(ir.DoubleType(), wide)
     for number, sum_ in enumerate(sums):
         at = builder.mul(out_step, ir.Constant(out_step.type, number))
-        target = _element(builder, sink, builder.add(spot, at), doubles)
+        target = element(builder, sink, builder.add(spot, at), doubles)
         more = builder.fpext(builder.load(sum_), doubles)
         builder.store(builder.fadd(builder.load(target, align=8), more), target, align=8)
 
 
 # numba and llvmlite have no type annotations; `Any` also lets compiled functions call intrinsics.
 _declared: Any = cgutils.get_or_insert_function
-_reserved: Any = cgutils.alloca_once_value
+reserved: Any = cgutils.alloca_once_value
 
 pointer: Any = _address_as_pointer
 """``pointer(address)``: an address, uint64, as a pointer for `numba.carray`."""

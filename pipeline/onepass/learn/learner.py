@@ -260,7 +260,14 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             base=start,
             half_life=s.half_life_rows,
             careful=s.careful,
+            by_columns=s.by_columns,
         )
     return Newton(
-        loss, s.n_dense, l2=s.l2, base=start, half_life=s.half_life_rows, careful=s.careful
+        loss,
+        s.n_dense,
+        l2=s.l2,
+        base=start,
+        half_life=s.half_life_rows,
+        careful=s.careful,
+        by_columns=s.by_columns,
     )

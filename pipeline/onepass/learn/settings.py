@@ -43,6 +43,8 @@ class Settings:
     """Margins of the classes of softmax to start from; empty for 0."""
     careful: bool = False
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
+    by_columns: bool = False
+    """Whether newton works column by column; see `ModelFile.pass_over`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -64,6 +64,11 @@ class ModelFile(BaseModel):
       start-up prior of newton is on features in the units of the sample; predictions stay within
       the labels of the rows before; each group records the metrics of its last tenth
     """
+    pass_over: Literal["rows", "columns"] = "rows"
+    """Whether newton's pass over a settled block works row by row, or faster, column by column.
+
+    Both compute the same up to rounding. Models without this field keep their order of operations.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -79,7 +84,12 @@ class ModelFile(BaseModel):
 
     def settings(self) -> list[Settings]:
         """Return the settings of each candidate."""
-        return candidate_settings(self.job, self.encoder, careful=self.start == "careful")
+        return candidate_settings(
+            self.job,
+            self.encoder,
+            careful=self.start == "careful",
+            by_columns=self.pass_over == "columns",
+        )
 
     def max_state_bytes(self) -> int:
         """Return an upper bound of the size of a state file of this model."""

@@ -9,7 +9,9 @@ from onepass.job import Job
 from onepass.learn.settings import Settings
 
 
-def candidate_settings(job: Job, schema: Schema, *, careful: bool = False) -> list[Settings]:
+def candidate_settings(
+    job: Job, schema: Schema, *, careful: bool = False, by_columns: bool = False
+) -> list[Settings]:
     """Return the settings of each candidate: every learning rate of the job with every l2.
 
     Parameters
@@ -20,6 +22,8 @@ def candidate_settings(job: Job, schema: Schema, *, careful: bool = False) -> li
         Encoder schema of the model; it gives the width of the features and the label's scale.
     careful
         Whether a learner of few rows predicts carefully; see `ModelFile.start`.
+    by_columns
+        Whether newton works column by column; see `ModelFile.pass_over`.
     """
     label, n_dense = schema.label, schema.n_dense
     rates: list[float | None] = [*job.learning_rate] or [None]
@@ -47,6 +51,7 @@ def candidate_settings(job: Job, schema: Schema, *, careful: bool = False) -> li
             clip=job.clip,
             bases=tuple(label.bases or ()),
             careful=careful,
+            by_columns=by_columns,
         )
         for rate, l2 in product(rates, job.l2)
     ]

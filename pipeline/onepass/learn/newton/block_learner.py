@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, is_well_conditioned
+from onepass.learn.newton.column_pass import column_pass
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import Rows
 from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
@@ -23,21 +24,23 @@ class BlockLearner:
     """Updates a `Solution` block by block.
 
     The first rows are learnt in double precision, in separate steps. Later blocks go through
-    `expansion_pass` in single precision, if the features are well-conditioned and the loss has one
-    margin and no kink. A block in which a refresh of the scale is due, or a feature begins to vary,
-    takes the separate steps again.
+    `expansion_pass` or `column_pass` in single precision, if the features are well-conditioned and
+    the loss has one margin and no kink. A block in which a refresh of the scale is due, or a
+    feature begins to vary, takes the separate steps again.
 
     Parameters
     ----------
     solution
         Updated in place.
-    cautious, limits
+    cautious, by_columns, limits
         As for `Newton`.
     """
 
-    def __init__(self, solution: Solution, *, cautious: bool, limits: Limits) -> None:
+    def __init__(
+        self, solution: Solution, *, cautious: bool, by_columns: bool, limits: Limits
+    ) -> None:
         self.loss, self.solution = solution.loss, solution
-        self._cautious, self._limits = cautious, limits
+        self._cautious, self._by_columns, self._limits = cautious, by_columns, limits
         self.single = np.zeros((), np.bool_)
         """Whether blocks are in single precision."""
         self.kept = Kept(solution.w.shape[1] - 1)
@@ -101,12 +104,10 @@ class BlockLearner:
             self.solution.scaling.add(block.dense, counted)
             return None
         scaling = self.solution.scaling
-        passed = expansion_pass(
+        passed = (column_pass if self._by_columns else expansion_pass)(
             self.loss,
             Columns(scaling.center, scaling.scale, scaling.mean, self.solution.w[0]),
-            block.dense,
-            block.label,
-            block.weight,
+            block,
             counted,
             np.ascontiguousarray(offset[:, 0]),
             from_zero=self.loss.code == SQUARED,

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onepass.block import Float32Array, FloatArray
+from onepass.block import Block, Float32Array, FloatArray
 from onepass.intrinsics import WIDE
 from onepass.jit import APART, reordered
 from onepass.learn.curvature import symmetric
 from onepass.learn.kernels import RUN, add_products_of, padded
 from onepass.learn.losses import Loss
-from onepass.learn.newton.expansion import FLOOR, Expansion
-from onepass.learn.pointwise import HUBER, LOGISTIC, curvature, exp_below, gradient, majoriser
+from onepass.learn.newton.derivatives import derive, floor
+from onepass.learn.newton.expansion import Expansion
+from onepass.learn.pointwise import HUBER
 
 _CENTER, _FACTOR, _WEIGHTS, _SHIFT, _FIRST, _SECOND, _SLOPE = range(7)
 """Rows of the matrix that holds one number of each kind for each feature."""
@@ -87,27 +88,12 @@ def _pass(
             margin[start + i] = z + offset[start + i]
             seen += own
 
-        # Derivatives by the margin. Logistic has a loop of its own, free of calls and branches, so
-        # that it handles several rows at once.
-        if loss == LOGISTIC:
-            for i in range(n):
-                z, y, own = margin[start + i], label[start + i], weight[start + i]
-                e = exp_below(-abs(z))
-                inverse = 1.0 / (1.0 + e)
-                g[i] = own * ((1.0 if z >= 0.0 else e) * inverse - y)
-                c[i] = own * e * inverse * inverse
-        else:
-            for i in range(n):
-                z, y, own = margin[start + i], label[start + i], weight[start + i]
-                g[i] = own * gradient(loss, a, 0.0, offset[start + i] if from_zero else z, y)
-                c[i] = own * curvature(loss, a, 0.0, z, y)
+        derive(loss, a, from_zero, start, n, label, weight, offset, margin, g, c)
         for i in range(n):
             bend += c[i]
             noise += g[i] * g[i] / max(weight[start + i], 1e-300)
         if loss == HUBER:
-            for i in range(n):
-                z, y, own = margin[start + i], label[start + i], weight[start + i]
-                c[i] += FLOOR * own * majoriser(loss, a, 0.0, z, y)
+            floor(a, start, n, label, weight, margin, c)
 
         # Slope and curvature.
         for i in range(n):
@@ -150,9 +136,7 @@ class Passed:
 def expansion_pass(
     loss: Loss,
     columns: Columns,
-    x: Float32Array,
-    label: FloatArray,
-    weight: FloatArray,
+    block: Block,
     counted: FloatArray,
     offset: FloatArray,
     *,
@@ -162,27 +146,27 @@ def expansion_pass(
 
     Parameters
     ----------
-    x
-        Raw features, shape (n_rows, n_features).
-    weight, counted
-        Weight of each row in the loss, and in the moments of the features.
+    block
+        Rows with raw features, and the weight of each row in the loss.
+    counted
+        Weight of each row in the moments of the features.
     offset
         Part of each margin that comes from elsewhere, shape (n_rows,).
     from_zero
         Whether to give the slope at weights of zero; for squared loss, whose curvature is the same
         everywhere.
     """
-    n_dense = x.shape[1]
+    n_dense = block.dense.shape[1]
     width = padded(n_dense + 1, WIDE)
     by_column = np.zeros((_N_KINDS, width + APART))
     by_column[_CENTER, :n_dense] = columns.center
     by_column[_FACTOR, :n_dense] = 1.0 / columns.scale
     by_column[_SHIFT, :n_dense] = columns.mean
     by_column[_WEIGHTS, : n_dense + 1] = columns.w
-    total, margin = np.zeros((width, width)), np.empty(len(x))
+    total, margin = np.zeros((width, width)), np.empty(block.n_rows)
     noise, bend, seen = _pass(
-        loss.code, loss.shape, from_zero, np.ascontiguousarray(x), label, weight, counted, offset,
-        by_column, total, margin,
+        loss.code, loss.shape, from_zero, np.ascontiguousarray(block.dense), block.label,
+        block.weight, counted, offset, by_column, total, margin,
     )  # fmt: skip
     expansion = Expansion(
         by_column[_SLOPE, : n_dense + 1],

@@ -53,7 +53,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful
+    loss, n_dense, l2, base, half_life, careful, by_columns
         As for `Newton`.
     n_slots
         Number of slots.
@@ -69,6 +69,7 @@ class Hybrid:
         base: float | FloatArray = 0.0,
         half_life: float | None = None,
         careful: bool = False,
+        by_columns: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -79,6 +80,7 @@ class Hybrid:
             half_life=half_life,
             cautious=True,
             careful=careful,
+            by_columns=by_columns,
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 

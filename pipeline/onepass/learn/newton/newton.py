@@ -61,6 +61,8 @@ class Newton:
         Whether the start-up prior is on features in the unit in which they arrive, and stronger
         while there are hardly more rows than weights; see `Solution`. Rows are then predicted with
         the prior before they are learnt, also for squared loss.
+    by_columns
+        Whether `column_pass` learns settled blocks in place of `expansion_pass`.
     limits
         Sizes of blocks.
     """
@@ -75,12 +77,15 @@ class Newton:
         half_life: float | None = None,
         cautious: bool = False,
         careful: bool = False,
+        by_columns: bool = False,
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._limits = limits
         self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
-        self._blocks = BlockLearner(self._solution, cautious=cautious, limits=limits)
+        self._blocks = BlockLearner(
+            self._solution, cautious=cautious, by_columns=by_columns, limits=limits
+        )
         self._keep = 1.0
         """Product of the factors by which rows have faded since `hold`."""
 
