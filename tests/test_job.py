@@ -45,6 +45,7 @@ FULL = LEAST | {
     "on_missing_column": "null",
     "order": "stored",
     "interleave": 4,
+    "parallel": 16,
     "epochs": 2,
     "seed": 7,
     "memory_limit": "800MB",
@@ -282,6 +283,7 @@ OTHER = {
     "on_missing_column": "error",
     "order": "shuffled",
     "interleave": 1,
+    "parallel": 8,
     "epochs": 1,
     "seed": 8,
 }

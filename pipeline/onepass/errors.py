@@ -221,6 +221,14 @@ class ChangedPartition(DataError):
         self.path = path
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # As for `BadPartition`. The first argument is the message before it is spoken.
+        return (_changed_partition, (self.args[0], self.path))
+
+
+def _changed_partition(message: str, path: str) -> ChangedPartition:
+    return ChangedPartition(message, path=path)
+
 
 class ModelConflict(OnepassError, RuntimeError):
     """Raised when another writer holds the model or has committed the same version first."""

@@ -28,6 +28,9 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
 }
 """Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
 
+MOST_PARALLEL = 1024
+"""Largest number of units of training that may be learnt at the same time."""
+
 LossName: TypeAlias = Literal[
     "auto",
     "squared",
@@ -161,6 +164,11 @@ class Job(BaseModel):
         le=1024,
         description="Partitions mixed into one unit of training, for lakes sorted across files.",
     )
+    parallel: int | Literal["auto"] = Field(
+        default="auto",
+        description="Units of training that are learnt at the same time from one state, 1 to 1024; "
+        "auto asks the size of the lake.",
+    )
     epochs: int = Field(default=1, ge=1, le=10_000, description="Passes over each partition.")
     seed: int = Field(default=0, ge=0, description="Seed of the shuffled order and the sample.")
     memory_limit: ByteSize = Field(
@@ -227,6 +235,18 @@ class Job(BaseModel):
     def _half_life_is_an_age(cls, value: Any) -> str | None:
         return None if value is None else "{:.15g} {}".format(*parse_age(str(value)))
 
+    @field_validator("parallel", mode="before")
+    @classmethod
+    def _parallel_is_automatic_or_a_number(cls, value: Any) -> int | str:
+        text = str(value).strip()
+        if text == "auto":
+            return text
+        if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text) <= MOST_PARALLEL:
+            raise ValueError(
+                f"expected auto or a whole number from 1 to {MOST_PARALLEL}, found {value!r}"
+            )
+        return int(text)
+
     @model_validator(mode="after")
     def _columns_do_not_contradict(self) -> Job:
         for one, other in (("numeric", "categorical"), ("features", "exclude")):
@@ -255,12 +275,14 @@ class Job(BaseModel):
         return age if unit == "partitions" else None
 
 
-know(
-    {
-        name: get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        for name, field in Job.model_fields.items()
-    }
-)
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words that a field takes, apart from other values."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(word for option in get_args(annotation) for word in _choices(option))
+
+
+know({name: _choices(field.annotation) for name, field in Job.model_fields.items()})
 
 
 def parse_age(text: str) -> tuple[float, str]:

@@ -81,7 +81,9 @@ def _shown(loss: float | None) -> str:
 def _names(entry: TrainEntry) -> str:
     names = [partition.name for partition in entry.partitions]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more}" + (f" (epoch {entry.epoch})" if entry.epoch > 1 else "")
+    notes = [f"round of {len(entry.round)}"] if entry.round else []
+    notes += [f"epoch {entry.epoch}"] if entry.epoch > 1 else []
+    return f"{names[0]}{more}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _as_json(entry: AnyEntry) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 from pydantic_core import from_json
 
@@ -109,7 +111,10 @@ class Trained(_Value):
     epoch: int = Field(default=1, ge=1)
     """Pass over these partitions, from 1."""
     partitions: Partitions = Field(min_length=1)
-    """The partitions of the group."""
+    """The partitions of the group, or of all groups of the round."""
+    round: Annotated[list[Annotated[int, Field(ge=1)]], FailFast()] = Field(default_factory=list)
+    """Number of partitions of each group, if several groups were learnt from the same state and
+    merged; empty for one group."""
     rows: int
     """Number of rows learnt: rows of the partitions, without dropped and held-out rows."""
     candidates: Annotated[list[CandidateEntry], FailFast()] = Field(default_factory=list)
@@ -129,17 +134,32 @@ class Trained(_Value):
     environment: dict[str, str]
     """Library versions and kind of machine, on which the bytes of the state may depend."""
 
+    @property
+    def groups(self) -> list[Group]:
+        """The groups in the order in which they were merged."""
+        partitions = iter(self.partitions)
+        sizes = self.round or [len(self.partitions)]
+        return [Group(self.epoch, list(islice(partitions, size))) for size in sizes]
+
+    @model_validator(mode="after")
+    def _round_has_all_partitions(self) -> Trained:
+        if self.round and (len(self.round) == 1 or sum(self.round) != len(self.partitions)):
+            raise ValueError(f"a round of {self.round[:20]} of {len(self.partitions)} partitions")
+        return self
+
     @model_serializer(mode="wrap")
-    def _without_missing_tenth(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # The logs of older models have no "last_tenth". (`exclude_if` needs pydantic 2.12.)
+    def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The logs of older models have neither field. (`exclude_if` needs pydantic 2.12.)
         fields: dict[str, Any] = handler(self)
-        if self.last_tenth is None:
-            del fields["last_tenth"]
-        return fields
+        return {
+            name: value
+            for name, value in fields.items()
+            if value or name not in {"last_tenth", "round"}
+        }
 
 
 class TrainEntry(Trained, Header):
-    """A group of partitions has been learnt."""
+    """A group of partitions, or a round of groups, has been learnt."""
 
     state: StateRef
 

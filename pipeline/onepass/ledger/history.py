@@ -103,21 +103,16 @@ class History:
         A partition is pending until it is trained in its epoch, or skipped. Training follows the
         order of the plan, but this method relies only on the recorded partitions.
         """
-        line = self.line(version)
-        start = next((i for i in reversed(range(len(line))) if line[i].action == "plan"), None)
-        if start is None:
-            return []
-        plan = line[start]
-        assert isinstance(plan, PlanEntry)
+        plan, after = self._newest_plan(version)
         trained: set[tuple[int, Partition]] = set()
         skipped: set[Partition | UnreadFile] = set()
-        for entry in line[start + 1 :]:
+        for entry in after:
             if isinstance(entry, TrainEntry):
                 trained |= {(entry.epoch, partition) for partition in entry.partitions}
             elif isinstance(entry, SkipEntry):
                 skipped.add(entry.partition)
         left = []
-        for group in plan.groups:
+        for group in plan:
             waiting = [
                 partition
                 for partition in dict.fromkeys(group.partitions)
@@ -126,6 +121,10 @@ class History:
             if waiting:
                 left.append(Group(group.epoch, waiting))
         return left
+
+    def planned(self) -> list[Group]:
+        """Return all groups of the newest plan, in its order."""
+        return self._newest_plan()[0]
 
     def planned_rows(self, version: int | None = None) -> tuple[int, int]:
         """Return the rows learnt before the newest plan as of a version, and the rows of that plan.
@@ -187,6 +186,15 @@ class History:
             found |= {version: rewind.version for version in before if version not in kept}
         counting = {entry.version for entry in self.line()}
         return {version: by for version, by in found.items() if version not in counting}
+
+    def _newest_plan(self, version: int | None = None) -> tuple[list[Group], list[AnyEntry]]:
+        """Return the groups of the newest plan as of a version, and the entries that follow it."""
+        line = self.line(version)
+        for place in reversed(range(len(line))):
+            entry = line[place]
+            if isinstance(entry, PlanEntry):
+                return entry.groups, line[place + 1 :]
+        return [], []
 
     def _fold(self) -> None:
         if not self._is_folded:

@@ -33,6 +33,10 @@ the first rows that a learner keeps, and for the counts of frequent values.
 """
 
 
+_OF_OLDER_MODELS = {"tails": "keep", "parallel": 1}
+"""Values of the fields that jobs had not yet when a model was made."""
+
+
 class ModelFile(BaseModel):
     """Content of `model.json`."""
 
@@ -63,11 +67,16 @@ class ModelFile(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _older_models_keep_tails(cls, values: Any) -> Any:
+    def _older_models_go_on_as_they_began(cls, values: Any) -> Any:
         job = values.get("job") if isinstance(values, dict) else None
-        if isinstance(job, dict) and "tails" not in job:
-            return values | {"job": job | {"tails": "keep"}}
+        if isinstance(job, dict):
+            return values | {"job": _OF_OLDER_MODELS | job}
         return values
+
+    @property
+    def parallel(self) -> int:
+        """Most groups that are learnt at the same time from one state."""
+        return 1 if self.job.parallel == "auto" else self.job.parallel
 
     def learners_bytes(self) -> int:
         """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""

@@ -31,6 +31,9 @@ _BLOCKS = WINDOW + 2
 """Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
 and the one that is being learnt."""
 
+_SHARE_BLOCKS = 2
+"""Blocks in memory at once in a share: the one that is made, and the one before it."""
+
 _COLUMN_BYTES = 24
 """Minimum bytes of a decoded value: a number and its copies, or a short text."""
 
@@ -88,13 +91,44 @@ def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
     return max(0, _free_bytes(job, schema) - batch_rows * _encoded_bytes(schema))
 
 
+def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tuple[int, int]:
+    """Return how many shares of a round fit into memory at once, and `whole_bytes` of each.
+
+    Each share has a learner, open decoders and blocks of its own, beside the learner from which the
+    round begins. There is one share at least. Neither number changes the bytes of a model.
+
+    Parameters
+    ----------
+    n_threads
+        Most shares at once.
+    """
+    per_row = _decoded_bytes(schema, {}) + _encoded_bytes(schema)
+    learners = _learners_bytes(job, schema)
+    one = learners + _reader_bytes(job) + batch_rows * per_row * _SHARE_BLOCKS // _BLOCKS
+    free = job.memory_limit - BASE_BYTES - _remote_bytes(job) - learners
+    n_shares = max(1, min(n_threads, free // one))
+    return n_shares, max(0, free // n_shares - one)
+
+
 def _free_bytes(job: Job, schema: Schema) -> int:
+    taken = _reader_bytes(job) + _remote_bytes(job) + _learners_bytes(job, schema)
+    return job.memory_limit - BASE_BYTES - taken
+
+
+def _reader_bytes(job: Job) -> int:
+    """Return the memory for the open decoders of one group."""
     limits = DEFAULT_LIMITS
-    readers = limits.group_reader_bytes if job.interleave > 1 else limits.reader_bytes
-    if any(map(is_url, [job.lake] if isinstance(job.lake, str) else job.lake)):
-        readers += limits.remote_bytes
-    learners = sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
-    return job.memory_limit - BASE_BYTES - readers - learners
+    return limits.group_reader_bytes if job.interleave > 1 else limits.reader_bytes
+
+
+def _remote_bytes(job: Job) -> int:
+    """Return the memory for what all decoders buffer from an object store."""
+    lakes = [job.lake] if isinstance(job.lake, str) else job.lake
+    return DEFAULT_LIMITS.remote_bytes if any(map(is_url, lakes)) else 0
+
+
+def _learners_bytes(job: Job, schema: Schema) -> int:
+    return sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
 
 
 def _decoded_bytes(schema: Schema, widths: Mapping[str, float]) -> int:

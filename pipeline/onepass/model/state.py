@@ -67,9 +67,26 @@ class ModelState:
             return []
         return [asdict(standing) for standing in self.learner.standings()]
 
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all arrays of the state, those of the learner without copying them."""
+        return {**self.learner.arrays(), _FREQUENT: self.frequent.dump()}
+
+    def load(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Replace this state by copies of the arrays of another one.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing or has another shape.
+        """
+        if _FREQUENT not in state:
+            raise ValueError(f"state {_FREQUENT!r} is missing")
+        self.learner.restore(state)
+        self.frequent.load(np.asarray(state[_FREQUENT], np.uint8))
+
     def dump(self) -> bytes:
         """Return the content of a state file."""
-        return dump_state({**self.learner.arrays(), _FREQUENT: self.frequent.dump()})
+        return dump_state(self.arrays())
 
     def snapshot(self) -> Content:
         """Copy the state, so that it can be written while learning goes on.
@@ -109,10 +126,7 @@ class ModelState:
         try:
             if name := _first_not_finite(state):
                 raise ValueError(f"state {name!r}: expected finite numbers, found NaN or infinity")
-            if _FREQUENT not in state:
-                raise ValueError(f"state {_FREQUENT!r} is missing")
-            self.learner.restore(state)
-            self.frequent.load(np.asarray(state[_FREQUENT], np.uint8))
+            self.load(state)
         except ValueError as error:
             raise ForeignModel(
                 f"{key} does not fit the model: {error}; go back to a version before it: "

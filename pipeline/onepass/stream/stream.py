@@ -75,7 +75,7 @@ def stream(
         results.close()
 
 
-def blocks_of(group: ReadGroup, reading: Reading) -> Iterator[Streamed]:
+def blocks_of(group: ReadGroup, reading: Reading) -> Generator[Streamed, None, None]:
     """Read a group in this thread, without reading ahead; the blocks are those of `stream`.
 
     Raises

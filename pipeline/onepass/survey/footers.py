@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from onepass.block import IntArray
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, read_footer
+from onepass.lake.footer import Footer, partitions, read_footer
 from onepass.lake.footer_checks import Contradiction
 from onepass.partition import Fingerprint
 from onepass.stream.check_columns import kinds
@@ -45,6 +45,8 @@ class FooterSummary:
     """Paths of the flat columns and of the leaves of nested ones."""
     nulls: IntArray
     """Number of nulls at each of `paths`; -1 where the statistics do not tell."""
+    n_partitions: int
+    """Number of partitions that the file is trained as."""
 
     def is_empty(self, name: str) -> bool:
         """Whether a column has no value, so that its type means nothing."""
@@ -111,6 +113,7 @@ def _summarise(file: LakeFile, shared: _Shared) -> FooterSummary:
         footer.contradictions,
         _share(shared.paths, paths),
         nulls,
+        sum(1 for _ in partitions(file, footer)),
     )
 
 

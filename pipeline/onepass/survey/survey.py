@@ -40,6 +40,8 @@ class Survey:
 
     n_files: int
     """Number of files that can be used."""
+    n_partitions: int
+    """Number of partitions of these files that have rows."""
     n_rows: int
     """Number of rows of these files."""
     nbytes: int
@@ -138,6 +140,7 @@ def survey(
     warnings = _warnings(found, columns, sample, weight)
     return Survey(
         n_files=len(usable),
+        n_partitions=sum(one.n_partitions for one in usable if one.fingerprint.rows),
         n_rows=sum(one.fingerprint.rows for one in usable),
         nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,

@@ -81,6 +81,9 @@ def _kind(annotation: Any) -> Any:
         return click.Choice(list(get_args(annotation)))
     if get_origin(annotation) is list:
         return _List("numbers" if float in get_args(annotation) else "names")
+    if any(get_origin(option) is Literal for option in options):
+        # A word or a number: the job parses it.
+        return str
     if options:
         return _kind(options[0])
     # The job parses a size such as 2GiB itself.

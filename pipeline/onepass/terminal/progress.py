@@ -88,7 +88,7 @@ class Display(RunProgress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Show the running loss, or the reason why a partition is skipped."""
         self.version = entry.version
-        self._n_committed += 1
+        self._n_committed += len(entry.groups) if isinstance(entry, TrainEntry) else 1
         if isinstance(entry, SkipEntry):
             self.noted(f"left out: {entry.reason}")
         elif isinstance(entry, TrainEntry):

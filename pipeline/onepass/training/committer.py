@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from onepass.ledger.entries import Trained, TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Content
-from onepass.training.learn_group import Learnt
+from onepass.training.learnt import Learnt
 
 
 class Committer:

@@ -63,7 +63,7 @@ def create_model(
     found = survey_job(job, (progress or Progress()).looked)
     schema = _schema(job, found)
     assert found.label is not None
-    resolved = resolve(job, found.label, schema)
+    resolved = resolve(job, found.label, schema, found.n_partitions)
     schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
     batch_rows = fit_batch_rows(
         resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths

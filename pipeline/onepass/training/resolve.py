@@ -8,6 +8,7 @@ from onepass.job import Job, LossName
 from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
+from onepass.training.rounds import automatic, rule_of
 
 WIDEST = 4 * MAX_WIDTH
 """Maximum dense weights with which a job may name newton; its state grows with their square."""
@@ -40,7 +41,7 @@ def implied_loss(job: Job) -> LossName:
     return implied
 
 
-def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
+def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) -> Job:
     """Return a job in which every automatic choice has been made.
 
     Parameters
@@ -49,6 +50,8 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
         Profile of the label in the sample; it decides the loss.
     schema
         Encoder schema; the resolved job decides its `hash_bits`.
+    n_partitions
+        Partitions of the lake; they decide how many are learnt at the same time.
 
     Raises
     ------
@@ -72,6 +75,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema) -> Job:
             "solver": solver,
             "delta": (job.delta or label.delta) if label.loss == "huber" else None,
             "classes": label.label.classes or [],
+            "parallel": _parallel(job, solver, schema, n_partitions),
             "hash_bits": job.hash_bits or DEFAULT_HASH_BITS,
             **choice,
         }
@@ -92,6 +96,21 @@ def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
     if fits and not _given(job, _FIRST_ORDER_ONLY):
         return "newton"
     return BEST
+
+
+def _parallel(job: Job, solver: str, schema: Schema, n_partitions: int) -> int:
+    if solver != "newton":
+        if job.parallel not in {"auto", 1}:
+            raise JobError(
+                f"--parallel {job.parallel} cannot be used with --solver {solver}: each of its "
+                "steps begins where the one before has ended, so steps that are taken at the same "
+                "time do not add up; use --solver newton, or --parallel 1"
+            )
+        return 1
+    if job.parallel != "auto":
+        return job.parallel
+    n_groups = -(-n_partitions // job.interleave)
+    return automatic(n_groups, rule_of(schema.n_hashed))
 
 
 def _first_order(job: Job, solver: str, schema: Schema) -> dict[str, object]:

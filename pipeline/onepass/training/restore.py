@@ -13,9 +13,10 @@ from onepass.errors import ForeignModel, advised
 from onepass.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
 from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.state import ModelState
-from onepass.partition import Group
-from onepass.training.learn_group import GroupLearner, Learnt
+from onepass.training.learn_group import GroupLearner
+from onepass.training.learnt import Learnt
 from onepass.training.report import finite, finite_values, last_tenth
+from onepass.training.round import learn_groups_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +158,7 @@ class Restorer:
             "they were: put the old file back, or go back for good: "
             f"onepass rewind {path} --to {sound.version if sound else 0}"
         ):
-            group = Group(entry.epoch, entry.partitions)
-            learnt = self._learner.learn_again(state, group, horizon)
+            learnt = learn_groups_again(self._learner, state, entry.groups, horizon)
         return Relearnt(entry, state.dump(), learnt)
 
     def _store_if_kept(self, relearnt: Relearnt) -> None:

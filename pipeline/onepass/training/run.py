@@ -1,24 +1,30 @@
-"""Train the groups of a plan: learn one after another, and commit each."""
+"""Train the groups of a plan round by round, and commit each round.
+
+A round of one group is learnt from blocks that are read ahead, across rounds. The groups of a
+larger round are learnt side by side.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from onepass.environment import environment, peak_rss_bytes
-from onepass.errors import BadPartition, ChangedPartition, ForeignModel, first_line
+from onepass.errors import BadPartition, ChangedPartition, DataError, ForeignModel, first_line
 from onepass.job import Job
 from onepass.learn.metrics import Stretches
 from onepass.ledger.entries import CandidateEntry, Trained, TrainEntry
 from onepass.model.directory import OpenModel
 from onepass.model.state import ModelState
 from onepass.partition import Group, Partition
-from onepass.stream.reading import Streamed
 from onepass.training.committer import Committer
-from onepass.training.learn_group import GroupLearner, Learnt
+from onepass.training.learn_group import GroupLearner
+from onepass.training.learnt import Learnt
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
+from onepass.training.round import BadRound, learn_round
+from onepass.training.rounds import Rounds, rows_of, rule_of
 
 
 class Run:
@@ -43,7 +49,10 @@ class Run:
         self._learner, self._restorer = learner, restorer
         self._progress: Progress = learner.progress
         self._state: ModelState | None = None
-        self._horizon = (0, 0)
+        self._most, self._rule = model.file.parallel, rule_of(model.file.encoder.n_hashed)
+        self._rounds = Rounds([], self._most, self._rule)
+        self._horizon, self._rows = (0, 0), 0
+        self._until: float | None = None
         self.total = model.file.metrics()
         """Progressive metrics of all groups that this run has committed."""
         self.stretches = Stretches(model.file.metrics)
@@ -65,7 +74,7 @@ class Run:
         return self._state
 
     def train(self, pending: Sequence[Group], max_seconds: float | None = None) -> None:
-        """Train groups; stop after the one in which `max_seconds` have passed."""
+        """Train groups; stop after the round in which `max_seconds` have passed."""
         self._progress.started(len(pending), sum(group.rows for group in pending))
         if not pending:
             return
@@ -74,32 +83,75 @@ class Run:
         # Allocate the snapshot buffer before reader tasks start; later it competes with them.
         self._state.snapshot()
         self._horizon = self._model.ledger.history.planned_rows()
-        until = None if max_seconds is None else time.perf_counter() + max_seconds
+        self._rounds = Rounds(self._model.ledger.history.planned(), self._most, self._rule)
+        trained = self._model.ledger.history.trained()
+        self._rows = sum(one.rows for entry in trained for one in entry.partitions)
+        self._until = None if max_seconds is None else time.perf_counter() + max_seconds
         left = list(pending)
         with self._committer:
             while left:
-                left = self._train_groups(left, until)
+                left = self._train_some(left)
 
-    def _train_groups(self, groups: list[Group], until: float | None) -> list[Group]:
-        """Train groups; after a bad partition, skip it and return the groups that are left."""
+    def _train_some(self, groups: list[Group]) -> list[Group]:
+        """Train the next round, or as many rounds of one group as follow each other.
+
+        Returns
+        -------
+        The groups that are left; none if the time is over.
+        """
+        assert self._state is not None
+        n_alone = self._rounds.n_alone(groups, self._rows)
+        if not n_alone and not self._state.adds_up:
+            n_alone = 1
+        if self._most > 1 and self._learner.is_on_cluster:
+            # No row travels to this process, if a group by itself is learnt by a worker as well.
+            size = 1 if n_alone else self._rounds.next_size(groups, self._rows)
+            return self._train_round(groups[:size], groups[size:])
+        if n_alone:
+            return self._train_alone(groups[:n_alone], groups[n_alone:])
+        size = self._rounds.next_size(groups, self._rows)
+        return self._train_round(groups[:size], groups[size:])
+
+    def _train_alone(self, groups: list[Group], after: list[Group]) -> list[Group]:
+        """Train rounds of one group each; stop at a bad partition, and skip it."""
         n_trained = 0
         try:
             with self._learner.blocks_of(groups) as blocks_of:
                 for group, blocks in zip(groups, blocks_of, strict=False):
-                    self._train_group(group, blocks)
+                    began = time.perf_counter()
+                    learnt = self._learner.learn(self._learning(), group, blocks, self._horizon)
+                    self._commit([group], learnt, time.perf_counter() - began)
                     n_trained += 1
-                    if until is not None and time.perf_counter() >= until:
-                        break
+                    if self._is_over():
+                        return []
         except (BadPartition, ChangedPartition) as error:
-            return self._skip(groups[n_trained:], error)
-        return []
+            left = groups[n_trained:]
+            at_fault = self._at_fault([(left[0], error)])
+            self._restore()
+            return self._skip([*left, *after], at_fault)
+        return after
 
-    def _train_group(self, group: Group, blocks: Iterator[Streamed]) -> None:
+    def _train_round(self, groups: list[Group], after: list[Group]) -> list[Group]:
+        """Train a round; if there are bad partitions in it, skip all of them instead."""
         began = time.perf_counter()
-        state = self._state
-        assert state is not None
-        learnt = self._learner.learn(state, group, blocks, self._horizon)
-        trained = _record(group, learnt, state, time.perf_counter() - began)
+        try:
+            learnt = learn_round(self._learner, self._learning(), groups, self._horizon)
+        except BadRound as bad:
+            return self._skip([*groups, *after], self._at_fault(bad.faults))
+        self._commit(groups, learnt, time.perf_counter() - began)
+        return [] if self._is_over() else after
+
+    def _learning(self) -> ModelState:
+        assert self._state is not None
+        return self._state
+
+    def _is_over(self) -> bool:
+        return self._until is not None and time.perf_counter() >= self._until
+
+    def _commit(self, groups: list[Group], learnt: Learnt, seconds: float) -> None:
+        state = self._learning()
+        trained = _record(groups, learnt, state, seconds)
+        self._rows += rows_of(groups)
         # The next snapshot reuses the memory of this one, which must have been written by then.
         self._committer.wait()
         self._committer.submit(state.snapshot(), trained, learnt)
@@ -113,33 +165,43 @@ class Run:
         self.newest_version = entry.version
         self._progress.committed(entry, self.total)
 
-    def _skip(self, groups: list[Group], error: BadPartition | ChangedPartition) -> list[Group]:
-        """Restore the last commit, and skip the partitions at fault in the first of `groups`.
+    def _at_fault(self, faults: Sequence[tuple[Group, DataError]]) -> list[tuple[Partition, str]]:
+        """Return the partitions to skip, with the reasons; raise the first error to be raised."""
+        found: list[tuple[Partition, str]] = []
+        for group, error in faults:
+            if not isinstance(error, BadPartition | ChangedPartition):
+                raise error
+            wish = self._job.on_bad if isinstance(error, BadPartition) else self._job.on_changed
+            at_fault = [one for one in group.partitions if _is_at_fault(one, error)]
+            if wish == "error" or not at_fault:
+                raise error
+            found += [(one, first_line(error)) for one in at_fault]
+        return found
 
-        They are skipped in later epochs as well.
-        """
-        wish = self._job.on_bad if isinstance(error, BadPartition) else self._job.on_changed
-        at_fault = [one for one in groups[0].partitions if _is_at_fault(one, error)]
-        if wish == "error" or not at_fault:
-            raise error
+    def _restore(self) -> None:
+        """Go back to the last commit, because the state may have learnt a part of a group."""
         self._committer.wait()
-        # The state may have learnt a part of the group, so restore the committed one. Free the
-        # snapshot first, because the old and the new state are in memory at the same time.
-        if self._state is not None:
-            self._state.forget_snapshot()
+        # Free the snapshot first: the old and the new state are in memory at the same time.
+        self._learning().forget_snapshot()
         self._state = self._restorer.newest()
-        for partition in at_fault:
-            entry = self._model.ledger.commit_skip(partition, first_line(error))
+
+    def _skip(self, left: list[Group], at_fault: list[tuple[Partition, str]]) -> list[Group]:
+        """Skip partitions, in later epochs as well; return what is left of the groups."""
+        self._committer.wait()
+        for partition, reason in at_fault:
+            entry = self._model.ledger.commit_skip(partition, reason)
             self.newest_version = entry.version
             self._progress.committed(entry, self.total)
-        left = [group.without(at_fault) for group in groups]
-        return [group for group in left if group.partitions]
+        skipped = {partition for partition, _ in at_fault}
+        rest = [group.without(skipped) for group in left]
+        return [group for group in rest if group.partitions]
 
 
-def _record(group: Group, learnt: Learnt, state: ModelState, seconds: float) -> Trained:
+def _record(groups: list[Group], learnt: Learnt, state: ModelState, seconds: float) -> Trained:
     return Trained(
-        epoch=group.epoch,
-        partitions=group.partitions,
+        epoch=groups[0].epoch,
+        partitions=[one for group in groups for one in group.partitions],
+        round=[len(group.partitions) for group in groups] if len(groups) > 1 else [],
         rows=learnt.metrics.n_rows,
         candidates=[CandidateEntry.model_validate(one) for one in state.standings()],
         counts=dict(learnt.counts),

@@ -43,6 +43,10 @@ class Stretches:
         """Number of rows in all stretches."""
         return sum(part.n_rows for part in self._parts)
 
+    def parts(self) -> tuple[Metrics, ...]:
+        """Return the accumulators of the stretches, in their order."""
+        return tuple(self._parts)
+
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
         """Add rows; see `Metrics.add`.
 
