@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakes import LABEL, Shape, files, holdout, lake
 from spark import spark
+
+from lakes import LABEL, Shape, files, holdout, lake
 
 BATCH_ROWS = 65_536
 HASH_BITS = 22
@@ -70,6 +71,8 @@ def onepass(found: Path, shape: Shape, **options: Any) -> Result:
     """Train a new model; its creation, which looks at a sample, is told apart."""
     from onepass import evaluate, plan, train
 
+    # Where it runs, which a model does not keep.
+    where = {"dask": options.pop("dask")} if "dask" in options else {}
     with tempfile.TemporaryDirectory(dir=found.parent) as folder:
         job = {"lake": str(found), "label": LABEL, "model": f"{folder}/model", **options}
         if shape.texts:
@@ -77,7 +80,7 @@ def onepass(found: Path, shape: Shape, **options: Any) -> Result:
         began = time.perf_counter()
         plan(job)
         planned = time.perf_counter()
-        report = train({"model": job["model"]})
+        report = train({"model": job["model"], **where})
         seconds = time.perf_counter() - planned
         cpu, peak = cpu_and_peak()
         kept = evaluate(str(holdout(found.parent, shape)), job["model"])

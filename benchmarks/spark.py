@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
+
+from processes import cpu_seconds, peak_bytes_of
 
 from lakes import LABEL, Shape, files, holdout
 
@@ -79,14 +80,3 @@ def _log_loss(predicted: Any) -> float:
     of_label = f.when(f.col(LABEL) == 1, of_one).otherwise(1 - of_one)
     return float(predicted.select(f.avg(-f.log(of_label))).first()[0])
 
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time of a process until now, of all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_bytes_of(pid: int) -> int:
-    """Highest resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
