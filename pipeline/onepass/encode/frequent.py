@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +71,21 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class FrequentDifference:
+    """The values that one share of rows has counted."""
+
+    counts: Mapping[str, Mapping[str, int]]
+    """By column."""
+
+    def then(self, later: FrequentDifference) -> FrequentDifference:
+        """Return the sums of both."""
+        sums = {name: Counter(mine) for name, mine in self.counts.items()}
+        for name, mine in later.counts.items():
+            sums[name].update(mine)
+        return FrequentDifference({name: dict(mine) for name, mine in sums.items()})
+
+
 class Frequent:
     """Counts of frequent values by column, of at most twice `KEPT` values of each.
 
@@ -87,6 +103,14 @@ class Frequent:
             mine.update(counts)
             if len(mine) > 2 * KEPT:
                 self._counts[name] = Counter(dict(_ordered(mine)[:KEPT]))
+
+    def hold(self) -> None:
+        """Count from zero, to add the counts of a share of a round to those of others later."""
+        self._counts = {name: Counter() for name in self._counts}
+
+    def difference(self) -> FrequentDifference:
+        """Return the values counted since `hold`."""
+        return FrequentDifference({name: dict(mine) for name, mine in self._counts.items()})
 
     def values(self, column: str) -> list[tuple[str, int]]:
         """Return the values of a column with their counts, the most frequent first."""

@@ -7,7 +7,7 @@ candidates that predict with averages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
 from onepass.learn.learner import Learner
+from onepass.learn.merging import CandidatesDifference, LearnerDifference, composed
 from onepass.learn.settings import Settings
 from onepass.learn.updater import State, Weights, checked, copied, numbered, restored
 
@@ -57,6 +58,7 @@ class Candidates:
         self._weight = np.zeros(2)
         self._n_rows = np.zeros(2, np.int64)
         self._out = np.zeros(len(self._learners), bool)
+        self._is_held = False
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block with each candidate; return the predictions of the one best before.
@@ -76,10 +78,7 @@ class Candidates:
         """Score held-out rows with each candidate."""
         if not block.n_rows:
             return
-        if self._n_rows[0] > max(_FIRST_WINDOW, 2 * self._n_rows[1]):
-            for newest_first in (self._losses, self._weight, self._n_rows):
-                newest_first[1] = newest_first[0]
-                newest_first[0] = 0
+        self._begin_window_if_due()
         self._losses[0] += [learner.loss(block) for learner in self._learners]
         self._weight[0] += block.weight.sum()
         self._n_rows[0] += block.n_rows
@@ -87,6 +86,46 @@ class Candidates:
     def best(self) -> Learner:
         """Return the candidate whose predictions count."""
         return self._learners[self._best()]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether differences to each candidate can be merged; see `Learns.adds_up`."""
+        left = zip(self._learners, self._out, strict=True)
+        return all(learner.adds_up for learner, is_out in left if not is_out)
+
+    def hold(self) -> None:
+        """Begin to learn a share of a round; see `Learns.hold`."""
+        self._is_held = True
+        for learner in self._learners:
+            learner.hold()
+
+    def difference(self, base: Candidates) -> CandidatesDifference:
+        """Return what has been learnt since `hold`; see `Learns.difference`."""
+        learners = zip(self._learners, base._learners, self._out, strict=True)
+        losses = np.where(self._out, 0.0, self._losses[0] - base._losses[0])
+        return CandidatesDifference(
+            tuple(None if is_out else one.difference(other) for one, other, is_out in learners),
+            losses,
+            float(self._weight[0] - base._weight[0]),
+            int(self._n_rows[0] - base._n_rows[0]),
+        )
+
+    def merge(self, differences: Iterable[CandidatesDifference]) -> None:
+        """Learn what others have learnt that began as copies of this; see `Learns.merge`.
+
+        A candidate that diverged in one of them, or in the merge, is excluded from then on.
+        """
+        found = composed(differences)
+        if found is None:
+            return
+        if found.n_rows:
+            self._begin_window_if_due()
+        for number, one in enumerate(found.learners):
+            if not self._out[number]:
+                self._merge(number, one)
+        self._losses[0] += np.where(self._out, 0.0, found.losses)
+        self._weight[0] += found.weight
+        self._n_rows[0] += found.n_rows
 
     def standings(self) -> list[Standing]:
         """Return each candidate with its score, in the order of the settings."""
@@ -151,10 +190,29 @@ class Candidates:
         try:
             return learner.update(block)
         except Diverged:
-            self._out[number] = True
-            self._losses[:, number] = 0.0
+            self._exclude(number)
             if self._out.all():
                 raise
-            # A new learner in its place has finite arrays, which states can hold.
-            self._learners[number] = Learner(learner.settings)
             return self._learners[number].predict(block)
+
+    def _merge(self, number: int, found: LearnerDifference | None) -> None:
+        try:
+            if found is None:
+                raise Diverged("a candidate has diverged; look for absurd values")
+            self._learners[number].merge([found])
+        except Diverged:
+            self._exclude(number)
+            if self._out.all():
+                raise
+
+    def _exclude(self, number: int) -> None:
+        self._out[number] = True
+        self._losses[:, number] = 0.0
+        # A new learner in its place has finite arrays, which states can hold.
+        self._learners[number] = Learner(self._learners[number].settings)
+
+    def _begin_window_if_due(self) -> None:
+        if not self._is_held and self._n_rows[0] > max(_FIRST_WINDOW, 2 * self._n_rows[1]):
+            for newest_first in (self._losses, self._weight, self._n_rows):
+                newest_first[1] = newest_first[0]
+                newest_first[0] = 0

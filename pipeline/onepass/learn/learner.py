@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.losses import COUNTS, REGRESSION, Loss
+from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.settings import Settings
@@ -29,46 +30,6 @@ from onepass.learn.updater import (
 
 LABEL_RANGE = "label_range"
 """Name of the state array with the least and the largest label learnt so far."""
-
-
-class Learns(Protocol):
-    """The interface that training uses: one learner, or several candidates side by side."""
-
-    def update(self, block: Block) -> FloatArray:
-        """Learn a block; return the predictions of its rows from before they were learnt."""
-        ...
-
-    def judge(self, block: Block) -> None:
-        """Score the candidates on rows that are never learnt."""
-        ...
-
-    def best(self) -> Learner:
-        """Return the learner whose predictions count."""
-        ...
-
-    def partition_begins(self) -> None:
-        """Note that the rows of the next partition follow."""
-        ...
-
-    def horizon(self, done: int, planned: int) -> None:
-        """Note that `planned` rows follow the first `done` ones, for rates that end there."""
-        ...
-
-    def weights(self, repeats: float = 1.0) -> list[Weights]:
-        """Return the weights of each head."""
-        ...
-
-    def arrays(self) -> State:
-        """Return all arrays that change, without copying them; see `Updater.arrays`."""
-        ...
-
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return copies of all arrays; see `Updater.state`."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Continue from a state; see `Updater.restore`."""
-        ...
 
 
 class Learner:
@@ -145,9 +106,8 @@ class Learner:
     def partition_begins(self) -> None:
         """Fade past rows, if the half-life is counted in partitions."""
         if self.settings.half_life_partitions is not None:
-            for head in self.heads:
-                if isinstance(head, Newton | Hybrid):
-                    head.fade(0.5 ** (1 / self.settings.half_life_partitions))
+            for head in self._additive():
+                head.fade(0.5 ** (1 / self.settings.half_life_partitions))
 
     def horizon(self, done: int, planned: int) -> None:
         """Note that `planned` rows follow the first `done` ones, for rates that end there."""
@@ -168,6 +128,34 @@ class Learner:
             for w in (head.weights(repeats) for head in self.heads)
         ]
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether differences to this state can be merged; see `Learns.adds_up`."""
+        return all(isinstance(head, Newton | Hybrid) and head.adds_up for head in self.heads)
+
+    def hold(self) -> None:
+        """Begin to learn a share of a round; see `Learns.hold`."""
+        for head in self._additive():
+            head.hold()
+
+    def difference(self, base: Learner) -> LearnerDifference:
+        """Return what has been learnt since `hold`; see `Learns.difference`."""
+        # The lists are shorter than the heads if the steps of a solver do not add up.
+        heads = zip(self._additive(), base._additive(), self.heads, strict=True)
+        return LearnerDifference(
+            tuple(head.difference(other) for head, other, _ in heads),  # type: ignore[arg-type]
+            self._label_range.copy(),
+        )
+
+    def merge(self, differences: Iterable[LearnerDifference]) -> None:
+        """Learn what others have learnt that began as copies of this; see `Learns.merge`."""
+        found = composed(differences)
+        if found is None:
+            return
+        for head, own in zip(self._additive(), found.heads, strict=True):
+            head.merge(own)  # type: ignore[arg-type]
+        self._widen_range(found.label_range)
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays; see `Updater.state`."""
         return copied(self.arrays())
@@ -181,6 +169,9 @@ class Learner:
         label_range = checked(state, LABEL_RANGE, self._label_range)
         restored(self.heads, state)
         self._label_range = label_range
+
+    def _additive(self) -> list[Newton | Hybrid]:
+        return [head for head in self.heads if isinstance(head, Newton | Hybrid)]
 
     def _update(self, head: Updater, block: Block, pieces: list[tuple[int, int]]) -> FloatArray:
         """Learn a block with one head; return the margins from before each piece was learnt."""

@@ -35,6 +35,8 @@ class Standardiser:
         """Weighted sum of squares about the mean."""
         self.center = np.zeros(n_features)
         self.scale = np.ones(n_features)
+        self.is_held = False
+        """Whether the map is held, because other learners share it; see `Learns.hold`."""
 
     @staticmethod
     def nbytes(n_features: int) -> int:
@@ -87,8 +89,11 @@ class Standardiser:
         self.m2 = np.maximum(self.m2 + second - np.square(first) / self.weight, 0.0)
 
     def is_due(self, n_more: int = 0) -> bool:
-        """Return whether the rows, with `n_more` to come, have doubled since the last refresh."""
-        return int(self.n_rows) + n_more >= 2 * int(self.n_applied)
+        """Return whether the rows, with `n_more` to come, have doubled since the last refresh.
+
+        A map that is held is never due.
+        """
+        return not self.is_held and int(self.n_rows) + n_more >= 2 * int(self.n_applied)
 
     def varies(self) -> NDArray[np.bool_]:
         """Return whether each feature has varied by more than rounding, shape (n_features,)."""
@@ -106,14 +111,18 @@ class Standardiser:
         Matrix M of shape (n_features + 1, n_features + 1), intercept last. Weights ``M @ w`` on the
         new features give the margins that weights `w` gave on the old ones.
         """
-        old_center, old_scale = self.center, self.scale
-        self.center = self.mean.copy()
-        self.scale = self.deviation()
+        center, scale = self.mean.copy(), self.deviation()
+        move = self.move_to(center, scale)
+        self.center, self.scale = center, scale
         self.n_applied[()] = self.n_rows
+        return move
+
+    def move_to(self, center: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the matrix M of `refresh` for another center and scale, without changing any."""
         n_features = len(self.mean)
         move = np.zeros((n_features + 1, n_features + 1))
-        move[np.arange(n_features), np.arange(n_features)] = self.scale / old_scale
-        move[-1, :-1] = (self.center - old_center) / old_scale
+        move[np.arange(n_features), np.arange(n_features)] = scale / self.scale
+        move[-1, :-1] = (center - self.center) / self.scale
         move[-1, -1] = 1.0
         return move
 

@@ -16,7 +16,7 @@ from onepass.encode.classes import class_values
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.encode.schema import Schema
 from onepass.errors import ForeignModel, JobError, ModelNotFound
-from onepass.learn.learner import Learns
+from onepass.learn.learns import Learns
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
 from onepass.model.directory import OpenModel, open_model

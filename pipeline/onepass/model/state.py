@@ -6,8 +6,8 @@ partitions and restored before the next run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -16,16 +16,31 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.encode.encoder import Encoded
-from onepass.encode.frequent import Frequent
+from onepass.encode.frequent import Frequent, FrequentDifference
 from onepass.errors import Diverged, ForeignModel
 from onepass.learn.candidates import Candidates
-from onepass.learn.learner import LABEL_RANGE, Learns
+from onepass.learn.learner import LABEL_RANGE
+from onepass.learn.learns import Learns
+from onepass.learn.merging import Difference, composed
 from onepass.learn.unit import NO_RANGE
 from onepass.learn.updater import copied
 from onepass.ledger.npz import Writable, dump_state, load_state, write_state
 from onepass.ledger.store import Content
 
 _FREQUENT = "frequent"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDifference:
+    """What a state has learnt since it was a copy of a base; see `merging.Composes`."""
+
+    learner: Difference
+    frequent: FrequentDifference
+
+    def then(self, later: StateDifference) -> StateDifference:
+        """Return what is learnt by this and then by a later share of rows."""
+        learner = self.learner.then(later.learner)  # type: ignore[arg-type]
+        return StateDifference(learner, self.frequent.then(later.frequent))
 
 
 class ModelState:
@@ -66,6 +81,27 @@ class ModelState:
         if not isinstance(self.learner, Candidates):
             return []
         return [asdict(standing) for standing in self.learner.standings()]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether several states may go on from this one, to be merged; see `Learns.adds_up`."""
+        return self.learner.adds_up
+
+    def hold(self) -> None:
+        """Begin to learn a share of a round; see `Learns.hold`."""
+        self.learner.hold()
+        self.frequent.hold()
+
+    def difference(self, base: ModelState) -> StateDifference:
+        """Return what has been learnt since `hold`, when this was a copy of `base`."""
+        return StateDifference(self.learner.difference(base.learner), self.frequent.difference())
+
+    def merge(self, differences: Iterable[StateDifference]) -> None:
+        """Learn what others have learnt that began as copies of this; see `Learns.merge`."""
+        found = composed(differences)
+        if found is not None:
+            self.learner.merge([found.learner])
+            self.frequent.add(found.frequent.counts)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays of the state, those of the learner without copying them."""

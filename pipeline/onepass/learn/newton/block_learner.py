@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, is_well_conditioned
+from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import Rows
 from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
@@ -71,6 +72,16 @@ class BlockLearner:
         self._learn_passed(block, offset, passed)
         return passed.margin
 
+    def merge(self, found: NewtonDifference) -> None:
+        """Add a difference to the solution, rescale features if due, and solve for the weights."""
+        solution, varied = self.solution, self.solution.scaling.varies()
+        found.add_to(solution)
+        self._rescale_if_due(begins=bool((solution.scaling.varies() & ~varied).any()))
+        if self.loss.code == SQUARED:
+            self._solve_exactly()
+        else:
+            solution.solve_step()
+
     def _observe(self, block: Block, counted: FloatArray, offset: FloatArray) -> Passed | None:
         """Add a block to the moments of the features, with its expansion if one pass gives both."""
         n_more = int(np.count_nonzero(counted))
@@ -123,10 +134,7 @@ class BlockLearner:
         begins
             Whether a feature varies for the first time.
         """
-        if self.solution.scaling.is_due() or (begins and self.single):
-            self.solution.rescale()
-            # A feature that begins to vary had no scale before, and has hardly any curvature yet.
-            self.single[()] = not begins and self._single_is_enough()
+        self._rescale_if_due(begins=begins)
         rows = self._rows(block, offset.reshape(block.n_rows, -1))
         before = rows.margins(self.solution.foresight())
         self.solution.past.weight += block.weight.sum()
@@ -140,6 +148,12 @@ class BlockLearner:
         else:
             self._fit(rows, before)
         return shaped(self.loss, before)
+
+    def _rescale_if_due(self, *, begins: bool) -> None:
+        if self.solution.scaling.is_due() or (begins and self.single):
+            self.solution.rescale()
+            # A feature that begins to vary had no scale before, and has hardly any curvature yet.
+            self.single[()] = not begins and self._single_is_enough()
 
     def _learn_again(self, block: Block) -> None:
         """Learn a block together with all rows before it, as if they had come at once."""

@@ -9,17 +9,19 @@ and not the smaller errors on rows that they have learnt.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.losses import Loss
+from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import kink_width
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots_difference import SlotsDifference
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
@@ -32,6 +34,18 @@ _PROBE = 64
 
 _UNCERTAIN = 0.01
 """Variance of a margin, on labels of unit scale, from which on it counts as uncertain."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HybridDifference:
+    """What `Hybrid` has learnt since it was a copy of a base."""
+
+    dense: NewtonDifference
+    slots: SlotsDifference
+
+    def then(self, later: HybridDifference) -> HybridDifference:
+        """Return what is learnt by this and then by a later share of rows."""
+        return HybridDifference(self.dense.then(later.dense), self.slots.then(later.slots))
 
 
 class Hybrid:
@@ -141,6 +155,27 @@ class Hybrid:
         at = len(point) - self._slots.weights.size
         self._newton.adopt(point[:at], sums, trusted=trusted)
         self._slots.adopt(point[at:], sums.slot_curvature)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether differences to this state can be merged; see `Learns.adds_up`."""
+        return self._newton.adds_up and self._slots.adds_up
+
+    def hold(self) -> None:
+        """Begin to learn a share of a round; see `Learns.hold`."""
+        self._newton.hold()
+        self._slots.hold()
+
+    def difference(self, base: Hybrid) -> HybridDifference:
+        """Return what has been learnt since `hold`; see `Learns.difference`."""
+        return HybridDifference(
+            self._newton.difference(base._newton), self._slots.difference(base._slots)
+        )
+
+    def merge(self, found: HybridDifference) -> None:
+        """Add a difference to this, its base; see `Learns.merge`."""
+        self._newton.merge(found.dense)
+        self._slots.merge(found.slots)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays; see `Updater.state`."""

@@ -24,6 +24,7 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.errors import Diverged
 from onepass.learn.losses import Loss
 from onepass.learn.newton.block_learner import BlockLearner
+from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
 from onepass.learn.newton.proximal import shaped
@@ -80,6 +81,8 @@ class Newton:
         self._limits = limits
         self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
         self._blocks = BlockLearner(self._solution, cautious=cautious, limits=limits)
+        self._keep = 1.0
+        """Product of the factors by which rows have faded since `hold`."""
 
     @staticmethod
     def nbytes(loss: Loss, n_dense: int, *, cautious: bool = False) -> int:
@@ -146,14 +149,14 @@ class Newton:
         if offset is None:
             offset = np.zeros((block.n_rows, 1))
         before = self._blocks.learn(aged, block.weight, offset)
-        if not np.isfinite(self._solution.w).all():
-            raise Diverged("the weights of newton are no longer finite; look for absurd values")
+        self._check()
         return before
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor."""
         self._solution.past.fade(factor)
         self._blocks.kept.weight *= factor
+        self._keep *= factor
 
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
@@ -203,6 +206,31 @@ class Newton:
         self._solution.adopt(point, sums, trusted=trusted)
         self._blocks.kept.clear()
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether differences to this state can be merged; see `Learns.adds_up`."""
+        return self._solution.n_rows > 0 and not len(self._blocks.kept)
+
+    def hold(self) -> None:
+        """Keep the scale of the features from now on; see `Learns.hold`."""
+        self._solution.scaling.is_held, self._keep = True, 1.0
+
+    def difference(self, base: Newton) -> NewtonDifference:
+        """Return what has been learnt since `hold`; see `Learns.difference`."""
+        return NewtonDifference.between(self._solution, base._solution, self._keep)
+
+    def merge(self, found: NewtonDifference) -> None:
+        """Add a difference to this, its base, and move to the new minimum; see `Learns.merge`.
+
+        Raises
+        ------
+        Diverged
+            If the weights are no longer finite.
+        """
+        if not found.is_empty:
+            self._blocks.merge(found)
+            self._check()
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays; see `Updater.state`."""
         return copied(self.arrays())
@@ -223,6 +251,10 @@ class Newton:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
         return self._blocks.arrays()
+
+    def _check(self) -> None:
+        if not np.isfinite(self._solution.w).all():
+            raise Diverged("the weights of newton are no longer finite; look for absurd values")
 
     def _aged(self, weight: FloatArray) -> FloatArray:
         """Fade the past by the rows of a block; return their weights, faded by their own age."""

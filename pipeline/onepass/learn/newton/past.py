@@ -67,6 +67,10 @@ class Past:
         for name in (*self.arrays(), "anchor"):
             setattr(self, name, state[name])
 
+    def copies(self) -> dict[str, NDArray[np.generic]]:
+        """Return copies of `arrays`."""
+        return {name: array.copy() for name, array in self.arrays().items()}
+
     def fade(self, factor: float) -> None:
         """Multiply the contribution of all rows so far by a factor."""
         sums = (self.weight, self.label_square, self.noise, self.bend)

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import FloatArray, SlotArray
+from onepass.block import Float32Array, FloatArray, SlotArray
 from onepass.learn.losses import Loss
+from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
 from onepass.learn.newton.slots_prior import FIRST_PRIOR, learnt_prior, reweigh
 
@@ -70,6 +71,10 @@ class SlotFilter:
         """Rows of positive weight so far."""
         self.n_refreshed = np.zeros((), np.int64)
         """`n_rows` when the prior was last learnt."""
+        self.is_held = False
+        """Whether the prior is held, because other learners share it; see `Learns.hold`."""
+        self._keep, self._keep_dispersion = 1.0, 1.0
+        """Factors by which rows, and the sums of `dispersion`, have faded since `hold`."""
 
     @staticmethod
     def nbytes(loss: Loss, n_slots: int) -> int:
@@ -129,14 +134,14 @@ class SlotFilter:
         )
         self._observe(dense.margin + margin, label, weight, width)
         self.n_rows += np.count_nonzero(weight)
-        if int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed)):
-            self._refresh_prior()
+        self._refresh_if_due()
         return margin
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor; beliefs widen towards the prior."""
         before = float(self.prior)
-        reweigh(self.hashed.reshape(-1, 2), before, factor, before)
+        reweigh(self._beliefs(), before, factor, before)
+        self._keep *= factor
 
     @property
     def precision(self) -> float:
@@ -151,7 +156,7 @@ class SlotFilter:
         weights, curvature
             Weights, and the second derivatives of the loss of all rows, flat.
         """
-        beliefs = self.hashed.reshape(-1, 2)
+        beliefs = self._beliefs()
         beliefs[:, 0] = weights
         beliefs[:, 1] = 1 / (curvature / self._dispersion() + 1 / float(self.prior))
 
@@ -159,6 +164,39 @@ class SlotFilter:
         """Return all arrays that change, by name, without copying them."""
         names = ("hashed", "prior", "dispersion", "n_rows", "n_refreshed")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the prior has been learnt once; see `Learns.adds_up`."""
+        return int(self.n_refreshed) > 0
+
+    def hold(self) -> None:
+        """Keep the prior from now on; see `Learns.hold`."""
+        self.is_held, self._keep, self._keep_dispersion = True, 1.0, 1.0
+
+    def difference(self, base: SlotFilter) -> SlotsDifference:
+        """Return what has been learnt since `hold`; see `Learns.difference`."""
+        keep = self._keep_dispersion
+        evidence = Evidence.between(self._beliefs(), base._beliefs(), float(base.prior), self._keep)
+        return SlotsDifference(
+            (evidence,),
+            int(self.n_rows) - int(base.n_rows),
+            (keep, self.dispersion - keep * base.dispersion),
+        )
+
+    def merge(self, found: SlotsDifference) -> None:
+        """Add a difference to this, its base, and learn the prior if due; see `Learns.merge`."""
+        for evidence in found.evidence:
+            evidence.add_to(self._beliefs(), float(self.prior))
+        keep, new = found.dispersion
+        self.dispersion *= keep
+        self.dispersion += new
+        self.n_rows += found.n_rows
+        if found.n_rows:
+            self._refresh_if_due()
+
+    def _beliefs(self) -> Float32Array:
+        return self.hashed.reshape(-1, 2)
 
     def _dispersion(self) -> float:
         if self.loss.has_unit_dispersion:
@@ -171,11 +209,17 @@ class SlotFilter:
             return
         _, g, c = self.loss.expand(np.ascontiguousarray(z[:, 0]), label, weight, width=width)
         self.dispersion *= 0.9
+        self._keep_dispersion *= 0.9
         self.dispersion += 0.1 * np.array([(g * g / np.maximum(weight, 1e-300)).sum(), c.sum()])
+
+    def _refresh_if_due(self) -> None:
+        is_due = int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed))
+        if is_due and not self.is_held:
+            self._refresh_prior()
 
     def _refresh_prior(self) -> None:
         self.n_refreshed[()] = self.n_rows
-        beliefs, before = self.hashed.reshape(-1, 2), float(self.prior)
+        beliefs, before = self._beliefs(), float(self.prior)
         prior = learnt_prior(beliefs, before)
         if self.l2:
             prior = min(prior, 1 / (self.l2 * float(self.n_rows)))

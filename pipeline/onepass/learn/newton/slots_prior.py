@@ -10,6 +10,7 @@ the prior.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray
 from onepass.jit import compiled, reordered
@@ -109,3 +110,29 @@ def reweigh(beliefs: Float32Array, prior: float, factor: float, new_prior: float
             beliefs[k, 1] = np.float32(variance)
         else:
             beliefs[k, 1] = np.float32(new_prior)
+
+
+@compiled
+def add_evidence(
+    beliefs: Float32Array,
+    prior: float,
+    index: NDArray[np.integer],
+    precision: Float32Array,
+    pull: Float32Array,
+) -> None:
+    """Add precision, and precision times weight, to some beliefs.
+
+    Parameters
+    ----------
+    beliefs
+        Shape (n, 2), updated in place.
+    index, precision, pull
+        Flat indices of beliefs, and what is added to each; see `slots_difference`.
+    """
+    for k in range(len(index)):
+        at = index[k]
+        before = np.float64(beliefs[at, 1])
+        variance = 1.0 / (1.0 / before + np.float64(precision[k]))
+        weight = np.float64(beliefs[at, 0]) / before + np.float64(pull[k])
+        beliefs[at, 0] = np.float32(weight * variance)
+        beliefs[at, 1] = np.float32(variance)

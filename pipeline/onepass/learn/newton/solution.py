@@ -163,6 +163,16 @@ class Solution:
         """Move to the minimum of the past and the penalty, for squared loss."""
         self.w[0] = solve(self.past.h + np.diag(penalty), self.past.b)
 
+    def solve_step(self) -> None:
+        """Move to the minimum of the past and the penalty by a step from the present weights.
+
+        Weights stay where they are along directions in which no row has any curvature.
+        """
+        point, penalty = self.w.ravel(), self.penalty()
+        slope = self.past.h @ point - self.past.b + penalty * point
+        step = solve(self.past.h + np.diag(penalty), slope)
+        self.w = centred(self.loss, (point - step).reshape(self.w.shape))
+
     def penalty(self) -> FloatArray:
         """Return the ridge penalty with the start-up prior, which fades with the rows."""
         return self.ridge(self._prior()) + self.past.anchor
