@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
 from spark import spark
 
 from lakes import LABEL, Shape, files, holdout, lake

@@ -70,8 +70,9 @@ def lake(folder: Path, shape: Shape) -> Path:
     return found
 
 
-def holdout(folder: Path, shape: Shape, n_rows: int = 1 << 18) -> Path:
+def holdout(folder: Path, shape: Shape) -> Path:
     """A file of further rows of the same kind, outside the lake; made if it is not there yet."""
+    n_rows = min(shape.rows, 1 << 18)
     found = folder / f"holdout-{shape.kind}-{n_rows}.parquet"
     if not found.exists():
         staged = found.with_suffix(".tmp")

@@ -14,11 +14,11 @@ from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
+from simulator import Costs
 
 from lakes import LABEL, Shape, files, lake
 from onepass import plan
 from onepass.block import Block
-from onepass.job import Job
 from onepass.learn.learner import Learner
 from onepass.learn.settings import Settings
 from onepass.ledger.entries import Trained
@@ -30,10 +30,8 @@ from onepass.stream.workers import Workers
 from onepass.training.learn_group import GroupLearner
 from onepass.training.progress import Progress
 from onepass.training.share import Base, Share, Task, learn_share
-from simulator import Costs
 
 K = (1, 4, 16, 64, 256)
-WIDTHS = (30, 100, 300, 512)
 _N_DISTINCT = 4
 """Differences that are learnt; rounds of more groups repeat them."""
 
@@ -133,7 +131,7 @@ def measured(folder: Path, kind: Kind) -> tuple[Costs, dict[str, Any]]:
         ]
         figures["commit"] = _commit_seconds(model, shares.state)
         figures["state_bytes"] = sum(a.nbytes for a in shares.state.arrays().values())
-    return _costs(kind, rows, figures, cpu, folder), figures | {
+    return _costs(kind, rows, figures, cpu, seconds, folder), figures | {
         "rows": rows,
         "cpu_seconds": median(cpu),
         "wall_seconds": median(seconds),
@@ -216,7 +214,12 @@ def _commit_seconds(model: OpenModel, state: ModelState) -> float:
 
 
 def _costs(
-    kind: Kind, rows: int, figures: dict[str, Any], cpu: list[float], folder: Path
+    kind: Kind,
+    rows: int,
+    figures: dict[str, Any],
+    cpu: list[float],
+    seconds: list[float],
+    folder: Path,
 ) -> Costs:
     size = files(lake(folder, kind.shape))[0].stat().st_size
     fixed = figures["copy"] + figures["difference"]
@@ -234,7 +237,7 @@ def _costs(
         commit_seconds=figures["commit"],
         call_seconds=0.0,
         hashed=bool(kind.shape.texts),
-        spread=_spread(cpu),
+        spread=_spread(seconds),
     )
 
 
@@ -246,7 +249,7 @@ def line(found: dict[int, float]) -> tuple[float, float]:
 
 
 def algebra(width: int) -> dict[str, float]:
-    """Bytes of a difference, and seconds of its making, of adding 64 up and of merging, by width."""
+    """Bytes of a difference of so many numbers; seconds to make it, to add up and to merge."""
     settings = _settings(width)
     rng, state = np.random.default_rng(0), Learner(settings)
     weights = rng.normal(size=width) / np.sqrt(width)

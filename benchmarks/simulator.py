@@ -19,7 +19,6 @@ from onepass.partition import Fingerprint, Group, Partition
 from onepass.training.rounds import DENSE, HASHED, Rounds, Rule, automatic
 
 _SAMPLE = 48
-"""Rounds of full size that are simulated; the others take the mean of these."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,27 @@ def sizes(groups: int, most: int, rule: Rule) -> Iterator[tuple[int, int]]:
 
 
 def simulate(
-    costs: Costs, lake: Lake, cluster: Cluster, most: int | None = None, seed: int = 0
+    costs: Costs,
+    lake: Lake,
+    cluster: Cluster,
+    most: int | None = None,
+    *,
+    seed: int = 0,
+    sample: int = _SAMPLE,
 ) -> Outcome:
-    """Simulate a run in rounds of up to `most` groups, by default as `--parallel auto` chooses."""
+    """Simulate a run.
+
+    Parameters
+    ----------
+    most
+        Most groups of a round; by default as `--parallel auto` chooses.
+    sample
+        Most rounds of full size that are played; the others take as long on average.
+    """
     most = most or automatic(lake.groups, costs.rule)
     run, rng = _Run(costs, lake, cluster), np.random.default_rng(seed)
     for size, n in sizes(lake.groups, most, costs.rule):
-        n_played = n if costs.spread == 0 and n < _SAMPLE else min(n, _SAMPLE)
+        n_played = min(n, sample)
         began = run.now
         for _ in range(n_played):
             run.round(size, rng)

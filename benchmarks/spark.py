@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from processes import cpu_seconds, peak_bytes_of
-
 from lakes import LABEL, Shape, files, holdout
+from processes import cpu_seconds, peak_bytes_of
 
 MEMORY = "6g"
 """Heap of the JVM. Spark caches the rows as blocks of doubles, 240 bytes for a row of 30 columns,
@@ -79,4 +78,3 @@ def _log_loss(predicted: Any) -> float:
     of_one = vector_to_array("probability")[1]
     of_label = f.when(f.col(LABEL) == 1, of_one).otherwise(1 - of_one)
     return float(predicted.select(f.avg(-f.log(of_label))).first()[0])
-
