@@ -19,7 +19,7 @@ from onepass.actions.evaluate import EvaluateReport
 from onepass.job import Job
 from onepass.learn.metrics.stretches import LEAST_ROWS, SHARE
 from onepass.text import counted
-from onepass.training.report import PlanReport, TrainReport, nothing_to_train
+from onepass.training.report import PlanReport, TrainReport, in_rounds, nothing_to_train
 
 
 def artifact_key(kind: str, model: str) -> str:
@@ -80,7 +80,8 @@ def describe_run(
         seconds = sum(group.seconds for group in groups)
         peak = max(group.peak_rss_bytes for group in groups)
         lines += [
-            f"Trained {counted(partitions, 'partition')}, {rows:,} rows, "
+            f"Trained {counted(partitions, 'partition')}{in_rounds(groups[-1].parallel)}, "
+            f"{rows:,} rows, "
             f"{rows / seconds:,.0f} rows/s, peak memory {peak / 1e6:,.0f} MB.",
             "",
             "| rows | loss | best constant |",

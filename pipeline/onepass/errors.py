@@ -14,6 +14,8 @@
     ├── StoreError (RuntimeError)          2     an object store did not do what was requested
     │   ├── StoreRefused                   2     it denies the request, or has no such bucket
     │   └── StoreUnavailable               2     it does not answer; run again later
+    ├── ClusterError (RuntimeError)        2     a Dask cluster could not finish its calls
+    │   └── ClusterUnavailable             2     it has no scheduler or no worker; run again later
     ├── ModelConflict (RuntimeError)       4     another writer holds or has changed this model
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
     KeyboardInterrupt
@@ -72,6 +74,16 @@ class StoreRefused(StoreError):
 
 class StoreUnavailable(StoreError):
     """Raised when an object store has not answered by the deadline."""
+
+
+class ClusterError(OnepassError, RuntimeError):
+    """Raised when a Dask cluster cannot finish calls; what has been committed is kept."""
+
+    exit_code = 2
+
+
+class ClusterUnavailable(ClusterError):
+    """Raised when no scheduler or no worker of a cluster has answered by the deadline."""
 
 
 class DataError(OnepassError, ValueError):

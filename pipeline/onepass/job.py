@@ -258,6 +258,11 @@ class Job(BaseModel):
         return self
 
     @property
+    def n_parallel(self) -> int:
+        """Most groups that are learnt at the same time; 1 before the automatic choice is made."""
+        return 1 if self.parallel == "auto" else self.parallel
+
+    @property
     def has_candidates(self) -> bool:
         """Whether one pass trains several learners, of which the best becomes the model."""
         return max(1, len(self.learning_rate)) * len(self.l2) > 1

@@ -15,12 +15,16 @@ from onepass.ledger.store import open_store
 from onepass.model.directory import model_exists, open_model
 from places import trained_paths
 from processes import run
+from recording import At
 from s3 import Action, Proxy
 from small import train
 
 KILLED = -signal.SIGKILL
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
+
+IN_ROUNDS = {"solver": "newton", "loss": "squared", "order": "stored", "parallel": 4}
+"""Of the twelve files: four rounds of one, and four of two."""
 
 
 def check_what_a_kill_has_left(model: str) -> None:
@@ -29,7 +33,7 @@ def check_what_a_kill_has_left(model: str) -> None:
         assert path.suffix in {".tmp", ".lock"} or path.stat().st_size
     if model_exists(open_store(model)):
         ledger = open_model(model).ledger
-        for entry in ledger.history.trained():
+        for entry in ledger.history.newest_states(3):
             ledger.read_state(entry)
 
 
@@ -129,11 +133,44 @@ def test_killed_within_and_between_partitions_ends_in_the_same_bytes(
     assert all(ledger.read_state(entry) for entry in ledger.history.trained()[-3:])
 
 
-@pytest.mark.parametrize("solver", ["newton", "sgd"])
-def test_killed_at_random_times_nothing_acknowledged_is_lost(make_job, solver):
-    """The long form, with the default REPEAT of 20, kills 320 processes."""
-    expected = train(make_job("whole", 6, solver=solver))
-    jobs = [make_job(f"killed-{i}", 6, solver=solver) for i in range(3)]
+def test_killed_at_any_block_of_a_round_ends_in_the_same_bytes_and_no_part_of_it_counts(make_job):
+    """Shares of a round die with their process. ``REPEAT`` above 1 kills at every block."""
+    whole, blocks = make_job("whole", 12, **IN_ROUNDS), []
+    expected = train(whole, progress=At("advanced", blocks.append, call=None))
+    rounds = [entry.partitions for entry in open_model(whole["model"]).ledger.history.trained()]
+    assert [len(partitions) for partitions in rounds] == [1, 1, 1, 1, 2, 2, 2, 2]
+    # Rounds of more than one group learn most of the blocks.
+    calls = range(10, len(blocks), 1 if REPEAT > 1 else len(blocks) // 9)
+    jobs = [make_job(f"killed-{call}", 12, **IN_ROUNDS) for call in calls]
+    outcomes = run(
+        *(
+            {"do": "train_or_die", "job": job, "block_rows": 128, "die_at": "advanced", "call": i}
+            for i, job in zip(calls, jobs, strict=True)
+        ),
+        together=True,
+    )
+    assert {outcome.code for outcome in outcomes} == {KILLED}
+    n_before = []
+    for job in jobs:
+        check_what_a_kill_has_left(job["model"])
+        before = open_model(job["model"]).ledger.history.trained()
+        assert [entry.partitions for entry in before] == rounds[: len(before)]
+        n_before.append(len(before))
+        assert train(job).state_sha256 == expected.state_sha256
+        after = open_model(job["model"]).ledger.history.trained()
+        assert [entry.partitions for entry in after] == rounds
+    # Some died in a round, of which the log has nothing then.
+    assert {4, 5, 6, 7} <= set(n_before)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"solver": "newton"}, {"solver": "sgd"}, IN_ROUNDS], ids=["newton", "sgd", "rounds"]
+)
+def test_killed_at_random_times_nothing_acknowledged_is_lost(make_job, fields):
+    """The long form, with the default REPEAT of 20, kills 480 processes."""
+    n_files = 12 if fields is IN_ROUNDS else 6
+    expected = train(make_job("whole", n_files, **fields))
+    jobs = [make_job(f"killed-{i}", n_files, **fields) for i in range(3)]
     n_kills = 8 * REPEAT
     task = {"do": "killed_at_random", "jobs": jobs, "n_kills": n_kills, "seed": SEED}
     [outcome] = run(task | {"block_rows": 128})

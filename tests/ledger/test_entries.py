@@ -7,7 +7,7 @@ import tracemalloc
 from dataclasses import replace
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from lakes import logged_partition, logged_training
 from onepass.errors import ForeignModel
@@ -15,6 +15,7 @@ from onepass.ledger.entries import (
     PlanEntry,
     SkipEntry,
     StateRef,
+    Trained,
     TrainEntry,
     dump_entry,
     load_entry,
@@ -122,3 +123,21 @@ def test_partition_with_other_types_fields_or_ranges_is_refused():
     for content in ({"size": "1"}, {"rows": 9}, {"etag": 1}, {"footer_sha256": 7}, {"new": 1}):
         with pytest.raises(ForeignModel, match="log/1 is damaged"):
             load_entry(written({}, content), "log/1")
+
+
+@pytest.mark.parametrize("round", [[1], [1, 2], [0, 1], [2, -1], ["1"], 1])
+def test_round_that_has_not_the_partitions_of_its_entry_is_refused(round):
+    """The groups of an entry are learnt again when its state is lost."""
+    record = logged_training("a.parquet").model_dump()
+    with pytest.raises(ValidationError):
+        Trained.model_validate(record | {"round": round})
+
+
+def test_groups_of_a_round_are_in_their_order():
+    partitions = [logged_partition(name) for name in "abc"]
+    record = logged_training("a").model_copy(update={"partitions": partitions, "epoch": 2})
+    assert record.groups == [Group(2, partitions)]
+    assert record.model_copy(update={"round": [1, 2]}).groups == [
+        Group(2, partitions[:1]),
+        Group(2, partitions[1:]),
+    ]

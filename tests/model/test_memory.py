@@ -16,7 +16,7 @@ import pytest
 from onepass.encode.schema import Hashed, Label, Numeric, Schema
 from onepass.environment import peak_rss_bytes
 from onepass.job import Job
-from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, whole_bytes
+from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_shares, whole_bytes
 
 N_ROWS = 4_000_000
 
@@ -53,6 +53,24 @@ def test_row_group_of_half_a_gigabyte_is_trained_within_the_default_limit(
     assert report["rows"] == N_ROWS * n_groups
     assert report["peak_rss_bytes"] < 1 << 30
     assert report["metrics"]["r2"] > 0.7
+
+
+def test_large_row_groups_of_a_round_are_trained_within_the_default_limit(tmp_path):
+    """Each of the shares that run at the same time decodes a row group of 120 MB as a whole."""
+    rng = np.random.default_rng(0)
+    columns = {f"x{i}": rng.standard_normal(N_ROWS // 4, dtype=np.float32) for i in range(30)}
+    columns["y"] = columns["x0"] - 2 * columns["x1"]
+    pq.write_table(pa.table(columns), tmp_path / "0.parquet", use_dictionary=False)
+    for i in range(1, 8):
+        os.link(tmp_path / "0.parquet", tmp_path / f"{i}.parquet")
+    code = "import os; os.cpu_count = lambda: 4; from onepass.cli import main; main()"
+    model = ["--label", "y", "--model", str(tmp_path / "model"), "--parallel", "4", "--json"]
+    command = [sys.executable, "-c", code, "train", str(tmp_path), *model]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["version"] == 1 + len([1, 1, 1, 1, 2, 2])
+    assert report["peak_rss_bytes"] < 1 << 30
 
 
 def test_wide_row_group_is_trained_within_its_limit(tmp_path):
@@ -128,6 +146,23 @@ def shared_out(n_numbers=5, n_texts=2, bits=10, **options):
     job = Job(**given | options).model_copy(update={"loss": "squared"})
     rows = fit_batch_rows(job, schema)
     return rows, whole_bytes(job, schema, rows)
+
+
+def test_shares_of_a_round_fit_into_the_limit_together():
+    numbers = [Numeric(name=f"x{i}", center=0, scale=1, missing=False) for i in range(30)]
+    schema = Schema(columns=numbers, label=Label(name="y"), weight=None, hash_bits=10, hive={})
+    fields = {"lake": "/lake", "label": "y", "model": "/model", "loss": "squared"}
+    fields["solver"] = "newton"
+    fitted = {
+        limit: fit_shares(Job(**fields, memory_limit=limit), schema, MAX_BATCH_ROWS, 16)
+        for limit in ("500MB", "1GiB", "2GiB", "16GiB")
+    }
+    assert [n for n, _ in fitted.values()] == [1, 3, 8, 16]
+    assert all(whole >= 0 for _, whole in fitted.values())
+    # Threads that are not there leave their memory to the others.
+    few = fit_shares(Job(**fields, memory_limit="16GiB"), schema, MAX_BATCH_ROWS, 2)
+    assert few[0] == 2
+    assert few[1] > 6 * fitted["16GiB"][1]
 
 
 def test_memory_for_whole_row_groups_is_what_blocks_and_learners_leave():

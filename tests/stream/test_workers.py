@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
-from dask.delayed import delayed
 
 from onepass import train
 from onepass.errors import JobError
-from onepass.stream.workers import WINDOW, Workers
+from onepass.stream.threads import WINDOW
+from onepass.stream.workers import Workers
 
 
 def test_results_come_in_order_and_only_a_few_ahead():
@@ -21,7 +22,7 @@ def test_results_come_in_order_and_only_a_few_ahead():
             started.append(i)
         return i
 
-    tasks = ((delayed(work, pure=False)(i), False) for i in range(50))
+    tasks = ((partial(work, i), False) for i in range(50))
     with Workers() as workers:
         for expected, result in enumerate(workers.ordered(tasks)):
             assert result == expected
@@ -34,7 +35,7 @@ def test_a_failing_task_ends_the_stream_and_the_rest_is_dropped():
             raise ValueError("three")
         return i
 
-    tasks = ((delayed(work, pure=False)(i), False) for i in range(50))
+    tasks = ((partial(work, i), False) for i in range(50))
     with Workers() as workers:
         results = workers.ordered(tasks)
         assert [next(results) for _ in range(3)] == [0, 1, 2]

@@ -232,7 +232,7 @@ def evaluate_alone(job: dict, holdout: str) -> float:
 
 
 def test_same_rows_are_held_out_in_every_epoch(job):
-    train(job | {"l2": [0.0, 0.01], "epochs": 2})
+    train(job | {"l2": [0.0, 0.01], "epochs": 2, "parallel": 1})
     held = {
         epoch: {
             e.partitions[0].path: e.counts.get("held_out", 0)

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from onepass.errors import first_line
+from onepass.errors import OnepassError, first_line
+from onepass.job import Job
 from onepass.job_fields import parse_job
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import ColumnProfile
@@ -15,7 +16,7 @@ from onepass.survey.survey import Survey, survey
 from onepass.terminal.options import given_job, json_option, some_job_options
 from onepass.terminal.printing import print_table, say
 from onepass.text import megabytes, percent, printable, visible
-from onepass.training.create import choice_of
+from onepass.training.create import choice_of, decide
 from onepass.training.resolve import implied_loss
 
 _CLASSES_SHOWN = 12
@@ -55,13 +56,23 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
     )
+    parallel = _parallel(job, found)
     if as_json:
-        click.echo(json.dumps(_as_json(found)))
+        click.echo(json.dumps(_as_json(found) | {"parallel": parallel}))
     else:
-        _print(found)
+        _print(found, parallel)
 
 
-def _print(found: Survey) -> None:
+def _parallel(job: Job, found: Survey) -> int | None:
+    """Return how many partitions a model would learn at the same time; None if none is possible."""
+    try:
+        return None if found.label is None else decide(job, found)[0].n_parallel
+    except OnepassError:
+        # The table and its warnings say why the lake cannot be trained.
+        return None
+
+
+def _print(found: Survey, parallel: int | None) -> None:
     say(
         f"{found.n_files} files, {found.n_rows:,} rows, {megabytes(found.nbytes)}; "
         f"sample of {found.sampled_rows:,} rows\n"
@@ -70,6 +81,8 @@ def _print(found: Survey) -> None:
     print_table([_row(column) for column in found.columns], header, right=(2, 3))
     if found.label is not None:
         say("\n" + _describe(found.label))
+    if parallel is not None and parallel > 1:
+        say(f"training learns up to {parallel} partitions at the same time (--parallel {parallel})")
     for error in found.bad:
         say(f"bad file: {printable(first_line(error))}")
     for warning in found.warnings:

@@ -16,7 +16,7 @@ from onepass.terminal.options import given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
 from onepass.text import counted, megabytes
-from onepass.training.report import nothing_to_train
+from onepass.training.report import in_rounds, nothing_to_train
 
 _SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", "below")
 """Metrics that are printed beside the loss, if the loss has them."""
@@ -64,7 +64,8 @@ def _describe(outcome: TrainOutcome) -> str:
     lines = []
     if outcome.partitions:
         lines.append(
-            f"trained {counted(outcome.partitions, 'partition')}, {outcome.rows:,} rows in "
+            f"trained {counted(outcome.partitions, 'partition')}{in_rounds(outcome.parallel)}, "
+            f"{outcome.rows:,} rows in "
             f"{outcome.seconds:.1f} s ({outcome.rows_per_second:,.0f} rows/s), "
             f"peak memory {megabytes(outcome.peak_rss_bytes)}"
         )

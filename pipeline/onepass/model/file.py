@@ -73,11 +73,6 @@ class ModelFile(BaseModel):
             return values | {"job": _OF_OLDER_MODELS | job}
         return values
 
-    @property
-    def parallel(self) -> int:
-        """Most groups that are learnt at the same time from one state."""
-        return 1 if self.job.parallel == "auto" else self.job.parallel
-
     def learners_bytes(self) -> int:
         """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""
         return sum(map(learner_bytes, self.settings()))

@@ -11,7 +11,7 @@ from onepass.job import Job
 from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.learn.learner import learner_bytes
 from onepass.model.settings import candidate_settings
-from onepass.stream.workers import WINDOW
+from onepass.stream.threads import WINDOW
 
 BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""

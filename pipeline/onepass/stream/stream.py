@@ -6,10 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
-from uuid import uuid4
-
-from dask.delayed import Delayed
+from typing import NoReturn, TypeVar
 
 from onepass.encode.schema import family
 from onepass.errors import DataError
@@ -92,10 +89,10 @@ def _tasks(
     reading: Reading,
     function: Callable[[Streamed], T],
     ends: deque[bool],
-) -> Iterator[tuple[Delayed, bool]]:
-    """Yield a task for each block, with whether it must run in this process.
+) -> Iterator[tuple[Callable[[], T | None], bool]]:
+    """Yield a call for each block, with whether it must run in this process.
 
-    Append to `ends`, for each task, whether it is the last of its group.
+    Append to `ends`, for each call, whether it is the last of its group.
     """
     for group in groups:
         block: BlockTask | None = None
@@ -108,11 +105,11 @@ def _tasks(
         except DataError as error:
             # A task raises the error in its turn, after the groups before this one are learnt.
             ends.append(True)
-            yield _delayed(partial(_raise, error)), True
+            yield partial(_raise, error), True
         else:
             ends.append(True)
             # A group without rows has a task as well, or its iterator would never end.
-            yield _task(block, reading, function) if block else (_delayed(_nothing), True)
+            yield _task(block, reading, function) if block else (_nothing, True)
 
 
 def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
@@ -134,23 +131,17 @@ def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
 
 def _task(
     block: BlockTask, reading: Reading, function: Callable[[Streamed], T]
-) -> tuple[Delayed, bool]:
-    return _delayed(partial(_mapped, function, block, reading)), block.is_local
+) -> tuple[Callable[[], T], bool]:
+    return partial(_mapped, function, block, reading), block.is_local
 
 
 def _mapped(function: Callable[[Streamed], T], block: BlockTask, reading: Reading) -> T:
     return function(make_block(block, reading))
 
 
-def _delayed(function: Callable[[], object]) -> Delayed:
-    """Return a graph of one call; `dask.delayed` would search the arguments and hash them."""
-    key = f"block-{uuid4().hex}"
-    return Delayed(key, {key: (function,)})  # type: ignore[no-untyped-call]
-
-
 def _nothing() -> None:
     return None
 
 
-def _raise(error: DataError) -> None:
+def _raise(error: DataError) -> NoReturn:
     raise error

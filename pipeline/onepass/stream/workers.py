@@ -1,58 +1,63 @@
-"""Run Dask tasks ahead of a consumer: in order, and only a few at a time.
+"""Run calls ahead of a consumer, in threads of this process or on a Dask cluster.
 
-Dask would compute all results at once, whatever the pace of the consumer. So `Workers` submits a
-window of a few tasks. The consumer waits for the oldest task, and a new one takes its place.
+The consumer waits for the result of the oldest call, and a new call takes its place. So results
+come in the order of the calls, whoever has made them, and only a bounded number of them wait.
 """
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, TypeVar
-from uuid import uuid4
 
-from dask.core import get
-from dask.delayed import Delayed
 from threadpoolctl import threadpool_limits
 
-from onepass.errors import JobError
+from onepass.lake.discover import LakeFile
+from onepass.scheduler import scheduler_address
+from onepass.stream.threads import Threads
 
 S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
-WINDOW = 3
-"""Number of tasks that run, or have finished, ahead of the consumer."""
-
 
 class Workers:
     """Threads of this process, or a Dask cluster; use as a context manager.
 
-    Within the context BLAS has one thread. The cores are for the tasks, and the order of sums does
+    Within the context BLAS has one thread. The cores are for the calls, and the order of sums does
     not depend on the number of cores.
 
     Parameters
     ----------
-    address
-        Address of a Dask scheduler, whose workers must see the lake under the same paths; None for
+    dask
+        Address of a Dask scheduler, or what `onepass.scheduler.scheduler_address` takes; None for
         threads of this process.
+    mixed
+        Whether workers may have other versions of libraries or another kind of processor.
 
     Raises
     ------
     JobError
-        If no scheduler answers at the address, or `distributed` is not installed.
+        If no scheduler answers at the address, `distributed` is not installed, or a worker is
+        refused.
+    ClusterUnavailable
+        If the cluster has no worker.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        self.n_threads = max(2, os.cpu_count() or 2)
-        """Number of tasks that can run at the same time."""
-        self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="onepass")
-        self._client = _connect(address) if address else None
+    def __init__(self, dask: Any = None, *, mixed: bool = False) -> None:
+        address = scheduler_address(dask)
+        self._crew = Threads() if address is None else _cluster(address, mixed)
         self._stack = ExitStack()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether calls run on a Dask cluster."""
+        return self._crew.is_cluster
+
+    @property
+    def n_threads(self) -> int:
+        """Number of calls that can run at the same time: the threads of all workers."""
+        return int(self._crew.n_threads)
 
     def __enter__(self) -> Workers:
         self._stack.enter_context(threadpool_limits(1, "blas"))
@@ -60,30 +65,35 @@ class Workers:
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._client is not None:
-            self._client.close()
+        self._crew.close()
 
-    def ordered(self, tasks: Iterable[tuple[Delayed, bool]]) -> Generator[Any, None, None]:
-        """Yield the results of tasks in the order of the tasks, of which a few run ahead.
+    def see(self, files: Sequence[LakeFile]) -> None:
+        """Check that every worker sees files of a lake, and so do workers that join later.
 
         Parameters
         ----------
-        tasks
-            Pairs of a task and whether it must run in this process, because it shares a decoder
-            with other tasks.
+        files
+            All files of the lake; workers look at a few of them.
+
+        Raises
+        ------
+        JobError
+            If a worker does not see a file; the message names both.
         """
-        under_way: deque[Any] = deque()
-        try:
-            for task, is_local in tasks:
-                under_way.append(self._submit(task, is_local))
-                if len(under_way) > WINDOW:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+        if isinstance(self._crew, Threads):
+            return
+        self._crew.see(files)
+
+    def ordered(self, calls: Iterable[tuple[Callable[[], R], bool]]) -> Generator[R, None, None]:
+        """Yield the results of calls in their order, of which a few run ahead.
+
+        Parameters
+        ----------
+        calls
+            Pairs of a call and whether it must run in this process, because it shares a decoder
+            with other calls.
+        """
+        return self._crew.ordered(calls)
 
     def each(
         self,
@@ -99,43 +109,24 @@ class Workers:
 
         Parameters
         ----------
+        function
+            Can be pickled for a cluster.
         shared
             Value that all calls read and none changes; it is sent once to each worker.
         n_at_once
-            Most calls that run at the same time, and most results that wait for their turn; by
-            default as many as there are threads.
+            Most calls that run at the same time in one process, and most results that wait for
+            their turn for each process; by default as many as the process has threads.
+
+        Raises
+        ------
+        ClusterError
+            If a cluster cannot finish the calls; the message says what to do.
         """
-        most = self.n_threads if n_at_once is None else n_at_once
-        under_way: deque[Future[R]] = deque()
-        try:
-            for task in tasks:
-                key = f"task-{uuid4().hex}"
-                # Dask would look for tasks within arguments, so there are none.
-                graph = {key: (partial(function, shared, task),)}
-                under_way.append(self._pool.submit(get, graph, key))
-                if len(under_way) >= most:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
-
-    def _submit(self, task: Delayed, is_local: bool) -> Future[Any] | Any:
-        if self._client is not None and not is_local:
-            return self._client.compute(task)
-        # Each graph is a single call, which needs none of the planning of Dask's schedulers.
-        return self._pool.submit(get, task.__dask_graph__(), task.key)
+        return self._crew.each(function, shared, tasks, n_at_once=n_at_once)
 
 
-def _connect(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise JobError(
-            "--dask needs the extra 'distributed': pip install 'onepass[distributed]'"
-        ) from None
-    try:
-        return Client(address, timeout="20s")  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise JobError(f"no Dask scheduler answers at {address!r}: {error}") from None
+def _cluster(address: str, mixed: bool) -> Any:
+    # Imported here: threads need no `distributed`, which takes half a second.
+    from onepass.stream.cluster import Cluster
+
+    return Cluster(address, mixed=mixed)

@@ -61,10 +61,8 @@ def create_model(
         If the lake has files that cannot be used, or labels that are null.
     """
     found = survey_job(job, (progress or Progress()).looked)
-    schema = _schema(job, found)
+    resolved, schema = decide(job, found)
     assert found.label is not None
-    resolved = resolve(job, found.label, schema, found.n_partitions)
-    schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
     batch_rows = fit_batch_rows(
         resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths
     )
@@ -84,6 +82,28 @@ def create_model(
     if not store.create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
     return found.warnings
+
+
+def decide(job: Job, found: Survey) -> tuple[Job, Schema]:
+    """Return the job with every automatic choice made, and how rows become numbers.
+
+    Parameters
+    ----------
+    found
+        Survey of the job's lake, with its label.
+
+    Raises
+    ------
+    JobError
+        If the job does not suit the lake.
+    DataError
+        If labels are null.
+    """
+    schema = _schema(job, found)
+    assert found.label is not None
+    resolved = resolve(job, found.label, schema, found.n_partitions)
+    schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
+    return resolved, schema
 
 
 def _hashed(schema: Schema, solver: str) -> Schema:

@@ -18,6 +18,8 @@ class TrainReport(BaseModel):
     """Model directory."""
     version: int
     """Newest version of the model."""
+    parallel: int = 1
+    """Most groups of partitions that the model learns at the same time."""
     partitions: int
     """Partitions trained by this run, once for each epoch."""
     rows: int
@@ -72,6 +74,7 @@ def train_report(
     model: str,
     history: History,
     *,
+    parallel: int,
     since: int,
     total: Metrics,
     recent: Metrics | None,
@@ -81,6 +84,8 @@ def train_report(
 
     Parameters
     ----------
+    parallel
+        See `TrainReport.parallel`.
     since
         Newest version before the run.
     total
@@ -94,6 +99,7 @@ def train_report(
     return TrainReport(
         model=model,
         version=history.version,
+        parallel=parallel,
         partitions=sum(len(entry.partitions) for entry in trained),
         rows=rows,
         skipped=len(decided) - len(trained),
@@ -143,6 +149,11 @@ def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
         return f"nothing to train: the lake has no partitions but {why}"
     but = f" but {why}" if n_left_out else ""
     return f"nothing to train: the model has seen every partition of its lake{but}"
+
+
+def in_rounds(parallel: int) -> str:
+    """Return how many groups are learnt at the same time, as the end of a phrase; empty for one."""
+    return f" in rounds of up to {parallel}" if parallel > 1 else ""
 
 
 def newest_sha256(history: History) -> str | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 from onepass.errors import DataError
-from onepass.model.state import ModelState
+from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt, joined
@@ -54,7 +53,7 @@ def learn_round(
     Diverged
         If the weights are no longer finite.
     """
-    merged: Any = None
+    merged: StateDifference | None = None
     found: list[Learnt] = []
     faults: list[tuple[Group, DataError]] = []
     alone = len(groups) == 1
@@ -69,10 +68,11 @@ def learn_round(
             else:
                 # Always from the left, so that the bytes do not depend on who comes first.
                 added = share.difference
+                assert added is not None
                 merged = added if merged is None else merged.then(added)
     if faults:
         raise BadRound(faults)
-    if not alone:
+    if merged is not None:
         state.merge([merged])
     return joined(found, learner.file)
 
@@ -115,7 +115,9 @@ def _shares(
     )
     # The pool bounds the shares that run, so more of them may wait where memory allows all threads.
     most = n_at_once if n_at_once < workers.n_threads else _AHEAD * n_at_once
-    shares = workers.each(learn_share, base, tasks, n_at_once=None if learner.is_on_cluster else most)
+    shares = workers.each(
+        learn_share, base, tasks, n_at_once=None if learner.is_on_cluster else most
+    )
     try:
         with closing(shares):
             for share in shares:

@@ -49,7 +49,7 @@ class Run:
         self._learner, self._restorer = learner, restorer
         self._progress: Progress = learner.progress
         self._state: ModelState | None = None
-        self._most, self._rule = model.file.parallel, rule_of(model.file.encoder.n_hashed)
+        self._most, self._rule = model.file.job.n_parallel, rule_of(model.file.encoder.n_hashed)
         self._rounds = Rounds([], self._most, self._rule)
         self._horizon, self._rows = (0, 0), 0
         self._until: float | None = None

@@ -121,6 +121,7 @@ class Session:
         return train_report(
             self.model.path,
             self.model.ledger.history,
+            parallel=self.model.file.job.n_parallel,
             since=self._since,
             total=self.run.total,
             recent=self.run.stretches.last(),

@@ -21,7 +21,7 @@ from onepass.errors import DataError
 from onepass.lake.discover import LakeFile
 from onepass.learn.metrics import Metrics, Stretches
 from onepass.model.file import ModelFile
-from onepass.model.state import ModelState
+from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading
@@ -126,7 +126,7 @@ class Task:
 class Share:
     """What one share has learnt, or the fault of its files."""
 
-    difference: Any = None
+    difference: StateDifference | None = None
     """What the group has added to the base; None for a round of one group, and after an error."""
     arrays: Mapping[str, NDArray[np.generic]] | None = None
     """The new state, for a round of one group; see `ModelState.load`."""
