@@ -86,14 +86,13 @@ def print_parts(costs: list[Costs], figures: dict[str, Any], sent: dict[str, flo
     print(f"\n- sending on loopback: {json.dumps({k: round(v, 6) for k, v in sent.items()})}")
 
 
-def print_points(
-    name: str, shape: Shape, costs: Costs, found: list[Point], most: int, sent: dict[str, float]
-) -> None:
-    """Real runs beside simulated ones of the same lake."""
-    print(f"\n{name}: {shape.name}, rounds of up to {most}, {shape.file_rows:,} rows a partition")
+def print_points(shape: Shape, costs: Costs, found: list[Point]) -> None:
+    """Real runs beside simulated ones of the same lake, in rounds of `--parallel auto`."""
     lake = Lake(shape.rows // shape.file_rows, shape.file_rows)
-    network = sent["scatter_rate"]
-    played = {p.workers: simulate(costs, lake, Cluster(p.workers, network), most) for p in found}
+    most = automatic(lake.groups, costs.rule)
+    print(f"\n{costs.name}: {shape.name}, {shape.file_rows:,} rows a partition, K = {most}")
+    # Processes of one machine copy bytes, which is measured, and share no network.
+    played = {p.workers: simulate(costs, lake, Cluster(p.workers, math.inf), most) for p in found}
     ways = ["simulated s", "simulated, to 1 worker", "CPU s of workers", "CPU s of the driver"]
     print_table(
         ["workers", "seconds", "M rows/s", "to 1 worker", *ways],

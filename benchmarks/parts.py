@@ -235,7 +235,6 @@ def _costs(
         add_byte_seconds=(each + figures["receive"]) / figures["difference_bytes"][0][1],
         merge_seconds=merge,
         commit_seconds=figures["commit"],
-        call_seconds=0.0,
         hashed=bool(kind.shape.texts),
         spread=_spread(seconds),
     )

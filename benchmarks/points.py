@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import numpy as np
 
 from lakes import Shape
 from onepass.stream.workers import Workers
-from processes import Processes, cluster
+from processes import Processes, cluster, cpu_seconds
 
 HERE = Path(__file__).parent
 _SIZES = (1 << 16, 1 << 20, 32 << 20)
@@ -82,7 +83,7 @@ def _trained(
 
 
 def sending() -> dict[str, float]:
-    """Seconds and bytes a second of values through `distributed`, and seconds of one empty call."""
+    """Seconds and bytes a second of values through `distributed`, and the costs of calls."""
     from distributed import Client
 
     with cluster(2) as where:
@@ -96,17 +97,32 @@ def sending() -> dict[str, float]:
                 kept = [client.scatter(value + i, workers=[first], direct=True) for i in range(7)]
                 back[size] = median(_seconds(client.gather, one, direct=True) for one in kept)
         with Workers(where.address) as workers:
-            list(workers.each(_nothing, None, range(64)))
-            n, began = 512, time.perf_counter()
-            list(workers.each(_nothing, None, range(n)))
-            call = (time.perf_counter() - began) / n
+            calls = _calls(workers, where)
     small, large = _SIZES[0], _SIZES[-1]
     return {
         "scatter_seconds": out[small],
         "scatter_rate": (large - small) / (out[large] - out[small]),
         "gather_seconds": back[small],
         "gather_rate": (large - small) / (back[large] - back[small]),
-        "call_seconds": call,
+        **calls,
+    }
+
+
+def _calls(workers: Workers, where: Processes) -> dict[str, float]:
+    """Costs of calls that do nothing, of a function that workers can import."""
+    list(workers.each(operator.add, 0, range(64)))
+    n = 1024
+    began, own, their = time.perf_counter(), time.process_time(), cpu_seconds(where.scheduler)
+    list(workers.each(operator.add, 0, range(n)))
+    seconds = time.perf_counter() - began
+    driver = (time.process_time() - own) / n
+    scheduler = (cpu_seconds(where.scheduler) - their) / n
+    alone = median(_seconds(lambda: list(workers.each(operator.add, 0, [1]))) for _ in range(15))
+    return {
+        "driver_call_seconds": driver,
+        "scheduler_call_seconds": scheduler,
+        "gap_seconds": seconds / n * len(where.workers),
+        "round_seconds": alone,
     }
 
 
@@ -123,7 +139,3 @@ def _scatter_seconds(client: Any, value: Any) -> float:
     seconds = time.perf_counter() - began
     future.release()
     return seconds
-
-
-def _nothing(shared: object, task: int) -> int:
-    return task

@@ -56,14 +56,26 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     kept["figures"]["algebra"] = {width: algebra(width) for width in widths}
     for kind in chosen:
         costs, figures = measured(folder, kind)
-        costs = replace(costs, call_seconds=sent["call_seconds"])
+        costs = replace(costs, **call_costs(sent))
         kept["costs"][kind.name], kept["figures"][kind.name] = asdict(costs), figures
         if kind.name in given.points.split(";"):
-            options = kind.options | {"parallel": given.parallel}
+            options = kind.options | {"parallel": "auto"}
             found = points(folder, kind.shape, options, repeats=given.repeats)
             kept["points"][kind.name] = [asdict(point) for point in found]
         print(f"measured {kind.name}", file=sys.stderr)
     return kept
+
+
+def call_costs(sent: dict[str, float]) -> dict[str, float]:
+    """What calls add to the costs of a model."""
+    return {
+        "call_seconds": max(sent["driver_call_seconds"], sent["scheduler_call_seconds"]),
+        "gap_seconds": sent["gap_seconds"],
+        "round_seconds": sent["round_seconds"],
+        # From the driver to the scheduler, and from there to two workers.
+        "hop_byte_seconds": 1 / (3 * sent["scatter_rate"]),
+        "receive_byte_seconds": 1 / sent["gather_rate"],
+    }
 
 
 def parsed() -> argparse.Namespace:
@@ -74,7 +86,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--widths", default="30,100,300,512")
     parser.add_argument("--only", help="kinds of models, parted by ';'")
     parser.add_argument("--points", default="30 numbers;clicks, 2^22", help="kinds to run really")
-    parser.add_argument("--parallel", type=int, default=8, help="K of the real runs")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--parts", type=Path, help="file of JSON: read if it exists, else written")
     parser.add_argument("--plot", type=Path, help="picture of the curves")
@@ -102,9 +113,7 @@ def main() -> None:
     for kind in kinds(given.rows_dense, given.rows_clicks):
         if kind.name in real:
             (own,) = (one for one in costs if one.name == kind.name)
-            print_points(
-                kind.name, kind.shape, own, real[kind.name], given.parallel, kept["sending"]
-            )
+            print_points(kind.shape, own, real[kind.name])
     print_curves(costs)
     print_levers(costs)
     if given.plot:

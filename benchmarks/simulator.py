@@ -39,13 +39,22 @@ class Costs:
     send_seconds: float
     """Processor time of the driver to pickle the base."""
     add_byte_seconds: float
-    """For the driver to receive a byte of a difference, and to add it."""
+    """For the driver to unpickle a byte of a difference, and to add it."""
     merge_seconds: float
     """To merge the sum of a round into the base, and solve."""
     commit_seconds: float
     """To write and sync a state and its entry."""
-    call_seconds: float
-    """For driver and scheduler to hand out one call."""
+    call_seconds: float = 0.0
+    """Processor time of driver or scheduler for one call, whichever is more: calls follow each
+    other."""
+    gap_seconds: float = 0.0
+    """Between two calls of a worker: it returns a result, and is given the next call."""
+    round_seconds: float = 0.0
+    """For a round of one call that does nothing."""
+    hop_byte_seconds: float = 0.0
+    """To pass a byte of the base on, beside the network."""
+    receive_byte_seconds: float = 0.0
+    """For the driver to receive a byte, beside the network."""
     hashed: bool = False
     spread: float = 0.0
     """Standard deviation of the logarithm of the time of a group: stragglers."""
@@ -60,9 +69,10 @@ class Costs:
         at, found = zip(*self.difference_bytes, strict=True)
         return float(np.interp(rows, at, found))
 
-    def added(self, rows: float) -> float:
-        """Return the seconds of the driver for a difference, without the network."""
-        return self.add_byte_seconds * self.difference(rows)
+    def taken(self, rows: float, network: float) -> float:
+        """Return the seconds of the driver to receive and to add the difference of a group."""
+        byte = 1 / network + self.receive_byte_seconds + self.add_byte_seconds
+        return byte * self.difference(rows)
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,7 @@ class _Run:
         """Learn a round of `size` groups."""
         costs, cluster = self._costs, self._cluster
         used = min(size, cluster.workers)
-        ready = self.now + costs.send_seconds + self._broadcast(used)
+        ready = self.now + costs.round_seconds + costs.send_seconds + self._broadcast(used)
         works = self._share_seconds() * _jitter(costs.spread, size, rng)
         free = [ready] * used
         heapq.heapify(free)
@@ -216,17 +226,17 @@ class _Run:
     def _share_seconds(self) -> float:
         rows, costs = self._lake.rows, self._costs
         read = rows * costs.row_bytes / self._cluster.reading
-        return costs.share_seconds + rows * costs.row_seconds + read
+        return costs.gap_seconds + costs.share_seconds + rows * costs.row_seconds + read
 
     def _broadcast(self, used: int) -> float:
         """Seconds until all have the base: whoever has it sends it to two more, one by one."""
         hops = 1 + 2 * math.ceil(math.log(used, 3) - 1e-9) if used > 1 else 1
-        return hops * self._costs.base_bytes / self._cluster.network
+        byte = 1 / self._cluster.network + self._costs.hop_byte_seconds
+        return hops * self._costs.base_bytes * byte
 
     def _added(self, ends: np.ndarray) -> float:
         """Time at which the driver has the sum of all differences."""
-        rows = self._lake.rows
-        each = self._costs.difference(rows) / self._cluster.network + self._costs.added(rows)
+        each = self._costs.taken(self._lake.rows, self._cluster.network)
         if self._cluster.tree:
             return float(ends.max()) + (1 + math.ceil(math.log2(len(ends)))) * each
         # In the order of the groups: the last one waits for each that began before it.
@@ -245,15 +255,14 @@ def _jitter(spread: float, n: int, rng: np.random.Generator) -> np.ndarray:
 
 def bounds(costs: Costs, lake: Lake, cluster: Cluster, most: int) -> dict[str, float]:
     """Seconds of a full round that each part would take alone; the largest is what limits."""
-    rows, used = lake.rows, min(most, cluster.workers)
+    used = min(most, cluster.workers)
     run = _Run(replace(costs, spread=0.0), lake, cluster)
-    wire = costs.difference(rows) / cluster.network
     per_worker = math.ceil(most / used)
     n_added = math.ceil(math.log2(most)) + 1 if cluster.tree else most
     return {
         "workers": per_worker * run._share_seconds(),
-        "base": costs.send_seconds + run._broadcast(used),
-        "differences": n_added * (wire + costs.added(rows)),
+        "base": costs.round_seconds + costs.send_seconds + run._broadcast(used),
+        "differences": n_added * costs.taken(lake.rows, cluster.network),
         "calls": most * costs.call_seconds,
         "merge": costs.merge_seconds,
         "commit": costs.commit_seconds,

@@ -109,7 +109,8 @@ def costs(simulator):
         add_byte_seconds=2e-8,
         merge_seconds=0.0625,
         commit_seconds=0.5,
-        call_seconds=0.0,
+        gap_seconds=0.03,
+        round_seconds=0.015,
     )
 
 
@@ -119,6 +120,8 @@ FREE = {
     "send_seconds": 0.0,
     "merge_seconds": 0.0,
     "commit_seconds": 0.0,
+    "gap_seconds": 0.0,
+    "round_seconds": 0.0,
 }
 """Costs of a round beside the learning itself, all of them nothing."""
 
@@ -131,10 +134,10 @@ def test_one_worker_takes_the_sum_of_all_parts(simulator, costs):
     lake, cluster = simulator.Lake(groups=100, rows=1000), simulator.Cluster(1, 1e7, reading=1e5)
     found = simulator.simulate(costs, lake, cluster, most=8)
     n = len(rounds_of(simulator, 100, 8, costs.rule))
-    # A group: 0.25 s, 1,000 rows in 1 s, 100 kB read in 1 s. A difference waits for the last group
-    # alone: 1 MB is sent in 0.1 s and added in 0.02 s.
-    share = 0.25 + 1.0 + 1.0
-    a_round = 0.125 + 0.2 + 0.1 + 0.02 + 0.0625
+    # A group: 0.03 + 0.25 s, 1,000 rows in 1 s, 100 kB read in 1 s. The driver waits for the last
+    # difference alone: 1 MB is sent in 0.1 s and added in 0.02 s.
+    share = 0.03 + 0.25 + 1.0 + 1.0
+    a_round = 0.015 + 0.125 + 0.2 + 0.1 + 0.02 + 0.0625
     assert found.seconds == pytest.approx(100 * share + n * a_round + costs.commit_seconds)
     assert (found.rounds, found.rows, found.busy) == (n, 100_000, pytest.approx(100 * share))
     assert found.received == pytest.approx(100 * 1e6)
