@@ -56,7 +56,7 @@ def points(
         few = Shape(**{**asdict(shape), "rows": 4 * shape.file_rows})
         for one in clusters:
             # Workers import onepass and load compiled code at the first share.
-            _trained(folder, few, options, one)
+            _trained(folder, few, options | {"parallel": 2}, one)
         for _ in range(repeats):
             for point, one in zip(found, clusters, strict=True):
                 point.runs.append(_trained(folder, shape, options, one))
