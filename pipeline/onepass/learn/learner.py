@@ -133,17 +133,18 @@ class Learner:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
         return all(isinstance(head, Newton | Hybrid) and head.adds_up for head in self.heads)
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
         for head in self._additive():
-            head.hold()
+            head.hold(n_shares, n_rows)
 
     def difference(self, base: Learner) -> LearnerDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
-        # The lists are shorter than the heads if the steps of a solver do not add up.
-        heads = zip(self._additive(), base._additive(), self.heads, strict=True)
+        if len(self._additive()) < len(self.heads):
+            raise ValueError(f"the steps of {self.settings.solver} do not add up")
+        heads = zip(self._additive(), base._additive(), strict=True)
         return LearnerDifference(
-            tuple(head.difference(other) for head, other, _ in heads),  # type: ignore[arg-type]
+            tuple(head.difference(other) for head, other in heads),  # type: ignore[arg-type]
             self._label_range.copy(),
         )
 

@@ -47,11 +47,18 @@ class Learns(Protocol):
         """
         ...
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round.
 
         From now on nothing is refreshed that all learners of the round share: the scale of
         features, the prior of slots, the windows of scores.
+
+        Parameters
+        ----------
+        n_shares
+            Number of learners of the round.
+        n_rows
+            Number of rows that all of them learn together, approximately.
         """
         ...
 

@@ -87,9 +87,9 @@ class ModelState:
         """Whether several states may go on from this one, to be merged; see `Learns.adds_up`."""
         return self.learner.adds_up
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
-        self.learner.hold()
+        self.learner.hold(n_shares, n_rows)
         self.frequent.hold()
 
     def difference(self, base: ModelState) -> StateDifference:

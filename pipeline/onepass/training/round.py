@@ -11,6 +11,7 @@ from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt, joined
+from onepass.training.rounds import rows_of
 from onepass.training.share import Base, Share, Task, Watch, learn_share
 
 _AHEAD = 2
@@ -103,13 +104,14 @@ def _shares(
     n_at_once, whole_bytes = learner.share_memory
     reading = replace(learner.reading, whole_bytes=whole_bytes)
     base = Base(learner.file, reading, state, watch=watch, check=learner.check)
-    alone = len(groups) == 1
+    n_rows = rows_of(groups)
     tasks = (
         Task(
             group,
             tuple(files[one.path] for one in group.partitions if one.path in files),
             horizon,
-            is_round=alone,
+            len(groups),
+            n_rows,
         )
         for group in groups
     )

@@ -100,6 +100,14 @@ class Base:
         copy.load(self.arrays)
         return copy
 
+    def held(self, n_shares: int, n_rows: int) -> ModelState:
+        """Return a copy that learns a share of a round; see `ModelState.hold`."""
+        copy = self.file.new_state()
+        # A share counts frequent values from zero, so those of the base need not be parsed.
+        copy.learner.restore(self.arrays)
+        copy.hold(n_shares, n_rows)
+        return copy
+
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file, "reading": self.reading, "arrays": self.arrays}
 
@@ -118,8 +126,10 @@ class Task:
     """Files of the group's partitions, as they were listed; a file that is gone is not there."""
     horizon: tuple[int, int]
     """See `learn_blocks`."""
-    is_round: bool = False
-    """Whether the group is a round by itself, so that its share returns the new state."""
+    n_shares: int = 1
+    """Number of groups of the round; the share of a round of one returns the new state."""
+    n_rows: int = 0
+    """Number of rows of all groups of the round, as they were planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +163,8 @@ def learn_share(base: Base, task: Task) -> Share:
     Stopped
         If the watch of the base has been stopped.
     """
-    state = base.copied()
-    if not task.is_round:
-        state.hold()
+    alone = task.n_shares == 1
+    state = base.copied() if alone else base.held(task.n_shares, task.n_rows)
     lake = Lake({file.key: file for file in task.files}, base.check)
     sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
     try:
@@ -173,6 +182,6 @@ def learn_share(base: Base, task: Task) -> Share:
         # The traceback would keep the decoded rows in memory.
         return Share(error=error.with_traceback(None))
     parts, counts = learnt.stretches.parts(), learnt.counts
-    if task.is_round:
+    if alone:
         return Share(arrays=state.arrays(), parts=parts, counts=counts)
     return Share(state.difference(base.state), parts=parts, counts=counts)

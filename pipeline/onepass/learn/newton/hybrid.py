@@ -161,10 +161,10 @@ class Hybrid:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
         return self._newton.adds_up and self._slots.adds_up
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
-        self._newton.hold()
-        self._slots.hold()
+        self._newton.hold(n_shares, n_rows)
+        self._slots.hold(n_shares, n_rows)
 
     def difference(self, base: Hybrid) -> HybridDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""

@@ -209,9 +209,9 @@ class Newton:
     @property
     def adds_up(self) -> bool:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
-        return self._solution.n_rows > 0 and not len(self._blocks.kept)
+        return self._solution.n_rows >= self._blocks.rows_to_add_up()
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Keep the scale of the features from now on; see `Learns.hold`."""
         self._solution.scaling.is_held, self._keep = True, 1.0
 

@@ -16,7 +16,9 @@ The variance of the prior is learnt whenever the rows have doubled; see `slots_p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from onepass.learn.losses import Loss
 from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
 from onepass.learn.newton.slots_prior import FIRST_PRIOR, learnt_prior, reweigh
+from onepass.learn.newton.slots_tempered import Tempering, tempered_pass
 
 _FIRST_DOUBLING = 4096
 """Rows after which the prior is learnt for the first time."""
@@ -75,6 +78,9 @@ class SlotFilter:
         """Whether the prior is held, because other learners share it; see `Learns.hold`."""
         self._keep, self._keep_dispersion = 1.0, 1.0
         """Factors by which rows, and the sums of `dispersion`, have faded since `hold`."""
+        self._round = (1, 0)
+        """Learners and rows of the round; see `hold`."""
+        self._tempering: Tempering | None = None
 
     @staticmethod
     def nbytes(loss: Loss, n_slots: int) -> int:
@@ -119,7 +125,8 @@ class SlotFilter:
         Shape (n_rows, n_outputs).
         """
         margin = np.empty_like(dense.margin)
-        filter_pass(
+        learn_rows = self._pass(slots.shape[1])
+        learn_rows(
             self.loss.code,
             self.loss.shape,
             width,
@@ -170,14 +177,17 @@ class SlotFilter:
         """Whether the prior has been learnt once; see `Learns.adds_up`."""
         return int(self.n_refreshed) > 0
 
-    def hold(self) -> None:
+    def hold(self, n_shares: int, n_rows: int) -> None:
         """Keep the prior from now on; see `Learns.hold`."""
         self.is_held, self._keep, self._keep_dispersion = True, 1.0, 1.0
+        self._round, self._tempering = (n_shares, n_rows), None
 
     def difference(self, base: SlotFilter) -> SlotsDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
         keep = self._keep_dispersion
-        evidence = Evidence.between(self._beliefs(), base._beliefs(), float(base.prior), self._keep)
+        evidence = Evidence.between(
+            self._beliefs(), base._beliefs(), float(base.prior), self._keep, self._tempering
+        )
         return SlotsDifference(
             (evidence,),
             int(self.n_rows) - int(base.n_rows),
@@ -194,6 +204,23 @@ class SlotFilter:
         self.n_rows += found.n_rows
         if found.n_rows:
             self._refresh_if_due()
+
+    def _pass(self, n_columns: int) -> Callable[..., None]:
+        """Return the loop that learns rows, tempered if the moves of a round might overshoot."""
+        n_shares, n_rows = self._round
+        # Several columns may all tell the same. The moves of a round then add up to at most this
+        # many times what is missing to the weights; less than once needs no tempering.
+        if n_shares <= 2 or (n_columns - 1) * n_rows < int(self.n_rows):
+            return filter_pass
+        if self._tempering is None:
+            self._tempering = Tempering.of_round(
+                self._beliefs(),
+                float(self.prior),
+                n_columns * self.loss.n_outputs,
+                n_shares,
+                n_rows,
+            )
+        return partial(tempered_pass, self._tempering.rate, float(n_shares), 1 / float(self.prior))
 
     def _beliefs(self) -> Float32Array:
         return self.hashed.reshape(-1, 2)

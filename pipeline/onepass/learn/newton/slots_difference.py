@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray
 from onepass.learn.newton.slots_prior import add_evidence, reweigh
+from onepass.learn.newton.slots_tempered import Tempering
 
 _FADED = 1e-5
 """Relative error of a variance that has faded block by block, each time rounded to float32."""
@@ -34,13 +35,24 @@ class Evidence:
     """Precision times weight that they have added."""
 
     @classmethod
-    def between(cls, now: Float32Array, base: Float32Array, prior: float, keep: float) -> Evidence:
+    def between(
+        cls,
+        now: Float32Array,
+        base: Float32Array,
+        prior: float,
+        keep: float,
+        tempering: Tempering | None,
+    ) -> Evidence:
         """Return the evidence between two sets of beliefs, shape (n, 2), of the same prior."""
         index = _changed(now, base, prior, keep)
         before, after = base[index].astype(np.float64), now[index].astype(np.float64)
         known = _known(before[:, 1], prior) * keep
-        precision = np.maximum(_known(after[:, 1], prior) - known, 0.0)
+        reached = np.maximum(_known(after[:, 1], prior), known)
+        precision = reached - known
         pull = after[:, 0] / after[:, 1] - before[:, 0] * (known + 1 / prior)
+        if tempering is not None:
+            once = tempering.once(known, reached)
+            precision, pull = precision * once, pull * once
         return cls(keep, index, precision.astype(np.float32), pull.astype(np.float32))
 
     def add_to(self, beliefs: Float32Array, prior: float) -> None:

@@ -1,0 +1,160 @@
+"""Learn slots beside other learners, each row several times over, and take back the repeats.
+
+A row moves all of its slots. Where many columns tell the same, such as the head of each column,
+they move the margin together by several times what the rows call for, and the rows that follow
+correct it. Learners of a round do not see each other's rows: each would make the same move, and the
+sum would overshoot, by a factor of up to the number of columns, and round by round.
+
+So each row counts for a slot as often as other learners meet the slot, too. Then each learner moves
+as far as all rows of the round would move it. Its evidence counts once in the merge, where the mean
+of equal moves is that move again. It is the stochastic approximation that S. Minsker et al. use
+("Scalable and robust Bayesian inference via the median posterior", ICML 2014, sec. 2.2), by slot. A
+slot that hardly two learners meet, as that of a rare value, is learnt as ever: repeated, single
+rows would be fitted too closely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from onepass.block import Float32Array, FloatArray, SlotArray
+from onepass.jit import compiled, reordered
+from onepass.learn.firstorder.steps import prefetch_slots
+from onepass.learn.implicit import implicit_gradient
+from onepass.learn.newton.expansion import FLOOR
+from onepass.learn.pointwise import HINGE, QUANTILE, SOFTMAX, curvature, majoriser, softmax
+
+
+@dataclass(frozen=True, slots=True)
+class Tempering:
+    """How often each row counts for a slot, given the precision that rows have added to the slot.
+
+    Half as often as there are learners that are expected to meet the slot: a sum of moves that is
+    up to twice too long still converges.
+    """
+
+    rate: float
+    """Rows of the round that are expected to hit a slot, for each unit of its precision."""
+    n_shares: int
+    """Learners of the round."""
+
+    @classmethod
+    def of_round(
+        cls, beliefs: Float32Array, prior: float, n_columns: int, n_shares: int, n_rows: int
+    ) -> Tempering:
+        """Return the tempering of a round of `n_shares` learners and `n_rows` rows.
+
+        A slot is expected in the same share of the rows as so far.
+        """
+        total = _total_known(beliefs, prior) / n_columns
+        return cls(n_rows / max(total, 1e-300), n_shares)
+
+    def once(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Return the share of a growth of precision that rows would give that count once.
+
+        Parameters
+        ----------
+        before, after
+            Precision that rows have added to each slot.
+        """
+        grown = after - before
+        single = self._single(after) - self._single(before)
+        at_once = 1 / np.maximum(1.0, self._repeats(before))
+        return np.where(grown > 0, single / np.where(grown > 0, grown, 1.0), at_once)
+
+    def _repeats(self, known: FloatArray) -> FloatArray:
+        hits = self.rate * known
+        return 0.5 * hits / (1 + hits / self.n_shares)
+
+    def _single(self, known: FloatArray) -> FloatArray:
+        """Return the integral of 1 / repeats from 0 to each precision."""
+        first = 1 / (0.5 - 1 / self.n_shares) / self.rate
+        above = np.maximum(known, first)
+        more = 2 / self.rate * np.log(above / first) + 2 / self.n_shares * (above - first)
+        return np.minimum(known, first) + more
+
+
+@compiled
+def _total_known(beliefs: Float32Array, prior: float) -> float:
+    """Return the precision that rows have added to all slots."""
+    widest, total = np.float32(prior), 0.0
+    for k in range(len(beliefs)):
+        if beliefs[k, 1] < widest:
+            total += 1.0 / np.float64(beliefs[k, 1]) - 1.0 / prior
+    return total
+
+
+@reordered
+def tempered_pass(
+    rate: float,
+    n_shares: float,
+    unknown: float,
+    loss: int,
+    a: float,
+    width: float,
+    dispersion: float,
+    slots: SlotArray,
+    offset: FloatArray,
+    variance_of_offset: FloatArray,
+    label: FloatArray,
+    weight: FloatArray,
+    hashed: Float32Array,
+    margin: FloatArray,
+) -> None:
+    """Learn rows in order as `filter_pass` does, each several times over.
+
+    Parameters
+    ----------
+    rate, n_shares
+        See `Tempering`.
+    unknown
+        Precision of a slot that no row has hit.
+    loss, a, width, dispersion, slots, offset, variance_of_offset, label, weight, hashed, margin
+        As for `filter_pass`.
+    """
+    n_rows, n_columns = slots.shape
+    n_outputs = offset.shape[1]
+    p, z = np.empty(n_outputs), np.empty(n_outputs)
+    flat, stride = hashed.reshape(hashed.size), np.uint64(2 * n_outputs)
+    at, times = np.empty(n_columns, np.uint64), np.empty(n_columns)
+    for i in range(n_rows):
+        prefetch_slots(flat, stride, slots, i)
+        for k in range(n_columns):
+            at[k] = np.uint64(np.uint32(slots[i, k])) * stride
+        for o in range(n_outputs):
+            own = 0.0
+            for k in range(n_columns):
+                own += flat[at[k] + np.uint64(2 * o)]
+            margin[i, o] = own
+            z[o] = offset[i, o] + own
+        if weight[i] == 0.0:
+            continue
+        share = weight[i] / dispersion
+        if loss == SOFTMAX:
+            softmax(z, p)
+        for o in range(n_outputs):
+            v = variance_of_offset[i, o]
+            for k in range(n_columns):
+                variance = float(flat[at[k] + np.uint64(2 * o + 1)])
+                hits = rate * (1.0 / variance - unknown)
+                times[k] = max(1.0, 0.5 * hits / (1.0 + hits / n_shares))
+                v += times[k] * variance
+            if loss == SOFTMAX:
+                c = share * p[o] * (1.0 - p[o])
+                s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
+            else:
+                s = share * implicit_gradient(loss, a, z[o], label[i], share * v)
+                if loss in (QUANTILE, HINGE):
+                    c = curvature(loss, a, width, z[o], label[i])
+                    c = share * (c + FLOOR * majoriser(loss, a, width, z[o], label[i]))
+                else:
+                    c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
+            shrunk = c / (1.0 + c * v)
+            for k in range(n_columns):
+                mean = at[k] + np.uint64(2 * o)
+                variance = float(flat[mean + np.uint64(1)])
+                flat[mean] -= np.float32(times[k] * variance * s)
+                less = times[k] * variance * variance * shrunk
+                flat[mean + np.uint64(1)] = np.float32(variance - less)
