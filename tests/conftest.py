@@ -16,6 +16,7 @@ from lakes import number_table
 from onepass.wording import speaking
 
 if TYPE_CHECKING:
+    from cluster import Forks
     from places import Place
     from s3 import Proxy, Server
 
@@ -148,6 +149,17 @@ def upload(bucket) -> Callable[[Path, str], str]:
         return f"{bucket}/{name}"
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What starts Dask schedulers and workers, with the first test that needs them."""
+    pytest.importorskip("distributed")
+    from cluster import Forks
+
+    forks = Forks()
+    yield forks
+    forks.close()
 
 
 @pytest.fixture(params=["local", "s3"])

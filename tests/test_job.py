@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -52,8 +53,12 @@ FULL = LEAST | {
     "on_bad": "skip",
     "on_changed": "retrain",
     "dask": "tcp://host:8786",
+    "mixed_workers": True,
     "group_seconds": 1.5,
 }
+
+ALONE = {"dask": None, "mixed_workers": False}
+"""Fields that are never taken from a model."""
 
 
 def from_flags(values):
@@ -311,8 +316,8 @@ def test_all_differing_fields_are_shown_at_once():
 
 
 def test_same_fields_again_or_left_out_give_the_frozen_job():
-    frozen = parse_job(FULL | {"dask": None})
-    for given in ({}, {"model": "/model"}, FULL | {"dask": None}, {"seed": 7, "clip": False}):
+    frozen = parse_job(FULL | ALONE)
+    for given in ({}, {"model": "/model"}, FULL | ALONE, {"seed": 7, "clip": False}):
         assert resume_job(frozen, given) == frozen
 
 
@@ -320,11 +325,20 @@ def test_address_of_a_scheduler_is_not_taken_from_a_model():
     # Who answers there can run code here, and the model may be a stranger's.
     frozen = parse_job(FULL | {"dask": "tcp://stranger:8786"})
     assert resume_job(frozen, {}).dask is None
+    assert not resume_job(frozen, {}).mixed_workers
     assert resume_job(frozen, {"dask": "tcp://mine:8786"}).dask == "tcp://mine:8786"
 
 
+def test_a_cluster_or_client_stands_for_the_address_of_its_scheduler():
+    here = SimpleNamespace(address="tcp://here:8786")
+    for given in (SimpleNamespace(scheduler_address=here.address), SimpleNamespace(scheduler=here)):
+        assert parse_job(FULL | {"dask": given}).dask == "tcp://here:8786"
+    with pytest.raises(JobError, match="dask: expected the address of a Dask scheduler"):
+        parse_job(FULL | {"dask": SimpleNamespace(scheduler=None)})
+
+
 def test_automatic_fields_never_contradict_and_stay_as_frozen():
-    frozen = parse_job(FULL | {"dask": None})
+    frozen = parse_job(FULL | ALONE)
     automatic = dict.fromkeys(["loss", "solver", "schedule", "averaging"], "auto")
     automatic |= dict.fromkeys(["learning_rate", "hash_bits", "delta", "implicit", "half_life"])
     automatic |= {"classes": []}
@@ -340,6 +354,7 @@ def test_fields_of_a_run_are_taken_from_the_run():
         "on_bad": "error",
         "on_changed": "skip",
         "dask": None,
+        "mixed_workers": False,
         "group_seconds": 9.0,
     }
     assert set(new) == PER_RUN

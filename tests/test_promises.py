@@ -14,7 +14,7 @@ PROMISES = (ROOT / "docs" / "promises.md").read_text()
 
 DOCUMENTS = sorted(
     path
-    for folder in ("", "docs", "benchmarks", "data_samples")
+    for folder in ("", "docs", "benchmarks", "data_samples", "examples")
     for path in (ROOT / folder).glob("*.md")
 )
 

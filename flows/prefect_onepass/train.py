@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 
 from onepass.actions.evaluate import EvaluateReport, evaluate
 from onepass.actions.train import plan, train_pending
-from onepass.errors import OnepassError, StoreUnavailable
+from onepass.errors import ClusterUnavailable, OnepassError, StoreUnavailable
 from onepass.job import Job
 from onepass.job_fields import parse_job, resume_job
 from onepass.learn.metrics import Metrics
@@ -51,10 +51,10 @@ class _RunLog(Progress):
 
 
 def _may_pass(task: Any, task_run: Any, state: Any) -> bool:
-    """Return whether a retry may succeed, as after an error of a disk or a network."""
+    """Return whether a retry may succeed, as after an error of a disk, a network or a cluster."""
     error = state.result(raise_on_failure=False)
     is_of_the_system = isinstance(error, OSError) and not isinstance(error, OnepassError)
-    return is_of_the_system or isinstance(error, StoreUnavailable)
+    return is_of_the_system or isinstance(error, StoreUnavailable | ClusterUnavailable)
 
 
 @task(name="plan", cache_policy=NO_CACHE)

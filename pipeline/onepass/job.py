@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from onepass.cloud.url import is_url, parse_url
+from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
 _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
@@ -185,6 +186,11 @@ class Job(BaseModel):
     dask: str | None = Field(
         default=None, description="Address of a Dask scheduler; unset: threads of this process."
     )
+    mixed_workers: bool = Field(
+        default=False,
+        description="Whether workers of --dask may have other versions of libraries, or another "
+        "kind of processor, than this machine.",
+    )
     group_seconds: float = Field(
         default=20.0, gt=0, description="Length of one train task of the Prefect flow, in seconds."
     )
@@ -196,6 +202,11 @@ class Job(BaseModel):
         if isinstance(value, list):
             return [_absolute(path) for path in value]
         return _absolute(value)
+
+    @field_validator("dask", mode="before")
+    @classmethod
+    def _a_cluster_is_known_by_its_address(cls, value: Any) -> str | None:
+        return scheduler_address(value)
 
     @field_validator("features", "exclude", "numeric", "categorical", "classes", mode="before")
     @classmethod

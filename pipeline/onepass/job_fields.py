@@ -12,7 +12,16 @@ from onepass.job import Job
 from onepass.text import clipped, shown
 
 PER_RUN = frozenset(
-    {"model", "holdout", "memory_limit", "on_bad", "on_changed", "dask", "group_seconds"}
+    {
+        "model",
+        "holdout",
+        "memory_limit",
+        "on_bad",
+        "on_changed",
+        "dask",
+        "mixed_workers",
+        "group_seconds",
+    }
 )
 """Fields that steer a single run. All other fields define the model and are frozen with it."""
 
@@ -54,9 +63,11 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     Notes
     -----
     The address of a Dask scheduler is never taken from the model: workers run the code that a
-    scheduler sends them, and the directory may be a stranger's.
+    scheduler sends them, and the directory may be a stranger's. What its workers may be is not
+    either.
     """
-    asked = parse_job(frozen.model_dump() | {"dask": None} | dict(given))
+    own = {"dask": None, "mixed_workers": False}
+    asked = parse_job(frozen.model_dump() | own | dict(given))
     lines = []
     for name in sorted(set(given) - PER_RUN):
         ours, theirs = getattr(frozen, name), getattr(asked, name)

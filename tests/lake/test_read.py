@@ -6,12 +6,12 @@ import pickle
 import tempfile
 import threading
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dask.delayed import delayed
 
 from freed import open_temporary_files
 from lakes import number_table, write_files
@@ -139,7 +139,7 @@ def test_slices_taken_by_several_threads_are_the_large_row_group(tmp_path, page,
     file, footer, partition = write_groups(tmp_path / "lake", (20_000, 5, 9000), **page)
     reader = PartitionReader(file, footer, COLUMNS, ["level"], 512, **memory)
     order = list(units(partition, footer, 512, [2, 0, 1]))
-    tasks = [(delayed(reader.read, pure=False, traverse=False)(unit), True) for unit in order]
+    tasks = [(partial(reader.read, unit), True) for unit in order]
 
     def through_workers():
         with Workers() as workers:

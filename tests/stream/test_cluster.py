@@ -26,13 +26,6 @@ HASTY = Patience(deadline=20, silence=2, late=60, poll=0.1, answer=3, connect=5)
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    forks = Forks()
-    yield forks
-    forks.close()
-
-
-@pytest.fixture(scope="module")
 def pair(forks: Forks) -> Iterator[TestCluster]:
     """Two workers that no test harms."""
     with TestCluster(forks) as cluster:

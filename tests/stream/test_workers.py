@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from onepass import train
 from onepass.errors import JobError
 from onepass.stream.threads import WINDOW
 from onepass.stream.workers import Workers
@@ -63,19 +62,6 @@ def test_an_address_where_no_scheduler_answers_is_a_clear_error(monkeypatch):
     monkeypatch.setattr(distributed, "Client", _refuse)
     with pytest.raises(JobError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
         Workers("tcp://127.0.0.1:1")
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-def test_a_cluster_trains_to_the_same_bytes_as_threads(make_lake, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    fields = {"lake": make_lake(), "label": "y"}
-    alone = train({**fields, "model": tmp_path / "threads"})
-    with distributed.LocalCluster(
-        n_workers=1, processes=False, dashboard_address=None, protocol="tcp", host="127.0.0.1"
-    ) as cluster:
-        address = cluster.scheduler_address
-        together = train({**fields, "model": tmp_path / "cluster", "dask": address})
-    assert together.state_sha256 == alone.state_sha256
 
 
 def _refuse(*args: object, **options: object) -> None:

@@ -395,17 +395,15 @@ def _has_value(folder: Path) -> bool:
     return (folder / "value").exists()
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Load once what each child would load at first use; no thread may be started here."""
     import numpy as np
-    from dask.delayed import delayed
 
     from onepass.block import Block
     from onepass.learn.firstorder.solver import FirstOrder, Steps
     from onepass.learn.losses import Loss
     from onepass.learn.newton.newton import Newton
 
-    delayed(int)(1).compute(scheduler="synchronous")
     y = np.arange(8) % 2.0
     block = Block(np.ones((8, 1), np.float32), np.zeros((8, 0), np.int32), y, np.ones(8))
     for loss in (Loss("squared"), Loss("logistic")):
@@ -417,7 +415,7 @@ def _main() -> None:
     import onepass.cli.train  # noqa: F401
     import recording  # noqa: F401
 
-    _warm_up()
+    warm_up()
     tasks = json.load(sys.stdin)
     outcomes = []
     with tempfile.TemporaryDirectory() as root:

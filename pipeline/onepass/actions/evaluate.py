@@ -101,7 +101,7 @@ def evaluate_version(
     progress.started(len(checked.files), checked.n_rows)
     groups = [group for file in checked.files for group in checked.groups(file)]
     metrics, counts = predictor.file.metrics(), Counter[str]()
-    with Workers(dask) as workers:
+    with Workers(dask, mixed=True) as workers:
         measure = partial(_measure, predictor.file, predictor.unit)
         for parts in stream(groups, reading, workers, measure):
             for part, noticed in parts:

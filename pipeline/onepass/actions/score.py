@@ -101,7 +101,7 @@ def score(
     planned = [_plan_output(file, predictor, reading.keep) for file in checked.files]
     due = [one for one in planned if not _is_current(output, one)]
     progress.advanced(checked.n_rows - sum(one.file.fingerprint.rows for one in due))
-    with Workers(dask) as workers:
+    with Workers(dask, mixed=True) as workers:
         _score_files(due, checked, output, predictor, reading, workers, progress)
     seconds = time.perf_counter() - began
     return ScoreReport(

@@ -23,7 +23,7 @@ class Threads:
     is_cluster = False
 
     def __init__(self) -> None:
-        self.n_threads = max(2, os.cpu_count() or 2)
+        self.n_threads = self.n_threads_each = max(2, os.cpu_count() or 2)
         self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="onepass")
 
     def close(self) -> None:

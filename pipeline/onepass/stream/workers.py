@@ -59,6 +59,11 @@ class Workers:
         """Number of calls that can run at the same time: the threads of all workers."""
         return int(self._crew.n_threads)
 
+    @property
+    def n_threads_each(self) -> int:
+        """Most calls that can run at the same time in one process."""
+        return int(self._crew.n_threads_each)
+
     def __enter__(self) -> Workers:
         self._stack.enter_context(threadpool_limits(1, "blas"))
         return self

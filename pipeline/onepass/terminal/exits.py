@@ -22,7 +22,7 @@ def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn
     ----------
     argv
         Arguments of the command; those of this process by default. ``--debug`` may stand anywhere
-        among them and adds the traceback of an error.
+        among them and adds the traceback of an error, and the logs of Dask.
     """
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
@@ -30,6 +30,9 @@ def exit_with(command: click.Command, argv: list[str] | None = None) -> NoReturn
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("warning: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if debug:
+        # Dask's own logs are shown as well; see `onepass.stream.cluster.connection.quiet`.
+        logging.getLogger("onepass.cluster").setLevel(logging.DEBUG)
     signal.signal(signal.SIGTERM, _interrupt)
     with speaking("flags"):
         sys.exit(_run(command, arguments, debug=debug))

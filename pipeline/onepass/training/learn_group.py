@@ -54,15 +54,15 @@ class GroupLearner:
             spread_bytes=file.spread_bytes,
             limits=limits,
         )
-        self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads)
-        """Shares of a round at the same time, and `Reading.whole_bytes` of each."""
+        self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads_each)
+        """Shares of a round in one process at the same time, and `Reading.whole_bytes` of each."""
         self._lake = job.lake
         self._files: dict[str, LakeFile] | None = None
 
     @property
     def is_on_cluster(self) -> bool:
         """Whether groups are read, and the shares of rounds learnt, by other processes."""
-        return bool(getattr(self.workers, "is_cluster", False))
+        return self.workers.is_cluster
 
     @property
     def files(self) -> dict[str, LakeFile]:
@@ -75,9 +75,10 @@ class GroupLearner:
         Raises
         ------
         JobError, EmptyLake, StoreError
-            If `discover` raises it.
+            If `discover` raises it, or a worker does not see the files.
         """
         self._files = {file.key: file for file in discover(self._lake)}
+        self.workers.see(list(self._files.values()))
         return self._files
 
     def blocks_of(

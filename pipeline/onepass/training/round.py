@@ -105,7 +105,7 @@ def _shares(
     reading = replace(learner.reading, whole_bytes=whole_bytes)
     base = Base(learner.file, reading, state, watch=watch, check=learner.check)
     n_rows = rows_of(groups)
-    tasks = (
+    tasks = [
         Task(
             group,
             tuple(files[one.path] for one in group.partitions if one.path in files),
@@ -114,15 +114,20 @@ def _shares(
             n_rows,
         )
         for group in groups
-    )
+    ]
     # The pool bounds the shares that run, so more of them may wait where memory allows all threads.
     most = n_at_once if n_at_once < workers.n_threads else _AHEAD * n_at_once
     shares = workers.each(
-        learn_share, base, tasks, n_at_once=None if learner.is_on_cluster else most
+        learn_share, base, tasks, n_at_once=n_at_once if learner.is_on_cluster else most
     )
     try:
         with closing(shares):
-            for share in shares:
+            for task, share in zip(tasks, shares, strict=True):
+                if learner.is_on_cluster and share.error is not None:
+                    # A worker may have lost its way to the lake, and a file that is skipped is
+                    # skipped for good. So it is bad only if this process finds it bad as well.
+                    yield learn_share(base, task)
+                    continue
                 if learner.is_on_cluster:
                     # The watch is of this process alone.
                     learner.progress.advanced(sum(part.n_rows for part in share.parts))

@@ -188,7 +188,7 @@ def open_session(
                 progress.noted(warning)
             resumed = _resumed(model, given)
             _check_holdout(resumed)
-            with Workers(resumed.dask) as workers:
+            with Workers(resumed.dask, mixed=resumed.mixed_workers) as workers:
                 session = Session(
                     model,
                     resumed,

@@ -70,6 +70,11 @@ class Cluster:
         """Threads of all workers that may be used now."""
         return max(1, self._hub.members.n_threads())
 
+    @property
+    def n_threads_each(self) -> int:
+        """Most threads of one worker."""
+        return max((one.n_threads for one in self._hub.members.usable()), default=1)
+
     def close(self) -> None:
         """Close the connection, and end the threads of this process."""
         self._stack.close()

@@ -1,0 +1,231 @@
+"""Training on a Dask cluster ends in the same bytes, whoever works and whoever dies."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("distributed")
+
+from cluster import TestCluster
+from lakes import number_table
+from onepass import train
+from onepass.actions.train import TrainOutcome
+from onepass.errors import BadPartition, ClusterUnavailable, JobError
+from onepass.model.directory import open_model
+from onepass.stream.cluster.patience import Patience
+from processes import run
+from recording import At
+
+PARTS = 16
+REPEAT = int(os.environ.get("REPEAT", "1"))
+SEED = int(os.environ.get("SEED", "0"))
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence of a worker is noticed soon."""
+    from onepass.stream.cluster import cluster
+
+    patience = Patience(deadline=20, silence=2, poll=0.1, answer=3, connect=5)
+    monkeypatch.setattr(cluster, "Patience", lambda: patience)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    for i in range(PARTS):
+        pq.write_table(number_table(100 + 37 * i, seed=i), folder / f"part-{i}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def threads(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOutcome:
+    """What threads of this process reach."""
+    model = tmp_path_factory.mktemp("threads") / "model"
+    return train({"lake": str(lake), "label": "y", "model": str(model), "parallel": 4})
+
+
+@pytest.fixture
+def expected(threads: TrainOutcome) -> str | None:
+    """The state that every cluster has to reach."""
+    return threads.state_sha256
+
+
+@pytest.fixture
+def job(lake: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Fields of a job whose rounds have several groups, with a model of its own."""
+
+    def fields(name: str, **others: Any) -> dict[str, Any]:
+        given = {"lake": str(lake), "label": "y", "model": str(tmp_path / name), "parallel": 4}
+        return given | others
+
+    return fields
+
+
+def rounds(model: str) -> list[int]:
+    """Number of groups of each round."""
+    return [max(1, len(one.round)) for one in open_model(model).ledger.history.trained()]
+
+
+def test_any_number_of_workers_reaches_the_state_of_threads(forks, job, threads):
+    assert max(rounds(threads.model)) == 4
+    with TestCluster(forks, 0) as cluster:
+        for n_workers in (1, 2, 3, 7):
+            while len(cluster.workers) < n_workers:
+                cluster.workers.append(cluster.add_worker())
+            outcome = train(job(f"workers-{n_workers}", dask=cluster.address))
+            assert outcome.state_sha256 == threads.state_sha256
+            assert rounds(outcome.model) == rounds(threads.model)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"parallel": 1}, {"parallel": 1, "solver": "nag"}], ids=["newton", "nag"]
+)
+def test_models_learnt_one_group_after_another_read_on_workers(forks, job, fields):
+    with TestCluster(forks) as cluster:
+        together = train(job("cluster", **fields, dask=cluster.address))
+    assert together.state_sha256 == train(job("alone", **fields)).state_sha256
+
+
+FAULTS: dict[str, Callable[[TestCluster, random.Random], object]] = {
+    "killed": lambda cluster, random: random.choice(cluster.workers).kill(),
+    "stopped": lambda cluster, random: random.choice(cluster.workers).stop(),
+    "joined": lambda cluster, random: cluster.add_worker(),
+    "replaced": lambda cluster, random: (
+        [worker.kill() for worker in cluster.workers],
+        cluster.add_worker(),
+    ),
+    "scheduler restarted": lambda cluster, random: (
+        cluster.restart_scheduler(),
+        cluster.add_worker(),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("turn", range(REPEAT))
+def test_a_fault_in_mid_training_changes_no_byte_and_nothing_is_learnt_twice(
+    forks, job, expected, fault, turn
+):
+    chance = random.Random(f"{SEED} {fault} {turn}")
+    with TestCluster(forks, 2) as cluster:
+        at = At("advanced", lambda _: FAULTS[fault](cluster, chance), chance.randrange(1, PARTS))
+        outcome = train(job(f"model-{turn}", dask=cluster.address), progress=at)
+    assert outcome.state_sha256 == expected
+    assert outcome.partitions == PARTS
+
+
+def test_a_run_whose_cluster_is_gone_goes_on_at_the_next_start(forks, job, expected, monkeypatch):
+    from onepass.stream.cluster import cluster as module
+
+    hasty = Patience(deadline=1, silence=2, poll=0.1, answer=1, connect=5)
+    monkeypatch.setattr(module, "Patience", lambda: hasty)
+    with TestCluster(forks) as cluster:
+
+        def end(_: object) -> None:
+            for worker in cluster.workers:
+                worker.kill()
+
+        given = job("model", dask=cluster.address)
+        with pytest.raises(ClusterUnavailable, match="What is committed is kept"):
+            train(given, progress=At("advanced", end, PARTS // 2))
+    kept = sum(rounds(given["model"]))
+    assert 0 < kept < PARTS
+    outcome = train({"model": given["model"]})
+    assert (outcome.state_sha256, outcome.partitions) == (expected, PARTS - kept)
+
+
+def test_a_killed_driver_leaves_a_cluster_that_the_next_one_uses(forks, job, expected):
+    with TestCluster(forks) as cluster:
+        given = job("model", dask=cluster.address)
+        died, ended = run(
+            {"do": "train_or_die", "job": given, "die_at": "advanced", "call": PARTS // 2},
+            {"do": "train_or_die", "job": given},
+        )
+    assert died.code < 0
+    assert ended.value["state_sha256"] == expected
+    assert 0 < ended.value["partitions"] < PARTS
+
+
+def test_a_file_is_bad_only_if_this_process_finds_so_as_well(forks, job, expected):
+    # A worker that loses a file in mid training, as when its mount breaks.
+    loses = (
+        "import onepass.lake.footer as footer\n"
+        "read = footer._read_local_end\n"
+        "def fails(file):\n"
+        "    if file.key.endswith('part-9.parquet'): raise FileNotFoundError(2, 'gone', file.key)\n"
+        "    return read(file)\n"
+        "footer._read_local_end = fails\n"
+    )
+    with TestCluster(forks, 0) as cluster:
+        cluster.add_worker(setup=loses)
+        outcome = train(job("model", dask=cluster.address, on_bad="skip"))
+    assert (outcome.state_sha256, outcome.skipped) == (expected, 0)
+
+
+def test_a_bad_file_is_reported_as_threads_report_it(forks, job, make_lake):
+    lake = make_lake(4)
+    (lake / "part-3.parquet").write_bytes(b"PAR1 not a Parquet file PAR1")
+    messages = []
+    with TestCluster(forks, 1) as cluster:
+        for name, dask in (("threads", None), ("cluster", cluster.address)):
+            with pytest.raises(BadPartition) as bad:
+                train(job(name, lake=str(lake), dask=dask))
+            messages.append(str(bad.value))
+    assert messages[0] == messages[1]
+
+
+def test_workers_that_do_not_see_the_lake_are_named_before_work_starts(
+    forks, job, lake, monkeypatch
+):
+    monkeypatch.chdir(lake)
+    with TestCluster(forks, 1) as cluster:
+        given = job("model", lake="/proc/self/cwd", dask=cluster.address)
+        with pytest.raises(JobError, match=f"worker {cluster.workers[0].address} does not see"):
+            train(given)
+
+
+NAMESPACE = "onepass-test"
+OUTSIDE, INSIDE = "10.213.77.1", "10.213.77.2"
+
+
+@pytest.fixture
+def cut() -> Iterator[Callable[[], object]]:
+    """A network namespace, joined to this one by a link; returns what cuts the link."""
+    commands = [
+        f"ip netns add {NAMESPACE}",
+        f"ip link add onepass0 type veth peer name onepass1 netns {NAMESPACE}",
+        f"ip addr add {OUTSIDE}/30 dev onepass0",
+        "ip link set onepass0 up",
+        f"ip -n {NAMESPACE} addr add {INSIDE}/30 dev onepass1",
+        f"ip -n {NAMESPACE} link set onepass1 up",
+        f"ip -n {NAMESPACE} link set lo up",
+    ]
+    if os.geteuid() != 0 or not hasattr(ctypes.CDLL(None), "setns"):
+        pytest.skip("network namespaces need root, on Linux")
+    try:
+        for command in commands:
+            done = subprocess.run(command.split(), capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: {done.stderr.strip()}")
+        yield lambda: subprocess.run(["ip", "link", "set", "onepass0", "down"], check=True)
+    finally:
+        subprocess.run(f"ip netns del {NAMESPACE}".split(), capture_output=True)
+        subprocess.run(["ip", "link", "del", "onepass0"], capture_output=True)
+
+
+def test_a_worker_that_is_cut_off_changes_no_byte(forks, job, expected, cut):
+    with TestCluster(forks, 1, host=OUTSIDE) as cluster:
+        cluster.add_worker(namespace=NAMESPACE)
+        at = At("advanced", lambda _: cut(), 5)
+        outcome = train(job("model", dask=cluster.address), progress=at)
+    assert outcome.state_sha256 == expected
