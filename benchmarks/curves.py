@@ -151,6 +151,7 @@ def print_levers(costs: list[Costs]) -> None:
         ("K 1,000, tree of merges", 128e6, 1000, replace(wide, tree=True), {}),
         ("K 1,000, partitions of 1 GB", 1e9, 1000, wide, {}),
         ("K 1,000, no stragglers", 128e6, 1000, wide, {"spread": 0.0}),
+        ("K 1,000, spread of 0.25", 128e6, 1000, wide, {"spread": 0.25}),
         ("K 1,000, spread of 0.5", 128e6, 1000, wide, {"spread": 0.5}),
         ("K 1,000, no commits", 128e6, 1000, wide, {"commit_seconds": 0.0}),
         ("K 1,000, 400 MB/s from the store", 128e6, 1000, replace(wide, reading=4e8), {}),

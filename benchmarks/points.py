@@ -94,8 +94,9 @@ def sending() -> dict[str, float]:
             for size in _SIZES:
                 value = np.random.default_rng(size).integers(0, 255, size, np.uint8)
                 out[size] = median(_scatter_seconds(client, value) for _ in range(7))
-                kept = [client.scatter(value + i, workers=[first], direct=True) for i in range(7)]
-                back[size] = median(_seconds(client.gather, one, direct=True) for one in kept)
+                kept = [client.scatter(value + i, workers=[first]) for i in range(7)]
+                # Through the scheduler, as results of shares come.
+                back[size] = median(_seconds(client.gather, one) for one in kept)
         with Workers(where.address) as workers:
             calls = _calls(workers, where)
     small, large = _SIZES[0], _SIZES[-1]

@@ -39,7 +39,7 @@ def kinds(rows_dense: int, rows_clicks: int) -> list[Kind]:
     wider = Shape("wider", rows_dense // 2, rows_dense // 8, rows_dense // 8)
     return [
         Kind("30 numbers", dense, newton, 4, 16),
-        Kind("500 numbers", wider, newton, 1, 3),
+        Kind("500 numbers", wider, newton, 1, 8),
         Kind("clicks, 2^18", clicks, newton | {"hash_bits": 18}, 8, 16, (1, 4, 16)),
         Kind("clicks, 2^22", clicks, newton | {"hash_bits": 22}, 8, 16, (1, 4, 16)),
     ]
