@@ -64,6 +64,14 @@ def test_scale_and_overhead_print_their_tables(tmp_path):
     assert "| 5 | " in out
 
 
+def test_scaleout_measures_parts_and_prints_curves(tmp_path):
+    parts = tmp_path / "parts.json"
+    given = ("--only", "30 numbers", "--rows-dense", "4000", "--points", "", "--widths", "5")
+    out = printed("scaleout", *given, "--folder", str(tmp_path), "--parts", str(parts))
+    assert "| 30 numbers, 1 PB, 128 MB, 1,024 | 1.0 | 2.0 | " in out
+    assert json.loads(parts.read_text())["costs"]["30 numbers"]["row_seconds"] > 0
+
+
 def test_reference_of_quality_agrees_with_scikit_learn(batch_margins):
     rng = np.random.default_rng(0)
     x, at = rng.normal(size=(2, 2000, 4)) * [1e-2, 1, 10, 1e3]
