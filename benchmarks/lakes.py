@@ -1,7 +1,8 @@
 """Lakes to measure speed on, generated once from a seed: the values matter little, the shapes do.
 
-`dense` and `wide` have 30 and 300 float32 columns, `clicks` 13 integers with nulls and 26 texts
-of 3 to 3 million distinct values, as logs of advertisements do. All have a label of two classes.
+`dense`, `wide` and `wider` have 30, 300 and 500 float32 columns, `clicks` 13 integers with nulls
+and 26 texts of 3 to 3 million distinct values, as logs of advertisements do. All have a label of
+two classes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 LABEL = "label"
 N_NUMBERS, N_TEXTS = 13, 26
-_WIDTH = {"dense": 30, "wide": 300}
+_WIDTH = {"dense": 30, "wide": 300, "wider": 500}
 _MOST_LEVELS = 3_000_000
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
@@ -61,20 +62,38 @@ def lake(folder: Path, shape: Shape) -> Path:
         return found
     shutil.rmtree(found, ignore_errors=True)
     found.mkdir(parents=True)
-    make = _clicks(_MOST_LEVELS) if shape.kind == "clicks" else _dense(_WIDTH[shape.kind])
+    make = _maker(shape.kind)
     for number, first in enumerate(range(0, shape.rows, shape.file_rows)):
-        rng = np.random.default_rng([7, number])
-        table = make(min(shape.file_rows, shape.rows - first), rng)
-        # Without Arrow's own schema in the file, as other writers leave it.
-        pq.write_table(
-            table,
-            found / f"part-{number:05d}.parquet",
-            row_group_size=shape.row_group_rows,
-            compression=shape.compression,
-            store_schema=False,
-        )
+        table = make(min(shape.file_rows, shape.rows - first), np.random.default_rng([7, number]))
+        _write(table, found / f"part-{number:05d}.parquet", shape)
     done.write_text(wanted)
     return found
+
+
+def holdout(folder: Path, shape: Shape) -> Path:
+    """A file of further rows of the same kind, outside the lake; made if it is not there yet."""
+    n_rows = min(shape.rows, 1 << 18)
+    found = folder / f"holdout-{shape.kind}-{n_rows}.parquet"
+    if not found.exists():
+        staged = found.with_suffix(".tmp")
+        _write(_maker(shape.kind)(n_rows, np.random.default_rng(8)), staged, shape)
+        staged.rename(found)
+    return found
+
+
+def _maker(kind: str) -> Callable[[int, np.random.Generator], pa.Table]:
+    return _clicks(_MOST_LEVELS) if kind == "clicks" else _dense(_WIDTH[kind])
+
+
+def _write(table: pa.Table, path: Path, shape: Shape) -> None:
+    # Without Arrow's own schema in the file, as other writers leave it.
+    pq.write_table(
+        table,
+        path,
+        row_group_size=shape.row_group_rows,
+        compression=shape.compression,
+        store_schema=False,
+    )
 
 
 def files(found: Path) -> list[Path]:

@@ -28,11 +28,12 @@ from lakes import LABEL, Shape, lake
 
 HERE = Path(__file__).parent
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-PACKAGES = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "vowpalwabbit", "river", "dask-ml")
+PACKAGES = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "pyspark", "vowpalwabbit")
+PACKAGES += ("river", "dask-ml")
 LIMITS = ("scan, slices", "scan, row groups", "scan, threads")
-PEERS = ("vw text", "vw cache", "sklearn", "dask-ml", "river")
+PEERS = ("vw text", "vw cache", "sklearn", "dask-ml", "river", "spark")
 TARGETS = {
-    "dense": {"sgd": 0.6, "adagrad": 0.6, "nag": 0.6, "sgd, 16 rows": 0.8, "newton": 0.5},
+    "dense": {"sgd": 0.6, "adagrad": 0.6, "nag": 0.6, "sgd, 16 rows": 0.8, "newton, parallel": 0.5},
     "clicks": {"sgd": 0.6, "adagrad": 0.6, "nag": 0.6, "sgd, 16 rows": 0.8},
 }
 """Least ratio to the limit."""
@@ -73,7 +74,8 @@ def contenders(kind: str, peer_rows: int) -> list[Contender]:
         *(Contender(rule, "onepass", {"solver": rule}) for rule in ("sgd", "adagrad", "nag")),
         Contender("sgd, 16 rows", "onepass", {"solver": "sgd", "minibatch": 16}),
         Contender("adagrad, 16 rows", "onepass", {"solver": "adagrad", "minibatch": 16}),
-        Contender("newton", "onepass", {"solver": "newton"}),
+        Contender("newton", "onepass", {"solver": "newton", "parallel": 1}),
+        Contender("newton, parallel", "onepass", {"solver": "newton", "parallel": "auto"}),
         Contender("evaluate", "evaluate"),
         Contender("score", "score"),
         Contender("vw text", "vw", {"source": "text"}, peer_rows),
@@ -84,6 +86,9 @@ def contenders(kind: str, peer_rows: int) -> list[Contender]:
         found += [
             Contender("dask-ml", "dask-ml", {}, peer_rows),
             Contender("river", "river", {}, min(peer_rows, 20_000)),
+            # On the whole lake, as the peer that people scale out with.
+            Contender("spark", "spark", {"model": "logistic"}),
+            Contender("spark linear", "spark", {"model": "linear"}),
         ]
     return found
 
@@ -153,11 +158,11 @@ def print_table(shape: Shape, chosen: list[Contender]) -> None:
     limit = limit_of(chosen)
     best = max((by_name[name].speed for name in PEERS if name in by_name), default=0.0)
     print(f"\n### {shape.name}\n")
-    print("| | rows | M rows/s | of limit | x best peer | CPU s per M rows | peak MB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| | rows | M rows/s | of limit | x best peer | CPU s per M rows | peak MB | holdout |")
+    print("|---|---|---|---|---|---|---|---|")
     for one in chosen:
         if not one.runs:
-            print(f"| {one.name} | - | does not run: {one.failure} | | | | |")
+            print(f"| {one.name} | - | does not run: {one.failure} | | | | | |")
             continue
         rows = one.middle("rows")
         cells = [
@@ -168,6 +173,7 @@ def print_table(shape: Shape, chosen: list[Contender]) -> None:
             f"{one.speed / best:.1f}" if best else "-",
             f"{one.middle('cpu_seconds') / rows * 1e6:.2f}",
             f"{one.middle('peak_bytes') / 1e6:.0f}",
+            f"{one.middle('holdout_loss'):.5f}" if "holdout_loss" in one.runs[0] else "",
         ]
         print(f"| {' | '.join(cells)} |")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +64,14 @@ def test_scale_and_overhead_print_their_tables(tmp_path):
     assert "| 5 | " in out
 
 
+def test_scaleout_measures_parts_and_prints_curves(tmp_path):
+    parts = tmp_path / "parts.json"
+    given = ("--only", "30 numbers", "--rows-dense", "4000", "--points", "", "--widths", "5")
+    out = printed("scaleout", *given, "--folder", str(tmp_path), "--parts", str(parts))
+    assert "| 30 numbers, 1 PB, 128 MB, 1,024 | 1.0 | 2.0 | " in out
+    assert json.loads(parts.read_text())["costs"]["30 numbers"]["row_seconds"] > 0
+
+
 def test_reference_of_quality_agrees_with_scikit_learn(batch_margins):
     rng = np.random.default_rng(0)
     x, at = rng.normal(size=(2, 2000, 4)) * [1e-2, 1, 10, 1e3]
@@ -80,3 +90,113 @@ def test_reference_of_quality_agrees_with_scikit_learn(batch_margins):
     best = QuantileRegressor(quantile=0.8, alpha=0).fit(scaled, y).predict(probe)
     ours = batch_margins("quantile", x, y, at, quantile=0.8).ravel()
     np.testing.assert_allclose(ours, best, atol=0.03)
+
+
+# -- the simulator of clusters -------------------------------------------------------------------
+
+
+@pytest.fixture
+def simulator(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import simulator
+
+    return simulator
+
+
+@pytest.fixture
+def costs(simulator):
+    """Costs of a model whose parts take times that are easily told apart."""
+    return simulator.Costs(
+        name="numbers",
+        row_bytes=100.0,
+        row_seconds=1e-3,
+        share_seconds=0.25,
+        base_bytes=2e6,
+        difference_bytes=((0.0, 1e6), (1e9, 1e6)),
+        send_seconds=0.125,
+        add_byte_seconds=2e-8,
+        merge_seconds=0.0625,
+        commit_seconds=0.5,
+        gap_seconds=0.03,
+        round_seconds=0.015,
+    )
+
+
+FREE = {
+    "base_bytes": 0.0,
+    "difference_bytes": ((0.0, 0.0),),
+    "send_seconds": 0.0,
+    "merge_seconds": 0.0,
+    "commit_seconds": 0.0,
+    "gap_seconds": 0.0,
+    "round_seconds": 0.0,
+}
+"""Costs of a round beside the learning itself, all of them nothing."""
+
+
+def rounds_of(simulator, groups, most, rule):
+    return [size for size, n in simulator.sizes(groups, most, rule) for _ in range(n)]
+
+
+def test_one_worker_takes_the_sum_of_all_parts(simulator, costs):
+    lake, cluster = simulator.Lake(groups=100, rows=1000), simulator.Cluster(1, 1e7, reading=1e5)
+    found = simulator.simulate(costs, lake, cluster, most=8)
+    n = len(rounds_of(simulator, 100, 8, costs.rule))
+    # A group: 0.03 + 0.25 s, 1,000 rows in 1 s, 100 kB read in 1 s. The driver waits for the last
+    # difference alone: 1 MB is sent in 0.1 s and added in 0.02 s.
+    share = 0.03 + 0.25 + 1.0 + 1.0
+    a_round = 0.015 + 0.125 + 0.2 + 0.1 + 0.02 + 0.0625
+    assert found.seconds == pytest.approx(100 * share + n * a_round + costs.commit_seconds)
+    assert (found.rounds, found.rows, found.busy) == (n, 100_000, pytest.approx(100 * share))
+    assert found.received == pytest.approx(100 * 1e6)
+    assert found.sent == pytest.approx(n * 2e6)
+
+
+@pytest.mark.parametrize("workers", [1, 4, 64, 1000])
+def test_speed_up_is_perfect_where_nothing_but_learning_takes_time(simulator, costs, workers):
+    free = replace(costs, **FREE)
+    lake, cluster = simulator.Lake(groups=5000, rows=1000), simulator.Cluster(workers, math.inf)
+    found = simulator.simulate(free, lake, cluster, most=64)
+    sizes = rounds_of(simulator, 5000, 64, costs.rule)
+    assert found.seconds == pytest.approx(1.25 * sum(math.ceil(size / workers) for size in sizes))
+    full = [found.seconds for found in _both(simulator, free, lake, cluster)]
+    assert full[0] == pytest.approx(full[1])
+
+
+def _both(simulator, costs, lake, cluster):
+    """Outcomes with all rounds played, and with some that stand for all."""
+    return [simulator.simulate(costs, lake, cluster, 64, sample=n) for n in (10**6, 2)]
+
+
+def test_nothing_is_lost_and_no_run_is_faster_than_its_workers(simulator, costs):
+    lake = simulator.Lake(groups=3000, rows=1000)
+    for spread, workers, tree in [(0.0, 3, False), (0.5, 50, False), (0.5, 1000, True)]:
+        cluster = simulator.Cluster(workers, 1e9, reading=1e6, tree=tree)
+        found = simulator.simulate(replace(costs, spread=spread), lake, cluster, most=256)
+        assert found.rows == 3_000_000
+        assert found.received == pytest.approx(3000 * 1e6)
+        assert found.seconds > found.busy / min(workers, 256)
+        alone = simulator.simulate(costs, lake, replace(cluster, workers=1), most=256)
+        assert found.seconds < alone.seconds
+    stragglers = [
+        simulator.simulate(replace(costs, spread=spread), lake, cluster, most=256).seconds
+        for spread in (0.0, 0.2, 0.5)
+    ]
+    assert stragglers == sorted(stragglers)
+
+
+@pytest.mark.parametrize("most", [1, 4, 16])
+@pytest.mark.parametrize("groups", [1, 7, 70, 500])
+def test_simulated_rounds_are_those_of_training(simulator, most, groups):
+    from onepass.training.rounds import DENSE, HASHED, Rounds
+
+    mark = simulator.Fingerprint(size=1, footer_sha256="", rows=1, row_groups=1)
+    planned = [
+        simulator.Group(1, [simulator.Partition(str(i), 0, 1, 1, mark)]) for i in range(groups)
+    ]
+    for rule in (DENSE, HASHED):
+        rounds, sizes, done = Rounds(planned, most, rule), [], 0
+        while done < groups:
+            sizes.append(rounds.next_size(planned[done:], done))
+            done += sizes[-1]
+        assert rounds_of(simulator, groups, most, rule) == sizes
