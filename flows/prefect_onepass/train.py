@@ -25,11 +25,15 @@ from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.model.directory import model_exists, open_model
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
-from onepass.text import printable
+from onepass.text import listed, printable
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
 from prefect_onepass.artifacts import move_progress, newest, publish, start_progress
 from prefect_onepass.credentials import lent
+
+
+_MOST_NAMED = 8
+"""Most partitions that a line of the run's log names."""
 
 
 class _RunLog(Progress):
@@ -41,8 +45,8 @@ class _RunLog(Progress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         match entry:
             case TrainEntry():
-                path = ", ".join(printable(one.path) for one in entry.partitions)
-                self._logger.debug("version %d: %s, %d rows", entry.version, path, entry.rows)
+                paths = listed([printable(one.path) for one in entry.partitions], _MOST_NAMED)
+                self._logger.debug("version %d: %s, %d rows", entry.version, paths, entry.rows)
             case SkipEntry():
                 self._logger.warning("left out: %s", printable(entry.reason))
 

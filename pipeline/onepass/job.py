@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
@@ -19,6 +18,7 @@ from pydantic import (
 )
 
 from onepass.cloud.url import is_url, parse_url
+from onepass.job_values import parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -28,9 +28,6 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
 """Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
-
-MOST_PARALLEL = 1024
-"""Largest number of units of training that may be learnt at the same time."""
 
 LossName: TypeAlias = Literal[
     "auto",
@@ -188,8 +185,7 @@ class Job(BaseModel):
     )
     mixed_workers: bool = Field(
         default=False,
-        description="Whether workers of --dask may have other versions of libraries, or another "
-        "kind of processor, than this machine.",
+        description="Whether workers may have other libraries or processors than this machine.",
     )
     group_seconds: float = Field(
         default=20.0, gt=0, description="Length of one train task of the Prefect flow, in seconds."
@@ -249,14 +245,7 @@ class Job(BaseModel):
     @field_validator("parallel", mode="before")
     @classmethod
     def _parallel_is_automatic_or_a_number(cls, value: Any) -> int | str:
-        text = str(value).strip()
-        if text == "auto":
-            return text
-        if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text) <= MOST_PARALLEL:
-            raise ValueError(
-                f"expected auto or a whole number from 1 to {MOST_PARALLEL}, found {value!r}"
-            )
-        return int(text)
+        return parse_parallel(value)
 
     @model_validator(mode="after")
     def _columns_do_not_contradict(self) -> Job:
@@ -299,23 +288,6 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 know({name: _choices(field.annotation) for name, field in Job.model_fields.items()})
-
-
-def parse_age(text: str) -> tuple[float, str]:
-    """Parse an age such as ``"500000 rows"`` or ``"30 partitions"`` into a number and its unit.
-
-    Raises
-    ------
-    ValueError
-        If the text is not a positive number with one of the two units.
-    """
-    match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:e\+?[0-9]+)?)\s*([a-z]+)\s*", text)
-    age, unit = (float(match.group(1)), match.group(2).rstrip("s")) if match else (0.0, "")
-    if unit not in {"row", "partition"} or not 0 < age < math.inf:
-        raise ValueError(
-            f"expected an age such as '500000 rows' or '30 partitions', found {text!r}"
-        )
-    return age, unit + "s"
 
 
 def _absolute(path: Any) -> Any:

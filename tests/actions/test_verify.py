@@ -18,9 +18,10 @@ from lakes import number_table
 from onepass import Model, VerifyReport, refine, rewind, train, verify
 from onepass.actions import verify as verifying
 from onepass.errors import ForeignModel, ModelNotFound
-from onepass.ledger.entries import StateRef, Trained, digest, dump_entry
+from onepass.ledger.entries import StateRef, digest, dump_entry
 from onepass.ledger.npz import dump_state, load_state
 from onepass.ledger.store import LocalStore
+from onepass.ledger.trained import Trained
 from onepass.model.directory import open_model
 from onepass.partition import Group
 

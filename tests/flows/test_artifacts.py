@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onepass.ledger.entries import LastTenth
+from onepass.ledger.trained import LastTenth
 from onepass.training.report import TrainReport
 from prefect_onepass.artifacts import last_rows
 

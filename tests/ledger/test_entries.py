@@ -15,11 +15,11 @@ from onepass.ledger.entries import (
     PlanEntry,
     SkipEntry,
     StateRef,
-    Trained,
     TrainEntry,
     dump_entry,
     load_entry,
 )
+from onepass.ledger.trained import Trained
 from onepass.partition import Group, Partition, UnreadFile
 
 HEADER = {"version": 1, "parent_sha256": "0" * 64, "attempt": "0" * 32, "time": "now"}

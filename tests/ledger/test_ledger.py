@@ -12,9 +12,10 @@ import pytest
 
 from lakes import logged_partition, logged_training
 from onepass.errors import ForeignModel, ModelConflict
-from onepass.ledger.entries import Trained, dump_entry, load_entry
+from onepass.ledger.entries import dump_entry, load_entry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LocalStore
+from onepass.ledger.trained import Trained
 from onepass.partition import Group
 
 ROOT = "0" * 64

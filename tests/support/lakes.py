@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from onepass.ledger.entries import Trained
+from onepass.ledger.trained import Trained
 from onepass.partition import Fingerprint, Partition
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.train import TrainOutcome, train
 from onepass.cloud.url import is_url
 from onepass.errors import Interrupted
-from onepass.ledger.entries import CandidateEntry
+from onepass.ledger.trained import CandidateEntry
 from onepass.terminal.options import given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display

@@ -25,13 +25,13 @@ from onepass.ledger.entries import (
     RewindEntry,
     SkipEntry,
     StateRef,
-    Trained,
     TrainEntry,
     digest,
     state_key,
 )
 from onepass.ledger.retention import Retention
 from onepass.ledger.store import Content, Store
+from onepass.ledger.trained import Trained
 from onepass.partition import Group, Partition, UnreadFile
 
 MOST_BYTES = 1 << 40

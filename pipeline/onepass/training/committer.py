@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from onepass.ledger.entries import Trained, TrainEntry
+from onepass.ledger.entries import TrainEntry
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Content
+from onepass.ledger.trained import Trained
 from onepass.training.learnt import Learnt
 
 

@@ -6,8 +6,9 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import CandidateEntry, LastTenth, TrainEntry
+from onepass.ledger.entries import TrainEntry
 from onepass.ledger.history import History
+from onepass.ledger.trained import CandidateEntry, LastTenth
 from onepass.partition import Group
 
 

@@ -13,7 +13,8 @@ from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, ChangedPartition, DataError, ForeignModel, first_line
 from onepass.job import Job
 from onepass.learn.metrics import Stretches
-from onepass.ledger.entries import CandidateEntry, Trained, TrainEntry
+from onepass.ledger.entries import TrainEntry
+from onepass.ledger.trained import CandidateEntry, Trained
 from onepass.model.directory import OpenModel
 from onepass.model.state import ModelState
 from onepass.partition import Group, Partition

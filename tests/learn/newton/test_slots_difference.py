@@ -28,7 +28,7 @@ def held_copy(base: SlotFilter, n_shares: int = 1, n_rows: int = 0) -> SlotFilte
     copy = SlotFilter(base.loss, len(base.hashed))
     for name, array in base.arrays().items():
         setattr(copy, name, array.copy())
-    copy.hold(n_shares, n_rows)
+    copy.hold(n_shares, n_rows, int(base.n_rows))
     return copy
 
 
@@ -68,6 +68,23 @@ def test_only_changed_slots_are_in_a_difference():
     (evidence,) = share.difference(base).evidence
     assert evidence.index.tolist() == sorted(set(slots.ravel().tolist()))
     assert evidence.index.dtype == np.int32
+
+
+def test_evidence_of_many_shares_takes_no_more_memory_than_all_slots():
+    rng = np.random.default_rng(6)
+    base = learn(SlotFilter(Loss("logistic"), 500), rng.integers(0, 500, (900, 3)), np.ones(900))
+    found = [
+        learn(held_copy(base), rng.integers(0, 500, (100, 3)), np.zeros(100)).difference(base)
+        for _ in range(20)
+    ]
+    total, apart = found[0], held_copy(base)
+    apart.merge(found[0])
+    for one in found[1:]:
+        total = total.then(one)
+        apart.merge(one)
+        assert sum(len(part.index) for part in total.evidence) <= 500
+    base.merge(total)
+    np.testing.assert_allclose(base.hashed, apart.hashed, rtol=1e-5, atol=1e-6)
 
 
 def test_fading_alone_changes_no_slot_but_every_variance():

@@ -28,6 +28,8 @@ class Evidence:
 
     keep: float
     """The factor by which the rows of the base have faded; 1 without a half-life."""
+    n_beliefs: int
+    """Number of beliefs of the base."""
     index: NDArray[np.integer]
     """Flat indices of the beliefs that have changed, rising."""
     precision: Float32Array
@@ -49,7 +51,7 @@ class Evidence:
         index = _changed(now, base, prior, keep)
         precision, pull = np.empty(len(index), np.float32), np.empty(len(index), np.float32)
         _add_up(now, base, prior, keep, rate, float(n_shares), index, precision, pull)
-        return cls(keep, index, precision, pull)
+        return cls(keep, len(base), index, precision, pull)
 
     def add_to(self, beliefs: Float32Array, prior: float) -> None:
         """Fade the beliefs, and add the evidence, in place."""
@@ -63,8 +65,8 @@ class SlotsDifference:
     """What `SlotFilter` has learnt since it was a copy of a base."""
 
     evidence: tuple[Evidence, ...]
-    """Of each share of rows, in order. They are not added up before the merge, because a belief
-    that fades keeps its weight, which is no sum."""
+    """Of one or several shares of rows, in order. With a half-life they are not added up before
+    the merge, because a belief that fades keeps its weight, which is no sum."""
     n_rows: int
     """Rows of positive weight."""
     dispersion: tuple[float, FloatArray]
@@ -74,10 +76,25 @@ class SlotsDifference:
         """Return what is learnt by this and then by a later share of rows."""
         (keep, new), (later_keep, later_new) = self.dispersion, later.dispersion
         return SlotsDifference(
-            self.evidence + later.evidence,
+            _compact(self.evidence + later.evidence),
             self.n_rows + later.n_rows,
             (later_keep * keep, later_keep * new + later_new),
         )
+
+
+def _compact(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Add evidence up once it takes more memory than all beliefs; below that, adding costs more."""
+    n_beliefs = evidence[0].n_beliefs
+    n_numbers = sum(len(one.index) for one in evidence)
+    if len(evidence) == 1 or n_numbers <= n_beliefs or any(one.keep != 1.0 for one in evidence):
+        return evidence
+    sums = np.zeros((2, n_beliefs))
+    for one in evidence:
+        sums[0, one.index] += one.precision
+        sums[1, one.index] += one.pull
+    index = np.flatnonzero(sums.any(axis=0)).astype(evidence[0].index.dtype)
+    precision, pull = sums[:, index].astype(np.float32)
+    return (Evidence(1.0, n_beliefs, index, precision, pull),)
 
 
 def _changed(
