@@ -31,7 +31,6 @@ from onepass.training.report import PlanReport, TrainReport
 from prefect_onepass.artifacts import move_progress, newest, publish, start_progress
 from prefect_onepass.credentials import lent
 
-
 _MOST_NAMED = 8
 """Most partitions that a line of the run's log names."""
 
