@@ -185,8 +185,7 @@ class Job(BaseModel):
     )
     mixed_workers: bool = Field(
         default=False,
-        description="Whether workers of --dask may have other versions of libraries, or another "
-        "kind of processor, than this machine.",
+        description="Whether workers may have other libraries or processors than this machine.",
     )
     group_seconds: float = Field(
         default=20.0, gt=0, description="Length of one train task of the Prefect flow, in seconds."
