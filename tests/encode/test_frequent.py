@@ -61,3 +61,34 @@ def test_dump_and_load_give_the_same_bytes_and_go_on_alike():
 def test_counts_of_other_columns_are_refused():
     with pytest.raises(ValueError, match="expected values of"):
         Frequent(["a"]).load(Frequent(["b"]).dump())
+
+
+def test_shares_count_from_zero_and_add_up():
+    base = Frequent(["a", "b"])
+    base.add({"a": {"x": 5, "y": 1}})
+    whole = Frequent(["a", "b"])
+    whole.load(base.dump())
+    found = []
+    for counts in ({"a": {"x": 2}}, {"a": {"z": 7}, "b": {"u": 1}}, {}):
+        share = Frequent(["a", "b"])
+        share.load(base.dump())
+        share.hold()
+        share.add(counts)
+        whole.add(counts)
+        found.append(share.difference())
+    one, two, three = found
+    for total in (one.then(two).then(three), one.then(two.then(three))):
+        merged = Frequent(["a", "b"])
+        merged.load(base.dump())
+        merged.add(total.counts)
+        np.testing.assert_array_equal(merged.dump(), whole.dump())
+
+
+def test_a_merge_of_many_values_keeps_the_most_frequent():
+    base = Frequent(["a"])
+    base.add({"a": {f"v{i}": i + 1 for i in range(2 * KEPT)}})
+    share = Frequent(["a"])
+    share.add({"a": {f"w{i}": 10_000 + i for i in range(10)}})
+    base.add(share.difference().counts)
+    assert len(base.values("a")) == KEPT
+    assert base.values("a")[0] == ("w9", 10_009)

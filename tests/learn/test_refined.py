@@ -202,3 +202,29 @@ def test_labels_that_are_no_numbers_are_refused():
     evaluate = partial(lambda point, curvature: objective.sums(point, block, curvature=curvature))
     with pytest.raises(Diverged, match="absurd values"):
         minimise("newton", objective, objective.origin, evaluate, 5)
+
+
+@pytest.mark.parametrize("data", ["plain", "separable"])
+@pytest.mark.parametrize("kind", ["newton", "hybrid"])
+@pytest.mark.parametrize("loss", [Loss("logistic"), Loss("poisson"), SOFTMAX], ids=lambda o: o.name)
+def test_a_round_after_refining_is_learnt_as_well_as_by_one(loss, kind, data):
+    def made(n_rows: int, seed: int) -> Block:
+        block = rows(loss, data, n_rows, seed)
+        return replace(block, slots=block.slots[:, :0]) if kind == "newton" else block
+
+    block, probe = made(8000, 1), made(4000, 77)
+    base = learner(kind, loss, block)
+    base.update(block)
+    refined(base, "newton" if kind == "newton" else "lbfgs", block)
+    assert base.adds_up
+    one, found = learner(kind, loss, block), []
+    one.restore(base.state())
+    for seed in range(4):
+        share = learner(kind, loss, block)
+        share.restore(base.state())
+        share.hold(4, 4000)
+        for each in (one, share):
+            each.update(made(1000, 100 + seed))
+        found.append(share.difference(base))
+    base.merge(found[0].then(found[1]).then(found[2]).then(found[3]))
+    assert mean_loss(base, probe) == pytest.approx(mean_loss(one, probe), rel=5e-3)

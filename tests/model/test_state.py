@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections import Counter
 from dataclasses import replace
 
@@ -76,3 +77,35 @@ def test_state_that_is_not_finite_is_not_written():
     )
     with pytest.raises(Diverged, match="no longer finite"):
         written(one.snapshot())
+
+
+def newton_state() -> ModelState:
+    learner = Learner(replace(SETTINGS, solver="newton"))
+    return ModelState(learner, Frequent(["user"]))
+
+
+def share_of(base: ModelState, seed: int) -> ModelState:
+    share = newton_state()
+    share.load(base.arrays())
+    share.hold(2, 1000)
+    share.learn(encoded(seed), None)
+    return share
+
+
+def test_states_of_a_round_are_merged_with_their_counts():
+    base = newton_state()
+    for seed in range(12):
+        base.learn(encoded(seed), None)
+    assert base.adds_up
+    found = [share_of(base, seed).difference(base) for seed in (20, 30)]
+    whole = newton_state()
+    whole.load(base.arrays())
+    for seed in (20, 30):
+        whole.learn(encoded(seed), None)
+    sent = [pickle.loads(pickle.dumps(one)) for one in found]
+    base.merge([sent[0].then(sent[1])])
+    assert base.frequent.values("user") == whole.frequent.values("user")
+    assert base.learner.best().heads[0].n_rows == whole.learner.best().heads[0].n_rows
+    again = newton_state()
+    again.load(base.arrays())
+    assert again.dump() == base.dump()

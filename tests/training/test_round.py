@@ -89,7 +89,7 @@ def skipped(job: dict[str, Any]) -> list[str]:
 
 def with_threads(patch: pytest.MonkeyPatch, n: int) -> None:
     """Let this process learn so many shares at the same time."""
-    patch.setattr("onepass.stream.workers.os.cpu_count", lambda: n)
+    patch.setattr(os, "cpu_count", lambda: n)
     if n == 1:
         # A process has two threads at least.
         patch.setattr(learn_group, "fit_shares", lambda *_: (1, 0))
@@ -139,7 +139,7 @@ class AtRow(Recorder):
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_bytes_with_any_number_of_threads_and_on_other_machines(make_job, monkeypatch, kind):
     found: dict[str, list[Any]] = {}
-    for n in (1, 2, 3, 7):
+    for n in (1, 2, 3, 7) if kind == "numbers" else (1, 3):
         with pytest.MonkeyPatch.context() as patch:
             with_threads(patch, n)
             job = make_job(f"threads-{n}", **KINDS[kind])
@@ -163,7 +163,7 @@ def test_same_bytes_with_any_memory_limit(make_job):
     assert len(set(states)) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["candidates", "interleaved", "hashed"])
 def test_stopped_after_every_round_it_ends_in_the_same_bytes(make_job, kind):
     job, again = make_job(**KINDS[kind]), make_job("again", **KINDS[kind])
     train(job)

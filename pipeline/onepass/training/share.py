@@ -90,26 +90,25 @@ class Base:
         check: ColumnCheck | None = None,
     ) -> None:
         self.file, self.reading, self.state = file, reading, state
-        self.arrays = state.arrays()
         self.watch = watch or Watch(Progress())
         self.check = check or ColumnCheck(file.encoder, label=True)
 
     def copied(self) -> ModelState:
         """Return a copy of the state, to learn with."""
         copy = self.file.new_state()
-        copy.load(self.arrays)
+        copy.load(self.state.arrays())
         return copy
 
     def held(self, n_shares: int, n_rows: int) -> ModelState:
         """Return a copy that learns a share of a round; see `ModelState.hold`."""
         copy = self.file.new_state()
-        # A share counts frequent values from zero, so those of the base need not be parsed.
-        copy.learner.restore(self.arrays)
+        # A share counts frequent values from zero, so those of the base are not copied.
+        copy.learner.restore(self.state.learner.arrays())
         copy.hold(n_shares, n_rows)
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "reading": self.reading, "arrays": self.arrays}
+        return {"file": self.file, "reading": self.reading, "arrays": self.state.arrays()}
 
     def __setstate__(self, content: Mapping[str, Any]) -> None:
         state = content["file"].new_state()

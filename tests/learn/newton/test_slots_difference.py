@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from blocks import make_block, random_block
+from onepass.jit import compiled
 from onepass.learn.losses import Loss
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
-from onepass.learn.newton.slots_tempered import Tempering
+from onepass.learn.newton.slots_tempered import Tempering, counted_once
+
+
+@compiled
+def counted_once_here(before, after, rate, n_shares):
+    return counted_once(before, after, rate, n_shares)
 
 
 def learn(filter_: SlotFilter, slots: np.ndarray, label: np.ndarray) -> SlotFilter:
@@ -22,7 +28,7 @@ def held_copy(base: SlotFilter, n_shares: int = 1, n_rows: int = 0) -> SlotFilte
     copy = SlotFilter(base.loss, len(base.hashed))
     for name, array in base.arrays().items():
         setattr(copy, name, array.copy())
-    copy.hold(n_shares, n_rows)
+    copy.hold(n_shares, n_rows, int(base.n_rows))
     return copy
 
 
@@ -62,6 +68,23 @@ def test_only_changed_slots_are_in_a_difference():
     (evidence,) = share.difference(base).evidence
     assert evidence.index.tolist() == sorted(set(slots.ravel().tolist()))
     assert evidence.index.dtype == np.int32
+
+
+def test_evidence_of_many_shares_takes_no_more_memory_than_all_slots():
+    rng = np.random.default_rng(6)
+    base = learn(SlotFilter(Loss("logistic"), 500), rng.integers(0, 500, (900, 3)), np.ones(900))
+    found = [
+        learn(held_copy(base), rng.integers(0, 500, (100, 3)), np.zeros(100)).difference(base)
+        for _ in range(20)
+    ]
+    total, apart = found[0], held_copy(base)
+    apart.merge(found[0])
+    for one in found[1:]:
+        total = total.then(one)
+        apart.merge(one)
+        assert sum(len(part.index) for part in total.evidence) <= 500
+    base.merge(total)
+    np.testing.assert_allclose(base.hashed, apart.hashed, rtol=1e-5, atol=1e-6)
 
 
 def test_fading_alone_changes_no_slot_but_every_variance():
@@ -139,8 +162,13 @@ def test_tempered_rows_count_once_in_the_evidence():
     assert repeats[0] == 1.0
     assert 7 < repeats[-1] < 8
     tiny = 1e-6 * np.maximum(known, 1.0)
-    np.testing.assert_allclose(tempering.once(known, known + tiny), 1 / repeats, rtol=1e-4)
-    np.testing.assert_allclose(tempering.once(known, known), 1 / repeats)
+    for grown in (tiny, np.zeros(5)):
+        once = [
+            counted_once_here(k, k + more, tempering.rate, 16.0)
+            for k, more in zip(known, grown, strict=True)
+        ]
+        np.testing.assert_allclose(once, 1 / repeats, rtol=1e-4)
+    assert counted_once_here(5.0, 6.0, 0.0, 1.0) == 1.0
 
 
 def test_tempered_learners_make_the_moves_that_plain_ones_make_of_slots_of_one_share():

@@ -84,7 +84,8 @@ class BlockLearner:
         """
         if self.loss.code == SQUARED and not self._cautious:
             return 1
-        return 2 * kept_rows(self.solution.w.size)
+        n_weights = self.solution.w.size
+        return max(kept_rows(n_weights), 60 * n_weights)
 
     def merge(self, found: NewtonDifference) -> None:
         """Add a difference to the solution, rescale features if due, and solve for the weights."""

@@ -71,18 +71,18 @@ class PastDifference:
         """Return the map from `base` to `past`, which is in the same coordinates."""
         return cls(
             keep,
-            _sums(past) - keep * _sums(base),
-            past.h - keep * base.h,
-            past.b - keep * base.b,
+            _sums(past) - _faded(_sums(base), keep),
+            past.h - _faded(base.h, keep),
+            past.b - _faded(base.b, keep),
         )
 
     def then(self, later: PastDifference) -> PastDifference:
         """Return the map that applies this one, and then a later one."""
         return PastDifference(
             later.keep * self.keep,
-            later.keep * self.sums + later.sums,
-            later.keep * self.h + later.h,
-            later.keep * self.b + later.b,
+            _faded(self.sums, later.keep) + later.sums,
+            _faded(self.h, later.keep) + later.h,
+            _faded(self.b, later.keep) + later.b,
         )
 
     def add_to(self, base: Past) -> None:
@@ -130,6 +130,11 @@ class NewtonDifference:
     def is_empty(self) -> bool:
         """Whether no row has been learnt and nothing has faded."""
         return self.moments.n_rows == 0 and self.past.keep == 1.0
+
+
+def _faded(x: FloatArray, keep: float) -> FloatArray:
+    # A matrix of 512 columns is not multiplied by 1, which would take as long as adding it.
+    return x if keep == 1.0 else keep * x
 
 
 def _arrays(past: Past) -> tuple[FloatArray, ...]:

@@ -166,7 +166,7 @@ class Hybrid:
     def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
         self._newton.hold(n_shares, n_rows)
-        self._slots.hold(n_shares, n_rows)
+        self._slots.hold(n_shares, n_rows, self._newton.known_rows)
 
     def difference(self, base: Hybrid) -> HybridDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""

@@ -78,8 +78,8 @@ class SlotFilter:
         """Whether the prior is held, because other learners share it; see `Learns.hold`."""
         self._keep, self._keep_dispersion = 1.0, 1.0
         """Factors by which rows, and the sums of `dispersion`, have faded since `hold`."""
-        self._round = (1, 0)
-        """Learners and rows of the round; see `hold`."""
+        self._round = (1, 0, 0)
+        """Learners and rows of the round, and rows before it; see `hold`."""
         self._tempering: Tempering | None = None
 
     @staticmethod
@@ -177,10 +177,16 @@ class SlotFilter:
         """Whether the prior has been learnt once; see `Learns.adds_up`."""
         return int(self.n_refreshed) > 0
 
-    def hold(self, n_shares: int, n_rows: int) -> None:
-        """Keep the prior from now on; see `Learns.hold`."""
+    def hold(self, n_shares: int, n_rows: int, known_rows: int) -> None:
+        """Keep the prior from now on; see `Learns.hold`.
+
+        Parameters
+        ----------
+        known_rows
+            Number of rows learnt so far; rows that have faded count less.
+        """
         self.is_held, self._keep, self._keep_dispersion = True, 1.0, 1.0
-        self._round, self._tempering = (n_shares, n_rows), None
+        self._round, self._tempering = (n_shares, n_rows, known_rows), None
 
     def difference(self, base: SlotFilter) -> SlotsDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
@@ -207,10 +213,10 @@ class SlotFilter:
 
     def _pass(self, n_columns: int) -> Callable[..., None]:
         """Return the loop that learns rows, tempered if the moves of a round might overshoot."""
-        n_shares, n_rows = self._round
+        n_shares, n_rows, known_rows = self._round
         # Several columns may all tell the same. The moves of a round then add up to at most this
         # many times what is missing to the weights; less than once needs no tempering.
-        if n_shares <= 2 or (n_columns - 1) * n_rows < int(self.n_rows):
+        if n_shares <= 2 or (n_columns - 1) * n_rows < known_rows:
             return filter_pass
         if self._tempering is None:
             self._tempering = Tempering.of_round(

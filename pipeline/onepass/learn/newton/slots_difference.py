@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray
+from onepass.jit import compiled, pasted
 from onepass.learn.newton.slots_prior import add_evidence, reweigh
-from onepass.learn.newton.slots_tempered import Tempering
+from onepass.learn.newton.slots_tempered import Tempering, counted_once
 
 _FADED = 1e-5
 """Relative error of a variance that has faded block by block, each time rounded to float32."""
@@ -27,6 +28,8 @@ class Evidence:
 
     keep: float
     """The factor by which the rows of the base have faded; 1 without a half-life."""
+    n_beliefs: int
+    """Number of beliefs of the base."""
     index: NDArray[np.integer]
     """Flat indices of the beliefs that have changed, rising."""
     precision: Float32Array
@@ -44,16 +47,11 @@ class Evidence:
         tempering: Tempering | None,
     ) -> Evidence:
         """Return the evidence between two sets of beliefs, shape (n, 2), of the same prior."""
+        rate, n_shares = (0.0, 1) if tempering is None else (tempering.rate, tempering.n_shares)
         index = _changed(now, base, prior, keep)
-        before, after = base[index].astype(np.float64), now[index].astype(np.float64)
-        known = _known(before[:, 1], prior) * keep
-        reached = np.maximum(_known(after[:, 1], prior), known)
-        precision = reached - known
-        pull = after[:, 0] / after[:, 1] - before[:, 0] * (known + 1 / prior)
-        if tempering is not None:
-            once = tempering.once(known, reached)
-            precision, pull = precision * once, pull * once
-        return cls(keep, index, precision.astype(np.float32), pull.astype(np.float32))
+        precision, pull = np.empty(len(index), np.float32), np.empty(len(index), np.float32)
+        _add_up(now, base, prior, keep, rate, float(n_shares), index, precision, pull)
+        return cls(keep, len(base), index, precision, pull)
 
     def add_to(self, beliefs: Float32Array, prior: float) -> None:
         """Fade the beliefs, and add the evidence, in place."""
@@ -67,8 +65,8 @@ class SlotsDifference:
     """What `SlotFilter` has learnt since it was a copy of a base."""
 
     evidence: tuple[Evidence, ...]
-    """Of each share of rows, in order. They are not added up before the merge, because a belief
-    that fades keeps its weight, which is no sum."""
+    """Of one or several shares of rows, in order. With a half-life they are not added up before
+    the merge, because a belief that fades keeps its weight, which is no sum."""
     n_rows: int
     """Rows of positive weight."""
     dispersion: tuple[float, FloatArray]
@@ -78,28 +76,86 @@ class SlotsDifference:
         """Return what is learnt by this and then by a later share of rows."""
         (keep, new), (later_keep, later_new) = self.dispersion, later.dispersion
         return SlotsDifference(
-            self.evidence + later.evidence,
+            _compact(self.evidence + later.evidence),
             self.n_rows + later.n_rows,
             (later_keep * keep, later_keep * new + later_new),
         )
 
 
+def _compact(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Add evidence up once it takes more memory than all beliefs; below that, adding costs more."""
+    n_beliefs = evidence[0].n_beliefs
+    n_numbers = sum(len(one.index) for one in evidence)
+    if len(evidence) == 1 or n_numbers <= n_beliefs or any(one.keep != 1.0 for one in evidence):
+        return evidence
+    sums = np.zeros((2, n_beliefs))
+    for one in evidence:
+        sums[0, one.index] += one.precision
+        sums[1, one.index] += one.pull
+    index = np.flatnonzero(sums.any(axis=0)).astype(evidence[0].index.dtype)
+    precision, pull = sums[:, index].astype(np.float32)
+    return (Evidence(1.0, n_beliefs, index, precision, pull),)
+
+
 def _changed(
     now: Float32Array, base: Float32Array, prior: float, keep: float
 ) -> NDArray[np.integer]:
-    """Return the flat indices of the beliefs that rows have changed."""
+    """Return the indices of the beliefs that rows have changed."""
     if keep == 1.0:
         # A belief is a pair of float32; as one integer, its bits are compared at once.
         found = now.view(np.uint64)[:, 0] != base.view(np.uint64)[:, 0]
     else:
-        # Fading changes variances and no weight.
-        faded = 1 / (_known(base[:, 1].astype(np.float64), prior) * keep + 1 / prior)
-        found = (now[:, 0] != base[:, 0]) | (np.abs(now[:, 1] / faded - 1) > _FADED)
+        found = np.empty(len(now), np.bool_)
+        _compare_faded(now, base, prior, keep, found)
     index = np.flatnonzero(found)
+    # int32 halves what travels; a table of more beliefs would take 17 GB.
     return index.astype(np.int32) if len(now) < 1 << 31 else index
 
 
-def _known(variance: FloatArray, prior: float) -> FloatArray:
+@compiled
+def _compare_faded(
+    now: Float32Array, base: Float32Array, prior: float, keep: float, found: NDArray[np.bool_]
+) -> None:
+    """Write whether rows have changed each belief; fading changes variances and no weight."""
+    for k in range(len(now)):
+        faded = 1.0 / (keep * _known(base[k, 1], prior) + 1.0 / prior)
+        is_same = abs(np.float64(now[k, 1]) / faded - 1.0) < _FADED
+        found[k] = now[k, 0] != base[k, 0] or not is_same
+
+
+@compiled
+def _add_up(
+    now: Float32Array,
+    base: Float32Array,
+    prior: float,
+    keep: float,
+    rate: float,
+    n_shares: float,
+    index: NDArray[np.integer],
+    precision: Float32Array,
+    pull: Float32Array,
+) -> None:
+    """Write the evidence about the beliefs at `index`; see `Evidence`.
+
+    Parameters
+    ----------
+    rate, n_shares
+        See `Tempering`; a rate of 0 for rows that counted once.
+    """
+    for i in range(len(index)):
+        k = index[i]
+        known = keep * _known(base[k, 1], prior)
+        reached = max(known, _known(now[k, 1], prior))
+        moved = np.float64(now[k, 0]) / np.float64(now[k, 1])
+        moved -= np.float64(base[k, 0]) * (known + 1.0 / prior)
+        once = counted_once(known, reached, rate, n_shares)
+        precision[i] = np.float32((reached - known) * once)
+        pull[i] = np.float32(moved * once)
+
+
+@pasted
+def _known(variance: float, prior: float) -> float:
     """Return the precision that comes from rows; 0 for slots that no row has hit."""
-    in_use = variance < np.float32(prior)
-    return np.where(in_use, np.maximum(1 / variance - 1 / prior, 0.0), 0.0)
+    if variance < np.float32(prior):
+        return max(1.0 / np.float64(variance) - 1.0 / prior, 0.0)
+    return 0.0

@@ -15,12 +15,13 @@ rows would be fitted too closely.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from onepass.block import Float32Array, FloatArray, SlotArray
-from onepass.jit import compiled, reordered
+from onepass.jit import compiled, pasted, reordered
 from onepass.learn.firstorder.steps import prefetch_slots
 from onepass.learn.implicit import implicit_gradient
 from onepass.learn.newton.expansion import FLOOR
@@ -51,29 +52,34 @@ class Tempering:
         total = _total_known(beliefs, prior) / n_columns
         return cls(n_rows / max(total, 1e-300), n_shares)
 
-    def once(self, before: FloatArray, after: FloatArray) -> FloatArray:
-        """Return the share of a growth of precision that rows would give that count once.
 
-        Parameters
-        ----------
-        before, after
-            Precision that rows have added to each slot.
-        """
-        grown = after - before
-        single = self._single(after) - self._single(before)
-        at_once = 1 / np.maximum(1.0, self._repeats(before))
-        return np.where(grown > 0, single / np.where(grown > 0, grown, 1.0), at_once)
+@pasted
+def counted_once(before: float, after: float, rate: float, n_shares: float) -> float:
+    """Return the share of a growth of precision that rows would give that count once.
 
-    def _repeats(self, known: FloatArray) -> FloatArray:
-        hits = self.rate * known
-        return 0.5 * hits / (1 + hits / self.n_shares)
+    Parameters
+    ----------
+    before, after
+        Precision that rows have added to a slot.
+    rate, n_shares
+        See `Tempering`; a rate of 0 if rows have counted once.
+    """
+    if rate * before <= 0.0 and rate * after <= 0.0:
+        return 1.0
+    if after > before:
+        single = _single(after, rate, n_shares) - _single(before, rate, n_shares)
+        return float(single / (after - before))
+    hits = rate * before
+    return 1.0 / max(1.0, 0.5 * hits / (1.0 + hits / n_shares))
 
-    def _single(self, known: FloatArray) -> FloatArray:
-        """Return the integral of 1 / repeats from 0 to each precision."""
-        first = 1 / (0.5 - 1 / self.n_shares) / self.rate
-        above = np.maximum(known, first)
-        more = 2 / self.rate * np.log(above / first) + 2 / self.n_shares * (above - first)
-        return np.minimum(known, first) + more
+
+@pasted
+def _single(known: float, rate: float, n_shares: float) -> float:
+    """Return the integral of 1 / repeats from 0 to a precision."""
+    first = 1.0 / (0.5 - 1.0 / n_shares) / rate
+    if known <= first:
+        return known
+    return first + 2.0 / rate * math.log(known / first) + 2.0 / n_shares * (known - first)
 
 
 @compiled
