@@ -111,12 +111,14 @@ def test_moments_of_absurd_values_stay_finite(value):
     np.testing.assert_allclose(found.second, expected.second, rtol=1e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-35, 1e-31, 1e31, 1e35])
-def test_scales_beyond_the_squares_of_singles_are_standardised(scale):
-    x = (np.random.default_rng(3).normal(size=(600, 1)) * scale).astype(np.float32)
+@pytest.mark.parametrize("scale", [1e-42, 1e-31, 1e31, 3e38])
+def test_features_are_standardised_whose_inverse_scale_is_no_single(scale):
+    x = (np.random.default_rng(3).uniform(-1, 1, size=(600, 1)) * scale).astype(np.float32)
     columns = Columns(np.full(1, 0.1 * scale), np.full(1, scale), np.zeros(1), np.ones(2))
     found = passed(a_block(x), columns)
-    np.testing.assert_allclose(found.margin, x[:, 0] / scale + 0.9, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        found.margin, x[:, 0].astype(float) / scale + 0.9, rtol=1e-5, atol=1e-6
+    )
 
 
 def settled(loss, *, by_columns, n_rows=20_000):
