@@ -9,7 +9,19 @@ import pytest
 
 from lakes import logged_partition
 from onepass.partition import Group
-from onepass.training.rounds import DENSE, HASHED, Rounds, Rule, automatic, rows_of, rule_of
+from onepass.training.rounds import (
+    DENSE,
+    HASHED,
+    Remembered,
+    Rounds,
+    Rule,
+    automatic,
+    rows_of,
+    rule_of,
+)
+
+
+EVERYTHING = Remembered()
 
 
 def groups(rows: Sequence[int], epoch: int = 1) -> list[Group]:
@@ -17,10 +29,16 @@ def groups(rows: Sequence[int], epoch: int = 1) -> list[Group]:
 
 
 def sizes(
-    planned: list[Group], most: int, rule: Rule, *, known_bad: Collection[str] = (), learnt: int = 0
+    planned: list[Group],
+    most: int,
+    rule: Rule,
+    remembered: Remembered = EVERYTHING,
+    *,
+    known_bad: Collection[str] = (),
+    learnt: int = 0,
 ) -> list[int]:
     """Train a plan on paper: the number of groups of each round."""
-    rounds, left, found = Rounds(planned, most, rule), list(planned), []
+    rounds, left, found = Rounds(planned, most, rule, remembered), list(planned), []
     left = [group for group in left if group.partitions[0].path not in known_bad]
     while left:
         n = rounds.next_size(left, learnt)
@@ -64,6 +82,16 @@ def test_rounds_of_one_are_all_there_is_without_parallel():
 def test_round_ends_at_the_epoch_and_at_the_number_of_groups_that_the_job_allows():
     planned = groups([10] * 7) + groups([10] * 7, epoch=2)
     assert sizes(planned, 5, DENSE, learnt=10**6) == [5, 2, 5, 2]
+
+
+def test_round_is_small_beside_what_a_model_that_forgets_remembers():
+    planned = groups([100] * 40)
+    rows = Remembered.of(1_000, None)
+    assert rows.rows == pytest.approx(1_000 / np.log(2))
+    assert sizes(planned, 16, DENSE, rows, learnt=10**6)[0] == 6
+    assert set(sizes(planned, 16, HASHED, rows, learnt=10**6)) == {2}
+    assert set(sizes(planned, 16, DENSE, Remembered.of(None, 6.0), learnt=10**6)) == {4}
+    assert set(sizes(planned, 16, DENSE, Remembered.of(None, 1.0), learnt=10**6)) == {1}
 
 
 def test_large_group_is_a_round_by_itself():

@@ -7,6 +7,7 @@ learnt alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,24 @@ def automatic(n_groups: int, rule: Rule) -> int:
     return _power_of_two(min(rule.most, n_groups // rule.least_rounds))
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """How much of the past counts, for a model that forgets."""
+
+    rows: float = math.inf
+    """Most rows that count."""
+    groups: float = math.inf
+    """Most groups that count."""
+
+    @classmethod
+    def of(cls, half_life_rows: float | None, half_life_groups: float | None) -> Remembered:
+        """Return what counts with a half-life: the sum of the weights of all ages."""
+        return cls(
+            math.inf if half_life_rows is None else half_life_rows / math.log(2),
+            math.inf if half_life_groups is None else half_life_groups / math.log(2),
+        )
+
+
 class Rounds:
     """Rounds of one plan.
 
@@ -62,10 +81,19 @@ class Rounds:
         Most groups of a round.
     rule
         Bound of the rows of a round.
+    remembered
+        Rows and groups that count; a round must be small beside them as well.
     """
 
-    def __init__(self, planned: Sequence[Group], most: int, rule: Rule) -> None:
-        self._planned, self._most, self._rule = planned, most, rule
+    def __init__(
+        self,
+        planned: Sequence[Group],
+        most: int,
+        rule: Rule,
+        remembered: Remembered = Remembered(),
+    ) -> None:
+        self._planned, self._rule, self._remembered = planned, rule, remembered
+        self._most = max(1, int(min(most, rule.share * remembered.groups)))
         self._at = 0
 
     def n_alone(self, pending: Sequence[Group], learnt_rows: int) -> int:
@@ -108,11 +136,12 @@ class Rounds:
 
     def _n_planned(self, first: int, learnt_rows: int) -> int:
         epoch, rows, n = self._planned[first].epoch, 0, 0
+        most_rows = self._rule.share * min(learnt_rows, self._remembered.rows)
         for group in self._planned[first : first + self._most]:
             if group.epoch != epoch:
                 return n
             rows += group.rows
-            if n and rows > self._rule.share * learnt_rows:
+            if n and rows > most_rows:
                 return _even(n)
             n += 1
         return n

@@ -25,7 +25,7 @@ from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
 from onepass.training.round import BadRound, learn_round
-from onepass.training.rounds import Rounds, rows_of, rule_of
+from onepass.training.rounds import Remembered, Rounds, rows_of, rule_of
 
 
 class Run:
@@ -50,8 +50,8 @@ class Run:
         self._learner, self._restorer = learner, restorer
         self._progress: Progress = learner.progress
         self._state: ModelState | None = None
-        self._most, self._rule = model.file.job.n_parallel, rule_of(model.file.encoder.n_hashed)
-        self._rounds = Rounds([], self._most, self._rule)
+        self._most = model.file.job.n_parallel
+        self._rounds = self._rounds_of([])
         self._horizon, self._rows = (0, 0), 0
         self._until: float | None = None
         self.total = model.file.metrics()
@@ -84,7 +84,7 @@ class Run:
         # Allocate the snapshot buffer before reader tasks start; later it competes with them.
         self._state.snapshot()
         self._horizon = self._model.ledger.history.planned_rows()
-        self._rounds = Rounds(self._model.ledger.history.planned(), self._most, self._rule)
+        self._rounds = self._rounds_of(self._model.ledger.history.planned())
         trained = self._model.ledger.history.trained()
         self._rows = sum(one.rows for entry in trained for one in entry.partitions)
         self._until = None if max_seconds is None else time.perf_counter() + max_seconds
@@ -92,6 +92,12 @@ class Run:
         with self._committer:
             while left:
                 left = self._train_some(left)
+
+    def _rounds_of(self, planned: Sequence[Group]) -> Rounds:
+        job, rule = self._model.file.job, rule_of(self._model.file.encoder.n_hashed)
+        # A half-life of partitions passes with each group.
+        remembered = Remembered.of(job.half_life_rows, job.half_life_partitions)
+        return Rounds(planned, self._most, rule, remembered)
 
     def _train_some(self, groups: list[Group]) -> list[Group]:
         """Train the next round, or as many rounds of one group as follow each other.
