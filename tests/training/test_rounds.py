@@ -20,7 +20,6 @@ from onepass.training.rounds import (
     rule_of,
 )
 
-
 EVERYTHING = Remembered()
 
 
