@@ -78,9 +78,10 @@ def onepass(found: Path, shape: Shape, **options: Any) -> Result:
             job["hash_bits"] = HASH_BITS
         began = time.perf_counter()
         plan(job)
-        planned = time.perf_counter()
+        planned, used = time.perf_counter(), time.process_time()
         report = train({"model": job["model"], **where})
         seconds = time.perf_counter() - planned
+        learning = time.process_time() - used
         cpu, peak = cpu_and_peak()
         kept = evaluate(str(holdout(found.parent, shape)), job["model"])
     return {
@@ -89,6 +90,7 @@ def onepass(found: Path, shape: Shape, **options: Any) -> Result:
         "creation_seconds": planned - began,
         "loss": report.loss,
         "holdout_loss": kept.loss,
+        "train_cpu_seconds": learning,
         # Without the evaluation.
         "cpu_seconds": cpu,
         "peak_bytes": peak,
