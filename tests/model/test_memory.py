@@ -178,6 +178,9 @@ def test_shares_of_a_round_fit_into_the_limit_together():
     few = fit_shares(Job(**fields, memory_limit="16GiB"), schema, MAX_BATCH_ROWS, 2)
     assert few[0] == 2
     assert few[1] > 6 * fitted["16GiB"][1]
+    # Each share buffers what it reads from an object store.
+    stored = Job(**fields | {"lake": "s3://bucket/lake"}, memory_limit="2GiB")
+    assert fit_shares(stored, schema, MAX_BATCH_ROWS, 16)[0] == 6
 
 
 def test_memory_for_whole_row_groups_is_what_blocks_and_learners_leave():

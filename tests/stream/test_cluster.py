@@ -355,6 +355,35 @@ def test_calls_in_order_run_on_workers_but_for_those_that_share_a_decoder(pair, 
     assert {pid for pid in pids if pid != os.getpid()} == workers
 
 
+def test_results_that_wait_do_not_keep_the_first_call_from_the_worker_that_is_left(
+    forks, connect, tmp_path
+):
+    """They hold all its places, and can only be taken after the calls of the killed worker."""
+    place = str(tmp_path)
+
+    def call(number: int) -> Callable[[], int]:
+        def work() -> int:
+            is_again = os.path.exists(f"{place}/{number}")
+            open(f"{place}/{number}", "w").close()
+            time.sleep(60 if number < 3 and not is_again else 0)
+            return number
+
+        return work
+
+    with TestCluster(forks, 0) as cluster:
+        killed = cluster.add_worker(n_threads=3)
+        results = connect(cluster).ordered((call(i), False) for i in range(8))
+        taken: list[int] = []
+        consumer = threading.Thread(target=lambda: taken.extend(results), daemon=True)
+        consumer.start()
+        _until(lambda: all((tmp_path / str(i)).exists() for i in range(3)))
+        cluster.add_worker(n_threads=3)
+        _until(lambda: (tmp_path / "5").exists())
+        killed.kill()
+        consumer.join(10)
+    assert taken == [*range(8)]
+
+
 def test_nothing_is_left_behind(pair):
     def names() -> set[str]:
         # Pools of `distributed` that all its users in a process share.

@@ -147,7 +147,9 @@ def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tup
     per_row = _decoded_bytes(schema, {}) + _encoded_bytes(schema)
     learners = _learners_bytes(job, schema)
     one = learners + _reader_bytes(job) + batch_rows * per_row * _SHARE_BLOCKS // _BLOCKS
-    free = job.memory_limit - BASE_BYTES - _remote_bytes(job) - learners
+    # A share opens no decoders of a next group, which half of these bytes are for.
+    one += _remote_bytes(job) // 2
+    free = job.memory_limit - BASE_BYTES - learners
     n_shares = max(1, min(n_threads, free // one))
     return n_shares, max(0, free // n_shares - one)
 

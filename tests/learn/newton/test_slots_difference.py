@@ -70,13 +70,16 @@ def test_only_changed_slots_are_in_a_difference():
     assert evidence.index.dtype == np.int32
 
 
-def test_evidence_of_many_shares_takes_no_more_memory_than_all_slots():
+@pytest.mark.parametrize("fading", [1.0, 0.98])
+def test_evidence_of_many_shares_takes_no_more_memory_than_all_slots(fading):
     rng = np.random.default_rng(6)
     base = learn(SlotFilter(Loss("logistic"), 500), rng.integers(0, 500, (900, 3)), np.ones(900))
-    found = [
-        learn(held_copy(base), rng.integers(0, 500, (100, 3)), np.zeros(100)).difference(base)
-        for _ in range(20)
-    ]
+    found = []
+    for _ in range(20):
+        share = held_copy(base)
+        share.fade(fading)
+        label = (rng.random(100) < 0.8).astype(float)
+        found.append(learn(share, rng.integers(0, 500, (100, 3)), label).difference(base))
     total, apart = found[0], held_copy(base)
     apart.merge(found[0])
     for one in found[1:]:
@@ -84,7 +87,7 @@ def test_evidence_of_many_shares_takes_no_more_memory_than_all_slots():
         apart.merge(one)
         assert sum(len(part.index) for part in total.evidence) <= 500
     base.merge(total)
-    np.testing.assert_allclose(base.hashed, apart.hashed, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(base.hashed, apart.hashed, rtol=2e-5, atol=1e-6)
 
 
 def test_fading_alone_changes_no_slot_but_every_variance():

@@ -8,7 +8,7 @@ Bayesian inference", 2001, sec. 3.2). Only slots that rows have changed are in a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,16 @@ class Evidence:
     """The factor by which the rows of the base have faded; 1 without a half-life."""
     n_beliefs: int
     """Number of beliefs of the base."""
+    prior: float
+    """Variance of a belief of the base that no row has hit."""
     index: NDArray[np.integer]
     """Flat indices of the beliefs that have changed, rising."""
     precision: Float32Array
     """Precision that the rows have added to each of them."""
     pull: Float32Array
     """Precision times weight that they have added."""
+    before: Float32Array
+    """The changed beliefs as they are in the base, shape (n, 2); empty without a half-life."""
 
     @classmethod
     def between(
@@ -51,7 +55,8 @@ class Evidence:
         index = _changed(now, base, prior, keep)
         precision, pull = np.empty(len(index), np.float32), np.empty(len(index), np.float32)
         _add_up(now, base, prior, keep, rate, float(n_shares), index, precision, pull)
-        return cls(keep, len(base), index, precision, pull)
+        before = base[index if keep != 1.0 else index[:0]]
+        return cls(keep, len(base), prior, index, precision, pull, before)
 
     def add_to(self, beliefs: Float32Array, prior: float) -> None:
         """Fade the beliefs, and add the evidence, in place."""
@@ -65,8 +70,7 @@ class SlotsDifference:
     """What `SlotFilter` has learnt since it was a copy of a base."""
 
     evidence: tuple[Evidence, ...]
-    """Of one or several shares of rows, in order. With a half-life they are not added up before
-    the merge, because a belief that fades keeps its weight, which is no sum."""
+    """Of one or several shares of rows, in order."""
     n_rows: int
     """Rows of positive weight."""
     dispersion: tuple[float, FloatArray]
@@ -84,17 +88,40 @@ class SlotsDifference:
 
 def _compact(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """Add evidence up once it takes more memory than all beliefs; below that, adding costs more."""
-    n_beliefs = evidence[0].n_beliefs
-    n_numbers = sum(len(one.index) for one in evidence)
-    if len(evidence) == 1 or n_numbers <= n_beliefs or any(one.keep != 1.0 for one in evidence):
+    first = evidence[0]
+    if len(evidence) == 1 or sum(len(one.index) for one in evidence) <= first.n_beliefs:
         return evidence
-    sums = np.zeros((2, n_beliefs))
+    if any(one.keep != 1.0 for one in evidence):
+        return (_replayed(evidence),)
+    sums = np.zeros((2, first.n_beliefs))
     for one in evidence:
         sums[0, one.index] += one.precision
         sums[1, one.index] += one.pull
-    index = np.flatnonzero(sums.any(axis=0)).astype(evidence[0].index.dtype)
+    index = np.flatnonzero(sums.any(axis=0)).astype(first.index.dtype)
     precision, pull = sums[:, index].astype(np.float32)
-    return (Evidence(1.0, n_beliefs, index, precision, pull),)
+    return (replace(first, index=index, precision=precision, pull=pull),)
+
+
+def _replayed(evidence: tuple[Evidence, ...]) -> Evidence:
+    """Add up evidence that fades, by adding it to the beliefs of the base in order.
+
+    A belief that fades keeps its weight, so the sum holds for these beliefs alone. It is exact if
+    the first evidence is that of the first share, as in a composition from the left.
+    """
+    first = evidence[0]
+    index = np.unique(np.concatenate([one.index for one in evidence]))
+    places = [np.searchsorted(index, one.index).astype(index.dtype) for one in evidence]
+    base = np.empty((len(index), 2), np.float32)
+    for one, place in zip(evidence, places, strict=True):
+        base[place] = one.before
+    now, keep = base.copy(), 1.0
+    for one, place in zip(evidence, places, strict=True):
+        replace(one, index=place).add_to(now, first.prior)
+        keep *= one.keep
+    precision, pull = np.empty(len(index), np.float32), np.empty(len(index), np.float32)
+    every = np.arange(len(index), dtype=index.dtype)
+    _add_up(now, base, first.prior, keep, 0.0, 1.0, every, precision, pull)
+    return Evidence(keep, first.n_beliefs, first.prior, index, precision, pull, base)
 
 
 def _changed(

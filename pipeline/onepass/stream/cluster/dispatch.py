@@ -124,8 +124,12 @@ class Dispatch:
     def place(self) -> None:
         """Give calls to workers with free places, those that are due first before others."""
         waiting = sorted(number for number, one in self._pending.items() if not one.attempts)
+        first = min(self._pending, default=None)
         for number in waiting:
             member = self._freest()
+            if member is None and number == first and self._keeps_place:
+                # Results that wait for this call may hold all places of the workers that are left.
+                member = min(self._hub.members.usable(), key=lambda one: one.n_calls, default=None)
             if member is None:
                 return
             self._begin(self._pending[number], member)
