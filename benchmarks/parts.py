@@ -183,7 +183,7 @@ def _merge_seconds(file: ModelFile, base: Base, added: Any) -> float:
 
     def once() -> float:
         state = file.new_state()
-        state.load(base.arrays)
+        state.load(base.state.arrays())
         return _timed(partial(state.merge, [added]))
 
     return median(once() for _ in range(5))

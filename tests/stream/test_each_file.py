@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.stream.each_file import each_file
 from onepass.stream.workers import Workers
@@ -59,3 +60,17 @@ def test_the_first_error_is_raised_and_no_more_files_are_begun():
     with Workers() as workers, pytest.raises(ValueError, match=r"^0.parquet$"):
         list(each_file(fail, None, REMOTE, workers, lambda file: file))
     assert len(begun) < 100
+
+
+def test_a_file_is_bad_only_if_this_process_finds_so_as_well(monkeypatch):
+    monkeypatch.setattr(Workers, "is_cluster", True)
+    here = threading.current_thread()
+
+    def look(_: None, file: LakeFile) -> str:
+        if file.key == "7.parquet" and threading.current_thread() is not here:
+            raise BadPartition("not found", path=file.key)
+        return file.key
+
+    with Workers() as workers:
+        found = list(each_file(look, None, HERE, workers, lambda file: file))
+    assert found == [file.key for file in HERE]

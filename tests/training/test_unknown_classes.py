@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,7 +73,7 @@ def test_error_names_the_unknown_classes_of_the_whole_file(lake):
 def test_classes_depend_on_neither_memory_nor_threads(lake, monkeypatch):
     found = []
     for i, (limit, threads) in enumerate([("700MB", 1), ("2GiB", 8)]):
-        monkeypatch.setattr("onepass.survey.label_scan._THREADS", threads)
+        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
         given = job(lake, memory_limit=limit, model=str(lake.with_name(f"m{i}")))
         plan(given)
         found.append(open_model(given["model"]).file.encoder)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.stream.workers import Workers
 
@@ -70,8 +71,14 @@ class _Call(Generic[S, T, R]):
     shared: S
 
 
-def _call(call: _Call[S, T, R], items: Sequence[T]) -> list[R]:
-    return [call.function(call.shared, item) for item in items]
+def _call(call: _Call[S, T, R], items: Sequence[T]) -> list[R | BadPartition]:
+    found: list[R | BadPartition] = []
+    for item in items:
+        try:
+            found.append(call.function(call.shared, item))
+        except BadPartition as error:
+            found.append(error)
+    return found
 
 
 def _on_cluster(
@@ -80,8 +87,13 @@ def _on_cluster(
     size = min(_MOST_FILES, -(-len(items) // (_TASKS * workers.n_threads)))
     batches = [items[first : first + size] for first in range(0, len(items), max(1, size))]
     with closing(workers.each(_call, call, batches)) as found:
-        for results in found:
-            yield from results
+        for batch, results in zip(batches, found, strict=True):
+            for item, result in zip(batch, results, strict=True):
+                # A worker may have lost its way to the lake, and a file that is skipped is skipped
+                # for good. So it is bad only if this process finds it bad as well.
+                if isinstance(result, BadPartition):
+                    result = call.function(call.shared, item)
+                yield result
 
 
 def _in_threads(
