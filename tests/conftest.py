@@ -103,6 +103,14 @@ def onepass(
     signal.signal(signal.SIGTERM, handler)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background lets them ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[Server]:
     """An S3 server on loopback, started when the first test needs it."""

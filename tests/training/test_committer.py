@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -24,14 +23,6 @@ class SlowLedger:
         if isinstance(state, Exception):
             raise state
         return SimpleNamespace(version=trained["version"])
-
-
-@pytest.fixture
-def interruptible():
-    """A shell that starts the tests in the background lets them ignore interrupts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

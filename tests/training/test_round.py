@@ -339,7 +339,7 @@ def test_file_that_is_replaced_while_a_share_reads_it_is_not_learnt(make_job, la
 # -- the end of a run in mid round ---------------------------------------------------------------
 
 
-def test_interrupt_in_a_round_stops_the_shares_and_commits_nothing_of_it(make_job):
+def test_interrupt_in_a_round_stops_the_shares_and_commits_nothing_of_it(make_job, interruptible):
     job = make_job()
     expected = train(make_job("whole"))
 

@@ -34,6 +34,9 @@ class Dispatching(Protocol):
     def fail(self, error: Exception) -> None:
         """Give up."""
 
+    def close(self) -> None:
+        """Drop all calls."""
+
 
 class Hub:
     """A cluster as the event loop sees it; its attributes belong to the thread of the loop.
@@ -92,7 +95,9 @@ class Hub:
         await self._all_checked()
 
     async def close(self) -> None:
-        """End the watch and the connection."""
+        """Drop all calls, and end the watch and the connection."""
+        for dispatch in list(self.dispatches):
+            dispatch.close()
         for task in [self._watch, *self._probes.values()]:
             if task is not None:
                 task.cancel()
