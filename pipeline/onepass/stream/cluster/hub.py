@@ -92,7 +92,9 @@ class Hub:
         await self._all_checked()
 
     async def close(self) -> None:
-        """End the watch and the connection."""
+        """End the watch, the calls and the connection."""
+        # An attempt that is cancelled would begin another one for a call that is left.
+        self._fail(ClusterUnavailable(f"the connection to {self.address} is closed"))
         for task in [self._watch, *self._probes.values()]:
             if task is not None:
                 task.cancel()
@@ -224,8 +226,8 @@ class Hub:
             expected = ", ".join(f"{name} {own[name]}" for name in other)
             return (
                 f"the Dask worker {address} has {found}; expected, as here, {expected}\n"
-                "States may differ in their last bits. Install the same there, or accept it: "
-                "--mixed-workers."
+                "States may differ in their last bits. Install the same there, or let train and "
+                "refine accept it: --mixed-workers."
             )
         if report.unseen is not None:
             return (
