@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -293,6 +294,12 @@ def test_debug_shows_the_traceback_in_any_position(places, onepass):
         assert code == 2
         assert "Traceback" in err
         assert "ModelNotFound" in err
+
+
+def test_the_flag_that_a_refusal_of_workers_names_exists():
+    for name in ("train", "refine"):
+        command = importlib.import_module(f"onepass.cli.{name}").command
+        assert "--mixed-workers" in {flag for option in command.params for flag in option.opts}
 
 
 def test_lazy_import_names_commands_that_exist(onepass):

@@ -40,6 +40,23 @@ def test_results_come_in_the_order_of_the_files(monkeypatch, files, decodes, is_
     assert is_here == (not is_cluster and files is HERE and not decodes)
 
 
+def test_an_error_of_a_worker_counts_only_if_this_process_finds_it_as_well(monkeypatch):
+    """A worker may have lost its way to the lake, and a model is made of what is left of it."""
+    monkeypatch.setattr(Workers, "is_cluster", True)
+    here = threading.current_thread().name
+
+    def fails(_: None, file: LakeFile) -> str:
+        lost = file.key in {"3.parquet", "70.parquet"} and threading.current_thread().name != here
+        return "bad" if lost or file.key == "5.parquet" else file.key
+
+    with Workers() as workers:
+        each = each_file(
+            fails, None, HERE, workers, lambda file: file, is_bad=lambda found: found == "bad"
+        )
+        found = list(each)
+    assert found == [file.key if file.key != "5.parquet" else "bad" for file in HERE]
+
+
 def test_threads_wait_for_an_object_store_side_by_side():
     all_wait = threading.Barrier(8, timeout=10)
 
@@ -62,7 +79,7 @@ def test_the_first_error_is_raised_and_no_more_files_are_begun():
     assert len(begun) < 100
 
 
-def test_a_file_is_bad_only_if_this_process_finds_so_as_well(monkeypatch):
+def test_an_error_of_a_worker_counts_only_if_this_process_finds_it_as_well(monkeypatch):
     monkeypatch.setattr(Workers, "is_cluster", True)
     here = threading.current_thread()
 

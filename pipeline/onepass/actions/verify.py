@@ -86,7 +86,7 @@ def verify(
             if check_lake:
                 check.lake(opened.ledger.history, where, workers)
             if retrain:
-                check.retrain(opened, where, dask, workers)
+                check.retrain(opened, where, workers)
         check.leftovers(opened)
     return check.report(opened, time.perf_counter() - began)
 
@@ -169,15 +169,13 @@ class _Check:
         self.lake_files, findings = compare_lake(history, lake, workers, self.progress)
         self.findings += findings
 
-    def retrain(
-        self, opened: OpenModel, lake: str | list[str], dask: str | None, workers: Workers
-    ) -> None:
+    def retrain(self, opened: OpenModel, lake: str | list[str], workers: Workers) -> None:
         """Learn the newest version again, and compare the result with its log entry."""
         newest = opened.ledger.history.newest_states(1)
         if not newest:
             return
         key = log_key(newest[0].version)
-        job = opened.file.job.model_copy(update={"dask": dask, "lake": lake})
+        job = opened.file.job.model_copy(update={"dask": None, "lake": lake})
         try:
             learner = GroupLearner(opened.file, job, workers, self.progress)
             differences = Restorer(opened, learner).differences()

@@ -37,7 +37,8 @@ def compare_lake(
     findings = []
     learnt = [_Learnt(path, files.get(path), was) for path, was in sorted(_learnt_files(history))]
     progress.started(len(learnt), sum(one.was.rows for one in learnt))
-    with closing(each_file(_difference, None, learnt, workers, lambda one: one.file)) as texts:
+    each = each_file(_difference, None, learnt, workers, lambda one: one.file, is_bad=bool)
+    with closing(each) as texts:
         for one, text in zip(learnt, texts, strict=True):
             if text:
                 findings.append(_finding(one.path, text))

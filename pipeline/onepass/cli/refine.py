@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from onepass.actions.refine import RefineReport, refine
-from onepass.terminal.options import dask_option, json_option
+from onepass.terminal.options import dask_option, json_option, mixed_workers_option
 from onepass.terminal.printing import print_json, say
 from onepass.terminal.progress import Display
 from onepass.text import megabytes
@@ -27,6 +27,7 @@ from onepass.text import megabytes
     "--learning-rate", type=float, help="Rate of gradient_descent; unset: found from the data."
 )
 @dask_option
+@mixed_workers_option
 @json_option
 def command(
     model: str,
@@ -34,13 +35,14 @@ def command(
     rule: str,
     learning_rate: float | None,
     dask: str | None,
+    mixed_workers: bool,
     as_json: bool,
 ) -> None:
     """Take batch passes over everything that the model in DIR has learnt, to the batch optimum.
 
     When new files land, training continues from the refined weights.
     """
-    given = {"model": model} | ({"dask": dask} if dask else {})
+    given = {"model": model, "dask": dask, "mixed_workers": mixed_workers}
     with Display("refined with") as display:
         report = refine(
             given, n_passes=passes, rule=rule, learning_rate=learning_rate, progress=display

@@ -39,6 +39,7 @@ def each_file(
     file_of: Callable[[T], LakeFile | None],
     *,
     decodes: bool = False,
+    is_bad: Callable[[R], bool] = lambda _: False,
 ) -> Generator[R, None, None]:
     """Yield ``function(shared, item)`` for each item, in the order of the items.
 
@@ -53,10 +54,13 @@ def each_file(
         Returns the file of an item, if it has one.
     decodes
         Whether the function decodes rows, which threads do side by side.
+    is_bad
+        Returns whether a result says that a file is bad, as a `BadPartition` that is raised does.
+        A worker may have lost its way to the lake, so this process then finds the result itself.
     """
     is_remote = any((file := file_of(one)) is not None and file.remote for one in items)
     if workers.is_cluster:
-        yield from _on_cluster(_Call(function, shared), items, workers)
+        yield from _on_cluster(_Call(function, shared), items, workers, is_bad)
     elif decodes or is_remote:
         n_threads = max(_REMOTE_THREADS if is_remote else 1, workers.n_threads)
         yield from _in_threads(partial(function, shared), items, n_threads)
@@ -82,16 +86,14 @@ def _call(call: _Call[S, T, R], items: Sequence[T]) -> list[R | BadPartition]:
 
 
 def _on_cluster(
-    call: _Call[S, T, R], items: Sequence[T], workers: Workers
+    call: _Call[S, T, R], items: Sequence[T], workers: Workers, is_bad: Callable[[R], bool]
 ) -> Generator[R, None, None]:
     size = min(_MOST_FILES, -(-len(items) // (_TASKS * workers.n_threads)))
     batches = [items[first : first + size] for first in range(0, len(items), max(1, size))]
     with closing(workers.each(_call, call, batches)) as found:
         for batch, results in zip(batches, found, strict=True):
             for item, result in zip(batch, results, strict=True):
-                # A worker may have lost its way to the lake, and a file that is skipped is skipped
-                # for good. So it is bad only if this process finds it bad as well.
-                if isinstance(result, BadPartition):
+                if isinstance(result, BadPartition) or is_bad(result):
                     result = call.function(call.shared, item)
                 yield result
 

@@ -74,7 +74,15 @@ def read_summaries(
     workers.see(files)
     shared = _Shared()
     found = []
-    for one in each_file(_summarise_or_fail, None, files, workers, lambda file: file):
+    each = each_file(
+        _summarise_or_fail,
+        None,
+        files,
+        workers,
+        lambda file: file,
+        is_bad=lambda one: isinstance(one, BadPartition),
+    )
+    for one in each:
         if isinstance(one, BadPartition):
             bad.add(one)
         else:

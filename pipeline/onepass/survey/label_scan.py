@@ -106,7 +106,13 @@ class LabelScan:
         look = _Look(self.name, kind, blank_is_null)
         tasks = [_Task(one.file, one.fingerprint.rows, one.is_empty(self.name)) for one in chosen]
         each = each_file(
-            _count_or_fail, look, tasks, self.workers, lambda task: task.file, decodes=True
+            _count_or_fail,
+            look,
+            tasks,
+            self.workers,
+            lambda task: task.file,
+            decodes=True,
+            is_bad=lambda found: isinstance(found, BadPartition),
         )
         with closing(each) as counted:
             for one, found in zip(chosen, counted, strict=True):

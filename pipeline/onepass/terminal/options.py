@@ -19,6 +19,9 @@ json_option = click.option(
 )
 model_option = click.option("--model", required=True, metavar="DIR", help="Model directory.")
 dask_option = click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler.")
+mixed_workers_option = click.option(
+    "--mixed-workers", is_flag=True, help=Job.model_fields["mixed_workers"].description
+)
 
 
 class _List(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -110,13 +110,10 @@ class Run:
         n_alone = self._rounds.n_alone(groups, self._rows)
         if not n_alone and not self._state.adds_up:
             n_alone = 1
-        if self._most > 1 and self._learner.is_on_cluster:
-            # No row travels to this process, if a group by itself is learnt by a worker as well.
-            size = 1 if n_alone else self._rounds.next_size(groups, self._rows)
-            return self._train_round(groups[:size], groups[size:])
-        if n_alone:
+        # With rounds on a cluster, a worker learns a group by itself as well, so no row travels.
+        if n_alone and not (self._most > 1 and self._learner.is_on_cluster):
             return self._train_alone(groups[:n_alone], groups[n_alone:])
-        size = self._rounds.next_size(groups, self._rows)
+        size = 1 if n_alone else self._rounds.next_size(groups, self._rows)
         return self._train_round(groups[:size], groups[size:])
 
     def _train_alone(self, groups: list[Group], after: list[Group]) -> list[Group]:

@@ -24,15 +24,12 @@ from onepass.model.file import ModelFile
 from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.fold import Stop
 from onepass.stream.reading import Reading
 from onepass.stream.sources import open_sources
 from onepass.stream.stream import ReadGroup, blocks_of
 from onepass.training.learnt import Lake, Learnt, learn_blocks
 from onepass.training.progress import Progress
-
-
-class Stopped(Exception):
-    """Raised in a share whose result nobody waits for any more."""
 
 
 class Watch:
@@ -45,19 +42,18 @@ class Watch:
     """
 
     def __init__(self, progress: Progress) -> None:
-        self._progress, self._lock, self._is_stopped = progress, Lock(), False
+        self._progress, self._lock, self._stop = progress, Lock(), Stop()
 
     def advanced(self, n_rows: int) -> None:
         """Report rows of a share; raise `Stopped` after `stop`."""
         with self._lock:
-            if self._is_stopped:
-                raise Stopped
+            self._stop.check()
             self._progress.advanced(n_rows)
 
     def stop(self) -> None:
         """Let every share end at its next block."""
         # Without the lock: the thread that waits for the shares may be interrupted at any time.
-        self._is_stopped = True
+        self._stop.set()
 
 
 class Base:

@@ -34,9 +34,6 @@ class Dispatching(Protocol):
     def fail(self, error: Exception) -> None:
         """Give up."""
 
-    def close(self) -> None:
-        """Drop all calls."""
-
 
 class Hub:
     """A cluster as the event loop sees it; its attributes belong to the thread of the loop.
@@ -95,9 +92,9 @@ class Hub:
         await self._all_checked()
 
     async def close(self) -> None:
-        """Drop all calls, and end the watch and the connection."""
-        for dispatch in list(self.dispatches):
-            dispatch.close()
+        """End the watch, the calls and the connection."""
+        # An attempt that is cancelled would begin another one for a call that is left.
+        self._fail(ClusterUnavailable(f"the connection to {self.address} is closed"))
         for task in [self._watch, *self._probes.values()]:
             if task is not None:
                 task.cancel()
@@ -229,8 +226,8 @@ class Hub:
             expected = ", ".join(f"{name} {own[name]}" for name in other)
             return (
                 f"the Dask worker {address} has {found}; expected, as here, {expected}\n"
-                "States may differ in their last bits. Install the same there, or accept it: "
-                "--mixed-workers."
+                "States may differ in their last bits. Install the same there, or let train and "
+                "refine accept it: --mixed-workers."
             )
         if report.unseen is not None:
             return (
