@@ -79,7 +79,7 @@ def test_the_first_error_is_raised_and_no_more_files_are_begun():
     assert len(begun) < 100
 
 
-def test_an_error_of_a_worker_counts_only_if_this_process_finds_it_as_well(monkeypatch):
+def test_an_error_that_a_worker_raises_counts_only_if_this_process_raises_it_as_well(monkeypatch):
     monkeypatch.setattr(Workers, "is_cluster", True)
     here = threading.current_thread()
 
