@@ -141,6 +141,15 @@ def test_file_name_that_is_not_utf8_is_a_job_error_because_no_ledger_can_hold_it
     str(caught.value).encode()
 
 
+def test_files_of_a_relative_lake_are_found_from_another_directory(tmp_path, monkeypatch):
+    """A worker of a cluster opens them from its own directory."""
+    touch(tmp_path / "lake", "a.parquet", "k=1/b.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = [discover(lake) for lake in ("lake", "lake/**", "lake/a.parquet", ["lake/a.parquet"])]
+    monkeypatch.chdir("/")
+    assert all(os.path.isfile(file.location) for files in found for file in files)
+
+
 def test_missing_lake_or_listed_file_is_a_job_error(tmp_path):
     touch(tmp_path, "a.parquet")
     for lake in (f"{tmp_path}/no", [f"{tmp_path}/a.parquet", f"{tmp_path}/no"], [str(tmp_path)]):

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from cluster import Forks, TestCluster
-from onepass.errors import ClusterError, ClusterUnavailable, JobError
+from onepass.errors import BadPartition, ClusterError, ClusterUnavailable, JobError
 from onepass.lake.discover import discover
 from onepass.stream.cluster import Cluster
 from onepass.stream.cluster.patience import Patience
@@ -113,6 +113,23 @@ def test_an_error_comes_in_its_turn_and_as_it_was_raised(pair, connect):
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(JobError, match="three"):
         next(results)
+
+
+def test_a_file_is_bad_only_if_this_process_finds_so_as_well(pair, connect):
+    here = os.getpid()
+
+    def work(shared: int, task: int) -> int:
+        if task == 7 or (task == 3 and os.getpid() != here):
+            raise BadPartition("not found", path=f"{task}.parquet")
+        return task
+
+    workers = connect(pair)
+    results = workers.each(work, 0, range(10))
+    assert [next(results) for _ in range(7)] == [*range(7)]
+    with pytest.raises(BadPartition, match=r"7\.parquet"):
+        next(results)
+    calls = ((lambda i=i: work(0, i), False) for i in range(7))
+    assert list(workers.ordered(calls)) == [*range(7)]
 
 
 def test_a_result_that_cannot_be_read_here_is_an_error_and_not_waited_for(pair, connect):

@@ -30,7 +30,7 @@ class LakeFile:
     key: str
     """Name of the file in the ledger: its path in the lake, or its absolute path in a list."""
     location: str
-    """Path or URL to open."""
+    """Absolute path or URL to open."""
     hive: tuple[tuple[str, str | None], ...]
     """Keys and values of the key=value folders, percent-decoded; None is the null partition."""
     remote: RemoteObject | None = None
@@ -96,7 +96,9 @@ def _listed(path: str, key: str | None = None) -> LakeFile:
 
 def _below(root: str, path: str) -> LakeFile:
     relative = PurePosixPath(os.path.relpath(path, root))
-    return LakeFile(relative.as_posix(), path, _hive((*_keys_of(root), *relative.parts[:-1])))
+    # A worker of a cluster has another working directory.
+    whole = os.path.join(os.getcwd(), path)
+    return LakeFile(relative.as_posix(), whole, _hive((*_keys_of(root), *relative.parts[:-1])))
 
 
 def _remote(lake: str) -> list[LakeFile]:

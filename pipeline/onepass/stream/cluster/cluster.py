@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
+from onepass.errors import DataError
 from onepass.lake.discover import LakeFile
 from onepass.stream.cluster.connection import LoopThread, import_distributed, quiet, serialized
 from onepass.stream.cluster.dispatch import NOTHING, Dispatch, Pending
@@ -89,7 +90,11 @@ class Cluster:
         """Yield the results of calls in their order; most results wait on the workers."""
         dispatch = Dispatch(self._hub, NOTHING, WINDOW, keeps_place=True)
         return self._results(
-            dispatch, calls, lambda call: Call(_called, call, sys.maxsize), window=WINDOW
+            dispatch,
+            calls,
+            lambda call: Call(_called, call, sys.maxsize),
+            lambda call: call(),
+            window=WINDOW,
         )
 
     def each(
@@ -107,6 +112,7 @@ class Cluster:
             dispatch,
             ((task, False) for task in tasks),
             lambda task: Call(function, task, most),
+            lambda task: function(shared, task),
             window=most,
             n_waiting=1,
         )
@@ -116,6 +122,7 @@ class Cluster:
         dispatch: Dispatch,
         tasks: Iterable[tuple[Any, bool]],
         call: Callable[[Any], Call],
+        here: Callable[[Any], Any],
         *,
         window: int,
         n_waiting: int = 0,
@@ -128,27 +135,30 @@ class Cluster:
             Pairs of a task and whether it runs in this process.
         call
             Makes a call of a task that runs on a worker.
+        here
+            Makes the call of a task in this process. A worker may have lost its way to the lake, so
+            a file is bad only if this process finds so as well.
         window
             Most calls in one process.
         n_waiting
             Results that may wait for each call that may run.
         """
         left, number, held = iter(tasks), 0, deque[tuple[Any, bool]]()
-        under_way: deque[tuple[Future[Any], bool]] = deque()
+        under_way: deque[tuple[Future[Any], bool, Any]] = deque()
         try:
             while True:
                 new: list[Pending] = []
                 most = max(2, (1 + n_waiting) * self._hub.members.n_threads(window))
                 while len(under_way) < most and (one := held or _next(left)):
                     task, is_local = one.popleft()
-                    if is_local and sum(local for _, local in under_way) >= WINDOW:
+                    if is_local and sum(local for _, local, _ in under_way) >= WINDOW:
                         held.append((task, is_local))
                         break
                     if is_local:
-                        under_way.append((self._local.submit(task), True))
+                        under_way.append((self._local.submit(task), True, task))
                         continue
                     new.append(Pending(number, serialized(call(task))))
-                    under_way.append((new[-1].result, False))
+                    under_way.append((new[-1].result, False, task))
                     number += 1
                 if new:
                     self._thread.call(dispatch.add, new)
@@ -156,12 +166,13 @@ class Cluster:
                     return
                 if not wait([under_way[0][0]], _LOOK_SECONDS).done:
                     continue
-                future, is_local = under_way.popleft()
+                future, is_local, task = under_way.popleft()
                 if not is_local:
                     self._thread.call(dispatch.taken_one)
-                yield future.result()
+                is_doubtful = not is_local and isinstance(future.exception(), DataError)
+                yield here(task) if is_doubtful else future.result()
         finally:
-            for future, _ in under_way:
+            for future, _, _ in under_way:
                 future.cancel()
             # A generator may be closed after the cluster.
             with suppress(RuntimeError):

@@ -126,10 +126,7 @@ class Dispatch:
         waiting = sorted(number for number, one in self._pending.items() if not one.attempts)
         first = min(self._pending, default=None)
         for number in waiting:
-            member = self._freest()
-            if member is None and number == first and self._keeps_place:
-                # Results that wait for this call may hold all places of the workers that are left.
-                member = min(self._hub.members.usable(), key=lambda one: one.n_calls, default=None)
+            member = self._for_first() if number == first else self._freest()
             if member is None:
                 return
             self._begin(self._pending[number], member)
@@ -148,9 +145,20 @@ class Dispatch:
         age = time.monotonic() - min(attempt.began for attempt in pending.attempts)
         if len(pending.attempts) > 1 or age < max(self._hub.patience.late, 3 * self._longest):
             return
-        member = self._freest(but=pending.attempts[0].member)
+        member = self._for_first(but=pending.attempts[0].member)
         if member is not None:
             self._begin(pending, member)
+
+    def _for_first(self, but: Member | None = None) -> Member | None:
+        """Return a worker for the call that the consumer waits for.
+
+        Results that wait for this call may hold all places of the workers that are left.
+        """
+        member = self._freest(but)
+        if member is None and self._keeps_place:
+            members = [one for one in self._hub.members.usable() if one is not but]
+            member = min(members, key=lambda one: one.n_calls, default=None)
+        return member
 
     def _freest(self, but: Member | None = None) -> Member | None:
         members = [one for one in self._hub.members.usable() if one is not but]
