@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -26,6 +28,8 @@ from processes import run
 from recording import At
 
 PARTS = 16
+SHARED: dict[str, Any] = {"label": "y", "parallel": 4, "exclude": ["shop"]}
+"""Fields of the job of most tests: rounds of several groups, and numbers alone."""
 REPEAT = int(os.environ.get("REPEAT", "1"))
 SEED = int(os.environ.get("SEED", "0"))
 
@@ -43,7 +47,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lake")
     for i in range(PARTS):
-        pq.write_table(number_table(100 + 37 * i, seed=i), folder / f"part-{i}.parquet")
+        table = number_table(100 + 37 * i, seed=i)
+        shops = np.random.default_rng(i).integers(0, 90, len(table))
+        table = table.append_column("shop", pa.array([f"shop {shop}" for shop in shops]))
+        pq.write_table(table, folder / f"part-{i}.parquet")
     return folder
 
 
@@ -51,7 +58,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def threads(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOutcome:
     """What threads of this process reach."""
     model = tmp_path_factory.mktemp("threads") / "model"
-    return train({"lake": str(lake), "label": "y", "model": str(model), "parallel": 4})
+    return train({**SHARED, "lake": str(lake), "model": str(model)})
 
 
 @pytest.fixture
@@ -65,8 +72,7 @@ def job(lake: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Fields of a job whose rounds have several groups, with a model of its own."""
 
     def fields(name: str, **others: Any) -> dict[str, Any]:
-        given = {"lake": str(lake), "label": "y", "model": str(tmp_path / name), "parallel": 4}
-        return given | others
+        return {**SHARED, "lake": str(lake), "model": str(tmp_path / name)} | others
 
     return fields
 
@@ -87,13 +93,25 @@ def test_any_number_of_workers_reaches_the_state_of_threads(forks, job, threads)
             assert rounds(outcome.model) == rounds(threads.model)
 
 
+HASHED = {"loss": "squared", "exclude": [], "categorical": ["shop"], "hash_bits": 10}
+
+
 @pytest.mark.parametrize(
-    "fields", [{"parallel": 1}, {"parallel": 1, "solver": "nag"}], ids=["newton", "nag"]
+    "fields",
+    [
+        {"parallel": 1},
+        {"parallel": 1, "solver": "nag"},
+        HASHED,
+        {**HASHED, "half_life": "6 partitions", "l2": [0.0, 0.1]},
+    ],
+    ids=["newton alone", "nag", "hashed", "hashed, fading, candidates"],
 )
-def test_models_learnt_one_group_after_another_read_on_workers(forks, job, fields):
+def test_every_kind_of_model_is_learnt_to_the_state_of_threads(forks, job, fields):
     with TestCluster(forks) as cluster:
         together = train(job("cluster", **fields, dask=cluster.address))
     assert together.state_sha256 == train(job("alone", **fields)).state_sha256
+    sizes = rounds(together.model)
+    assert max(sizes) > 1 or fields.get("parallel") == 1
 
 
 FAULTS: dict[str, Callable[[TestCluster, random.Random], object]] = {
