@@ -14,7 +14,7 @@ from points import Point
 from simulator import Cluster, Costs, Lake, bounds, simulate
 
 from lakes import Shape
-from onepass.training.rounds import automatic
+from onepass.training.round_sizes import automatic
 
 READING = 100e6
 """Bytes a second that one worker reads from an object store: an assumption."""

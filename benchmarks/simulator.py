@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onepass.partition import Fingerprint, Group, Partition
-from onepass.training.rounds import DENSE, HASHED, Rounds, Rule, automatic
+from onepass.training.round_sizes import DENSE, HASHED, Rounds, Rule, automatic
 
 _SAMPLE = 48
 
@@ -124,7 +124,7 @@ class Outcome:
 
 
 def sizes(groups: int, most: int, rule: Rule) -> Iterator[tuple[int, int]]:
-    """Yield sizes of rounds by `onepass.training.rounds`, and how often each follows itself."""
+    """Yield sizes of rounds by `onepass.training.round_sizes`, and how often each follows itself."""
     # Sizes have reached `most`, or never will, within so many groups.
     head = min(groups, math.ceil(most * (1 + 1 / rule.share)) + 4 * most)
     mark = Fingerprint(size=1, footer_sha256="", rows=1, row_groups=1)

@@ -188,7 +188,7 @@ def test_nothing_is_lost_and_no_run_is_faster_than_its_workers(simulator, costs)
 @pytest.mark.parametrize("most", [1, 4, 16])
 @pytest.mark.parametrize("groups", [1, 7, 70, 500])
 def test_simulated_rounds_are_those_of_training(simulator, most, groups):
-    from onepass.training.rounds import DENSE, HASHED, Rounds
+    from onepass.training.round_sizes import DENSE, HASHED, Rounds
 
     mark = simulator.Fingerprint(size=1, footer_sha256="", rows=1, row_groups=1)
     planned = [

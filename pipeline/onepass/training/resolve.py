@@ -8,7 +8,7 @@ from onepass.job import Job, LossName
 from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
-from onepass.training.rounds import automatic, rule_of
+from onepass.training.round_sizes import automatic, rule_of
 
 WIDEST = 4 * MAX_WIDTH
 """Maximum dense weights with which a job may name newton; its state grows with their square."""

@@ -11,7 +11,7 @@ from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt, joined
-from onepass.training.rounds import rows_of
+from onepass.training.round_sizes import rows_of
 from onepass.training.share import Base, Share, Task, Watch, learn_share
 
 _AHEAD = 2

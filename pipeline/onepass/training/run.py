@@ -25,7 +25,7 @@ from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
 from onepass.training.round import BadRound, learn_round
-from onepass.training.rounds import Remembered, Rounds, rows_of, rule_of
+from onepass.training.round_sizes import Remembered, Rounds, rows_of, rule_of
 
 
 class Run:

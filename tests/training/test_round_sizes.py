@@ -9,7 +9,7 @@ import pytest
 
 from lakes import logged_partition
 from onepass.partition import Group
-from onepass.training.rounds import (
+from onepass.training.round_sizes import (
     DENSE,
     HASHED,
     Remembered,
