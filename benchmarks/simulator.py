@@ -124,7 +124,7 @@ class Outcome:
 
 
 def sizes(groups: int, most: int, rule: Rule) -> Iterator[tuple[int, int]]:
-    """Yield sizes of rounds by `onepass.training.round_sizes`, and how often each follows itself."""
+    """Yield sizes of rounds, see `onepass.training.round_sizes`, with how often each repeats."""
     # Sizes have reached `most`, or never will, within so many groups.
     head = min(groups, math.ceil(most * (1 + 1 / rule.share)) + 4 * most)
     mark = Fingerprint(size=1, footer_sha256="", rows=1, row_groups=1)
