@@ -20,7 +20,7 @@ from onepass.actions.outputs import open_output
 from onepass.actions.verify import verify
 from onepass.errors import BadPartition, JobError
 from onepass.stream import fold
-from onepass.stream.fold import Readers
+from onepass.stream.readers import Readers
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
 from small import plan, train

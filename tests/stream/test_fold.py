@@ -18,7 +18,8 @@ from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
 from onepass.stream import fold
 from onepass.stream.check_columns import ColumnCheck
-from onepass.stream.fold import Fold, Placed, Readers, folded, runs
+from onepass.stream.fold import Fold, folded, runs
+from onepass.stream.readers import Placed, Readers
 from onepass.stream.reading import Reading
 from onepass.stream.workers import Workers
 

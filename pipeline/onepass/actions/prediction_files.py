@@ -21,9 +21,11 @@ from onepass.actions.outputs import Output
 from onepass.errors import JobError
 from onepass.model.predictions import prediction_columns, prediction_fields
 from onepass.model.predictor import Predictor, predicted
-from onepass.stream.fold import Placed, Readers, Stopped, runs
+from onepass.stream.fold import runs
 from onepass.stream.lake_groups import CheckedFile
+from onepass.stream.readers import Placed, Readers
 from onepass.stream.reading import Streamed
+from onepass.stream.stop import Stopped
 from onepass.stream.stream import stream
 from onepass.stream.workers import Workers
 

@@ -28,7 +28,8 @@ from onepass.ledger.entries import LearntEntry, Refined
 from onepass.ledger.history import History
 from onepass.model.memory import partitions_at_once
 from onepass.partition import Partition
-from onepass.stream.fold import Fold, Placed, Readers, folded
+from onepass.stream.fold import Fold, folded
+from onepass.stream.readers import Placed, Readers
 from onepass.stream.reading import Streamed
 from onepass.training.progress import Progress
 from onepass.training.session import Session, open_session

@@ -11,8 +11,8 @@ from onepass.learn.unit import LabelUnit
 from onepass.ledger.entries import LearntEntry
 from onepass.model.file import ModelFile
 from onepass.model.memory import partitions_at_once, whole_bytes
-from onepass.stream.fold import Readers
 from onepass.stream.lake_groups import CheckedLake
+from onepass.stream.readers import Readers
 from onepass.stream.reading import Reading
 
 

@@ -22,7 +22,7 @@ _REMOTE_THREADS = 8
 """Least number of threads that wait for an object store side by side."""
 
 _MOST_FILES = 64
-"""Maximum number of files of one task on a cluster. A footer takes 0.2 to 0.5 ms, a task 1 ms."""
+"""Maximum number of files of one task on a cluster. A footer takes 0.2 to 0.5 ms, a task 5."""
 
 _TASKS = 8
 """Tasks for each thread of a cluster, so that a slow one makes few others wait."""

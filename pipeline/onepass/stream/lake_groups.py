@@ -12,7 +12,7 @@ from onepass.lake.footer import partitions, read_footer
 from onepass.partition import Fingerprint, Partition
 from onepass.stream.check_columns import ColumnCheck, Renamed
 from onepass.stream.each_file import each_file
-from onepass.stream.fold import Placed
+from onepass.stream.readers import Placed
 from onepass.stream.reading import Reading
 from onepass.stream.sources import Files
 from onepass.stream.workers import Workers

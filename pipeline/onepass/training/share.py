@@ -24,9 +24,9 @@ from onepass.model.file import ModelFile
 from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
-from onepass.stream.fold import Stop
 from onepass.stream.reading import Reading
 from onepass.stream.sources import open_sources
+from onepass.stream.stop import Stop
 from onepass.stream.stream import ReadGroup, blocks_of
 from onepass.training.learnt import Lake, Learnt, learn_blocks
 from onepass.training.progress import Progress
