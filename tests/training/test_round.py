@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import corrupt_pages, number_table
-from onepass import evaluate, rewind, verify
+from onepass import Job, evaluate, rewind, verify
 from onepass.errors import BadPartition, ChangedPartition, Diverged, Interrupted, JobError
 from onepass.ledger.entries import SkipEntry, TrainEntry
 from onepass.model.directory import open_model
 from onepass.model.file import parse_model_file
 from onepass.stream.workers import Workers
 from onepass.training import learn_group, round, share
+from onepass.training.create import decide, survey_job
 from places import copy_model
 from recording import At, Recorder
 from small import plan, train, train_pending
@@ -403,6 +404,25 @@ def test_number_of_groups_is_frozen_and_follows_from_the_lake(make_job):
     assert open_model(hashed["model"]).file.job.parallel == 1
     with pytest.raises(JobError, match="parallel: the model has 2, this run asks for 4"):
         train({"model": job["model"], "parallel": 4})
+
+
+def test_partitions_of_a_lake_that_is_grouped_by_label_are_learnt_alone(tmp_path):
+    for i in range(16):
+        table = number_table(400, seed=i)
+        table = table.append_column("late", pa.array([i < 8] * 399 + [i >= 8]))
+        pq.write_table(table, tmp_path / f"part-{i:02}.parquet")
+
+    def chosen(label: str, exclude: str, **fields: Any) -> Any:
+        job = Job(
+            lake=str(tmp_path), label=label, exclude=[exclude], model=str(tmp_path / "m"), **fields
+        )
+        return decide(job, survey_job(job))[0].parallel
+
+    assert chosen("late", "y") == 1
+    assert chosen("late", "y", parallel=4) == 4
+    assert chosen("late", "y", interleave=2) == 2
+    assert chosen("late", "y", loss="squared") == 4
+    assert chosen("y", "late") == 4
 
 
 def test_first_order_solvers_refuse_rounds_and_say_why(make_job):

@@ -18,6 +18,7 @@ from onepass.encode.columns import label_family, label_values
 from onepass.encode.schema import Label
 from onepass.encode.target import label_target, settle_unknown
 from onepass.errors import JobError
+from onepass.survey.dependence import explained_by_groups
 from onepass.survey.label_classes import SampledLabel, UnknownClass, describe_classes
 from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.label_scan import Scan
@@ -63,6 +64,8 @@ class LabelProfile:
     """Messages to the user about the label."""
     drift: float = 0.0
     """Share of its variance between the stretches of files, see `drift_within`."""
+    between_files: float = 0.0
+    """Share of its variance between files."""
 
 
 def profile_label(
@@ -220,7 +223,10 @@ def describe_label(
     target = Target(label_target(values, label), nominal=len(label.classes or ()) > 2)
     settle_unknown(target.values, label)
     drift = drift_within(target.values, sample.file, sample.stretch, classes=target.nominal)
-    return replace(found, drift=drift), target
+    present = ~np.isnan(target.values)
+    explained = explained_by_groups(classes=target.nominal)
+    between_files = explained(target.values[present], sample.file[present])
+    return replace(found, drift=drift, between_files=between_files), target
 
 
 def warnings_of_label(

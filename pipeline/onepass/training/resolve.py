@@ -8,6 +8,7 @@ from onepass.job import Job, LossName
 from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
+from onepass.survey.lake_warnings import SORTED
 from onepass.training.round_sizes import automatic, rule_of
 
 WIDEST = 4 * MAX_WIDTH
@@ -75,7 +76,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
             "solver": solver,
             "delta": (job.delta or label.delta) if label.loss == "huber" else None,
             "classes": label.label.classes or [],
-            "parallel": _parallel(job, solver, schema, n_partitions),
+            "parallel": _parallel(job, solver, label, schema, n_partitions),
             "hash_bits": job.hash_bits or DEFAULT_HASH_BITS,
             **choice,
         }
@@ -98,7 +99,7 @@ def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
     return BEST
 
 
-def _parallel(job: Job, solver: str, schema: Schema, n_partitions: int) -> int:
+def _parallel(job: Job, solver: str, label: LabelProfile, schema: Schema, n_partitions: int) -> int:
     if solver != "newton":
         if job.parallel not in {"auto", 1}:
             raise JobError(
@@ -109,6 +110,11 @@ def _parallel(job: Job, solver: str, schema: Schema, n_partitions: int) -> int:
         return 1
     if job.parallel != "auto":
         return job.parallel
+    # Squared loss is exact in any order. Others are expanded too far off if each partition has a
+    # class of its own: the holdout loss rose by 0.3 to 26 %.
+    is_exact = label.loss == "squared" and not schema.n_hashed
+    if label.between_files >= SORTED and job.interleave == 1 and not is_exact:
+        return 1
     n_groups = -(-n_partitions // job.interleave)
     return automatic(n_groups, rule_of(schema.n_hashed))
 
