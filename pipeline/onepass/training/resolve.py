@@ -8,7 +8,7 @@ from onepass.job import Job, LossName
 from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
-from onepass.survey.lake_warnings import SORTED
+from onepass.survey.lake_warnings import INTERLEAVE, SORTED
 from onepass.training.round_sizes import automatic, rule_of
 
 WIDEST = 4 * MAX_WIDTH
@@ -113,7 +113,7 @@ def _parallel(job: Job, solver: str, label: LabelProfile, schema: Schema, n_part
     # Squared loss is exact in any order. Others are expanded too far off if each partition has a
     # class of its own: the holdout loss rose by 0.3 to 26 %.
     is_exact = label.loss == "squared" and not schema.n_hashed
-    if label.between_files >= SORTED and job.interleave == 1 and not is_exact:
+    if label.between_files >= SORTED and job.interleave < INTERLEAVE and not is_exact:
         return 1
     n_groups = -(-n_partitions // job.interleave)
     return automatic(n_groups, rule_of(schema.n_hashed))
