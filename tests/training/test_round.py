@@ -24,7 +24,7 @@ from onepass.ledger.entries import SkipEntry, TrainEntry
 from onepass.model.directory import open_model
 from onepass.model.file import parse_model_file
 from onepass.stream.workers import Workers
-from onepass.training import learn_group, round, share
+from onepass.training import learn_group, resolve, round, share
 from onepass.training.create import decide, survey_job
 from places import copy_model
 from recording import At, Recorder
@@ -312,9 +312,11 @@ def test_nothing_of_a_round_with_a_fault_is_committed_and_the_first_is_raised(ma
         else:
             (lake / path).unlink()
     kind = ChangedPartition if harm == "changed" else BadPartition
+    seen = Recorder()
     with pytest.raises(kind) as caught:
-        train_pending({"model": job["model"]})
+        train_pending({"model": job["model"]}, progress=seen)
     assert caught.value.path == paths[1]
+    assert [paths[2] in note for note in seen.notes] == [True]
     assert [len(entry.groups) for entry in trained(job)] == ROUNDS[:6]
     assert skipped(job) == []
 
@@ -406,7 +408,7 @@ def test_number_of_groups_is_frozen_and_follows_from_the_lake(make_job):
         train({"model": job["model"], "parallel": 4})
 
 
-def test_partitions_of_a_lake_that_is_grouped_by_label_are_learnt_alone(tmp_path):
+def test_partitions_of_a_lake_that_is_grouped_by_label_are_learnt_alone(tmp_path, monkeypatch):
     for i in range(16):
         table = number_table(400, seed=i)
         table = table.append_column("late", pa.array([i < 8] * 399 + [i >= 8]))
@@ -420,9 +422,11 @@ def test_partitions_of_a_lake_that_is_grouped_by_label_are_learnt_alone(tmp_path
 
     assert chosen("late", "y") == 1
     assert chosen("late", "y", parallel=4) == 4
-    assert chosen("late", "y", interleave=2) == 2
+    assert chosen("late", "y", interleave=2) == 1
     assert chosen("late", "y", loss="squared") == 4
     assert chosen("y", "late") == 4
+    monkeypatch.setattr(resolve, "INTERLEAVE", 2)
+    assert chosen("late", "y", interleave=2) == 2
 
 
 def test_first_order_solvers_refuse_rounds_and_say_why(make_job):

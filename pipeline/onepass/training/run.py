@@ -178,6 +178,9 @@ class Run:
             wish = self._job.on_bad if isinstance(error, BadPartition) else self._job.on_changed
             at_fault = [one for one in group.partitions if _is_at_fault(one, error)]
             if wish == "error" or not at_fault:
+                for _, other in faults:
+                    if other is not error:
+                        self._progress.noted(f"also at fault: {first_line(other)}")
                 raise error
             found += [(one, first_line(error)) for one in at_fault]
         return found
