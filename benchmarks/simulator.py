@@ -16,9 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onepass.partition import Fingerprint, Group, Partition
-from onepass.training.round_sizes import DENSE, HASHED, Rounds, Rule, automatic
+from onepass.training.round_sizes import Rounds, Rule, automatic, rule_of
 
 _SAMPLE = 48
+
+N_HASHED = 26
+"""Hashed columns of clicks."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Costs:
     @property
     def rule(self) -> Rule:
         """Rule of the rounds of this kind of model."""
-        return HASHED if self.hashed else DENSE
+        return rule_of(N_HASHED if self.hashed else 0)
 
     def difference(self, rows: float) -> float:
         """Return the bytes of the difference of a group."""

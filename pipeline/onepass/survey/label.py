@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from onepass.block import FloatArray
 from onepass.encode.classes import MAX_CLASSES, counted_classes
 from onepass.encode.columns import label_family, label_values
 from onepass.encode.schema import Label
@@ -20,26 +19,17 @@ from onepass.encode.target import label_target, settle_unknown
 from onepass.errors import JobError
 from onepass.survey.dependence import explained_by_groups
 from onepass.survey.label_classes import SampledLabel, UnknownClass, describe_classes
+from onepass.survey.label_loss import CLASSIFICATION, choose_loss
 from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.label_scan import Scan
 from onepass.survey.lake_warnings import Place, drift_warnings, label_order_warnings
 from onepass.survey.leaks import leak_warnings
 from onepass.survey.levels_or_line import Target
-from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.row_order import drift_within
 from onepass.survey.sample import Sample
 from onepass.survey.scale import robust_scale
 from onepass.text import percent
-
-CLASSIFICATION = frozenset({"logistic", "hinge", "softmax"})
-"""Losses whose labels are classes."""
-
-AUTO_CLASSES = 100
-"""Maximum number of classes for which ``auto`` chooses softmax; beyond it the user must ask."""
-
-FEW_VALUES = 20
-"""Maximum number of distinct values for which whole numbers may be meant as classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +109,7 @@ def profile_label(
         scanned = scan(kind, blank_is_null=sample.blank_is_null)
         _check_two_numbers(sample, replace(sample, scanned=scanned), loss)
         sample = replace(sample, scanned=scanned)
-    loss, hints = _choose_loss(sample, loss)
+    loss, hints = choose_loss(sample, loss)
     described = (
         describe_classes(sample, loss) if loss in CLASSIFICATION else describe_numbers(sample, loss)
     )
@@ -252,50 +242,6 @@ def warnings_of_label(
         order = order or drift_warnings(name, found.drift)
     leaks = leak_warnings(name, values, sample.rows, columns, classes=found.label.classes or ())
     return [*found.warnings, *order, *leaks]
-
-
-def _choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
-    """Return the loss, and hints about other losses."""
-    name = sample.name
-    if loss != "auto":
-        if sample.classes and loss not in CLASSIFICATION:
-            raise JobError(f"--classes belongs to logistic, hinge and softmax loss, not to {loss}")
-        return loss, []
-    if sample.classes:
-        return ("logistic" if len(sample.classes) == 2 else "softmax"), []
-    if sample.kind == "bool" or sample.number_classes():
-        return "logistic", []
-    if sample.kind == "text":
-        return _choose_loss_of_text(sample), []
-    return "squared", _hints_about_numbers(name, np.unique(sample.numbers))
-
-
-def _hints_about_numbers(name: str, distinct: FloatArray) -> list[str]:
-    """Tell how to train a label of few distinct numbers as classes or counts."""
-    if len(distinct) == 2:
-        low, high = distinct
-        return [
-            f"{name}: two values, {low:.12g} and {high:.12g}, trained as numbers (not 0/1 "
-            f"classes); --loss logistic {naming('classes', f'{low:.12g}', f'{high:.12g}')} to "
-            "train them as classes"
-        ]
-    if 3 <= len(distinct) <= FEW_VALUES and (distinct == np.floor(distinct)).all():
-        counts = ", --loss poisson if they are counts" if distinct[0] >= 0 else ""
-        return [
-            f"{name}: {len(distinct)} different whole numbers, trained as numbers; "
-            f"--loss softmax if they are classes{counts}"
-        ]
-    return []
-
-
-def _choose_loss_of_text(sample: SampledLabel) -> str:
-    n_classes = len(sample.counts)
-    if n_classes > AUTO_CLASSES or (sample.scanned is not None and sample.scanned.has_too_many):
-        raise JobError(
-            f"the label {sample.name!r} is text with {sample.number} different values "
-            f"({sample.shown(3)}); --loss softmax if they are classes (at most {MAX_CLASSES:,})"
-        )
-    return "logistic" if n_classes == 2 and sample.unknown != "other" else "softmax"
 
 
 def _null_warnings(name: str, null_share: float, kind: str, drops_null: bool) -> list[str]:

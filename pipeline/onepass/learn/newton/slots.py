@@ -215,8 +215,9 @@ class SlotFilter:
         """Return the loop that learns rows, tempered if the moves of a round might overshoot."""
         n_shares, n_rows, known_rows = self._round
         # Several columns may all tell the same. The moves of a round then add up to at most this
-        # many times what is missing to the weights; less than once needs no tempering.
-        if n_shares <= 2 or (n_columns - 1) * n_rows < known_rows:
+        # many times what is missing to the weights; once needs no tempering. Rounds keep to this,
+        # unless they were planned with rows that have no label or no weight.
+        if n_shares <= 2 or (n_columns - 1) * n_rows <= known_rows:
             return filter_pass
         if self._tempering is None:
             self._tempering = Tempering.of_round(
