@@ -74,9 +74,9 @@ def test_large_row_groups_of_a_round_are_trained_within_the_default_limit(tmp_pa
     code = """
 import os
 from onepass.cli import main
-from onepass.training import rounds
+from onepass.training import round_sizes
 os.cpu_count = lambda: 4
-rounds.DENSE = rounds.Rule(share=9.0, least_rounds=4, most=256)
+round_sizes.DENSE = round_sizes.Rule(share=9.0, least_rounds=4, most=256)
 main()
 """
     model = ["--label", "y", "--model", str(tmp_path / "model"), "--parallel", "4", "--json"]
