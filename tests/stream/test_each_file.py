@@ -60,11 +60,14 @@ def test_an_error_of_a_worker_counts_only_if_this_process_finds_it_as_well(monke
 def test_threads_wait_for_an_object_store_side_by_side():
     all_wait = threading.Barrier(8, timeout=10)
 
-    def wait(_: None, file: LakeFile) -> None:
+    def wait(_: None, file: LakeFile) -> str:
+        # Raises BrokenBarrierError if fewer than eight threads wait at the same time.
         all_wait.wait()
+        return file.key
 
     with Workers() as workers:
-        list(each_file(wait, None, REMOTE[:16], workers, lambda file: file))
+        found = list(each_file(wait, None, REMOTE[:16], workers, lambda file: file))
+    assert found == [file.key for file in REMOTE[:16]]
 
 
 def test_the_first_error_is_raised_and_no_more_files_are_begun():

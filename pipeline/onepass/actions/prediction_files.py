@@ -94,7 +94,7 @@ def is_current(output: Output, planned: PlannedFile) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What it takes to write prediction files."""
+    """Reads with `readers`, predicts with `predictor`, and writes the files to `output`."""
 
     output: Output
     predictor: Predictor

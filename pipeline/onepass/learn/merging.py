@@ -20,10 +20,12 @@ from onepass.learn.newton.hybrid import HybridDifference
 
 
 class Composes(Protocol):
-    """What one share of rows has added to a base; it can be pickled, and never changes."""
+    """A difference that can be composed with later ones; it can be pickled, and never changes."""
 
     def then(self, later: Self) -> Self:
-        """Return what this share, and then a later one, have added to the same base.
+        """Return the difference of one learner that learns these rows and then the later ones.
+
+        Both differences are to the same base.
 
         The operation is associative up to rounding. The difference of a base to itself is its
         neutral element.
@@ -46,14 +48,14 @@ HeadDifference: TypeAlias = NewtonDifference | HybridDifference
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnerDifference:
-    """What `Learner` has learnt since it was a copy of a base."""
+    """The difference between a `Learner` and the base that it was copied from."""
 
     heads: tuple[HeadDifference, ...]
     label_range: FloatArray
     """Least and largest label, those of the base included."""
 
     def then(self, later: LearnerDifference) -> LearnerDifference:
-        """Return what is learnt by this and then by a later share of rows."""
+        """Return the difference of a learner that learns these rows, then the later ones."""
         low, high = zip(self.label_range, later.label_range, strict=True)
         heads = zip(self.heads, later.heads, strict=True)
         return LearnerDifference(
@@ -64,7 +66,7 @@ class LearnerDifference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidatesDifference:
-    """What `Candidates` have learnt since they were copies of a base."""
+    """The difference between `Candidates` and the base that they were copied from."""
 
     learners: tuple[LearnerDifference | None, ...]
     """None for a candidate that is excluded."""
@@ -75,7 +77,7 @@ class CandidatesDifference:
     n_rows: int
 
     def then(self, later: CandidatesDifference) -> CandidatesDifference:
-        """Return what is learnt by this and then by a later share of rows."""
+        """Return the difference of a learner that learns these rows, then the later ones."""
         learners = zip(self.learners, later.learners, strict=True)
         return CandidatesDifference(
             tuple(one.then(other) if one and other else None for one, other in learners),

@@ -32,13 +32,13 @@ _FREQUENT = "frequent"
 
 @dataclass(frozen=True, slots=True)
 class StateDifference:
-    """What a state has learnt since it was a copy of a base; see `merging.Composes`."""
+    """The difference between a state and the base that it was copied from."""
 
     learner: Difference
     frequent: FrequentDifference
 
     def then(self, later: StateDifference) -> StateDifference:
-        """Return what is learnt by this and then by a later share of rows."""
+        """Return the difference of a learner that learns these rows, then the later ones."""
         learner = self.learner.then(later.learner)  # type: ignore[arg-type]
         return StateDifference(learner, self.frequent.then(later.frequent))
 

@@ -1,10 +1,10 @@
-"""What a learner of dense features has learnt since it was a copy of another one, its base.
+"""Compute, compose and add the difference between a newton learner and its base.
 
-The sums that newton keeps of the past add up. With a half-life, rows that follow make them fade
-first, so that a share of rows maps a sum x to ``keep * x + new``. Such maps compose: rows learnt by
-several learners from one base give the sums of one learner that learns them in order. Only the
-points around which blocks are expanded differ. For squared loss nothing depends on them, and the
-result is that of one learner, up to rounding.
+The base is the learner that it was copied from. The sums that newton keeps of the past add up. With
+a half-life, rows that follow make them fade first, so that a share of rows maps a sum x to ``keep *
+x + new``. Such maps compose: rows learnt by several learners from one base give the sums of one
+learner that learns them in order. Only the points around which blocks are expanded differ. For
+squared loss nothing depends on them, and the result is that of one learner, up to rounding.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class PastDifference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewtonDifference:
-    """What `Newton` has learnt since it was a copy of a base: moments of features, and the past."""
+    """The difference between `Newton` and its base: in moments of features, and in the past."""
 
     moments: MomentsDifference
     past: PastDifference

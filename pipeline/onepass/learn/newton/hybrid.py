@@ -38,13 +38,13 @@ _UNCERTAIN = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HybridDifference:
-    """What `Hybrid` has learnt since it was a copy of a base."""
+    """The difference between a `Hybrid` and the base that it was copied from."""
 
     dense: NewtonDifference
     slots: SlotsDifference
 
     def then(self, later: HybridDifference) -> HybridDifference:
-        """Return what is learnt by this and then by a later share of rows."""
+        """Return the difference of a learner that learns these rows, then the later ones."""
         return HybridDifference(self.dense.then(later.dense), self.slots.then(later.slots))
 
 

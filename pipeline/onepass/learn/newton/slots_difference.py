@@ -1,4 +1,6 @@
-"""What a learner of hashed slots has learnt since it was a copy of another one, its base.
+"""Compute, compose and add the difference between a filter of hashed slots and its base.
+
+The base is the filter that it was copied from.
 
 The belief about a slot is a normal distribution. In natural parameters (precision, and precision
 times weight) the evidence of rows adds up: independent observations of one weight multiply their
@@ -24,7 +26,7 @@ _FADED = 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What one share of rows tells about the slots, after the base has faded."""
+    """Precision and pull that one share of rows adds to the slots, after the base has faded."""
 
     keep: float
     """The factor by which the rows of the base have faded; 1 without a half-life."""
@@ -67,17 +69,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlotsDifference:
-    """What `SlotFilter` has learnt since it was a copy of a base."""
+    """The difference between a `SlotFilter` and the base that it was copied from."""
 
     evidence: tuple[Evidence, ...]
-    """Of one or several shares of rows, in order."""
+    """Evidence of each share of rows, in order, or its sum."""
     n_rows: int
     """Rows of positive weight."""
     dispersion: tuple[float, FloatArray]
     """The map ``x -> keep * x + new`` of the sums that give the dispersion."""
 
     def then(self, later: SlotsDifference) -> SlotsDifference:
-        """Return what is learnt by this and then by a later share of rows."""
+        """Return the difference of a learner that learns these rows, then the later ones."""
         (keep, new), (later_keep, later_new) = self.dispersion, later.dispersion
         return SlotsDifference(
             _compact(self.evidence + later.evidence),
