@@ -80,7 +80,8 @@ def describe_run(
         seconds = sum(group.seconds for group in groups)
         peak = max(group.peak_rss_bytes for group in groups)
         lines += [
-            f"Trained {counted(partitions, 'partition')}{in_rounds(groups[-1].parallel)}, "
+            f"Trained {counted(partitions, 'partition')}"
+            f"{in_rounds(groups[-1].parallel, partitions)}, "
             f"{rows:,} rows, "
             f"{rows / seconds:,.0f} rows/s, peak memory {peak / 1e6:,.0f} MB.",
             "",

@@ -457,6 +457,9 @@ def test_commands_tell_the_rounds(make_job, lake, onepass):
     assert f"trained {N_FILES}/{N_FILES} partitions" in err
     _, out, _ = onepass("log", job["model"])
     assert [line for line in out.splitlines() if " and 3 more (round of 4) " in line]
+    write(lake / "new.parquet", 99)
+    _, out, _ = onepass("train", "--model", job["model"])
+    assert "trained 1 partition, " in out
 
 
 def test_model_made_before_goes_on_one_group_at_a_time(make_job):

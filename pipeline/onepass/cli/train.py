@@ -64,7 +64,8 @@ def _describe(outcome: TrainOutcome) -> str:
     lines = []
     if outcome.partitions:
         lines.append(
-            f"trained {counted(outcome.partitions, 'partition')}{in_rounds(outcome.parallel)}, "
+            f"trained {counted(outcome.partitions, 'partition')}"
+            f"{in_rounds(outcome.parallel, outcome.partitions)}, "
             f"{outcome.rows:,} rows in "
             f"{outcome.seconds:.1f} s ({outcome.rows_per_second:,.0f} rows/s), "
             f"peak memory {megabytes(outcome.peak_rss_bytes)}"

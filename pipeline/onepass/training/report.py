@@ -152,9 +152,10 @@ def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
     return f"nothing to train: the model has seen every partition of its lake{but}"
 
 
-def in_rounds(parallel: int) -> str:
-    """Return how many groups are learnt at the same time, as the end of a phrase; empty for one."""
-    return f" in rounds of up to {parallel}" if parallel > 1 else ""
+def in_rounds(parallel: int, n_partitions: int) -> str:
+    """Return how many of some partitions are learnt at the same time, as the end of a phrase."""
+    most = min(parallel, n_partitions)
+    return f" in rounds of up to {most}" if most > 1 else ""
 
 
 def newest_sha256(history: History) -> str | None:
