@@ -78,7 +78,9 @@ class _RunLog(Progress):
 
 
 def _run_name() -> str:
-    model = flow_run.parameters["job"].model
+    # A job that was refused is still what the caller gave.
+    job = flow_run.parameters.get("job")
+    model = str(job.get("model", "") if isinstance(job, dict) else getattr(job, "model", ""))
     return f"train {model.rstrip('/').rpartition('/')[2]}"
 
 
