@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import httpx
 from prefect.exceptions import MissingContextError
@@ -19,6 +20,8 @@ from prefect.logging import get_logger, get_run_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from onepass.text import clipped, printable
+
+Logger: TypeAlias = "logging.Logger | logging.LoggerAdapter[logging.Logger]"
 
 _MOST_WAITING = 1000
 """Most calls that wait for a server that is away; later ones are dropped."""
@@ -67,7 +70,7 @@ class Background:
 
     def __init__(self, *, grace: float = 5.0, pause: float = _FIRST_PAUSE) -> None:
         self._grace, self._pause = grace, pause
-        self._logger = _run_logger()
+        self._logger = run_logger()
         self._waiting: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._is_closing = self._is_over = self._has_warned = False
@@ -180,8 +183,9 @@ def _described(error: Exception) -> str:
     return clipped(printable(text))
 
 
-def _run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
+def run_logger(otherwise: Logger | None = None) -> Logger:
+    """Return the logger of the run that is under way; outside of one, another one."""
     try:
         return get_run_logger()
     except MissingContextError:
-        return get_logger("onepass")
+        return otherwise or get_logger("onepass")
