@@ -119,7 +119,9 @@ class LiveProgress(Progress):
         )
         if pace.n_done >= pace.n_total or pace.seconds_left is None:
             return text
-        return f"{text}, {pace.rows_per_second:,.0f} rows/s, about {duration(pace.seconds_left)} left"
+        return (
+            f"{text}, {pace.rows_per_second:,.0f} rows/s, about {duration(pace.seconds_left)} left"
+        )
 
 
 def remove_progress(*, key: str | None = None, flow_run_id: UUID | str | None = None) -> int:

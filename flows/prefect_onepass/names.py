@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -137,7 +137,8 @@ def _by_numbers(name: str) -> list[Any]:
 
 def _range(first: str, last: str) -> str:
     """Return both names, the last one without what they have in common."""
-    common = commonprefix([first, last])
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    common = "".join(letter for letter, _ in pairs)
     edge = max(common.rfind(character) for character in _EDGES)
     return f"{first}..{last[edge + 1 :]}"
 

@@ -9,10 +9,12 @@ from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.text import counted, printable
 from onepass.training.progress import COMPILING, Progress
+from onepass.wording import spoken
 from prefect_onepass.background import Logger, run_logger
 from prefect_onepass.figures import duration, rounded
 from prefect_onepass.names import describe
 from prefect_onepass.pace import Pace
+from prefect_onepass.past_runs import mean_losses
 
 LINE_SECONDS = 1.0
 """Least time in seconds between two lines about groups; the groups in between share a line."""
@@ -86,7 +88,7 @@ class RunLog(Progress):
         """Log a warning, once."""
         if message not in self._noted:
             self._noted.add(message)
-            self._logger().warning("%s", printable(message))
+            self._logger().warning("%s", printable(spoken(message)))
 
     def flush(self) -> None:
         """Log the groups that have not been told yet."""
@@ -109,21 +111,6 @@ class RunLog(Progress):
 
     def _info(self, message: str) -> None:
         self._logger().info("%s", message)
-
-
-def mean_losses(entries: Sequence[TrainEntry]) -> tuple[float | None, float | None]:
-    """Return the progressive loss of some groups and that of the best constant of each.
-
-    Both are means weighted by rows; None if no group has them.
-    """
-    rows = loss = constant = 0.0
-    for entry in entries:
-        best = entry.metrics.get("constant_loss")
-        if entry.loss is not None and best is not None and entry.rows:
-            rows += entry.rows
-            loss += entry.rows * entry.loss
-            constant += entry.rows * best
-    return (loss / rows, constant / rows) if rows else (None, None)
 
 
 def _describe(entries: Sequence[TrainEntry]) -> str:

@@ -81,7 +81,7 @@ def _compiled(function: _Function, *, fastmath: bool | set[str]) -> _Function:
     return cast(_Function, result)
 
 
-class _Listener(event.Listener):  # type: ignore[misc]
+class _Listener(event.Listener):
     def __init__(self, told: Callable[[], None]) -> None:
         self._told: Callable[[], None] | None = told
 
