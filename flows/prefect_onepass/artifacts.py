@@ -16,7 +16,7 @@ from onepass.ledger.entries import TrainEntry
 from onepass.text import listed
 from prefect_onepass.background import Background
 from prefect_onepass.figures import duration, rounded
-from prefect_onepass.names import describe, model_name
+from prefect_onepass.names import model_name, span
 from prefect_onepass.past_runs import mean_losses
 from prefect_onepass.run_report import FinishedRun, describe_run, short_description
 
@@ -78,7 +78,8 @@ def _line(entries: Sequence[TrainEntry], *, has_epochs: bool) -> dict[str, Any]:
     version = f"{last.version:,}" if first is last else f"{first.version:,}-{last.version:,}"
     return {
         "version": version,
-        "partitions": describe(partitions),
+        "partitions": f"{len(partitions):,}",
+        "within": span(partitions),
         **({"epoch": listed([str(one) for one in epochs], 3)} if has_epochs else {}),
         "rows": f"{rows:,}",
         "loss": rounded(loss),

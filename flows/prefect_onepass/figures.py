@@ -24,10 +24,12 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> duration(0.034), duration(12.34), duration(125), duration(11520)
-    ('0.03 s', '12.3 s', '2 min 5 s', '3 h 12 min')
+    ('34 ms', '12.3 s', '2 min 5 s', '3 h 12 min')
     """
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
-        return f"{seconds:.2g} s" if seconds >= 0.1 else f"{seconds:.2f} s"
+        return f"{seconds:.2g} s"
     if seconds < 59.95:
         return f"{seconds:.3g} s"
     whole = round(seconds)

@@ -11,7 +11,7 @@ from typing import Any
 from prefect import runtime
 from prefect.context import TaskRunContext
 
-from onepass.partition import Partition
+from onepass.partition import Group, Partition
 from onepass.text import listed, printable
 
 _MOST_LETTERS = 100
@@ -43,36 +43,40 @@ def run_name(verb: str, model: str) -> str:
     return f"{verb} {_clipped(model_name(model))} {due:%Y-%m-%d %H:%M}"
 
 
-def before_training(n_done: int, n_total: int, next_group: Sequence[Partition]) -> str:
+def before_training(n_done: int, pending: Sequence[Group]) -> str:
     """Return the name of a task that is about to train.
 
     Parameters
     ----------
     n_done
         Partitions that the run has trained so far.
-    n_total
-        Partitions that the run is to train in all.
-    next_group
-        Partitions that the task trains first. How many it trains until its time is over is not
-        known yet, so only these are named.
+    pending
+        What is left of the plan. How much of it the task trains until its time is over is not known
+        yet, so only the first group is named.
     """
-    last = n_done + len(next_group)
-    place = _place(n_done, last, n_total)
-    word = "train" if last >= n_total else "train from"
-    return f"{word} {place}: {describe(next_group)}"
+    first, total = pending[0].partitions, n_done + len(_partitions(pending))
+    last = n_done + len(first)
+    word = "train" if last >= total else "train from"
+    return f"{word} {_place(n_done, last, total)}: {describe(first)}"
 
 
 def after_training(
-    n_done: int,
-    n_total: int,
-    trained: Sequence[Partition],
-    planned: Sequence[Partition] = (),
+    n_done: int, pending: Sequence[Group], trained: Sequence[Partition], plan: Sequence[Group]
 ) -> str:
-    """Return the name of a task that has trained some partitions; see `before_training`."""
+    """Return the name of a task that has trained some partitions.
+
+    Parameters
+    ----------
+    n_done, pending
+        As they were before; see `before_training`.
+    plan
+        The whole plan, of which these partitions are a part.
+    """
+    total = n_done + len(_partitions(pending))
     if not trained:
-        return f"train nothing: {n_done:,} of {n_total:,} done"
-    place = _place(n_done, n_done + len(trained), n_total)
-    return f"train {place}: {describe(trained, planned)}"
+        return f"train nothing: {n_done:,} of {total:,} done"
+    place = _place(n_done, n_done + len(trained), total)
+    return f"train {place}: {describe(trained, _partitions(plan))}"
 
 
 def rename_task_run(name: str) -> None:
@@ -100,8 +104,20 @@ def describe(partitions: Sequence[Partition], planned: Sequence[Partition] = ())
     among = _names(planned) or names
     first = among.index(names[0]) if names[0] in among else -1
     if first >= 0 and among[first : first + len(names)] == names:
-        return _clipped(_range(names[0], names[-1]))
-    return _clipped(listed(names, _MOST_NAMED))
+        return span(partitions)
+    edge = min(_edge(names[0], name) for name in names[1:])
+    return _clipped(listed([names[0], *(name[edge:] for name in names[1:])], _MOST_NAMED))
+
+
+def span(partitions: Sequence[Partition]) -> str:
+    """Name the first and the last partition by name; others than these may lie in between."""
+    names = _names(partitions)
+    first, last = names[0], names[-1]
+    return _clipped(first if first == last else f"{first}..{last[_edge(first, last) :]}")
+
+
+def _partitions(groups: Sequence[Group]) -> list[Partition]:
+    return [partition for group in groups for partition in group.partitions]
 
 
 def _place(n_done: int, last: int, n_total: int) -> str:
@@ -135,12 +151,11 @@ def _by_numbers(name: str) -> list[Any]:
     ]
 
 
-def _range(first: str, last: str) -> str:
-    """Return both names, the last one without what they have in common."""
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+def _edge(one: str, other: str) -> int:
+    """Return where two names begin to differ, at the edge of a word or a number."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
     common = "".join(letter for letter, _ in pairs)
-    edge = max(common.rfind(character) for character in _EDGES)
-    return f"{first}..{last[edge + 1 :]}"
+    return 1 + max(common.rfind(character) for character in _EDGES)
 
 
 def _clipped(text: str) -> str:

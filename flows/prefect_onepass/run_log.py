@@ -12,7 +12,7 @@ from onepass.training.progress import COMPILING, Progress
 from onepass.wording import spoken
 from prefect_onepass.background import Logger, run_logger
 from prefect_onepass.figures import duration, rounded
-from prefect_onepass.names import describe
+from prefect_onepass.names import span
 from prefect_onepass.pace import Pace
 from prefect_onepass.past_runs import mean_losses
 
@@ -43,7 +43,7 @@ class RunLog(Progress):
         self._clock = clock
         self._pace = Pace(clock)
         self._due: list[TrainEntry] = []
-        self._last_line = self._last_look = float("-inf")
+        self._last_line, self._last_look = float("-inf"), clock()
         self._noted: set[str] = set()
         self._n_looked = 0
         self._of_flow = run_logger()
@@ -118,9 +118,9 @@ def _describe(entries: Sequence[TrainEntry]) -> str:
     first, last = entries[0].version, entries[-1].version
     versions = f"version {first}" if first == last else f"versions {first:,}-{last:,}"
     partitions = [one for entry in entries for one in entry.partitions]
-    named = describe(partitions)
+    named = span(partitions)
     if len(partitions) > 1:
-        named = f"{len(partitions):,} partitions ({named})"
+        named = f"{len(partitions):,} partitions within {named}"
     rows = sum(entry.rows for entry in entries)
     rate = rows / max(sum(entry.seconds for entry in entries), 1e-9)
     loss, constant = mean_losses(entries)

@@ -15,7 +15,7 @@ from onepass.text import clipped, counted, listed, printable
 from onepass.training.report import TrainReport, in_rounds
 from onepass.wording import spoken
 from prefect_onepass.figures import duration, rounded
-from prefect_onepass.names import describe, model_name
+from prefect_onepass.names import model_name, span
 from prefect_onepass.past_runs import PastRun, past_runs, ratio
 
 _MOST_RUNS = 10
@@ -153,7 +153,7 @@ def _drifting(run: FinishedRun) -> list[str]:
     """Return the names of this run's groups whose loss lies above its band."""
     trained = run.history.trained()
     return [
-        describe(entry.partitions)
+        span(entry.partitions)
         for entry, side in zip(trained, drifted(trained), strict=True)
         if side == "above" and entry.version > run.since
     ]
@@ -166,7 +166,7 @@ def _summary(run: FinishedRun) -> str:
     partitions: list[Partition] = [one for entry in run.entries for one in entry.partitions]
     return (
         f"Trained {counted(trained.partitions, 'partition')}"
-        f"{in_rounds(trained.parallel, trained.partitions)} (`{describe(partitions)}`), "
+        f"{in_rounds(trained.parallel, trained.partitions)}, within `{span(partitions)}`. "
         f"{counted(trained.rows, 'row')} in {duration(trained.seconds)}: "
         f"{trained.rows_per_second:,.0f} rows/s, peak memory "
         f"{trained.peak_rss_bytes / 1e6:,.0f} MB."

@@ -83,7 +83,7 @@ def test_groups_within_a_second_share_a_line_and_no_row_is_lost(make_lake, tmp_p
         sum(entry.rows for entry in recorder.entries[1:]),
     ]
     first, last = recorder.entries[1].version, recorder.entries[-1].version
-    assert told[1].startswith(f"versions {first}-{last}: 5 partitions (part-")
+    assert told[1].startswith(f"versions {first}-{last}: 5 partitions within part-")
     assert told[1].endswith("6 of 6 partitions")
 
 
