@@ -45,6 +45,8 @@ class FinishedRun:
     """Metrics on the holdout lake, if the job names one."""
     holdout_error: str | None = None
     """Message of the error, if the evaluation on the holdout lake failed."""
+    refusal: str | None = None
+    """Message of the error, if the guard of the job has refused the version."""
     holdouts: Mapping[int, float] = field(default_factory=dict)
     """Loss on the holdout lake of earlier versions, as it was recorded."""
 
@@ -98,7 +100,7 @@ def short_description(run: FinishedRun) -> str:
 
 def warnings_of(run: FinishedRun) -> list[str]:
     """Return what is wrong with a run, the worst first."""
-    found: list[str] = []
+    found = [] if run.refusal is None else [run.refusal]
     if run.holdout_error is not None:
         found.append(
             f"the holdout could not be evaluated: {clipped(printable(spoken(run.holdout_error)))}. "

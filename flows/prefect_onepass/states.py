@@ -6,6 +6,7 @@ type       name                    when
 Completed  Completed               partitions were trained
 Completed  NothingNew              the model has seen all that the lake holds
 Completed  AnotherRunIsTraining    another process holds the model, or has committed first
+Failed     Refused                 the guard of the job has refused the version
 Failed     Failed                  an error; its message is that of the state
 =========  ======================  ==========================================================
 """
@@ -23,6 +24,7 @@ from onepass.errors import (
     ModelConflict,
     OnepassError,
     StoreUnavailable,
+    VersionRefused,
 )
 from onepass.text import counted, printable
 from onepass.training.report import nothing_to_train
@@ -30,6 +32,7 @@ from onepass.wording import spoken
 from prefect_onepass.outcome import Outcome
 
 NOTHING_NEW = "NothingNew"
+REFUSED = "Refused"
 ANOTHER_RUN = "AnotherRunIsTraining"
 
 EXPECTED = (OnepassError, OSError)
@@ -49,19 +52,28 @@ def summary(outcome: Outcome) -> str:
     trained = outcome.trained
     left_out = f", {trained.skipped:,} left out (onepass log says why)" if trained.skipped else ""
     partitions = counted(trained.partitions, "partition")
-    return f"Trained {partitions}{left_out}: version {trained.version}"
+    return f"Trained {partitions}{left_out}: version {trained.version}{_published(outcome)}"
 
 
 def nothing_new(outcome: Outcome) -> str:
     """Return in a line why a run had nothing to train."""
-    version = outcome.trained.version
+    trained = outcome.trained
     if outcome.newest is None:
-        why = nothing_to_train(outcome.trained.left_out, has_trained=False)
-        return f"{why}: version {version}"
-    # The log has times in UTC, such as 2026-11-28T03:00:12.345+00:00.
-    since = outcome.newest[:16].replace("T", " ")
-    left = f", {outcome.trained.left_out:,} left out" if outcome.trained.left_out else ""
-    return f"nothing new since {since} UTC{left}: version {version}"
+        why = nothing_to_train(trained.left_out, has_trained=False)
+    else:
+        # The log has times in UTC, such as 2026-11-28T03:00:12.345+00:00.
+        since = outcome.newest[:16].replace("T", " ")
+        left_out = f", {trained.left_out:,} left out" if trained.left_out else ""
+        why = f"nothing new since {since} UTC{left_out}"
+    return f"{why}: version {trained.version}{_published(outcome)}"
+
+
+def _published(outcome: Outcome) -> str:
+    """Return the end of a message, if predictions use another version than the newest one."""
+    publication = outcome.publication
+    if publication is None or publication.outcome in {"published", "unchanged"}:
+        return ""
+    return f"; predictions use version {publication.current} ({publication.why})"
 
 
 def another(error: OnepassError, model: str, committed: int) -> State[dict[str, Any]]:
@@ -92,8 +104,9 @@ def another(error: OnepassError, model: str, committed: int) -> State[dict[str, 
     return Completed(name=ANOTHER_RUN, message=text, data=values)
 
 
-def failed(error: Exception, name: str = "Failed") -> State[Any]:
+def failed(error: Exception) -> State[Any]:
     """Return the state of a run that ends with an error; its result raises the error."""
+    name = REFUSED if isinstance(error, VersionRefused) else "Failed"
     return Failed(name=name, message=told(error), data=error)
 
 
