@@ -47,7 +47,7 @@ class _RunLog(Progress):
                 paths = listed([printable(one.path) for one in entry.partitions], _MOST_NAMED)
                 self._logger.debug("version %d: %s, %d rows", entry.version, paths, entry.rows)
             case SkipEntry():
-                self._logger.warning("left out: %s", printable(entry.reason))
+                self._logger.warning("%s", printable(entry.told))
 
     def noted(self, message: str) -> None:
         self._logger.warning(printable(message))

@@ -174,8 +174,10 @@ class Job(BaseModel):
         gt=0,
         description="Upper bound of resident memory, such as 800MB or 2GiB.",
     )
-    on_bad: Literal["error", "skip"] = Field(
-        default="error", description="Treatment of a file that cannot be read as expected."
+    on_bad: Literal["error", "skip", "quarantine"] = Field(
+        default="error",
+        description="Treatment of a file that cannot be read as expected; quarantine leaves it out "
+        "until it is replaced.",
     )
     on_changed: Literal["error", "skip", "retrain"] = Field(
         default="error", description="Treatment of a known file that has other content now."

@@ -157,7 +157,7 @@ def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Su
         on_missing_column=job.on_missing_column,
         looked=looked,
         seed=job.seed,
-        skip_bad=job.on_bad == "skip",
+        skip_bad=job.on_bad != "error",
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,

@@ -25,6 +25,7 @@ from onepass.stream.workers import Workers
 from onepass.training.create import create_model
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
+from onepass.training.looks import in_quarantine
 from onepass.training.plan import make_plan
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport, plan_report, train_report
@@ -82,6 +83,8 @@ class Session:
         for partition, reason in plan.skips:
             ledger.commit_skip(partition, reason)
             self.progress.noted(f"left out: {reason}")
+        for unit, reason, look in plan.quarantines:
+            self.progress.noted(ledger.commit_skip(unit, reason, look).told)
         if plan.groups:
             ledger.commit_plan(plan.groups)
         pending = ledger.history.pending()
@@ -123,6 +126,7 @@ class Session:
             self.model.ledger.history,
             parallel=self.model.file.job.n_parallel,
             since=self._since,
+            in_quarantine=self._n_in_quarantine(),
             total=self.run.total,
             recent=self.run.stretches.last(),
             seconds=time.perf_counter() - self._began,
@@ -136,7 +140,13 @@ class Session:
             pending,
             created=self._created,
             warnings=self._warnings,
+            in_quarantine=self._n_in_quarantine(),
         )
+
+    def _n_in_quarantine(self) -> int:
+        history = self.model.ledger.history
+        # Without a quarantine a report needs no lake.
+        return len(in_quarantine(history, self.learner.files)) if history.quarantined() else 0
 
 
 @contextmanager
