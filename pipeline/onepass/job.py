@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from onepass.cloud.url import is_url, parse_url
+from onepass.job_holdout import RollingHoldout, parse_holdout
 from onepass.job_values import parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
@@ -69,8 +70,10 @@ class Job(BaseModel):
     model: str = Field(
         min_length=1, description="Model directory or URL; created by the first run."
     )
-    holdout: str | list[str] | None = Field(
-        default=None, description="Another lake to evaluate the model on after training."
+    holdout: str | list[str] | RollingHoldout | None = Field(
+        default=None,
+        description="Another lake to evaluate the model on after training; or the part of the own "
+        "lake to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
     )
     loss: LossName = Field(
         default="auto", description="Loss to minimise; auto chooses it by the label."
@@ -195,7 +198,8 @@ class Job(BaseModel):
 
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
-    def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
+    def _paths_do_not_depend_on_the_working_directory(cls, value: Any, info: ValidationInfo) -> Any:
+        value = parse_holdout(value) if info.field_name == "holdout" else value
         # A scheduled run starts in another directory than the command that created the model.
         if isinstance(value, list):
             return [_absolute(path) for path in value]

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, advised
-from onepass.lake.discover import discover
+from onepass.lake.discover import Lake, LakeFile, files_of
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.unit import LabelUnit
 from onepass.model.file import ModelFile
@@ -23,10 +23,15 @@ from onepass.stream.fold import Fold, folded
 from onepass.stream.lake_groups import check_files
 from onepass.stream.reading import Streamed
 from onepass.stream.workers import Workers
+from onepass.text import listed
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values
 
 _ADVICE = "Repair the file or take it out of the lake: metrics of a part of it would mislead."
+
+
+_MOST_NAMED = 4
+"""Most files that a message names."""
 
 
 class EvaluateReport(BaseModel):
@@ -83,7 +88,7 @@ def evaluate(
 @advised(_ADVICE)
 def evaluate_version(
     predictor: Predictor,
-    lake: str | list[str],
+    lake: Lake,
     model: str,
     *,
     dask: str | None = None,
@@ -93,13 +98,15 @@ def evaluate_version(
 
     Parameters
     ----------
+    lake
+        As for `evaluate`; or files that are listed already, such as those of a rolling holdout.
     model
         Model directory, for the report.
     """
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
     with Workers(dask, mixed=True) as workers:
-        checked = check_files(discover(lake), reading, workers)
+        checked = check_files(files_of(lake), reading, workers)
         progress.started(len(checked.files), checked.n_rows)
         parts = [part for file in checked.files for part in checked.placed(file)]
         measure = partial(_measure, predictor.file, predictor.unit)
@@ -108,7 +115,7 @@ def evaluate_version(
     metrics = predictor.file.metrics() if found is None else found.metrics
     if not np.isfinite(metrics.loss()):
         label = predictor.file.job.label
-        raise EmptyLake(f"the lake {lake!r} has no row with a label {label!r} and a weight")
+        raise EmptyLake(f"the lake {_named(lake)} has no row with a label {label!r} and a weight")
     seconds = time.perf_counter() - began
     return EvaluateReport(
         model=model,
@@ -122,6 +129,11 @@ def evaluate_version(
         rows_per_second=metrics.n_rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+def _named(lake: Lake) -> str:
+    files = [one.key for one in lake if isinstance(one, LakeFile)]
+    return f"of the holdout ({listed(files, _MOST_NAMED)})" if files else repr(lake)
 
 
 @dataclass(frozen=True, slots=True)

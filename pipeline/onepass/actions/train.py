@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.holdout import evaluate_holdout
 from onepass.job import Job
+from onepass.lake.discover import Lake
 from onepass.model.predictor import Predictor
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
@@ -17,13 +19,13 @@ class TrainOutcome(TrainReport):
     """Outcome of training a whole lake."""
 
     holdout: EvaluateReport | None = None
-    """Metrics on the holdout lake, if the job names one."""
+    """Metrics on the holdout, if the job has one and it has rows that are not trained."""
 
 
 def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> TrainOutcome:
     """Train a model on everything in its lake that it has not seen.
 
-    If the job names a holdout lake, the newest version is evaluated on it afterwards.
+    If the job has a holdout, the newest version is evaluated on it afterwards.
 
     Parameters
     ----------
@@ -48,21 +50,31 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     interrupted loses the group that it was learning; a run that is killed may also lose the group
     before. Nothing that has been committed is ever lost.
     """
-    outcome, trained, predictor = _train(job, progress)
-    if trained.holdout is not None and predictor is not None:
-        lake, dask = trained.holdout, trained.dask
-        outcome.holdout = evaluate_version(predictor, lake, outcome.model, dask=dask)
+    outcome, trained, lake, predictor = _train(job, progress)
+    if lake is not None and predictor is not None:
+        outcome.holdout = evaluate_holdout(predictor, lake, trained, progress=_Notes(progress))
     return outcome
 
 
 def _train(
     job: Job | Mapping[str, Any], progress: Progress | None
-) -> tuple[TrainOutcome, Job, Predictor | None]:
+) -> tuple[TrainOutcome, Job, Lake | None, Predictor | None]:
     # The end of the session frees the learner, so that the evaluation keeps its weights only.
     with open_session(job, progress) as session:
         outcome = TrainOutcome(**dict(session.train()))
-        predictor = session.predictor() if session.job.holdout is not None else None
-        return outcome, session.job, predictor
+        lake = session.holdout()
+        predictor = session.predictor() if lake is not None else None
+        return outcome, session.job, lake, predictor
+
+
+class _Notes(Progress):
+    """Passes on warnings alone: the progress of a run is that of its training."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress or Progress()
+
+    def noted(self, message: str) -> None:
+        self._progress.noted(message)
 
 
 def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:

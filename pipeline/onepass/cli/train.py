@@ -75,7 +75,13 @@ def _describe(outcome: TrainOutcome) -> str:
             lines.append(f"its last {last.rows:,} rows: {_losses(last.loss, last.metrics)}")
     else:
         # A model without a state has never been trained.
-        lines.append(nothing_to_train(outcome.left_out, has_trained=bool(outcome.state_sha256)))
+        lines.append(
+            nothing_to_train(
+                outcome.left_out,
+                has_trained=bool(outcome.state_sha256),
+                n_held_out=len(outcome.held_out),
+            )
+        )
     lines += _quarantine(outcome)
     if outcome.skipped:
         skipped = counted(outcome.skipped, "partition")

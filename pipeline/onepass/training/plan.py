@@ -23,6 +23,7 @@ from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.sources import gone
 from onepass.text import printable
 from onepass.training.known import Known
+from onepass.training.rolling_holdout import Window
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class Plan:
     """Partitions to leave out for good, each with the reason."""
     quarantines: list[tuple[Partition | UnreadFile, str, Look]] = field(default_factory=list)
     """Partitions to leave out until their files look different, with reason and present look."""
+    held_out: list[LakeFile] = field(default_factory=list)
+    """Files that are left for the evaluation, and trained once they leave the window."""
     groups: list[Group] = field(default_factory=list)
     """New groups in the order of training; empty while an older plan is unfinished."""
 
@@ -46,6 +49,7 @@ def make_plan(
     check: ColumnCheck,
     *,
     split_bytes: int,
+    window: Window | None = None,
 ) -> Plan:
     """Decide which partitions to skip, and which new ones to train.
 
@@ -57,18 +61,25 @@ def make_plan(
         Compares the columns of new files with those that the model reads.
     split_bytes
         Size at which files are cut; see `onepass.lake.footer.partitions`.
+    window
+        Files of a rolling holdout, which are checked but not planned.
 
     Raises
     ------
     ChangedPartition, BadPartition
         If a file has changed or is bad, and the job does not say to skip or retrain it.
+    JobError
+        If the holdout does not suit the lake, or leaves nothing to train.
     """
+    if window is not None:
+        window.check(files.values())
     planner = _Planner(Known(history), job, check, split_bytes)
     for file in files.values():
         planner.take(file)
     planner.warn_of_copies()
     planner.skip_removed(files)
-    plan = Plan(planner.skips, planner.quarantines)
+    held_out = [] if window is None else planner.hold_out(window)
+    plan = Plan(planner.skips, planner.quarantines, held_out)
     if planner.new and not _is_unfinished(history, plan):
         # The number of entries that count seeds the order. So after a rewind the order is that of a
         # model which was never trained beyond the version to which it was rewound.
@@ -106,6 +117,7 @@ class _Planner:
     def __init__(self, known: Known, job: Job, check: ColumnCheck, split_bytes: int) -> None:
         self._known, self._job, self._check = known, job, check
         self._split_bytes = split_bytes
+        self._files: list[LakeFile] = []
         self.new: list[Partition] = []
         """Partitions that the log does not know, in the order of the files."""
         self.skips: list[tuple[Partition | UnreadFile, str]] = []
@@ -115,6 +127,7 @@ class _Planner:
 
     def take(self, file: LakeFile) -> None:
         """Add the new partitions of a file, or leave it out if it is bad or has changed."""
+        self._files.append(file)
         on_bad, look = self._job.on_bad, self._look_at(file)
         if on_bad != "error" and self._known.is_kept(file.key, look):
             return
@@ -138,6 +151,20 @@ class _Planner:
                 self.quarantines.append((UnreadFile(file.key), reason, look))
         elif not self._known.is_skipped(file.key, reason):
             self.skips.append((UnreadFile(file.key), reason))
+
+    def hold_out(self, window: Window) -> list[LakeFile]:
+        """Take the files in the window out of the new ones, and return them.
+
+        Files of which anything was trained or planned before stay: the model knows their rows.
+        """
+        trained, new = self._known.trained, {one.path for one in self.new}
+        usable = trained.keys() | new
+        in_window = window.keys([one for one in self._files if one.key in usable])
+        held = (in_window & new) - trained.keys()
+        self.new = [one for one in self.new if one.path not in held]
+        if held and not self.new and not trained:
+            raise window.nothing_left(len(held))
+        return [one for one in self._files if one.key in held]
 
     def skip_removed(self, present: Mapping[str, LakeFile]) -> None:
         """Skip the planned partitions whose files are no longer in the lake."""

@@ -44,6 +44,8 @@ class TrainReport(BaseModel):
     """Partitions that this run or an earlier one has skipped, and that were not trained since."""
     pending: int
     """Partitions of the plan that are still to be trained."""
+    held_out: list[str] = []
+    """Files that a rolling holdout leaves for the evaluation, until they leave its window."""
     loss: float | None
     """Progressive loss of this run, weighted mean per row; None if nothing was trained."""
     metrics: dict[str, float | None]
@@ -92,6 +94,7 @@ def train_report(
     *,
     parallel: int,
     since: int,
+    held_out: list[str],
     in_quarantine: int,
     total: Metrics,
     recent: Metrics | None,
@@ -105,8 +108,8 @@ def train_report(
         See `TrainReport.parallel`.
     since
         Newest version before the run.
-    in_quarantine
-        See `TrainReport.in_quarantine`.
+    held_out, in_quarantine
+        See `TrainReport`.
     total
         Progressive metrics of the run.
     recent
@@ -124,6 +127,7 @@ def train_report(
         partitions=sum(len(entry.partitions) for entry in trained),
         rows=rows,
         skipped=sum(entry.kind == "skip" for entry in left_out),
+        held_out=held_out,
         quarantined=[Quarantined(path=p, reason=reason) for p, reason in quarantined.items()],
         in_quarantine=in_quarantine,
         left_out=history.n_left_out(),
@@ -164,7 +168,7 @@ def plan_report(
     )
 
 
-def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
+def nothing_to_train(n_left_out: int, *, has_trained: bool, n_held_out: int = 0) -> str:
     """Return a sentence that explains why a run had nothing to train.
 
     Parameters
@@ -173,12 +177,16 @@ def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
         Partitions that are skipped; see `TrainReport.left_out`.
     has_trained
         Whether the model has learnt any partition.
+    n_held_out
+        Number of files that a rolling holdout holds out.
     """
     why = f"{n_left_out:,} left out (onepass log says why)"
     if n_left_out and not has_trained:
         return f"nothing to train: the lake has no partitions but {why}"
-    but = f" but {why}" if n_left_out else ""
-    return f"nothing to train: the model has seen every partition of its lake{but}"
+    but = [f"{n_held_out:,} held out"] if n_held_out else []
+    but += [why] if n_left_out else []
+    rest = f" but {' and '.join(but)}" if but else ""
+    return f"nothing to train: the model has seen every partition of its lake{rest}"
 
 
 def in_rounds(parallel: int, n_partitions: int) -> str:

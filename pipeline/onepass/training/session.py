@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 from onepass.errors import Interrupted, JobError, ModelNotFound
 from onepass.job import Job
 from onepass.job_fields import parse_job, resume_job
-from onepass.lake.discover import discover
+from onepass.job_holdout import RollingHoldout
+from onepass.lake.discover import LakeFile, discover
 from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
 from onepass.ledger.store import Store, open_store
@@ -26,10 +28,11 @@ from onepass.training.create import create_model
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
 from onepass.training.looks import in_quarantine
-from onepass.training.plan import make_plan
+from onepass.training.plan import Plan, make_plan
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport, plan_report, train_report
 from onepass.training.restore import Restorer
+from onepass.training.rolling_holdout import Window, utc_today
 from onepass.training.run import Run
 
 
@@ -46,8 +49,11 @@ class Session:
         created: bool,
         warnings: list[str],
         limits: Limits = LIMITS,
+        today: date | None = None,
     ) -> None:
         self.model, self.job, self.limits = model, job, limits
+        self._window = Window.of_job(job, today or utc_today())
+        self._held_out: list[LakeFile] | None = None
         self.workers, self.progress = workers, progress
         self._created, self._warnings = created, warnings
         self.learner = GroupLearner(model.file, job, workers, progress, limits=limits.read)
@@ -72,14 +78,7 @@ class Session:
         ensure that the newest state can be read.
         """
         ledger = self.model.ledger
-        files = self.learner.list_lake()
-        plan = make_plan(
-            ledger.history,
-            files,
-            self.job,
-            self.learner.check,
-            split_bytes=self.limits.read.split_bytes,
-        )
+        plan = self._make_plan()
         for partition, reason in plan.skips:
             ledger.commit_skip(partition, reason)
             self.progress.noted(f"left out: {reason}")
@@ -87,6 +86,7 @@ class Session:
             self.progress.noted(ledger.commit_skip(unit, reason, look).told)
         if plan.groups:
             ledger.commit_plan(plan.groups)
+        self._held_out = plan.held_out
         pending = ledger.history.pending()
         if not pending and ledger.history.newest_states(1):
             self.run.state()
@@ -119,6 +119,31 @@ class Session:
             raise ModelNotFound(f"the model in {path!r} has no usable version; train it first")
         return Predictor.of(self.model.file, newest[0], self.run.state().learner.best())
 
+    def holdout(self) -> str | list[str] | list[LakeFile] | None:
+        """Return what to evaluate the newest version on: another lake, or the files held out.
+
+        None if the job has no holdout, or if a rolling holdout fits no file that is not trained,
+        which is noted.
+        """
+        if self._window is None:
+            assert not isinstance(self.job.holdout, RollingHoldout)
+            return self.job.holdout
+        if self._held_out is None:
+            self._held_out = self._make_plan().held_out
+        if not self._held_out:
+            self.progress.noted(self._window.empty())
+        return self._held_out or None
+
+    def _make_plan(self) -> Plan:
+        return make_plan(
+            self.model.ledger.history,
+            self.learner.list_lake(),
+            self.job,
+            self.learner.check,
+            split_bytes=self.limits.read.split_bytes,
+            window=self._window,
+        )
+
     def report(self) -> TrainReport:
         """Report what this session has trained so far."""
         return train_report(
@@ -126,6 +151,7 @@ class Session:
             self.model.ledger.history,
             parallel=self.model.file.job.n_parallel,
             since=self._since,
+            held_out=[one.key for one in self._held_out or []],
             in_quarantine=self._n_in_quarantine(),
             total=self.run.total,
             recent=self.run.stretches.last(),
@@ -186,11 +212,13 @@ def open_session(
     """
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
     store = open_store(str(given.get("model") or parse_job(given).model))
-    progress = progress or Progress()
+    progress, today = progress or Progress(), utc_today()
     session: Session | None = None
     try:
         created = not model_exists(store)
-        warnings = _create(given, store, limits, progress, creates=creates) if created else []
+        warnings = []
+        if created:
+            warnings = _create(given, store, limits, progress, today, creates=creates)
         with store.exclusive():
             model = open_model(store)
             _clear_up(model)
@@ -207,6 +235,7 @@ def open_session(
                     created=created,
                     warnings=warnings,
                     limits=limits,
+                    today=today,
                 )
                 yield session
     except KeyboardInterrupt:
@@ -219,13 +248,25 @@ def exclusion(entry: RewindEntry) -> str:
 
 
 def _create(
-    given: Mapping[str, Any], store: Store, limits: Limits, progress: Progress, *, creates: bool
+    given: Mapping[str, Any],
+    store: Store,
+    limits: Limits,
+    progress: Progress,
+    today: date,
+    *,
+    creates: bool,
 ) -> list[str]:
     if "lake" not in given or not creates:
         raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
     complete = parse_job(given)
     _check_holdout(complete)
-    return create_model(complete, store, max_batch_rows=limits.max_batch_rows, progress=progress)
+    return create_model(
+        complete,
+        store,
+        max_batch_rows=limits.max_batch_rows,
+        progress=progress,
+        window=Window.of_job(complete, today),
+    )
 
 
 def _kept(store: Store, version: int) -> str:
@@ -262,5 +303,5 @@ def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
 
 def _check_holdout(job: Job) -> None:
     # Report a missing holdout lake before hours of training, not after.
-    if job.holdout is not None:
+    if job.holdout is not None and not isinstance(job.holdout, RollingHoldout):
         discover(job.holdout)
