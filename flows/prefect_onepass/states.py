@@ -5,6 +5,7 @@ type       name                    when
 =========  ======================  ==========================================================
 Completed  Completed               partitions were trained
 Completed  NothingNew              the model has seen all that the lake holds
+Completed  Quarantined             the rest was trained; some files wait to be replaced
 Completed  AnotherRunIsTraining    another process holds the model, or has committed first
 Failed     Failed                  an error; its message is that of the state
 =========  ======================  ==========================================================
@@ -32,7 +33,11 @@ from onepass.wording import spoken
 from prefect_onepass.outcome import Outcome
 
 NOTHING_NEW = "NothingNew"
+QUARANTINED = "Quarantined"
 ANOTHER_RUN = "AnotherRunIsTraining"
+
+_MOST_NAMED = 8
+"""Most files that a state names."""
 
 EXPECTED = (OnepassError, OSError)
 """Errors that a run may meet, whose message says all: it is logged without a traceback."""
@@ -43,6 +48,8 @@ def ended(outcome: Outcome) -> State[dict[str, Any]]:
     values = outcome.as_dict()
     if outcome.is_quiet:
         return Completed(name=NOTHING_NEW, message=nothing_new(outcome), data=values)
+    if outcome.trained.quarantined:
+        return Completed(name=QUARANTINED, message=quarantined(outcome), data=values)
     return Completed(message=summary(outcome), data=values)
 
 
@@ -54,6 +61,15 @@ def summary(outcome: Outcome) -> str:
     return f"Trained {partitions}{left_out}: version {trained.version}"
 
 
+def quarantined(outcome: Outcome) -> str:
+    """Return what a run has trained, and in a line each file that it has put in quarantine."""
+    files = outcome.trained.quarantined
+    named = [f"  {printable(one.reason)}" for one in files[:_MOST_NAMED]]
+    more = [f"  and {len(files) - _MOST_NAMED:,} more"] if len(files) > _MOST_NAMED else []
+    head = f"{summary(outcome)}; {counted(len(files), 'file')} in quarantine until replaced:"
+    return "\n".join([head, *named, *more])
+
+
 def nothing_new(outcome: Outcome) -> str:
     """Return in a line why a run had nothing to train."""
     version = outcome.trained.version
@@ -63,6 +79,10 @@ def nothing_new(outcome: Outcome) -> str:
     # The log has times in UTC, such as 2026-11-28T03:00:12.345+00:00.
     since = outcome.newest[:16].replace("T", " ")
     left = f", {outcome.trained.left_out:,} left out" if outcome.trained.left_out else ""
+    waiting = outcome.trained.in_quarantine
+    left += f", {waiting:,} in quarantine" if waiting else ""
+    held_out = len(outcome.trained.held_out)
+    left += f", {held_out:,} held out" if held_out else ""
     return f"nothing new since {since} UTC{left}: version {version}"
 
 

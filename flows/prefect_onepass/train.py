@@ -13,6 +13,7 @@ the lock of a dead run is free at once.
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -21,11 +22,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.tasks import Task
 
-from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.actions.holdout import evaluate_holdout
 from onepass.errors import Interrupted, ModelConflict
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
-from onepass.model.predictor import Predictor
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
 from onepass.text import listed, printable
@@ -129,12 +129,12 @@ class _Training:
         with open_session(self._given, _RunLog()) as session:
             planned = self._train(session)
             outcome = self._outcome(session, planned)
-            predictor = None
-            if not outcome.is_quiet and session.job.holdout is not None:
-                predictor = session.predictor()
+            lake = None if outcome.is_quiet else session.holdout()
+            predictor = None if lake is None else session.predictor()
         # The end of the session has freed the model's lock, and the memory of the learner.
-        if predictor is not None:
-            outcome.holdout = _task("evaluate", lambda: _evaluated(outcome, predictor), **_RETRIES)
+        if lake is not None and predictor is not None:
+            evaluated = partial(evaluate_holdout, predictor, lake, outcome.job, progress=_RunLog())
+            outcome.holdout = _task("evaluate", evaluated, **_RETRIES)
         if not outcome.is_quiet:
             outcome.report = _task("publish", lambda: _published(outcome))
         return outcome
@@ -185,12 +185,6 @@ def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **op
     """
     run = Task(call, name=name, task_run_name=run_name, cache_policy=NO_CACHE, **options)
     return run()
-
-
-def _evaluated(outcome: Outcome, predictor: Predictor) -> EvaluateReport:
-    job = outcome.job
-    assert job.holdout is not None
-    return evaluate_version(predictor, job.holdout, job.model, dask=job.dask)
 
 
 def _published(outcome: Outcome) -> str:

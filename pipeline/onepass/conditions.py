@@ -8,7 +8,7 @@ The grammar::
 
 ``KEY`` is the name of a folder, in double quotes if it has blanks or signs. The value decides how a
 folder is read: as a number, as a date (2026-11-28 or 20261128; what follows a date, such as an
-hour, is ignored), or as text. A file without the folder, or with its null value, meets no condition.
+hour, is ignored), or as text. A file without the folder, or with a null value, meets no condition.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ class Job(BaseModel):
     )
     holdout: str | list[str] | RollingHoldout | None = Field(
         default=None,
-        description="Another lake to evaluate the model on after training; or the part of the own "
-        "lake to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
+        description="Another lake to evaluate the model on after training; or files of the lake "
+        "to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
     )
     loss: LossName = Field(
         default="auto", description="Loss to minimise; auto chooses it by the label."

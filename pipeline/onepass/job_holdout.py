@@ -63,6 +63,11 @@ class RollingHoldout(BaseModel):
         return f"last: {self.last}" if self.where is None else f"where: {self.where}"
 
 
+def is_rolling(value: Any) -> bool:
+    """Return whether a value is the text of a rolling holdout, and not a path."""
+    return isinstance(value, str) and _TEXT.fullmatch(value) is not None
+
+
 def parse_holdout(value: Any) -> Any:
     """Return a rolling holdout from its mapping or its text; any other value as it is.
 

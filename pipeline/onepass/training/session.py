@@ -12,22 +12,20 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-from onepass.errors import Interrupted, JobError, ModelNotFound
+from onepass.errors import Interrupted, ModelNotFound
 from onepass.job import Job
-from onepass.job_fields import parse_job, resume_job
+from onepass.job_fields import parse_job
 from onepass.job_holdout import RollingHoldout
-from onepass.lake.discover import LakeFile, discover
-from onepass.ledger.entries import RewindEntry
-from onepass.ledger.leftovers import sweep
-from onepass.ledger.store import Store, open_store
+from onepass.lake.discover import LakeFile
+from onepass.ledger.store import open_store
 from onepass.model.directory import OpenModel, model_exists, open_model
 from onepass.model.predictor import Predictor
 from onepass.partition import Group
 from onepass.stream.workers import Workers
-from onepass.training.create import create_model
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
 from onepass.training.looks import in_quarantine
+from onepass.training.opening import check_holdout, clear_up, create, kept, resumed
 from onepass.training.plan import Plan, make_plan
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport, plan_report, train_report
@@ -246,18 +244,18 @@ def open_session(
         created = not model_exists(store)
         warnings = []
         if created:
-            warnings = _create(given, store, limits, progress, today, creates=creates)
+            warnings = create(given, store, limits, progress, today, creates=creates)
         with store.exclusive():
             model = open_model(store)
-            _clear_up(model)
+            clear_up(model)
             for warning in warnings:
                 progress.noted(warning)
-            resumed = _resumed(model, given)
-            _check_holdout(resumed)
-            with Workers(resumed.dask, mixed=resumed.mixed_workers) as workers:
+            complete = resumed(model, given)
+            check_holdout(complete)
+            with Workers(complete.dask, mixed=complete.mixed_workers) as workers:
                 session = Session(
                     model,
-                    resumed,
+                    complete,
                     workers,
                     progress,
                     created=created,
@@ -267,69 +265,4 @@ def open_session(
                 )
                 yield session
     except KeyboardInterrupt:
-        raise Interrupted(_kept(store, session.run.newest_version if session else 0)) from None
-
-
-def exclusion(entry: RewindEntry) -> str:
-    """Return the reason of the skips of partitions that a rewind excludes."""
-    return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
-
-
-def _create(
-    given: Mapping[str, Any],
-    store: Store,
-    limits: Limits,
-    progress: Progress,
-    today: date,
-    *,
-    creates: bool,
-) -> list[str]:
-    if "lake" not in given or not creates:
-        raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
-    complete = parse_job(given)
-    _check_holdout(complete)
-    return create_model(
-        complete,
-        store,
-        max_batch_rows=limits.max_batch_rows,
-        progress=progress,
-        window=Window.of_job(complete, today),
-    )
-
-
-def _kept(store: Store, version: int) -> str:
-    """Return the message of an interrupt.
-
-    Parameters
-    ----------
-    version
-        Newest version that the session has committed; 0 for none.
-    """
-    if not model_exists(store):
-        return "interrupted before the model was created: nothing is kept"
-    kept = f"version {version} is kept" if version else "what was committed before is kept"
-    return f"interrupted: {kept}; go on with: onepass train --model {store.place}"
-
-
-def _clear_up(model: OpenModel) -> None:
-    """Remove old leftovers of killed runs, and commit the skips that a killed rewind has left."""
-    sweep(model.store, model.ledger)
-    for rewind, partition in model.ledger.history.unwritten_skips():
-        model.ledger.commit_skip(partition, exclusion(rewind))
-
-
-def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
-    try:
-        return resume_job(model.file.job, given)
-    except JobError as error:
-        if model.ledger.history.trained():
-            raise
-        raise JobError(
-            f"{error}\nNothing has been trained yet: removing {model.path} loses nothing."
-        ) from None
-
-
-def _check_holdout(job: Job) -> None:
-    # Report a missing holdout lake before hours of training, not after.
-    if job.holdout is not None and not isinstance(job.holdout, RollingHoldout):
-        discover(job.holdout)
+        raise Interrupted(kept(store, session.run.newest_version if session else 0)) from None
