@@ -10,7 +10,7 @@ from onepass.actions.holdout import evaluate_holdout
 from onepass.job import Job
 from onepass.lake.discover import Lake
 from onepass.model.predictor import Predictor
-from onepass.training.progress import Progress
+from onepass.training.progress import Notes, Progress
 from onepass.training.report import PlanReport, TrainReport
 from onepass.training.session import open_session
 
@@ -52,7 +52,7 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     """
     outcome, trained, lake, predictor = _train(job, progress)
     if lake is not None and predictor is not None:
-        outcome.holdout = evaluate_holdout(predictor, lake, trained, progress=_Notes(progress))
+        outcome.holdout = evaluate_holdout(predictor, lake, trained, progress=Notes(progress))
     return outcome
 
 
@@ -65,16 +65,6 @@ def _train(
         lake = session.holdout()
         predictor = session.predictor() if lake is not None else None
         return outcome, session.job, lake, predictor
-
-
-class _Notes(Progress):
-    """Passes on warnings alone: the progress of a run is that of its training."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress or Progress()
-
-    def noted(self, message: str) -> None:
-        self._progress.noted(message)
 
 
 def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:

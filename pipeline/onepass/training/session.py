@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from onepass.errors import Interrupted, ModelNotFound
+from onepass.jit import telling_of_compilation
 from onepass.job import Job
 from onepass.job_fields import parse_job
 from onepass.job_holdout import RollingHoldout
@@ -245,7 +246,7 @@ def open_session(
         warnings = []
         if created:
             warnings = create(given, store, limits, progress, today, creates=creates)
-        with store.exclusive():
+        with telling_of_compilation(progress.compiling), store.exclusive():
             model = open_model(store)
             clear_up(model)
             for warning in warnings:
