@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
 
-from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.holdout import evaluate_holdout
 from onepass.actions.publish import publish as publish_version
 from onepass.errors import ModelConflict, OnepassError, VersionRefused
+from onepass.lake.discover import Lake
 from onepass.ledger.entries import TrainEntry
 from onepass.model.predictor import Predictor
-from onepass.training.progress import Together
+from onepass.training.progress import Notes, Together
 from onepass.training.session import Session, open_session
 from prefect_onepass.artifacts import publish as publish_pages
 from prefect_onepass.background import Background
@@ -51,6 +54,16 @@ class LeftToAnother(Exception):
         super().__init__(conflict, committed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a version is judged by after the session."""
+
+    lake: Lake | None
+    """Holdout of the run; None if the job has none, or a quiet run needs none."""
+    predictor: Predictor | None
+    """Weights of the version; None without a holdout."""
+
+
 class OneRun:
     """Plans, trains, evaluates and publishes one model, once.
 
@@ -63,7 +76,7 @@ class OneRun:
     """
 
     def __init__(self, given: dict[str, Any], background: Background) -> None:
-        self._given, self._background = given, background
+        self._given, self._background, self._log = given, background, RunLog()
         self._groups: list[Group] = []
 
     def run(self) -> Outcome:
@@ -79,16 +92,16 @@ class OneRun:
             If a step fails; what was committed before is kept.
         """
         try:
-            outcome, predictor = self._trained()
+            outcome, judged = self._trained()
         except ModelConflict as conflict:
             raise LeftToAnother(conflict, self._n_committed()) from None
         # The end of the session has freed the lock of the model, and the memory of the learner.
         if outcome.is_quiet:
             # An earlier run may have died before it had published its version.
-            outcome.publication = publish_version(outcome.model, outcome.job)
+            outcome.publication = publish_version(outcome.model, outcome.job, lake=judged.lake)
             return outcome
-        error = self._evaluate(outcome, predictor) if predictor is not None else None
-        _task("publish", lambda: self._publish(outcome, predictor))
+        error = self._evaluate(outcome, judged)
+        _task("publish", lambda: self._publish(outcome, judged))
         if error is not None:
             # The report has told what is trained and kept all the same.
             raise error
@@ -97,11 +110,10 @@ class OneRun:
     def _n_committed(self) -> int:
         return sum(group.partitions for group in self._groups)
 
-    def _trained(self) -> tuple[Outcome, Predictor | None]:
-        """Hold a session and train; return the weights if there is a holdout lake to judge them."""
-        log = RunLog()
-        steps = Together(log)
-        with log, open_session(self._given, steps) as session:
+    def _trained(self) -> tuple[Outcome, _Judged]:
+        """Hold a session and train; return also what the version is to be judged by."""
+        steps = Together(self._log)
+        with self._log, open_session(self._given, steps) as session:
             since = session.model.ledger.version
             with LiveProgress(self._background, session.model) as ring:
                 steps.add(ring)
@@ -113,8 +125,10 @@ class OneRun:
                 since=since,
                 groups=[group for group in self._groups if group.entries],
             )
-            judged = not outcome.is_quiet and session.job.holdout is not None
-            return outcome, session.predictor() if judged else None
+            is_guarded = session.job.max_loss_increase is not None
+            lake = session.holdout() if is_guarded or not outcome.is_quiet else None
+            has_predictor = lake is not None and not outcome.is_quiet
+            return outcome, _Judged(lake, session.predictor() if has_predictor else None)
 
     def _train(self, session: Session) -> None:
         """Train the plan, and then what has arrived meanwhile."""
@@ -145,34 +159,40 @@ class OneRun:
             trained = [one for entry in entries for one in entry.partitions]
             rename_task_run(after_training(n_done, pending, trained, history.planned()))
 
-    def _evaluate(self, outcome: Outcome, predictor: Predictor) -> Exception | None:
-        """Evaluate on the holdout lake; return the error if it fails."""
+    def _evaluate(self, outcome: Outcome, judged: _Judged) -> Exception | None:
+        """Evaluate on the holdout, if there is one; return the error if it fails."""
+        predictor, lake = judged.predictor, judged.lake
+        if predictor is None or lake is None:
+            return None
+
+        def evaluated() -> EvaluateReport | None:
+            store, notes = outcome.model.store, Notes(self._log)
+            return evaluate_holdout(predictor, lake, outcome.job, store=store, progress=notes)
+
         try:
-            outcome.holdout = _task("evaluate", partial(_evaluated, outcome, predictor), **_RETRIES)
+            outcome.holdout = _task("evaluate", evaluated, **_RETRIES)
         except EXPECTED as error:
             outcome.holdout_error = told(error)
             return error
         return None
 
-    def _publish(self, outcome: Outcome, predictor: Predictor | None) -> None:
+    def _publish(self, outcome: Outcome, judged: _Judged) -> None:
         """Let predictions use the version unless it is refused, and show the run in its pages."""
         refused: OnepassError | None = None
         if outcome.holdout_error is None:
             try:
                 outcome.publication = publish_version(
-                    outcome.model, outcome.job, newest=predictor, holdout=outcome.holdout
+                    outcome.model,
+                    outcome.job,
+                    newest=judged.predictor,
+                    lake=judged.lake,
+                    holdout=outcome.holdout,
                 )
             except VersionRefused as error:
                 refused, outcome.refusal = error, told(error)
         outcome.report = publish_pages(self._background, outcome.finished())
         if refused is not None:
             raise refused
-
-
-def _evaluated(outcome: Outcome, predictor: Predictor) -> EvaluateReport:
-    job, model = outcome.job, outcome.model
-    assert job.holdout is not None
-    return evaluate_version(predictor, job.holdout, model.path, store=model.store, dask=job.dask)
 
 
 def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **options: Any) -> R:

@@ -72,8 +72,9 @@ class Outcome:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the run found nothing to train."""
-        return not (self.trained.partitions or self.trained.skipped)
+        """Whether the run found nothing to train, and no file to leave out."""
+        trained = self.trained
+        return not (trained.partitions or trained.skipped or trained.quarantined)
 
     @property
     def newest(self) -> str | None:

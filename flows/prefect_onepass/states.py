@@ -5,6 +5,7 @@ type       name                    when
 =========  ======================  ==========================================================
 Completed  Completed               partitions were trained
 Completed  NothingNew              the model has seen all that the lake holds
+Completed  Quarantined             the rest was trained; some files wait to be replaced
 Completed  AnotherRunIsTraining    another process holds the model, or has committed first
 Failed     Refused                 the guard of the job has refused the version
 Failed     Failed                  an error; its message is that of the state
@@ -27,13 +28,17 @@ from onepass.errors import (
     VersionRefused,
 )
 from onepass.text import counted, printable
-from onepass.training.report import nothing_to_train
+from onepass.training.report import TrainReport, nothing_to_train
 from onepass.wording import spoken
 from prefect_onepass.outcome import Outcome
 
 NOTHING_NEW = "NothingNew"
 REFUSED = "Refused"
+QUARANTINED = "Quarantined"
 ANOTHER_RUN = "AnotherRunIsTraining"
+
+_MOST_NAMED = 8
+"""Most files that a state names."""
 
 EXPECTED = (OnepassError, OSError)
 """Errors that a run may meet, whose message says all: it is logged without a traceback."""
@@ -44,6 +49,8 @@ def ended(outcome: Outcome) -> State[dict[str, Any]]:
     values = outcome.as_dict()
     if outcome.is_quiet:
         return Completed(name=NOTHING_NEW, message=nothing_new(outcome), data=values)
+    if outcome.trained.quarantined:
+        return Completed(name=QUARANTINED, message=quarantined(outcome), data=values)
     return Completed(message=summary(outcome), data=values)
 
 
@@ -55,6 +62,15 @@ def summary(outcome: Outcome) -> str:
     return f"Trained {partitions}{left_out}: version {trained.version}{_published(outcome)}"
 
 
+def quarantined(outcome: Outcome) -> str:
+    """Return what a run has trained, and in a line each file that it has put in quarantine."""
+    files = outcome.trained.quarantined
+    named = [f"  {printable(one.reason)}" for one in files[:_MOST_NAMED]]
+    more = [f"  and {len(files) - _MOST_NAMED:,} more"] if len(files) > _MOST_NAMED else []
+    head = f"{summary(outcome)}; {counted(len(files), 'file')} in quarantine until replaced:"
+    return "\n".join([head, *named, *more])
+
+
 def nothing_new(outcome: Outcome) -> str:
     """Return in a line why a run had nothing to train."""
     trained = outcome.trained
@@ -63,9 +79,18 @@ def nothing_new(outcome: Outcome) -> str:
     else:
         # The log has times in UTC, such as 2026-11-28T03:00:12.345+00:00.
         since = outcome.newest[:16].replace("T", " ")
-        left_out = f", {trained.left_out:,} left out" if trained.left_out else ""
-        why = f"nothing new since {since} UTC{left_out}"
+        why = f"nothing new since {since} UTC{_left(trained)}"
     return f"{why}: version {trained.version}{_published(outcome)}"
+
+
+def _left(trained: TrainReport) -> str:
+    """Return which partitions of the lake are not trained."""
+    numbers = {
+        "left out": trained.left_out,
+        "in quarantine": trained.in_quarantine,
+        "held out": len(trained.held_out),
+    }
+    return "".join(f", {number:,} {what}" for what, number in numbers.items() if number)
 
 
 def _published(outcome: Outcome) -> str:
