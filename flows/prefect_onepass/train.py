@@ -29,7 +29,7 @@ from onepass.text import listed, printable
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
 from prefect_onepass.artifacts import move_progress, newest, publish, start_progress
-from prefect_onepass.credentials import lent
+from prefect_onepass.credentials import credentials_option, lent
 
 _MOST_NAMED = 8
 """Most partitions that a line of the run's log names."""
@@ -150,11 +150,6 @@ def _outcome(
         "groups": [group.model_dump() for group in groups],
         "holdout": None if holdout is None else holdout.model_dump(),
     }
-
-
-credentials_option = click.option(
-    "--credentials", metavar="BLOCK", help="Prefect block with the credentials of object stores."
-)
 
 
 def complete_job(given: dict[str, Any], credentials: str | None = None) -> Job:
