@@ -35,6 +35,9 @@ _REST = 4
 _IDLE_REST = 20
 """Least pause between two looks while nothing happens, in times of a look."""
 
+_BURST_SECONDS = 0.2
+"""Pause between the first change of a burst and the look."""
+
 _PAUSES = (1.0, 60.0)
 """First and longest pause in seconds between two attempts to reach the server."""
 
@@ -213,13 +216,13 @@ class Watch:
     def _rest(self, wake: threading.Event, took: float) -> None:
         """Wait until a look or an attempt to send is due, or something has changed."""
         now = self._clock()
+        ready = now + _REST * took
         due = [now + max(self._poll, _IDLE_REST * took)]
         if (settled := self._landing.next_time()) is not None:
             due.append(settled)
         if self._unsent:
             due.append(self._try_at)
-        least = max(_REST * took, 0.2)
-        if wake.wait(max(min(due) - now, least)):
+        if wake.wait(max(min(due), ready) - now):
             # Changes come in bursts: one look serves all that happen during the pause.
-            time.sleep(least)
+            time.sleep(max(ready - self._clock(), _BURST_SECONDS))
             wake.clear()
