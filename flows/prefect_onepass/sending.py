@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -13,8 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.events import Event, RelatedResource
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from onepass.ledger.entries import TrainEntry
-from prefect_onepass.events import MOST_NAMED, Subject, partition_trained
+from prefect_onepass.events import MOST_NAMED
 
 _POST_SECONDS = 10
 """Time in which the server must answer."""
@@ -57,50 +54,6 @@ def post(event: Event) -> None:
     ):
         # The client has no method of its own for events.
         client._client.post("/events", json=[event.model_dump(mode="json")]).raise_for_status()
-
-
-class TrainedRounds:
-    """Sends an event for each committed round, or for several if rounds are quick.
-
-    Parameters
-    ----------
-    subject
-        The model that is trained.
-    background
-        Sends the events.
-    seconds
-        Least time between two events; rounds of that time are one event.
-    clock
-        Returns the time in seconds.
-    """
-
-    def __init__(
-        self,
-        subject: Subject,
-        background: Sends,
-        *,
-        seconds: float = 2.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._subject = subject
-        self._background = background
-        self._seconds = seconds
-        self._clock = clock
-        self._waiting: list[TrainEntry] = []
-        self._sent = -math.inf
-
-    def add(self, entry: TrainEntry) -> None:
-        """Take a round that is committed."""
-        self._waiting.append(entry)
-        if self._clock() - self._sent >= self._seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what waits; called at the end of a run."""
-        if self._waiting:
-            entries, self._waiting = self._waiting, []
-            self._sent = self._clock()
-            emit(partition_trained(self._subject, entries), self._background)
 
 
 def _run_resources() -> list[RelatedResource]:
