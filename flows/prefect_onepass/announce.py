@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from prefect.assets.core import MAX_ASSET_DESCRIPTION_LENGTH
+from prefect.cache_policies import NO_CACHE
 from prefect.events import Event
+from prefect.tasks import Task
 
+from onepass.cloud.url import is_url
+from onepass.job import Job
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, TrainEntry
 from onepass.training.progress import Progress
+from prefect_onepass.assets import materializing
 from prefect_onepass.events import Subject, model_updated, partition_trained
 from prefect_onepass.outcome import Outcome
 from prefect_onepass.sending import Sends, emit
@@ -67,10 +74,10 @@ class TrainedRounds(Progress):
             emit(partition_trained(self._subject, entries), self._background)
 
 
-def subject_of(outcome: Outcome) -> Subject:
-    """Return the model that a run has trained, as events name it."""
-    job = outcome.job
-    return Subject(outcome.model_id, job.model, job.label, job.lake)
+def subject(model_id: str, job: Job) -> Subject:
+    """Return the model of a job, as events name it."""
+    path = job.model if is_url(job.model) else os.path.abspath(job.model)
+    return Subject(model_id, path, job.label, job.lake)
 
 
 def updated(outcome: Outcome, tags: Sequence[str] = ("current",)) -> Event:
@@ -83,7 +90,7 @@ def updated(outcome: Outcome, tags: Sequence[str] = ("current",)) -> Event:
     """
     trained = outcome.trained
     return model_updated(
-        subject_of(outcome),
+        subject(outcome.model_id, outcome.job),
         version=trained.version,
         state_sha256=trained.state_sha256,
         partitions=trained.partitions,
@@ -96,17 +103,32 @@ def updated(outcome: Outcome, tags: Sequence[str] = ("current",)) -> Event:
     )
 
 
-def asset_metadata(outcome: Outcome) -> Mapping[str, Any]:
-    """Return what Prefect shows with a materialization of the model."""
-    payload = updated(outcome).payload
-    # The snapshot of the lake: the log entry of the version names each partition and its digest.
-    return {name: value for name, value in payload.items() if name != "tags"} | {
-        "snapshot": f"log/{outcome.trained.version:020d}.json"
-    }
+def publishing(outcome: Outcome, publish: Callable[[], str]) -> Callable[[], str]:
+    """Return the task that publishes a run; Prefect sees in it that the model was made.
+
+    A run that has only skipped partitions has made nothing.
+    """
+    options: dict[str, Any] = {"name": "publish", "cache_policy": NO_CACHE}
+    if not outcome.trained.partitions:
+        return Task(publish, **options)
+    return materializing(
+        publish,
+        model=outcome.job.model,
+        lake=outcome.job.lake,
+        describe=lambda _: _metadata(outcome),
+        description=_description(outcome),
+        **options,
+    )
 
 
-def asset_description(outcome: Outcome) -> str:
-    """Return the text that Prefect shows for the asset, from before the task of publishing."""
+def _metadata(outcome: Outcome) -> dict[str, Any]:
+    payload = {name: value for name, value in updated(outcome).payload.items() if name != "tags"}
+    # The snapshot of the lake: the log names each partition with its size and digest.
+    return payload | {"snapshot": f"log/{outcome.trained.version:020d}.json"}
+
+
+def _description(outcome: Outcome) -> str:
     trained = outcome.trained
-    loss = "" if trained.loss is None else f", progressive loss {trained.loss:.6g}"
-    return f"Predicts {outcome.job.label}. Version {trained.version}, {trained.rows:,} rows{loss}."
+    loss = "" if trained.loss is None else f", progressive loss {trained.loss:.4g}"
+    text = f"Predicts {outcome.job.label}: version {trained.version}, {trained.rows:,} rows{loss}."
+    return text[:MAX_ASSET_DESCRIPTION_LENGTH]

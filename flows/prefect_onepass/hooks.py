@@ -15,6 +15,7 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from onepass.errors import ModelNotFound
 from onepass.ledger.entries import TrainEntry
@@ -22,6 +23,7 @@ from onepass.ledger.history import History
 from onepass.model.directory import open_model
 from onepass.text import counted, printable
 from prefect_onepass.credentials import lent
+from prefect_onepass.live_progress import remove_progress
 
 _MOST_SECONDS = 10.0
 """Longest time that a hook takes: a worker stops the run's process group only afterwards."""
@@ -35,11 +37,13 @@ def on_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
 def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     """Say what is kept after the run's process has ended without an answer."""
     _tell("crashed", flow, flow_run)
+    _remove_ring(flow_run)
 
 
 def on_cancellation(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     """Say what is kept after the run has been cancelled."""
     _tell("was cancelled", flow, flow_run)
+    _remove_ring(flow_run)
 
 
 def kept(model: str, credentials: str | None = None) -> str:
@@ -107,6 +111,12 @@ def _tell(what: str, flow: Flow[..., Any], flow_run: FlowRun) -> None:
             again,
             printable(model),
         )
+
+
+def _remove_ring(flow_run: FlowRun) -> None:
+    """Remove the progress of a run whose process could not: a ring that stands still misleads."""
+    with suppress(Exception), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        remove_progress(flow_run_id=flow_run.id)
 
 
 def _read(model: str, credentials: str | None, lines: list[str]) -> None:
