@@ -22,9 +22,10 @@ from onepass.errors import Interrupted
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
 from prefect_onepass.background import Background
-from prefect_onepass.credentials import lent
+from prefect_onepass.credentials import credentials_option, lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.form import TrainJob, filled
+from prefect_onepass.hooks import on_cancellation, on_crashed, on_failure
 from prefect_onepass.names import run_name
 from prefect_onepass.one_run import LeftToAnother, OneRun
 from prefect_onepass.states import EXPECTED, another, ended, exit_code_of, failed
@@ -39,7 +40,13 @@ def _run_name() -> str:
     return run_name("train", str(model))
 
 
-@flow(name="train", flow_run_name=_run_name)
+@flow(
+    name="train",
+    flow_run_name=_run_name,
+    on_failure=[on_failure],
+    on_crashed=[on_crashed],
+    on_cancellation=[on_cancellation],
+)
 def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore[valid-type]
     """Train a model on everything in its lake that it has not seen.
 
@@ -62,11 +69,6 @@ def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore
         state = failed(error)
     logger.log(logging.ERROR if state.is_failed() else logging.INFO, "%s", state.message)
     return state
-
-
-credentials_option = click.option(
-    "--credentials", metavar="BLOCK", help="Prefect block with the credentials of object stores."
-)
 
 
 @click.command("train")
