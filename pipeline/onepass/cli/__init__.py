@@ -17,6 +17,7 @@ COMMANDS = {
     "score": "Write predictions for a lake, as Parquet.",
     "log": "Show the ledger of a model: what was trained when, and how well.",
     "verify": "Check the ledger, the states, and the files learnt.",
+    "report": "Write one self-contained HTML page about a model.",
     "rewind": "Make an earlier version count again; leave out bad files.",
     "summary": "Show the coefficients of a model.",
 }

@@ -1,0 +1,100 @@
+"""Collect what the page tells of one version of a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.summary import Summary, summarise
+from onepass.ledger.entries import AnyEntry, RefineEntry, SkipEntry, TrainEntry
+from onepass.ledger.history import History
+from onepass.model.model import Model
+from onepass.report.points import Course, course
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The quality of one version on rows that were set aside."""
+
+    version: int
+    lake: str
+    rows: int
+    loss: float | None
+    constant: float | None
+    """Loss of the best constant on the same rows."""
+    time: str
+    """When it was measured, ISO 8601; empty if that is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything that the page is made from."""
+
+    model: Model
+    history: History
+    line: list[AnyEntry]
+    """The entries that count as of the version, oldest first."""
+    trained: list[TrainEntry]
+    course: Course
+    summary: Summary
+    evaluated: EvaluateReport | None
+    """The version on its holdout, with tables; None if it was not read for this page."""
+    judged: list[Judged] = field(default_factory=list)
+    """Qualities of versions on holdout lakes, oldest first."""
+    tags: dict[str, int] = field(default_factory=dict)
+    """Names that point at versions."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be told, and why."""
+
+    @property
+    def skipped(self) -> list[SkipEntry]:
+        """Partitions that were left out and not trained since, oldest first."""
+        out: dict[str, SkipEntry] = {}
+        for entry in self.line:
+            if isinstance(entry, SkipEntry):
+                out[entry.partition.path] = entry
+            elif isinstance(entry, TrainEntry):
+                for partition in entry.partitions if out else ():
+                    out.pop(partition.path, None)
+        return list(out.values())
+
+    @property
+    def refined(self) -> list[RefineEntry]:
+        """Batch passes that count, oldest first."""
+        return [entry for entry in self.line if isinstance(entry, RefineEntry)]
+
+    @property
+    def noticed(self) -> Counter[str]:
+        """Rows and values that training dropped or treated, by kind."""
+        total = Counter[str]()
+        for entry in self.trained:
+            total.update(entry.counts)
+        return total
+
+
+def collect(
+    model: Model,
+    history: History,
+    *,
+    evaluated: EvaluateReport | None,
+    judged: Sequence[Judged] = (),
+    tags: dict[str, int] | None = None,
+    notes: Sequence[str] = (),
+) -> Contents:
+    """Collect what the page tells of the version that was loaded."""
+    line = history.line(model.version)
+    trained = [entry for entry in line if isinstance(entry, TrainEntry)]
+    return Contents(
+        model=model,
+        history=history,
+        line=line,
+        trained=trained,
+        course=course(trained),
+        summary=summarise(model),
+        evaluated=evaluated,
+        judged=list(judged),
+        tags=tags or {},
+        notes=list(notes),
+    )
