@@ -57,10 +57,15 @@ class Tab:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Page.navigate", url=page.as_uri())
+        self.when("document.documentElement.getAttribute('data-drawn')")
+
+    def when(self, script: str) -> Any:
+        """Wait until an expression in the page has a value, and return it."""
         until = time.monotonic() + _PATIENCE
-        while self.value("document.documentElement.getAttribute('data-drawn')") != "yes":
+        while not (found := self.value(script)):
             assert time.monotonic() < until, self.complaints()
             time.sleep(0.02)
+        return found
 
     def value(self, script: str) -> Any:
         """Return the value of an expression in the page."""

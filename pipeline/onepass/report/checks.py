@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +19,8 @@ WORSE = 0.05
 """Rise of the holdout loss from one version to the next that asks for a look, as a share."""
 
 MISCALIBRATED = 0.05
-"""Mean distance of probabilities from the shares of positives that asks for a look."""
+"""Mean distance of probabilities from the shares of positives that asks for a look, where it is
+twice the distance that chance alone makes as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +133,26 @@ def _before(judged: list[Judged], now: Judged) -> Judged | None:
 def _calibration(contents: Contents) -> Iterator[Check]:
     found = contents.evaluated
     error = None if found is None else found.metrics.get("calibration_error")
-    if error is None:
+    if found is None or error is None:
         return
     text = f"On average they are {share(error)} away from the observed shares."
-    if error > MISCALIBRATED:
+    if error > max(MISCALIBRATED, 2 * _by_chance(found.tables.get("calibration", []))):
         yield Check("look", "Probabilities are off", text)
     else:
         yield Check("good", "Probabilities hold", text)
+
+
+def _by_chance(groups: list[dict[str, float | str | None]]) -> float:
+    """Return the mean distance that right probabilities have from shares of so few rows.
+
+    The mean of |x| is sqrt(2 / pi) standard deviations of a normal x.
+    """
+    total = found = 0.0
+    for group in groups:
+        p, weight = float(group["prediction"] or 0.0), float(group["weight"] or 0.0)
+        total += weight
+        found += (2 / math.pi * max(p * (1 - p), 0.0) * weight) ** 0.5
+    return found / total if total else 0.0
 
 
 def _files(contents: Contents) -> Check:

@@ -10,7 +10,9 @@
     ast: true,
     tooltip: { theme: "light" },
   };
-  const drawn = Object.entries(read("figures")).map(([id, spec]) => {
+  const { specs, datasets } = read("figures");
+  const drawn = Object.entries(specs).map(([id, spec]) => {
+    spec.datasets = datasets;
     const place = document.getElementById(id);
     return vegaEmbed(place, spec, options).catch((error) => {
       place.textContent = `This figure could not be drawn: ${error.message}`;

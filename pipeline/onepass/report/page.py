@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from onepass.report.checks import Check, checks
 from onepass.report.contents import Contents
-from onepass.report.figures import CONFIG
+from onepass.report.drawing import CONFIG
 from onepass.report.sections import sections
 from onepass.report.words import NONE, name, number, when
 from onepass.text import counted
@@ -62,6 +62,10 @@ def page(contents: Contents, *, made: str) -> str:
     """
     found, answers = sections(contents), checks(contents)
     specs = {figure.id: figure.spec for section in found for figure in section.figures}
+    # Figures that draw the same rows name the same data set, which so stands in the page once.
+    data: dict[str, Any] = {}
+    for spec in specs.values():
+        data |= spec.pop("datasets", {})
     library, script = _library(), _resource("page.js")
     text = _template().render(
         policy=_policy(library, script),
@@ -71,7 +75,7 @@ def page(contents: Contents, *, made: str) -> str:
         marks=_MARKS,
         sections=found,
         config=_json(CONFIG),
-        figures=_json(specs),
+        figures=_json({"specs": specs, "datasets": data}),
         library=Markup(library),
         script=Markup(script),
     )

@@ -61,8 +61,10 @@ class Course:
     """Number of entries that were worse than their band."""
     n_judged: int
     """Number of entries for which a band was known."""
-    newest: Standing | None
-    """The last entry, beside its band."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the points as rows of JSON; figures that draw the same rows share them."""
+        return [point.as_json() for point in self.points]
 
 
 def course(history: Sequence[TrainEntry]) -> Course:
@@ -86,7 +88,6 @@ def course(history: Sequence[TrainEntry]) -> Course:
         drifted=[_point(at, [pair]) for at, pair in out[-MOST_POINTS:]],
         n_above=sum(pair[1].drift == "above" for _, pair in out),
         n_judged=sum(standing.band is not None for _, standing in judged),
-        newest=judged[-1][1] if judged else None,
     )
 
 
