@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onepass.ledger.entries import TrainEntry
+from onepass.ledger.tag_entry import REFUSED
 from onepass.report.contents import Contents, Judged
 from onepass.report.words import name, number, place, real, share
 from onepass.text import counted
@@ -40,6 +41,7 @@ def checks(contents: Contents) -> list[Check]:
         *_holdout(contents),
         *_calibration(contents),
         _files(contents),
+        *_newer(contents),
         *_cautions(contents),
     ]
 
@@ -157,7 +159,9 @@ def _by_chance(groups: list[dict[str, float | str | None]]) -> float:
 
 def _files(contents: Contents) -> Check:
     skipped = contents.skipped
-    waiting = sum(len(group.partitions) for group in contents.history.pending())
+    waiting = sum(
+        len(group.partitions) for group in contents.history.pending(contents.model.version)
+    )
     if skipped:
         first = name(skipped[-1].partition.path)
         text = f"Left out for good, the last one {first}. The reasons are below."
@@ -166,6 +170,18 @@ def _files(contents: Contents) -> Check:
         text = "They are planned, but not trained yet; the next run goes on with them."
         return Check("look", f"{counted(waiting, 'partition')} waiting", text)
     return Check("good", "Every file was learnt", "None was left out, and none is waiting.")
+
+
+def _newer(contents: Contents) -> Iterator[Check]:
+    newest, own = contents.history.newest_learnt(contents.history.version), contents.model.version
+    if newest <= own:
+        return
+    if contents.tags.get(REFUSED) == newest:
+        text = f"It was worse than version {own}; onepass tag and onepass log say more."
+        yield Check("look", f"Version {newest} was refused", text)
+        return
+    text = f"This page is about version {own}; --version newest shows that one."
+    yield Check("unknown", f"Version {newest} is newer", text)
 
 
 def _cautions(contents: Contents) -> Iterator[Check]:

@@ -10,6 +10,7 @@ from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.summary import Summary, summarise
 from onepass.ledger.entries import AnyEntry, RefineEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
+from onepass.model.evaluations import Evaluation
 from onepass.model.model import Model
 from onepass.report.points import Course, course
 
@@ -39,8 +40,8 @@ class Contents:
     trained: list[TrainEntry]
     course: Course
     summary: Summary
-    evaluated: EvaluateReport | None
-    """The version on its holdout, with tables; None if it was not read for this page."""
+    evaluated: Evaluation | EvaluateReport | None
+    """The version on a holdout, with tables; None if there is no record and no holdout."""
     judged: list[Judged] = field(default_factory=list)
     """Qualities of versions on holdout lakes, oldest first."""
     tags: dict[str, int] = field(default_factory=dict)
@@ -78,7 +79,7 @@ def collect(
     model: Model,
     history: History,
     *,
-    evaluated: EvaluateReport | None,
+    evaluated: Evaluation | EvaluateReport | None,
     judged: Sequence[Judged] = (),
     tags: dict[str, int] | None = None,
     notes: Sequence[str] = (),

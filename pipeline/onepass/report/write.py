@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -14,7 +15,9 @@ from onepass.environment import onepass_version
 from onepass.errors import JobError, OnepassError, first_line
 from onepass.ledger.store import open_store
 from onepass.model.directory import open_model
+from onepass.model.evaluations import Evaluation, recorded, shown_lake
 from onepass.model.model import Model
+from onepass.model.versions import read_version
 from onepass.report.checks import checks
 from onepass.report.contents import Judged, collect
 from onepass.training.progress import Progress
@@ -43,6 +46,7 @@ def write_report(
     model: str | Path,
     out: str | Path | None = None,
     *,
+    version: int | str | None = None,
     holdout: str | list[str] | None = None,
     dask: str | None = None,
     progress: Progress | None = None,
@@ -56,16 +60,19 @@ def write_report(
     out
         File or URL to write to, replacing what was there; by default a file in the working
         directory that is called as the model.
+    version
+        See `Model.load`.
     holdout
-        Lake with labels to judge the version on; by default the one that the job names. A lake that
-        the job names and that cannot be read is told on the page; one that is given must be there.
+        Lake with labels to judge the version on. By default its recorded evaluation is shown, or it
+        is judged on the holdout of the job. If that cannot be read, the page says so; a lake that
+        is given must be there.
     dask
         Address of a Dask scheduler that reads the holdout; threads of this process by default.
 
     Raises
     ------
     JobError, ModelNotFound
-        If the extra `report` is not installed, or there is no trained model, or no such holdout.
+        If the extra `report` is not installed, or there is no such version or holdout.
     ForeignModel
         If the directory is unsound.
     DataError
@@ -76,15 +83,19 @@ def write_report(
     from onepass.report.page import page
 
     folder, file = _place(model, out)
-    loaded = Model.load(model)
-    evaluated, notes = _evaluated(loaded, holdout, dask, progress)
+    opened = open_model(model)
+    entry, state = read_version(opened, version)
+    loaded = Model(opened, state, entry)
+    known = recorded(opened.store)
+    evaluated, notes = _evaluated(loaded, known, holdout, dask, progress)
+    lake = holdout if holdout is not None else loaded.file.job.holdout
     contents = collect(
         loaded,
-        open_model(model).ledger.history,
+        opened.ledger.history,
         evaluated=evaluated,
-        judged=[]
-        if evaluated is None
-        else [_judged(evaluated, holdout or loaded.file.job.holdout)],
+        judged=[_judged(one, one.lake, one.time) for one in known]
+        + [_judged(one, shown_lake(lake or ""), "") for one in _measured_now(evaluated)],
+        tags={name: one.version for name, one in opened.ledger.tags.named().items() if one.version},
         notes=notes,
     )
     made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by onepass {onepass_version()}."
@@ -129,13 +140,18 @@ def _place(model: str | Path, out: str | Path | None) -> tuple[str, str]:
 
 def _evaluated(
     model: Model,
+    known: Sequence[Evaluation],
     holdout: str | list[str] | None,
     dask: str | None,
     progress: Progress | None,
-) -> tuple[EvaluateReport | None, list[str]]:
+) -> tuple[Evaluation | EvaluateReport | None, list[str]]:
     """Return the quality of the version on a holdout, and what hindered that."""
+    own = [one for one in known if one.state_sha256 == model.entry.state.sha256]
     lake = holdout or model.file.job.holdout
-    if not lake:
+    if own and holdout is None:
+        return own[-1], []
+    # Other forms of a holdout take rows out of the lake while it is learnt.
+    if not isinstance(lake, str | list):
         return None, []
     try:
         found = evaluate_version(
@@ -153,13 +169,10 @@ def _evaluated(
     return found, []
 
 
-def _judged(found: EvaluateReport, lake: str | list[str] | None) -> Judged:
-    paths = [lake] if isinstance(lake, str) else lake or []
-    return Judged(
-        version=found.version,
-        lake=paths[0] if len(paths) == 1 else f"{len(paths):,} paths",
-        rows=found.rows,
-        loss=found.loss,
-        constant=found.metrics.get("constant_loss"),
-        time="",
-    )
+def _measured_now(found: Evaluation | EvaluateReport | None) -> list[EvaluateReport]:
+    return [found] if isinstance(found, EvaluateReport) else []
+
+
+def _judged(one: Evaluation | EvaluateReport, lake: str, time: str) -> Judged:
+    constant = one.metrics.get("constant_loss")
+    return Judged(one.version, lake, one.rows, one.loss, constant, time)
