@@ -109,6 +109,15 @@ def test_a_file_that_was_left_out_needs_a_look(regression, contents):
     assert named(contents)["Every file was learnt"].standing == "good"
 
 
+def test_a_newer_version_that_was_refused_needs_a_look(contents):
+    newest = contents.model.entry.model_copy(update={"version": contents.history.version + 1})
+    history = History([*contents.history.entries, newest])
+    newer = replace(contents, history=history)
+    assert named(newer)[f"Version {newest.version} is newer"].standing == "unknown"
+    refused = replace(newer, tags={"refused": newest.version})
+    assert named(refused)[f"Version {newest.version} was refused"].standing == "look"
+
+
 def test_probabilities_are_held_against_the_shares(classification, holdout):
     """The strange day has made this model timid: it says 14 % where 2 % are late."""
     found = contents_of(classification, holdout)

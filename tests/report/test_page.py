@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -13,8 +14,9 @@ import pytest
 
 from onepass import Model
 from onepass.model.directory import open_model
+from onepass.model.evaluations import Evaluation
 from onepass.partition import Partition
-from onepass.report.contents import Contents, collect
+from onepass.report.contents import Contents, Judged, collect
 from onepass.report.page import MOST_BYTES, page
 from onepass.report.points import course
 
@@ -35,7 +37,11 @@ def hostile(contents: Contents) -> Contents:
             Partition(HOSTILE, 0, one.end_row_group, one.rows, one.fingerprint)
             for one in entry.partitions
         ]
-        changed = {"partitions": partitions, "environment": {HOSTILE: HOSTILE}, "time": HOSTILE}
+        changed = {
+            "partitions": partitions,
+            "environment": {HOSTILE: HOSTILE},
+            "time": HOSTILE[:40],
+        }
         trained.append(entry.model_copy(update={**changed, "counts": {HOSTILE: 3}}))
     coefficients = [
         one.model_copy(update={"feature": HOSTILE, "output": HOSTILE})
@@ -76,6 +82,30 @@ def test_only_the_scripts_of_the_page_may_run(contents):
     assert allowed == digests
     assert "unsafe-eval" not in policy.group(1)
     assert html.unescape(policy.group(1)).startswith("default-src 'none'; script-src 'sha256-")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"prediction": 0.5}],
+        [{**dict.fromkeys(("from", "to", "prediction", "positive", "weight"), "</script>")}],
+        [{**dict.fromkeys(("from", "to", "prediction", "positive", "weight"), math.nan)}],
+        [{**dict.fromkeys(("from", "to", "prediction", "positive", "weight"), 1e308)}] * 3000,
+    ],
+)
+def test_a_strangers_record_of_an_evaluation_breaks_no_page(contents, rows):
+    digest = "0" * 64
+    record = Evaluation(
+        version=contents.model.version,
+        **{"state_sha256": digest, "files_sha256": digest, "lake": HOSTILE, "files": 1},
+        **{"rows": 10**400, "loss": 1.0, "counts": {}, "seconds": math.nan, "time": HOSTILE[:40]},
+        metrics={HOSTILE: math.inf, "calibration_error": math.nan},
+        tables={"calibration": rows},
+    )
+    judged = Judged(record.version, HOSTILE, record.rows, math.inf, math.nan, HOSTILE)
+    text = page(replace(contents, evaluated=record, judged=[judged] * 3), made="now")
+    assert len(text.encode()) < MOST_BYTES
+    assert text.count("</script>") == 4
 
 
 def test_a_page_of_twenty_thousand_partitions_is_bounded(contents):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onepass import Model, train, write_report
+from onepass import Model, tag, train, write_report
 from onepass.errors import EmptyLake, JobError, ModelNotFound
 from onepass.report.page import MOST_BYTES
 
@@ -61,14 +61,55 @@ def test_there_is_no_page_without_a_trained_model(tmp_path):
         write_report(tmp_path / "none", tmp_path / "page.html")
 
 
-def test_a_holdout_of_the_job_that_is_gone_is_told_on_the_page(lake, make_lake, tmp_path):
+@pytest.fixture
+def judged(lake, tmp_path) -> tuple[Path, Path]:
+    """A model, and its holdout."""
     kept = shutil.copytree(lake, tmp_path / "kept")
     model = tmp_path / "model"
     train({"lake": str(lake), "label": "minutes", "holdout": str(kept), "model": str(model)})
+    return model, kept
+
+
+def test_a_recorded_evaluation_is_shown_without_reading_the_holdout(judged, tmp_path):
+    model, kept = judged
     shutil.rmtree(kept)
+    found = write_report(model, tmp_path / "page.html")
+    assert found.warnings == []
+    assert "<h2>Residuals</h2>" in (tmp_path / "page.html").read_text()
+
+
+def test_a_model_without_a_record_is_judged_for_the_page_and_stays_as_it_is(judged, tmp_path):
+    model, _ = judged
+    shutil.rmtree(model / "evaluations")
+    before = sorted(model.rglob("*"))
+    write_report(model, tmp_path / "page.html")
+    assert "<h2>Residuals</h2>" in (tmp_path / "page.html").read_text()
+    assert sorted(model.rglob("*")) == before
+
+
+def test_a_holdout_of_the_job_that_is_gone_is_told_on_the_page(judged, tmp_path):
+    model, kept = judged
+    shutil.rmtree(kept)
+    shutil.rmtree(model / "evaluations")
     found = write_report(model, tmp_path / "page.html")
     assert "the holdout of the job could not be read" in found.warnings[0]
     assert "the holdout of the job could not be read" in (tmp_path / "page.html").read_text()
+
+
+def test_the_page_is_about_the_version_that_is_asked_for(make_lake, tmp_path):
+    lake, model = make_lake(3), tmp_path / "model"
+    train({"lake": str(lake), "label": "y", "model": str(model)})
+    first = Model.load(model).version
+    tag(model, "kept", version=first)
+    make_lake(4)
+    train({"model": str(model)})
+    out = tmp_path / "page.html"
+    assert write_report(model, out).version > first
+    found = write_report(model, out, version="kept")
+    assert found.version == first
+    text = out.read_text()
+    assert f"<dd>{first} (kept)</dd>" in text
+    assert f"This page is about version {first}" in text
 
 
 def test_a_holdout_that_is_given_must_be_there(classification, tmp_path):

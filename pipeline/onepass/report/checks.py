@@ -9,7 +9,7 @@ from typing import Literal
 
 from onepass.ledger.entries import TrainEntry
 from onepass.ledger.tag_entry import REFUSED
-from onepass.report.contents import Contents, Judged
+from onepass.report.contents import CALIBRATION, Contents, Judged, Row
 from onepass.report.words import name, number, place, real, share
 from onepass.text import counted
 
@@ -103,8 +103,9 @@ def _drift(contents: Contents) -> Check:
 
 
 def _holdout(contents: Contents) -> Iterator[Check]:
-    own = [one for one in contents.judged if one.version == contents.model.version]
-    if not own or own[-1].loss is None:
+    version = contents.model.version
+    own = [one for one in contents.judged if one.version == version and real(one.loss) is not None]
+    if not own:
         text = "Name a lake with --holdout to judge the model on rows that it never learns."
         yield Check("unknown", "Not judged on a holdout", text)
         return
@@ -134,26 +135,26 @@ def _before(judged: list[Judged], now: Judged) -> Judged | None:
 
 def _calibration(contents: Contents) -> Iterator[Check]:
     found = contents.evaluated
-    error = None if found is None else found.metrics.get("calibration_error")
+    error = None if found is None else real(found.metrics.get("calibration_error"))
     if found is None or error is None:
         return
     text = f"On average they are {share(error)} away from the observed shares."
-    if error > max(MISCALIBRATED, 2 * _by_chance(found.tables.get("calibration", []))):
+    if error > max(MISCALIBRATED, 2 * _by_chance(contents.table("calibration", CALIBRATION))):
         yield Check("look", "Probabilities are off", text)
     else:
         yield Check("good", "Probabilities hold", text)
 
 
-def _by_chance(groups: list[dict[str, float | str | None]]) -> float:
+def _by_chance(groups: list[Row]) -> float:
     """Return the mean distance that right probabilities have from shares of so few rows.
 
     The mean of |x| is sqrt(2 / pi) standard deviations of a normal x.
     """
     total = found = 0.0
     for group in groups:
-        p, weight = float(group["prediction"] or 0.0), float(group["weight"] or 0.0)
+        p, weight = group["prediction"] or 0.0, group["weight"] or 0.0
         total += weight
-        found += (2 / math.pi * max(p * (1 - p), 0.0) * weight) ** 0.5
+        found += (2 / math.pi * max(p * (1 - p) * weight, 0.0)) ** 0.5
     return found / total if total else 0.0
 
 

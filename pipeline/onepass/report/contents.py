@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.summary import Summary, summarise
@@ -13,6 +14,15 @@ from onepass.ledger.history import History
 from onepass.model.evaluations import Evaluation
 from onepass.model.model import Model
 from onepass.report.points import Course, course
+from onepass.report.words import name, real
+
+Row: TypeAlias = dict[str, Any]
+
+CALIBRATION = ("from", "to", "prediction", "positive", "weight")
+"""Columns of the table of calibration."""
+
+MOST_CELLS = 1000
+"""Most rows of a table of an evaluation that are read; a model may have many classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,20 @@ class Contents:
     notes: list[str] = field(default_factory=list)
     """What could not be told, and why."""
 
+    def table(self, key: str, numbers: Sequence[str], texts: Sequence[str] = ()) -> list[Row]:
+        """Return a table of the evaluation with the given columns; empty if it is not so.
+
+        A record of an evaluation may come from a stranger, so every cell is looked at.
+        """
+        rows = [] if self.evaluated is None else self.evaluated.tables.get(key, [])[:MOST_CELLS]
+        if not all(set(row) >= {*numbers, *texts} for row in rows):
+            return []
+        found: list[Row] = [
+            {one: _real(row[one]) for one in numbers} | {one: name(str(row[one])) for one in texts}
+            for row in rows
+        ]
+        return found
+
     @property
     def skipped(self) -> list[SkipEntry]:
         """Partitions that were left out and not trained since, oldest first."""
@@ -73,6 +97,10 @@ class Contents:
         for entry in self.trained:
             total.update(entry.counts)
         return total
+
+
+def _real(cell: float | str | None) -> float | None:
+    return None if isinstance(cell, str) else real(cell)
 
 
 def collect(

@@ -10,7 +10,7 @@ from onepass.report import tables, weight_figures
 from onepass.report.contents import Contents
 from onepass.report.section import Figure, Section
 from onepass.report.tables import Table
-from onepass.report.words import distinct, number, prose
+from onepass.report.words import distinct, number, prose, real
 
 _MOST_NAMES = 30
 """Coefficients and values of a figure."""
@@ -51,10 +51,10 @@ def _effect(one: Coefficient, text: str) -> dict[str, Any]:
     sure = low is None or high is None or low > 0 or high < 0
     return {
         "feature": text,
-        "effect": one.effect,
-        "low": low,
-        "high": high,
-        "per unit": one.coefficient,
+        "effect": real(one.effect),
+        "low": real(low),
+        "high": real(high),
+        "per unit": real(one.coefficient),
         "sure": sure,
     }
 
@@ -66,7 +66,7 @@ def categories(contents: Contents) -> Iterator[Section]:
     shown = found.hashed_values[:_MOST_NAMES]
     names = distinct(_with_output(f"{one.column} = {one.value}", one.output) for one in shown)
     rows = [
-        {"value": text, "weight": one.weight, "rows": one.rows}
+        {"value": text, "weight": real(one.weight), "rows": real(one.rows)}
         for one, text in zip(shown, names, strict=True)
     ]
     slots = next(iter(found.hashed.values()))
