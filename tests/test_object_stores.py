@@ -70,7 +70,7 @@ def test_scores_and_metrics_there_are_those_here(job, local_job, bucket, tmp_pat
     there = score(job["lake"], job["model"], f"{bucket}/out", keep=["level"])
     score(local_job["lake"], local_job["model"], tmp_path / "out", keep=["level"])
     assert (there.partitions, there.unchanged) == (4, 0)
-    for path in sorted((tmp_path / "out").iterdir()):
+    for path in sorted((tmp_path / "out").glob("*.parquet")):
         data = connect(parse_url(bucket)).get(f"out/{path.name}").bytes().to_bytes()
         assert pq.read_table(pa.BufferReader(data)).equals(pq.read_table(path))
     again = score(job["lake"], job["model"], f"{bucket}/out", keep=["level"])

@@ -17,6 +17,7 @@
     ├── ClusterError (RuntimeError)        2     a Dask cluster could not finish its calls
     │   └── ClusterUnavailable             2     it has no scheduler or no worker; run again later
     ├── ModelConflict (RuntimeError)       4     another writer holds or has changed this model
+    ├── OutputTaken (RuntimeError)         4     another run scores to the same output
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
     KeyboardInterrupt
     └── Interrupted                      130     the user has interrupted a session
@@ -244,6 +245,12 @@ def _changed_partition(message: str, path: str) -> ChangedPartition:
 
 class ModelConflict(OnepassError, RuntimeError):
     """Raised when another writer holds the model or has committed the same version first."""
+
+    exit_code = 4
+
+
+class OutputTaken(OnepassError, RuntimeError):
+    """Raised when another run has begun to score to the same output and goes on there."""
 
     exit_code = 4
 
