@@ -171,14 +171,14 @@ def check_bounds(
         If it is above a bound.
     """
     constant = report.metrics.get("constant_loss")
-    bounds = [("max_loss", max_loss)]
+    bounds = [] if max_loss is None else [("max_loss", max_loss)]
     if max_loss_of_constant is not None and constant is not None:
         # The loss of poisson and gamma may be negative, where a share would turn the bound round.
         bound = constant - (1 - max_loss_of_constant) * abs(constant)
         bounds.append((f"max_loss_of_constant ({max_loss_of_constant:g})", bound))
     for name, bound in bounds:
         # A loss that is not a number is above every bound.
-        if bound is not None and not report.loss <= bound:
+        if not report.loss <= bound:
             raise LossTooHigh(
                 f"{summary(report)}; above the {rounded(bound)} of {name}\n"
                 "The version is kept. Look at its runs with onepass log, train on, or let "

@@ -19,8 +19,8 @@ from onepass.environment import peak_rss_bytes
 from onepass.errors import JobError, advised
 from onepass.lake.discover import discover
 from onepass.model.directory import open_model
-from onepass.model.model import Model
 from onepass.model.predictions import prediction_fields
+from onepass.model.versions import read_predictor
 from onepass.training.progress import Progress
 
 
@@ -88,7 +88,7 @@ def score(
     keep
         Columns of the lake to copy beside the predictions, such as an id.
     version
-        Number of a version, a tag, or ``newest``; the current version by default.
+        See `Model.load`.
     new_only
         Keep files of unchanged inputs that an earlier version has written. By default a version
         that has moved rewrites all files.
@@ -152,11 +152,11 @@ def _wanted(
     model: str | Path, keep: list[str] | None, version: int | str | None, column: str | None
 ) -> Wanted:
     """Load a version of the model, and check the columns to write."""
-    loaded = Model.load(model)
+    predictor = read_predictor(open_model(model), version)
     asked = "current" if version is None else str(version)
-    taken = [field.name for field in prediction_fields(loaded.file)]
+    taken = [field.name for field in prediction_fields(predictor.file)]
     if again := sorted(set(keep or ()) & set(taken)):
         raise JobError(f"--keep names {again}, which the predictions are called")
     if column is not None and column in {*taken, *(keep or ())}:
         raise JobError(f"--version-column={column} names a column that is written already")
-    return Wanted(loaded.predictor, tuple(keep or ()), column, asked)
+    return Wanted(predictor, tuple(keep or ()), column, asked)

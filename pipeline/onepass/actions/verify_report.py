@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel
 
 Level: TypeAlias = Literal["damage", "lake", "note"]
-Part: TypeAlias = Literal["model.json", "log", "state", "lock", "lake", "leftover"]
+Part: TypeAlias = Literal[
+    "model.json", "log", "tags", "state", "lock", "lake", "evaluations", "leftover"
+]
 
 
 class Finding(BaseModel):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from onepass.actions.score import ScoreReport, score
-from onepass.terminal.options import as_lake, dask_option, json_option, model_option, names
+from onepass.terminal.options import (
+    as_lake,
+    dask_option,
+    json_option,
+    model_option,
+    names,
+    version_option,
+)
 from onepass.terminal.printing import print_json, say
 from onepass.terminal.progress import Display
 from onepass.text import counted, listed, printable
@@ -17,7 +24,7 @@ _MOST_NAMED = 3
 @click.argument("lake", nargs=-1)
 @model_option
 @click.option("--out", required=True, metavar="DIR", help="Output directory.")
-@click.option("--version", metavar="VERSION", help="A number, a tag or newest; current by default.")
+@version_option
 @click.option("--keep", default="", metavar="COLUMNS", help="Columns to copy, such as an id.")
 @click.option("--new-only", is_flag=True, help="Keep files of earlier versions of the model.")
 @click.option("--prune", is_flag=True, help="Remove predictions whose inputs are not in LAKE.")

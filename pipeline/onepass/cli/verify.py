@@ -65,6 +65,7 @@ def describe(report: VerifyReport) -> str:
     lines = [
         _line(report, ("model.json",), "model.json", "read"),
         _line(report, ("log",), "log", f"{counted(report.version, 'version')}, chain whole"),
+        _line(report, ("tags",), "tags", "chain whole"),
         _line(report, ("state",), "states", state),
     ]
     if report.lake_files is not None:
