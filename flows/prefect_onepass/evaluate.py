@@ -28,7 +28,7 @@ from prefect_onepass.credentials import lent
 from prefect_onepass.figures import rounded
 from prefect_onepass.names import run_name
 from prefect_onepass.pass_log import PassLog
-from prefect_onepass.places import Place
+from prefect_onepass.places import Lake, Place
 from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, tell_errors_once, told
 
 tell_errors_once()
@@ -101,7 +101,7 @@ def _holdout(holdout: Any, model: str) -> str | list[str]:
 @flow(name="evaluate", flow_run_name=_run_name)
 def evaluate(
     model: Place,
-    lake: Place | list[Place] | None = None,
+    lake: Lake | None = None,
     version: str = "current",
     max_loss: float | None = None,
     max_loss_of_constant: Annotated[float, Field(gt=0)] | None = None,

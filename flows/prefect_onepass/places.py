@@ -3,9 +3,9 @@
 # Prefect builds a form when it loads a flow from its path, where postponed annotations cannot be
 # resolved, so annotations are evaluated at once.
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, WithJsonSchema
 
 from onepass.cloud.url import SCHEMES, is_url
 from onepass.text import shown
@@ -14,16 +14,25 @@ _PATTERN = rf"^(/|({'|'.join(SCHEMES)})://)"
 """What a path or URL begins with. The API refuses other values before there is a run."""
 
 
-def _absolute(place: str) -> str:
-    if not (is_url(place) or os.path.isabs(place)):
-        raise ValueError(
-            "expected an absolute path such as /srv/lakes/clicks, or a URL such as "
-            f"s3://bucket/clicks, found {shown(place)}"
-        )
-    return place
+_SCHEMA = {"type": "string", "pattern": _PATTERN}
 
 
-Place = Annotated[
-    str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _PATTERN, "minLength": 1})
-]
+def _absolute(value: Any) -> Any:
+    for place in value if isinstance(value, list) else [value]:
+        if not (is_url(place) or os.path.isabs(place)):
+            raise ValueError(
+                "expected an absolute path such as /srv/lakes/clicks, or a URL such as "
+                f"s3://bucket/clicks, found {shown(place)}"
+            )
+    return value
+
+
+Place = Annotated[str, AfterValidator(_absolute), WithJsonSchema(_SCHEMA)]
 """An absolute path or a URL."""
+
+Lake = Annotated[
+    str | list[str],
+    AfterValidator(_absolute),
+    WithJsonSchema({"anyOf": [_SCHEMA, {"type": "array", "items": _SCHEMA}]}),
+]
+"""A directory, glob or file, or a list of files, by absolute paths or URLs."""

@@ -25,7 +25,7 @@ from prefect_onepass.credentials import lent
 from prefect_onepass.figures import duration
 from prefect_onepass.names import run_name
 from prefect_onepass.pass_log import PassLog
-from prefect_onepass.places import Place
+from prefect_onepass.places import Lake, Place
 from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, tell_errors_once, told
 
 tell_errors_once()
@@ -56,7 +56,7 @@ def score_files(given: dict[str, Any]) -> ScoreReport:
 def score(
     model: Place,
     out: Place,
-    lake: Place | list[Place] | None = None,
+    lake: Lake | None = None,
     version: str = "current",
     keep: list[str] | None = None,
     new_only: bool = False,
