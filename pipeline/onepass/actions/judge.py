@@ -103,8 +103,8 @@ def by_bands(history: History, current: int, newest: int, margin: float) -> Judg
         margin=margin,
         is_worse=is_worse,
         reason=f"its progressive loss on {name} is {relative:.4g} of the best constant's, "
-        f"{'above' if is_worse else 'within'} {limit:.4g}, which is {_percent(margin)} more than the "
-        f"upper end of its band (the middle is {middle:.4g})",
+        f"{'above' if is_worse else 'within'} {limit:.4g}, which is {_percent(margin)} more than "
+        f"the upper end of its band (the middle is {middle:.4g})",
     )
 
 

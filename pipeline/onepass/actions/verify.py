@@ -8,7 +8,7 @@ the user kept elsewhere (`head`) can show it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from typing import Literal
 from onepass.actions.advice import advice
 from onepass.actions.verify_lake import compare_lake
 from onepass.actions.verify_report import Finding, Level, Part, VerifyReport
+from onepass.actions.verify_states import must_exist
 from onepass.actions.verify_tags import tag_faults
 from onepass.errors import DataError, ForeignModel, JobError, first_line
 from onepass.ledger.chain import NO_ENTRY, log_key
@@ -81,6 +82,7 @@ def verify(
     check = _Check(str(model), progress or Progress())
     opened = check.open()
     if opened is not None:
+        opened.ledger.retention.allow_for_runs()
         tagged = list(tag_faults(opened.ledger))
         check.states_during_training(opened)
         check.findings += tagged
@@ -169,7 +171,7 @@ class _Check:
                 continue
             self.let_go += 1
             # If the log has a fault, commits after it may have deleted older states.
-            if ledger.fault is None and _must_exist(ledger, entry, there):
+            if ledger.fault is None and must_exist(ledger, entry):
                 names = [name for name, tag in tags.items() if tag.version == entry.version]
                 self._missing(entry, counts, names)
 
@@ -231,6 +233,7 @@ class _Check:
             usable_version=usable,
             states=len(self.sound),
             let_go=self.let_go,
+            tags=0 if ledger is None else len(ledger.tags.named()),
             lake_files=self.lake_files,
             retrained=self.retrained,
             findings=self.findings,
@@ -274,25 +277,3 @@ class _Check:
 
     def _add(self, level: Level, part: Part, where: str, text: str) -> None:
         self.findings.append(Finding(level=level, part=part, where=where, text=text))
-
-
-def _must_exist(ledger: Ledger, entry: LearntEntry, there: Set[str]) -> bool:
-    """Return whether retention cannot have deleted the state of a version.
-
-    Parameters
-    ----------
-    there
-        Keys of the states that exist.
-    """
-    history, retention = ledger.history, ledger.retention
-    if not retention.keeps(entry):
-        return False
-    is_tagged = entry.version in retention.tagged()
-    if retention.keeps_for_good(entry) or is_tagged or entry in history.newest_states(1):
-        return True
-    # A run may have kept fewer states than the model's own job says. It deletes the oldest first.
-    kept = history.newest_states(retention.keep_newest)
-    if not any(one.version < entry.version and one.state.key in there for one in kept):
-        return False
-    # Retention may have deleted the state before a rewind made its version one of the newest again.
-    return all(rewind.version < entry.version for rewind in history.rewinds)

@@ -11,12 +11,16 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from onepass.errors import ForeignModel
 from onepass.ledger.store import Store
 
 EXPIRING_KEY = "state/expiring.json"
 """List of the versions whose states a run is about to delete."""
+
+FEWEST_KEY = "state/fewest.json"
+"""Smallest number of newest states that a run has kept, if it is below what the model says."""
 
 _MAX_BYTES = 16 << 20
 _WAITS = 100
@@ -48,11 +52,34 @@ def is_being_deleted(store: Store, version: int) -> bool:
     return True
 
 
+def fewest_kept(store: Store) -> int | None:
+    """Return the smallest number of newest states that a run has kept; None if none is recorded."""
+    found = _read(store, FEWEST_KEY)
+    return found if isinstance(found, int) else None
+
+
+def record_fewest(store: Store, n_kept: int) -> None:
+    """Record that a run keeps fewer states than the model says, so that nobody misses the others.
+
+    Parameters
+    ----------
+    n_kept
+        Number of newest states that the run keeps.
+    """
+    known = fewest_kept(store)
+    if known is None or n_kept < known:
+        store.put(FEWEST_KEY, json.dumps(n_kept).encode())
+
+
 def _announced(store: Store) -> list[int]:
-    try:
-        found = json.loads(store.get(EXPIRING_KEY, most_bytes=_MAX_BYTES))
-    except FileNotFoundError:
-        return []
-    except (ValueError, RecursionError):
-        raise ForeignModel(f"{EXPIRING_KEY} is damaged; remove it") from None
+    found = _read(store, EXPIRING_KEY)
     return found if isinstance(found, list) else []
+
+
+def _read(store: Store, key: str) -> Any:
+    try:
+        return json.loads(store.get(key, most_bytes=_MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        raise ForeignModel(f"{key} is damaged; remove it") from None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onepass.ledger.entries import LearntEntry
-from onepass.ledger.expiry import EXPIRING_KEY
+from onepass.ledger.expiry import EXPIRING_KEY, FEWEST_KEY
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LOCK_KEY, LocalStore, Store
 
@@ -33,7 +33,7 @@ _UNFINISHED = {
     "log": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
     "tags": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
     "evaluations": re.compile(r"\d{8,20}-[0-9a-f]{32}\.json\.[0-9a-f]{32}\.tmp"),
-    "state": re.compile(rf"(?:{_STATE}|expiring\.json)\.[0-9a-f]{{32}}\.tmp"),
+    "state": re.compile(rf"(?:{_STATE}|expiring\.json|fewest\.json)\.[0-9a-f]{{32}}\.tmp"),
 }
 """Names that a store gives to unfinished files, by folder."""
 
@@ -85,7 +85,13 @@ def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     if not isinstance(store, LocalStore):
         return []
     named = {e.state.key for e in ledger.entries if isinstance(e, LearntEntry)}
-    named |= {"model.json", LOCK_KEY, EXPIRING_KEY, *(one.key for one in leftovers(store, ledger))}
+    named |= {
+        "model.json",
+        LOCK_KEY,
+        EXPIRING_KEY,
+        FEWEST_KEY,
+        *(one.key for one in leftovers(store, ledger)),
+    }
     found: list[tuple[str, int | None]] = []
     for folder in _UNFINISHED:
         for path, _ in _plain_files(store.root / folder):

@@ -11,7 +11,7 @@ import logging
 
 from onepass.errors import StoreError
 from onepass.ledger.entries import LearntEntry
-from onepass.ledger.expiry import announced
+from onepass.ledger.expiry import announced, fewest_kept, record_fewest
 from onepass.ledger.history import History
 from onepass.ledger.store import Store
 from onepass.ledger.tags import Tags
@@ -50,8 +50,9 @@ class Retention:
     ) -> None:
         self._store, self._history, self._tags = store, history, tags
         self._keep_every = keep_every
-        self.keep_newest = KEEP_NEWEST
-        """Number of the newest versions that count whose states are kept."""
+        self.keep_newest = self.own = KEEP_NEWEST
+        """Number of the newest versions that count whose states are kept, in this run and by the
+        model's own job."""
         self._pinned: set[int] = set()
         self._n_rewinds = 0
         self._deletable: dict[str, LearntEntry] | None = None
@@ -101,7 +102,14 @@ class Retention:
             # The version that has just been committed counts; the next commit deletes these states.
             logger.warning("cannot remove what is no longer needed: %s", error)
 
+    def allow_for_runs(self) -> None:
+        """Expect no more states than the run left that kept the fewest; for readers."""
+        fewest = fewest_kept(self._store)
+        self.keep_newest = self.own if fewest is None else max(1, min(self.own, fewest))
+
     def _delete(self, expired: list[LearntEntry], deletable: dict[str, LearntEntry]) -> None:
+        if self.keep_newest < self.own:
+            record_fewest(self._store, self.keep_newest)
         with announced(self._store, [entry.version for entry in expired]):
             if self._tags is not None:
                 self._tags.catch_up()

@@ -115,7 +115,7 @@ def open_model(path: str | Path | Store, *, strict: bool = True) -> OpenModel:
     store.check_folders("log", "state", "tags", "evaluations")
     file = parse_model_file(data, store.place)
     ledger = Ledger(store, digest(data), most_bytes=file.max_state_bytes(), strict=strict)
-    ledger.retention.keep_newest = file.job.keep_states
+    ledger.retention.keep_newest = ledger.retention.own = file.job.keep_states
     return OpenModel(file, ledger, store)
 
 

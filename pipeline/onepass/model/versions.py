@@ -84,6 +84,7 @@ def read_version(opened: OpenModel, version: Version = None) -> tuple[LearntEntr
                 continue
             if _means_newest(opened, version):
                 return _newest_usable(opened)
+            opened.ledger.retention.allow_for_runs()
             if opened.ledger.has_state(entry) or opened.ledger.retention.keeps(entry):
                 raise
             raise _let_go(opened, entry) from error
