@@ -14,7 +14,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from pydantic import Field
 
 from onepass.actions.evaluate import EvaluateReport
@@ -22,16 +22,18 @@ from onepass.actions.evaluate import evaluate as evaluate_lake
 from onepass.errors import JobError, LossTooHigh
 from onepass.model.directory import open_model
 from onepass.model.evaluations import Evaluation, recorded, shown_lake
+from onepass.text import counted
 from prefect_onepass.artifacts import artifact_key
 from prefect_onepass.background import Background
 from prefect_onepass.credentials import lent
+from prefect_onepass.engine import adapt_engine
 from prefect_onepass.figures import rounded
-from prefect_onepass.names import run_name
+from prefect_onepass.names import rename_task_run, run_name
 from prefect_onepass.pass_log import PassLog
 from prefect_onepass.places import Lake, Place
-from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, tell_errors_once, told
+from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, told
 
-tell_errors_once()
+adapt_engine()
 
 TOO_HIGH = "LossTooHigh"
 
@@ -86,6 +88,7 @@ def evaluate_files(
     evaluations = recorded(opened.store)
     history = [one for one in evaluations if one.lake == shown_lake(lake)]
     is_new = again or report.recorded is None or len(evaluations) > before
+    rename_task_run(f"evaluate version {report.version} on {counted(report.rows, 'row')}")
     return Judged(report, opened.file.id, lake, is_new, history)
 
 
@@ -135,12 +138,15 @@ def evaluate(
             if judged.is_new:
                 _publish(background, judged)
         check_bounds(judged.report, max_loss, max_loss_of_constant)
+    except LossTooHigh as error:
+        state: State[Any] = Failed(name=TOO_HIGH, message=told(error), data=error)
     except EXPECTED as error:
-        state = failed(error, TOO_HIGH if isinstance(error, LossTooHigh) else "Failed")
-        logger.error(told(error))
+        state = failed(error)
+    else:
+        state = ended(judged)
+        logger.info(state.message)
         return state
-    state = ended(judged)
-    logger.info(state.message)
+    logger.error(state.message)
     return state
 
 

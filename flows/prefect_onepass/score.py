@@ -22,13 +22,14 @@ from onepass.text import counted, listed, printable
 from prefect_onepass.artifacts import artifact_key
 from prefect_onepass.background import Background
 from prefect_onepass.credentials import lent
+from prefect_onepass.engine import adapt_engine
 from prefect_onepass.figures import duration
-from prefect_onepass.names import run_name
+from prefect_onepass.names import rename_task_run, run_name
 from prefect_onepass.pass_log import PassLog
 from prefect_onepass.places import Lake, Place
-from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, tell_errors_once, told
+from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, told
 
-tell_errors_once()
+adapt_engine()
 
 ANOTHER_RUN = "AnotherRunIsScoring"
 
@@ -49,7 +50,10 @@ def _run_name() -> str:
 )
 def score_files(given: dict[str, Any]) -> ScoreReport:
     """Write the prediction files that are missing or outdated."""
-    return score_lake(**given, progress=PassLog("scored"))
+    report = score_lake(**given, progress=PassLog("scored"))
+    name = f"score {counted(report.partitions, 'file')}, {counted(report.new_rows, 'row')}"
+    rename_task_run(name)
+    return report
 
 
 @flow(name="score", flow_run_name=_run_name)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, advised
-from onepass.lake.discover import discover
+from onepass.lake.discover import Lake, LakeFile, files_of
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.unit import LabelUnit
 from onepass.ledger.store import Store
@@ -27,10 +27,15 @@ from onepass.stream.fold import Fold, folded
 from onepass.stream.lake_groups import check_files
 from onepass.stream.reading import Streamed
 from onepass.stream.workers import Workers
+from onepass.text import listed
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values
 
 _ADVICE = "Repair the file or take it out of the lake: metrics of a part of it would mislead."
+
+
+_MOST_NAMED = 4
+"""Most files that a message names."""
 
 
 class EvaluateReport(BaseModel):
@@ -103,7 +108,7 @@ def evaluate(
 @advised(_ADVICE)
 def evaluate_version(
     predictor: Predictor,
-    lake: str | list[str],
+    lake: Lake,
     model: str,
     *,
     store: Store | None = None,
@@ -115,6 +120,8 @@ def evaluate_version(
 
     Parameters
     ----------
+    lake
+        As for `evaluate`; or files that are listed already, such as those of a rolling holdout.
     model
         Model directory, for the report.
     store
@@ -125,7 +132,7 @@ def evaluate_version(
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
     with Workers(dask, mixed=True) as workers:
-        checked = check_files(discover(lake), reading, workers)
+        checked = check_files(files_of(lake), reading, workers)
         files_sha256 = digest_of((file.key, file.fingerprint) for file in checked.files)
         state_sha256, version = predictor.entry.state.sha256, predictor.entry.version
         known = None
@@ -141,11 +148,11 @@ def evaluate_version(
     metrics = predictor.file.metrics() if found is None else found.metrics
     if not np.isfinite(metrics.loss()):
         label = predictor.file.job.label
-        raise EmptyLake(f"the lake {lake!r} has no row with a label {label!r} and a weight")
+        raise EmptyLake(f"the lake {_named(lake)} has no row with a label {label!r} and a weight")
     evaluation = Evaluation(
         version=version,
         state_sha256=state_sha256,
-        lake=shown_lake(lake),
+        lake=shown_lake(_shown(lake)),
         files_sha256=files_sha256,
         files=len(checked.files),
         rows=metrics.n_rows,
@@ -173,6 +180,17 @@ def _report(evaluation: Evaluation, model: str, *, key: str | None) -> EvaluateR
         peak_rss_bytes=peak_rss_bytes(),
         recorded=key,
     )
+
+
+def _named(lake: Lake) -> str:
+    files = [one.key for one in lake if isinstance(one, LakeFile)]
+    return f"of the holdout ({listed(files, _MOST_NAMED)})" if files else repr(lake)
+
+
+def _shown(lake: Lake) -> str | list[str]:
+    if isinstance(lake, str):
+        return lake
+    return [one.key if isinstance(one, LakeFile) else one for one in lake]
 
 
 @dataclass(frozen=True, slots=True)
