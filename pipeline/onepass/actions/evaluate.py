@@ -70,6 +70,7 @@ def evaluate(
     *,
     version: int | str | None = None,
     record: bool = False,
+    again: bool = False,
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluateReport:
@@ -86,6 +87,8 @@ def evaluate(
     record
         Whether to keep the result in the model directory. If it has the same state on the same
         files already, the rows are not read again.
+    again
+        Whether to read the rows and record the result even so.
     dask
         Address of a Dask scheduler; threads of this process by default.
 
@@ -99,7 +102,9 @@ def evaluate(
     opened = open_model(model)
     predictor = read_predictor(opened, version)
     store = opened.store if record else None
-    return evaluate_version(predictor, lake, str(model), store=store, dask=dask, progress=progress)
+    return evaluate_version(
+        predictor, lake, str(model), store=store, again=again, dask=dask, progress=progress
+    )
 
 
 @advised(_ADVICE)
@@ -109,6 +114,7 @@ def evaluate_version(
     model: str,
     *,
     store: Store | None = None,
+    again: bool = False,
     dask: str | None = None,
     progress: Progress | None = None,
     residuals: bool = False,
@@ -123,6 +129,8 @@ def evaluate_version(
         Model directory, for the report.
     store
         The model directory, to record the evaluation in or to take it from; None for neither.
+    again
+        See `evaluate`.
     residuals
         Whether the tables of a regression include its residuals, by tenths of the predictions.
         Those of a record always do.
@@ -133,7 +141,9 @@ def evaluate_version(
         checked = check_files(files_of(lake), reading, workers)
         files_sha256 = digest_of((file.key, file.fingerprint) for file in checked.files)
         state_sha256, version = predictor.entry.state.sha256, predictor.entry.version
-        known = None if store is None else find(store, version, state_sha256, files_sha256)
+        known = None
+        if store is not None and not again:
+            known = find(store, version, state_sha256, files_sha256)
         if known is not None:
             return _report(known[1], model, key=known[0])
         progress.started(len(checked.files), checked.n_rows)
