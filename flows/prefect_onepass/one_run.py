@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
@@ -40,6 +40,9 @@ from prefect_onepass.outcome import Group, Outcome
 from prefect_onepass.run_log import RunLog
 from prefect_onepass.sending import emit
 from prefect_onepass.states import EXPECTED, may_pass, told
+
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 R = TypeVar("R")
 
@@ -86,10 +89,15 @@ class OneRun:
         Fields of the job that the run gives.
     background
         Sends what only shows.
+    page
+        File or URL to write the report page to; None for none.
     """
 
-    def __init__(self, given: dict[str, Any], background: Background) -> None:
-        self._given, self._background, self._log = given, background, RunLog()
+    def __init__(
+        self, given: dict[str, Any], background: Background, page: str | None = None
+    ) -> None:
+        self._given, self._background, self._page = given, background, page
+        self._log = RunLog()
         self._groups: list[Group] = []
 
     def run(self) -> Outcome:
@@ -201,10 +209,22 @@ class OneRun:
             error, outcome.refusal = refusal, told(refusal)
         if outcome.trained.quarantined:
             emit(quarantined(outcome), self._background)
+        outcome.page = None if self._page is None else self._written(outcome, self._page)
         outcome.report = publish_pages(self._background, outcome.finished())
         if error is not None:
             raise error
         return outcome.report
+
+    def _written(self, outcome: Outcome, page: str) -> PageReport | None:
+        """Write the report page; a page that cannot be written is no reason to fail."""
+        # Imported here: most runs write no page.
+        from onepass.report.write import write_report
+
+        try:
+            return write_report(outcome.model.path, page, version="newest")
+        except EXPECTED as error:
+            self._log.noted(f"the report page was not written: {told(error).splitlines()[0]}")
+            return None
 
     def _let_predict(self, outcome: Outcome, judged: _Judged) -> None:
         """Let predictions use the newest version, unless the guard of the job refuses it."""

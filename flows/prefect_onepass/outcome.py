@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.publish import Publication
@@ -14,6 +14,9 @@ from onepass.model.directory import OpenModel
 from onepass.model.evaluations import recorded
 from onepass.training.report import TrainReport
 from prefect_onepass.run_report import FinishedRun
+
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Outcome:
     """Which version predictions use after the run; None if the version was refused."""
     refusal: str | None = None
     """Message of the error, if the guard has refused the version."""
+    page: PageReport | None = None
+    """The report page that was written, if one was asked for."""
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
 
@@ -93,6 +98,7 @@ class Outcome:
             holdout=self.holdout,
             holdout_error=self.holdout_error,
             refusal=self.refusal,
+            page=self.page,
             holdouts=self._holdouts(),
         )
 

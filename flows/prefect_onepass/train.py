@@ -28,6 +28,7 @@ from prefect_onepass.form import TrainJob, filled
 from prefect_onepass.hooks import on_cancellation, on_crashed, on_failure
 from prefect_onepass.names import run_name
 from prefect_onepass.one_run import LeftToAnother, OneRun
+from prefect_onepass.paths import Place
 from prefect_onepass.states import EXPECTED, another, ended, exit_code_of, failed
 
 adapt_engine()
@@ -47,12 +48,18 @@ def _run_name() -> str:
     on_crashed=[on_crashed],
     on_cancellation=[on_cancellation],
 )
-def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore[valid-type]
+def train(
+    job: TrainJob,  # type: ignore[valid-type]
+    credentials: str | None = None,
+    report: Place | None = None,
+) -> Any:
     """Train a model on everything in its lake that it has not seen.
 
     Args:
         job: The model, and for a new one its lake, label and options.
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
+        report: File or URL to write the report page to, an absolute path such as
+            /srv/reports/clicks.html; empty for none.
 
     Returns:
         The state of the run. Its result is a dict: sums over the run, the newest version, the
@@ -62,7 +69,7 @@ def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     try:
         with lent(credentials), Background() as background:
-            state = ended(OneRun(given, background).run())
+            state = ended(OneRun(given, background, report).run())
     except LeftToAnother as left:
         state = another(left.conflict, given["model"], left.committed)
     except EXPECTED as error:
