@@ -207,24 +207,17 @@ def _before(run: FinishedRun) -> list[str]:
     if run.holdout is not None:
         holdouts[run.trained.version] = run.holdout.loss
     has_holdout = any(_holdout_of(one, holdouts) is not None for one in shown)
-    head = [
-        "run (UTC)",
-        "version",
-        "partitions",
-        "rows",
-        "loss",
-        "loss / constant",
-        "against before",
-    ]
-    head += ["last rows / constant", *(["holdout loss"] if has_holdout else []), "rows/s"]
+    head = ["run (UTC)", "version", "rows", "loss", "of constant", "last rows"]
+    head += [*(["holdout"] if has_holdout else []), "rows/s"]
     lines = ["## This run and those before", "", _line(head)]
     lines.append(_line(["---", *["---:"] * (len(head) - 1)]))
     befores: Sequence[PastRun | None] = [None, *runs][-len(shown) - 1 : -1]
     for one, before in list(zip(shown, befores, strict=True))[::-1]:
         lines.append(_line(_run_cells(one, before, holdouts, has_holdout=has_holdout)))
     text = (
-        "Runs are told apart by their plans; losses are means over rows. Each run has rows of its "
-        "own, so compare losses relative to the best constant of the same rows."
+        "Each run has rows of its own, so compare losses as shares of the loss of the best "
+        "constant on the same rows: of all rows (*of constant*), and of the last tenth of them "
+        "(*last rows*). Runs are told apart by their plans."
     )
     return [*lines, "", text, ""]
 
@@ -232,12 +225,13 @@ def _before(run: FinishedRun) -> list[str]:
 def _run_cells(
     run: PastRun, before: PastRun | None, holdouts: Mapping[int, float], *, has_holdout: bool
 ) -> list[str]:
-    share = ratio(*run.losses())
-    cells = [run.time, f"{run.version:,}", f"{run.n_partitions:,}", f"{run.rows:,}"]
-    cells += [rounded(run.losses()[0]), rounded(share, 4)]
-    cells += [change(ratio(*before.losses()) if before else None, share)]
+    loss, constant = run.losses()
+    share = ratio(loss, constant)
+    changed = change(ratio(*before.losses()) if before else None, share)
+    cells = [run.time, f"{run.version:,}", f"{run.rows:,}", rounded(loss, 5)]
+    cells += [f"{rounded(share, 4)} {changed}".strip()]
     cells += [rounded(ratio(*run.last_losses()), 4)]
-    cells += [rounded(_holdout_of(run, holdouts))] if has_holdout else []
+    cells += [rounded(_holdout_of(run, holdouts), 5)] if has_holdout else []
     return [*cells, f"{run.rows_per_second:,.0f}"]
 
 

@@ -35,7 +35,15 @@ from prefect_onepass.background import Background
 from prefect_onepass.credentials import lent
 from prefect_onepass.form import TrainJob, filled
 from prefect_onepass.live_progress import LiveProgress
-from prefect_onepass.names import after_training, before_training, rename_task_run, run_name
+from prefect_onepass.names import (
+    after_training,
+    before_training,
+    evaluated_name,
+    planned_name,
+    published_name,
+    rename_task_run,
+    run_name,
+)
 from prefect_onepass.outcome import Group, Outcome
 from prefect_onepass.run_log import RunLog
 from prefect_onepass.run_report import FinishedRun
@@ -149,7 +157,7 @@ class _Training:
         return planned
 
     def _plan(self, session: Session) -> PlanReport:
-        return _task("plan", lambda: session.plan_report(session.plan()), **_RETRIES)
+        return _task("plan", lambda: _planned(session), **_RETRIES)
 
     def _train_groups(self, session: Session) -> None:
         while pending := session.model.ledger.history.pending():
@@ -193,10 +201,18 @@ def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **op
     return run()
 
 
+def _planned(session: Session) -> PlanReport:
+    report = session.plan_report(session.plan())
+    rename_task_run(planned_name(report))
+    return report
+
+
 def _evaluated(outcome: Outcome, predictor: Predictor) -> EvaluateReport:
     job = outcome.job
     assert job.holdout is not None
-    return evaluate_version(predictor, job.holdout, job.model, dask=job.dask)
+    report = evaluate_version(predictor, job.holdout, job.model, dask=job.dask)
+    rename_task_run(evaluated_name(report))
+    return report
 
 
 def _published(outcome: Outcome, background: Background) -> str:
@@ -210,6 +226,7 @@ def _published(outcome: Outcome, background: Background) -> str:
         holdout=outcome.holdout,
         holdout_error=outcome.holdout_error,
     )
+    rename_task_run(published_name(outcome.trained))
     return publish(background, run)
 
 

@@ -126,13 +126,15 @@ def test_report_compares_with_the_runs_before(job):
     assert len(rows) == 3
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [int(row[1]) for row in cells] == sorted((int(row[1]) for row in cells), reverse=True)
-    assert [int(row[2]) for row in cells] == [1, 1, 6]
     newest, _, oldest = past_runs(run.history)[::-1]
-    assert cells[0][3] == "600"
-    assert newest.rows == 600
-    assert oldest.rows == int(cells[2][3].replace(",", ""))
-    assert cells[0][6] != ""
-    assert cells[2][6] == ""
+    assert (newest.rows, cells[0][2]) == (600, "600")
+    assert oldest.rows == int(cells[2][2].replace(",", ""))
+    loss, constant = newest.losses()
+    assert loss is not None
+    assert constant is not None
+    assert cells[0][3] == f"{loss:.5g}"
+    assert re.fullmatch(f"{loss / constant:.4g} (= same|. .*% (better|worse))", cells[0][4])
+    assert re.fullmatch(r"[\d.]+", cells[2][4])
 
 
 def test_run_that_another_plan_was_interrupted_in_is_one_run(job):
