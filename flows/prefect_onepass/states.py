@@ -12,11 +12,9 @@ Failed     Failed                  an error; its message is that of the state
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ParameterTypeError
 from prefect.states import Completed, Failed
 
 from onepass.errors import (
@@ -120,27 +118,3 @@ def may_pass(task: Any, task_run: Any, state: Any) -> bool:
     error = state.result(raise_on_failure=False)
     is_of_the_system = isinstance(error, OSError) and not isinstance(error, OnepassError)
     return is_of_the_system or isinstance(error, StoreUnavailable | ClusterUnavailable)
-
-
-class _OnceInTheLog(logging.Filter):
-    """Keeps an expected error out of Prefect's own messages.
-
-    The flow logs such an error once. Prefect would log it with its traceback when the task fails,
-    and again when the flow does and when its process ends.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, (*EXPECTED, ParameterTypeError)):
-            return False
-        if str(record.msg).startswith("Finished in state Failed("):
-            record.msg = "Finished in state Failed"
-        return True
-
-
-def tell_errors_once() -> None:
-    """Keep expected errors out of the messages of Prefect's engine, in this process."""
-    for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(one, _OnceInTheLog) for one in logger.filters):
-            logger.addFilter(_OnceInTheLog())

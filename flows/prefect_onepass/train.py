@@ -33,6 +33,7 @@ from onepass.training.session import Session, open_session
 from prefect_onepass.artifacts import publish
 from prefect_onepass.background import Background
 from prefect_onepass.credentials import lent
+from prefect_onepass.engine import adapt_engine
 from prefect_onepass.form import TrainJob, filled
 from prefect_onepass.live_progress import LiveProgress
 from prefect_onepass.names import (
@@ -54,11 +55,10 @@ from prefect_onepass.states import (
     exit_code_of,
     failed,
     may_pass,
-    tell_errors_once,
     told,
 )
 
-tell_errors_once()
+adapt_engine()
 
 R = TypeVar("R")
 

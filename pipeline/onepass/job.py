@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
@@ -17,8 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from onepass.cloud.url import is_url, parse_url
-from onepass.job_values import parse_age, parse_parallel
+from onepass.job_values import absolute, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -180,6 +178,15 @@ class Job(BaseModel):
     on_changed: Literal["error", "skip", "retrain"] = Field(
         default="error", description="Treatment of a known file that has other content now."
     )
+    max_loss_increase: float | None = Field(
+        default=None,
+        ge=0,
+        description="Largest relative increase of the loss at which a new version becomes the "
+        "current one, such as 0.05; unset: every version does.",
+    )
+    keep_states: int = Field(
+        default=3, ge=1, le=10_000, description="Newest versions whose states are kept."
+    )
     dask: str | None = Field(
         default=None, description="Address of a Dask scheduler; unset: threads of this process."
     )
@@ -196,8 +203,8 @@ class Job(BaseModel):
     def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
         # A scheduled run starts in another directory than the command that created the model.
         if isinstance(value, list):
-            return [_absolute(path) for path in value]
-        return _absolute(value)
+            return [absolute(path) for path in value]
+        return absolute(value)
 
     @field_validator("dask", mode="before")
     @classmethod
@@ -288,10 +295,3 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 know({name: _choices(field.annotation) for name, field in Job.model_fields.items()})
-
-
-def _absolute(path: Any) -> Any:
-    if is_url(path):
-        return str(parse_url(path))
-    # An empty path would become the working directory; the field itself refuses it.
-    return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path

@@ -24,6 +24,7 @@ from onepass.model.predictor import Predictor
 from onepass.partition import Group
 from onepass.stream.workers import Workers
 from onepass.training.create import create_model
+from onepass.training.current import prepare
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
 from onepass.training.plan import make_plan
@@ -217,6 +218,7 @@ def open_session(
                 progress.noted(warning)
             resumed = _resumed(model, given)
             _check_holdout(resumed)
+            prepare(model.ledger, resumed)
             with Workers(resumed.dask, mixed=resumed.mixed_workers) as workers:
                 session = Session(
                     model,
