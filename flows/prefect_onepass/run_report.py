@@ -16,10 +16,7 @@ from onepass.training.report import TrainReport, in_rounds
 from onepass.wording import spoken
 from prefect_onepass.figures import duration, rounded
 from prefect_onepass.names import model_name, span
-from prefect_onepass.past_runs import PastRun, past_runs, ratio
-
-_MOST_RUNS = 10
-"""Most runs that the table of runs shows."""
+from prefect_onepass.past_runs import MOST_RUNS, PastRun, past_runs, ratio
 
 _MOST_NAMED = 5
 """Most partitions that a warning names."""
@@ -46,7 +43,7 @@ class FinishedRun:
     holdout_error: str | None = None
     """Message of the error, if the evaluation on the holdout lake failed."""
     holdouts: Mapping[int, float] = field(default_factory=dict)
-    """Loss on the holdout lake of earlier versions, as it was recorded."""
+    """Loss of earlier versions on the same holdout files; see `holdout_losses`."""
 
     @property
     def entries(self) -> list[TrainEntry]:
@@ -202,7 +199,7 @@ def _before(run: FinishedRun) -> list[str]:
     runs = past_runs(run.history)
     if len(runs) < 2:
         return []
-    shown = runs[-_MOST_RUNS:]
+    shown = runs[-MOST_RUNS:]
     holdouts = dict(run.holdouts)
     if run.holdout is not None:
         holdouts[run.trained.version] = run.holdout.loss

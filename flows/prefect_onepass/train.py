@@ -24,6 +24,7 @@ from prefect.tasks import Task
 from onepass.actions.evaluate import EvaluateReport, evaluate_version
 from onepass.errors import Interrupted, ModelConflict
 from onepass.ledger.entries import TrainEntry
+from onepass.ledger.store import open_store
 from onepass.model.predictor import Predictor
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
@@ -46,6 +47,7 @@ from prefect_onepass.names import (
     run_name,
 )
 from prefect_onepass.outcome import Group, Outcome
+from prefect_onepass.past_runs import holdout_losses
 from prefect_onepass.run_log import RunLog
 from prefect_onepass.run_report import FinishedRun
 from prefect_onepass.states import (
@@ -210,7 +212,9 @@ def _planned(session: Session) -> PlanReport:
 def _evaluated(outcome: Outcome, predictor: Predictor) -> EvaluateReport:
     job = outcome.job
     assert job.holdout is not None
-    report = evaluate_version(predictor, job.holdout, job.model, dask=job.dask)
+    report = evaluate_version(
+        predictor, job.holdout, job.model, store=open_store(job.model), dask=job.dask
+    )
     rename_task_run(evaluated_name(report))
     return report
 
@@ -225,9 +229,16 @@ def _published(outcome: Outcome, background: Background) -> str:
         trained=outcome.trained,
         holdout=outcome.holdout,
         holdout_error=outcome.holdout_error,
+        holdouts=_holdouts(outcome),
     )
     rename_task_run(published_name(outcome.trained))
     return publish(background, run)
+
+
+def _holdouts(outcome: Outcome) -> dict[int, float]:
+    if outcome.holdout is None:
+        return {}
+    return holdout_losses(open_store(outcome.job.model), outcome.history, outcome.holdout)
 
 
 credentials_option = click.option(
