@@ -35,7 +35,14 @@ from prefect_onepass.announce import (
 from prefect_onepass.artifacts import publish as publish_pages
 from prefect_onepass.background import Background
 from prefect_onepass.live_progress import LiveProgress
-from prefect_onepass.names import after_training, before_training, rename_task_run
+from prefect_onepass.names import (
+    after_training,
+    before_training,
+    evaluated_name,
+    planned_name,
+    published_name,
+    rename_task_run,
+)
 from prefect_onepass.outcome import Group, Outcome
 from prefect_onepass.run_log import RunLog
 from prefect_onepass.sending import emit
@@ -163,8 +170,13 @@ class OneRun:
             self._train_groups(session)
 
     def _plan(self, session: Session) -> int:
-        # Prefect keeps what a task returns, and a plan may be long.
-        return _task("plan", lambda: len(session.plan()), **_RETRIES)
+        def planned() -> int:
+            report = session.plan_report(session.plan())
+            rename_task_run(planned_name(report))
+            # Prefect keeps what a task returns, and a plan may be long.
+            return report.partitions
+
+        return _task("plan", planned, **_RETRIES)
 
     def _train_groups(self, session: Session) -> None:
         while pending := session.model.ledger.history.pending():
@@ -191,7 +203,10 @@ class OneRun:
 
         def evaluated() -> EvaluateReport | None:
             store, notes = outcome.model.store, Notes(self._log)
-            return evaluate_holdout(predictor, lake, outcome.job, store=store, progress=notes)
+            report = evaluate_holdout(predictor, lake, outcome.job, store=store, progress=notes)
+            if report is not None:
+                rename_task_run(evaluated_name(report))
+            return report
 
         try:
             outcome.holdout = _task("evaluate", evaluated, **_RETRIES)
@@ -202,6 +217,7 @@ class OneRun:
 
     def _publish(self, outcome: Outcome, judged: _Judged) -> str:
         """Let predictions use the version unless it is refused, and show the run in its pages."""
+        rename_task_run(published_name(outcome.trained))
         error: VersionRefused | None = None
         try:
             self._let_predict(outcome, judged)

@@ -11,8 +11,8 @@ from onepass.actions.publish import Publication
 from onepass.job import Job
 from onepass.ledger.entries import TrainEntry
 from onepass.model.directory import OpenModel
-from onepass.model.evaluations import recorded
 from onepass.training.report import TrainReport
+from prefect_onepass.past_runs import holdout_losses
 from prefect_onepass.run_report import FinishedRun
 
 if TYPE_CHECKING:
@@ -106,11 +106,8 @@ class Outcome:
         """Return the loss of each version on the files of the holdout lake, as recorded."""
         if self.holdout is None:
             return {}
-        records = recorded(self.model.store)
-        own = [one for one in records if one.version == self.holdout.version]
-        # Losses on other rows would not compare.
-        files = own[-1].files_sha256 if own else None
-        return {one.version: one.loss for one in records if one.files_sha256 == files}
+        store, history = self.model.store, self.model.ledger.history
+        return holdout_losses(store, history, self.holdout)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain values, as the flow returns it."""

@@ -19,13 +19,10 @@ from onepass.training.report import TrainReport, in_rounds
 from onepass.wording import spoken
 from prefect_onepass.figures import duration, rounded
 from prefect_onepass.names import model_name, span
-from prefect_onepass.past_runs import PastRun, past_runs, ratio
+from prefect_onepass.past_runs import MOST_RUNS, PastRun, past_runs, ratio
 
 if TYPE_CHECKING:
     from onepass.report.write import PageReport
-
-_MOST_RUNS = 10
-"""Most runs that the table of runs shows."""
 
 _MOST_NAMED = 5
 """Most partitions that a warning names."""
@@ -56,7 +53,7 @@ class FinishedRun:
     page: PageReport | None = None
     """The report page that was written, if one was asked for."""
     holdouts: Mapping[int, float] = field(default_factory=dict)
-    """Loss on the holdout lake of earlier versions, as it was recorded."""
+    """Loss of earlier versions on the same holdout files; see `holdout_losses`."""
 
     @property
     def entries(self) -> list[TrainEntry]:
@@ -223,29 +220,22 @@ def _before(run: FinishedRun) -> list[str]:
     runs = past_runs(run.history)
     if len(runs) < 2:
         return []
-    shown = runs[-_MOST_RUNS:]
+    shown = runs[-MOST_RUNS:]
     holdouts = dict(run.holdouts)
     if run.holdout is not None:
         holdouts[run.trained.version] = run.holdout.loss
     has_holdout = any(_holdout_of(one, holdouts) is not None for one in shown)
-    head = [
-        "run (UTC)",
-        "version",
-        "partitions",
-        "rows",
-        "loss",
-        "loss / constant",
-        "against before",
-    ]
-    head += ["last rows / constant", *(["holdout loss"] if has_holdout else []), "rows/s"]
+    head = ["run (UTC)", "version", "rows", "loss", "of constant", "last rows"]
+    head += [*(["holdout"] if has_holdout else []), "rows/s"]
     lines = ["## This run and those before", "", _line(head)]
     lines.append(_line(["---", *["---:"] * (len(head) - 1)]))
     befores: Sequence[PastRun | None] = [None, *runs][-len(shown) - 1 : -1]
     for one, before in list(zip(shown, befores, strict=True))[::-1]:
         lines.append(_line(_run_cells(one, before, holdouts, has_holdout=has_holdout)))
     text = (
-        "Runs are told apart by their plans; losses are means over rows. Each run has rows of its "
-        "own, so compare losses relative to the best constant of the same rows."
+        "Each run has rows of its own, so compare losses as shares of the loss of the best "
+        "constant on the same rows: of all rows (*of constant*), and of the last tenth of them "
+        "(*last rows*). Runs are told apart by their plans."
     )
     return [*lines, "", text, ""]
 
@@ -253,12 +243,13 @@ def _before(run: FinishedRun) -> list[str]:
 def _run_cells(
     run: PastRun, before: PastRun | None, holdouts: Mapping[int, float], *, has_holdout: bool
 ) -> list[str]:
-    share = ratio(*run.losses())
-    cells = [run.time, f"{run.version:,}", f"{run.n_partitions:,}", f"{run.rows:,}"]
-    cells += [rounded(run.losses()[0]), rounded(share, 4)]
-    cells += [change(ratio(*before.losses()) if before else None, share)]
+    loss, constant = run.losses()
+    share = ratio(loss, constant)
+    changed = change(ratio(*before.losses()) if before else None, share)
+    cells = [run.time, f"{run.version:,}", f"{run.rows:,}", rounded(loss, 5)]
+    cells += [f"{rounded(share, 4)} {changed}".strip()]
     cells += [rounded(ratio(*run.last_losses()), 4)]
-    cells += [rounded(_holdout_of(run, holdouts))] if has_holdout else []
+    cells += [rounded(_holdout_of(run, holdouts), 5)] if has_holdout else []
     return [*cells, f"{run.rows_per_second:,.0f}"]
 
 
