@@ -28,6 +28,7 @@ from onepass.cloud.url import SCHEMES, is_url
 from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_fields import explained
+from onepass.job_holdout import is_rolling, parse_holdout
 from onepass.text import shown
 
 PATHS = ("lake", "model", "holdout")
@@ -54,7 +55,10 @@ def _readable(schema: dict[str, Any]) -> None:
             field["anyOf"] = options
         if name in PATHS:
             for option in options or [field]:
-                option.get("items", option)["pattern"] = _ABSOLUTE
+                if "$ref" not in option:
+                    option.get("items", option)["pattern"] = _ABSOLUTE
+        if name == "holdout":
+            field["anyOf"][0]["pattern"] += r"|^\s*(where|last)\s*:"
 
 
 class Form(BaseModel):
@@ -70,6 +74,11 @@ class Form(BaseModel):
     )
 
     model: str = Field(min_length=1)
+
+    @field_validator("holdout", mode="before", check_fields=False)
+    @classmethod
+    def _holdout_may_be_a_part_of_the_lake(cls, value: Any) -> Any:
+        return parse_holdout(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -121,7 +130,7 @@ def filled(given: Mapping[str, Any]) -> Form:
 def _absolute(value: Any) -> Any:
     if isinstance(value, list):
         return [_absolute(one) for one in value]
-    is_path = isinstance(value, str | os.PathLike) and not is_url(value)
+    is_path = isinstance(value, str | os.PathLike) and not (is_url(value) or is_rolling(value))
     return os.path.abspath(value) if is_path else value
 
 

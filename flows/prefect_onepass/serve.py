@@ -49,7 +49,10 @@ def command(
         name=name or Path(config).stem,
         # No limit of Prefect: the place of a run that died would stay taken. The lock of the model
         # keeps runs apart, and ends with its holder.
-        parameters={"job": job.given(), "credentials": credentials},
+        parameters={
+            "job": job.model_dump(mode="json", include=set(job.given())),
+            "credentials": credentials,
+        },
         # A supervisor may restart the service, which must then find its schedule unchanged.
         pause_on_shutdown=False,
         schedule=schedule,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from onepass.actions.refine import RefineReport, refine
     from onepass.actions.rewind import RewindReport, rewind
     from onepass.actions.score import ScoreReport, score
+    from onepass.actions.tag import TagReport, tag
     from onepass.actions.train import TrainOutcome, plan, train, train_pending
     from onepass.actions.verify import verify
     from onepass.actions.verify_report import VerifyReport
@@ -29,6 +30,7 @@ _HOME = {
     "RefineReport": "actions.refine",
     "RewindReport": "actions.rewind",
     "ScoreReport": "actions.score",
+    "TagReport": "actions.tag",
     "TrainOutcome": "actions.train",
     "TrainReport": "training.report",
     "VerifyReport": "actions.verify_report",
@@ -37,6 +39,7 @@ _HOME = {
     "refine": "actions.refine",
     "rewind": "actions.rewind",
     "score": "actions.score",
+    "tag": "actions.tag",
     "train": "actions.train",
     "train_pending": "actions.train",
     "verify": "actions.verify",
@@ -50,6 +53,7 @@ __all__ = [
     "RefineReport",
     "RewindReport",
     "ScoreReport",
+    "TagReport",
     "TrainOutcome",
     "TrainReport",
     "VerifyReport",
@@ -58,6 +62,7 @@ __all__ = [
     "refine",
     "rewind",
     "score",
+    "tag",
     "train",
     "train_pending",
     "verify",

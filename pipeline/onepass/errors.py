@@ -16,6 +16,7 @@
     │   └── StoreUnavailable               2     it does not answer; run again later
     ├── ClusterError (RuntimeError)        2     a Dask cluster could not finish its calls
     │   └── ClusterUnavailable             2     it has no scheduler or no worker; run again later
+    ├── VersionRefused (RuntimeError)      5     a new version is worse than the current one
     ├── ModelConflict (RuntimeError)       4     another writer has changed this model
     │   └── ModelBusy                      4     another process holds it now
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
@@ -241,6 +242,33 @@ class ChangedPartition(DataError):
 
 def _changed_partition(message: str, path: str) -> ChangedPartition:
     return ChangedPartition(message, path=path)
+
+
+class VersionRefused(OnepassError, RuntimeError):
+    """Raised when a version is worse than the current one by more than a run allows.
+
+    The version is kept, and the tag ``current`` stays where it was.
+
+    Parameters
+    ----------
+    version, current
+        The version that is refused, and the one that `current` names.
+    outcome
+        Report of the run: a `Publication`, or a `TrainOutcome` that holds it.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, version: int, current: int, outcome: object = None) -> None:
+        self.version, self.current, self.outcome = version, current, outcome
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_version_refused, (self.args[0], self.version, self.current, self.outcome))
+
+
+def _version_refused(message: str, version: int, current: int, outcome: object) -> VersionRefused:
+    return VersionRefused(message, version=version, current=current, outcome=outcome)
 
 
 class ModelConflict(OnepassError, RuntimeError):

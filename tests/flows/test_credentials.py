@@ -126,10 +126,10 @@ def test_secret_of_another_kind_is_refused_without_being_shown(value):
 
 
 def test_group_is_retried_after_a_store_was_away():
-    from prefect_onepass.train import _may_pass
+    from prefect_onepass.states import may_pass
 
     def failed(error: Exception) -> SimpleNamespace:
         return SimpleNamespace(result=lambda raise_on_failure: error)
 
-    assert _may_pass(None, None, failed(StoreUnavailable("away")))
-    assert not _may_pass(None, None, failed(JobError("wrong")))
+    assert may_pass(None, None, failed(StoreUnavailable("away")))
+    assert not may_pass(None, None, failed(JobError("wrong")))

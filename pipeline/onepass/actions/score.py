@@ -52,6 +52,7 @@ def score(
     out: str | Path,
     *,
     keep: list[str] | None = None,
+    version: int | str | None = None,
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
@@ -68,6 +69,8 @@ def score(
         their whole paths below `out`.
     keep
         Columns of the lake to copy beside the predictions, such as an id.
+    version
+        See `Model.load`.
     dask
         Address of a Dask scheduler; threads of this process by default.
 
@@ -81,7 +84,7 @@ def score(
         If a file is bad.
     """
     began, progress = time.perf_counter(), progress or Progress()
-    predictor = Model.load(model).predictor
+    predictor = Model.load(model, version).predictor
     output = open_output(out)
     reading = predictor.reading(label=False, keep=tuple(keep or ()))
     _refuse_taken_names(predictor.file, reading.keep)

@@ -15,6 +15,7 @@ COMMANDS = {
     "refine": "Take batch passes over what a model has learnt, to the optimum.",
     "evaluate": "Compute the metrics of a model on a lake with labels.",
     "score": "Write predictions for a lake, as Parquet.",
+    "tag": "Name a version, list the names, or choose the version that predictions use.",
     "log": "Show the ledger of a model: what was trained when, and how well.",
     "verify": "Check the ledger, the states, and the files learnt.",
     "rewind": "Make an earlier version count again; leave out bad files.",
@@ -61,7 +62,7 @@ def onepass(debug: bool) -> None:
     """Train linear models on Parquet lakes larger than memory, in one streaming pass.
 
     Exit codes: 0 done; 2 wrong usage or job; 3 bad or changed data; 4 another writer or a foreign
-    model; 130 interrupted.
+    model; 5 version refused by --max-loss-increase; 130 interrupted.
     """
     del debug
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from onepass.actions.score import score
-from onepass.terminal.options import as_lake, dask_option, json_option, model_option, names
+from onepass.terminal.options import (
+    as_lake,
+    dask_option,
+    json_option,
+    model_option,
+    names,
+    version_option,
+)
 from onepass.terminal.printing import print_json, say
 from onepass.terminal.progress import Display
 from onepass.text import counted
@@ -14,12 +21,19 @@ from onepass.text import counted
 @click.command("score")
 @click.argument("lake", nargs=-1, required=True)
 @model_option
+@version_option
 @click.option("--out", required=True, metavar="DIR", help="Output directory.")
 @click.option("--keep", default="", metavar="COLUMNS", help="Columns to copy, such as an id.")
 @dask_option
 @json_option
 def command(
-    lake: tuple[str, ...], model: str, out: str, keep: str, dask: str | None, as_json: bool
+    lake: tuple[str, ...],
+    model: str,
+    version: str | None,
+    out: str,
+    keep: str,
+    dask: str | None,
+    as_json: bool,
 ) -> None:
     """Write predictions for LAKE: one Parquet file per file, rows in the same order.
 
@@ -30,7 +44,15 @@ def command(
     Prediction files of the same model version and input that exist already are not rewritten.
     """
     with Display("scored") as display:
-        report = score(as_lake(lake), model, out, keep=names(keep), dask=dask, progress=display)
+        report = score(
+            as_lake(lake),
+            model,
+            out,
+            keep=names(keep),
+            version=version,
+            dask=dask,
+            progress=display,
+        )
     if as_json:
         print_json(report)
         return
