@@ -13,8 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import Event
 from prefect.tasks import Task
 
+from onepass.actions.publish import Publication
 from onepass.cloud.url import is_url
-from onepass.errors import VersionRefused
+from onepass.errors import VersionRefused, first_line
 from onepass.job import Job
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, TrainEntry
@@ -89,43 +90,11 @@ def subject(model: OpenModel, job: Job) -> Subject:
     return Subject(model.file.id, path, job.label, job.lake)
 
 
-def announce(outcome: Outcome, background: Sends) -> None:
-    """Send the events of the end of a run: the version it has published, the files set aside."""
-    if files := outcome.trained.quarantined:
-        about = subject(outcome.model, outcome.job)
-        pairs = [(one.path, one.reason) for one in files]
-        emit(model_quarantined(about, version=outcome.trained.version, files=pairs), background)
-    publication = outcome.publication
-    if publication is None or publication.version is None:
-        return
-    # Where no tag has ever been set, predictions use what is trained at once.
-    is_used = publication.outcome == "unchanged" and outcome.trained.partitions
-    if publication.outcome == "published" or is_used:
-        emit(updated(outcome, publication.version), background)
-
-
-def announce_refusal(outcome: Outcome, refused: VersionRefused, background: Sends) -> None:
-    """Send the event of a version that the guard has refused."""
-    judgement = getattr(refused.outcome, "judgement", None)
-    emit(
-        model_refused(
-            subject(outcome.model, outcome.job),
-            version=refused.version,
-            current=refused.current,
-            by=judgement.by if judgement else "nothing",
-            loss=judgement.loss if judgement else None,
-            limit=judgement.limit if judgement else None,
-            current_loss=judgement.current_loss if judgement else None,
-            reason=judgement.reason if judgement else str(refused).splitlines()[0],
-        ),
-        background,
-    )
-
-
-def updated(outcome: Outcome, version: int) -> Event:
+def updated(outcome: Outcome) -> Event:
     """Return the event of a run that has published a version."""
-    trained = outcome.trained
+    trained, version = outcome.trained, _version(outcome)
     tags = outcome.model.ledger.tags.named()
+    own = {name for name, tag in tags.items() if tag.version == version}
     return model_updated(
         subject(outcome.model, outcome.job),
         version=version,
@@ -136,11 +105,35 @@ def updated(outcome: Outcome, version: int) -> Event:
         constant_loss=trained.metrics.get("constant_loss"),
         holdout_loss=None if outcome.holdout is None else outcome.holdout.loss,
         seconds=trained.seconds,
-        tags=sorted({CURRENT, *(name for name, tag in tags.items() if tag.version == version)}),
+        tags=sorted({CURRENT, *own}),
     )
 
 
-def publishing(outcome: Outcome, publish: Callable[[], None]) -> Callable[[], None]:
+def refused(outcome: Outcome, error: VersionRefused) -> Event:
+    """Return the event of a version that the guard has refused."""
+    judgement = error.outcome.judgement if isinstance(error.outcome, Publication) else None
+    return model_refused(
+        subject(outcome.model, outcome.job),
+        version=error.version,
+        current=error.current,
+        by="nothing" if judgement is None else judgement.by,
+        loss=None if judgement is None else judgement.loss,
+        limit=None if judgement is None else judgement.limit,
+        current_loss=None if judgement is None else judgement.current_loss,
+        reason=first_line(error),
+    )
+
+
+def quarantined(outcome: Outcome) -> Event:
+    """Return the event of the files that a run has put in quarantine."""
+    return model_quarantined(
+        subject(outcome.model, outcome.job),
+        version=outcome.trained.version,
+        files=[(one.path, one.reason) for one in outcome.trained.quarantined],
+    )
+
+
+def publishing(outcome: Outcome, publish: Callable[[], str]) -> Callable[[], str]:
     """Return the task that publishes a run; Prefect sees in it that the model was made.
 
     A run that has only skipped partitions has made nothing.
@@ -159,14 +152,21 @@ def publishing(outcome: Outcome, publish: Callable[[], None]) -> Callable[[], No
 
 
 def _metadata(outcome: Outcome) -> dict[str, Any]:
-    event = updated(outcome, outcome.trained.version)
-    payload = {name: value for name, value in event.payload.items() if name != "tags"}
+    payload = {name: value for name, value in updated(outcome).payload.items() if name != "tags"}
     # The snapshot of the lake: the log names each partition with its size and digest.
-    return payload | {"snapshot": f"log/{outcome.trained.version:020d}.json"}
+    return payload | {"snapshot": f"log/{_version(outcome):020d}.json"}
+
+
+def _version(outcome: Outcome) -> int:
+    """Return the newest version that has learnt; a plan or a skip may follow it in the log."""
+    learnt = outcome.model.ledger.history.newest_states(1)
+    return learnt[-1].version if learnt else outcome.trained.version
 
 
 def _description(outcome: Outcome) -> str:
     trained = outcome.trained
     loss = "" if trained.loss is None else f", progressive loss {trained.loss:.4g}"
-    text = f"Predicts {outcome.job.label}: version {trained.version}, {trained.rows:,} rows{loss}."
+    text = (
+        f"Predicts {outcome.job.label}: version {_version(outcome)}, {trained.rows:,} rows{loss}."
+    )
     return text[:MAX_ASSET_DESCRIPTION_LENGTH]

@@ -18,7 +18,7 @@ from prefect.tasks import Task
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.holdout import evaluate_holdout
 from onepass.actions.publish import publish as publish_version
-from onepass.errors import ModelConflict, OnepassError, VersionRefused
+from onepass.errors import ModelConflict, VersionRefused
 from onepass.lake.discover import Lake
 from onepass.ledger.entries import TrainEntry
 from onepass.model.predictor import Predictor
@@ -26,10 +26,11 @@ from onepass.training.progress import Notes, Together
 from onepass.training.session import Session, open_session
 from prefect_onepass.announce import (
     TrainedRounds,
-    announce,
-    announce_refusal,
     publishing,
+    quarantined,
+    refused,
     subject,
+    updated,
 )
 from prefect_onepass.artifacts import publish as publish_pages
 from prefect_onepass.background import Background
@@ -37,12 +38,17 @@ from prefect_onepass.live_progress import LiveProgress
 from prefect_onepass.names import after_training, before_training, rename_task_run
 from prefect_onepass.outcome import Group, Outcome
 from prefect_onepass.run_log import RunLog
+from prefect_onepass.sending import emit
 from prefect_onepass.states import EXPECTED, may_pass, told
 
 R = TypeVar("R")
 
 _RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": may_pass}
 """Options of tasks that go on from the last commit after an error of a disk or a network."""
+
+
+_MOST_PLANS = 10
+"""Most plans of a run: a lake into which files land all the time must not keep it from its end."""
 
 
 class LeftToAnother(Exception):
@@ -105,8 +111,7 @@ class OneRun:
         # The end of the session has freed the lock of the model, and the memory of the learner.
         if outcome.is_quiet:
             # An earlier run may have died before it had published its version.
-            outcome.publication = publish_version(outcome.model, outcome.job, lake=judged.lake)
-            announce(outcome, self._background)
+            self._let_predict(outcome, judged)
             return outcome
         error = self._evaluate(outcome, judged)
         publishing(outcome, lambda: self._publish(outcome, judged))()
@@ -141,11 +146,11 @@ class OneRun:
             return outcome, _Judged(lake, session.predictor() if has_predictor else None)
 
     def _train(self, session: Session) -> None:
-        """Train the plan, and then what has arrived meanwhile."""
-        if self._plan(session):
-            self._train_groups(session)
-            # The first plan may have been the rest of an earlier run's.
-            self._plan(session)
+        """Train what is new, and what arrives meanwhile."""
+        # An event of a file that lands now starts a run that leaves the model to this one.
+        for _ in range(_MOST_PLANS):
+            if not self._plan(session):
+                break
             self._train_groups(session)
 
     def _plan(self, session: Session) -> int:
@@ -186,25 +191,39 @@ class OneRun:
             return error
         return None
 
-    def _publish(self, outcome: Outcome, judged: _Judged) -> None:
+    def _publish(self, outcome: Outcome, judged: _Judged) -> str:
         """Let predictions use the version unless it is refused, and show the run in its pages."""
-        refused: OnepassError | None = None
-        if outcome.holdout_error is None:
-            try:
-                outcome.publication = publish_version(
-                    outcome.model,
-                    outcome.job,
-                    newest=judged.predictor,
-                    lake=judged.lake,
-                    holdout=outcome.holdout,
-                )
-            except VersionRefused as error:
-                refused, outcome.refusal = error, told(error)
-                announce_refusal(outcome, error, self._background)
-        announce(outcome, self._background)
+        error: VersionRefused | None = None
+        try:
+            self._let_predict(outcome, judged)
+        except VersionRefused as refusal:
+            error, outcome.refusal = refusal, told(refusal)
+        if outcome.trained.quarantined:
+            emit(quarantined(outcome), self._background)
         outcome.report = publish_pages(self._background, outcome.finished())
-        if refused is not None:
-            raise refused
+        if error is not None:
+            raise error
+        return outcome.report
+
+    def _let_predict(self, outcome: Outcome, judged: _Judged) -> None:
+        """Let predictions use the newest version, unless the guard of the job refuses it."""
+        job, trained = outcome.job, outcome.trained
+        if job.max_loss_increase is not None and outcome.holdout_error is not None:
+            return  # It cannot be judged; the next run tries again.
+        try:
+            outcome.publication = publish_version(
+                outcome.model,
+                job,
+                newest=judged.predictor,
+                lake=judged.lake,
+                holdout=outcome.holdout,
+            )
+        except VersionRefused as error:
+            emit(refused(outcome, error), self._background)
+            raise
+        how = outcome.publication.outcome
+        if how == "published" or (how == "unchanged" and trained.partitions):
+            emit(updated(outcome), self._background)
 
 
 def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **options: Any) -> R:

@@ -18,6 +18,7 @@ COMMANDS = {
     "tag": "Name a version, list the names, or choose the version that predictions use.",
     "log": "Show the ledger of a model: what was trained when, and how well.",
     "verify": "Check the ledger, the states, and the files learnt.",
+    "report": "Write one self-contained HTML page about a model.",
     "rewind": "Make an earlier version count again; leave out bad files.",
     "summary": "Show the coefficients of a model.",
 }
