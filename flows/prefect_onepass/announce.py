@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from prefect.assets.core import MAX_ASSET_DESCRIPTION_LENGTH
@@ -19,6 +19,8 @@ from onepass.errors import VersionRefused, first_line
 from onepass.job import Job
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, TrainEntry
+from onepass.ledger.tag_entry import CURRENT
+from onepass.model.directory import OpenModel
 from onepass.training.progress import Progress
 from prefect_onepass.assets import materializing
 from prefect_onepass.events import (
@@ -82,24 +84,20 @@ class TrainedRounds(Progress):
             emit(partition_trained(self._subject, entries), self._background)
 
 
-def subject(model_id: str, job: Job) -> Subject:
-    """Return the model of a job, as events name it."""
-    path = job.model if is_url(job.model) else os.path.abspath(job.model)
-    return Subject(model_id, path, job.label, job.lake)
+def subject(model: OpenModel, job: Job) -> Subject:
+    """Return the model of a run, as events name it."""
+    path = model.path if is_url(model.path) else os.path.abspath(model.path)
+    return Subject(model.file.id, path, job.label, job.lake)
 
 
-def updated(outcome: Outcome, tags: Sequence[str] = ("current",)) -> Event:
-    """Return the event of a run that has trained and published a version.
-
-    Parameters
-    ----------
-    tags
-        Tags that point to the version now.
-    """
-    trained = outcome.trained
+def updated(outcome: Outcome) -> Event:
+    """Return the event of a run that has published a version."""
+    trained, version = outcome.trained, _version(outcome)
+    tags = outcome.model.ledger.tags.named()
+    own = {name for name, tag in tags.items() if tag.version == version}
     return model_updated(
-        subject(outcome.model.file.id, outcome.job),
-        version=trained.version,
+        subject(outcome.model, outcome.job),
+        version=version,
         state_sha256=trained.state_sha256,
         partitions=trained.partitions,
         rows=trained.rows,
@@ -107,7 +105,7 @@ def updated(outcome: Outcome, tags: Sequence[str] = ("current",)) -> Event:
         constant_loss=trained.metrics.get("constant_loss"),
         holdout_loss=None if outcome.holdout is None else outcome.holdout.loss,
         seconds=trained.seconds,
-        tags=tags,
+        tags=sorted({CURRENT, *own}),
     )
 
 
@@ -115,10 +113,12 @@ def refused(outcome: Outcome, error: VersionRefused) -> Event:
     """Return the event of a version that the guard has refused."""
     judgement = error.outcome.judgement if isinstance(error.outcome, Publication) else None
     return model_refused(
-        subject(outcome.model.file.id, outcome.job),
+        subject(outcome.model, outcome.job),
         version=error.version,
         current=error.current,
+        by="nothing" if judgement is None else judgement.by,
         loss=None if judgement is None else judgement.loss,
+        limit=None if judgement is None else judgement.limit,
         current_loss=None if judgement is None else judgement.current_loss,
         reason=first_line(error),
     )
@@ -127,7 +127,7 @@ def refused(outcome: Outcome, error: VersionRefused) -> Event:
 def quarantined(outcome: Outcome) -> Event:
     """Return the event of the files that a run has put in quarantine."""
     return model_quarantined(
-        subject(outcome.model.file.id, outcome.job),
+        subject(outcome.model, outcome.job),
         version=outcome.trained.version,
         files=[(one.path, one.reason) for one in outcome.trained.quarantined],
     )
@@ -143,7 +143,7 @@ def publishing(outcome: Outcome, publish: Callable[[], str]) -> Callable[[], str
         return Task(publish, **options)
     return materializing(
         publish,
-        model=outcome.job.model,
+        model=outcome.model.path,
         lake=outcome.job.lake,
         describe=lambda _: _metadata(outcome),
         description=_description(outcome),
@@ -154,11 +154,19 @@ def publishing(outcome: Outcome, publish: Callable[[], str]) -> Callable[[], str
 def _metadata(outcome: Outcome) -> dict[str, Any]:
     payload = {name: value for name, value in updated(outcome).payload.items() if name != "tags"}
     # The snapshot of the lake: the log names each partition with its size and digest.
-    return payload | {"snapshot": f"log/{outcome.trained.version:020d}.json"}
+    return payload | {"snapshot": f"log/{_version(outcome):020d}.json"}
+
+
+def _version(outcome: Outcome) -> int:
+    """Return the newest version that has learnt; a plan or a skip may follow it in the log."""
+    learnt = outcome.model.ledger.history.newest_states(1)
+    return learnt[-1].version if learnt else outcome.trained.version
 
 
 def _description(outcome: Outcome) -> str:
     trained = outcome.trained
     loss = "" if trained.loss is None else f", progressive loss {trained.loss:.4g}"
-    text = f"Predicts {outcome.job.label}: version {trained.version}, {trained.rows:,} rows{loss}."
+    text = (
+        f"Predicts {outcome.job.label}: version {_version(outcome)}, {trained.rows:,} rows{loss}."
+    )
     return text[:MAX_ASSET_DESCRIPTION_LENGTH]

@@ -112,8 +112,10 @@ def model_refused(
     subject: Subject,
     *,
     version: int,
-    current: int | None,
+    current: int,
+    by: str,
     loss: float | None,
+    limit: float | None,
     current_loss: float | None,
     reason: str,
 ) -> Event:
@@ -123,8 +125,8 @@ def model_refused(
     ----------
     current
         Version that stays published.
-    loss, current_loss
-        What was compared: the loss of the version, and that of the published one or its bound.
+    by, loss, limit, current_loss, reason
+        What was compared; see `onepass.actions.judge.Judgement`.
     """
     return _about_model(
         MODEL_REFUSED,
@@ -132,7 +134,9 @@ def model_refused(
         version=version,
         payload={
             "current": current,
+            "by": by,
             "loss": loss,
+            "limit": limit,
             "current_loss": current_loss,
             "reason": reason,
         },

@@ -143,8 +143,7 @@ class OneRun:
         steps = Together(self._log)
         with self._log, open_session(self._given, steps) as session:
             since = session.model.ledger.version
-            model = subject(session.model.file.id, session.job)
-            rounds = TrainedRounds(model, self._background)
+            rounds = TrainedRounds(subject(session.model, session.job), self._background)
             with LiveProgress(self._background, session.model) as ring, rounds:
                 steps.add(ring)
                 steps.add(rounds)

@@ -61,7 +61,14 @@ def examples(subject):
             subject, version=2, state_sha256="00", partitions=1, rows=10, loss=1.0, seconds=0.5
         ),
         events.model_refused(
-            subject, version=2, current=1, loss=2.0, current_loss=1.0, reason="worse"
+            subject,
+            version=2,
+            current=1,
+            by="holdout",
+            loss=2.0,
+            limit=1.5,
+            current_loss=1.0,
+            reason="worse",
         ),
         events.model_quarantined(subject, version=2, files={"b.parquet": "no footer"}),
         events.lake_landed("/srv/lakes/clicks", new=["a.parquet"], replaced=[], n_bytes=10),
@@ -99,7 +106,14 @@ def test_payload_is_bounded_json_whatever_is_in_it(subject):
         events.lake_landed("/srv/l", new=names, replaced=names, n_bytes=10**15),
         events.model_quarantined(subject, version=1, files=[(name, name) for name in names]),
         events.model_refused(
-            subject, version=1, current=None, loss=math.inf, current_loss=None, reason="r" * 10**6
+            subject,
+            version=2,
+            current=1,
+            by="holdout",
+            loss=math.inf,
+            limit=math.nan,
+            current_loss=None,
+            reason="r" * 10**6,
         ),
     ]
     for event in found:
@@ -217,3 +231,50 @@ def test_a_run_announces_its_rounds_the_version_and_the_asset(prefect_server, ma
     # A quiet run announces nothing.
     train(Job(lake=lake, label="y", model=model))
     assert len(mine(events_of(["onepass.model.updated"], 1))) == 1
+
+
+def test_a_refused_version_and_quarantined_files_are_announced(prefect_server, make_lake, tmp_path):
+    import pyarrow.parquet as pq
+
+    from lakes import number_table
+    from onepass import Job
+    from onepass.errors import VersionRefused
+    from prefect_onepass.train import train
+
+    lake, model = make_lake(3), str(tmp_path / "refused model")
+    holdout = str(make_lake(1, name="holdout"))
+    job = Job(
+        lake=str(lake),
+        label="y",
+        model=model,
+        holdout=holdout,
+        max_loss_increase=0.05,
+        on_bad="quarantine",
+    )
+    (lake / "part-9.parquet").write_text("no footer")
+    first = train(job)
+    poison = number_table(3000, seed=9)
+    label = poison.schema.get_field_index("y")
+    swapped = poison.set_column(label, "y", [[-50.0 * y.as_py() for y in poison["y"]]])
+    pq.write_table(swapped, lake / "part-a.parquet")
+    with pytest.raises(VersionRefused):
+        train(job)
+
+    def mine(prefix, at_least):
+        return [one for one in events_of([prefix], at_least) if "refused" in json.dumps(one)]
+
+    (refused,) = mine("onepass.model.refused", 1)
+    payload = refused["payload"]
+    assert payload["by"] == "holdout"
+    assert payload["current"] <= first["version"] < payload["version"]
+    assert payload["loss"] > payload["limit"] > payload["current_loss"]
+    (failed,) = mine("prefect.asset.materialization.failed", 1)
+    assert failed["resource"]["prefect.resource.id"].endswith("/refused~20model")
+    (quarantined,) = mine("onepass.model.quarantined", 1)
+    assert [one["file"] for one in quarantined["payload"]["files"]] == ["part-9.parquet"]
+    # The refused version was not announced as an update.
+    (updated,) = mine("onepass.model.updated", 1)
+    assert updated["payload"]["version"] == payload["current"]
+    assert updated["payload"]["state_sha256"] == first["state_sha256"]
+    assert updated["payload"]["holdout_loss"] == first["holdout"]["loss"]
+    assert updated["payload"]["tags"] == ["current"]
