@@ -94,9 +94,9 @@ def _quarantine(outcome: TrainOutcome) -> list[str]:
     if not outcome.in_quarantine:
         return []
     new = {one.path for one in outcome.quarantined}
-    more = f", {len(new):,} of them new" if new else ""
+    more = f", {len(new):,} of them new" if 0 < len(new) < outcome.in_quarantine else ""
     return [
-        f"in quarantine {counted(outcome.in_quarantine, 'file')}{more}, taken up when replaced: "
+        f"{'put ' if new else ''}in quarantine until replaced: {counted(outcome.in_quarantine, 'file')}{more}: "
         f"onepass log {outcome.model}"
     ]
 
