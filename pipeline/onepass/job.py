@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
@@ -17,9 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from onepass.cloud.url import is_url, parse_url
 from onepass.job_holdout import RollingHoldout, parse_holdout
-from onepass.job_values import parse_age, parse_parallel
+from onepass.job_values import LossName, absolute, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -29,18 +27,6 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
 """Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
-
-LossName: TypeAlias = Literal[
-    "auto",
-    "squared",
-    "huber",
-    "quantile",
-    "poisson",
-    "gamma",
-    "logistic",
-    "hinge",
-    "softmax",
-]
 
 Tails: TypeAlias = Literal["auto", "keep", "clip", "log"]
 
@@ -185,6 +171,15 @@ class Job(BaseModel):
     on_changed: Literal["error", "skip", "retrain"] = Field(
         default="error", description="Treatment of a known file that has other content now."
     )
+    max_loss_increase: float | None = Field(
+        default=None,
+        ge=0,
+        description="Largest relative increase of the loss at which a new version becomes the "
+        "current one, such as 0.05; unset: every version does.",
+    )
+    keep_states: int = Field(
+        default=3, ge=1, le=10_000, description="Newest versions whose states are kept."
+    )
     dask: str | None = Field(
         default=None, description="Address of a Dask scheduler; unset: threads of this process."
     )
@@ -202,8 +197,8 @@ class Job(BaseModel):
         value = parse_holdout(value) if info.field_name == "holdout" else value
         # A scheduled run starts in another directory than the command that created the model.
         if isinstance(value, list):
-            return [_absolute(path) for path in value]
-        return _absolute(value)
+            return [absolute(path) for path in value]
+        return absolute(value)
 
     @field_validator("dask", mode="before")
     @classmethod
@@ -294,10 +289,3 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 know({name: _choices(field.annotation) for name, field in Job.model_fields.items()})
-
-
-def _absolute(path: Any) -> Any:
-    if is_url(path):
-        return str(parse_url(path))
-    # An empty path would become the working directory; the field itself refuses it.
-    return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path

@@ -6,12 +6,18 @@ from onepass.actions.evaluate import EvaluateReport, evaluate_version
 from onepass.errors import BadPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import Lake, LakeFile
+from onepass.ledger.store import Store
 from onepass.model.predictor import Predictor
 from onepass.training.progress import Progress
 
 
 def evaluate_holdout(
-    predictor: Predictor, lake: Lake, job: Job, *, progress: Progress | None = None
+    predictor: Predictor,
+    lake: Lake,
+    job: Job,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
 ) -> EvaluateReport | None:
     """Evaluate a version on the holdout of a job.
 
@@ -22,6 +28,8 @@ def evaluate_holdout(
     ----------
     lake
         What `Session.holdout` has returned.
+    store
+        As for `evaluate_version`.
 
     Returns
     -------
@@ -35,7 +43,9 @@ def evaluate_holdout(
     progress = progress or Progress()
     while True:
         try:
-            return evaluate_version(predictor, lake, job.model, dask=job.dask, progress=progress)
+            return evaluate_version(
+                predictor, lake, job.model, store=store, dask=job.dask, progress=progress
+            )
         except BadPartition as error:
             files = [one for one in lake if isinstance(one, LakeFile)]
             if not files or job.on_bad == "error":

@@ -196,6 +196,11 @@ def dump_entry(entry: AnyEntry) -> bytes:
             f"a {entry.action} entry of {len(content):,} bytes is too large for the log (at most "
             f"{MAX_ENTRY_BYTES:,}); train the lake in parts, with a list of files that grows"
         )
+    return sealed(content)
+
+
+def sealed(content: bytes) -> bytes:
+    """Return one JSON object as a line that ends in its seal."""
     return content[:-1] + b',"seal":"' + digest(content).encode() + b'"}\n'
 
 
@@ -207,7 +212,7 @@ def load_entry(data: bytes, key: str) -> AnyEntry:
     ForeignModel
         If the entry is damaged or written by a newer format.
     """
-    content = _unsealed(data, key)
+    content = unsealed(data, key)
     try:
         # `validate_json` would copy the JSON around each fault into the error.
         entry = _ADAPTER.validate_python(from_json(content, cache_strings="keys"))
@@ -241,7 +246,14 @@ def state_key(version: int, attempt: str) -> str:
     return f"state/{version:08d}-{attempt}.npz"
 
 
-def _unsealed(data: bytes, key: str) -> bytes:
+def unsealed(data: bytes, key: str) -> bytes:
+    """Return the JSON object that a line seals; a line without a seal is returned as it is.
+
+    Raises
+    ------
+    ForeignModel
+        If the content does not fit its seal.
+    """
     seal = _SEAL.search(data[-_SEAL_BYTES:])
     if seal is None:
         if b'"seal"' in data[-2 * _SEAL_BYTES :]:

@@ -89,9 +89,10 @@ class History:
         """Return the newest version with a state that counted as of a version; 0 for none."""
         return self._newest_learnt[version]
 
-    def trained(self) -> list[TrainEntry]:
-        """Return the entries that count and have learnt a group, oldest first."""
-        return [entry for entry in self.learnt() if isinstance(entry, TrainEntry)]
+    def trained(self, version: int | None = None) -> list[TrainEntry]:
+        """Return the entries that count as of a version and have learnt a group, oldest first."""
+        counting = self.learnt() if version is None else self.line(version)
+        return [entry for entry in counting if isinstance(entry, TrainEntry)]
 
     def decided(self) -> list[TrainEntry | SkipEntry]:
         """Return the entries that count and have trained or skipped partitions, oldest first."""
@@ -139,17 +140,18 @@ class History:
                 before, planned = learnt, sum(group.rows for group in entry.groups)
         return before, planned
 
-    def repeats(self) -> float:
-        """Return how often the newest state counts each row, on average.
+    def repeats(self, version: int | None = None) -> float:
+        """Return how often the state of a version (default: the newest) counts each row.
 
-        Every epoch counts the rows again; batch passes count each of them once.
+        It is an average over the rows. Every epoch counts them again; batch passes count each of
+        them once.
         """
         counted = once = 0
-        for entry in self.learnt():
+        for entry in self.learnt() if version is None else self.line(version):
             if isinstance(entry, TrainEntry):
                 counted += entry.rows
                 once += entry.rows if entry.epoch == 1 else 0
-            else:
+            elif isinstance(entry, LearntEntry):
                 counted = once = entry.rows
         return counted / once if once else 1.0
 

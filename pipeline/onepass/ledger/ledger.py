@@ -31,6 +31,7 @@ from onepass.ledger.entries import (
 )
 from onepass.ledger.retention import Retention
 from onepass.ledger.store import Content, Store
+from onepass.ledger.tags import Tags
 from onepass.ledger.trained import Trained
 from onepass.partition import Group, Look, Partition, UnreadFile
 
@@ -64,7 +65,9 @@ class Ledger(Chain):
         super().__init__(store, root_sha256, strict=strict)
         self._most_bytes = most_bytes
         self._attempt = uuid.uuid4().hex
-        self.retention = Retention(store, self.history)
+        self.tags = Tags(store, self, root_sha256)
+        """Names of versions."""
+        self.retention = Retention(store, self.history, self.tags)
         """Decides which states are kept, and deletes the others."""
 
     def commit_plan(self, groups: list[Group]) -> PlanEntry:

@@ -23,6 +23,7 @@ from onepass.model.directory import OpenModel, model_exists, open_model
 from onepass.model.predictor import Predictor
 from onepass.partition import Group
 from onepass.stream.workers import Workers
+from onepass.training.current import prepare
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
 from onepass.training.looks import in_quarantine
@@ -253,6 +254,7 @@ def open_session(
                 progress.noted(warning)
             complete = resumed(model, given)
             check_holdout(complete)
+            prepare(model.ledger, complete)
             with Workers(complete.dask, mixed=complete.mixed_workers) as workers:
                 session = Session(
                     model,
