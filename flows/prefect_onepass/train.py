@@ -1,38 +1,62 @@
 """The train flow: plan, train in groups of partitions, evaluate, publish.
 
-Prefect schedules runs and shows their progress. It never decides what has been trained: every task
-reads the model directory. So a retried task, a retried run and the next run all continue from the
-last commit.
+Prefect schedules runs and shows their progress. It never decides what has been trained: a run is
+one session of the model, which reads the model directory first and holds its lock to the end of
+training. So a retried task, a retried run and the next run all continue from the last commit, and
+the lock of a dead run is free at once.
 
 ``python -m prefect_onepass.train --config job.yaml`` runs the flow in this process.
 """
 
 # Prefect loads a served flow from its path and cannot resolve postponed annotations there
 # ("TrainModel is not fully defined"), so annotations are evaluated at once.
-from typing import Any
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.tasks import Task
 
-from onepass.actions.evaluate import EvaluateReport, evaluate
-from onepass.actions.train import plan, train_pending
-from onepass.errors import ClusterUnavailable, OnepassError, StoreUnavailable
-from onepass.job import Job
-from onepass.job_fields import parse_job, resume_job
+from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.errors import Interrupted, ModelConflict
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
-from onepass.model.directory import model_exists, open_model
+from onepass.model.predictor import Predictor
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
 from onepass.text import listed, printable
 from onepass.training.progress import Progress
-from onepass.training.report import PlanReport, TrainReport
-from prefect_onepass.artifacts import move_progress, newest, publish, start_progress
+from onepass.training.report import PlanReport
+from onepass.training.session import Session, open_session
+from onepass.wording import spoken
 from prefect_onepass.credentials import lent
+from prefect_onepass.form import TrainJob, filled
+from prefect_onepass.outcome import Group, Outcome
+from prefect_onepass.states import (
+    EXPECTED,
+    another,
+    ended,
+    exit_code_of,
+    failed,
+    may_pass,
+    summary,
+    tell_errors_once,
+    told,
+)
+
+tell_errors_once()
+
+R = TypeVar("R")
 
 _MOST_NAMED = 8
 """Most partitions that a line of the run's log names."""
+
+_RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": may_pass}
+"""Options of tasks that go on from the last commit after an error of a disk or a network."""
 
 
 class _RunLog(Progress):
@@ -50,106 +74,126 @@ class _RunLog(Progress):
                 self._logger.warning("left out: %s", printable(entry.reason))
 
     def noted(self, message: str) -> None:
-        self._logger.warning(printable(message))
+        self._logger.warning(printable(spoken(message)))
 
 
-def _may_pass(task: Any, task_run: Any, state: Any) -> bool:
-    """Return whether a retry may succeed, as after an error of a disk, a network or a cluster."""
-    error = state.result(raise_on_failure=False)
-    is_of_the_system = isinstance(error, OSError) and not isinstance(error, OnepassError)
-    return is_of_the_system or isinstance(error, StoreUnavailable | ClusterUnavailable)
+def _run_name() -> str:
+    model = flow_run.parameters["job"].model
+    return f"train {model.rstrip('/').rpartition('/')[2]}"
 
 
-@task(name="plan", cache_policy=NO_CACHE)
-def plan_partitions(job: Job) -> PlanReport:
-    """Create the model if it does not exist, and commit a plan for what is new."""
-    return plan(job, progress=_RunLog())
-
-
-@task(
-    name="train-group",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=_may_pass,
-)
-def train_group(job: Job) -> TrainReport:
-    """Train planned partitions for about `job.group_seconds`."""
-    return train_pending(job, max_seconds=job.group_seconds, progress=_RunLog())
-
-
-@task(name="evaluate", cache_policy=NO_CACHE)
-def evaluate_holdout(job: Job) -> EvaluateReport:
-    """Evaluate the model on the holdout lake."""
-    assert job.holdout is not None
-    return evaluate(job.holdout, job.model, dask=job.dask)
-
-
-@task(name="publish", cache_policy=NO_CACHE)
-def publish_report(
-    job: Job, planned: PlanReport, groups: list[TrainReport], holdout: EvaluateReport | None
-) -> str:
-    """Publish the report and the table of groups as artifacts; return the report."""
-    return publish(job, planned, groups, holdout)
-
-
-@flow(name="train", flow_run_name="train-{job.label}")
-def train(job: Job, credentials: str | None = None) -> dict[str, Any]:
+@flow(name="train", flow_run_name=_run_name)
+def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore[valid-type]
     """Train a model on everything in its lake that it has not seen.
 
     Args:
-        job: The lake, the label, the options, and the model directory.
+        job: The model, and for a new one its lake, label and options.
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
 
     Returns:
-        Sums over the groups of this run, the newest version, and the metrics on the holdout lake.
+        The state of the run. Its result is a dict: sums over the run, the newest version, the
+        metrics on the holdout lake. A call in Python gives the result, and raises the error of a
+        run that has failed. A run that leaves the model to another one has a result as well.
     """
-    with lent(credentials):
-        return _train(job)
+    logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
+    training = _Training(given)
+    try:
+        with lent(credentials):
+            outcome = training.run()
+    except ModelConflict as error:
+        state = another(error, given["model"], training.n_committed())
+        logger.info(state.message)
+    except EXPECTED as error:
+        state = failed(error)
+        logger.error(told(error))
+    else:
+        state = ended(outcome)
+        logger.info(state.message)
+    return state
 
 
-def _train(job: Job) -> dict[str, Any]:
-    logger = get_run_logger()
-    progress = start_progress(job)
-    groups: list[TrainReport] = []
-    planned = plan_partitions(job)
-    # The first plan may be the rest of an earlier run's; the second plan has the new files.
-    for is_last in (False, True):
-        logger.info("%d partitions to train, %d rows", planned.partitions, planned.rows)
-        if not planned.partitions:
-            break
-        groups += _train_groups(job, planned.partitions, progress)
-        if not is_last:
-            planned = plan_partitions(job)
-    move_progress(progress, 1, 1)
-    holdout = evaluate_holdout(job) if job.holdout is not None else None
-    report = publish_report(job, planned, groups, holdout)
-    logger.info("\n%s", report)
-    return _outcome(job, planned, groups, holdout) | {"report": report}
+class _Training:
+    """The steps of one run; each is a task of Prefect, and a closure over the session."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given, self._groups = given, list[Group]()
+
+    def n_committed(self) -> int:
+        """Return the number of partitions that the run has committed."""
+        return sum(group.partitions for group in self._groups)
+
+    def run(self) -> Outcome:
+        """Plan, train, evaluate and publish."""
+        with open_session(self._given, _RunLog()) as session:
+            planned = self._train(session)
+            outcome = self._outcome(session, planned)
+            predictor = None
+            if not outcome.is_quiet and session.job.holdout is not None:
+                predictor = session.predictor()
+        # The end of the session has freed the model's lock, and the memory of the learner.
+        if predictor is not None:
+            outcome.holdout = _task("evaluate", lambda: _evaluated(outcome, predictor), **_RETRIES)
+        if not outcome.is_quiet:
+            outcome.report = _task("publish", lambda: _published(outcome))
+        return outcome
+
+    def _train(self, session: Session) -> PlanReport:
+        """Train the plan, and then what has arrived meanwhile; return the first plan."""
+        planned = self._plan(session)
+        self._train_groups(session)
+        if planned.partitions:
+            # The first plan may have been the rest of an earlier run's.
+            self._plan(session)
+            self._train_groups(session)
+        return planned
+
+    def _plan(self, session: Session) -> PlanReport:
+        return _task("plan", lambda: session.plan_report(session.plan()), **_RETRIES)
+
+    def _train_groups(self, session: Session) -> None:
+        while session.model.ledger.history.pending():
+            _task("train", lambda: self._train_group(session), **_RETRIES)
+
+    def _train_group(self, session: Session) -> None:
+        history, began = session.model.ledger.history, time.perf_counter()
+        since = history.version
+        try:
+            session.train_pending(max_seconds=session.job.group_seconds)
+        finally:
+            # A task that fails has committed what it had learnt before.
+            entries = [one for one in history.entries[since:] if isinstance(one, TrainEntry)]
+            self._groups.append(Group(entries, time.perf_counter() - began))
+
+    def _outcome(self, session: Session, planned: PlanReport) -> Outcome:
+        trained = session.model.ledger.history.trained()
+        return Outcome(
+            job=session.job,
+            model_id=session.model.file.id,
+            planned=planned,
+            trained=session.report(),
+            newest=trained[-1].time if trained else None,
+            groups=[group for group in self._groups if group.entries],
+        )
 
 
-def _train_groups(job: Job, n_partitions: int, progress: Any) -> list[TrainReport]:
-    groups: list[TrainReport] = []
-    while not groups or groups[-1].pending:
-        groups.append(train_group(job))
-        move_progress(progress, n_partitions - groups[-1].pending, n_partitions)
-    return groups
+def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **options: Any) -> R:
+    """Run a call as a task, in this thread.
+
+    A closure has no parameters that Prefect could hash or store, and the session has no copy.
+    """
+    run = Task(call, name=name, task_run_name=run_name, cache_policy=NO_CACHE, **options)
+    return run()
 
 
-def _outcome(
-    job: Job, planned: PlanReport, groups: list[TrainReport], holdout: EvaluateReport | None
-) -> dict[str, Any]:
-    last = newest(planned, groups)
-    return {
-        "model": job.model,
-        "version": last.version,
-        "partitions": sum(group.partitions for group in groups),
-        "rows": sum(group.rows for group in groups),
-        "skipped": sum(group.skipped for group in groups),
-        "state_sha256": last.state_sha256,
-        "groups": [group.model_dump() for group in groups],
-        "holdout": None if holdout is None else holdout.model_dump(),
-    }
+def _evaluated(outcome: Outcome, predictor: Predictor) -> EvaluateReport:
+    job = outcome.job
+    assert job.holdout is not None
+    return evaluate_version(predictor, job.holdout, job.model, dask=job.dask)
+
+
+def _published(outcome: Outcome) -> str:
+    # The pages of a run come here: artifacts, events, the asset.
+    return summary(outcome)
 
 
 credentials_option = click.option(
@@ -157,30 +201,21 @@ credentials_option = click.option(
 )
 
 
-def complete_job(given: dict[str, Any], credentials: str | None = None) -> Job:
-    """Return a complete job, as the flow takes it.
-
-    If the model exists, its frozen job fills in the fields that are not given.
-
-    Raises
-    ------
-    JobError
-        If the job is incomplete, or contradicts its model.
-    """
-    with lent(credentials):
-        if "model" in given and model_exists(given["model"]):
-            return resume_job(open_model(given["model"]).file.job, given)
-    return parse_job(given)
-
-
 @click.command("train")
 @credentials_option
 @job_options
 def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **flags: Any) -> None:
     """Run the train flow in this process; options as in `onepass train`."""
-    job = complete_job(given_job(lake, config, flags), credentials)
-    outcome = train(job, credentials)
-    say(outcome["report"])
+    job = filled(given_job(lake, config, flags))
+    try:
+        state: Any = train(job, credentials, return_state=True)
+    except Interrupted as interrupted:
+        say(str(interrupted), err=True)
+        raise
+    # The log of the run, on stderr, has shown the message of an error.
+    if code := exit_code_of(state):
+        sys.exit(code)
+    say(state.result()["report"] or str(state.message))
     say(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
 
 

@@ -16,7 +16,8 @@
     │   └── StoreUnavailable               2     it does not answer; run again later
     ├── ClusterError (RuntimeError)        2     a Dask cluster could not finish its calls
     │   └── ClusterUnavailable             2     it has no scheduler or no worker; run again later
-    ├── ModelConflict (RuntimeError)       4     another writer holds or has changed this model
+    ├── ModelConflict (RuntimeError)       4     another writer has changed this model
+    │   └── ModelBusy                      4     another process holds it now
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
     KeyboardInterrupt
     └── Interrupted                      130     the user has interrupted a session
@@ -246,6 +247,28 @@ class ModelConflict(OnepassError, RuntimeError):
     """Raised when another writer holds the model or has committed the same version first."""
 
     exit_code = 4
+
+
+class ModelBusy(ModelConflict):
+    """Raised when another process holds the lock of the model.
+
+    Parameters
+    ----------
+    holder
+        Process id of the other process, as a text; ``unknown`` if the lock does not tell.
+    place
+        The model directory.
+    """
+
+    def __init__(self, holder: str, place: str) -> None:
+        self.holder, self.place = holder, place
+        super().__init__(holder, place)
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.holder} is training the model in {self.place!r}; "
+            "wait until it has finished, then run again"
+        )
 
 
 class ForeignModel(OnepassError, ValueError):

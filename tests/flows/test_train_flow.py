@@ -116,7 +116,7 @@ def test_bad_parameters_are_refused_before_anything_runs(tmp_path):
     from prefect_onepass.train import train as train_flow
 
     with pytest.raises(ParameterTypeError, match="l2"):
-        train_flow({"lake": "x", "label": "y", "model": str(tmp_path / "m"), "l2": -1})
+        train_flow({"lake": "/x", "label": "y", "model": str(tmp_path / "m"), "l2": -1})
     assert not (tmp_path / "m").exists()
 
 

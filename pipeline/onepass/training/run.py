@@ -74,6 +74,10 @@ class Run:
             self._state = self._state or self._restorer.newest()
         return self._state
 
+    def forget(self) -> None:
+        """Forget the state in memory; the next step restores the newest one that is committed."""
+        self._state = None
+
     def train(self, pending: Sequence[Group], max_seconds: float | None = None) -> None:
         """Train groups; stop after the round in which `max_seconds` have passed."""
         self._progress.started(len(pending), sum(group.rows for group in pending))

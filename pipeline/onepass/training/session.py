@@ -54,6 +54,7 @@ class Session:
         self.run = Run(model, job, self.learner, self.restorer)
         self._since = model.ledger.version
         self._began = time.perf_counter()
+        self._has_failed = False
 
     def train(self) -> TrainReport:
         """Train everything in the lake that the model has not seen."""
@@ -70,6 +71,10 @@ class Session:
         While an older plan is unfinished, return its rest and plan nothing. If no group is pending,
         ensure that the newest state can be read.
         """
+        with self._recovering():
+            return self._plan()
+
+    def _plan(self) -> list[Group]:
         ledger = self.model.ledger
         files = self.learner.list_lake()
         plan = make_plan(
@@ -99,8 +104,31 @@ class Session:
         pending
             Groups of the newest plan to train; those that the ledger says are left by default.
         """
-        left = self.model.ledger.history.pending() if pending is None else pending
-        self.run.train(left, max_seconds)
+        # After a failure the log may hold more than the caller knows.
+        given = None if self._has_failed else pending
+        with self._recovering():
+            left = self.model.ledger.history.pending() if given is None else given
+            self.run.train(left, max_seconds)
+
+    @contextmanager
+    def _recovering(self) -> Iterator[None]:
+        """Run a step; if the step before has failed, go back to the last commit first.
+
+        A commit whose answer was lost may be in the log all the same, the state in memory may have
+        learnt a part of a group, and a cluster may be another one by now. So the log is read on,
+        the state forgotten, and the workers are connected again, as a new session would do.
+        """
+        if self._has_failed:
+            self.model.ledger.catch_up()
+            self.run.forget()
+            self.learner.forget_lake()
+            self.workers.renew()
+            self._has_failed = False
+        try:
+            yield
+        except BaseException:
+            self._has_failed = True
+            raise
 
     def predictor(self) -> Predictor:
         """Return the weights of the newest version, for predictions.
