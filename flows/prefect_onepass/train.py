@@ -33,6 +33,7 @@ from onepass.training.progress import Progress
 from onepass.training.report import PlanReport
 from onepass.training.session import Session, open_session
 from onepass.wording import spoken
+from prefect_onepass.console import outlive_console
 from prefect_onepass.credentials import lent
 from prefect_onepass.form import TrainJob, filled
 from prefect_onepass.outcome import Group, Outcome
@@ -95,6 +96,7 @@ def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore
         metrics on the holdout lake. A call in Python gives the result, and raises the error of a
         run that has failed. A run that leaves the model to another one has a result as well.
     """
+    outlive_console()
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     training = _Training(given)
     try:

@@ -7,9 +7,6 @@ left is trained by a later run of the schedule. All waits are for conditions.
 
 from __future__ import annotations
 
-import os
-import signal
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +15,8 @@ import pytest
 import yaml
 
 from lakes import ROOT
-from landing import Landing, newest_state
-from onepass.model.directory import open_model
-from production import Machine, has_pending_signal, lock_holder, machine, stopped
+from landing import Landing
+from production import Machine, lock_holder, stopped
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 
@@ -56,11 +52,11 @@ class Night:
 
         Yields its process id and its id.
         """
-        before = self.landing.n_trained()
+        before = len(self.landing.trained())
         self.landing.land(12)
 
         def has_begun() -> bool:
-            return self.landing.n_trained() > before
+            return len(self.landing.trained()) > before
 
         self.box.wait("a run has begun to train", has_begun)
         pid, run = self.box.wait("a process trains", self._trainer)

@@ -27,7 +27,8 @@ class Landing:
     home: Path
     rows: int = 50_000
     """Rows of each file that lands."""
-    landed: int = field(default=0, init=False)
+    landed: set[str] = field(default_factory=set, init=False)
+    """Paths of the files that have landed."""
 
     def __post_init__(self) -> None:
         for name in ("deliveries", "deliveries_holdout"):
@@ -49,15 +50,15 @@ class Landing:
     def land(self, n_files: int) -> None:
         """Move complete files into the lake, one for each later day."""
         for _ in range(n_files):
-            self.landed += 1
-            day = np.datetime64("2026-05-01") + self.landed
-            rng = np.random.default_rng(self.landed)
+            day = np.datetime64("2026-05-01") + len(self.landed)
+            rng = np.random.default_rng(len(self.landed))
             taken = rng.integers(0, len(self._samples), self.rows)
             table: pa.Table = self._samples.take(pa.array(taken))
             made = self.home / "landing"
             made.mkdir()
             pq.write_table(table, made / "part-0.parquet")
             made.rename(self.lake / f"date={day}")
+            self.landed.add(f"date={day}/part-0.parquet")
 
     def history(self) -> History | None:
         """What the model has learnt so far; None if there is no model."""
@@ -65,14 +66,18 @@ class Landing:
             return None
         return open_model(str(self.model)).ledger.history
 
-    def n_trained(self) -> int:
-        """Partitions learnt so far."""
+    def trained(self) -> list[str]:
+        """Paths of the files learnt so far, in the order of the log."""
         history = self.history()
-        return sum(len(entry.partitions) for entry in history.trained()) if history else 0
+        entries = history.trained() if history else []
+        return [one.path for entry in entries for one in entry.partitions]
 
     def is_all_trained(self) -> bool:
-        """Return whether each file of the lake has been learnt."""
-        return self.n_trained() >= len(list(self.lake.rglob("*.parquet")))
+        """Return whether the model has learnt what was there at first, and all that has landed."""
+        history = self.history()
+        if history is None or history.pending() or not history.trained():
+            return False
+        return self.landed <= set(self.trained())
 
     def uninterrupted(self, folder: Path) -> Path:
         """Train the plans of the model's log in their order, without a stop; returns the model."""

@@ -262,7 +262,9 @@ def _piped(command: list[str], env: dict[str, str], cwd: Path) -> tuple[int, str
 def _at_a_terminal(command: list[str], env: dict[str, str], cwd: Path) -> tuple[int, str]:
     """Run a command whose input and output are a terminal, and answer nothing it asks."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, env=env, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command, env=env, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     text, until = b"", time.monotonic() + _CEILING
     try:
