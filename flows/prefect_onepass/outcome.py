@@ -9,6 +9,7 @@ from typing import Any
 from onepass.actions.evaluate import EvaluateReport
 from onepass.job import Job
 from onepass.ledger.entries import TrainEntry
+from onepass.ledger.history import History
 from onepass.training.report import PlanReport, TrainReport
 
 
@@ -55,9 +56,15 @@ class Outcome:
     """All that the run has trained."""
     newest: str | None
     """Time of the newest commit that counts and that learnt rows, in ISO 8601; None for none."""
+    history: History
+    """History of the model after training."""
+    since: int
+    """Newest version before the run."""
     groups: list[Group] = field(default_factory=list)
     """What each train task has committed, oldest first."""
     holdout: EvaluateReport | None = None
+    holdout_error: str | None = None
+    """Message of the error, if the evaluation on the holdout lake failed."""
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
 

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from onepass.actions.score import ScoreReport
 from onepass.actions.score import score as score_lake
+from onepass.model.directory import open_model
 from prefect_onepass.artifacts import artifact_key
 from prefect_onepass.credentials import lent
 
@@ -46,10 +47,11 @@ def score(
     """
     with lent(credentials):
         report = score_files(lake, model, out, keep or [], dask)
+        model_id = open_model(model).file.id
     text = (
         f"{report.rows:,} rows scored with version {report.version} of `{model}`: "
         f"{report.partitions} files written, {report.unchanged} were there already, in `{out}`."
     )
-    create_markdown_artifact(text, key=artifact_key("score", model))
+    create_markdown_artifact(text, key=artifact_key("score", model, model_id))
     get_run_logger().info(text)
     return report.model_dump()

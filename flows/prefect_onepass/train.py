@@ -23,20 +23,23 @@ from prefect.tasks import Task
 
 from onepass.actions.evaluate import EvaluateReport, evaluate_version
 from onepass.errors import Interrupted, ModelConflict
-from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
+from onepass.ledger.entries import TrainEntry
 from onepass.model.predictor import Predictor
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
-from onepass.text import listed, printable
-from onepass.training.progress import Progress
+from onepass.training.progress import Together
 from onepass.training.report import PlanReport
 from onepass.training.session import Session, open_session
-from onepass.wording import spoken
+from prefect_onepass.artifacts import publish
+from prefect_onepass.background import Background
 from prefect_onepass.console import outlive_console
 from prefect_onepass.credentials import lent
 from prefect_onepass.form import TrainJob, filled
+from prefect_onepass.live_progress import LiveProgress
+from prefect_onepass.names import after_training, before_training, rename_task_run, run_name
 from prefect_onepass.outcome import Group, Outcome
+from prefect_onepass.run_log import RunLog
+from prefect_onepass.run_report import FinishedRun
 from prefect_onepass.states import (
     EXPECTED,
     another,
@@ -44,7 +47,6 @@ from prefect_onepass.states import (
     exit_code_of,
     failed,
     may_pass,
-    summary,
     tell_errors_once,
     told,
 )
@@ -53,34 +55,15 @@ tell_errors_once()
 
 R = TypeVar("R")
 
-_MOST_NAMED = 8
-"""Most partitions that a line of the run's log names."""
-
 _RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": may_pass}
 """Options of tasks that go on from the last commit after an error of a disk or a network."""
 
 
-class _RunLog(Progress):
-    """Writes the steps of a run to the log of the Prefect run."""
-
-    def __init__(self) -> None:
-        self._logger = get_run_logger()
-
-    def committed(self, entry: AnyEntry, total: Metrics) -> None:
-        match entry:
-            case TrainEntry():
-                paths = listed([printable(one.path) for one in entry.partitions], _MOST_NAMED)
-                self._logger.debug("version %d: %s, %d rows", entry.version, paths, entry.rows)
-            case SkipEntry():
-                self._logger.warning("left out: %s", printable(entry.reason))
-
-    def noted(self, message: str) -> None:
-        self._logger.warning(printable(spoken(message)))
-
-
 def _run_name() -> str:
-    model = flow_run.parameters["job"].model
-    return f"train {model.rstrip('/').rpartition('/')[2]}"
+    # A job that was refused is still what the caller gave.
+    job = flow_run.parameters.get("job")
+    model = job.get("model", "") if isinstance(job, dict) else getattr(job, "model", "")
+    return run_name("train", str(model))
 
 
 @flow(name="train", flow_run_name=_run_name)
@@ -100,8 +83,8 @@ def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     training = _Training(given)
     try:
-        with lent(credentials):
-            outcome = training.run()
+        with lent(credentials), Background() as background:
+            outcome = training.run(background)
     except ModelConflict as error:
         state = another(error, given["model"], training.n_committed())
         logger.info(state.message)
@@ -124,20 +107,38 @@ class _Training:
         """Return the number of partitions that the run has committed."""
         return sum(group.partitions for group in self._groups)
 
-    def run(self) -> Outcome:
+    def run(self, background: Background) -> Outcome:
         """Plan, train, evaluate and publish."""
-        with open_session(self._given, _RunLog()) as session:
-            planned = self._train(session)
-            outcome = self._outcome(session, planned)
+        log = RunLog()
+        steps = Together(log)
+        with log, open_session(self._given, steps) as session:
+            since = session.model.ledger.version
+            with LiveProgress(background, session.model) as ring:
+                steps.add(ring)
+                planned = self._train(session)
+            outcome = self._outcome(session, planned, since)
             predictor = None
             if not outcome.is_quiet and session.job.holdout is not None:
                 predictor = session.predictor()
         # The end of the session has freed the model's lock, and the memory of the learner.
+        error = None
         if predictor is not None:
-            outcome.holdout = _task("evaluate", lambda: _evaluated(outcome, predictor), **_RETRIES)
+            error = self._evaluate(outcome, predictor)
         if not outcome.is_quiet:
-            outcome.report = _task("publish", lambda: _published(outcome))
+            outcome.report = _task("publish", lambda: _published(outcome, background))
+        if error is not None:
+            # The report has told what is trained and kept all the same.
+            raise error
         return outcome
+
+    def _evaluate(self, outcome: Outcome, predictor: Predictor) -> Exception | None:
+        """Evaluate on the holdout lake; return the error if it fails."""
+        try:
+            outcome.holdout = _task("evaluate", lambda: _evaluated(outcome, predictor), **_RETRIES)
+        except EXPECTED as error:
+            outcome.holdout_error = told(error)
+            return error
+        return None
 
     def _train(self, session: Session) -> PlanReport:
         """Train the plan, and then what has arrived meanwhile; return the first plan."""
@@ -153,20 +154,23 @@ class _Training:
         return _task("plan", lambda: session.plan_report(session.plan()), **_RETRIES)
 
     def _train_groups(self, session: Session) -> None:
-        while session.model.ledger.history.pending():
-            _task("train", lambda: self._train_group(session), **_RETRIES)
+        while pending := session.model.ledger.history.pending():
+            name = before_training(self.n_committed(), pending)
+            _task("train", lambda: self._train_group(session), run_name=name, **_RETRIES)
 
     def _train_group(self, session: Session) -> None:
         history, began = session.model.ledger.history, time.perf_counter()
-        since = history.version
+        since, n_done, pending = history.version, self.n_committed(), history.pending()
         try:
             session.train_pending(max_seconds=session.job.group_seconds)
         finally:
             # A task that fails has committed what it had learnt before.
             entries = [one for one in history.entries[since:] if isinstance(one, TrainEntry)]
             self._groups.append(Group(entries, time.perf_counter() - began))
+            trained = [one for entry in entries for one in entry.partitions]
+            rename_task_run(after_training(n_done, pending, trained, history.planned()))
 
-    def _outcome(self, session: Session, planned: PlanReport) -> Outcome:
+    def _outcome(self, session: Session, planned: PlanReport, since: int) -> Outcome:
         trained = session.model.ledger.history.trained()
         return Outcome(
             job=session.job,
@@ -174,6 +178,8 @@ class _Training:
             planned=planned,
             trained=session.report(),
             newest=trained[-1].time if trained else None,
+            history=session.model.ledger.history,
+            since=since,
             groups=[group for group in self._groups if group.entries],
         )
 
@@ -183,7 +189,9 @@ def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **op
 
     A closure has no parameters that Prefect could hash or store, and the session has no copy.
     """
-    run = Task(call, name=name, task_run_name=run_name, cache_policy=NO_CACHE, **options)
+    # Prefect would take braces in a text for parameters.
+    named = None if run_name is None else lambda: run_name
+    run = Task(call, name=name, task_run_name=named, cache_policy=NO_CACHE, **options)
     return run()
 
 
@@ -193,9 +201,18 @@ def _evaluated(outcome: Outcome, predictor: Predictor) -> EvaluateReport:
     return evaluate_version(predictor, job.holdout, job.model, dask=job.dask)
 
 
-def _published(outcome: Outcome) -> str:
+def _published(outcome: Outcome, background: Background) -> str:
     # The pages of a run come here: artifacts, events, the asset.
-    return summary(outcome)
+    run = FinishedRun(
+        job=outcome.job,
+        model_id=outcome.model_id,
+        history=outcome.history,
+        since=outcome.since,
+        trained=outcome.trained,
+        holdout=outcome.holdout,
+        holdout_error=outcome.holdout_error,
+    )
+    return publish(background, run)
 
 
 credentials_option = click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from pathlib import Path
@@ -50,12 +51,15 @@ def test_flow_trains_the_sample_lake_and_publishes_what_it_learnt(tmp_path):
     assert outcome["state_sha256"] == alone.state_sha256
     assert outcome["holdout"]["loss"] < 0.4 * outcome["holdout"]["metrics"]["constant_loss"]
 
-    (report,) = artifacts("onepass-report-deliveries")
+    id_ = open_model(job.model).file.id[:8]
+    (report,) = artifacts(f"onepass-report-deliveries-{id_}")
     assert "70,797 rows" in report.data
     assert f"{outcome['holdout']['loss']:.6g}" in report.data
-    (table,) = artifacts("onepass-groups-deliveries")
-    assert '"rows": 70797' in table.data
-    (progress,) = artifacts("onepass-progress-deliveries")
+    assert report.description.startswith(f"version {outcome['version']}: loss ")
+    (table,) = artifacts(f"onepass-groups-deliveries-{id_}")
+    rows = [int(line["rows"].replace(",", "")) for line in json.loads(table.data)]
+    assert sum(rows) == 70_797
+    (progress,) = artifacts(f"onepass-progress-deliveries-{id_}")
     assert progress.data == 100.0
 
 

@@ -1,4 +1,4 @@
-"""A machine on which Prefect trains models: a server, a worker, and runs, all of which may be killed.
+"""A machine on which Prefect trains models: a server, a worker, and runs; all may be killed.
 
 Every process carries a mark in its environment, so that those of others are never touched and none
 is left behind.
@@ -16,7 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,6 @@ class Machine:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
-            "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "2",
             **settings,
         }
         self.api = httpx.Client(base_url=self.url, timeout=30)
@@ -139,6 +138,25 @@ class Machine:
         """Return the name of the state of a flow run."""
         return str(self.api.get(f"/flow_runs/{run}").json()["state"]["name"])
 
+    def events(self, resource: str, name: str) -> list[dict[str, Any]]:
+        """Return events of a resource of Prefect, such as `flow-run.ID`, by the end of their name."""
+        named = {"event": {"name": [f"prefect.flow-run.{name}"]}}
+        about = {"resource": {"id": [f"prefect.{resource}"]}}
+        return list(self.ask("/events/filter", filter=named | about)["events"])
+
+    def cancel(self, run: str) -> None:
+        """Ask for a run to be cancelled, as its page does."""
+        self.ask(f"/flow_runs/{run}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
+
+    def shorten(self, automation: str, seconds: float) -> None:
+        """Let an automation wait for so long only."""
+        for found in self.ask("/automations/filter"):
+            if found["name"] == automation:
+                kept = {key: found[key] for key in ("name", "actions", "enabled")}
+                trigger = {k: v for k, v in found["trigger"].items() if k != "id"}
+                body = kept | {"trigger": trigger | {"within": seconds}}
+                self.api.put(f"/automations/{found['id']}", json=body).raise_for_status()
+
     def wait(self, what: str, holds: Callable[[], Any], seconds: float = _CEILING) -> Any:
         """Wait until a condition holds, and return what it returned."""
         until = time.monotonic() + seconds
@@ -219,10 +237,8 @@ def resident_bytes(pid: int) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _all_pids() -> list[int]:

@@ -80,7 +80,8 @@ class Run:
 
     def train(self, pending: Sequence[Group], max_seconds: float | None = None) -> None:
         """Train groups; stop after the round in which `max_seconds` have passed."""
-        self._progress.started(len(pending), sum(group.rows for group in pending))
+        n_partitions = sum(len(group.partitions) for group in pending)
+        self._progress.started(n_partitions, sum(group.rows for group in pending))
         if not pending:
             return
         if self._state is None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from onepass.errors import Interrupted, JobError, ModelNotFound
+from onepass.jit import telling_of_compilation
 from onepass.job import Job
 from onepass.job_fields import parse_job, resume_job
 from onepass.lake.discover import discover
@@ -209,7 +210,7 @@ def open_session(
     try:
         created = not model_exists(store)
         warnings = _create(given, store, limits, progress, creates=creates) if created else []
-        with store.exclusive():
+        with telling_of_compilation(progress.compiling), store.exclusive():
             model = open_model(store)
             _clear_up(model)
             for warning in warnings:
