@@ -68,7 +68,8 @@ class Machine:
 
     def start_worker(self) -> None:
         """Start a worker of the pool."""
-        command = ["worker", "start", "--pool", "onepass", "--name", "machine"]
+        # More at once would keep a slow machine busy with starting them.
+        command = ["worker", "start", "--pool", "onepass", "--name", "machine", "--limit", "3"]
         self._worker = self._begin(command, "worker.log")
 
     def prefect(self, *arguments: str, cwd: Path | None = None, terminal: bool = False) -> str:
@@ -98,10 +99,12 @@ class Machine:
         while found := self.processes():
             for pid in found:
                 _signal(pid, signal.SIGKILL)
-            for one in (self._server, self._worker):
-                if one is not None:
-                    one.poll()
-            time.sleep(0.05)
+            self._reap()
+
+    def _reap(self) -> None:
+        for one in (self._server, self._worker):
+            if one is not None:
+                one.wait()
 
     def processes(self) -> dict[int, dict[str, str]]:
         """Return the environments of all processes that carry the mark, by process id."""
@@ -130,16 +133,25 @@ class Machine:
         return answer.json()
 
     def flow_runs(self) -> dict[str, dict[str, Any]]:
-        """Return all flow runs that are not merely scheduled, by id, oldest first."""
-        found = self.ask("/flow_runs/filter", sort="START_TIME_ASC")
-        return {one["id"]: one for one in found if one["state_type"] != "SCHEDULED"}
+        """Return all flow runs that were begun, by id, oldest first."""
+        begun = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
+        runs, page = dict[str, dict[str, Any]](), [{}]
+        while page:
+            order = {"sort": "START_TIME_ASC", "offset": len(runs)}
+            page = self.ask("/flow_runs/filter", flow_runs=begun, **order)
+            runs |= {one["id"]: one for one in page}
+        return runs
+
+    def database(self) -> list[Path]:
+        """Return the files of the server's database."""
+        return list((self.folder / "prefect").glob("prefect.db*"))
 
     def state_of(self, run: str) -> str:
         """Return the name of the state of a flow run."""
         return str(self.api.get(f"/flow_runs/{run}").json()["state"]["name"])
 
     def events(self, resource: str, name: str) -> list[dict[str, Any]]:
-        """Return events of a resource of Prefect, such as `flow-run.ID`, by the end of their name."""
+        """Return events of a resource, such as `flow-run.ID`, by the end of their name."""
         named = {"event": {"name": [f"prefect.flow-run.{name}"]}}
         about = {"resource": {"id": [f"prefect.{resource}"]}}
         return list(self.ask("/events/filter", filter=named | about)["events"])
