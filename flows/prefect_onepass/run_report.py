@@ -45,6 +45,8 @@ class FinishedRun:
     """Metrics on the holdout lake, if the job names one."""
     holdout_error: str | None = None
     """Message of the error, if the evaluation on the holdout lake failed."""
+    refusal: str | None = None
+    """Message of the error, if the guard of the job has refused the version."""
     holdouts: Mapping[int, float] = field(default_factory=dict)
     """Loss on the holdout lake of earlier versions, as it was recorded."""
 
@@ -55,9 +57,9 @@ class FinishedRun:
 
     @property
     def skips(self) -> list[SkipEntry]:
-        """What this run has skipped."""
-        decided = self.history.decided()
-        return [one for one in decided if isinstance(one, SkipEntry) and one.version > self.since]
+        """What this run has skipped for good."""
+        decided = [one for one in self.history.decided() if one.version > self.since]
+        return [one for one in decided if isinstance(one, SkipEntry) and one.kind == "skip"]
 
     @property
     def constant(self) -> float | None:
@@ -93,12 +95,13 @@ def short_description(run: FinishedRun) -> str:
     )
     if run.holdout is not None:
         text += f", holdout loss {rounded(run.holdout.loss, 5)}"
-    return text + (f", {trained.skipped:,} left out" if trained.skipped else "")
+    text += f", {trained.skipped:,} left out" if trained.skipped else ""
+    return text + (f", {trained.in_quarantine:,} in quarantine" if trained.in_quarantine else "")
 
 
 def warnings_of(run: FinishedRun) -> list[str]:
     """Return what is wrong with a run, the worst first."""
-    found: list[str] = []
+    found = [] if run.refusal is None else [run.refusal]
     if run.holdout_error is not None:
         found.append(
             f"the holdout could not be evaluated: {clipped(printable(spoken(run.holdout_error)))}. "
@@ -110,6 +113,9 @@ def warnings_of(run: FinishedRun) -> list[str]:
     if run.skips:
         reasons = listed([clipped(printable(spoken(one.reason))) for one in run.skips], 3, "; ")
         found.append(f"{counted(len(run.skips), 'partition')} left out: {reasons}")
+    if kept := run.trained.quarantined:
+        reasons = listed([clipped(printable(spoken(one.reason))) for one in kept], 3, "; ")
+        found.append(f"{counted(len(kept), 'file')} in quarantine until replaced: {reasons}")
     if drifting := _drifting(run):
         found.append(
             f"the loss of {counted(len(drifting), 'partition')} before learning was above what "

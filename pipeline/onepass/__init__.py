@@ -14,21 +14,25 @@ if TYPE_CHECKING:
     from onepass.actions.refine import RefineReport, refine
     from onepass.actions.rewind import RewindReport, rewind
     from onepass.actions.score import ScoreReport, score
+    from onepass.actions.tag import TagReport, tag
     from onepass.actions.train import TrainOutcome, plan, train, train_pending
     from onepass.actions.verify import verify
     from onepass.actions.verify_report import VerifyReport
     from onepass.job import Job
     from onepass.model.model import Model
+    from onepass.report.write import PageReport, write_report
     from onepass.training.report import PlanReport, TrainReport
 
 _HOME = {
     "EvaluateReport": "actions.evaluate",
     "Job": "job",
     "Model": "model.model",
+    "PageReport": "report.write",
     "PlanReport": "training.report",
     "RefineReport": "actions.refine",
     "RewindReport": "actions.rewind",
     "ScoreReport": "actions.score",
+    "TagReport": "actions.tag",
     "TrainOutcome": "actions.train",
     "TrainReport": "training.report",
     "VerifyReport": "actions.verify_report",
@@ -37,19 +41,23 @@ _HOME = {
     "refine": "actions.refine",
     "rewind": "actions.rewind",
     "score": "actions.score",
+    "tag": "actions.tag",
     "train": "actions.train",
     "train_pending": "actions.train",
     "verify": "actions.verify",
+    "write_report": "report.write",
 }
 
 __all__ = [
     "EvaluateReport",
     "Job",
     "Model",
+    "PageReport",
     "PlanReport",
     "RefineReport",
     "RewindReport",
     "ScoreReport",
+    "TagReport",
     "TrainOutcome",
     "TrainReport",
     "VerifyReport",
@@ -58,9 +66,11 @@ __all__ = [
     "refine",
     "rewind",
     "score",
+    "tag",
     "train",
     "train_pending",
     "verify",
+    "write_report",
 ]
 
 

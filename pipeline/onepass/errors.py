@@ -16,8 +16,11 @@
     │   └── StoreUnavailable               2     it does not answer; run again later
     ├── ClusterError (RuntimeError)        2     a Dask cluster could not finish its calls
     │   └── ClusterUnavailable             2     it has no scheduler or no worker; run again later
+    ├── VersionRefused (RuntimeError)      5     a new version is worse than the current one
+    ├── LossTooHigh (RuntimeError)         5     an evaluation is above the bound that was given
     ├── ModelConflict (RuntimeError)       4     another writer has changed this model
     │   └── ModelBusy                      4     another process holds it now
+    ├── OutputTaken (RuntimeError)         4     another run scores to the same output
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
     KeyboardInterrupt
     └── Interrupted                      130     the user has interrupted a session
@@ -243,6 +246,33 @@ def _changed_partition(message: str, path: str) -> ChangedPartition:
     return ChangedPartition(message, path=path)
 
 
+class VersionRefused(OnepassError, RuntimeError):
+    """Raised when a version is worse than the current one by more than a run allows.
+
+    The version is kept, and the tag ``current`` stays where it was.
+
+    Parameters
+    ----------
+    version, current
+        The version that is refused, and the one that `current` names.
+    outcome
+        Report of the run: a `Publication`, or a `TrainOutcome` that holds it.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, version: int, current: int, outcome: object = None) -> None:
+        self.version, self.current, self.outcome = version, current, outcome
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_version_refused, (self.args[0], self.version, self.current, self.outcome))
+
+
+def _version_refused(message: str, version: int, current: int, outcome: object) -> VersionRefused:
+    return VersionRefused(message, version=version, current=current, outcome=outcome)
+
+
 class ModelConflict(OnepassError, RuntimeError):
     """Raised when another writer holds the model or has committed the same version first."""
 
@@ -269,6 +299,18 @@ class ModelBusy(ModelConflict):
             f"process {self.holder} is training the model in {self.place!r}; "
             "wait until it has finished, then run again"
         )
+
+
+class LossTooHigh(OnepassError, RuntimeError):
+    """Raised when the loss of an evaluated version is above the bound that was given."""
+
+    exit_code = 5
+
+
+class OutputTaken(OnepassError, RuntimeError):
+    """Raised when another run has begun to score to the same output and goes on there."""
+
+    exit_code = 4
 
 
 class ForeignModel(OnepassError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
@@ -17,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from onepass.cloud.url import is_url, parse_url
-from onepass.job_values import parse_age, parse_parallel
+from onepass.job_holdout import RollingHoldout, parse_holdout
+from onepass.job_values import absolute, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -69,8 +68,10 @@ class Job(BaseModel):
     model: str = Field(
         min_length=1, description="Model directory or URL; created by the first run."
     )
-    holdout: str | list[str] | None = Field(
-        default=None, description="Another lake to evaluate the model on after training."
+    holdout: str | list[str] | RollingHoldout | None = Field(
+        default=None,
+        description="Another lake to evaluate the model on after training; or files of the lake "
+        "to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
     )
     loss: LossName = Field(
         default="auto", description="Loss to minimise; auto chooses it by the label."
@@ -174,11 +175,22 @@ class Job(BaseModel):
         gt=0,
         description="Upper bound of resident memory, such as 800MB or 2GiB.",
     )
-    on_bad: Literal["error", "skip"] = Field(
-        default="error", description="Treatment of a file that cannot be read as expected."
+    on_bad: Literal["error", "skip", "quarantine"] = Field(
+        default="error",
+        description="Treatment of a file that cannot be read as expected; quarantine leaves it out "
+        "until it is replaced.",
     )
     on_changed: Literal["error", "skip", "retrain"] = Field(
         default="error", description="Treatment of a known file that has other content now."
+    )
+    max_loss_increase: float | None = Field(
+        default=None,
+        ge=0,
+        description="Largest relative increase of the loss at which a new version becomes the "
+        "current one, such as 0.05; unset: every version does.",
+    )
+    keep_states: int = Field(
+        default=3, ge=1, le=10_000, description="Newest versions whose states are kept."
     )
     dask: str | None = Field(
         default=None, description="Address of a Dask scheduler; unset: threads of this process."
@@ -193,11 +205,12 @@ class Job(BaseModel):
 
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
-    def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
+    def _paths_do_not_depend_on_the_working_directory(cls, value: Any, info: ValidationInfo) -> Any:
+        value = parse_holdout(value) if info.field_name == "holdout" else value
         # A scheduled run starts in another directory than the command that created the model.
         if isinstance(value, list):
-            return [_absolute(path) for path in value]
-        return _absolute(value)
+            return [absolute(path) for path in value]
+        return absolute(value)
 
     @field_validator("dask", mode="before")
     @classmethod
@@ -288,10 +301,3 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 know({name: _choices(field.annotation) for name, field in Job.model_fields.items()})
-
-
-def _absolute(path: Any) -> Any:
-    if is_url(path):
-        return str(parse_url(path))
-    # An empty path would become the working directory; the field itself refuses it.
-    return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path

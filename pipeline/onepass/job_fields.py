@@ -18,6 +18,8 @@ PER_RUN = frozenset(
         "memory_limit",
         "on_bad",
         "on_changed",
+        "max_loss_increase",
+        "keep_states",
         "dask",
         "mixed_workers",
         "group_seconds",

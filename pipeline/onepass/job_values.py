@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import Any, Literal
+
+from onepass.cloud.url import is_url, parse_url
 
 MOST_PARALLEL = 1024
 """Largest number of units of training that may be learnt at the same time."""
@@ -43,3 +46,11 @@ def parse_parallel(value: Any) -> int | Literal["auto"]:
             f"expected auto or a whole number from 1 to {MOST_PARALLEL}, found {value!r}"
         )
     return int(text)
+
+
+def absolute(path: Any) -> Any:
+    """Return a path as an absolute path, a URL in its one form, and any other value as it is."""
+    if is_url(path):
+        return str(parse_url(path))
+    # An empty path would become the working directory; the field itself refuses it.
+    return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path

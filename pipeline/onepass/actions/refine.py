@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from onepass.actions.publish import Publication, publish
 from onepass.block import FloatArray
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import JobError, ModelNotFound
@@ -65,6 +66,8 @@ class RefineReport(BaseModel):
     rows_per_second: float
     peak_rss_bytes: int
     state_sha256: str
+    published: Publication | None = None
+    """Version that predictions use now."""
 
 
 def refine(
@@ -103,13 +106,17 @@ def refine(
         If the loss is no number, neither for the model nor for weights of 0.
     ModelConflict
         If another process trains the model.
+    VersionRefused
+        If the refined version is worse than the current one by more than the job allows.
     DataError
         If a file that was learnt is bad, gone or has changed.
     """
     if n_passes < LEAST_PASSES:
         raise JobError(f"--passes must be at least {LEAST_PASSES}, found {n_passes}")
     with open_session(job, progress, creates=False) as session:
-        return _Refinement(session, rule, n_passes, learning_rate).run()
+        report = _Refinement(session, rule, n_passes, learning_rate).run()
+        model, refined = session.model, session.job
+    return report.model_copy(update={"published": publish(model, refined)})
 
 
 class _Refinement:

@@ -2,7 +2,8 @@
 
 1. Ensure that the state of that version exists, retraining it if needed.
 2. Commit the rewind, which makes the version the newest that counts.
-3. Commit one skip for each excluded partition; the next run completes interrupted skips.
+3. Let the tag `current` follow, if it has been set; the next run does it if this one is killed.
+4. Commit one skip for each excluded partition; the next run completes interrupted skips.
 
 Nothing is deleted from the log.
 """
@@ -17,9 +18,11 @@ from pydantic import BaseModel
 from onepass.actions.exclude import Excluder
 from onepass.errors import DataError, JobError, first_line
 from onepass.ledger.entries import AnyEntry, LearntEntry, TrainEntry
+from onepass.training.current import follow_rewind
+from onepass.training.opening import exclusion
 from onepass.training.progress import Progress
 from onepass.training.report import newest_sha256
-from onepass.training.session import Session, exclusion, open_session
+from onepass.training.session import Session, open_session
 
 
 class RewindReport(BaseModel):
@@ -109,6 +112,7 @@ class _Rewind:
         before = self._ledger.history.line()
         retrained = self._ensure_state()
         entry = self._ledger.commit_rewind(self._to, self._exclude, excluded)
+        follow_rewind(self._ledger)
         for partition in excluded:
             self._ledger.commit_skip(partition, exclusion(entry))
         kept = {one.version for one in self._line}

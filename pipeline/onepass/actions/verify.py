@@ -8,12 +8,16 @@ the user kept elsewhere (`head`) can show it.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from onepass.actions.advice import advice
 from onepass.actions.verify_lake import compare_lake
 from onepass.actions.verify_report import Finding, Level, Part, VerifyReport
+from onepass.actions.verify_states import must_exist
+from onepass.actions.verify_tags import tag_faults
 from onepass.errors import DataError, ForeignModel, JobError, first_line
 from onepass.ledger.chain import NO_ENTRY, log_key
 from onepass.ledger.consistency import inconsistencies
@@ -78,7 +82,10 @@ def verify(
     check = _Check(str(model), progress or Progress())
     opened = check.open()
     if opened is not None:
+        opened.ledger.retention.allow_for_runs()
+        tagged = list(tag_faults(opened.ledger))
         check.states_during_training(opened)
+        check.findings += tagged
         check.log(opened.ledger, head)
         check.lock(opened)
         where = lake or opened.file.job.lake
@@ -152,8 +159,11 @@ class _Check:
         """
         ledger, history = opened.ledger, opened.ledger.history
         self.sound, self.let_go = [], 0
+        with suppress(ForeignModel):
+            ledger.tags.catch_up()
         there = set(opened.store.list("state"))
         counting = {entry.version for entry in history.learnt()}
+        tags = ledger.tags.named()
         for entry in reversed([e for e in history.entries if isinstance(e, LearntEntry)]):
             counts = entry.version in counting
             if entry.state.key in there:
@@ -161,8 +171,9 @@ class _Check:
                 continue
             self.let_go += 1
             # If the log has a fault, commits after it may have deleted older states.
-            if ledger.fault is None and _must_exist(ledger, entry):
-                self._missing(entry, counts)
+            if ledger.fault is None and must_exist(ledger, entry):
+                names = [name for name, tag in tags.items() if tag.version == entry.version]
+                self._missing(entry, counts, names)
 
     def lake(self, history: History, lake: str | list[str], workers: Workers) -> None:
         """Compare the files of the lake with what was learnt from them."""
@@ -222,6 +233,7 @@ class _Check:
             usable_version=usable,
             states=len(self.sound),
             let_go=self.let_go,
+            tags=0 if ledger is None else len(ledger.tags.named()),
             lake_files=self.lake_files,
             retrained=self.retrained,
             findings=self.findings,
@@ -252,8 +264,11 @@ class _Check:
             undone = "" if counts else "; its version has been undone, so it may be removed as well"
             self._add("damage", "state", key, text + undone)
 
-    def _missing(self, entry: LearntEntry, counts: bool) -> None:
-        if counts:
+    def _missing(self, entry: LearntEntry, counts: bool, tags: Sequence[str]) -> None:
+        if tags:
+            text = f"is missing, though the tag {tags[0]!r} names it: move or delete the tag"
+            self._add("damage", "state", entry.state.key, text)
+        elif counts:
             text = "is missing: it was removed, or the end of the log has been cut off"
             self._add("damage", "state", entry.state.key, text)
         else:
@@ -262,14 +277,3 @@ class _Check:
 
     def _add(self, level: Level, part: Part, where: str, text: str) -> None:
         self.findings.append(Finding(level=level, part=part, where=where, text=text))
-
-
-def _must_exist(ledger: Ledger, entry: LearntEntry) -> bool:
-    """Return whether retention cannot have deleted the state of a version."""
-    history, retention = ledger.history, ledger.retention
-    if not retention.keeps(entry):
-        return False
-    if retention.keeps_for_good(entry) or entry in history.newest_states(1):
-        return True
-    # Retention may have deleted the state before a rewind made its version one of the newest again.
-    return all(rewind.version < entry.version for rewind in history.rewinds)

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel
 
 Level: TypeAlias = Literal["damage", "lake", "note"]
-Part: TypeAlias = Literal["model.json", "log", "state", "lock", "lake", "leftover"]
+Part: TypeAlias = Literal[
+    "model.json", "log", "tags", "state", "lock", "lake", "evaluations", "leftover"
+]
 
 
 class Finding(BaseModel):
@@ -42,6 +44,8 @@ class VerifyReport(BaseModel):
     """States that exist and are sound."""
     let_go: int
     """States that do not exist, most of them because retention has deleted them."""
+    tags: int = 0
+    """Tags that name a version."""
     lake_files: int | None
     """Learnt files that were compared with the lake; None if the lake was not checked."""
     retrained: int | None

@@ -15,14 +15,19 @@ COMMANDS = {
     "refine": "Take batch passes over what a model has learnt, to the optimum.",
     "evaluate": "Compute the metrics of a model on a lake with labels.",
     "score": "Write predictions for a lake, as Parquet.",
+    "tag": "Name a version, list the names, or choose the version that predictions use.",
     "log": "Show the ledger of a model: what was trained when, and how well.",
     "verify": "Check the ledger, the states, and the files learnt.",
+    "report": "Write one self-contained HTML page about a model.",
     "rewind": "Make an earlier version count again; leave out bad files.",
     "summary": "Show the coefficients of a model.",
 }
 """Each command with its line of help; the module of the same name in this package defines it."""
 
-ADDED_COMMANDS = {"serve": "Run a train job on a schedule, with Prefect."}
+ADDED_COMMANDS = {
+    "serve": "Run a train job on a schedule, with Prefect.",
+    "watch": "Send an event to Prefect when files land in a lake.",
+}
 """Commands of other packages, which register them as entry points of `GROUP`."""
 
 GROUP = "onepass.commands"
@@ -58,7 +63,7 @@ def onepass(debug: bool) -> None:
     """Train linear models on Parquet lakes larger than memory, in one streaming pass.
 
     Exit codes: 0 done; 2 wrong usage or job; 3 bad or changed data; 4 another writer or a foreign
-    model; 130 interrupted.
+    model; 5 version refused by --max-loss-increase; 130 interrupted.
     """
     del debug
 

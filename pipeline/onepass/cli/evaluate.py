@@ -5,7 +5,13 @@ from __future__ import annotations
 import click
 
 from onepass.actions.evaluate import evaluate
-from onepass.terminal.options import as_lake, dask_option, json_option, model_option
+from onepass.terminal.options import (
+    as_lake,
+    dask_option,
+    json_option,
+    model_option,
+    version_option,
+)
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
 
@@ -13,12 +19,23 @@ from onepass.terminal.progress import Display
 @click.command("evaluate")
 @click.argument("lake", nargs=-1, required=True)
 @model_option
+@version_option
+@click.option("--record", is_flag=True, help="Keep the result in the model directory.")
 @dask_option
 @json_option
-def command(lake: tuple[str, ...], model: str, dask: str | None, as_json: bool) -> None:
+def command(
+    lake: tuple[str, ...],
+    model: str,
+    version: str | None,
+    record: bool,
+    dask: str | None,
+    as_json: bool,
+) -> None:
     """Compute the metrics of a model on LAKE, which must have the label."""
     with Display("evaluated") as display:
-        report = evaluate(as_lake(lake), model, dask=dask, progress=display)
+        report = evaluate(
+            as_lake(lake), model, version=version, record=record, dask=dask, progress=display
+        )
     warn_if_worse(report.loss, report.metrics)
     if as_json:
         print_json(report)

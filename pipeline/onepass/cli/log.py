@@ -14,13 +14,14 @@ from onepass.ledger.entries import (
     SkipEntry,
     TrainEntry,
 )
+from onepass.ledger.tags import Tags
 from onepass.model.directory import open_model
 from onepass.terminal.options import json_option
 from onepass.terminal.printing import print_table
 from onepass.text import counted
 
 _HEADER = (
-    *("version", "time", "action", "partition", "rows", "loss"),
+    *("version", "tags", "time", "action", "partition", "rows", "loss"),
     *("last tenth", "seconds", "noticed"),
 )
 
@@ -32,14 +33,28 @@ def command(model: str, as_json: bool) -> None:
     """Show the ledger of a model: version, partition, rows, loss, time."""
     opened = open_model(model)
     if as_json:
-        click.echo(json.dumps({"entries": [_as_json(entry) for entry in opened.ledger.entries]}))
+        entries = [_as_json(entry) for entry in opened.ledger.entries]
+        tags = {name: tag.version for name, tag in opened.ledger.tags.named().items()}
+        click.echo(json.dumps({"entries": entries, "tags": tags}))
         return
-    undone = opened.ledger.history.undone()
-    print_table(
-        [_row(entry, undone.get(entry.version)) for entry in opened.ledger.entries],
-        _HEADER,
-        right=(0, 4, 5, 6, 7),
-    )
+    undone, tagged = opened.ledger.history.undone(), _names_of_versions(opened.ledger.tags)
+    rows = []
+    for entry in opened.ledger.entries:
+        version, *cells = _row(entry, undone.get(entry.version))
+        rows.append([version, ", ".join(tagged.get(entry.version, [])), *cells])
+    # Most models have no tags.
+    if not tagged:
+        rows = [[row[0], *row[2:]] for row in rows]
+    header = _HEADER if tagged else (_HEADER[0], *_HEADER[2:])
+    print_table(rows, header, right=(0, 5, 6, 7, 8) if tagged else (0, 4, 5, 6, 7))
+
+
+def _names_of_versions(tags: Tags) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name, tag in tags.named().items():
+        if tag.version is not None:
+            found.setdefault(tag.version, []).append(name)
+    return found
 
 
 def _row(entry: AnyEntry, undone_by: int | None) -> list[str]:
@@ -50,7 +65,8 @@ def _row(entry: AnyEntry, undone_by: int | None) -> list[str]:
 
 
 def _cells(entry: AnyEntry) -> list[str]:
-    head = [str(entry.version), entry.time[:19].replace("T", " "), entry.action]
+    action = entry.kind if isinstance(entry, SkipEntry) else entry.action
+    head = [str(entry.version), entry.time[:19].replace("T", " "), action]
     match entry:
         case TrainEntry():
             name = _names(entry)

@@ -6,22 +6,23 @@ import click
 
 from onepass.actions.summary import Coefficient, HashedValue, Summary, summarise
 from onepass.model.model import Model
-from onepass.terminal.options import json_option
+from onepass.terminal.options import json_option, version_option
 from onepass.terminal.printing import print_json, print_table, say
 from onepass.text import printable
 
 
 @click.command("summary")
 @click.argument("model", metavar="DIR")
+@version_option
 @click.option("--top", default=30, show_default=True, help="Features to show, by effect.")
 @json_option
-def command(model: str, top: int, as_json: bool) -> None:
+def command(model: str, version: str | None, top: int, as_json: bool) -> None:
     """Show the coefficients of a model in the units of its columns, with their uncertainty.
 
     Standard errors, p-values and 95 % intervals need the curvature, which only newton keeps. The
     frequent values of hashed columns are shown as well.
     """
-    found = summarise(Model.load(model))
+    found = summarise(Model.load(model, version))
     if as_json:
         print_json(found)
         return

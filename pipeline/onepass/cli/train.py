@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.publish import Publication
 from onepass.actions.train import TrainOutcome, train
 from onepass.cloud.url import is_url
-from onepass.errors import Interrupted
+from onepass.errors import Interrupted, VersionRefused
 from onepass.ledger.trained import CandidateEntry
 from onepass.terminal.options import given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
@@ -31,17 +32,36 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
     The first run needs LAKE, --label and --model. The job is remembered: later runs need only
     --model, train only what the model has not seen, and refuse a job that differs.
     """
+    refusal: VersionRefused | None = None
     with Display("trained") as display:
         try:
             outcome = train(given_job(lake, config, flags), progress=display)
         except Interrupted as interrupted:
             say(str(interrupted), err=True)
             raise
+        except VersionRefused as refused:
+            if not isinstance(refused.outcome, TrainOutcome):
+                raise
+            refusal, outcome = refused, refused.outcome
     _warn(outcome)
     if as_json:
         print_json(outcome)
     else:
         _print(outcome)
+    if refusal is not None:
+        raise refusal
+    if outcome.published is not None and (text := _not_published(outcome.published)):
+        say(f"warning: {text}", err=True)
+
+
+def _not_published(found: Publication) -> str | None:
+    """Return why predictions use another version than the newest; None if they do not."""
+    if found.version == found.current:
+        return None
+    stay = f"version {found.version} is not published, and predictions use version {found.current}"
+    if found.outcome == "refused":
+        return f"{stay}: it was refused: {found.why}"
+    return f"{stay}: {found.why}"
 
 
 def _warn(outcome: TrainOutcome) -> None:
@@ -75,12 +95,30 @@ def _describe(outcome: TrainOutcome) -> str:
             lines.append(f"its last {last.rows:,} rows: {_losses(last.loss, last.metrics)}")
     else:
         # A model without a state has never been trained.
-        lines.append(nothing_to_train(outcome.left_out, has_trained=bool(outcome.state_sha256)))
+        lines.append(
+            nothing_to_train(
+                outcome.left_out,
+                has_trained=bool(outcome.state_sha256),
+                n_held_out=len(outcome.held_out),
+            )
+        )
+    lines += _quarantine(outcome)
     if outcome.skipped:
         skipped = counted(outcome.skipped, "partition")
         lines.append(f"left out {skipped}: onepass log {outcome.model}")
     lines.append(f"model {_short(outcome.model)}, version {outcome.version}")
     return "\n".join(lines)
+
+
+def _quarantine(outcome: TrainOutcome) -> list[str]:
+    if not outcome.in_quarantine:
+        return []
+    new = {one.path for one in outcome.quarantined}
+    more = f", {len(new):,} of them new" if new else ""
+    return [
+        f"in quarantine {counted(outcome.in_quarantine, 'file')}{more}, taken up when replaced: "
+        f"onepass log {outcome.model}"
+    ]
 
 
 def _print_candidates(candidates: list[CandidateEntry]) -> None:

@@ -67,6 +67,10 @@ def describe(report: VerifyReport) -> str:
         _line(report, ("log",), "log", f"{counted(report.version, 'version')}, chain whole"),
         _line(report, ("state",), "states", state),
     ]
+    if report.tags or any(finding.part == "tags" for finding in report.findings):
+        lines.append(
+            _line(report, ("tags",), "tags", f"{counted(report.tags, 'tag')}, chain whole")
+        )
     if report.lake_files is not None:
         lines.append(_line(report, ("lake",), "lake", f"{counted(report.lake_files, 'file')}"))
     if report.retrained is not None:

@@ -112,6 +112,11 @@ class Chain:
         self._accept(entry, data, key)
         return entry
 
+    def sha256_of(self, version: int) -> str:
+        """Return the digest of the entry of a version, from 1 to `version`."""
+        following = self.entries[version : version + 1]
+        return following[0].parent_sha256 if following else self.head_sha256
+
     def is_newest(self) -> bool:
         """Return whether no writer has created the entry of the next version yet."""
         return not self._store.exists(log_key(self.version + 1))

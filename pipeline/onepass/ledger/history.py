@@ -89,9 +89,10 @@ class History:
         """Return the newest version with a state that counted as of a version; 0 for none."""
         return self._newest_learnt[version]
 
-    def trained(self) -> list[TrainEntry]:
-        """Return the entries that count and have learnt a group, oldest first."""
-        return [entry for entry in self.learnt() if isinstance(entry, TrainEntry)]
+    def trained(self, version: int | None = None) -> list[TrainEntry]:
+        """Return the entries that count as of a version and have learnt a group, oldest first."""
+        counting = self.learnt() if version is None else self.line(version)
+        return [entry for entry in counting if isinstance(entry, TrainEntry)]
 
     def decided(self) -> list[TrainEntry | SkipEntry]:
         """Return the entries that count and have trained or skipped partitions, oldest first."""
@@ -139,17 +140,18 @@ class History:
                 before, planned = learnt, sum(group.rows for group in entry.groups)
         return before, planned
 
-    def repeats(self) -> float:
-        """Return how often the newest state counts each row, on average.
+    def repeats(self, version: int | None = None) -> float:
+        """Return how often the state of a version (default: the newest) counts each row.
 
-        Every epoch counts the rows again; batch passes count each of them once.
+        It is an average over the rows. Every epoch counts them again; batch passes count each of
+        them once.
         """
         counted = once = 0
-        for entry in self.learnt():
+        for entry in self.learnt() if version is None else self.line(version):
             if isinstance(entry, TrainEntry):
                 counted += entry.rows
                 once += entry.rows if entry.epoch == 1 else 0
-            else:
+            elif isinstance(entry, LearntEntry):
                 counted = once = entry.rows
         return counted / once if once else 1.0
 
@@ -161,6 +163,23 @@ class History:
                 first = one.first_row_group if isinstance(one, Partition) else 0
                 is_out[one.path, first] = isinstance(entry, SkipEntry)
         return sum(is_out.values())
+
+    def quarantined(self) -> dict[str, dict[Partition | UnreadFile, SkipEntry]]:
+        """Return the newest quarantine of each partition or unread file, by path.
+
+        Training a partition ends its quarantine, and so does a skip for good. Whether the file is
+        still there, and still the same, only the lake can tell.
+        """
+        found: dict[str, dict[Partition | UnreadFile, SkipEntry]] = {}
+        for entry in self.decided():
+            for one in entry.all_partitions():
+                kept = found.setdefault(one.path, {})
+                kept.pop(one, None)
+                if isinstance(entry, TrainEntry):
+                    kept.pop(UnreadFile(one.path), None)
+                elif entry.quarantine is not None:
+                    kept[one] = entry
+        return {path: kept for path, kept in found.items() if kept}
 
     def unwritten_skips(self) -> list[tuple[RewindEntry, Partition]]:
         """Return the newest rewind with each partition that it excludes and that has no skip yet.

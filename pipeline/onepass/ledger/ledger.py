@@ -31,8 +31,9 @@ from onepass.ledger.entries import (
 )
 from onepass.ledger.retention import Retention
 from onepass.ledger.store import Content, Store
+from onepass.ledger.tags import Tags
 from onepass.ledger.trained import Trained
-from onepass.partition import Group, Partition, UnreadFile
+from onepass.partition import Group, Look, Partition, UnreadFile
 
 MOST_BYTES = 1 << 40
 """Size in bytes of the largest state that is read unless the caller gives another bound."""
@@ -64,7 +65,9 @@ class Ledger(Chain):
         super().__init__(store, root_sha256, strict=strict)
         self._most_bytes = most_bytes
         self._attempt = uuid.uuid4().hex
-        self.retention = Retention(store, self.history)
+        self.tags = Tags(store, self, root_sha256)
+        """Names of versions."""
+        self.retention = Retention(store, self.history, self.tags)
         """Decides which states are kept, and deletes the others."""
 
     def commit_plan(self, groups: list[Group]) -> PlanEntry:
@@ -77,9 +80,20 @@ class Ledger(Chain):
         """
         return self.append(PlanEntry(**dict(self._header()), groups=groups))
 
-    def commit_skip(self, partition: Partition | UnreadFile, reason: str) -> SkipEntry:
-        """Leave a partition out for good; raises as `commit_plan`."""
-        return self.append(SkipEntry(**dict(self._header()), partition=partition, reason=reason))
+    def commit_skip(
+        self, partition: Partition | UnreadFile, reason: str, quarantine: Look | None = None
+    ) -> SkipEntry:
+        """Leave a partition out; raises as `commit_plan`.
+
+        Parameters
+        ----------
+        quarantine
+            What the file looked like, if it is left out until it is replaced, and not for good.
+        """
+        header = dict(self._header())
+        return self.append(
+            SkipEntry(**header, partition=partition, reason=reason, quarantine=quarantine)
+        )
 
     def commit_rewind(
         self, to: int, exclude: Sequence[str] = (), excluded: Sequence[Partition] = ()

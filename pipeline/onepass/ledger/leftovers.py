@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onepass.ledger.entries import LearntEntry
+from onepass.ledger.expiry import EXPIRING_KEY, FEWEST_KEY
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import LOCK_KEY, LocalStore, Store
 
@@ -25,10 +26,14 @@ another machine, over a shared file system, may still be at work on a younger fi
 
 _STATE = r"(?P<version>\d{8,20})-(?P<attempt>[0-9a-f]{32})\.npz"
 _STATE_NAME = re.compile(_STATE)
+_RECORDS = ("log", "tags", "evaluations")
+"""Folders whose other files are checked by those who read them."""
 _UNFINISHED = {
     "": re.compile(r"model\.json\.[0-9a-f]{32}\.tmp"),
     "log": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
-    "state": re.compile(rf"{_STATE}\.[0-9a-f]{{32}}\.tmp"),
+    "tags": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
+    "evaluations": re.compile(r"\d{8,20}-[0-9a-f]{32}\.json\.[0-9a-f]{32}\.tmp"),
+    "state": re.compile(rf"(?:{_STATE}|expiring\.json|fewest\.json)\.[0-9a-f]{{32}}\.tmp"),
 }
 """Names that a store gives to unfinished files, by folder."""
 
@@ -80,13 +85,19 @@ def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     if not isinstance(store, LocalStore):
         return []
     named = {e.state.key for e in ledger.entries if isinstance(e, LearntEntry)}
-    named |= {"model.json", LOCK_KEY, *(one.key for one in leftovers(store, ledger))}
+    named |= {
+        "model.json",
+        LOCK_KEY,
+        EXPIRING_KEY,
+        FEWEST_KEY,
+        *(one.key for one in leftovers(store, ledger)),
+    }
     found: list[tuple[str, int | None]] = []
     for folder in _UNFINISHED:
         for path, _ in _plain_files(store.root / folder):
             key = path.relative_to(store.root).as_posix()
             match = _STATE_NAME.fullmatch(path.name) if folder == "state" else None
-            if key not in named and folder != "log":
+            if key not in named and folder not in _RECORDS:
                 found.append((key, int(match["version"]) if match else None))
     return found
 

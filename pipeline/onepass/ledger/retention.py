@@ -1,21 +1,28 @@
 """Decide which states of a log are kept, and delete the others after a commit.
 
-All entries are kept for ever. States are kept of the newest few versions that count, of every
-hundredth version for audits, and of the newest version before each rewind. So a rewind can be
-undone without retraining.
+All entries are kept for ever. States are kept of the newest few versions that count, of the
+versions that tags name, of every hundredth version for audits, and of the newest version before
+each rewind. So a rewind can be undone without retraining.
 """
 
 from __future__ import annotations
 
+import logging
+
+from onepass.errors import StoreError
 from onepass.ledger.entries import LearntEntry
+from onepass.ledger.expiry import announced, fewest_kept, record_fewest
 from onepass.ledger.history import History
 from onepass.ledger.store import Store
+from onepass.ledger.tags import Tags
 
 KEEP_NEWEST = 3
-"""Number of the newest versions that count whose states are kept."""
+"""Number of the newest versions that count whose states are kept, unless a run says otherwise."""
 
 KEEP_EVERY = 100
 """Interval, in versions, of the states that are kept for good, unless the caller gives another."""
+
+logger = logging.getLogger(__name__)
 
 
 class Retention:
@@ -27,24 +34,43 @@ class Retention:
         Where the states are.
     history
         The entries of the log, which may grow.
+    tags
+        The tags of the log, whose versions are spared; none by default.
     keep_every
         States of versions that are multiples of this number are kept for good.
     """
 
-    def __init__(self, store: Store, history: History, *, keep_every: int = KEEP_EVERY) -> None:
-        self._store, self._history, self._keep_every = store, history, keep_every
+    def __init__(
+        self,
+        store: Store,
+        history: History,
+        tags: Tags | None = None,
+        *,
+        keep_every: int = KEEP_EVERY,
+    ) -> None:
+        self._store, self._history, self._tags = store, history, tags
+        self._keep_every = keep_every
+        self.keep_newest = self.own = KEEP_NEWEST
+        """Number of the newest versions that count whose states are kept, in this run and by the
+        model's own job."""
         self._pinned: set[int] = set()
         self._n_rewinds = 0
         self._deletable: dict[str, LearntEntry] | None = None
 
     def keeps(self, entry: LearntEntry) -> bool:
         """Return whether the state of a version is kept."""
-        newest = self._history.newest_states(KEEP_NEWEST)
-        return self.keeps_for_good(entry) or any(one.version == entry.version for one in newest)
+        if self.keeps_for_good(entry) or entry.version in self.tagged():
+            return True
+        newest = self._history.newest_states(self.keep_newest)
+        return any(one.version == entry.version for one in newest)
 
     def keeps_for_good(self, entry: LearntEntry) -> bool:
         """Return whether the state of a version is kept however long the log grows."""
         return entry.version % self._keep_every == 0 or entry.version in self._pins()
+
+    def tagged(self) -> set[int]:
+        """Return the versions that tags name, as of the last time that the tags were read."""
+        return set() if self._tags is None else self._tags.versions()
 
     def stored(self) -> list[LearntEntry]:
         """Return the versions, counting or not, whose state has a file, sound or not."""
@@ -62,12 +88,36 @@ class Retention:
         if self._deletable is None:
             # The first call also deletes old states that killed runs have left.
             self._deletable = {entry.state.key: entry for entry in self.stored()}
+        expired = []
         for key, entry in list(self._deletable.items()):
             if self.keeps_for_good(entry):
                 del self._deletable[key]
             elif not self.keeps(entry):
-                self._store.delete(key)
-                del self._deletable[key]
+                expired.append(entry)
+        if not expired:
+            return
+        try:
+            self._delete(expired, self._deletable)
+        except (OSError, StoreError) as error:
+            # The version that has just been committed counts; the next commit deletes these states.
+            logger.warning("cannot remove what is no longer needed: %s", error)
+
+    def allow_for_runs(self) -> None:
+        """Expect no more states than the run left that kept the fewest; for readers."""
+        fewest = fewest_kept(self._store)
+        self.keep_newest = self.own if fewest is None else max(1, min(self.own, fewest))
+
+    def _delete(self, expired: list[LearntEntry], deletable: dict[str, LearntEntry]) -> None:
+        if self.keep_newest < self.own:
+            record_fewest(self._store, self.keep_newest)
+        with announced(self._store, [entry.version for entry in expired]):
+            if self._tags is not None:
+                self._tags.catch_up()
+            tagged = self.tagged()
+            for entry in expired:
+                if entry.version not in tagged:
+                    self._store.delete(entry.state.key)
+                    del deletable[entry.state.key]
 
     def _pins(self) -> set[int]:
         """Return the versions whose state was the newest one before some rewind."""

@@ -70,21 +70,6 @@ class OpenModel:
                 return entry, state
         return None, None
 
-    def newest_during_training(self) -> tuple[LearntEntry | None, ModelState | None]:
-        """Read the newest usable state while another process may train.
-
-        A writer deletes older states as it commits. If the newest state in the log as it was read
-        has been deleted, read the new entries of the log and try again. If there are none, the
-        state is damaged, and the newest sound one is read.
-        """
-        while learnt := self.ledger.history.learnt():
-            try:
-                return learnt[-1], self.state_of(learnt[-1])
-            except ForeignModel:
-                if not self.ledger.catch_up():
-                    break
-        return self.newest_usable()
-
 
 def model_exists(path: str | Path | Store) -> bool:
     """Return whether there is a model at a path or URL, or in a store.
@@ -127,9 +112,10 @@ def open_model(path: str | Path | Store, *, strict: bool = True) -> OpenModel:
             f"no model in {store.place!r}; create one with: "
             "onepass train LAKE --label COLUMN --model DIR"
         ) from None
-    store.check_folders("log", "state")
+    store.check_folders("log", "state", "tags", "evaluations")
     file = parse_model_file(data, store.place)
     ledger = Ledger(store, digest(data), most_bytes=file.max_state_bytes(), strict=strict)
+    ledger.retention.keep_newest = ledger.retention.own = file.job.keep_states
     return OpenModel(file, ledger, store)
 
 

@@ -15,7 +15,7 @@ from onepass.block import Float32Array, FloatArray, Linear
 from onepass.encode.classes import class_values
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.encode.schema import Schema
-from onepass.errors import ForeignModel, JobError, ModelNotFound
+from onepass.errors import JobError
 from onepass.learn.learns import Learns
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
@@ -23,6 +23,7 @@ from onepass.model.directory import OpenModel, open_model
 from onepass.model.predictor import Predictor, predicted
 from onepass.model.sklearn_export import to_sklearn
 from onepass.model.state import ModelState
+from onepass.model.versions import read_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,34 +47,36 @@ class Model:
         self.file = opened.file
         self.entry = entry
         """Log entry of the version that was loaded."""
-        self.rows = sum(entry.rows for entry in opened.ledger.history.trained())
-        """Number of rows learnt by the versions that count."""
-        self.repeats = opened.ledger.history.repeats()
+        history = opened.ledger.history
+        self.rows = sum(one.rows for one in history.trained(entry.version))
+        """Number of rows that the version has learnt."""
+        self.repeats = history.repeats(entry.version)
         """How often each row was learnt, on average; a row gives its information once."""
         self.learner: Learns = state.learner
         self.frequent = state.frequent
         """Counts of frequent values of the hashed columns."""
 
     @classmethod
-    def load(cls, path: str | Path) -> Model:
-        """Load the newest version in a model directory.
+    def load(cls, path: str | Path, version: int | str | None = None) -> Model:
+        """Load a version of the model in a directory.
+
+        Parameters
+        ----------
+        version
+            Number of the version, a tag, or ``newest``; by default the version that the tag
+            ``current`` names, which is the newest unless the tag has been set.
 
         Raises
         ------
         ModelNotFound
             If there is no model, or it has not been trained.
+        JobError
+            If there is no such version or tag, or the state of the version is no longer kept.
         ForeignModel
             If the directory is unsound.
         """
         opened = open_model(path)
-        entry, state = opened.newest_during_training()
-        if (entry is None or state is None) and opened.ledger.history.learnt():
-            raise ForeignModel(
-                f"none of the states in {str(path)!r} can be used; training retrains them; see: "
-                f"onepass verify {path}"
-            )
-        if entry is None or state is None:
-            raise ModelNotFound(f"the model in {str(path)!r} has no usable version; train it first")
+        entry, state = read_version(opened, version)
         return cls(opened, state, entry)
 
     @property

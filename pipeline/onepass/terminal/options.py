@@ -18,6 +18,11 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
 )
 model_option = click.option("--model", required=True, metavar="DIR", help="Model directory.")
+version_option = click.option(
+    "--version",
+    metavar="VERSION|TAG|newest",
+    help="Version of the model; unset: the one that the tag current names.",
+)
 dask_option = click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler.")
 mixed_workers_option = click.option(
     "--mixed-workers", is_flag=True, help=Job.model_fields["mixed_workers"].description

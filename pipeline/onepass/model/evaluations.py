@@ -1,0 +1,164 @@
+"""Recorded evaluations of a model's versions: `evaluations/` in the model directory.
+
+Each is a sealed JSON object of its own, written once. Nothing depends on them, so a damaged record
+is left out with a warning. They show how versions compare, and save evaluating the same state on
+the same files again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from onepass.errors import ForeignModel, StoreError, first_line
+from onepass.ledger.entries import digest, first_fault, is_sealed, sealed, unsealed
+from onepass.ledger.store import Store
+from onepass.partition import Fingerprint
+
+MAX_BYTES = 8 << 20
+"""Largest record that is read or written."""
+
+MAX_RECORDS = 10_000
+"""Most records that are read, those of the newest versions."""
+
+_NAME = re.compile(r"evaluations/([0-9]{8,20})-[0-9a-f]{32}\.json")
+_DIGEST = "^[0-9a-f]{64}$"
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluation(BaseModel):
+    """Metrics of one version on the rows of one lake."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    version: int = Field(ge=1)
+    state_sha256: str = Field(pattern=_DIGEST)
+    """Digest of the state of that version."""
+    lake: str = Field(max_length=2000)
+    """The lake, as it was given; of a list of files the first ones."""
+    files_sha256: str = Field(pattern=_DIGEST)
+    """Digest of the names and fingerprints of its files; see `digest_of`."""
+    files: int = Field(ge=0)
+    """Number of files."""
+    rows: int = Field(ge=0)
+    """Rows with a label."""
+    loss: float = Field(allow_inf_nan=False)
+    """The job's loss, weighted mean per row."""
+    metrics: dict[str, float | None]
+    tables: dict[str, list[dict[str, float | str | None]]]
+    counts: dict[str, int]
+    seconds: float
+    """Time that the evaluation took."""
+    time: str = Field(default="", max_length=40)
+    """Time of the record, UTC, ISO 8601."""
+
+
+def digest_of(files: Iterable[tuple[str, Fingerprint]]) -> str:
+    """Return a digest of the keys and fingerprints of files, in any order."""
+    lines = sorted(f"{key}\0{fingerprint.content}" for key, fingerprint in files)
+    return digest("\n".join(lines).encode())
+
+
+def shown_lake(lake: str | list[str]) -> str:
+    """Return a lake as a record names it."""
+    if isinstance(lake, str):
+        return lake[:1000]
+    more = f" and {len(lake) - 1:,} more" if len(lake) > 1 else ""
+    return "".join(lake[:1])[:1000] + more
+
+
+def record(store: Store, evaluation: Evaluation) -> str | None:
+    """Write the record of an evaluation, and return its key.
+
+    Returns
+    -------
+    None, after a warning, if the model cannot be written or the record is too long: the evaluation
+    itself has succeeded.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    data = sealed(evaluation.model_copy(update={"time": now}).model_dump_json().encode())
+    key = f"evaluations/{evaluation.version:08d}-{uuid.uuid4().hex}.json"
+    try:
+        if len(data) > MAX_BYTES:
+            raise StoreError(f"{len(data):,} bytes, at most {MAX_BYTES:,} are kept")
+        store.create(key, data)
+    except (OSError, StoreError) as error:
+        logger.warning("the evaluation is not recorded in %s: %s", store.place, error)
+        return None
+    return key
+
+
+def recorded(store: Store, version: int | None = None) -> list[Evaluation]:
+    """Return the evaluations of a model, by version and time.
+
+    Parameters
+    ----------
+    version
+        Only those of this version; all by default.
+
+    Notes
+    -----
+    Records that cannot be read are left out, with one warning for all of them.
+    """
+    return [evaluation for _, evaluation in read_records(store, version)]
+
+
+def read_records(store: Store, version: int | None = None) -> list[tuple[str, Evaluation]]:
+    """Return the keys and the evaluations of `recorded`."""
+    found: list[tuple[str, Evaluation]] = []
+    faults: list[str] = []
+    for key in _keys(store, version):
+        try:
+            found.append((key, _load(store.get(key, most_bytes=MAX_BYTES), key)))
+        except ForeignModel as error:
+            faults.append(first_line(error))
+        except OSError as error:
+            faults.append(f"{key}: {error.strerror}")
+    if faults:
+        more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
+        logger.warning("an evaluation is left out: %s%s", faults[0], more)
+    return sorted(found, key=lambda one: (one[1].version, one[1].time, one[0]))
+
+
+def find(
+    store: Store, version: int, state_sha256: str, files_sha256: str
+) -> tuple[str, Evaluation] | None:
+    """Return the newest record of one state on some files, with its key; None if there is none."""
+    for key, one in reversed(read_records(store, version)):
+        if (one.state_sha256, one.files_sha256) == (state_sha256, files_sha256):
+            return key, one
+    return None
+
+
+def _keys(store: Store, version: int | None) -> list[str]:
+    numbered: list[tuple[int, str]] = []
+    for key in store.list("evaluations"):
+        match = _NAME.fullmatch(key)
+        if match is not None and version in {None, int(match[1])}:
+            numbered.append((int(match[1]), key))
+    return [key for _, key in sorted(numbered)[-MAX_RECORDS:]]
+
+
+def _load(data: bytes, key: str) -> Evaluation:
+    if not is_sealed(data):
+        raise ForeignModel(f"{key} is damaged: it has no seal")
+    try:
+        found: Any = from_json(unsealed(data, key))
+        evaluation = Evaluation.model_validate(found)
+    except ValidationError as error:
+        raise ForeignModel(f"{key} is damaged: {first_fault(error)}") from None
+    except ForeignModel:
+        raise
+    except ValueError as error:
+        raise ForeignModel(f"{key} is damaged: {str(error)[:200]}") from None
+    if f"{evaluation.version:08d}" != key.removeprefix("evaluations/").partition("-")[0]:
+        raise ForeignModel(f"{key} is damaged: it is of version {evaluation.version}")
+    return evaluation
