@@ -94,7 +94,7 @@ def _drift(contents: Contents) -> Check:
         if point.drift == "above" and point.place > course.n_entries - RECENT
     ]
     if recent:
-        text = f"The loss of {recent[-1].name} is above its band; so were {above} of {of} in all."
+        text = f"The loss of {recent[-1].name} is above its band. In all {above} of {of} are."
         return Check("look", "New data drifts", text)
     if course.n_above:
         text = f"Earlier, {above} of {of} had a loss above it."
@@ -188,5 +188,5 @@ def _newer(contents: Contents) -> Iterator[Check]:
 def _cautions(contents: Contents) -> Iterator[Check]:
     n = len(contents.summary.warnings)
     if n:
-        text = "Some coefficients must not be taken at their word; see below."
-        yield Check("look", counted(n, "warning"), text)
+        text = "They say where coefficients and intervals must not be taken at their word."
+        yield Check("unknown", f"{counted(n, 'remark')} on the coefficients", text)

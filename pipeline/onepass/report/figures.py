@@ -25,6 +25,9 @@ from onepass.report.drawing import (
 )
 from onepass.report.points import Course
 
+_GIANT = 2.5
+"""Multiple of the 90 % quantile of losses beyond which a figure does not reach."""
+
 _FEW = 60
 """Points that are drawn as dots as well; more of them would hide the line."""
 
@@ -34,15 +37,12 @@ def loss_by_partition(course: Course) -> Spec:
     rows = course.rows()
     own = [row for row in rows if row["relative"] is not None]
     drifted = [point.as_json() for point in course.drifted if point.relative is not None]
-    # The band of a small partition may be so wide that it would flatten everything else.
-    losses = [1.0, *(row["relative"] for row in (*own, *drifted))]
-    spread = max(losses) - min(losses)
-    scale = alt.Scale(domain=[max(0.0, min(losses) - 0.15 * spread), max(losses) + 0.1 * spread])
+    scale = _scale([1.0, *(row["relative"] for row in own)])
     x = alt.X("place:Q", title=_groups(course), scale=alt.Scale(nice=False), axis=whole_numbers())
     title = "loss, as a share of the best constant's"
     y = alt.Y("relative:Q", title=title, scale=scale, axis=alt.Axis(format="%"))
     low = alt.Y("low:Q", title=title, scale=scale)
-    band = alt.Chart(inline(rows)).mark_area(color=SKY, opacity=0.35, clip=True)
+    band = alt.Chart(inline(rows)).mark_area(color=SKY, opacity=0.35)
     line = alt.Chart(inline(rows)).mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y)
     marks = alt.Chart(inline(drifted)).mark_point(shape="diamond", filled=True, color=RED)
     layers = [level_rule(1.0, title), line, _dots(rows, x, y)]
@@ -63,13 +63,26 @@ def loss_by_time(course: Course) -> Spec:
     axis = alt.Axis(format=_clock(times), labelOverlap=True, tickCount=6)
     title = "time of commit, UTC"
     x = alt.X("time:T", title=title, scale=alt.Scale(type="utc"), axis=axis)
-    y = alt.Y("value:Q", title="loss, mean per row", scale=alt.Scale(zero=False))
+    losses = _scale([row[key] for key in drawn for row in rows if row[key] is not None])
+    y = alt.Y("value:Q", title="loss, mean per row", scale=losses)
     scale = alt.Scale(domain=drawn, range=[colours[key] for key in drawn])
     legend = alt.Legend(labelExpr="replace(datum.label, '_', ' ')")
     long = alt.Chart(inline(rows)).transform_fold(drawn, as_=["kind", "value"])
     base = long.encode(x=x, y=y, color=alt.Color("kind:N", scale=scale, legend=legend))
     over = base.mark_circle(**_size(rows)).encode(tooltip=_of_point())
     return layered([base.mark_line(strokeWidth=1.5), over], HEIGHT)
+
+
+def _scale(losses: Sequence[float]) -> alt.Scale:
+    """Return a scale of losses on which one giant does not flatten all others.
+
+    What lies beyond is drawn at the edge: a giant loss, or the wide band of a small partition.
+    """
+    ascending = sorted(losses)
+    usual = ascending[int(0.9 * (len(ascending) - 1))]
+    low, high = ascending[0], min(ascending[-1], _GIANT * usual)
+    room = 0.12 * (high - low)
+    return alt.Scale(domain=[max(0.0, low - room), high + room], clamp=True, nice=False)
 
 
 def _clock(times: Sequence[str]) -> str:

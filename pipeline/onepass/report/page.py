@@ -23,6 +23,7 @@ from onepass.report.checks import Check, checks
 from onepass.report.contents import Contents
 from onepass.report.drawing import CONFIG
 from onepass.report.sections import sections
+from onepass.report.tables import n_partitions
 from onepass.report.words import NONE, name, number, when
 from onepass.text import counted
 
@@ -87,12 +88,11 @@ def _head(contents: Contents, answers: list[Check], made: str) -> _Head:
     model, job = contents.model, contents.model.file.job
     n = sum(one.standing == "look" for one in answers)
     label = name(model.file.encoder.label.name)
-    partitions = sum(len(one.partitions) for one in contents.trained if one.epoch == 1)
     tags = [one for one, version in contents.tags.items() if version == model.version]
     facts = [
         ("version", number(model.version) + (f" ({name(', '.join(tags))})" if tags else "")),
         ("trained until, UTC", when(model.entry.time).removesuffix(" UTC")),
-        ("partitions", number(partitions)),
+        ("partitions", number(n_partitions(contents.trained))),
         ("rows", number(model.rows)),
         ("solver", job.solver),
         ("state sha256", model.entry.state.sha256[:12]),

@@ -39,8 +39,8 @@ def holdout(contents: Contents) -> Iterator[Section]:
             when(one.time) if one.time else "now",
             place(one.lake),
             number(one.rows),
-            number(one.loss, 5),
-            number(one.constant, 5),
+            number(one.loss, 5, trim=False),
+            number(one.constant, 5, trim=False),
         ]
         for one in judged[::-1][: tables.MOST_ROWS]
     ]

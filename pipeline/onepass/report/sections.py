@@ -11,7 +11,7 @@ from onepass.report.quality_sections import holdout, quality
 from onepass.report.section import Figure, Section
 from onepass.report.tables import Table
 from onepass.report.weight_sections import categories, coefficients
-from onepass.report.words import number, prose, when
+from onepass.report.words import number, place, prose, when
 
 
 def sections(contents: Contents) -> list[Section]:
@@ -74,13 +74,24 @@ def _drift_table(contents: Contents) -> list[tuple[str, Table, bool]]:
 
 
 def _warnings(contents: Contents) -> Iterator[Section]:
-    items = [prose(text) for text in [*contents.notes, *contents.summary.warnings]][:50]
+    texts = [*contents.notes, *contents.summary.warnings][:50]
+    items = [prose(_without_folders(text, contents)) for text in texts]
     skipped, noticed = tables.skipped_table(contents), tables.noticed_table(contents)
     found = [] if skipped is None else [("Files left out", skipped, True)]
     if noticed is not None:
         found.append(("Treated or dropped while learning", noticed, True))
     if items or found:
         yield Section("Warnings", [], items=items, tables=found)
+
+
+def _without_folders(text: str, contents: Contents) -> str:
+    """Return a message with the paths of the job as the page shows them."""
+    job = contents.model.file.job
+    for value in (job.model, job.holdout, job.lake):
+        for path in value if isinstance(value, list) else [value]:
+            if isinstance(path, str) and path:
+                text = text.replace(path, place(path))
+    return text
 
 
 def _runs(contents: Contents) -> Iterator[Section]:
@@ -125,6 +136,10 @@ def _provenance(contents: Contents) -> Section:
         items=[prose(one) for one in tags],
         tables=[
             ("The job, as far as it is not the default", tables.job_table(job), True),
-            ("Files", tables.files_table(contents.trained), False),
+            (
+                f"Files: {number(tables.n_partitions(contents.trained))}",
+                tables.files_table(contents.trained),
+                False,
+            ),
         ],
     )

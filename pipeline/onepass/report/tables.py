@@ -115,6 +115,11 @@ def rewind_table(contents: Contents) -> Table | None:
     return Table(header, found[:MOST_ROWS], right=frozenset({0, 2})) if found else None
 
 
+def n_partitions(trained: Sequence[TrainEntry]) -> int:
+    """Return the number of partitions that were learnt."""
+    return sum(len(entry.partitions) for entry in trained if entry.epoch == 1)
+
+
 def files_table(trained: Sequence[TrainEntry]) -> Table:
     """Return the partitions that were learnt, the newest first, with their identity."""
     learnt = [(entry, one) for entry in trained if entry.epoch == 1 for one in entry.partitions]

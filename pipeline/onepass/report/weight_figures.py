@@ -25,12 +25,17 @@ def coefficients(rows: Rows, unit: str) -> Spec:
     )
     formats = dict.fromkeys(("effect", "low", "high", "per unit"), ",.4~g")
     base = alt.Chart(inline(rows)).encode(y=y, color=colour)
+    # An effect that nothing bounds has a giant interval, which ends at the edge.
+    widest = max(abs(row["effect"] or 0.0) for row in rows)
+    ends = [row[key] for row in rows for key in ("low", "high", "effect") if row[key] is not None]
+    low, high = (max(-2 * widest, min(ends, default=0.0)), min(2 * widest, max(ends, default=0.0)))
+    scale = alt.Scale(domain=[min(low, 0.0), max(high, 0.0)], clamp=True)
+    x, start = (alt.X(f"{key}:Q", title=unit, scale=scale) for key in ("effect", "low"))
+    hover = tooltip(feature="", **formats)
     layers = [
         upright_rule(unit),
-        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=unit), x2="high:Q"),
-        base.mark_circle(size=55, opacity=1).encode(
-            x=alt.X("effect:Q", title=unit), tooltip=tooltip(feature="", **formats)
-        ),
+        base.mark_rule(strokeWidth=2).encode(x=start, x2="high:Q"),
+        base.mark_circle(size=55, opacity=1).encode(x=x, tooltip=hover),
     ]
     return layered(layers, STEP * len(rows))
 

@@ -68,8 +68,16 @@ def real(value: float | int | None) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def number(value: float | int | None, digits: int = 4) -> str:
-    """Return a number for people, such as ``42.24``, ``70,797`` or ``3.1e-06``."""
+def number(value: float | int | None, digits: int = 4, *, trim: bool = True) -> str:
+    """Return a number for people, such as ``42.24``, ``70,797`` or ``3.1e-06``.
+
+    Parameters
+    ----------
+    digits
+        Significant digits of a number that is not whole.
+    trim
+        Whether to leave out zeros at its end; in a column of equal sizes they align the points.
+    """
     found = real(value)
     if found is None:
         return NONE
@@ -80,7 +88,7 @@ def number(value: float | int | None, digits: int = 4) -> str:
         return f"{found:.{digits - 1}e}".replace("-", MINUS)
     decimals = max(0, digits - 1 - math.floor(math.log10(size))) if size else 0
     text = f"{found:,.{min(decimals, 8)}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if trim and "." in text else text
     return text.replace("-", MINUS)
 
 
