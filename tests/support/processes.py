@@ -93,6 +93,8 @@ def score_or_die(
     if die_at is not None:
         progress = At("advanced", lambda _: _die(), die_at)
     return score(lake, model, out, progress=progress).model_dump()
+
+
 def act_or_die(
     act: Literal["tag", "publish"], job: dict[str, Any], *, call: int, **given: Any
 ) -> Any:
