@@ -144,11 +144,12 @@ class Machine:
     def flow_runs(self) -> dict[str, dict[str, Any]]:
         """Return all flow runs that were begun, by id, oldest first."""
         begun = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
-        runs, page = dict[str, dict[str, Any]](), [{}]
+        runs, seen, page = dict[str, dict[str, Any]](), 0, [{}]
         while page:
-            order = {"sort": "START_TIME_ASC", "offset": len(runs)}
+            order = {"sort": "EXPECTED_START_TIME_ASC", "offset": seen}
             page = self.ask("/flow_runs/filter", flow_runs=begun, **order)
             runs |= {one["id"]: one for one in page}
+            seen += len(page)
         return runs
 
     def database(self) -> list[Path]:
