@@ -24,7 +24,10 @@ COMMANDS = {
 }
 """Each command with its line of help; the module of the same name in this package defines it."""
 
-ADDED_COMMANDS = {"serve": "Run a train job on a schedule, with Prefect."}
+ADDED_COMMANDS = {
+    "serve": "Run a train job on a schedule, with Prefect.",
+    "watch": "Send an event to Prefect when files land in a lake.",
+}
 """Commands of other packages, which register them as entry points of `GROUP`."""
 
 GROUP = "onepass.commands"

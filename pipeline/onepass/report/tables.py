@@ -70,11 +70,19 @@ def skipped_table(contents: Contents) -> Table | None:
     if not skipped:
         return None
     rows = [
-        [name(one.partition.path), str(one.version), when(one.time), prose(one.reason)]
+        [
+            name(one.partition.path),
+            "until it is replaced" if one.kind == "quarantine" else "for good",
+            str(one.version),
+            when(one.time),
+            prose(one.reason),
+        ]
         for one in skipped[:MOST_ROWS]
     ]
     note = more(len(skipped), MOST_ROWS, "files", "the newest")
-    return Table(["file", "version", "left out", "reason"], rows, wide=frozenset({0, 3}), note=note)
+    return Table(
+        ["file", "left out", "version", "since", "reason"], rows, wide=frozenset({0, 4}), note=note
+    )
 
 
 def noticed_table(contents: Contents) -> Table | None:

@@ -13,6 +13,7 @@ from onepass.actions.evaluate import EvaluateReport, evaluate_version
 from onepass.cloud.url import is_url
 from onepass.environment import onepass_version
 from onepass.errors import JobError, OnepassError, first_line
+from onepass.job_holdout import RollingHoldout
 from onepass.ledger.store import open_store
 from onepass.model.directory import open_model
 from onepass.model.evaluations import Evaluation, recorded, shown_lake
@@ -88,13 +89,15 @@ def write_report(
     loaded = Model(opened, state, entry)
     known = recorded(opened.store)
     evaluated, notes = _evaluated(loaded, known, holdout, dask, progress)
-    lake = holdout if holdout is not None else loaded.file.job.holdout
+    own = loaded.file.job.holdout
+    # A rolling holdout is shown by the files that were recorded.
+    lake = holdout or ("" if isinstance(own, RollingHoldout) or own is None else own)
     contents = collect(
         loaded,
         opened.ledger.history,
         evaluated=evaluated,
         judged=[_judged(one, one.lake, one.time) for one in known]
-        + [_judged(one, shown_lake(lake or ""), "") for one in _measured_now(evaluated)],
+        + [_judged(one, shown_lake(lake), "") for one in _measured_now(evaluated)],
         tags={name: one.version for name, one in opened.ledger.tags.named().items() if one.version},
         notes=notes,
     )
