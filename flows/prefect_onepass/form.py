@@ -24,20 +24,15 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from onepass.cloud.url import SCHEMES, is_url
+from onepass.cloud.url import is_url
 from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_fields import explained
 from onepass.job_holdout import is_rolling, parse_holdout
-from onepass.text import shown
+from prefect_onepass.paths import PATTERN, check_absolute
 
 PATHS = ("lake", "model", "holdout")
 """Fields that are paths or URLs, or lists of them."""
-
-_ABSOLUTE = rf"^(/|({'|'.join(SCHEMES)})://)"
-"""What a path or URL begins with. The API refuses other values before there is a run."""
-
-_ADVICE = "an absolute path such as /srv/lakes/clicks, or a URL such as s3://bucket/clicks"
 
 
 def _readable(schema: dict[str, Any]) -> None:
@@ -56,7 +51,7 @@ def _readable(schema: dict[str, Any]) -> None:
         if name in PATHS:
             for option in options or [field]:
                 if "$ref" not in option:
-                    option.get("items", option)["pattern"] = _ABSOLUTE
+                    option.get("items", option)["pattern"] = PATTERN
         if name == "holdout":
             field["anyOf"][0]["pattern"] += r"|^\s*(where|last)\s*:"
 
@@ -88,12 +83,7 @@ class Form(BaseModel):
     @field_validator(*PATHS, mode="after", check_fields=False)
     @classmethod
     def _paths_are_absolute(cls, value: Any) -> Any:
-        # A scheduled run starts in a folder of its own, where a relative path would make a new
-        # and empty model, or find no lake.
-        for path in value if isinstance(value, list) else [value]:
-            if isinstance(path, str) and not (is_url(path) or os.path.isabs(path)):
-                raise ValueError(f"expected {_ADVICE}, found {shown(path)}")
-        return value
+        return check_absolute(value)
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are given, as `open_session` takes them."""

@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     ArtifactFilterKey,
     ArtifactFilterType,
 )
+from prefect.client.schemas.objects import Artifact
 
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry
@@ -109,7 +110,8 @@ class LiveProgress(Progress):
 
     def _remove(self) -> None:
         if self._artifact is not None:
-            get_client(sync_client=True).delete_artifact(self._artifact)
+            with get_client(sync_client=True) as client:
+                client.delete_artifact(self._artifact)
 
     def _described(self) -> str:
         pace = self._pace
@@ -137,24 +139,21 @@ def remove_progress(*, key: str | None = None, flow_run_id: UUID | str | None = 
     flow_run_id
         A flow run that has ended.
     """
-    client = get_client(sync_client=True)
-    found = client.read_artifacts(
-        artifact_filter=ArtifactFilter(
-            type=ArtifactFilterType(any_=["progress"]),
-            key=ArtifactFilterKey(any_=[key]) if key else ArtifactFilterKey(like_="onepass-"),
-            flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(str(flow_run_id))])
-            if flow_run_id
-            else None,
-        )
+    wanted = ArtifactFilter(
+        type=ArtifactFilterType(any_=["progress"]),
+        key=ArtifactFilterKey(any_=[key] if key else None, like_=None if key else "onepass-%"),
     )
-    mine = runtime.flow_run.id
-    still = [
-        one
-        for one in found
-        if isinstance(one.data, int | float)
-        and one.data < _DONE
-        and (flow_run_id or str(one.flow_run_id) != mine)
-    ]
-    for one in still:
-        client.delete_artifact(one.id)
+    if flow_run_id:
+        wanted.flow_run_id = ArtifactFilterFlowRunId(any_=[UUID(str(flow_run_id))])
+    # The next run of a model has a ring of its own, which goes on.
+    mine = None if flow_run_id else runtime.flow_run.id
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted)
+        still = [one for one in found if not _is_done(one) and str(one.flow_run_id) != mine]
+        for one in still:
+            client.delete_artifact(one.id)
     return len(still)
+
+
+def _is_done(artifact: Artifact) -> bool:
+    return isinstance(artifact.data, int | float) and artifact.data >= _DONE

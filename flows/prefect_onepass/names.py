@@ -11,8 +11,11 @@ from typing import Any
 from prefect import runtime
 from prefect.context import TaskRunContext
 
+from onepass.actions.evaluate import EvaluateReport
 from onepass.partition import Group, Partition
-from onepass.text import listed, printable
+from onepass.text import counted, listed, printable
+from onepass.training.report import PlanReport, TrainReport
+from prefect_onepass.figures import rounded
 
 _MOST_LETTERS = 100
 """Longest description of partitions."""
@@ -77,6 +80,29 @@ def after_training(
         return f"train nothing: {n_done:,} of {total:,} done"
     place = _place(n_done, n_done + len(trained), total)
     return f"train {place}: {describe(trained, _partitions(plan))}"
+
+
+def planned_name(planned: PlanReport) -> str:
+    """Return the name of a task that has planned."""
+    if not planned.partitions:
+        return "plan: nothing new"
+    rows = counted(planned.rows, "row")
+    return f"plan: {counted(planned.partitions, 'partition')}, {rows}"
+
+
+def evaluated_name(report: EvaluateReport) -> str:
+    """Return the name of a task that has evaluated a version."""
+    return f"evaluate version {report.version:,}: holdout loss {rounded(report.loss, 5)}"
+
+
+def published_name(trained: TrainReport) -> str:
+    """Return the name of a task that has published a version.
+
+    The page of a key in Prefect lists its artifacts by the names of their task runs, so these names
+    make it a ledger.
+    """
+    loss, rows = rounded(trained.loss, 5), counted(trained.rows, "row")
+    return f"publish version {trained.version:,}: loss {loss}, {rows}"
 
 
 def rename_task_run(name: str) -> None:

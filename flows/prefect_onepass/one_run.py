@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
@@ -18,24 +18,47 @@ from prefect.tasks import Task
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.holdout import evaluate_holdout
 from onepass.actions.publish import publish as publish_version
-from onepass.errors import ModelConflict, OnepassError, VersionRefused
+from onepass.errors import ModelConflict, VersionRefused
 from onepass.lake.discover import Lake
 from onepass.ledger.entries import TrainEntry
 from onepass.model.predictor import Predictor
 from onepass.training.progress import Notes, Together
 from onepass.training.session import Session, open_session
+from prefect_onepass.announce import (
+    TrainedRounds,
+    publishing,
+    quarantined,
+    refused,
+    subject,
+    updated,
+)
 from prefect_onepass.artifacts import publish as publish_pages
 from prefect_onepass.background import Background
 from prefect_onepass.live_progress import LiveProgress
-from prefect_onepass.names import after_training, before_training, rename_task_run
+from prefect_onepass.names import (
+    after_training,
+    before_training,
+    evaluated_name,
+    planned_name,
+    published_name,
+    rename_task_run,
+)
 from prefect_onepass.outcome import Group, Outcome
 from prefect_onepass.run_log import RunLog
+from prefect_onepass.sending import emit
 from prefect_onepass.states import EXPECTED, may_pass, told
+
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 R = TypeVar("R")
 
 _RETRIES: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": may_pass}
 """Options of tasks that go on from the last commit after an error of a disk or a network."""
+
+
+_MOST_PLANS = 10
+"""Most plans of a run: a lake into which files land all the time must not keep it from its end."""
 
 
 class LeftToAnother(Exception):
@@ -73,10 +96,15 @@ class OneRun:
         Fields of the job that the run gives.
     background
         Sends what only shows.
+    page
+        File or URL to write the report page to; None for none.
     """
 
-    def __init__(self, given: dict[str, Any], background: Background) -> None:
-        self._given, self._background, self._log = given, background, RunLog()
+    def __init__(
+        self, given: dict[str, Any], background: Background, page: str | None = None
+    ) -> None:
+        self._given, self._background, self._page = given, background, page
+        self._log = RunLog()
         self._groups: list[Group] = []
 
     def run(self) -> Outcome:
@@ -98,10 +126,10 @@ class OneRun:
         # The end of the session has freed the lock of the model, and the memory of the learner.
         if outcome.is_quiet:
             # An earlier run may have died before it had published its version.
-            outcome.publication = publish_version(outcome.model, outcome.job, lake=judged.lake)
+            self._let_predict(outcome, judged)
             return outcome
         error = self._evaluate(outcome, judged)
-        _task("publish", lambda: self._publish(outcome, judged))
+        publishing(outcome, lambda: self._publish(outcome, judged))()
         if error is not None:
             # The report has told what is trained and kept all the same.
             raise error
@@ -115,8 +143,10 @@ class OneRun:
         steps = Together(self._log)
         with self._log, open_session(self._given, steps) as session:
             since = session.model.ledger.version
-            with LiveProgress(self._background, session.model) as ring:
+            rounds = TrainedRounds(subject(session.model, session.job), self._background)
+            with LiveProgress(self._background, session.model) as ring, rounds:
                 steps.add(ring)
+                steps.add(rounds)
                 self._train(session)
             outcome = Outcome(
                 job=session.job,
@@ -131,16 +161,21 @@ class OneRun:
             return outcome, _Judged(lake, session.predictor() if has_predictor else None)
 
     def _train(self, session: Session) -> None:
-        """Train the plan, and then what has arrived meanwhile."""
-        if self._plan(session):
-            self._train_groups(session)
-            # The first plan may have been the rest of an earlier run's.
-            self._plan(session)
+        """Train what is new, and what arrives meanwhile."""
+        # An event of a file that lands now starts a run that leaves the model to this one.
+        for _ in range(_MOST_PLANS):
+            if not self._plan(session):
+                break
             self._train_groups(session)
 
     def _plan(self, session: Session) -> int:
-        # Prefect keeps what a task returns, and a plan may be long.
-        return _task("plan", lambda: len(session.plan()), **_RETRIES)
+        def planned() -> int:
+            report = session.plan_report(session.plan())
+            rename_task_run(planned_name(report))
+            # Prefect keeps what a task returns, and a plan may be long.
+            return report.partitions
+
+        return _task("plan", planned, **_RETRIES)
 
     def _train_groups(self, session: Session) -> None:
         while pending := session.model.ledger.history.pending():
@@ -167,7 +202,10 @@ class OneRun:
 
         def evaluated() -> EvaluateReport | None:
             store, notes = outcome.model.store, Notes(self._log)
-            return evaluate_holdout(predictor, lake, outcome.job, store=store, progress=notes)
+            report = evaluate_holdout(predictor, lake, outcome.job, store=store, progress=notes)
+            if report is not None:
+                rename_task_run(evaluated_name(report))
+            return report
 
         try:
             outcome.holdout = _task("evaluate", evaluated, **_RETRIES)
@@ -176,23 +214,52 @@ class OneRun:
             return error
         return None
 
-    def _publish(self, outcome: Outcome, judged: _Judged) -> None:
+    def _publish(self, outcome: Outcome, judged: _Judged) -> str:
         """Let predictions use the version unless it is refused, and show the run in its pages."""
-        refused: OnepassError | None = None
-        if outcome.holdout_error is None:
-            try:
-                outcome.publication = publish_version(
-                    outcome.model,
-                    outcome.job,
-                    newest=judged.predictor,
-                    lake=judged.lake,
-                    holdout=outcome.holdout,
-                )
-            except VersionRefused as error:
-                refused, outcome.refusal = error, told(error)
+        rename_task_run(published_name(outcome.trained))
+        error: VersionRefused | None = None
+        try:
+            self._let_predict(outcome, judged)
+        except VersionRefused as refusal:
+            error, outcome.refusal = refusal, told(refusal)
+        if outcome.trained.quarantined:
+            emit(quarantined(outcome), self._background)
+        outcome.page = None if self._page is None else self._written(outcome, self._page)
         outcome.report = publish_pages(self._background, outcome.finished())
-        if refused is not None:
-            raise refused
+        if error is not None:
+            raise error
+        return outcome.report
+
+    def _written(self, outcome: Outcome, page: str) -> PageReport | None:
+        """Write the report page; a page that cannot be written is no reason to fail."""
+        # Imported here: most runs write no page.
+        from onepass.report.write import write_report
+
+        try:
+            return write_report(outcome.model.path, page, version="newest")
+        except EXPECTED as error:
+            self._log.noted(f"the report page was not written: {told(error).splitlines()[0]}")
+            return None
+
+    def _let_predict(self, outcome: Outcome, judged: _Judged) -> None:
+        """Let predictions use the newest version, unless the guard of the job refuses it."""
+        job, trained = outcome.job, outcome.trained
+        if job.max_loss_increase is not None and outcome.holdout_error is not None:
+            return  # It cannot be judged; the next run tries again.
+        try:
+            outcome.publication = publish_version(
+                outcome.model,
+                job,
+                newest=judged.predictor,
+                lake=judged.lake,
+                holdout=outcome.holdout,
+            )
+        except VersionRefused as error:
+            emit(refused(outcome, error), self._background)
+            raise
+        how = outcome.publication.outcome
+        if how == "published" or (how == "unchanged" and trained.partitions):
+            emit(updated(outcome), self._background)
 
 
 def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **options: Any) -> R:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.publish import Publication
 from onepass.job import Job
 from onepass.ledger.entries import TrainEntry
 from onepass.model.directory import OpenModel
-from onepass.model.evaluations import recorded
 from onepass.training.report import TrainReport
+from prefect_onepass.past_runs import holdout_losses
 from prefect_onepass.run_report import FinishedRun
+
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Outcome:
     """Which version predictions use after the run; None if the version was refused."""
     refusal: str | None = None
     """Message of the error, if the guard has refused the version."""
+    page: PageReport | None = None
+    """The report page that was written, if one was asked for."""
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
 
@@ -93,6 +98,7 @@ class Outcome:
             holdout=self.holdout,
             holdout_error=self.holdout_error,
             refusal=self.refusal,
+            page=self.page,
             holdouts=self._holdouts(),
         )
 
@@ -100,11 +106,8 @@ class Outcome:
         """Return the loss of each version on the files of the holdout lake, as recorded."""
         if self.holdout is None:
             return {}
-        records = recorded(self.model.store)
-        own = [one for one in records if one.version == self.holdout.version]
-        # Losses on other rows would not compare.
-        files = own[-1].files_sha256 if own else None
-        return {one.version: one.loss for one in records if one.files_sha256 == files}
+        store, history = self.model.store, self.model.ledger.history
+        return holdout_losses(store, history, self.holdout)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain values, as the flow returns it."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from onepass.actions.evaluate import EvaluateReport
 from onepass.learn.metrics.stretches import LEAST_ROWS, SHARE
 from onepass.ledger.entries import PlanEntry, TrainEntry
 from onepass.ledger.history import History
+from onepass.ledger.store import Store
+from onepass.model.evaluations import read_records, recorded
+
+MOST_RUNS = 10
+"""Most runs that are compared."""
 
 
 @dataclass(slots=True)
@@ -78,6 +84,22 @@ def past_runs(history: History) -> list[PastRun]:
         elif isinstance(entry, TrainEntry):
             found[-1].entries.append(entry)
     return [run for run in found if run.entries]
+
+
+def holdout_losses(store: Store, history: History, report: EvaluateReport) -> dict[int, float]:
+    """Return the recorded losses of the last runs on the files that a report is about, by version.
+
+    Losses on other files, as of a holdout that moves with the days, cannot be compared.
+    """
+    of_this = dict(read_records(store, report.version)).get(report.recorded or "")
+    if of_this is None:
+        return {}
+    found: dict[int, float] = {}
+    for run in past_runs(history)[-MOST_RUNS:]:
+        for one in recorded(store, run.version):
+            if one.files_sha256 == of_this.files_sha256:
+                found[one.version] = one.loss
+    return found
 
 
 def mean_losses(entries: Sequence[TrainEntry]) -> tuple[float | None, float | None]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onepass.actions.evaluate import EvaluateReport
+from onepass.cloud.url import is_url
 from onepass.job import Job
 from onepass.ledger.bands import drifted
 from onepass.ledger.entries import SkipEntry, TrainEntry
@@ -16,10 +19,10 @@ from onepass.training.report import TrainReport, in_rounds
 from onepass.wording import spoken
 from prefect_onepass.figures import duration, rounded
 from prefect_onepass.names import model_name, span
-from prefect_onepass.past_runs import PastRun, past_runs, ratio
+from prefect_onepass.past_runs import MOST_RUNS, PastRun, past_runs, ratio
 
-_MOST_RUNS = 10
-"""Most runs that the table of runs shows."""
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 _MOST_NAMED = 5
 """Most partitions that a warning names."""
@@ -47,8 +50,10 @@ class FinishedRun:
     """Message of the error, if the evaluation on the holdout lake failed."""
     refusal: str | None = None
     """Message of the error, if the guard of the job has refused the version."""
+    page: PageReport | None = None
+    """The report page that was written, if one was asked for."""
     holdouts: Mapping[int, float] = field(default_factory=dict)
-    """Loss on the holdout lake of earlier versions, as it was recorded."""
+    """Loss of earlier versions on the same holdout files; see `holdout_losses`."""
 
     @property
     def entries(self) -> list[TrainEntry]:
@@ -77,12 +82,19 @@ def describe_run(run: FinishedRun) -> str:
     if run.trained.partitions or run.holdout is not None:
         lines += [*_losses(run), ""]
     lines += _before(run)
+    lines += [] if run.page is None else [*_page(run.page), ""]
     lines.append(
         f"Model `{printable(run.job.model)}`, id `{run.model_id[:8]}`, label "
         f"`{printable(run.job.label)}`, {run.job.loss} loss. "
         f"All versions: `onepass log {printable(run.job.model)}`"
     )
     return "\n".join(lines)
+
+
+def _page(page: PageReport) -> list[str]:
+    """Return a link to the report page, and what it asks somebody to look at."""
+    link = page.out if is_url(page.out) else Path(page.out).absolute().as_uri()
+    return [f"[Report page](<{link}>)", *(f"- {printable(one)}" for one in page.to_look_at)]
 
 
 def short_description(run: FinishedRun) -> str:
@@ -208,29 +220,22 @@ def _before(run: FinishedRun) -> list[str]:
     runs = past_runs(run.history)
     if len(runs) < 2:
         return []
-    shown = runs[-_MOST_RUNS:]
+    shown = runs[-MOST_RUNS:]
     holdouts = dict(run.holdouts)
     if run.holdout is not None:
         holdouts[run.trained.version] = run.holdout.loss
     has_holdout = any(_holdout_of(one, holdouts) is not None for one in shown)
-    head = [
-        "run (UTC)",
-        "version",
-        "partitions",
-        "rows",
-        "loss",
-        "loss / constant",
-        "against before",
-    ]
-    head += ["last rows / constant", *(["holdout loss"] if has_holdout else []), "rows/s"]
+    head = ["run (UTC)", "version", "rows", "loss", "of constant", "last rows"]
+    head += [*(["holdout"] if has_holdout else []), "rows/s"]
     lines = ["## This run and those before", "", _line(head)]
     lines.append(_line(["---", *["---:"] * (len(head) - 1)]))
     befores: Sequence[PastRun | None] = [None, *runs][-len(shown) - 1 : -1]
     for one, before in list(zip(shown, befores, strict=True))[::-1]:
         lines.append(_line(_run_cells(one, before, holdouts, has_holdout=has_holdout)))
     text = (
-        "Runs are told apart by their plans; losses are means over rows. Each run has rows of its "
-        "own, so compare losses relative to the best constant of the same rows."
+        "Each run has rows of its own, so compare losses as shares of the loss of the best "
+        "constant on the same rows: of all rows (*of constant*), and of the last tenth of them "
+        "(*last rows*). Runs are told apart by their plans."
     )
     return [*lines, "", text, ""]
 
@@ -238,12 +243,13 @@ def _before(run: FinishedRun) -> list[str]:
 def _run_cells(
     run: PastRun, before: PastRun | None, holdouts: Mapping[int, float], *, has_holdout: bool
 ) -> list[str]:
-    share = ratio(*run.losses())
-    cells = [run.time, f"{run.version:,}", f"{run.n_partitions:,}", f"{run.rows:,}"]
-    cells += [rounded(run.losses()[0]), rounded(share, 4)]
-    cells += [change(ratio(*before.losses()) if before else None, share)]
+    loss, constant = run.losses()
+    share = ratio(loss, constant)
+    changed = change(ratio(*before.losses()) if before else None, share)
+    cells = [run.time, f"{run.version:,}", f"{run.rows:,}", rounded(loss, 5)]
+    cells += [f"{rounded(share, 4)} {changed}".strip()]
     cells += [rounded(ratio(*run.last_losses()), 4)]
-    cells += [rounded(_holdout_of(run, holdouts))] if has_holdout else []
+    cells += [rounded(_holdout_of(run, holdouts), 5)] if has_holdout else []
     return [*cells, f"{run.rows_per_second:,.0f}"]
 
 

@@ -24,9 +24,9 @@ from prefect_onepass.background import Background
 from prefect_onepass.credentials import lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.figures import duration
-from prefect_onepass.locations import Lake, Place
 from prefect_onepass.names import rename_task_run, run_name
 from prefect_onepass.pass_log import PassLog
+from prefect_onepass.paths import Lake, Place
 from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, told
 
 adapt_engine()

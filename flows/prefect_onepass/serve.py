@@ -11,8 +11,9 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 
 from onepass.jobfile import read_job_file
+from prefect_onepass.credentials import credentials_option
 from prefect_onepass.form import filled
-from prefect_onepass.train import credentials_option, train
+from prefect_onepass.train import train
 
 
 @click.command("serve")

@@ -116,7 +116,7 @@ def another(error: OnepassError, model: str, committed: int) -> State[dict[str, 
     if isinstance(error, ModelBusy):
         text = (
             f"process {error.holder} is training the model in {model!r}; this run did nothing. "
-            "The next run trains the files that have arrived since the plan of the other one"
+            "Files that the other run does not find any more are trained by the next run"
         )
     else:
         kept = counted(committed, "partition")

@@ -22,11 +22,13 @@ from onepass.errors import Interrupted
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
 from prefect_onepass.background import Background
-from prefect_onepass.credentials import lent
+from prefect_onepass.credentials import credentials_option, lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.form import TrainJob, filled
+from prefect_onepass.hooks import on_cancellation, on_crashed, on_failure
 from prefect_onepass.names import run_name
 from prefect_onepass.one_run import LeftToAnother, OneRun
+from prefect_onepass.paths import Place
 from prefect_onepass.states import EXPECTED, another, ended, exit_code_of, failed
 
 adapt_engine()
@@ -39,13 +41,25 @@ def _run_name() -> str:
     return run_name("train", str(model))
 
 
-@flow(name="train", flow_run_name=_run_name)
-def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore[valid-type]
+@flow(
+    name="train",
+    flow_run_name=_run_name,
+    on_failure=[on_failure],
+    on_crashed=[on_crashed],
+    on_cancellation=[on_cancellation],
+)
+def train(
+    job: TrainJob,  # type: ignore[valid-type]
+    credentials: str | None = None,
+    report: Place | None = None,
+) -> Any:
     """Train a model on everything in its lake that it has not seen.
 
     Args:
         job: The model, and for a new one its lake, label and options.
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
+        report: File or URL to write the report page to, an absolute path such as
+            /srv/reports/clicks.html; empty for none.
 
     Returns:
         The state of the run. Its result is a dict: sums over the run, the newest version, the
@@ -55,18 +69,13 @@ def train(job: TrainJob, credentials: str | None = None) -> Any:  # type: ignore
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     try:
         with lent(credentials), Background() as background:
-            state = ended(OneRun(given, background).run())
+            state = ended(OneRun(given, background, report).run())
     except LeftToAnother as left:
         state = another(left.conflict, given["model"], left.committed)
     except EXPECTED as error:
         state = failed(error)
     logger.log(logging.ERROR if state.is_failed() else logging.INFO, "%s", state.message)
     return state
-
-
-credentials_option = click.option(
-    "--credentials", metavar="BLOCK", help="Prefect block with the credentials of object stores."
-)
 
 
 @click.command("train")

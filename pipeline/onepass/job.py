@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from onepass.job_holdout import RollingHoldout, parse_holdout
-from onepass.job_values import absolute, parse_age, parse_parallel
+from onepass.job_values import LossName, absolute, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -27,18 +27,6 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
 """Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
-
-LossName: TypeAlias = Literal[
-    "auto",
-    "squared",
-    "huber",
-    "quantile",
-    "poisson",
-    "gamma",
-    "logistic",
-    "hinge",
-    "softmax",
-]
 
 Tails: TypeAlias = Literal["auto", "keep", "clip", "log"]
 

@@ -17,7 +17,7 @@ from onepass.model.directory import open_model
 from onepass.training.session import open_session
 from prefect_onepass.artifacts import artifact_key, publish, table_of
 from prefect_onepass.figures import duration, rounded
-from prefect_onepass.past_runs import past_runs
+from prefect_onepass.past_runs import holdout_losses, past_runs
 from prefect_onepass.run_report import (
     FinishedRun,
     change,
@@ -126,13 +126,15 @@ def test_report_compares_with_the_runs_before(job):
     assert len(rows) == 3
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [int(row[1]) for row in cells] == sorted((int(row[1]) for row in cells), reverse=True)
-    assert [int(row[2]) for row in cells] == [1, 1, 6]
     newest, _, oldest = past_runs(run.history)[::-1]
-    assert cells[0][3] == "600"
-    assert newest.rows == 600
-    assert oldest.rows == int(cells[2][3].replace(",", ""))
-    assert cells[0][6] != ""
-    assert cells[2][6] == ""
+    assert (newest.rows, cells[0][2]) == (600, "600")
+    assert oldest.rows == int(cells[2][2].replace(",", ""))
+    loss, constant = newest.losses()
+    assert loss is not None
+    assert constant is not None
+    assert cells[0][3] == f"{loss:.5g}"
+    assert re.fullmatch(f"{loss / constant:.4g} (= same|. .*% (better|worse))", cells[0][4])
+    assert re.fullmatch(r"[\d.]+", cells[2][4])
 
 
 def test_run_that_another_plan_was_interrupted_in_is_one_run(job):
@@ -168,6 +170,25 @@ def test_worse_holdout_and_a_useless_model_are_warned_of(job):
     assert warning.endswith("of version 2.")
     useless: EvaluateReport = report.model_copy(update={"loss": 99.0})
     assert "there the model is of no use" in warnings_of(replace(run, holdout=useless))[0]
+
+
+def test_recorded_losses_on_the_same_files_are_compared_and_on_others_are_not(job, make_lake):
+    holdout = make_lake(2, name="holdout")
+    job = job.model_copy(update={"holdout": str(holdout)})
+    train(job)
+    pq.write_table(number_table(600, seed=51), Path(job.lake) / "new.parquet")
+    run = finished(job)
+    report = evaluate(str(holdout), job.model, record=True)
+    store = open_model(job.model).store
+    losses = holdout_losses(store, run.history, report)
+    versions = [one.version for one in past_runs(run.history)]
+    assert list(losses) == versions
+    assert losses[versions[-1]] == report.loss
+    text = describe_run(replace(run, holdout=report, holdouts=losses))
+    assert text.count(f"| {losses[versions[0]]:.5g} |") == 1
+    pq.write_table(number_table(600, seed=52), holdout / "more.parquet")
+    other = evaluate(str(holdout), job.model, record=True)
+    assert list(holdout_losses(store, run.history, other)) == versions[-1:]
 
 
 def test_partition_whose_loss_leaves_its_band_is_named(make_lake, tmp_path):

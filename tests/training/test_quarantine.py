@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import corrupt_pages, number_table
-from onepass import Job, rewind, verify
+from onepass import rewind, verify
 from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake import footer
 from onepass.lake.limits import ReadLimits
@@ -23,7 +23,7 @@ from onepass.model.directory import open_model
 from onepass.training import plan as planning
 from onepass.training.limits import Limits
 from recording import Recorder
-from small import SMALL, plan, train, train_pending
+from small import plan, train, train_pending
 
 SPLIT = Limits(max_batch_rows=128, read=ReadLimits(split_bytes=1))
 """Each row group is a partition."""
@@ -420,10 +420,10 @@ def test_commands_warn_and_end_with_exit_code_0(job, lake, onepass):
     code, out, err = onepass("train", *arguments)
     assert code == 0
     assert "warning: in quarantine until it is replaced: part-2.parquet: expected a Parquet" in err
-    assert "in quarantine 1 file, 1 of them new, taken up when replaced: onepass log" in out
+    assert "put in quarantine until replaced: 1 file: onepass log" in out
     code, out, err = onepass("train", "--model", job["model"])
     assert (code, err) == (0, "")
-    assert "in quarantine 1 file, taken up when replaced" in out
+    assert "\nin quarantine until replaced: 1 file: onepass log" in out
     _, out, _ = onepass("log", job["model"])
     assert "quarantine" in next(line for line in out.splitlines() if "part-2.parquet" in line)
     assert onepass("verify", job["model"])[0] == 0
@@ -465,8 +465,3 @@ def test_file_that_lands_late_in_an_old_folder_is_the_only_one_trained(tmp_path,
     report = train(again(job))
     assert (report.partitions, report.rows) == (1, 200)
     assert trained(job)[-1] == "date=2026-11-26/late.parquet"
-
-
-def test_job_takes_the_choice_from_text():
-    assert Job(lake="l", label="y", model="m", on_bad="quarantine").on_bad == "quarantine"
-    assert SMALL.max_batch_rows == 128

@@ -15,6 +15,8 @@ from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, advised
 from onepass.lake.discover import Lake, LakeFile, files_of
 from onepass.learn.metrics import Metrics, Tables
+from onepass.learn.metrics.quantile import middle
+from onepass.learn.metrics.residuals import Residuals
 from onepass.learn.unit import LabelUnit
 from onepass.ledger.store import Store
 from onepass.model.directory import open_model
@@ -115,6 +117,7 @@ def evaluate_version(
     again: bool = False,
     dask: str | None = None,
     progress: Progress | None = None,
+    residuals: bool = False,
 ) -> EvaluateReport:
     """Evaluate one version of a model; see `evaluate`.
 
@@ -128,6 +131,9 @@ def evaluate_version(
         The model directory, to record the evaluation in or to take it from; None for neither.
     again
         See `evaluate`.
+    residuals
+        Whether the tables of a regression include its residuals, by tenths of the predictions.
+        Those of a record always do.
     """
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
@@ -142,7 +148,8 @@ def evaluate_version(
             return _report(known[1], model, key=known[0])
         progress.started(len(checked.files), checked.n_rows)
         parts = [part for file in checked.files for part in checked.placed(file)]
-        measure = partial(_measure, predictor.file, predictor.unit)
+        wanted = residuals or store is not None
+        measure = partial(_measure, predictor.file, predictor.unit, residuals=wanted)
         fold = Fold(predictor.readers(checked, reading), measure)
         found = folded(parts, fold, workers, progress.advanced)
     metrics = predictor.file.metrics() if found is None else found.metrics
@@ -158,7 +165,7 @@ def evaluate_version(
         rows=metrics.n_rows,
         loss=metrics.loss(),
         metrics=finite_values(metrics),
-        tables=_finite_tables(metrics.tables()),
+        tables=_finite_tables(metrics.tables() | ({} if found is None else found.residual_table())),
         counts={} if found is None else dict(found.counts),
         seconds=time.perf_counter() - began,
     )
@@ -199,6 +206,7 @@ class _Measured:
 
     metrics: Metrics
     counts: Counter[str]
+    residuals: Residuals | None
 
     @property
     def n_rows(self) -> int:
@@ -209,14 +217,26 @@ class _Measured:
         """Add the metrics and counts of later rows."""
         self.metrics.merge(later.metrics)
         self.counts.update(later.counts)
+        if self.residuals is not None and later.residuals is not None:
+            self.residuals.merge(later.residuals)
+
+    def residual_table(self) -> Tables:
+        """Return the table of residuals, if they were measured."""
+        return {} if self.residuals is None else {"residuals": self.residuals.tenths()}
 
 
-def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> _Measured:
+def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed, *, residuals: bool) -> _Measured:
     block, metrics = streamed.encoded.block, file.metrics()
+    sample = Residuals() if residuals and file.encoder.label.classes is None else None
     # An overflow makes an infinite prediction, whose error shows in the metrics.
     with np.errstate(over="ignore", invalid="ignore"):
-        metrics.add(predicted(streamed.encoded, unit), block.label, block.weight)
-    return _Measured(metrics, streamed.encoded.counts)
+        prediction = predicted(streamed.encoded, unit)
+        metrics.add(prediction, block.label, block.weight)
+    if sample is not None:
+        several = prediction.ndim > 1
+        one = prediction[:, middle(file.job.quantile)] if several else prediction
+        sample.add(one, block.label, block.weight)
+    return _Measured(metrics, streamed.encoded.counts, sample)
 
 
 def _finite_tables(tables: Tables) -> dict[str, list[dict[str, float | str | None]]]:

@@ -114,11 +114,9 @@ def _quarantine(outcome: TrainOutcome) -> list[str]:
     if not outcome.in_quarantine:
         return []
     new = {one.path for one in outcome.quarantined}
-    more = f", {len(new):,} of them new" if new else ""
-    return [
-        f"in quarantine {counted(outcome.in_quarantine, 'file')}{more}, taken up when replaced: "
-        f"onepass log {outcome.model}"
-    ]
+    more = f", {len(new):,} of them new" if 0 < len(new) < outcome.in_quarantine else ""
+    put, files = "put " if new else "", counted(outcome.in_quarantine, "file")
+    return [f"{put}in quarantine until replaced: {files}{more}: onepass log {outcome.model}"]
 
 
 def _print_candidates(candidates: list[CandidateEntry]) -> None:
