@@ -25,6 +25,7 @@ from onepass.model.evaluations import Evaluation, recorded, shown_lake
 from onepass.text import counted
 from prefect_onepass.artifacts import artifact_key
 from prefect_onepass.background import Background
+from prefect_onepass.console import outlive_console
 from prefect_onepass.credentials import lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.figures import rounded
@@ -130,6 +131,7 @@ def evaluate(
         The state of the run. Its result is the report as a dict: rows, loss, metrics. A call in
         Python gives the result, and raises the error of a run that has failed.
     """
+    outlive_console()
     logger = get_run_logger()
     given = None if version in {"", "current"} else version
     try:

@@ -21,6 +21,7 @@ from onepass.errors import OutputTaken
 from onepass.text import counted, listed, printable
 from prefect_onepass.artifacts import artifact_key
 from prefect_onepass.background import Background
+from prefect_onepass.console import outlive_console
 from prefect_onepass.credentials import lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.figures import duration
@@ -90,6 +91,7 @@ def score(
         were there already. A call in Python gives the result, and raises the error of a run that
         has failed.
     """
+    outlive_console()
     logger = get_run_logger()
     given = {
         "lake": lake,

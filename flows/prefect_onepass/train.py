@@ -22,6 +22,7 @@ from onepass.errors import Interrupted
 from onepass.terminal.options import given_job, job_options
 from onepass.terminal.printing import say
 from prefect_onepass.background import Background
+from prefect_onepass.console import outlive_console
 from prefect_onepass.credentials import credentials_option, lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.form import TrainJob, filled
@@ -66,6 +67,7 @@ def train(
         metrics on the holdout lake. A call in Python gives the result, and raises the error of a
         run that has failed. A run that leaves the model to another one has a result as well.
     """
+    outlive_console()
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     try:
         with lent(credentials), Background() as background:
