@@ -3,6 +3,7 @@
 # make test-fast  the tests of single rooms only, in less than a minute on two free cores
 # make check      lint, format, types, and who may import whom
 # make torture    the tests of faults, REPEAT times as many cases (20), with another SEED each time
+# make soak       a schedule whose flow, worker and server are killed at random, for SOAK_MINUTES (30)
 # make quality    one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
 # make clean      removes what the targets above have made
 
@@ -18,7 +19,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: setup run test test-fast check torture quality clean
+.PHONY: setup run test test-fast check torture soak quality clean
 
 setup: $(READY)
 
@@ -59,6 +60,11 @@ SEED ?= $(shell date +%s)
 torture: setup
 	@echo "torturing: REPEAT=$(REPEAT) SEED=$(SEED) ..."
 	@REPEAT=$(REPEAT) SEED=$(SEED) $(BIN)/python -m pytest tests/faults tests/ledger
+
+SOAK_MINUTES ?= 30
+
+soak: setup
+	@SOAK_MINUTES=$(SOAK_MINUTES) SEED=$(SEED) $(BIN)/python tests/soak.py
 
 # .pre-commit-config.yaml runs the same commands.
 check: setup

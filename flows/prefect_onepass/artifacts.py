@@ -41,11 +41,11 @@ def artifact_key(kind: str, model: str, model_id: str) -> str:
 def publish(background: Background, run: FinishedRun) -> str:
     """Publish the report of a run and the table of its groups; return the report.
 
-    The calls are made in the background. A run that has trained and skipped nothing publishes
-    nothing.
+    The calls are made in the background. A run that has trained nothing and left nothing out
+    publishes nothing.
     """
     report = describe_run(run)
-    if not (run.trained.partitions or run.trained.skipped):
+    if not (run.trained.partitions or run.trained.skipped or run.trained.quarantined):
         return report
     description = short_description(run)
     keys = {kind: artifact_key(kind, run.job.model, run.model_id) for kind in ("report", "groups")}

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     ValidationError,
@@ -24,19 +25,15 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from onepass.cloud.url import SCHEMES, is_url
+from onepass.cloud.url import is_url
 from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_fields import explained
-from onepass.text import shown
+from onepass.job_holdout import is_rolling, parse_holdout
+from prefect_onepass.paths import PATTERN, check_absolute
 
 PATHS = ("lake", "model", "holdout")
 """Fields that are paths or URLs, or lists of them."""
-
-_ABSOLUTE = rf"^(/|({'|'.join(SCHEMES)})://)"
-"""What a path or URL begins with. The API refuses other values before there is a run."""
-
-_ADVICE = "an absolute path such as /srv/lakes/clicks, or a URL such as s3://bucket/clicks"
 
 
 def _readable(schema: dict[str, Any]) -> None:
@@ -54,7 +51,10 @@ def _readable(schema: dict[str, Any]) -> None:
             field["anyOf"] = options
         if name in PATHS:
             for option in options or [field]:
-                option.get("items", option)["pattern"] = _ABSOLUTE
+                if "$ref" not in option:
+                    option.get("items", option)["pattern"] = PATTERN
+        if name == "holdout":
+            field["anyOf"][0]["pattern"] += r"|^\s*(where|last)\s*:"
 
 
 class Form(BaseModel):
@@ -71,6 +71,11 @@ class Form(BaseModel):
 
     model: str = Field(min_length=1)
 
+    @field_validator("holdout", mode="before", check_fields=False)
+    @classmethod
+    def _holdout_may_be_a_part_of_the_lake(cls, value: Any) -> Any:
+        return parse_holdout(value)
+
     @model_validator(mode="before")
     @classmethod
     def _a_job_is_a_filled_form(cls, value: Any) -> Any:
@@ -79,12 +84,7 @@ class Form(BaseModel):
     @field_validator(*PATHS, mode="after", check_fields=False)
     @classmethod
     def _paths_are_absolute(cls, value: Any) -> Any:
-        # A scheduled run starts in a folder of its own, where a relative path would make a new
-        # and empty model, or find no lake.
-        for path in value if isinstance(value, list) else [value]:
-            if isinstance(path, str) and not (is_url(path) or os.path.isabs(path)):
-                raise ValueError(f"expected {_ADVICE}, found {shown(path)}")
-        return value
+        return check_absolute(value)
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are given, as `open_session` takes them."""
@@ -121,7 +121,7 @@ def filled(given: Mapping[str, Any]) -> Form:
 def _absolute(value: Any) -> Any:
     if isinstance(value, list):
         return [_absolute(one) for one in value]
-    is_path = isinstance(value, str | os.PathLike) and not is_url(value)
+    is_path = isinstance(value, str | os.PathLike) and not (is_url(value) or is_rolling(value))
     return os.path.abspath(value) if is_path else value
 
 
@@ -133,10 +133,22 @@ def _described(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if field.is_required() or default is None or default == []:
         return str(field.description)
-    if isinstance(default, list):
-        default = ", ".join(f"{one:g}" for one in default)
-    text = default.human_readable() if hasattr(default, "human_readable") else str(default)
-    return f"{field.description} Default: {text}."
+    return f"{field.description} Default: {_word(default)}."
+
+
+def _word(value: Any) -> str:
+    """Return a default as a user would write it in a job file."""
+    match value:
+        case list():
+            return ", ".join(map(_word, value))
+        case bool():
+            return str(value).lower()
+        case ByteSize():
+            return value.human_readable().replace(".0", "")
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
 
 
 def _optional(field: FieldInfo) -> Any:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.publish import Publication
 from onepass.job import Job
 from onepass.ledger.entries import TrainEntry
-from onepass.ledger.history import History
-from onepass.training.report import PlanReport, TrainReport
+from onepass.model.directory import OpenModel
+from onepass.training.report import TrainReport
+from prefect_onepass.past_runs import holdout_losses
+from prefect_onepass.run_report import FinishedRun
+
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +55,10 @@ class Outcome:
 
     job: Job
     """The complete job: the fields of the form and those of the model."""
-    model_id: str
-    planned: PlanReport
-    """The first plan of the run."""
+    model: OpenModel
+    """The model, with its log after training."""
     trained: TrainReport
     """All that the run has trained."""
-    newest: str | None
-    """Time of the newest commit that counts and that learnt rows, in ISO 8601; None for none."""
-    history: History
-    """History of the model after training."""
     since: int
     """Newest version before the run."""
     groups: list[Group] = field(default_factory=list)
@@ -65,13 +66,48 @@ class Outcome:
     holdout: EvaluateReport | None = None
     holdout_error: str | None = None
     """Message of the error, if the evaluation on the holdout lake failed."""
+    publication: Publication | None = None
+    """Which version predictions use after the run; None if the version was refused."""
+    refusal: str | None = None
+    """Message of the error, if the guard has refused the version."""
+    page: PageReport | None = None
+    """The report page that was written, if one was asked for."""
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the run found nothing to train."""
-        return not (self.trained.partitions or self.trained.skipped)
+        """Whether the run found nothing to train, and no file to leave out."""
+        trained = self.trained
+        return not (trained.partitions or trained.skipped or trained.quarantined)
+
+    @property
+    def newest(self) -> str | None:
+        """Time of the newest commit that counts and that learnt rows, in ISO 8601."""
+        trained = self.model.ledger.history.trained()
+        return trained[-1].time if trained else None
+
+    def finished(self) -> FinishedRun:
+        """Return what the pages of the run are made from."""
+        return FinishedRun(
+            job=self.job,
+            model_id=self.model.file.id,
+            history=self.model.ledger.history,
+            since=self.since,
+            trained=self.trained,
+            holdout=self.holdout,
+            holdout_error=self.holdout_error,
+            refusal=self.refusal,
+            page=self.page,
+            holdouts=self._holdouts(),
+        )
+
+    def _holdouts(self) -> dict[int, float]:
+        """Return the loss of each version on the files of the holdout lake, as recorded."""
+        if self.holdout is None:
+            return {}
+        store, history = self.model.store, self.model.ledger.history
+        return holdout_losses(store, history, self.holdout)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as plain values, as the flow returns it."""
@@ -96,6 +132,7 @@ class Outcome:
                 for group in self.groups
             ],
             "holdout": None if self.holdout is None else self.holdout.model_dump(),
+            "published": None if self.publication is None else self.publication.model_dump(),
             "report": self.report,
         }
 

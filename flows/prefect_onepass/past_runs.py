@@ -91,7 +91,7 @@ def holdout_losses(store: Store, history: History, report: EvaluateReport) -> di
 
     Losses on other files, as of a holdout that moves with the days, cannot be compared.
     """
-    of_this = dict(read_records(store, report.version)).get(report.recorded or "")
+    of_this = read_records(store, report.version)[0].get(report.recorded or "")
     if of_this is None:
         return {}
     found: dict[int, float] = {}

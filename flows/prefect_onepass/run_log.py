@@ -66,7 +66,7 @@ class RunLog(Progress):
         """Log a group that is trained, or a partition that is skipped."""
         self._pace.committed(entry)
         if isinstance(entry, SkipEntry):
-            self.noted(f"left out: {entry.reason}")
+            self.noted(entry.told)
         elif isinstance(entry, TrainEntry):
             self._due.append(entry)
             is_last = self._pace.n_done >= self._pace.n_total

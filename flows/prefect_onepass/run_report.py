@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onepass.actions.evaluate import EvaluateReport
+from onepass.cloud.url import is_url
 from onepass.job import Job
 from onepass.ledger.bands import drifted
 from onepass.ledger.entries import SkipEntry, TrainEntry
@@ -17,6 +20,9 @@ from onepass.wording import spoken
 from prefect_onepass.figures import duration, rounded
 from prefect_onepass.names import model_name, span
 from prefect_onepass.past_runs import MOST_RUNS, PastRun, past_runs, ratio
+
+if TYPE_CHECKING:
+    from onepass.report.write import PageReport
 
 _MOST_NAMED = 5
 """Most partitions that a warning names."""
@@ -42,6 +48,10 @@ class FinishedRun:
     """Metrics on the holdout lake, if the job names one."""
     holdout_error: str | None = None
     """Message of the error, if the evaluation on the holdout lake failed."""
+    refusal: str | None = None
+    """Message of the error, if the guard of the job has refused the version."""
+    page: PageReport | None = None
+    """The report page that was written, if one was asked for."""
     holdouts: Mapping[int, float] = field(default_factory=dict)
     """Loss of earlier versions on the same holdout files; see `holdout_losses`."""
 
@@ -52,9 +62,9 @@ class FinishedRun:
 
     @property
     def skips(self) -> list[SkipEntry]:
-        """What this run has skipped."""
-        decided = self.history.decided()
-        return [one for one in decided if isinstance(one, SkipEntry) and one.version > self.since]
+        """What this run has skipped for good."""
+        decided = [one for one in self.history.decided() if one.version > self.since]
+        return [one for one in decided if isinstance(one, SkipEntry) and one.kind == "skip"]
 
     @property
     def constant(self) -> float | None:
@@ -72,12 +82,19 @@ def describe_run(run: FinishedRun) -> str:
     if run.trained.partitions or run.holdout is not None:
         lines += [*_losses(run), ""]
     lines += _before(run)
+    lines += [] if run.page is None else [*_page(run.page), ""]
     lines.append(
         f"Model `{printable(run.job.model)}`, id `{run.model_id[:8]}`, label "
         f"`{printable(run.job.label)}`, {run.job.loss} loss. "
         f"All versions: `onepass log {printable(run.job.model)}`"
     )
     return "\n".join(lines)
+
+
+def _page(page: PageReport) -> list[str]:
+    """Return a link to the report page, and what it asks somebody to look at."""
+    link = page.out if is_url(page.out) else Path(page.out).absolute().as_uri()
+    return [f"[Report page](<{link}>)", *(f"- {printable(one)}" for one in page.to_look_at)]
 
 
 def short_description(run: FinishedRun) -> str:
@@ -90,12 +107,13 @@ def short_description(run: FinishedRun) -> str:
     )
     if run.holdout is not None:
         text += f", holdout loss {rounded(run.holdout.loss, 5)}"
-    return text + (f", {trained.skipped:,} left out" if trained.skipped else "")
+    text += f", {trained.skipped:,} left out" if trained.skipped else ""
+    return text + (f", {trained.in_quarantine:,} in quarantine" if trained.in_quarantine else "")
 
 
 def warnings_of(run: FinishedRun) -> list[str]:
     """Return what is wrong with a run, the worst first."""
-    found: list[str] = []
+    found = [] if run.refusal is None else [run.refusal]
     if run.holdout_error is not None:
         found.append(
             f"the holdout could not be evaluated: {clipped(printable(spoken(run.holdout_error)))}. "
@@ -107,6 +125,9 @@ def warnings_of(run: FinishedRun) -> list[str]:
     if run.skips:
         reasons = listed([clipped(printable(spoken(one.reason))) for one in run.skips], 3, "; ")
         found.append(f"{counted(len(run.skips), 'partition')} left out: {reasons}")
+    if kept := run.trained.quarantined:
+        reasons = listed([clipped(printable(spoken(one.reason))) for one in kept], 3, "; ")
+        found.append(f"{counted(len(kept), 'file')} in quarantine until replaced: {reasons}")
     if drifting := _drifting(run):
         found.append(
             "the loss before learning lay above the band that the groups before it give, in "

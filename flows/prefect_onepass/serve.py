@@ -11,8 +11,9 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 
 from onepass.jobfile import read_job_file
+from prefect_onepass.credentials import credentials_option
 from prefect_onepass.form import filled
-from prefect_onepass.train import credentials_option, train
+from prefect_onepass.train import train
 
 
 @click.command("serve")
@@ -48,7 +49,10 @@ def command(
         name=name or Path(config).stem,
         # No limit of Prefect: the place of a run that died would stay taken. The lock of the model
         # keeps runs apart, and ends with its holder.
-        parameters={"job": job.given(), "credentials": credentials},
+        parameters={
+            "job": job.model_dump(mode="json", include=set(job.given())),
+            "credentials": credentials,
+        },
         # A supervisor may restart the service, which must then find its schedule unchanged.
         pause_on_shutdown=False,
         schedule=schedule,

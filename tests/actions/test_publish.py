@@ -1,4 +1,4 @@
-"""The guard: a version that is worse than the current one is kept, and predictions do not use it."""
+"""The guard: a version worse than the current one is kept, and predictions do not use it."""
 
 from __future__ import annotations
 

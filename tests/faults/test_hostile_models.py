@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from lakes import number_table, write_files
-from onepass import train
+from onepass import tag, train
 from onepass.ledger.entries import digest
 from onepass.ledger.npz import load_state
 from processes import run
@@ -526,6 +526,99 @@ def test_lock_that_leads_elsewhere_is_not_written_through(strangers):
     for outcome in run(*tasks):
         assert [code for code, _ in outcome.value] == [4, 4], outcome
     assert {outside: contents(outside) for outside in before} == before
+
+
+# -- tags and evaluations --------------------------------------------------------------------------
+
+
+def tagging(change: Callable[[Stranger, dict[str, Any]], object]) -> Attack:
+    """A tag of its newest version that is sound, but for one change, and sealed anew."""
+
+    def attack(stranger: Stranger) -> None:
+        tag(stranger.model, "current", "newest")
+        path = stranger.model / TAG
+        content = json.loads(path.read_text())
+        change(stranger, content)
+        path.write_bytes(sealed(content))
+
+    return attack
+
+
+def tag_bytes(data: bytes) -> Attack:
+    def attack(stranger: Stranger) -> None:
+        tag(stranger.model, "current", "newest")
+        (stranger.model / TAG).write_bytes(data)
+
+    return attack
+
+
+def huge_tag(stranger: Stranger) -> None:
+    tag(stranger.model, "current", "newest")
+    with open(stranger.model / TAG, "r+b") as stream:
+        stream.truncate(BOMB_BYTES)
+
+
+def tags_elsewhere(stranger: Stranger, *, pipe: bool = False, folder: str = "tags") -> None:
+    tag(stranger.model, "current", "newest")
+    linked(folder if folder == "evaluations" else "tags", pipe=pipe)(stranger)
+
+
+TAG = f"tags/{1:020d}.json"
+
+TAGS: dict[str, Attack] = {
+    "of another version": tagging(lambda s, tag: tag.update(version=2)),
+    "of a plan": tagging(lambda s, tag: tag.update(version=1, entry_sha256=entry_digest(s, 1))),
+    "of no version": tagging(lambda s, tag: tag.update(version=10**9)),
+    "of a huge number": tagging(lambda s, tag: tag.update(version=10**400)),
+    "that leads out": tagging(lambda s, tag: tag.update(name="../../outside/precious")),
+    "with control characters": tagging(lambda s, tag: tag.update(name="\x1b[2Jboo")),
+    "of another chain": tagging(lambda s, tag: tag.update(parent_sha256="0" * 64)),
+    "with a long reason": tagging(lambda s, tag: tag.update(reason="x" * 60_000)),
+    "with an unknown field": tagging(lambda s, tag: tag.update(run="rm -rf")),
+    "nested": tag_bytes(b"[" * 60_000),
+    "huge": huge_tag,
+    "empty": tag_bytes(b""),
+    "folder is a link": tags_elsewhere,
+    "folder is a pipe": partial(tags_elsewhere, pipe=True),
+    "evaluations are a link": partial(tags_elsewhere, folder="evaluations"),
+}
+
+
+def entry_digest(stranger: Stranger, version: int) -> str:
+    return digest(stranger.entries[version - 1].read_bytes())
+
+
+def test_hostile_tags_are_refused(strangers):
+    said = check_refused(strangers, TAGS, step=3)
+    assert "another one now" in said["of another version"]
+    assert "another one now" in said["of a plan"]
+    assert "\x1b" not in said["with control characters"]
+
+
+def test_hostile_evaluations_and_announcements_do_no_harm(strangers):
+    """Nothing depends on them: every command works, in bounded memory."""
+    stranger = strangers("model")
+    folder = stranger.model / "evaluations"
+    folder.mkdir()
+    for number, data in enumerate([b"[" * 500_000, sealed({"version": 1}), b"\xff" * 1000]):
+        (folder / f"00000001-{number:032x}.json").write_bytes(data)
+    with open(folder / f"00000002-{0:032x}.json", "wb") as stream:
+        stream.truncate(BOMB_BYTES)
+    (folder / f"00000003-{0:032x}.json").symlink_to(stranger.outside / "precious")
+    for name in ("fewest", "expiring"):
+        with open(stranger.model / "state" / f"{name}.json", "wb") as stream:
+            stream.truncate(BOMB_BYTES)
+    before, model = contents(stranger.outside), str(stranger.model)
+    lake = json.loads((stranger.model / "model.json").read_text())["job"]["lake"]
+    commands = [
+        ["summary", model],
+        ["evaluate", lake, "--model", model, "--record"],
+        ["verify", model, "--no-lake"],
+        ["train", "--model", model],
+    ]
+    (outcome,) = run({"do": "limited", "commands": commands})
+    assert [code for code, _ in outcome.value] == [0, 0, 0, 0], outcome
+    assert contents(stranger.outside) == before
 
 
 # -- fuzz ------------------------------------------------------------------------------------------

@@ -59,7 +59,9 @@ def test_flows_use_a_block_whose_content_is_in_nothing_that_is_kept(
     outcome = train_flow(job, credentials="secret/lakes")
     assert (outcome["partitions"], outcome["rows"]) == (2, 600)
     assert train_flow(job, credentials="secret/lakes")["partitions"] == 0
-    scored = score_flow(f"{bucket}/lake", job.model, f"{bucket}/out", credentials="secret/lakes")
+    scored = score_flow(
+        job.model, f"{bucket}/out", lake=f"{bucket}/lake", credentials="secret/lakes"
+    )
     assert scored["rows"] == 600
     written = "".join(capfd.readouterr()) + caplog.text + str(outcome) + str(scored)
     kept = written.encode() + database()

@@ -129,7 +129,7 @@ def test_score_flow_writes_a_prediction_per_row(make_lake, tmp_path):
 
     lake, model = make_lake(), str(tmp_path / "model")
     train({"lake": str(lake), "label": "y", "model": model})
-    outcome = score_flow(str(lake), model, str(tmp_path / "out"), keep=["a"])
+    outcome = score_flow(model, str(tmp_path / "out"), lake=str(lake), keep=["a"])
     assert (outcome["partitions"], outcome["unchanged"]) == (6, 0)
     for path in sorted(Path(lake).iterdir()):
         scored = pq.read_table(tmp_path / "out" / path.name)

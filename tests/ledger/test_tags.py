@@ -296,7 +296,7 @@ def test_flipped_bit_missing_entry_and_strange_file_are_found(store):
         Ledger(store, ROOT).tags.catch_up()
     path.write_bytes(sound)
     (store.root / "tags" / "notes.txt").write_text("mine")
-    with pytest.raises(ForeignModel, match="'tags/notes.txt' is no tag"):
+    with pytest.raises(ForeignModel, match=r"'tags/notes\.txt' is no tag"):
         Ledger(store, ROOT).tags.catch_up()
 
 

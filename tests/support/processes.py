@@ -82,6 +82,35 @@ def train_or_die(
         return session.train().model_dump()
 
 
+def score_or_die(
+    lake: str, model: str, out: str, *, die_at: int | None = None, sleep: float = 0.0
+) -> dict[str, Any]:
+    """Score; die of SIGKILL at the `die_at`-th block, or sleep after each block."""
+    from onepass import score
+    from recording import At
+
+    progress = At("advanced", lambda _: time.sleep(sleep), call=None)
+    if die_at is not None:
+        progress = At("advanced", lambda _: _die(), die_at)
+    return score(lake, model, out, progress=progress).model_dump()
+
+
+def act_or_die(
+    act: Literal["tag", "publish"], job: dict[str, Any], *, call: int, **given: Any
+) -> Any:
+    """Tag or publish a version; die of SIGKILL at the `call`-th step of `STEPS_OF_A_COMMIT`."""
+    from onepass import tag
+    from onepass.actions.publish import publish
+    from onepass.job_fields import resume_job
+    from onepass.model.directory import open_model
+
+    opened = open_model(job["model"])
+    _die_at_step_of_a_commit(call)
+    if act == "tag":
+        return tag(job["model"], **given).tags[-1].version
+    return publish(opened, resume_job(opened.file.job, job)).current
+
+
 def command_line(argv: list[str], *, uid: int | None = None) -> None:
     """The command, as another user if one is given."""
     from onepass.cli import main
@@ -335,6 +364,47 @@ def _racer(place: str, n_rounds: int, start: Any, answers: Any) -> None:
         start.wait()
         try:
             ledger.commit_train(os.urandom(64), logged_training("part"))
+            won.append(1)
+        except ModelConflict:
+            won.append(0)
+        start.wait()
+    answers.put(won)
+
+
+def race_tags(place: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
+    """Let taggers on a barrier move the same tag from where it is, round after round.
+
+    Returns
+    -------
+    Rounds won by each tagger, and winners of each round.
+    """
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Barrier(n_writers, timeout=60), context.SimpleQueue()
+    racers = [
+        context.Process(target=_tagger, args=(place, n_rounds, start, answers))
+        for _ in range(n_writers)
+    ]
+    for racer in racers:
+        racer.start()
+    wins = [answers.get() for _ in racers]
+    for racer in racers:
+        racer.join()
+    winners = [sum(each) for each in zip(*wins, strict=True)]
+    return {"won": [sum(each) for each in wins], "winners": winners}
+
+
+def _tagger(place: str, n_rounds: int, start: Any, answers: Any) -> None:
+    from onepass.errors import ModelConflict
+    from onepass.ledger.ledger import Ledger
+    from onepass.ledger.store import open_store
+
+    won = []
+    for number in range(n_rounds):
+        tags = Ledger(open_store(place), "0" * 64).tags
+        seen = tags.get("production")
+        start.wait()
+        try:
+            tags.move("production", 1 + number % 3, by="user", expect=seen)
             won.append(1)
         except ModelConflict:
             won.append(0)

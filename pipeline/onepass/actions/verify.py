@@ -15,9 +15,9 @@ from typing import Literal
 
 from onepass.actions.advice import advice
 from onepass.actions.verify_lake import compare_lake
+from onepass.actions.verify_records import record_faults, tag_faults
 from onepass.actions.verify_report import Finding, Level, Part, VerifyReport
 from onepass.actions.verify_states import must_exist
-from onepass.actions.verify_tags import tag_faults
 from onepass.errors import DataError, ForeignModel, JobError, first_line
 from onepass.ledger.chain import NO_ENTRY, log_key
 from onepass.ledger.consistency import inconsistencies
@@ -85,7 +85,7 @@ def verify(
         opened.ledger.retention.allow_for_runs()
         tagged = list(tag_faults(opened.ledger))
         check.states_during_training(opened)
-        check.findings += tagged
+        check.findings += [*tagged, *record_faults(opened.store)]
         check.log(opened.ledger, head)
         check.lock(opened)
         where = lake or opened.file.job.lake

@@ -54,7 +54,11 @@ def is_being_deleted(store: Store, version: int) -> bool:
 
 def fewest_kept(store: Store) -> int | None:
     """Return the smallest number of newest states that a run has kept; None if none is recorded."""
-    found = _read(store, FEWEST_KEY)
+    try:
+        found = _read(store, FEWEST_KEY)
+    except ForeignModel:
+        # Then more states are missed than need be, which no prediction depends on.
+        return None
     return found if isinstance(found, int) else None
 
 

@@ -50,7 +50,7 @@ class TagEntry(Value):
     """Time of writing, UTC, ISO 8601."""
     name: str
     """The tag."""
-    version: int | None = Field(ge=1)
+    version: int | None = Field(ge=1, lt=10**20)
     """Version that the tag names from now on; None if it is deleted."""
     entry_sha256: str | None = Field(pattern=_DIGEST)
     """Digest of the log entry of that version."""

@@ -12,9 +12,9 @@ import re
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from pydantic_core import from_json
 
 from onepass.errors import ForeignModel, StoreError, first_line
@@ -22,8 +22,11 @@ from onepass.ledger.entries import digest, first_fault, is_sealed, sealed, unsea
 from onepass.ledger.store import Store
 from onepass.partition import Fingerprint
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 1 << 20
 """Largest record that is read or written."""
+
+MAX_TOTAL_BYTES = 32 << 20
+"""Most bytes of records that are read at once."""
 
 MAX_RECORDS = 10_000
 """Most records that are read, those of the newest versions."""
@@ -53,7 +56,7 @@ class Evaluation(BaseModel):
     loss: float = Field(allow_inf_nan=False)
     """The job's loss, weighted mean per row."""
     metrics: dict[str, float | None]
-    tables: dict[str, list[dict[str, float | str | None]]]
+    tables: dict[str, Annotated[list[dict[str, float | str | None]], FailFast()]]
     counts: dict[str, int]
     seconds: float
     """Time that the evaluation took."""
@@ -106,45 +109,57 @@ def recorded(store: Store, version: int | None = None) -> list[Evaluation]:
 
     Notes
     -----
-    Records that cannot be read are left out, with one warning for all of them.
+    Records that cannot be read are left out, with one warning for all of them. Of very many records
+    those of the newest versions are returned.
     """
-    return [evaluation for _, evaluation in read_records(store, version)]
-
-
-def read_records(store: Store, version: int | None = None) -> list[tuple[str, Evaluation]]:
-    """Return the keys and the evaluations of `recorded`."""
-    found: list[tuple[str, Evaluation]] = []
-    faults: list[str] = []
-    for key in _keys(store, version):
-        try:
-            found.append((key, _load(store.get(key, most_bytes=MAX_BYTES), key)))
-        except ForeignModel as error:
-            faults.append(first_line(error))
-        except OSError as error:
-            faults.append(f"{key}: {error.strerror}")
+    found, faults = read_records(store, version)
     if faults:
         more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
-        logger.warning("an evaluation is left out: %s%s", faults[0], more)
-    return sorted(found, key=lambda one: (one[1].version, one[1].time, one[0]))
+        logger.warning("an evaluation is left out: %s%s", next(iter(faults.values())), more)
+    return list(found.values())
 
 
 def find(
     store: Store, version: int, state_sha256: str, files_sha256: str
 ) -> tuple[str, Evaluation] | None:
     """Return the newest record of one state on some files, with its key; None if there is none."""
-    for key, one in reversed(read_records(store, version)):
+    found, _ = read_records(store, version)
+    for key, one in reversed(found.items()):
         if (one.state_sha256, one.files_sha256) == (state_sha256, files_sha256):
             return key, one
     return None
 
 
+def read_records(
+    store: Store, version: int | None = None
+) -> tuple[dict[str, Evaluation], dict[str, str]]:
+    """Return the evaluations of `recorded` by key, and the fault of each key that has one."""
+    found: dict[str, Evaluation] = {}
+    faults: dict[str, str] = {}
+    left = MAX_TOTAL_BYTES
+    for key in _keys(store, version):
+        try:
+            data = store.get(key, most_bytes=MAX_BYTES)
+            left -= len(data)
+            if left < 0:
+                break
+            found[key] = _load(data, key)
+        except ForeignModel as error:
+            faults[key] = first_line(error)
+        except OSError as error:
+            faults[key] = f"{key}: {error.strerror}"
+    by_time = sorted(found.items(), key=lambda one: (one[1].version, one[1].time, one[0]))
+    return dict(by_time), faults
+
+
 def _keys(store: Store, version: int | None) -> list[str]:
+    """Return the keys of records, those of the newest versions first."""
     numbered: list[tuple[int, str]] = []
     for key in store.list("evaluations"):
         match = _NAME.fullmatch(key)
         if match is not None and version in {None, int(match[1])}:
             numbered.append((int(match[1]), key))
-    return [key for _, key in sorted(numbered)[-MAX_RECORDS:]]
+    return [key for _, key in sorted(numbered, reverse=True)[:MAX_RECORDS]]
 
 
 def _load(data: bytes, key: str) -> Evaluation:

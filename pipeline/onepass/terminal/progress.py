@@ -91,7 +91,7 @@ class Display(RunProgress):
         self.version = entry.version
         self._n_committed += len(entry.partitions) if isinstance(entry, TrainEntry) else 1
         if isinstance(entry, SkipEntry):
-            self.noted(f"left out: {entry.reason}")
+            self.noted(entry.told)
         elif isinstance(entry, TrainEntry):
             self._loss = f"loss {total.loss():.5g}"
             self._print_line(entry)

@@ -24,6 +24,8 @@ def prepare(ledger: Ledger, job: Job) -> None:
         If the tags are damaged.
     """
     ledger.tags.catch_up()
+    for name in ledger.tags.named():
+        ledger.tags.target(name)
     ledger.retention.keep_newest = job.keep_states
     follow_rewind(ledger)
     newest = ledger.history.newest_states(1)

@@ -57,6 +57,17 @@ class Progress:
         """Receive a warning for the user."""
 
 
+class Notes(Progress):
+    """Passes on warnings alone, where another step has a progress of its own."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress or Progress()
+
+    def noted(self, message: str) -> None:
+        """Pass on a warning."""
+        self._progress.noted(message)
+
+
 class Together(Progress):
     """Passes each step on to several receivers, in their order.
 

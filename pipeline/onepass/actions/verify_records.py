@@ -1,4 +1,4 @@
-"""Check the tags of a model: their chain, and that each names the version that it was given."""
+"""Check the tags of a model, and its records of evaluations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from onepass.actions.verify_report import Finding
 from onepass.errors import ForeignModel, first_line
 from onepass.ledger.ledger import Ledger
+from onepass.ledger.store import Store
+from onepass.model.evaluations import read_records
 
 
 def tag_faults(ledger: Ledger) -> Iterator[Finding]:
@@ -22,3 +24,10 @@ def tag_faults(ledger: Ledger) -> Iterator[Finding]:
             "model directory, which then has no tags"
         )
         yield Finding(level="damage", part="tags", where="tags", text=text)
+
+
+def record_faults(store: Store) -> Iterator[Finding]:
+    """Iterate over the records of evaluations that cannot be read; nothing depends on them."""
+    for key, fault in read_records(store)[1].items():
+        text = f"{fault.removeprefix(key).lstrip(': ')}; it is left out, and may be removed"
+        yield Finding(level="note", part="evaluations", where=key, text=text)
