@@ -244,6 +244,19 @@ def test_a_run_that_waits_says_so_and_takes_what_has_landed_meanwhile(job, tmp_p
     assert recorder.notes == [f"another run scores to {str(out)!r}; waiting until it has finished"]
 
 
+def test_lock_whose_file_is_gone_is_taken_again(tmp_path, monkeypatch):
+    """The holder removes the file, so two runs could each lock a file of the same name."""
+    real = output_lock._open
+    stale = real(tmp_path / output_lock.LOCK)
+    (tmp_path / output_lock.LOCK).unlink()
+    handles = iter([stale])
+    monkeypatch.setattr(output_lock, "_open", lambda path: next(handles, None) or real(path))
+    with output_lock.locked(tmp_path, print):
+        assert (tmp_path / output_lock.LOCK).exists()
+    assert stale.closed
+    assert not list(tmp_path.iterdir())
+
+
 def _land(path: Path) -> None:
     pq.write_table(number_table(20, seed=2), path)
 
