@@ -165,7 +165,7 @@ def _folders_explained(files: Sequence[LakeFile], keep: tuple[str, ...]) -> Iter
             raise
         raise JobError(
             f"--keep={error.column} names a key=value folder of the lake, and no column of its "
-            "files\nLeave it out: predictions lie in the same folders, and readers take it from there"
+            "files\nLeave it out: predictions lie in the same folders, where readers find it"
         ) from None
 
 
