@@ -16,6 +16,7 @@ import pytest
 
 from lakes import number_table
 from onepass import Model, evaluate, score, verify
+from onepass.actions.manifest import MANIFEST
 from onepass.cloud.connect import connect, forget
 from onepass.cloud.url import parse_url
 from onepass.errors import (
@@ -70,7 +71,7 @@ def test_scores_and_metrics_there_are_those_here(job, local_job, bucket, tmp_pat
     there = score(job["lake"], job["model"], f"{bucket}/out", keep=["level"])
     score(local_job["lake"], local_job["model"], tmp_path / "out", keep=["level"])
     assert (there.partitions, there.unchanged) == (4, 0)
-    for path in sorted((tmp_path / "out").iterdir()):
+    for path in sorted((tmp_path / "out").glob("*.parquet")):
         data = connect(parse_url(bucket)).get(f"out/{path.name}").bytes().to_bytes()
         assert pq.read_table(pa.BufferReader(data)).equals(pq.read_table(path))
     again = score(job["lake"], job["model"], f"{bucket}/out", keep=["level"])
@@ -106,7 +107,7 @@ def test_any_key_that_a_store_allows_is_trained_and_scored(bucket, tmp_path):
     for out in (f"{bucket}/out", str(tmp_path / "out")):
         assert score(job["lake"], job["model"], out).partitions == len(names)
         assert score(job["lake"], job["model"], out).unchanged == len(names)
-    assert {key.removeprefix("out/") for key in keys(f"{bucket}/out")} == set(names)
+    assert {key.removeprefix("out/") for key in keys(f"{bucket}/out")} == {*names, MANIFEST}
     found = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.rglob("*.parquet")}
     assert found == set(names)
 

@@ -115,7 +115,8 @@ for point in distribution("onepass").entry_points:
     points = run(installed / "bin" / "python", "-c", program, cwd=tmp_path).splitlines()
     assert "console_scripts onepass onepass.cli:main" in points
     assert "prefect.collections onepass prefect_onepass" in points
-    assert "onepass.commands serve prefect_onepass.serve:command" in points
+    for name in ("serve", "watch"):
+        assert f"onepass.commands {name} prefect_onepass.{name}:command" in points
 
 
 def test_it_trains_beside_packages_that_are_called_pipeline_and_flows(installed, beside):

@@ -1,150 +1,92 @@
-"""Publish a run in Prefect: a markdown report, a table, a progress bar."""
+"""Artifacts of a run of training: a markdown report, and a table of what was learnt.
+
+All runs of a model share the keys of its artifacts, so each key has a history. The descriptions
+make it a ledger of versions, losses and rows.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
-from uuid import UUID
 
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from onepass.actions.evaluate import EvaluateReport
-from onepass.job import Job
-from onepass.learn.metrics.stretches import LEAST_ROWS, SHARE
-from onepass.text import counted
-from onepass.training.report import PlanReport, TrainReport, in_rounds, nothing_to_train
+from onepass.ledger.entries import TrainEntry
+from onepass.text import listed
+from prefect_onepass.background import Background
+from prefect_onepass.figures import duration, rounded
+from prefect_onepass.names import model_name, span
+from prefect_onepass.past_runs import mean_losses
+from prefect_onepass.run_report import FinishedRun, describe_run, short_description
+
+_MOST_LETTERS = 60
+"""Longest readable part of a key."""
+
+_MOST_LINES = 200
+"""Most lines of a table; the groups of a longer run share lines."""
 
 
-def artifact_key(kind: str, model: str) -> str:
+def artifact_key(kind: str, model: str, model_id: str) -> str:
     """Return the key that all artifacts of one kind and model share, so that they form a history.
 
-    Prefect allows lowercase letters, digits and dashes.
+    Prefect allows lowercase letters, digits and dashes. The name of the folder makes the key
+    readable, and the id tells models with the same name apart.
     """
-    name = re.sub(r"[^a-z0-9]+", "-", PurePath(model).name.lower()).strip("-")
-    return f"onepass-{kind}-{name or 'model'}"
+    folder = model_name(model).rpartition("/")[2]
+    name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:_MOST_LETTERS].strip("-")
+    return f"onepass-{kind}-{name or 'model'}-{re.sub('[^a-z0-9]', '', model_id.lower())[:8]}"
 
 
-def start_progress(job: Job) -> UUID:
-    """Create a progress bar at zero."""
-    artifact = create_progress_artifact(
-        0.0, key=artifact_key("progress", job.model), description=f"training {job.model}"
+def publish(background: Background, run: FinishedRun) -> str:
+    """Publish the report of a run and the table of its groups; return the report.
+
+    The calls are made in the background. A run that has trained nothing and left nothing out
+    publishes nothing.
+    """
+    report = describe_run(run)
+    if not (run.trained.partitions or run.trained.skipped or run.trained.quarantined):
+        return report
+    description = short_description(run)
+    keys = {kind: artifact_key(kind, run.job.model, run.model_id) for kind in ("report", "groups")}
+    background.send(
+        "the report",
+        lambda: create_markdown_artifact(report, key=keys["report"], description=description),
     )
-    # In a flow that is not async, the call is synchronous and returns the id.
-    assert isinstance(artifact, UUID)
-    return artifact
-
-
-def move_progress(artifact: UUID, done: int, total: int) -> None:
-    """Set the bar to the share of partitions done."""
-    update_progress_artifact(artifact, 100.0 if not total else 100.0 * done / total)
-
-
-def publish(
-    job: Job,
-    planned: PlanReport,
-    groups: Sequence[TrainReport],
-    holdout: EvaluateReport | None,
-) -> str:
-    """Publish the report of a run and a table with a row for each group; return the report."""
-    report = describe_run(job, planned, groups, holdout)
-    create_markdown_artifact(report, key=artifact_key("report", job.model))
-    rows = [_row(group) for group in groups]
-    create_table_artifact(rows, key=artifact_key("groups", job.model))
+    if table := table_of(run.entries):
+        background.send(
+            "the table of groups",
+            lambda: create_table_artifact(table, key=keys["groups"], description=description),
+        )
     return report
 
 
-def describe_run(
-    job: Job,
-    planned: PlanReport,
-    groups: Sequence[TrainReport],
-    holdout: EvaluateReport | None,
-) -> str:
-    """Describe a run in markdown.
-
-    Parameters
-    ----------
-    planned
-        The last plan of the run.
-    """
-    lines = [f"# {PurePath(job.model).name}: {job.label}", ""]
-    partitions, rows = sum(g.partitions for g in groups), sum(g.rows for g in groups)
-    if partitions:
-        loss, constant = progressive(groups)
-        seconds = sum(group.seconds for group in groups)
-        peak = max(group.peak_rss_bytes for group in groups)
-        lines += [
-            f"Trained {counted(partitions, 'partition')}"
-            f"{in_rounds(groups[-1].parallel, partitions)}, "
-            f"{rows:,} rows, "
-            f"{rows / seconds:,.0f} rows/s, peak memory {peak / 1e6:,.0f} MB.",
-            "",
-            "| rows | loss | best constant |",
-            "|---|---|---|",
-            f"| progressive | {loss:.6g} | {constant:.6g} |",
-        ]
-        if (last := last_rows(groups)) is not None:
-            n_last, loss, constant = last
-            lines.append(f"| its last {n_last:,} | {loss:.6g} | {constant:.6g} |")
-    else:
-        text = nothing_to_train(planned.left_out, has_trained=bool(planned.state_sha256))
-        lines += [f"{text.capitalize()}."]
-    if holdout is not None:
-        lines += [] if partitions else ["", "| rows | loss | best constant |", "|---|---|---|"]
-        constant_loss = holdout.metrics["constant_loss"]
-        lines.append(f"| holdout ({holdout.rows:,}) | {holdout.loss:.6g} | {constant_loss:.6g} |")
-    lines += ["", f"Model `{job.model}`, version {newest(planned, groups).version}."]
-    return "\n".join(lines)
+def table_of(entries: Sequence[TrainEntry]) -> list[dict[str, Any]]:
+    """Return a line for each group, rounded for people; neighbours share one if there are many."""
+    size = -(-len(entries) // _MOST_LINES) or 1
+    has_epochs = any(entry.epoch > 1 for entry in entries)
+    starts = range(0, len(entries), size)
+    return [_line(entries[first : first + size], has_epochs=has_epochs) for first in starts]
 
 
-def newest(planned: PlanReport, groups: Sequence[TrainReport]) -> PlanReport | TrainReport:
-    """Return the report that has the newest version of the model."""
-    reports: list[PlanReport | TrainReport] = [planned, *groups]
-    return max(reports, key=lambda report: report.version)
-
-
-def progressive(groups: Sequence[TrainReport]) -> tuple[float, float]:
-    """Return the progressive loss over all groups and that of each group's best constant.
-
-    Both are weighted means per row.
-    """
-    trained = [group for group in groups if group.loss is not None and group.rows]
-    rows = sum(group.rows for group in trained)
-    loss = sum(group.rows * (group.loss or 0.0) for group in trained) / rows
-    constant = sum(group.rows * (group.metrics["constant_loss"] or 0.0) for group in trained) / rows
-    return loss, constant
-
-
-def last_rows(groups: Sequence[TrainReport]) -> tuple[int, float, float] | None:
-    """Return the number of the last rows, and `progressive` of them.
-
-    The last rows are the last groups with a tenth of the rows together, or the last tenth of the
-    last group if it has most of them. None if the run has few rows.
-    """
-    trained = [group for group in groups if group.loss is not None and group.rows]
-    rows, last = sum(group.rows for group in trained), list[TrainReport]()
-    while trained and sum(group.rows for group in last) * SHARE < rows:
-        last.insert(0, trained.pop())
-    n_last = sum(group.rows for group in last)
-    if 2 * n_last <= rows and n_last >= LEAST_ROWS:
-        return n_last, *progressive(last)
-    if not last or (own := last[-1].last_tenth) is None or own.loss is None:
-        return None
-    return own.rows, own.loss, own.metrics["constant_loss"] or 0.0
-
-
-def _row(group: TrainReport) -> dict[str, Any]:
+def _line(entries: Sequence[TrainEntry], *, has_epochs: bool) -> dict[str, Any]:
+    first, last = entries[0], entries[-1]
+    partitions = [one for entry in entries for one in entry.partitions]
+    epochs = sorted({entry.epoch for entry in entries})
+    rows, seconds = sum(one.rows for one in entries), sum(one.seconds for one in entries)
+    loss, constant = mean_losses(entries)
+    version = f"{last.version:,}" if first is last else f"{first.version:,}-{last.version:,}"
+    n = f"{len(partitions):,}"
     return {
-        "version": group.version,
-        "partitions": group.partitions,
-        "rows": group.rows,
-        "loss": group.loss,
-        "rows_per_second": round(group.rows_per_second),
-        "peak_rss_bytes": group.peak_rss_bytes,
+        "version": version,
+        "partitions": span(partitions)
+        if len(partitions) == 1
+        else f"{n} within {span(partitions)}",
+        **({"epoch": listed([str(one) for one in epochs], 3)} if has_epochs else {}),
+        "rows": f"{rows:,}",
+        "loss": rounded(loss, 5),
+        "constant": rounded(constant, 5),
+        "rows/s": f"{rows / max(seconds, 1e-9):,.0f}",
+        "time": duration(seconds),
+        "memory": f"{max(one.peak_rss_bytes for one in entries) / 1e6:,.0f} MB",
     }

@@ -10,12 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import click
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
 
 from onepass.cloud.connect import credentials
 from onepass.cloud.url import SCHEMES
 from onepass.errors import JobError
+
+credentials_option = click.option(
+    "--credentials", metavar="BLOCK", help="Prefect block with the credentials of object stores."
+)
 
 _AWS = {
     "aws_access_key_id": "aws_access_key_id",

@@ -6,13 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 
 from onepass.jobfile import read_job_file
-from prefect_onepass.train import complete_job, credentials_option, train
+from prefect_onepass.credentials import credentials_option
+from prefect_onepass.form import filled
+from prefect_onepass.train import train
 
 
 @click.command("serve")
@@ -32,8 +33,8 @@ def command(
 ) -> None:
     """Train the job in JOB.YAML on a schedule until this process is stopped.
 
-    The command needs a Prefect server (prefect server start; PREFECT_API_URL). Runs never overlap:
-    a run that is due during another one is cancelled, and the next run trains its files.
+    The command needs a Prefect server (prefect server start; PREFECT_API_URL). A run that is due
+    during another one ends at once, and the next run trains its files.
     """
     if (cron is None) == (interval is None):
         raise click.UsageError("give either --cron or --interval")
@@ -43,16 +44,15 @@ def command(
             "a schedule needs a Prefect server: run 'prefect server start' and set "
             "PREFECT_API_URL, for instance to http://127.0.0.1:4200/api"
         )
-    job = complete_job(read_job_file(config), credentials)
+    job = filled(read_job_file(config))
     train.serve(
         name=name or Path(config).stem,
+        # No limit of Prefect: the place of a run that died would stay taken. The lock of the model
+        # keeps runs apart, and ends with its holder.
         parameters={
-            "job": job.model_dump(mode="json", include=job.model_fields_set),
+            "job": job.model_dump(mode="json", include=set(job.given())),
             "credentials": credentials,
         },
-        global_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-        ),
         # A supervisor may restart the service, which must then find its schedule unchanged.
         pause_on_shutdown=False,
         schedule=schedule,

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from onepass.actions.verify_report import VerifyReport
     from onepass.job import Job
     from onepass.model.model import Model
+    from onepass.report.write import PageReport, write_report
     from onepass.training.report import PlanReport, TrainReport
 
 _HOME = {
     "EvaluateReport": "actions.evaluate",
     "Job": "job",
     "Model": "model.model",
+    "PageReport": "report.write",
     "PlanReport": "training.report",
     "RefineReport": "actions.refine",
     "RewindReport": "actions.rewind",
@@ -43,12 +45,14 @@ _HOME = {
     "train": "actions.train",
     "train_pending": "actions.train",
     "verify": "actions.verify",
+    "write_report": "report.write",
 }
 
 __all__ = [
     "EvaluateReport",
     "Job",
     "Model",
+    "PageReport",
     "PlanReport",
     "RefineReport",
     "RewindReport",
@@ -66,6 +70,7 @@ __all__ = [
     "train",
     "train_pending",
     "verify",
+    "write_report",
 ]
 
 

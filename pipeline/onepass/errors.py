@@ -17,7 +17,10 @@
     ├── ClusterError (RuntimeError)        2     a Dask cluster could not finish its calls
     │   └── ClusterUnavailable             2     it has no scheduler or no worker; run again later
     ├── VersionRefused (RuntimeError)      5     a new version is worse than the current one
-    ├── ModelConflict (RuntimeError)       4     another writer holds or has changed this model
+    ├── LossTooHigh (RuntimeError)         5     an evaluation is above the bound that was given
+    ├── ModelConflict (RuntimeError)       4     another writer has changed this model
+    │   └── ModelBusy                      4     another process holds it now
+    ├── OutputTaken (RuntimeError)         4     another run scores to the same output
     └── ForeignModel (ValueError)          4     the directory is not (or no longer) a sound model
     KeyboardInterrupt
     └── Interrupted                      130     the user has interrupted a session
@@ -272,6 +275,40 @@ def _version_refused(message: str, version: int, current: int, outcome: object) 
 
 class ModelConflict(OnepassError, RuntimeError):
     """Raised when another writer holds the model or has committed the same version first."""
+
+    exit_code = 4
+
+
+class ModelBusy(ModelConflict):
+    """Raised when another process holds the lock of the model.
+
+    Parameters
+    ----------
+    holder
+        Process id of the other process, as a text; ``unknown`` if the lock does not tell.
+    place
+        The model directory.
+    """
+
+    def __init__(self, holder: str, place: str) -> None:
+        self.holder, self.place = holder, place
+        super().__init__(holder, place)
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.holder} is training the model in {self.place!r}; "
+            "wait until it has finished, then run again"
+        )
+
+
+class LossTooHigh(OnepassError, RuntimeError):
+    """Raised when the loss of an evaluated version is above the bound that was given."""
+
+    exit_code = 5
+
+
+class OutputTaken(OnepassError, RuntimeError):
+    """Raised when another run has begun to score to the same output and goes on there."""
 
     exit_code = 4
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core import event
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -77,3 +79,27 @@ def _compiled(function: _Function, *, fastmath: bool | set[str]) -> _Function:
         # in each process instead, which costs a few seconds at its start.
         result = njit(nogil=True, fastmath=fastmath, error_model="numpy")(function)
     return cast(_Function, result)
+
+
+class _Listener(event.Listener):
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._told: Callable[[], None] | None = told
+
+    def on_start(self, event: Any) -> None:
+        # Two threads may begin to compile at the same time.
+        told, self._told = self._told, None
+        if told is not None:
+            told()
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def telling_of_compilation(told: Callable[[], None]) -> Iterator[None]:
+    """Call `told` once if a loop has to be compiled within the context, before it is.
+
+    Loops that the cache on the disk has are not compiled. The call may come from any thread.
+    """
+    with event.install_listener("numba:compile", _Listener(told)):
+        yield

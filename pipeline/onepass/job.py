@@ -16,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from onepass.job_values import absolute, parse_age, parse_parallel
+from onepass.job_holdout import RollingHoldout, parse_holdout
+from onepass.job_values import LossName, absolute, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -26,18 +27,6 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
     "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
 }
 """Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
-
-LossName: TypeAlias = Literal[
-    "auto",
-    "squared",
-    "huber",
-    "quantile",
-    "poisson",
-    "gamma",
-    "logistic",
-    "hinge",
-    "softmax",
-]
 
 Tails: TypeAlias = Literal["auto", "keep", "clip", "log"]
 
@@ -67,8 +56,10 @@ class Job(BaseModel):
     model: str = Field(
         min_length=1, description="Model directory or URL; created by the first run."
     )
-    holdout: str | list[str] | None = Field(
-        default=None, description="Another lake to evaluate the model on after training."
+    holdout: str | list[str] | RollingHoldout | None = Field(
+        default=None,
+        description="Another lake to evaluate the model on after training; or files of the lake "
+        "to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
     )
     loss: LossName = Field(
         default="auto", description="Loss to minimise; auto chooses it by the label."
@@ -172,8 +163,10 @@ class Job(BaseModel):
         gt=0,
         description="Upper bound of resident memory, such as 800MB or 2GiB.",
     )
-    on_bad: Literal["error", "skip"] = Field(
-        default="error", description="Treatment of a file that cannot be read as expected."
+    on_bad: Literal["error", "skip", "quarantine"] = Field(
+        default="error",
+        description="Treatment of a file that cannot be read as expected; quarantine leaves it out "
+        "until it is replaced.",
     )
     on_changed: Literal["error", "skip", "retrain"] = Field(
         default="error", description="Treatment of a known file that has other content now."
@@ -200,7 +193,8 @@ class Job(BaseModel):
 
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
-    def _paths_do_not_depend_on_the_working_directory(cls, value: Any) -> Any:
+    def _paths_do_not_depend_on_the_working_directory(cls, value: Any, info: ValidationInfo) -> Any:
+        value = parse_holdout(value) if info.field_name == "holdout" else value
         # A scheduled run starts in another directory than the command that created the model.
         if isinstance(value, list):
             return [absolute(path) for path in value]

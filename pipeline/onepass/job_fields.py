@@ -45,7 +45,7 @@ def parse_job(values: Mapping[str, Any]) -> Job:
     try:
         return Job.model_validate(dict(values))
     except ValidationError as error:
-        raise JobError(_explain(error)) from None
+        raise JobError(explained(error)) from None
 
 
 def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
@@ -93,7 +93,8 @@ def _shown(value: Any) -> str:
     return shown(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
+    """Return what is wrong with the fields of a job, with a clause for each faulty field."""
     faults = error.errors()
     more = [f"and {len(faults) - _FAULTS:,} more"] if len(faults) > _FAULTS else []
     return "; ".join([*map(_explain_one, faults[:_FAULTS]), *more])

@@ -5,9 +5,21 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from onepass.cloud.url import is_url, parse_url
+
+LossName: TypeAlias = Literal[
+    "auto",
+    "squared",
+    "huber",
+    "quantile",
+    "poisson",
+    "gamma",
+    "logistic",
+    "hinge",
+    "softmax",
+]
 
 MOST_PARALLEL = 1024
 """Largest number of units of training that may be learnt at the same time."""

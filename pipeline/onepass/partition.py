@@ -104,6 +104,29 @@ class UnreadFile:
     """Key of the file within its lake."""
 
 
+@with_config(_CLOSED)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a listing or the disk tells of a file without reading it.
+
+    A file whose look is the same has not been replaced. All fields are None for a file that is not
+    there.
+    """
+
+    size: StrictInt | None = None
+    """Length of the file in bytes."""
+    modified_ns: StrictInt | None = None
+    """Time of the last change of the content on a local disk, in nanoseconds of its clock."""
+    changed_ns: StrictInt | None = None
+    """Time of the last change of content, name or rights on a local disk, in nanoseconds."""
+    etag: StrictStr | None = None
+    """Name that an object store gives to the content."""
+
+    def is_same(self, other: Look) -> bool:
+        """Return whether the file is certainly the same; not if there is only a size to tell."""
+        return self == other and (self.changed_ns is not None or self.etag is not None)
+
+
 Partitions: TypeAlias = Annotated[list[Partition], FailFast()]
 """List of partitions. Validation stops at the first fault, because errors about every element of a
 hostile list would take more memory than the list."""

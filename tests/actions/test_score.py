@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from lakes import number_table
 from onepass import Model, score
+from onepass.actions.manifest import MANIFEST
 from onepass.actions.output_checks import refuse_output
 from onepass.actions.outputs import open_output
 from onepass.errors import BadPartition, JobError, ModelNotFound
@@ -34,6 +36,11 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    return found
 
 
 def test_predictions_stand_in_the_order_of_the_rows(job, tmp_path):
@@ -122,7 +129,7 @@ def test_changed_input_alone_is_scored_again(job, tmp_path):
     report = score(job["lake"], job["model"], tmp_path / "out")
     after = content(tmp_path / "out")
     assert (report.partitions, report.unchanged) == (1, 2)
-    assert {name for name in after if after[name] != before[name]} == {"part-1.parquet"}
+    assert {name for name in after if after[name] != before[name]} == {"part-1.parquet", MANIFEST}
     assert pq.read_metadata(tmp_path / "out" / "part-1.parquet").num_rows == 77
 
 
@@ -220,7 +227,8 @@ def test_error_leaves_no_partial_file(job, tmp_path):
     path.write_bytes(data)
     with pytest.raises(BadPartition, match=r"part-1.parquet, row group 2"):
         score(job["lake"], job["model"], tmp_path / "out")
-    assert os.listdir(tmp_path / "out") == ["part-0.parquet"]
+    assert sorted(os.listdir(tmp_path / "out")) == [MANIFEST, "part-0.parquet"]
+    assert not manifest(tmp_path / "out")["complete"]
 
 
 def test_column_to_keep_that_is_not_there_is_named(job, tmp_path):

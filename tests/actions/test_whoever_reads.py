@@ -16,7 +16,9 @@ from cluster import Forks, TestCluster
 from lakes import corrupt_pages, number_table
 from onepass import evaluate, refine, score
 from onepass.actions import prediction_files
-from onepass.actions.outputs import open_output
+from onepass.actions.outputs import Stamp, open_output
+from onepass.actions.planned_files import PlannedFile
+from onepass.actions.prediction_files import Scorer
 from onepass.actions.verify import verify
 from onepass.errors import BadPartition, JobError
 from onepass.stream import fold
@@ -65,7 +67,7 @@ class Rows(Progress):
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {one.name: one.read_bytes() for one in folder.iterdir()}
+    return {one.name: one.read_bytes() for one in folder.glob("*.parquet")}
 
 
 def test_an_evaluation_has_the_same_bits(job, monkeypatch):
@@ -138,11 +140,15 @@ def test_a_bad_file_leaves_whole_files_only(job, monkeypatch, tmp_path, what):
     assert all(name.startswith("part-") and name != "part-3.parquet" for name in found)
 
 
+def _wrote_elsewhere(scorer: Scorer, run: list[PlannedFile]) -> list[Stamp]:
+    return [Stamp(100, "1") for _ in run]
+
+
 def test_files_that_workers_write_where_they_are_not_seen_are_told(job, monkeypatch, tmp_path):
     """A worker with a disk of its own would write all files there, and nobody would know."""
     monkeypatch.setattr(Workers, "is_cluster", True)
     monkeypatch.setattr(prediction_files, "_VISIBLE_SECONDS", 0.0)
-    monkeypatch.setattr(prediction_files, "write_run", lambda scorer, run: None)
+    monkeypatch.setattr(prediction_files, "write_run", _wrote_elsewhere)
     with pytest.raises(JobError, match=r"a worker wrote the predictions 'part-0.parquet'"):
         score(job["lake"], job["model"], tmp_path / "out")
 

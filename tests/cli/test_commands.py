@@ -243,6 +243,26 @@ def test_score_keeps_columns_and_says_what_was_there(model, tmp_path, onepass):
     assert "0 files written, 6 were there already" in onepass(*given, "--keep", "a,level")[1]
 
 
+def test_score_says_which_versions_and_which_files_without_input_there_are(
+    model, tmp_path, onepass, make_lake
+):
+    out = tmp_path / "out"
+    given = ("score", "--model", model, "--out", out, "--new-only", "--version-column", "made_by")
+    assert "6 files written" in onepass(*given)[1]
+    first = last_json(onepass(*given, "--json")[1])["version"]
+    (tmp_path / "lake" / "part-0.parquet").unlink()
+    make_lake(8)
+    (tmp_path / "lake" / "part-1.parquet").unlink()
+    onepass("train", "--model", model, "--on-changed", "skip")
+    text = onepass(*given)[1]
+    assert "2 files written, 5 were there already" in text
+    assert f"files: 5 of version {first}, 2 of version " in text
+    assert "left: part-1.parquet, whose input is not in the lake (--prune removes such" in text
+    assert "removed 1 file whose input is not in the lake" in onepass(*given, "--prune")[1]
+    assert not (out / "part-1.parquet").exists()
+    assert {*pq.read_table(out / "part-0.parquet")["made_by"].to_pylist()} == {first}
+
+
 # -- what goes wrong -------------------------------------------------------------------------------
 
 
@@ -355,7 +375,7 @@ def test_run_interrupted_before_there_is_a_model_does_not_point_at_one(
     def interrupt(*job: object, **limits: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("onepass.training.session.create_model", interrupt)
+    monkeypatch.setattr("onepass.training.opening.create_model", interrupt)
     code, _, err = onepass("train", make_lake(1), "--label", "y", "--model", tmp_path / "model")
     assert (code, err.strip()) == (130, "interrupted before the model was created: nothing is kept")
     assert not (tmp_path / "model").exists()

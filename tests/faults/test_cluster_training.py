@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -200,6 +201,40 @@ def test_a_bad_file_is_reported_as_threads_report_it(forks, job, make_lake):
                 train(job(name, lake=str(lake), dask=dask))
             messages.append(str(bad.value))
     assert messages[0] == messages[1]
+
+
+def test_files_in_quarantine_are_those_of_threads_and_are_taken_up_alike(
+    forks, job, lake, tmp_path
+):
+    bad = ("part-3.parquet", "part-9.parquet")
+    states, losses = [], []
+    with TestCluster(forks, 2) as cluster:
+        for name, dask in (("cluster", cluster.address), ("threads", None)):
+            copy = tmp_path / f"lake-{name}"
+            shutil.copytree(lake, copy)
+            (copy / "part-3.parquet").write_bytes(b"no rows at all" * 9)
+            pages_of(copy / "part-9.parquet")
+            given = job(name, lake=str(copy), dask=dask, on_bad="quarantine", holdout="last: 2")
+            first = train(given)
+            assert sorted(one.path for one in first.quarantined) == sorted(bad)
+            assert first.held_out == ["part-14.parquet", "part-15.parquet"]
+            assert first.holdout is not None
+            losses.append(first.holdout.loss)
+            for path in bad:
+                shutil.copy(lake / path, copy)
+            second = train(given)
+            assert (second.partitions, second.in_quarantine) == (2, 0)
+            states.append((first.state_sha256, second.state_sha256))
+    assert states[0] == states[1]
+    assert losses[0] == losses[1]
+
+
+def pages_of(path: Path) -> None:
+    """Corrupt the pages of a file, and leave its footer as it is."""
+    data = bytearray(path.read_bytes())
+    first = pq.read_metadata(path).row_group(0).column(0)
+    data[4 : 4 + first.total_compressed_size] = bytes(first.total_compressed_size)
+    path.write_bytes(data)
 
 
 def test_workers_that_do_not_see_the_lake_are_named_before_work_starts(

@@ -59,7 +59,9 @@ def test_flows_use_a_block_whose_content_is_in_nothing_that_is_kept(
     outcome = train_flow(job, credentials="secret/lakes")
     assert (outcome["partitions"], outcome["rows"]) == (2, 600)
     assert train_flow(job, credentials="secret/lakes")["partitions"] == 0
-    scored = score_flow(f"{bucket}/lake", job.model, f"{bucket}/out", credentials="secret/lakes")
+    scored = score_flow(
+        job.model, f"{bucket}/out", lake=f"{bucket}/lake", credentials="secret/lakes"
+    )
     assert scored["rows"] == 600
     written = "".join(capfd.readouterr()) + caplog.text + str(outcome) + str(scored)
     kept = written.encode() + database()
@@ -126,10 +128,10 @@ def test_secret_of_another_kind_is_refused_without_being_shown(value):
 
 
 def test_group_is_retried_after_a_store_was_away():
-    from prefect_onepass.train import _may_pass
+    from prefect_onepass.states import may_pass
 
     def failed(error: Exception) -> SimpleNamespace:
         return SimpleNamespace(result=lambda raise_on_failure: error)
 
-    assert _may_pass(None, None, failed(StoreUnavailable("away")))
-    assert not _may_pass(None, None, failed(JobError("wrong")))
+    assert may_pass(None, None, failed(StoreUnavailable("away")))
+    assert not may_pass(None, None, failed(JobError("wrong")))

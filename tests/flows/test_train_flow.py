@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from pathlib import Path
@@ -50,12 +51,15 @@ def test_flow_trains_the_sample_lake_and_publishes_what_it_learnt(tmp_path):
     assert outcome["state_sha256"] == alone.state_sha256
     assert outcome["holdout"]["loss"] < 0.4 * outcome["holdout"]["metrics"]["constant_loss"]
 
-    (report,) = artifacts("onepass-report-deliveries")
+    id_ = open_model(job.model).file.id[:8]
+    (report,) = artifacts(f"onepass-report-deliveries-{id_}")
     assert "70,797 rows" in report.data
     assert f"{outcome['holdout']['loss']:.6g}" in report.data
-    (table,) = artifacts("onepass-groups-deliveries")
-    assert '"rows": 70797' in table.data
-    (progress,) = artifacts("onepass-progress-deliveries")
+    assert report.description.startswith(f"version {outcome['version']}: loss ")
+    (table,) = artifacts(f"onepass-groups-deliveries-{id_}")
+    rows = [int(line["rows"].replace(",", "")) for line in json.loads(table.data)]
+    assert sum(rows) == 70_797
+    (progress,) = artifacts(f"onepass-progress-deliveries-{id_}")
     assert progress.data == 100.0
 
 
@@ -116,7 +120,7 @@ def test_bad_parameters_are_refused_before_anything_runs(tmp_path):
     from prefect_onepass.train import train as train_flow
 
     with pytest.raises(ParameterTypeError, match="l2"):
-        train_flow({"lake": "x", "label": "y", "model": str(tmp_path / "m"), "l2": -1})
+        train_flow({"lake": "/x", "label": "y", "model": str(tmp_path / "m"), "l2": -1})
     assert not (tmp_path / "m").exists()
 
 
@@ -125,7 +129,7 @@ def test_score_flow_writes_a_prediction_per_row(make_lake, tmp_path):
 
     lake, model = make_lake(), str(tmp_path / "model")
     train({"lake": str(lake), "label": "y", "model": model})
-    outcome = score_flow(str(lake), model, str(tmp_path / "out"), keep=["a"])
+    outcome = score_flow(model, str(tmp_path / "out"), lake=str(lake), keep=["a"])
     assert (outcome["partitions"], outcome["unchanged"]) == (6, 0)
     for path in sorted(Path(lake).iterdir()):
         scored = pq.read_table(tmp_path / "out" / path.name)

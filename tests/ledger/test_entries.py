@@ -20,7 +20,7 @@ from onepass.ledger.entries import (
     load_entry,
 )
 from onepass.ledger.trained import Trained
-from onepass.partition import Group, Partition, UnreadFile
+from onepass.partition import Group, Look, Partition, UnreadFile
 
 HEADER = {"version": 1, "parent_sha256": "0" * 64, "attempt": "0" * 32, "time": "now"}
 
@@ -64,6 +64,8 @@ def test_partitions_come_back_as_they_were_written(etag):
         PlanEntry(**HEADER, groups=[Group(1, [partition])]),
         SkipEntry(**HEADER, partition=partition, reason="bad"),
         SkipEntry(**HEADER, partition=UnreadFile("p"), reason="bad"),
+        SkipEntry(**HEADER, partition=partition, reason="bad", quarantine=Look(1, 2, 3)),
+        SkipEntry(**HEADER, partition=UnreadFile("p"), reason="bad", quarantine=Look(1, etag="e")),
     ]
     for entry in entries:
         data = dump_entry(entry)
@@ -82,7 +84,9 @@ def test_partitions_are_written_as_ever():
     partitions = f'{start}{content}}}}},{start}{content},"etag":"e"}}}}'
     assert f'"groups":[{{"epoch":1,"partitions":[{partitions}]}}]'.encode() in data
     data = dump_entry(SkipEntry(**HEADER, partition=UnreadFile("p"), reason="bad"))
-    assert b'"action":"skip","partition":{"path":"p"},"reason":"bad"' in data
+    assert b'"action":"skip","partition":{"path":"p"},"reason":"bad","seal"' in data
+    data = dump_entry(SkipEntry(**HEADER, partition=UnreadFile("p"), reason="", quarantine=Look(7)))
+    assert b'"reason":"","quarantine":{"size":7,"modified_ns":null,' in data
 
 
 def test_train_entry_is_written_as_ever():

@@ -82,6 +82,19 @@ def train_or_die(
         return session.train().model_dump()
 
 
+def score_or_die(
+    lake: str, model: str, out: str, *, die_at: int | None = None, sleep: float = 0.0
+) -> dict[str, Any]:
+    """Score; die of SIGKILL at the `die_at`-th block, or sleep after each block."""
+    from onepass import score
+    from recording import At
+
+    progress = At("advanced", lambda _: time.sleep(sleep), call=None)
+    if die_at is not None:
+        progress = At("advanced", lambda _: _die(), die_at)
+    return score(lake, model, out, progress=progress).model_dump()
+
+
 def act_or_die(
     act: Literal["tag", "publish"], job: dict[str, Any], *, call: int, **given: Any
 ) -> Any:

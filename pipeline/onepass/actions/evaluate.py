@@ -13,8 +13,10 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, advised
-from onepass.lake.discover import discover
+from onepass.lake.discover import Lake, LakeFile, files_of
 from onepass.learn.metrics import Metrics, Tables
+from onepass.learn.metrics.quantile import middle
+from onepass.learn.metrics.residuals import Residuals
 from onepass.learn.unit import LabelUnit
 from onepass.ledger.store import Store
 from onepass.model.directory import open_model
@@ -27,10 +29,15 @@ from onepass.stream.fold import Fold, folded
 from onepass.stream.lake_groups import check_files
 from onepass.stream.reading import Streamed
 from onepass.stream.workers import Workers
+from onepass.text import listed
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values
 
 _ADVICE = "Repair the file or take it out of the lake: metrics of a part of it would mislead."
+
+
+_MOST_NAMED = 4
+"""Most files that a message names."""
 
 
 class EvaluateReport(BaseModel):
@@ -63,6 +70,7 @@ def evaluate(
     *,
     version: int | str | None = None,
     record: bool = False,
+    again: bool = False,
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluateReport:
@@ -79,6 +87,8 @@ def evaluate(
     record
         Whether to keep the result in the model directory. If it has the same state on the same
         files already, the rows are not read again.
+    again
+        Whether to read the rows and record the result even so.
     dask
         Address of a Dask scheduler; threads of this process by default.
 
@@ -92,56 +102,70 @@ def evaluate(
     opened = open_model(model)
     predictor = read_predictor(opened, version)
     store = opened.store if record else None
-    return evaluate_version(predictor, lake, str(model), store=store, dask=dask, progress=progress)
+    return evaluate_version(
+        predictor, lake, str(model), store=store, again=again, dask=dask, progress=progress
+    )
 
 
 @advised(_ADVICE)
 def evaluate_version(
     predictor: Predictor,
-    lake: str | list[str],
+    lake: Lake,
     model: str,
     *,
     store: Store | None = None,
+    again: bool = False,
     dask: str | None = None,
     progress: Progress | None = None,
+    residuals: bool = False,
 ) -> EvaluateReport:
     """Evaluate one version of a model; see `evaluate`.
 
     Parameters
     ----------
+    lake
+        As for `evaluate`; or files that are listed already, such as those of a rolling holdout.
     model
         Model directory, for the report.
     store
         The model directory, to record the evaluation in or to take it from; None for neither.
+    again
+        See `evaluate`.
+    residuals
+        Whether the tables of a regression include its residuals, by tenths of the predictions.
+        Those of a record always do.
     """
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
     with Workers(dask, mixed=True) as workers:
-        checked = check_files(discover(lake), reading, workers)
+        checked = check_files(files_of(lake), reading, workers)
         files_sha256 = digest_of((file.key, file.fingerprint) for file in checked.files)
         state_sha256, version = predictor.entry.state.sha256, predictor.entry.version
-        known = None if store is None else find(store, version, state_sha256, files_sha256)
+        known = None
+        if store is not None and not again:
+            known = find(store, version, state_sha256, files_sha256)
         if known is not None:
             return _report(known[1], model, key=known[0])
         progress.started(len(checked.files), checked.n_rows)
         parts = [part for file in checked.files for part in checked.placed(file)]
-        measure = partial(_measure, predictor.file, predictor.unit)
+        wanted = residuals or store is not None
+        measure = partial(_measure, predictor.file, predictor.unit, residuals=wanted)
         fold = Fold(predictor.readers(checked, reading), measure)
         found = folded(parts, fold, workers, progress.advanced)
     metrics = predictor.file.metrics() if found is None else found.metrics
     if not np.isfinite(metrics.loss()):
         label = predictor.file.job.label
-        raise EmptyLake(f"the lake {lake!r} has no row with a label {label!r} and a weight")
+        raise EmptyLake(f"the lake {_named(lake)} has no row with a label {label!r} and a weight")
     evaluation = Evaluation(
         version=version,
         state_sha256=state_sha256,
-        lake=shown_lake(lake),
+        lake=shown_lake(_shown(lake)),
         files_sha256=files_sha256,
         files=len(checked.files),
         rows=metrics.n_rows,
         loss=metrics.loss(),
         metrics=finite_values(metrics),
-        tables=_finite_tables(metrics.tables()),
+        tables=_finite_tables(metrics.tables() | ({} if found is None else found.residual_table())),
         counts={} if found is None else dict(found.counts),
         seconds=time.perf_counter() - began,
     )
@@ -165,12 +189,24 @@ def _report(evaluation: Evaluation, model: str, *, key: str | None) -> EvaluateR
     )
 
 
+def _named(lake: Lake) -> str:
+    files = [one.key for one in lake if isinstance(one, LakeFile)]
+    return f"of the holdout ({listed(files, _MOST_NAMED)})" if files else repr(lake)
+
+
+def _shown(lake: Lake) -> str | list[str]:
+    if isinstance(lake, str):
+        return lake
+    return [one.key if isinstance(one, LakeFile) else one for one in lake]
+
+
 @dataclass(frozen=True, slots=True)
 class _Measured:
     """Metrics of some rows, with the counts of what was noticed in them."""
 
     metrics: Metrics
     counts: Counter[str]
+    residuals: Residuals | None
 
     @property
     def n_rows(self) -> int:
@@ -181,14 +217,26 @@ class _Measured:
         """Add the metrics and counts of later rows."""
         self.metrics.merge(later.metrics)
         self.counts.update(later.counts)
+        if self.residuals is not None and later.residuals is not None:
+            self.residuals.merge(later.residuals)
+
+    def residual_table(self) -> Tables:
+        """Return the table of residuals, if they were measured."""
+        return {} if self.residuals is None else {"residuals": self.residuals.tenths()}
 
 
-def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> _Measured:
+def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed, *, residuals: bool) -> _Measured:
     block, metrics = streamed.encoded.block, file.metrics()
+    sample = Residuals() if residuals and file.encoder.label.classes is None else None
     # An overflow makes an infinite prediction, whose error shows in the metrics.
     with np.errstate(over="ignore", invalid="ignore"):
-        metrics.add(predicted(streamed.encoded, unit), block.label, block.weight)
-    return _Measured(metrics, streamed.encoded.counts)
+        prediction = predicted(streamed.encoded, unit)
+        metrics.add(prediction, block.label, block.weight)
+    if sample is not None:
+        several = prediction.ndim > 1
+        one = prediction[:, middle(file.job.quantile)] if several else prediction
+        sample.add(one, block.label, block.weight)
+    return _Measured(metrics, streamed.encoded.counts, sample)
 
 
 def _finite_tables(tables: Tables) -> dict[str, list[dict[str, float | str | None]]]:

@@ -49,7 +49,12 @@ class Excluder:
                     f"--exclude {pattern!r} fits no partition of the ledger or the lake; names are "
                     f"as in: onepass log {self._session.model.path}"
                 )
-        skipped = {entry.partition for entry in self._line if isinstance(entry, SkipEntry)}
+        # A file in quarantine would be taken up again once it is replaced.
+        skipped = {
+            entry.partition
+            for entry in self._line
+            if isinstance(entry, SkipEntry) and entry.quarantine is None
+        }
         left = [one for one in self._not_learnt(list(found)) if one not in skipped]
         return sorted(left, key=lambda one: (one.name, one.fingerprint.content))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from onepass.actions.outputs import Output, resolved
+from onepass.cloud.url import is_url
 from onepass.errors import JobError
 from onepass.lake.discover import LakeFile
 
@@ -40,15 +43,23 @@ def refuse_output(
 
 def _refuse_lake(out: Output, lake: str | list[str], files: Sequence[LakeFile]) -> None:
     is_below = not isinstance(lake, list) and _is_within(resolved(out.place), resolved(lake))
-    if is_below or any(out.location(output_name(file.key)) == _location(file) for file in files):
+    # To resolve the folder of each of ten thousand files takes longer than to list them.
+    folder = lru_cache(resolved)
+    if is_below or any(
+        _location(out.location(output_name(file.key)), folder) == _location(file.location, folder)
+        for file in files
+    ):
         raise JobError(
             f"--out {out.place!r} lies in the lake, where predictions would be taken for rows; "
             "choose another directory"
         )
 
 
-def _location(file: LakeFile) -> str:
-    return resolved(file.location) if file.remote is None else file.location
+def _location(location: str, folder: Callable[[str], str]) -> str:
+    if is_url(location):
+        return location
+    above, name = os.path.split(location)
+    return os.path.join(folder(above), name)
 
 
 def _refuse_names(out: Output, files: Sequence[LakeFile]) -> None:

@@ -11,10 +11,13 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.holdout import evaluate_holdout
 from onepass.actions.judge import Judgement, by_bands, by_holdout
 from onepass.errors import ModelConflict, VersionRefused
 from onepass.job import Job
+from onepass.job_holdout import RollingHoldout
+from onepass.lake.discover import Lake
 from onepass.ledger.entries import LearntEntry
 from onepass.ledger.tag_entry import CURRENT, REFUSED, TagEntry
 from onepass.ledger.tags import Tags
@@ -51,6 +54,7 @@ def publish(
     job: Job,
     *,
     newest: Predictor | None = None,
+    lake: Lake | None = None,
     holdout: EvaluateReport | None = None,
     progress: Progress | None = None,
 ) -> Publication:
@@ -63,11 +67,14 @@ def publish(
     opened
         The model, as the session has left it.
     job
-        Job of the run, with its guard and its holdout lake.
+        Job of the run, with its guard and its holdout.
     newest
         Weights of the newest version; read from its state by default.
+    lake
+        What `Session.holdout` has returned; by default the holdout of the job, if it is a lake of
+        its own.
     holdout
-        Evaluation of that version on the holdout lake; made, or taken from the records, by default.
+        Evaluation of that version on this lake; made, or taken from the records, by default.
     progress
         Receives how far evaluations have come.
 
@@ -81,7 +88,7 @@ def publish(
     DataError
         If the holdout lake cannot be used.
     """
-    return _Publisher(opened, job, newest, holdout, progress).run()
+    return _Publisher(opened, job, newest, lake, holdout, progress).run()
 
 
 class _Publisher:
@@ -92,11 +99,15 @@ class _Publisher:
         opened: OpenModel,
         job: Job,
         newest: Predictor | None,
+        lake: Lake | None,
         holdout: EvaluateReport | None,
         progress: Progress | None,
     ) -> None:
         self._opened, self._job, self._progress = opened, job, progress
         self._newest, self._holdout = newest, holdout
+        # A rolling holdout names no lake that could be read without the session.
+        own = None if isinstance(job.holdout, RollingHoldout) else job.holdout
+        self._lake = own if lake is None else lake
         opened.ledger.catch_up()
         self._tags: Tags = opened.ledger.tags
         self._tags.catch_up()
@@ -146,26 +157,21 @@ class _Publisher:
         return self._before.version
 
     def _judgement(self, entry: LearntEntry, margin: float) -> Judgement:
-        if self._job.holdout is None:
-            history = self._opened.ledger.history
-            return by_bands(history, self._current, entry.version, margin)
         new = self._holdout
-        if new is None:
+        if new is None and self._lake is not None:
             newest = self._newest or read_predictor(self._opened, "newest")
             new = self._evaluated(newest)
-        old = self._evaluated(read_predictor(self._opened, CURRENT))
+        old = None if new is None else self._evaluated(read_predictor(self._opened, CURRENT))
+        if new is None or old is None:
+            history = self._opened.ledger.history
+            return by_bands(history, self._current, entry.version, margin)
         return by_holdout(new, old, margin)
 
-    def _evaluated(self, predictor: Predictor) -> EvaluateReport:
-        assert self._job.holdout is not None
-        return evaluate_version(
-            predictor,
-            self._job.holdout,
-            self._opened.path,
-            store=self._opened.store,
-            dask=self._job.dask,
-            progress=self._progress,
-        )
+    def _evaluated(self, predictor: Predictor) -> EvaluateReport | None:
+        if self._lake is None:
+            return None
+        store, progress = self._opened.store, self._progress
+        return evaluate_holdout(predictor, self._lake, self._job, store=store, progress=progress)
 
     def _publish(
         self, entry: LearntEntry, why: str, judgement: Judgement | None = None

@@ -19,9 +19,10 @@ from onepass.actions.exclude import Excluder
 from onepass.errors import DataError, JobError, first_line
 from onepass.ledger.entries import AnyEntry, LearntEntry, TrainEntry
 from onepass.training.current import follow_rewind
+from onepass.training.opening import exclusion
 from onepass.training.progress import Progress
 from onepass.training.report import newest_sha256
-from onepass.training.session import Session, exclusion, open_session
+from onepass.training.session import Session, open_session
 
 
 class RewindReport(BaseModel):

@@ -1,7 +1,7 @@
 """Score a lake: write predictions as Parquet, one file for each file of the lake.
 
-The rows keep their order. A finished file holds the fingerprint of its input and the digest of the
-model's state in its metadata, so scoring again writes only what is missing or outdated.
+The rows keep their order. A manifest tells of which input and which version of the model each file
+is, so scoring again writes only what is missing or outdated.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from pydantic import BaseModel
 
 from onepass.actions.output_checks import refuse_output
 from onepass.actions.outputs import open_output
-from onepass.actions.prediction_files import Scorer, is_current, plan_file, write_files
+from onepass.actions.planned_files import Wanted
+from onepass.actions.score_run import ScoreRun
 from onepass.environment import peak_rss_bytes
 from onepass.errors import JobError, advised
 from onepass.lake.discover import discover
-from onepass.model.file import ModelFile
-from onepass.model.model import Model
+from onepass.model.directory import open_model
 from onepass.model.predictions import prediction_fields
-from onepass.stream.lake_groups import check_files
-from onepass.stream.workers import Workers
+from onepass.model.versions import read_predictor
 from onepass.training.progress import Progress
 
 
@@ -30,29 +29,47 @@ class ScoreReport(BaseModel):
 
     model: str
     """Model directory."""
+    model_id: str
+    """Id of the model."""
     version: int
     """Version of the model that predicts."""
+    asked: str
+    """Name by which the version was asked for: `current`, `newest`, a tag or a number."""
+    state_sha256: str
+    """Digest of the state of the version."""
     out: str
     """Directory or URL of the predictions."""
     rows: int
-    """Rows of all prediction files."""
+    """Rows of all prediction files of the lake."""
     partitions: int
     """Prediction files that were written."""
+    new_rows: int
+    """Rows of the files that were written."""
     unchanged: int
-    """Prediction files that were there already, of this version and this input."""
+    """Prediction files that were there already, and stay."""
+    versions: dict[str, int]
+    """Number of prediction files of the lake by the version that has written them."""
+    left: list[str]
+    """Prediction files in the output whose inputs are not in the lake."""
+    pruned: list[str]
+    """Such files that were removed."""
     seconds: float
     rows_per_second: float
+    """Rows of all prediction files per second."""
     peak_rss_bytes: int
 
 
 @advised("Repair the file or take it out of the lake, and score again: finished files are kept.")
 def score(
-    lake: str | list[str],
+    lake: str | list[str] | None,
     model: str | Path,
     out: str | Path,
     *,
     keep: list[str] | None = None,
     version: int | str | None = None,
+    new_only: bool = False,
+    prune: bool = False,
+    version_column: str | None = None,
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
@@ -61,7 +78,8 @@ def score(
     Parameters
     ----------
     lake
-        Directory, glob, file or list of files; labels are not needed.
+        Directory, glob, file or list of files; labels are not needed. None for the lake that the
+        model was trained on.
     model
         Model directory.
     out
@@ -71,50 +89,74 @@ def score(
         Columns of the lake to copy beside the predictions, such as an id.
     version
         See `Model.load`.
+    new_only
+        Keep files of unchanged inputs that an earlier version has written. By default a version
+        that has moved rewrites all files.
+    prune
+        Remove prediction files whose inputs are not in the lake.
+    version_column
+        Name of a column to write that holds the version of the model.
     dask
         Address of a Dask scheduler; threads of this process by default.
 
     Raises
     ------
     ModelNotFound, JobError
-        If there is no trained model or no such lake; if an output would lie in the lake, in the
-        model directory or outside of `out`; if two files would have the same output; if a column to
-        keep has the name of a prediction.
+        If there is no trained model, version or lake; if an output would lie in the lake, in the
+        model directory or outside of `out`; if two files would have the same output; if two columns
+        would have the same name.
     DataError
         If a file is bad.
+    OutputTaken
+        If another run begins to score to the same output in an object store.
     """
     began, progress = time.perf_counter(), progress or Progress()
-    predictor = Model.load(model, version).predictor
     output = open_output(out)
-    reading = predictor.reading(label=False, keep=tuple(keep or ()))
-    _refuse_taken_names(predictor.file, reading.keep)
-    files = discover(lake)
-    refuse_output(output, lake, files, model)
-    with Workers(dask, mixed=True) as workers:
-        checked = check_files(files, reading, workers)
-        progress.started(len(checked.files), checked.n_rows)
-        planned = [
-            plan_file(file, checked.placed(file), predictor, reading.keep) for file in checked.files
-        ]
-        due = [one for one in planned if not is_current(output, one)]
-        progress.advanced(checked.n_rows - sum(one.n_rows for one in due))
-        scorer = Scorer(output, predictor, predictor.readers(checked, reading))
-        write_files(due, scorer, workers, progress.advanced)
+    source = _lake(lake, model)
+    files = discover(source)
+    refuse_output(output, source, files, model)
+    with output.exclusive(progress.noted) as waited:
+        # A wait may take hours, in which files land and versions are trained.
+        files = discover(source) if waited else files
+        wanted = _wanted(model, keep, version, version_column)
+        run = ScoreRun(output, wanted, any_version=new_only, progress=progress)
+        written = run.write(files, dask)
+        pruned = run.prune() if prune else []
+        manifest = run.finish()
     seconds = time.perf_counter() - began
     return ScoreReport(
         model=str(model),
-        version=predictor.entry.version,
+        model_id=wanted.predictor.file.id,
+        version=wanted.predictor.entry.version,
+        asked=wanted.asked,
+        state_sha256=wanted.predictor.entry.state.sha256,
         out=str(out),
-        rows=checked.n_rows,
-        partitions=len(due),
-        unchanged=len(planned) - len(due),
+        rows=manifest.rows,
+        partitions=len(written),
+        new_rows=sum(one.rows for one in written),
+        unchanged=len(manifest.files) - len(written),
+        versions=manifest.versions,
+        left=sorted(manifest.others),
+        pruned=pruned,
         seconds=seconds,
-        rows_per_second=checked.n_rows / seconds,
+        rows_per_second=manifest.rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
 
 
-def _refuse_taken_names(file: ModelFile, keep: tuple[str, ...]) -> None:
-    taken = sorted({field.name for field in prediction_fields(file)} & set(keep))
-    if taken:
-        raise JobError(f"--keep names {taken}, which the predictions are called")
+def _lake(lake: str | list[str] | None, model: str | Path) -> str | list[str]:
+    return open_model(model).file.job.lake if lake is None else lake
+
+
+def _wanted(
+    model: str | Path, keep: list[str] | None, version: int | str | None, column: str | None
+) -> Wanted:
+    """Load a version of the model, and check the columns to write."""
+    predictor = read_predictor(open_model(model), version)
+    asked = "current" if version is None else str(version)
+    taken = [field.name for field in prediction_fields(predictor.file)]
+    if again := sorted(set(keep or ()) & set(taken)):
+        raise JobError(f"--keep names {again}, which the predictions are called")
+    if column is not None and column in {*taken, *(keep or ())}:
+        raise JobError(f"--version-column={column} names a column that is written already")
+    return Wanted(predictor, tuple(keep or ()), column, asked)

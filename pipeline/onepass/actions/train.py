@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onepass.actions.evaluate import EvaluateReport, evaluate_version
+from onepass.actions.evaluate import EvaluateReport
+from onepass.actions.holdout import evaluate_holdout
 from onepass.actions.publish import Publication, publish
 from onepass.errors import VersionRefused
 from onepass.job import Job
+from onepass.lake.discover import Lake
 from onepass.model.directory import OpenModel
 from onepass.model.predictor import Predictor
-from onepass.training.progress import Progress
+from onepass.training.progress import Notes, Progress
 from onepass.training.report import PlanReport, TrainReport
 from onepass.training.session import open_session
 
@@ -20,7 +22,7 @@ class TrainOutcome(TrainReport):
     """Outcome of training a whole lake."""
 
     holdout: EvaluateReport | None = None
-    """Metrics on the holdout lake, if the job names one."""
+    """Metrics on the holdout, if the job has one and it has rows that are not trained."""
     published: Publication | None = None
     """Version that predictions use now."""
 
@@ -28,9 +30,9 @@ class TrainOutcome(TrainReport):
 def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> TrainOutcome:
     """Train a model on everything in its lake that it has not seen.
 
-    If the job names a holdout lake, the newest version is evaluated on it afterwards, and recorded
-    in the model directory. Then predictions use the newest version, unless ``max_loss_increase``
-    refuses it; see `onepass.actions.publish`.
+    If the job has a holdout, the newest version is evaluated on it afterwards, and recorded in the
+    model directory. Then predictions use the newest version, unless ``max_loss_increase`` refuses
+    it; see `onepass.actions.publish`.
 
     Parameters
     ----------
@@ -58,14 +60,16 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     interrupted loses the group that it was learning; a run that is killed may also lose the group
     before. Nothing that has been committed is ever lost.
     """
-    outcome, trained, predictor, model = _train(job, progress)
-    if trained.holdout is not None and predictor is not None:
-        lake, dask = trained.holdout, trained.dask
-        outcome.holdout = evaluate_version(
-            predictor, lake, outcome.model, store=model.store, dask=dask
+    outcome, trained, lake, predictor, model = _train(job, progress)
+    if lake is not None and predictor is not None:
+        notes = Notes(progress)
+        outcome.holdout = evaluate_holdout(
+            predictor, lake, trained, store=model.store, progress=notes
         )
     try:
-        outcome.published = publish(model, trained, newest=predictor, holdout=outcome.holdout)
+        outcome.published = publish(
+            model, trained, newest=predictor, lake=lake, holdout=outcome.holdout
+        )
     except VersionRefused as refused:
         if isinstance(refused.outcome, Publication):
             outcome.published = refused.outcome
@@ -76,12 +80,13 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
 
 def _train(
     job: Job | Mapping[str, Any], progress: Progress | None
-) -> tuple[TrainOutcome, Job, Predictor | None, OpenModel]:
+) -> tuple[TrainOutcome, Job, Lake | None, Predictor | None, OpenModel]:
     # The end of the session frees the learner, so that the evaluation keeps its weights only.
     with open_session(job, progress) as session:
         outcome = TrainOutcome(**dict(session.train()))
-        predictor = session.predictor() if session.job.holdout is not None else None
-        return outcome, session.job, predictor, session.model
+        lake = session.holdout()
+        predictor = session.predictor() if lake is not None else None
+        return outcome, session.job, lake, predictor, session.model
 
 
 def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:

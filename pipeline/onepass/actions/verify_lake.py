@@ -10,10 +10,12 @@ from onepass.actions.verify_report import Finding
 from onepass.errors import DataError, JobError, first_line
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import read_footer
+from onepass.ledger.entries import SkipEntry
 from onepass.ledger.history import History
 from onepass.partition import Fingerprint
 from onepass.stream.each_file import each_file
 from onepass.stream.workers import Workers
+from onepass.training.looks import in_quarantine
 from onepass.training.progress import Progress
 
 
@@ -43,12 +45,21 @@ def compare_lake(
             if text:
                 findings.append(_finding(one.path, text))
             progress.advanced(one.was.rows)
-    named = {one.path for entry in history.line() for one in entry.all_partitions()}
+    kept = in_quarantine(history, files)
+    findings += [_in_quarantine(path, kept[path]) for path in sorted(kept)]
+    # A file that was replaced and not learnt since is new again.
+    again = history.quarantined().keys() - kept.keys() - {one.path for one in learnt}
+    named = {one.path for entry in history.line() for one in entry.all_partitions()} - again
     if new := sorted(set(files) - named):
         more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
-        text = f"not learnt yet{more}: new, or without rows"
+        text = f"not learnt yet{more}: new, held out, or without rows"
         findings.append(Finding(level="note", part="lake", where=new[0], text=text))
     return len(learnt), findings
+
+
+def _in_quarantine(path: str, entry: SkipEntry) -> Finding:
+    text = f"in quarantine since version {entry.version}: {entry.reason}"
+    return Finding(level="note", part="lake", where=path, text=text)
 
 
 def _finding(where: str, text: str) -> Finding:

@@ -18,12 +18,16 @@ COMMANDS = {
     "tag": "Name a version, list the names, or choose the version that predictions use.",
     "log": "Show the ledger of a model: what was trained when, and how well.",
     "verify": "Check the ledger, the states, and the files learnt.",
+    "report": "Write one self-contained HTML page about a model.",
     "rewind": "Make an earlier version count again; leave out bad files.",
     "summary": "Show the coefficients of a model.",
 }
 """Each command with its line of help; the module of the same name in this package defines it."""
 
-ADDED_COMMANDS = {"serve": "Run a train job on a schedule, with Prefect."}
+ADDED_COMMANDS = {
+    "serve": "Run a train job on a schedule, with Prefect.",
+    "watch": "Send an event to Prefect when files land in a lake.",
+}
 """Commands of other packages, which register them as entry points of `GROUP`."""
 
 GROUP = "onepass.commands"

@@ -65,7 +65,8 @@ def _row(entry: AnyEntry, undone_by: int | None) -> list[str]:
 
 
 def _cells(entry: AnyEntry) -> list[str]:
-    head = [str(entry.version), entry.time[:19].replace("T", " "), entry.action]
+    action = entry.kind if isinstance(entry, SkipEntry) else entry.action
+    head = [str(entry.version), entry.time[:19].replace("T", " "), action]
     match entry:
         case TrainEntry():
             name = _names(entry)

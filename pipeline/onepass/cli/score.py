@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from onepass.actions.score import score
+from onepass.actions.score import ScoreReport, score
 from onepass.terminal.options import (
     as_lake,
     dask_option,
@@ -15,41 +15,56 @@ from onepass.terminal.options import (
 )
 from onepass.terminal.printing import print_json, say
 from onepass.terminal.progress import Display
-from onepass.text import counted
+from onepass.text import counted, listed, printable
+
+_MOST_NAMED = 3
 
 
 @click.command("score")
-@click.argument("lake", nargs=-1, required=True)
+@click.argument("lake", nargs=-1)
 @model_option
-@version_option
 @click.option("--out", required=True, metavar="DIR", help="Output directory.")
+@version_option
 @click.option("--keep", default="", metavar="COLUMNS", help="Columns to copy, such as an id.")
+@click.option("--new-only", is_flag=True, help="Keep files of earlier versions of the model.")
+@click.option("--prune", is_flag=True, help="Remove predictions whose inputs are not in LAKE.")
+@click.option("--version-column", metavar="NAME", help="Column to write with the version.")
 @dask_option
 @json_option
 def command(
     lake: tuple[str, ...],
     model: str,
-    version: str | None,
     out: str,
+    version: str | None,
     keep: str,
+    new_only: bool,
+    prune: bool,
+    version_column: str | None,
     dask: str | None,
     as_json: bool,
 ) -> None:
     """Write predictions for LAKE: one Parquet file per file, rows in the same order.
 
+    LAKE is the lake of the model's job by default.
+
     The column prediction holds a number in the label's unit, a probability (logistic), a margin
     (hinge) or the most likely class (softmax). There is a further column prediction_CLASS for
     each class of softmax, and prediction_QUANTILE for each of several quantiles.
 
-    Prediction files of the same model version and input that exist already are not rewritten.
+    Prediction files of the same model version and input that exist already are not rewritten. When
+    the version has moved, all files are rewritten, unless --new-only keeps them. The manifest
+    _onepass_manifest.json in DIR tells the version of each file, and whether all are complete.
     """
     with Display("scored") as display:
         report = score(
-            as_lake(lake),
+            as_lake(lake) if lake else None,
             model,
             out,
             keep=names(keep),
             version=version,
+            new_only=new_only,
+            prune=prune,
+            version_column=version_column,
             dask=dask,
             progress=display,
         )
@@ -61,3 +76,15 @@ def command(
         f"{counted(report.partitions, 'file')} written, "
         f"{report.unchanged} were there already; in {report.out}"
     )
+    _say_further(report)
+
+
+def _say_further(report: ScoreReport) -> None:
+    if set(report.versions) - {str(report.version)}:
+        text = ", ".join(f"{n:,} of version {one}" for one, n in report.versions.items())
+        say(f"files: {text}")
+    if report.pruned:
+        say(f"removed {counted(len(report.pruned), 'file')} whose input is not in the lake")
+    if report.left:
+        some = listed([printable(one) for one in report.left], _MOST_NAMED)
+        say(f"left: {some}, whose input is not in the lake (--prune removes such files)")

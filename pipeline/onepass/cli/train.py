@@ -95,12 +95,28 @@ def _describe(outcome: TrainOutcome) -> str:
             lines.append(f"its last {last.rows:,} rows: {_losses(last.loss, last.metrics)}")
     else:
         # A model without a state has never been trained.
-        lines.append(nothing_to_train(outcome.left_out, has_trained=bool(outcome.state_sha256)))
+        lines.append(
+            nothing_to_train(
+                outcome.left_out,
+                has_trained=bool(outcome.state_sha256),
+                n_held_out=len(outcome.held_out),
+            )
+        )
+    lines += _quarantine(outcome)
     if outcome.skipped:
         skipped = counted(outcome.skipped, "partition")
         lines.append(f"left out {skipped}: onepass log {outcome.model}")
     lines.append(f"model {_short(outcome.model)}, version {outcome.version}")
     return "\n".join(lines)
+
+
+def _quarantine(outcome: TrainOutcome) -> list[str]:
+    if not outcome.in_quarantine:
+        return []
+    new = {one.path for one in outcome.quarantined}
+    more = f", {len(new):,} of them new" if 0 < len(new) < outcome.in_quarantine else ""
+    put, files = "put " if new else "", counted(outcome.in_quarantine, "file")
+    return [f"{put}in quarantine until replaced: {files}{more}: onepass log {outcome.model}"]
 
 
 def _print_candidates(candidates: list[CandidateEntry]) -> None:

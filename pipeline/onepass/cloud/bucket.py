@@ -150,8 +150,8 @@ class Bucket:
             whole.write(self._piece(key, at, min(at + self._piece_bytes, end), etag))
         return whole.getvalue()
 
-    def put(self, key: str, content: bytes | Path | Callable[[BinaryIO], None]) -> None:
-        """Store an object, replacing what was there as a whole.
+    def put(self, key: str, content: bytes | Path | Callable[[BinaryIO], None]) -> str | None:
+        """Store an object, replacing what was there as a whole; return its etag.
 
         Parameters
         ----------
@@ -159,17 +159,54 @@ class Bucket:
             Bytes, a local file, or a function that writes the content to a stream.
         """
         if not callable(content):
-            self._persevere(lambda: self._store.put(key, content), key)
-            return
+            return _etag(self._persevere(lambda: self._store.put(key, content), key))
         # Spool to disk: a second copy of a large content would not fit into the memory limit.
         with tempfile.SpooledTemporaryFile(max_size=self._piece_bytes) as spool:
             content(spool)  # type: ignore[arg-type]
 
-            def upload() -> None:
+            def upload() -> Any:
                 spool.seek(0)
-                self._store.put(key, spool)
+                return self._store.put(key, spool)
 
-            self._persevere(upload, key)
+            return _etag(self._persevere(upload, key))
+
+    def swap(self, key: str, data: bytes, etag: str | None) -> str | None:
+        """Store an object if what is there has the given etag; return the new etag.
+
+        Stores that cannot replace on a condition replace without it.
+
+        Parameters
+        ----------
+        data
+            Content that no other writer stores, for example because it contains a random id.
+        etag
+            Etag of the object to replace; None if there must be no object.
+
+        Raises
+        ------
+        Replaced
+            If another writer has changed the object.
+        """
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        mode: Any = "create" if etag is None else {"e_tag": etag}
+
+        def replace() -> str | None:
+            try:
+                return _etag(self._store.put(key, data, mode=mode, use_multipart=False))
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+                # A request that is repeated may meet the object of its first attempt.
+                with suppress(FileNotFoundError):
+                    found = self._store.get(key)
+                    if _content(found) == data:
+                        return _etag(found.meta)
+                raise Replaced(f"{self.place(key)} has changed since it was read") from None
+            except BaseError as error:
+                if not _is_unknown_there(error):
+                    raise
+                return _etag(self._store.put(key, data))
+
+        return self._persevere(replace, key)
 
     def create(self, key: str, data: bytes) -> bool:
         """Store an object unless its key exists; return whether this call stored it.
@@ -243,6 +280,18 @@ class Bucket:
 def _content(result: Any) -> bytes:
     data: bytes = result.bytes().to_bytes()
     return data
+
+
+def _is_unknown_there(error: Exception) -> bool:
+    """Return whether a store does not know the condition of a request."""
+    from obstore.exceptions import NotSupportedError
+
+    return isinstance(error, NotSupportedError) or "<Code>NotImplemented</Code>" in str(error)
+
+
+def _etag(meta: Any) -> str | None:
+    etag: str | None = meta["e_tag"]
+    return etag
 
 
 def _described(meta: dict[str, Any]) -> RemoteObject:

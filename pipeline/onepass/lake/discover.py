@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import PurePosixPath
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from onepass.cloud.bucket import Bucket, RemoteObject
 from onepass.cloud.url import Url, is_url, parse_url
 from onepass.errors import EmptyLake, JobError
 from onepass.lake.remote import describe
+
+Lake: TypeAlias = "str | list[str] | list[LakeFile]"
+"""A lake as `discover` takes it, or files of one that are listed already."""
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 """Endings of the names of Parquet files."""
@@ -35,6 +39,14 @@ class LakeFile:
     """Keys and values of the key=value folders, percent-decoded; None is the null partition."""
     remote: RemoteObject | None = None
     """Description of the object when the lake was listed; None on a local disk."""
+
+
+def files_of(lake: Lake) -> list[LakeFile]:
+    """Return the files of a lake, which `discover` finds unless they are given."""
+    files = [one for one in lake if isinstance(one, LakeFile)]
+    return files or discover(
+        [one for one in lake if isinstance(one, str)] if isinstance(lake, list) else lake
+    )
 
 
 def discover(lake: str | list[str]) -> list[LakeFile]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     FailFast,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
+    model_serializer,
 )
 from pydantic_core import from_json
 
 from onepass.errors import ForeignModel, JobError
 from onepass.ledger.trained import Trained, Value
-from onepass.partition import Group, Partition, Partitions, UnreadFile
+from onepass.partition import Group, Look, Partition, Partitions, UnreadFile
 
 FORMAT = 1
 """Version of the format of model directories that this code writes."""
@@ -116,16 +118,39 @@ class RefineEntry(Refined, Header):
 
 
 class SkipEntry(Header):
-    """One partition is left out for good, in all epochs."""
+    """One partition is left out in all epochs: for good, or until its file is replaced."""
 
     action: Literal["skip"] = "skip"
     partition: Partition | UnreadFile
     """The partition, or the file if its footer could not be read."""
     reason: str
+    quarantine: Look | None = None
+    """What the file looked like before it was read, if it is in quarantine: it is taken up again
+    once it looks different. None if the partition is left out for good."""
+
+    @property
+    def kind(self) -> Literal["quarantine", "skip"]:
+        """The word for the entry in lists."""
+        return "skip" if self.quarantine is None else "quarantine"
+
+    @property
+    def told(self) -> str:
+        """What the entry does and why, in one line."""
+        if self.quarantine is None:
+            return f"left out: {self.reason}"
+        return f"in quarantine until it is replaced: {self.reason}"
 
     def all_partitions(self) -> Iterator[Partition | UnreadFile]:
         """Iterate over the partitions that the entry names."""
         return iter((self.partition,))
+
+    @model_serializer(mode="wrap")
+    def _without_missing_quarantine(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A skip for good is written as ever, so an older onepass reads logs without quarantine.
+        fields: dict[str, Any] = handler(self)
+        if self.quarantine is None:
+            del fields["quarantine"]
+        return fields
 
 
 class RewindEntry(Header):

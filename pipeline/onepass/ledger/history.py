@@ -164,6 +164,27 @@ class History:
                 is_out[one.path, first] = isinstance(entry, SkipEntry)
         return sum(is_out.values())
 
+    def quarantined(self) -> dict[str, dict[Partition | UnreadFile, SkipEntry]]:
+        """Return the newest quarantine of each partition or unread file, by path.
+
+        Training a partition ends its quarantine, and so does a skip for good. Whether the file is
+        still there, and still the same, only the lake can tell.
+        """
+        found: dict[str, dict[Partition | UnreadFile, SkipEntry]] = {}
+        for entry in self.decided():
+            if isinstance(entry, SkipEntry) and entry.quarantine is not None:
+                kept = found.setdefault(entry.partition.path, {})
+                kept.pop(entry.partition, None)
+                kept[entry.partition] = entry
+                continue
+            # A log has many trained paths, and few in quarantine.
+            for one in entry.all_partitions():
+                if kept := found.get(one.path, {}):
+                    kept.pop(one, None)
+                if kept and isinstance(entry, TrainEntry):
+                    kept.pop(UnreadFile(one.path), None)
+        return {path: kept for path, kept in found.items() if kept}
+
     def unwritten_skips(self) -> list[tuple[RewindEntry, Partition]]:
         """Return the newest rewind with each partition that it excludes and that has no skip yet.
 

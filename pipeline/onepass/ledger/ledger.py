@@ -33,7 +33,7 @@ from onepass.ledger.retention import Retention
 from onepass.ledger.store import Content, Store
 from onepass.ledger.tags import Tags
 from onepass.ledger.trained import Trained
-from onepass.partition import Group, Partition, UnreadFile
+from onepass.partition import Group, Look, Partition, UnreadFile
 
 MOST_BYTES = 1 << 40
 """Size in bytes of the largest state that is read unless the caller gives another bound."""
@@ -80,9 +80,20 @@ class Ledger(Chain):
         """
         return self.append(PlanEntry(**dict(self._header()), groups=groups))
 
-    def commit_skip(self, partition: Partition | UnreadFile, reason: str) -> SkipEntry:
-        """Leave a partition out for good; raises as `commit_plan`."""
-        return self.append(SkipEntry(**dict(self._header()), partition=partition, reason=reason))
+    def commit_skip(
+        self, partition: Partition | UnreadFile, reason: str, quarantine: Look | None = None
+    ) -> SkipEntry:
+        """Leave a partition out; raises as `commit_plan`.
+
+        Parameters
+        ----------
+        quarantine
+            What the file looked like, if it is left out until it is replaced, and not for good.
+        """
+        header = dict(self._header())
+        return self.append(
+            SkipEntry(**header, partition=partition, reason=reason, quarantine=quarantine)
+        )
 
     def commit_rewind(
         self, to: int, exclude: Sequence[str] = (), excluded: Sequence[Partition] = ()

@@ -45,14 +45,14 @@ class Workers:
     """
 
     def __init__(self, dask: Any = None, *, mixed: bool = False) -> None:
-        address = scheduler_address(dask)
-        self._crew = Threads() if address is None else _cluster(address, mixed)
+        self._address, self._mixed = scheduler_address(dask), mixed
+        self._crew: Any = self._new_crew()
         self._stack = ExitStack()
 
     @property
     def is_cluster(self) -> bool:
         """Whether calls run on a Dask cluster."""
-        return self._crew.is_cluster
+        return self._address is not None
 
     @property
     def n_threads(self) -> int:
@@ -71,6 +71,17 @@ class Workers:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
         self._crew.close()
+
+    def renew(self) -> None:
+        """Connect to the cluster again, or start new threads, after calls have failed.
+
+        Raises as the class does.
+        """
+        self._crew.close()
+        self._crew = self._new_crew()
+
+    def _new_crew(self) -> Any:
+        return Threads() if self._address is None else _cluster(self._address, self._mixed)
 
     def see(self, files: Sequence[LakeFile]) -> None:
         """Check that every worker sees files of a lake, and so do workers that join later.
@@ -98,7 +109,8 @@ class Workers:
             Pairs of a call and whether it must run in this process, because it shares a decoder
             with other calls.
         """
-        return self._crew.ordered(calls)
+        results: Generator[R, None, None] = self._crew.ordered(calls)
+        return results
 
     def each(
         self,
@@ -127,7 +139,10 @@ class Workers:
         ClusterError
             If a cluster cannot finish the calls; the message says what to do.
         """
-        return self._crew.each(function, shared, tasks, n_at_once=n_at_once)
+        results: Generator[R, None, None] = self._crew.each(
+            function, shared, tasks, n_at_once=n_at_once
+        )
+        return results
 
 
 def _cluster(address: str, mixed: bool) -> Any:

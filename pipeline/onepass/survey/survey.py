@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
-from onepass.lake.discover import discover
+from onepass.lake.discover import LakeFile, discover
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
@@ -81,6 +81,7 @@ def survey(
     drops_null_labels: bool = False,
     tails: Tails = "auto",
     looked: Callable[[int, int], None] | None = None,
+    left: Callable[[Sequence[LakeFile]], list[LakeFile]] | None = None,
     dask: str | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
@@ -105,6 +106,8 @@ def survey(
         Treatment of numbers with heavy tails; see `onepass.survey.tails`.
     looked
         Called with the numbers of labels looked at since the last call, and to look at in all.
+    left
+        Returns the files of the lake to survey; all of them by default.
     dask
         Address of a Dask scheduler, whose workers read footers and labels; threads of this process
         by default. The sample is drawn here: it is a few row groups of any lake.
@@ -119,7 +122,8 @@ def survey(
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
-        summaries = read_summaries(discover(lake), bad, workers)
+        listed = discover(lake)
+        summaries = read_summaries(listed if left is None else left(listed), bad, workers)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
         )

@@ -14,6 +14,7 @@ from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.terminal.printing import say
 from onepass.text import printable
+from onepass.training.progress import COMPILING
 from onepass.training.progress import Progress as RunProgress
 
 LINE_SECONDS = 1.0
@@ -88,12 +89,19 @@ class Display(RunProgress):
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Show the running loss, or the reason why a partition is skipped."""
         self.version = entry.version
-        self._n_committed += len(entry.groups) if isinstance(entry, TrainEntry) else 1
+        self._n_committed += len(entry.partitions) if isinstance(entry, TrainEntry) else 1
         if isinstance(entry, SkipEntry):
-            self.noted(f"left out: {entry.reason}")
+            self.noted(entry.told)
         elif isinstance(entry, TrainEntry):
             self._loss = f"loss {total.loss():.5g}"
             self._print_line(entry)
+
+    def compiling(self) -> None:
+        """Say why the first rows take long."""
+        if self._bar is not None:
+            self._bar.console.print(COMPILING, highlight=False)
+        else:
+            say(COMPILING, err=True)
 
     def noted(self, message: str) -> None:
         """Print a warning."""

@@ -19,6 +19,7 @@ from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
 from onepass.training.progress import Progress
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
+from onepass.training.rolling_holdout import Window
 
 MOST_LISTED = 8
 """Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
@@ -35,6 +36,7 @@ def create_model(
     *,
     max_batch_rows: int = MAX_BATCH_ROWS,
     progress: Progress | None = None,
+    window: Window | None = None,
 ) -> list[str]:
     """Create the model of a job.
 
@@ -48,6 +50,8 @@ def create_model(
         Upper bound of rows in a block.
     progress
         Receives how far the look at the labels has come.
+    window
+        Files of a rolling holdout, of which the model sees nothing.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def create_model(
     DataError
         If the lake has files that cannot be used, or labels that are null.
     """
-    found = survey_job(job, (progress or Progress()).looked)
+    found = survey_job(job, (progress or Progress()).looked, window)
     resolved, schema = decide(job, found)
     assert found.label is not None
     batch_rows = fit_batch_rows(
@@ -138,13 +142,19 @@ def choice_of(job: Job) -> Choice:
     )
 
 
-def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Survey:
+def survey_job(
+    job: Job,
+    looked: Callable[[int, int], None] | None = None,
+    window: Window | None = None,
+) -> Survey:
     """Survey the lake of a job.
 
     Parameters
     ----------
     looked
         See `survey`.
+    window
+        Files of a rolling holdout, which are left out.
     """
     return survey(
         job.lake,
@@ -156,8 +166,9 @@ def survey_job(job: Job, looked: Callable[[int, int], None] | None = None) -> Su
         unknown_class=job.unknown_class,
         on_missing_column=job.on_missing_column,
         looked=looked,
+        left=None if window is None else window.before_survey,
         seed=job.seed,
-        skip_bad=job.on_bad == "skip",
+        skip_bad=job.on_bad != "error",
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,

@@ -81,6 +81,10 @@ class GroupLearner:
         self.workers.see(list(self._files.values()))
         return self._files
 
+    def forget_lake(self) -> None:
+        """Forget the files of the lake; they are listed again when they are needed."""
+        self._files = None
+
     def blocks_of(
         self, groups: Sequence[Group]
     ) -> AbstractContextManager[Iterator[Iterator[Streamed]]]:

@@ -8,7 +8,6 @@ commits nothing: a session commits the plan.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,13 +15,15 @@ from onepass.errors import BadPartition, ChangedPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, is_unchanged, partitions, read_footer
+from onepass.lake.look import ABSENT, look_at
 from onepass.lake.order import permutation
-from onepass.ledger.entries import RewindEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
-from onepass.partition import Fingerprint, Group, Partition, UnreadFile
+from onepass.partition import Fingerprint, Group, Look, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.sources import gone
 from onepass.text import printable
+from onepass.training.known import Known
+from onepass.training.rolling_holdout import Window
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,11 @@ class Plan:
     """Partitions of a lake to skip, and groups of new partitions to train."""
 
     skips: list[tuple[Partition | UnreadFile, str]] = field(default_factory=list)
-    """Partitions to leave out, each with the reason."""
+    """Partitions to leave out for good, each with the reason."""
+    quarantines: list[tuple[Partition | UnreadFile, str, Look]] = field(default_factory=list)
+    """Partitions to leave out until their files look different, with reason and present look."""
+    held_out: list[LakeFile] = field(default_factory=list)
+    """Files that are left for the evaluation, and trained once they leave the window."""
     groups: list[Group] = field(default_factory=list)
     """New groups in the order of training; empty while an older plan is unfinished."""
 
@@ -44,6 +49,7 @@ def make_plan(
     check: ColumnCheck,
     *,
     split_bytes: int,
+    window: Window | None = None,
 ) -> Plan:
     """Decide which partitions to skip, and which new ones to train.
 
@@ -55,29 +61,36 @@ def make_plan(
         Compares the columns of new files with those that the model reads.
     split_bytes
         Size at which files are cut; see `onepass.lake.footer.partitions`.
+    window
+        Files of a rolling holdout, which are checked but not planned.
 
     Raises
     ------
     ChangedPartition, BadPartition
         If a file has changed or is bad, and the job does not say to skip or retrain it.
+    JobError
+        If the holdout does not suit the lake, or leaves nothing to train.
     """
-    planner = _Planner(_Known(history), job, check, split_bytes)
+    if window is not None:
+        window.check(files.values())
+    planner = _Planner(Known(history), job, check, split_bytes)
     for file in files.values():
         planner.take(file)
     planner.warn_of_copies()
     planner.skip_removed(files)
-    plan = Plan(planner.skips)
+    held_out = [] if window is None else planner.hold_out(window)
+    plan = Plan(planner.skips, planner.quarantines, held_out)
     if planner.new and not _is_unfinished(history, plan):
         # The number of entries that count seeds the order. So after a rewind the order is that of a
         # model which was never trained beyond the version to which it was rewound.
-        version = len(history.line()) + len(plan.skips)
+        version = len(history.line()) + len(plan.skips) + len(plan.quarantines)
         plan.groups = _groups(planner.new, job, version)
     return plan
 
 
 def _is_unfinished(history: History, plan: Plan) -> bool:
     """Return whether the newest plan has partitions left that the new plan does not skip."""
-    skipped = {partition for partition, _ in plan.skips}
+    skipped = {partition for partition, *_ in (*plan.skips, *plan.quarantines)}
     return any(one not in skipped for group in history.pending() for one in group.partitions)
 
 
@@ -101,24 +114,57 @@ def _groups(new: Sequence[Partition], job: Job, version: int) -> list[Group]:
 class _Planner:
     """Decides file by file which partitions are new and which are skipped."""
 
-    def __init__(self, known: _Known, job: Job, check: ColumnCheck, split_bytes: int) -> None:
+    def __init__(self, known: Known, job: Job, check: ColumnCheck, split_bytes: int) -> None:
         self._known, self._job, self._check = known, job, check
         self._split_bytes = split_bytes
+        self._files: list[LakeFile] = []
         self.new: list[Partition] = []
         """Partitions that the log does not know, in the order of the files."""
         self.skips: list[tuple[Partition | UnreadFile, str]] = []
         """Partitions to skip, each with the reason."""
+        self.quarantines: list[tuple[Partition | UnreadFile, str, Look]] = []
+        """Partitions to put in quarantine, each with the reason and the look of its file."""
 
     def take(self, file: LakeFile) -> None:
-        """Add the new partitions of a file, or skip the file if it is bad or has changed."""
+        """Add the new partitions of a file, or leave it out if it is bad or has changed."""
+        self._files.append(file)
+        on_bad, look = self._job.on_bad, self._look_at(file)
+        if on_bad != "error" and self._known.is_kept(file.key, look):
+            return
+        self._known.release(file.key, look)
         try:
             self._compare(file)
         except BadPartition as error:
-            if self._job.on_bad == "error":
+            if on_bad == "error":
                 raise
-            reason = first_line(error)
-            if not self._known.is_skipped(file.key, reason):
-                self.skips.append((UnreadFile(file.key), reason))
+            self._leave_out(file, first_line(error), look)
+
+    def _look_at(self, file: LakeFile) -> Look:
+        """Look at a file before it is read, if the look is of use: a lake may have 100,000."""
+        is_of_use = self._job.on_bad == "quarantine" or file.key in self._known.quarantined
+        return look_at(file) if is_of_use else ABSENT
+
+    def _leave_out(self, file: LakeFile, reason: str, look: Look) -> None:
+        """Leave a bad file out, unless the log says so already."""
+        if self._job.on_bad == "quarantine":
+            if not self._known.is_noted(file.key, reason, look):
+                self.quarantines.append((UnreadFile(file.key), reason, look))
+        elif not self._known.is_skipped(file.key, reason):
+            self.skips.append((UnreadFile(file.key), reason))
+
+    def hold_out(self, window: Window) -> list[LakeFile]:
+        """Take the files in the window out of the new ones, and return them.
+
+        Files of which anything was trained or planned before stay: the model knows their rows.
+        """
+        trained, new = self._known.trained, {one.path for one in self.new}
+        usable = trained.keys() | new
+        in_window = window.keys([one for one in self._files if one.key in usable])
+        held = (in_window & new) - trained.keys()
+        self.new = [one for one in self.new if one.path not in held]
+        if held and not self.new and not trained:
+            raise window.nothing_left(len(held))
+        return [one for one in self._files if one.key in held]
 
     def skip_removed(self, present: Mapping[str, LakeFile]) -> None:
         """Skip the planned partitions whose files are no longer in the lake."""
@@ -127,7 +173,11 @@ class _Planner:
                 error = gone(path)
                 if self._job.on_bad == "error":
                     raise error
-                self.skips += [(partition, first_line(error)) for partition in waiting]
+                reason = first_line(error)
+                if self._job.on_bad == "quarantine":
+                    self.quarantines += [(partition, reason, ABSENT) for partition in waiting]
+                else:
+                    self.skips += [(partition, reason) for partition in waiting]
 
     def warn_of_copies(self) -> None:
         """Log a warning for each new partition whose content was trained under another path."""
@@ -167,9 +217,14 @@ class _Planner:
         """
         difference = f"trained with {was.brief}; now {footer.fingerprint.brief}"
         if self._job.on_changed == "error":
+            advice = "Put the old file back, or choose --on-changed skip or retrain."
+            if file.key in self._known.quarantined:
+                advice = (
+                    "A part of it was trained, the rest is in quarantine: --on-changed retrain "
+                    "learns the whole new file, --on-changed skip leaves it out."
+                )
             raise ChangedPartition(
-                f"{printable(file.key)} has changed since it was trained ({difference})\n"
-                "Put the old file back, or choose --on-changed skip or retrain.",
+                f"{printable(file.key)} has changed since it was trained ({difference})\n{advice}",
                 path=file.key,
             )
         for partition in self._known.pending.get(file.key, []):
@@ -182,62 +237,3 @@ class _Planner:
 
     def _partitions(self, file: LakeFile, footer: Footer) -> list[Partition]:
         return list(partitions(file, footer, self._split_bytes))
-
-
-class _Known:
-    """Partitions and fingerprints in the log, indexed for lookup."""
-
-    def __init__(self, history: History) -> None:
-        self.partitions: set[Partition] = set()
-        """Partitions that are trained, planned or skipped."""
-        self.final: set[Partition] = set()
-        """Partitions that are learnt, or excluded by a rewind: never to be trained again."""
-        self.trained: dict[str, list[Fingerprint]] = {}
-        """Fingerprints that are trained or planned, by path, the newest last."""
-        self.pending: dict[str, list[Partition]] = {}
-        """Partitions that are planned and not yet trained or skipped, by path."""
-        self.trained_as: dict[Fingerprint, str] = {}
-        """Path under which each fingerprint was trained last."""
-        self._skipped: set[tuple[str, str]] = set()
-        self._rows: Counter[tuple[str, Fingerprint]] = Counter()
-        # A rewind skips what it excludes in the versions right after it.
-        self._exclusions = {
-            version
-            for entry in history.entries
-            if isinstance(entry, RewindEntry)
-            for version in range(entry.version + 1, entry.version + 1 + len(entry.excluded))
-        }
-        for entry in history.decided():
-            self._fold(entry)
-        waiting = {one: None for group in history.pending() for one in group.partitions}
-        for partition in waiting:
-            self._add(partition)
-            self.trained.setdefault(partition.path, []).append(partition.fingerprint)
-            self.pending.setdefault(partition.path, []).append(partition)
-
-    def is_skipped(self, path: str, reason: str) -> bool:
-        """Return whether the log has a skip of this file for the same reason."""
-        return (path, reason) in self._skipped
-
-    def is_settled(self, path: str, content: Fingerprint) -> bool:
-        """Return whether all rows of a file's content are trained, planned or skipped."""
-        return self._rows[path, content] == content.rows
-
-    def _fold(self, entry: TrainEntry | SkipEntry) -> None:
-        if isinstance(entry, TrainEntry):
-            for partition in entry.partitions:
-                self._add(partition)
-                self.final.add(partition)
-                self.trained_as[partition.fingerprint] = partition.path
-                self.trained.setdefault(partition.path, []).append(partition.fingerprint)
-            return
-        self._skipped.add((entry.partition.path, entry.reason))
-        if isinstance(entry.partition, Partition):
-            self._add(entry.partition)
-            if entry.version in self._exclusions:
-                self.final.add(entry.partition)
-
-    def _add(self, partition: Partition) -> None:
-        if partition not in self.partitions:
-            self.partitions.add(partition)
-            self._rows[partition.path, partition.fingerprint] += partition.rows

@@ -5,6 +5,9 @@ from __future__ import annotations
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry
 
+COMPILING = "compiling loops for this processor, once, about 20 s"
+"""Line for `Progress.compiling`."""
+
 
 class Progress:
     """Receives the steps of a run and ignores them; subclasses override methods of interest."""
@@ -15,8 +18,9 @@ class Progress:
         Parameters
         ----------
         n_partitions
-            Number of units of the work: groups to train, partitions of a batch pass, or files to
-            evaluate, score or compare.
+            Number of units of the work: partitions to train, once for each epoch, partitions of a
+            batch pass, or files to evaluate, score or compare. All that is pending is announced
+            again where training stops and goes on.
         n_rows
             Number of rows of these units.
         """
@@ -46,5 +50,66 @@ class Progress:
             Number of rows to look at in all.
         """
 
+    def compiling(self) -> None:
+        """Receive that loops have to be compiled first; at most once a session, from any thread."""
+
     def noted(self, message: str) -> None:
         """Receive a warning for the user."""
+
+
+class Notes(Progress):
+    """Passes on warnings alone, where another step has a progress of its own."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress or Progress()
+
+    def noted(self, message: str) -> None:
+        """Pass on a warning."""
+        self._progress.noted(message)
+
+
+class Together(Progress):
+    """Passes each step on to several receivers, in their order.
+
+    Parameters
+    ----------
+    receivers
+        More may be added later.
+    """
+
+    def __init__(self, *receivers: Progress) -> None:
+        self._receivers = list(receivers)
+
+    def add(self, receiver: Progress) -> None:
+        """Pass the steps to come on to one more receiver."""
+        self._receivers.append(receiver)
+
+    def started(self, n_partitions: int, n_rows: int) -> None:
+        """Pass on the size of the work."""
+        for receiver in self._receivers:
+            receiver.started(n_partitions, n_rows)
+
+    def advanced(self, n_rows: int) -> None:
+        """Pass on the number of rows."""
+        for receiver in self._receivers:
+            receiver.advanced(n_rows)
+
+    def committed(self, entry: AnyEntry, total: Metrics) -> None:
+        """Pass on the entry."""
+        for receiver in self._receivers:
+            receiver.committed(entry, total)
+
+    def looked(self, n_rows: int, total: int) -> None:
+        """Pass on how far a look at the labels has come."""
+        for receiver in self._receivers:
+            receiver.looked(n_rows, total)
+
+    def compiling(self) -> None:
+        """Pass on that loops are compiled."""
+        for receiver in self._receivers:
+            receiver.compiling()
+
+    def noted(self, message: str) -> None:
+        """Pass on the warning."""
+        for receiver in self._receivers:
+            receiver.noted(message)

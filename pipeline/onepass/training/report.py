@@ -6,10 +6,19 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import TrainEntry
+from onepass.ledger.entries import SkipEntry, TrainEntry
 from onepass.ledger.history import History
 from onepass.ledger.trained import CandidateEntry, LastTenth
 from onepass.partition import Group
+
+
+class Quarantined(BaseModel):
+    """A file that is left out until it is replaced."""
+
+    path: str
+    """Key of the file within the lake."""
+    reason: str
+    """Place and fault, in one line."""
 
 
 class TrainReport(BaseModel):
@@ -26,11 +35,17 @@ class TrainReport(BaseModel):
     rows: int
     """Rows learnt by this run."""
     skipped: int
-    """Partitions skipped by this run."""
+    """Partitions that this run has skipped for good."""
+    quarantined: list[Quarantined] = []
+    """Files that this run has put in quarantine, each once."""
+    in_quarantine: int = 0
+    """Files of the lake that are in quarantine: bad when they were read, and the same since."""
     left_out: int
     """Partitions that this run or an earlier one has skipped, and that were not trained since."""
     pending: int
     """Partitions of the plan that are still to be trained."""
+    held_out: list[str] = []
+    """Files that a rolling holdout leaves for the evaluation, until they leave its window."""
     loss: float | None
     """Progressive loss of this run, weighted mean per row; None if nothing was trained."""
     metrics: dict[str, float | None]
@@ -65,6 +80,8 @@ class PlanReport(BaseModel):
     """Whether this call created the model directory."""
     warnings: list[str]
     """Warnings about the lake, if the model was created."""
+    in_quarantine: int = 0
+    """Files of the lake that are in quarantine; see `TrainReport.in_quarantine`."""
     left_out: int
     """Partitions that runs have skipped, and that were not trained since."""
     state_sha256: str | None
@@ -77,6 +94,8 @@ def train_report(
     *,
     parallel: int,
     since: int,
+    held_out: list[str],
+    in_quarantine: int,
     total: Metrics,
     recent: Metrics | None,
     seconds: float,
@@ -89,6 +108,8 @@ def train_report(
         See `TrainReport.parallel`.
     since
         Newest version before the run.
+    held_out, in_quarantine
+        See `TrainReport`.
     total
         Progressive metrics of the run.
     recent
@@ -96,6 +117,8 @@ def train_report(
     """
     decided = [entry for entry in history.decided() if entry.version > since]
     trained = [entry for entry in decided if isinstance(entry, TrainEntry)]
+    left_out = [entry for entry in decided if isinstance(entry, SkipEntry)]
+    quarantined = {e.partition.path: e.reason for e in left_out if e.kind == "quarantine"}
     rows = sum(entry.rows for entry in trained)
     return TrainReport(
         model=model,
@@ -103,7 +126,10 @@ def train_report(
         parallel=parallel,
         partitions=sum(len(entry.partitions) for entry in trained),
         rows=rows,
-        skipped=len(decided) - len(trained),
+        skipped=sum(entry.kind == "skip" for entry in left_out),
+        held_out=held_out,
+        quarantined=[Quarantined(path=p, reason=reason) for p, reason in quarantined.items()],
+        in_quarantine=in_quarantine,
         left_out=history.n_left_out(),
         pending=sum(len(group.partitions) for group in history.pending()),
         loss=finite(total.loss()) if trained else None,
@@ -118,7 +144,13 @@ def train_report(
 
 
 def plan_report(
-    model: str, history: History, pending: list[Group], *, created: bool, warnings: list[str]
+    model: str,
+    history: History,
+    pending: list[Group],
+    *,
+    created: bool,
+    warnings: list[str],
+    in_quarantine: int,
 ) -> PlanReport:
     """Report what a plan has still to train."""
     partitions = [partition for group in pending for partition in group.partitions]
@@ -130,12 +162,13 @@ def plan_report(
         bytes=sum({one.path: one.fingerprint.size for one in partitions}.values()),
         created=created,
         warnings=warnings,
+        in_quarantine=in_quarantine,
         left_out=history.n_left_out(),
         state_sha256=newest_sha256(history),
     )
 
 
-def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
+def nothing_to_train(n_left_out: int, *, has_trained: bool, n_held_out: int = 0) -> str:
     """Return a sentence that explains why a run had nothing to train.
 
     Parameters
@@ -144,12 +177,16 @@ def nothing_to_train(n_left_out: int, *, has_trained: bool) -> str:
         Partitions that are skipped; see `TrainReport.left_out`.
     has_trained
         Whether the model has learnt any partition.
+    n_held_out
+        Number of files that a rolling holdout holds out.
     """
     why = f"{n_left_out:,} left out (onepass log says why)"
     if n_left_out and not has_trained:
         return f"nothing to train: the lake has no partitions but {why}"
-    but = f" but {why}" if n_left_out else ""
-    return f"nothing to train: the model has seen every partition of its lake{but}"
+    but = [f"{n_held_out:,} held out"] if n_held_out else []
+    but += [why] if n_left_out else []
+    rest = f" but {' and '.join(but)}" if but else ""
+    return f"nothing to train: the model has seen every partition of its lake{rest}"
 
 
 def in_rounds(parallel: int, n_partitions: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, ChangedPartition, DataError, ForeignModel, first_line
@@ -17,10 +18,11 @@ from onepass.ledger.entries import TrainEntry
 from onepass.ledger.trained import CandidateEntry, Trained
 from onepass.model.directory import OpenModel
 from onepass.model.state import ModelState
-from onepass.partition import Group, Partition
+from onepass.partition import Group, Look, Partition
 from onepass.training.committer import Committer
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt
+from onepass.training.looks import Looks
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
@@ -62,6 +64,7 @@ class Run:
         self.newest_version = 0
         """Newest version that this run has committed; 0 before the first."""
         self._committer = Committer(model.ledger, self._committed)
+        self._looks = Looks(learner)
 
     def state(self) -> ModelState:
         """Return the newest state; restore it first if this run has not yet done so."""
@@ -74,13 +77,20 @@ class Run:
             self._state = self._state or self._restorer.newest()
         return self._state
 
+    def forget(self) -> None:
+        """Forget the state in memory; the next step restores the newest one that is committed."""
+        self._state = None
+
     def train(self, pending: Sequence[Group], max_seconds: float | None = None) -> None:
         """Train groups; stop after the round in which `max_seconds` have passed."""
-        self._progress.started(len(pending), sum(group.rows for group in pending))
+        n_partitions = sum(len(group.partitions) for group in pending)
+        self._progress.started(n_partitions, sum(group.rows for group in pending))
         if not pending:
             return
         if self._state is None:
             self._state = self._restorer.newest()
+        if self._job.on_bad == "quarantine":
+            self._looks.take(pending)
         # Allocate the snapshot buffer before reader tasks start; later it competes with them.
         self._state.snapshot()
         self._horizon = self._model.ledger.history.planned_rows()
@@ -169,9 +179,9 @@ class Run:
         self.newest_version = entry.version
         self._progress.committed(entry, self.total)
 
-    def _at_fault(self, faults: Sequence[tuple[Group, DataError]]) -> list[tuple[Partition, str]]:
+    def _at_fault(self, faults: Sequence[tuple[Group, DataError]]) -> list[_Fault]:
         """Return the partitions to skip, with the reasons; raise the first error to be raised."""
-        found: list[tuple[Partition, str]] = []
+        found: list[_Fault] = []
         for group, error in faults:
             if not isinstance(error, BadPartition | ChangedPartition):
                 raise error
@@ -182,8 +192,12 @@ class Run:
                     if other is not error:
                         self._progress.noted(f"also at fault: {first_line(other)}")
                 raise error
-            found += [(one, first_line(error)) for one in at_fault]
+            is_kept = isinstance(error, BadPartition) and wish == "quarantine"
+            found += [_Fault(one, first_line(error), self._look(one, is_kept)) for one in at_fault]
         return found
+
+    def _look(self, partition: Partition, is_kept: bool) -> Look | None:
+        return self._looks.of(partition.path) if is_kept else None
 
     def _restore(self) -> None:
         """Go back to the last commit, because the state may have learnt a part of a group."""
@@ -192,16 +206,26 @@ class Run:
         self._learning().forget_snapshot()
         self._state = self._restorer.newest()
 
-    def _skip(self, left: list[Group], at_fault: list[tuple[Partition, str]]) -> list[Group]:
+    def _skip(self, left: list[Group], at_fault: list[_Fault]) -> list[Group]:
         """Skip partitions, in later epochs as well; return what is left of the groups."""
         self._committer.wait()
-        for partition, reason in at_fault:
-            entry = self._model.ledger.commit_skip(partition, reason)
+        for fault in at_fault:
+            entry = self._model.ledger.commit_skip(fault.partition, fault.reason, fault.look)
             self.newest_version = entry.version
             self._progress.committed(entry, self.total)
-        skipped = {partition for partition, _ in at_fault}
+        skipped = {fault.partition for fault in at_fault}
         rest = [group.without(skipped) for group in left]
         return [group for group in rest if group.partitions]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A partition to leave out."""
+
+    partition: Partition
+    reason: str
+    look: Look | None
+    """What its file looked like before it was read, for a quarantine; None: out for good."""
 
 
 def _record(groups: list[Group], learnt: Learnt, state: ModelState, seconds: float) -> Trained:

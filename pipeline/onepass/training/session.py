@@ -9,27 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
-from onepass.errors import Interrupted, JobError, ModelNotFound
+from onepass.errors import Interrupted, ModelNotFound
+from onepass.jit import telling_of_compilation
 from onepass.job import Job
-from onepass.job_fields import parse_job, resume_job
-from onepass.lake.discover import discover
-from onepass.ledger.entries import RewindEntry
-from onepass.ledger.leftovers import sweep
-from onepass.ledger.store import Store, open_store
+from onepass.job_fields import parse_job
+from onepass.job_holdout import RollingHoldout
+from onepass.lake.discover import LakeFile
+from onepass.ledger.store import open_store
 from onepass.model.directory import OpenModel, model_exists, open_model
 from onepass.model.predictor import Predictor
 from onepass.partition import Group
 from onepass.stream.workers import Workers
-from onepass.training.create import create_model
 from onepass.training.current import prepare
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
-from onepass.training.plan import make_plan
+from onepass.training.looks import in_quarantine
+from onepass.training.opening import check_holdout, clear_up, create, kept, resumed
+from onepass.training.plan import Plan, make_plan
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport, plan_report, train_report
 from onepass.training.restore import Restorer
+from onepass.training.rolling_holdout import Window, utc_today
 from onepass.training.run import Run
 
 
@@ -46,8 +49,11 @@ class Session:
         created: bool,
         warnings: list[str],
         limits: Limits = LIMITS,
+        today: date | None = None,
     ) -> None:
         self.model, self.job, self.limits = model, job, limits
+        self._window = Window.of_job(job, today or utc_today())
+        self._held_out: list[LakeFile] | None = None
         self.workers, self.progress = workers, progress
         self._created, self._warnings = created, warnings
         self.learner = GroupLearner(model.file, job, workers, progress, limits=limits.read)
@@ -55,6 +61,7 @@ class Session:
         self.run = Run(model, job, self.learner, self.restorer)
         self._since = model.ledger.version
         self._began = time.perf_counter()
+        self._has_failed = False
 
     def train(self) -> TrainReport:
         """Train everything in the lake that the model has not seen."""
@@ -71,20 +78,20 @@ class Session:
         While an older plan is unfinished, return its rest and plan nothing. If no group is pending,
         ensure that the newest state can be read.
         """
+        with self._recovering():
+            return self._plan()
+
+    def _plan(self) -> list[Group]:
         ledger = self.model.ledger
-        files = self.learner.list_lake()
-        plan = make_plan(
-            ledger.history,
-            files,
-            self.job,
-            self.learner.check,
-            split_bytes=self.limits.read.split_bytes,
-        )
+        plan = self._make_plan()
         for partition, reason in plan.skips:
             ledger.commit_skip(partition, reason)
             self.progress.noted(f"left out: {reason}")
+        for unit, reason, look in plan.quarantines:
+            self.progress.noted(ledger.commit_skip(unit, reason, look).told)
         if plan.groups:
             ledger.commit_plan(plan.groups)
+        self._held_out = plan.held_out
         pending = ledger.history.pending()
         if not pending and ledger.history.newest_states(1):
             self.run.state()
@@ -100,8 +107,31 @@ class Session:
         pending
             Groups of the newest plan to train; those that the ledger says are left by default.
         """
-        left = self.model.ledger.history.pending() if pending is None else pending
-        self.run.train(left, max_seconds)
+        # After a failure the log may hold more than the caller knows.
+        given = None if self._has_failed else pending
+        with self._recovering():
+            left = self.model.ledger.history.pending() if given is None else given
+            self.run.train(left, max_seconds)
+
+    @contextmanager
+    def _recovering(self) -> Iterator[None]:
+        """Run a step; if the step before has failed, go back to the last commit first.
+
+        A commit whose answer was lost may be in the log all the same, the state in memory may have
+        learnt a part of a group, and a cluster may be another one by now. So the log is read on,
+        the state forgotten, and the workers are connected again, as a new session would do.
+        """
+        if self._has_failed:
+            self.model.ledger.catch_up()
+            self.run.forget()
+            self.learner.forget_lake()
+            self.workers.renew()
+            self._has_failed = False
+        try:
+            yield
+        except BaseException:
+            self._has_failed = True
+            raise
 
     def predictor(self) -> Predictor:
         """Return the weights of the newest version, for predictions.
@@ -117,6 +147,31 @@ class Session:
             raise ModelNotFound(f"the model in {path!r} has no usable version; train it first")
         return Predictor.of(self.model.file, newest[0], self.run.state().learner.best())
 
+    def holdout(self) -> str | list[str] | list[LakeFile] | None:
+        """Return what to evaluate the newest version on: another lake, or the files held out.
+
+        None if the job has no holdout, or if a rolling holdout fits no file that is not trained,
+        which is noted.
+        """
+        if self._window is None:
+            assert not isinstance(self.job.holdout, RollingHoldout)
+            return self.job.holdout
+        if self._held_out is None:
+            self._held_out = self._make_plan().held_out
+        if not self._held_out:
+            self.progress.noted(self._window.empty())
+        return self._held_out or None
+
+    def _make_plan(self) -> Plan:
+        return make_plan(
+            self.model.ledger.history,
+            self.learner.list_lake(),
+            self.job,
+            self.learner.check,
+            split_bytes=self.limits.read.split_bytes,
+            window=self._window,
+        )
+
     def report(self) -> TrainReport:
         """Report what this session has trained so far."""
         return train_report(
@@ -124,6 +179,8 @@ class Session:
             self.model.ledger.history,
             parallel=self.model.file.job.n_parallel,
             since=self._since,
+            held_out=[one.key for one in self._held_out or []],
+            in_quarantine=self._n_in_quarantine(),
             total=self.run.total,
             recent=self.run.stretches.last(),
             seconds=time.perf_counter() - self._began,
@@ -137,7 +194,13 @@ class Session:
             pending,
             created=self._created,
             warnings=self._warnings,
+            in_quarantine=self._n_in_quarantine(),
         )
+
+    def _n_in_quarantine(self) -> int:
+        history = self.model.ledger.history
+        # Without a quarantine a report needs no lake.
+        return len(in_quarantine(history, self.learner.files)) if history.quarantined() else 0
 
 
 @contextmanager
@@ -177,82 +240,32 @@ def open_session(
     """
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
     store = open_store(str(given.get("model") or parse_job(given).model))
-    progress = progress or Progress()
+    progress, today = progress or Progress(), utc_today()
     session: Session | None = None
     try:
         created = not model_exists(store)
-        warnings = _create(given, store, limits, progress, creates=creates) if created else []
-        with store.exclusive():
+        warnings = []
+        if created:
+            warnings = create(given, store, limits, progress, today, creates=creates)
+        with telling_of_compilation(progress.compiling), store.exclusive():
             model = open_model(store)
-            _clear_up(model)
+            clear_up(model)
             for warning in warnings:
                 progress.noted(warning)
-            resumed = _resumed(model, given)
-            _check_holdout(resumed)
-            prepare(model.ledger, resumed)
-            with Workers(resumed.dask, mixed=resumed.mixed_workers) as workers:
+            complete = resumed(model, given)
+            check_holdout(complete)
+            prepare(model.ledger, complete)
+            with Workers(complete.dask, mixed=complete.mixed_workers) as workers:
                 session = Session(
                     model,
-                    resumed,
+                    complete,
                     workers,
                     progress,
                     created=created,
                     warnings=warnings,
                     limits=limits,
+                    today=today,
                 )
                 yield session
     except KeyboardInterrupt:
-        raise Interrupted(_kept(store, session.run.newest_version if session else 0)) from None
-
-
-def exclusion(entry: RewindEntry) -> str:
-    """Return the reason of the skips of partitions that a rewind excludes."""
-    return f"excluded by the rewind to version {entry.to}: {', '.join(entry.exclude)}"
-
-
-def _create(
-    given: Mapping[str, Any], store: Store, limits: Limits, progress: Progress, *, creates: bool
-) -> list[str]:
-    if "lake" not in given or not creates:
-        raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
-    complete = parse_job(given)
-    _check_holdout(complete)
-    return create_model(complete, store, max_batch_rows=limits.max_batch_rows, progress=progress)
-
-
-def _kept(store: Store, version: int) -> str:
-    """Return the message of an interrupt.
-
-    Parameters
-    ----------
-    version
-        Newest version that the session has committed; 0 for none.
-    """
-    if not model_exists(store):
-        return "interrupted before the model was created: nothing is kept"
-    kept = f"version {version} is kept" if version else "what was committed before is kept"
-    return f"interrupted: {kept}; go on with: onepass train --model {store.place}"
-
-
-def _clear_up(model: OpenModel) -> None:
-    """Remove old leftovers of killed runs, and commit the skips that a killed rewind has left."""
-    sweep(model.store, model.ledger)
-    for rewind, partition in model.ledger.history.unwritten_skips():
-        model.ledger.commit_skip(partition, exclusion(rewind))
-
-
-def _resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
-    try:
-        return resume_job(model.file.job, given)
-    except JobError as error:
-        if model.ledger.history.trained():
-            raise
-        raise JobError(
-            f"{error}\nNothing has been trained yet: removing {model.path} loses nothing."
-        ) from None
-
-
-def _check_holdout(job: Job) -> None:
-    # Report a missing holdout lake before hours of training, not after.
-    if job.holdout is not None:
-        discover(job.holdout)
+        raise Interrupted(kept(store, session.run.newest_version if session else 0)) from None

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from onepass.errors import ForeignModel, JobError, ModelConflict, located
+from onepass.errors import ForeignModel, JobError, ModelBusy, located
 from onepass.ledger.store.plain_files import (
     create_file,
     make_folders,
@@ -134,7 +134,7 @@ class LocalStore:
 
         Raises
         ------
-        ModelConflict
+        ModelBusy
             If another process holds the lock.
         ForeignModel
             If the lock is a link or not a plain file.
@@ -156,7 +156,7 @@ class LocalStore:
 
         Raises
         ------
-        ModelConflict
+        ModelBusy
             If another process holds the lock.
         """
         try:
@@ -166,10 +166,7 @@ class LocalStore:
                 return False
             lock.seek(0)
             holder = lock.read(20).decode(errors="replace").strip() or "unknown"
-            raise ModelConflict(
-                f"process {holder} is training the model in {str(self.root)!r}; "
-                "wait until it has finished, then run again"
-            ) from None
+            raise ModelBusy(holder, str(self.root)) from None
         return True
 
     def check_lock(self) -> None:

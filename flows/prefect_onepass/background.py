@@ -1,0 +1,191 @@
+"""Send what only shows to the Prefect API from a thread of its own.
+
+Artifacts, events and assets tell people about a run. A server that is away for a minute, or for
+good, must not fail or delay the training that they tell about.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import httpx
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from onepass.text import clipped, printable
+
+Logger: TypeAlias = "logging.Logger | logging.LoggerAdapter[logging.Logger]"
+
+_MOST_WAITING = 1000
+"""Most calls that wait for a server that is away; later ones are dropped."""
+
+_MOST_TRIES = 3
+"""Tries of a call whose error does not look like one of the network."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+"""Pauses between tries, in seconds: each is twice the one before."""
+
+
+@dataclass(slots=True)
+class _Call:
+    what: str
+    run: Callable[[], object]
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+
+
+class Background:
+    """Makes calls one after the other in a daemon thread; use it as a context manager.
+
+    A call that fails is made again until the context ends, with growing pauses. A call that fails
+    by an error of its own, such as a refused key, is made a few times only. A call that is given up
+    is dropped. The first one that is dropped is told in the log of the run; the others are not.
+
+    Parameters
+    ----------
+    grace
+        Longest time in seconds that the end of the context waits for calls that are not done.
+    pause
+        Time in seconds between the first two tries of a call.
+
+    Notes
+    -----
+    A call runs in a copy of the context in which it was sent, so that Prefect assigns an artifact
+    to the flow run and the task run of the sender. Prefect's own retries of a request are turned
+    off within it: they would hold the thread for a minute.
+
+    Examples
+    --------
+    >>> from prefect_onepass.background import Background
+    >>> with Background() as background:
+    ...     background.send("the answer", lambda: print(42))
+    42
+    """
+
+    def __init__(self, *, grace: float = 5.0, pause: float = _FIRST_PAUSE) -> None:
+        self._grace, self._pause = grace, pause
+        self._logger = run_logger()
+        self._waiting: deque[_Call] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = self._is_over = self._has_warned = False
+        self._thread = threading.Thread(target=self._work, name="onepass-shows", daemon=True)
+
+    def __enter__(self) -> Background:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def send(self, what: str, call: Callable[[], object]) -> None:
+        """Make a call soon, after those that were sent before; return at once and raise nothing.
+
+        Parameters
+        ----------
+        what
+            Name of what the call shows, for the warning if it is dropped.
+        call
+            May be made several times, as a reply may be lost.
+        """
+        with self._changed:
+            if self._is_closing or len(self._waiting) >= _MOST_WAITING:
+                why = "the run has ended" if self._is_closing else "the Prefect API does not answer"
+            else:
+                self._waiting.append(_Call(what, call))
+                self._changed.notify_all()
+                return
+        self._drop(what, why)
+
+    def close(self) -> None:
+        """Wait for the calls that were sent, `grace` seconds at most, and drop the others."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(self._grace)
+        with self._changed:
+            self._is_over = True
+            left = [call.what for call in self._waiting]
+            self._waiting.clear()
+            self._changed.notify_all()
+        if left:
+            self._drop(left[0], "the Prefect API did not answer in time")
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            self._make(call)
+            with self._changed:
+                # `close` may have given up the call while it was being made.
+                if self._waiting and self._waiting[0] is call:
+                    self._waiting.popleft()
+
+    def _next(self) -> _Call | None:
+        """Return the oldest call, which stays in the queue while it is made; None at the end."""
+        with self._changed:
+            while not self._waiting and not self._is_closing:
+                self._changed.wait()
+            return self._waiting[0] if self._waiting else None
+
+    def _make(self, call: _Call) -> None:
+        pause, n_tries = self._pause, 0
+        while not self._is_over:
+            n_tries += 1
+            try:
+                call.context.run(_once, call.run)
+            except Exception as error:
+                if n_tries >= _MOST_TRIES and not _is_of_the_network(error):
+                    self._drop(call.what, _described(error))
+                    return
+            else:
+                return
+            self._sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _sleep(self, pause: float) -> None:
+        """Pause between two tries; try more often once the context has ended."""
+        with self._changed:
+            if self._is_closing:
+                self._changed.wait_for(lambda: self._is_over, min(pause, _FIRST_PAUSE))
+            else:
+                self._changed.wait_for(lambda: self._is_closing, pause)
+
+    def _drop(self, what: str, why: str) -> None:
+        with self._changed:
+            is_first, self._has_warned = not self._has_warned, True
+        if is_first:
+            self._logger.warning(
+                "%s is not shown in Prefect (%s); more may be missing, but training goes on",
+                what,
+                why,
+            )
+
+
+def _once(call: Callable[[], object]) -> None:
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        call()
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """Return whether a later try may succeed: the server is away, busy or failing."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500 or error.response.status_code in {408, 429}
+    return isinstance(error, OSError | httpx.TransportError) or "reach API" in str(error)
+
+
+def _described(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    return clipped(printable(text))
+
+
+def run_logger(otherwise: Logger | None = None) -> Logger:
+    """Return the logger of the run that is under way; outside of one, another one."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return otherwise or get_logger("onepass")

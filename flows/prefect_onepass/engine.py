@@ -1,0 +1,46 @@
+"""Two habits of Prefect's engine that runs of onepass do without.
+
+An error that a run may meet is logged once, by the flow, in the words of its message. Prefect would
+log it with its traceback when the task fails, when the flow fails, and when the process ends.
+
+A run ends when its work has ended. Prefect would then wait for a thread that sleeps for a second at
+a time between heartbeats, as it does not for flows that are async.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from functools import partial
+
+from prefect import flow_engine
+from prefect.exceptions import ParameterTypeError
+
+from prefect_onepass.states import EXPECTED
+
+_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
+"""Loggers in which the engine tells of errors."""
+
+
+def adapt_engine() -> None:
+    """Change both habits in this process; a second call changes nothing."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, _OnceInTheLog) for one in logger.filters):
+            logger.addFilter(_OnceInTheLog())
+    heartbeats = flow_engine._send_heartbeats
+    # The name is private, so another version of Prefect may have no such option.
+    if "join_on_exit" in inspect.signature(heartbeats).parameters:
+        flow_engine._send_heartbeats = partial(heartbeats, join_on_exit=False)
+
+
+class _OnceInTheLog(logging.Filter):
+    """Drops the tracebacks of expected errors, and the message that a final state repeats."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, (*EXPECTED, ParameterTypeError)):
+            return False
+        if str(record.msg).startswith("Finished in state Failed("):
+            record.msg = "Finished in state Failed"
+        return True

@@ -1,0 +1,135 @@
+"""Hooks of flows that train: when a run fails, crashes or is cancelled, say what is kept.
+
+Prefect calls a hook in the process of the run, or in that of the worker if the run's process is
+gone. So a hook knows the parameters of the run, reads the model directory, and writes to the log of
+the run. It is bounded in time and never raises.
+"""
+
+# Prefect calls hooks of served flows by keyword: the names of the parameters are part of the call.
+import logging
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.logging.loggers import flow_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from onepass.errors import ModelNotFound
+from onepass.ledger.entries import TrainEntry
+from onepass.ledger.history import History
+from onepass.model.directory import open_model
+from onepass.text import counted, printable
+from prefect_onepass.credentials import lent
+from prefect_onepass.live_progress import remove_progress
+
+_MOST_SECONDS = 10.0
+"""Longest time that a hook takes: a worker stops the run's process group only afterwards."""
+
+
+def on_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Say what is kept after an error."""
+    _tell("failed", flow, flow_run)
+
+
+def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Say what is kept after the run's process has ended without an answer."""
+    _tell("crashed", flow, flow_run)
+    _remove_ring(flow_run)
+
+
+def on_cancellation(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Say what is kept after the run has been cancelled."""
+    _tell("was cancelled", flow, flow_run)
+    _remove_ring(flow_run)
+
+
+def kept(model: str, credentials: str | None = None) -> str:
+    """Say what a model directory holds: the newest version, its rows, and what is pending.
+
+    Raises
+    ------
+    OnepassError
+        If the directory or the credentials cannot be read.
+    """
+    try:
+        with lent(credentials):
+            history = open_model(model).ledger.history
+    except ModelNotFound:
+        return "no model was created yet; the next run begins anew"
+    return describe_history(history)
+
+
+def describe_history(history: History) -> str:
+    """Describe the newest version that has a state, and the rest of the plan."""
+    learnt = history.learnt()
+    pending = [one for group in history.pending() for one in group.partitions]
+    rest = (
+        f"{counted(len(pending), 'partition')} of the plan with "
+        f"{counted(sum(one.rows for one in pending), 'row')} are still to be trained"
+        if pending
+        else "nothing of the plan is left to train"
+    )
+    if not learnt:
+        return f"no version is trained yet; {rest}"
+    trained = [entry for entry in learnt if isinstance(entry, TrainEntry)]
+    n_partitions = sum(len(entry.partitions) for entry in trained)
+    return (
+        f"version {learnt[-1].version} of {learnt[-1].time[:19]} is kept, with "
+        f"{counted(n_partitions, 'partition')} and "
+        f"{counted(sum(entry.rows for entry in trained), 'row')}; {rest}"
+    )
+
+
+def _tell(what: str, flow: Flow[..., Any], flow_run: FlowRun) -> None:
+    """Log what is kept, within a bounded time; a directory may lie on a disk that hangs."""
+    with suppress(Exception):
+        logger = flow_run_logger(flow_run, flow)
+        model, credentials = _model_of(flow_run.parameters)
+        if model is None:
+            return
+        lines: list[str] = []
+        reading = threading.Thread(
+            target=_read, args=(model, credentials, lines), name="onepass-kept", daemon=True
+        )
+        reading.start()
+        reading.join(_MOST_SECONDS)
+        held = lines[0] if lines else f"the model could not be read in {_MOST_SECONDS:.0f} s"
+        again = (
+            "The next run of this deployment goes on from there"
+            if flow_run.deployment_id
+            else "The next run goes on from there"
+        )
+        logger.log(
+            logging.WARNING,
+            "This run %s. Model %s: %s. %s, as does: onepass train --model %s",
+            what,
+            printable(model),
+            held,
+            again,
+            printable(model),
+        )
+
+
+def _remove_ring(flow_run: FlowRun) -> None:
+    """Remove the progress of a run whose process could not: a ring that stands still misleads."""
+    with suppress(Exception), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        remove_progress(flow_run_id=flow_run.id)
+
+
+def _read(model: str, credentials: str | None, lines: list[str]) -> None:
+    try:
+        lines.append(kept(model, credentials))
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        lines.append(f"it cannot be read: {printable(reason)}")
+
+
+def _model_of(parameters: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the model and the credentials that the parameters of a run name."""
+    job = parameters.get("job", parameters)
+    model = job.get("model") if isinstance(job, Mapping) else getattr(job, "model", None)
+    credentials = parameters.get("credentials")
+    return (model if isinstance(model, str) else None), credentials

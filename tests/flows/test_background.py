@@ -1,0 +1,129 @@
+"""What only shows arrives late or is dropped, and never fails or delays a run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from prefect_onepass.background import Background
+
+# Prefect and its dependencies warn about themselves.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+class Server:
+    """Receives calls; the first ones fail."""
+
+    def __init__(self, n_failures: float, error: Exception) -> None:
+        self.n_failures, self.error = n_failures, error
+        self.n_tries = 0
+        self.received: list[str] = []
+        self.has_received = threading.Event()
+
+    def call(self, what: str) -> Callable[[], None]:
+        def run() -> None:
+            self.n_tries += 1
+            if self.n_tries <= self.n_failures:
+                raise self.error
+            self.received.append(what)
+            self.has_received.set()
+
+        return run
+
+
+AWAY = httpx.ConnectError("connection refused")
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list]:
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
+    return lambda: warnings_of(caplog)
+
+
+def test_what_a_server_misses_for_a_while_arrives_late_and_in_order(told):
+    server = Server(4, AWAY)
+    with Background(pause=0.001) as background:
+        for what in ("first", "second"):
+            background.send(what, server.call(what))
+        assert server.has_received.wait(60)
+    assert server.received == ["first", "second"]
+    assert told() == []
+
+
+def test_server_that_is_away_for_good_costs_one_warning_and_no_error(told):
+    server = Server(float("inf"), AWAY)
+    with Background(pause=0.001, grace=0.05) as background:
+        for number in range(1500):
+            background.send(f"picture {number}", server.call("x"))
+    background.send("late", server.call("late"))
+    (warning,) = told()
+    assert "is not shown in Prefect" in warning
+    assert server.received == []
+
+
+def test_end_of_the_run_does_not_wait_for_a_call_that_hangs(told):
+    is_free, is_made, late = threading.Event(), threading.Event(), list[str]()
+
+    def hang() -> None:
+        is_made.set()
+        is_free.wait(60)
+
+    background = Background(grace=0.05)
+    with background:
+        background.send("the report", hang)
+        background.send("the table", lambda: late.append("table"))
+        assert is_made.wait(60)
+    assert not is_free.is_set()
+    assert "the report" in told()[0]
+    is_free.set()
+    background._thread.join(60)
+    assert late == []
+
+
+def test_call_that_is_refused_is_dropped_and_the_next_one_is_made(told):
+    refused = Server(float("inf"), ValueError("no such key\nand more"))
+    sound = Server(0, AWAY)
+    with Background(pause=0.001) as background:
+        background.send("the table", refused.call("x"))
+        background.send("the report", sound.call("report"))
+        assert sound.has_received.wait(60)
+    assert (refused.n_tries, sound.received) == (3, ["report"])
+    (warning,) = told()
+    assert "the table is not shown" in warning
+    assert "ValueError: no such key)" in warning
+
+
+def test_server_error_is_tried_again_and_a_client_error_is_not_for_long():
+    request = httpx.Request("POST", "http://127.0.0.1/api/artifacts/")
+
+    def error(status: int) -> httpx.HTTPStatusError:
+        return httpx.HTTPStatusError("x", request=request, response=httpx.Response(status))
+
+    busy, unwanted = Server(8, error(503)), Server(8, error(422))
+    with Background(pause=0.0001) as background:
+        background.send("x", unwanted.call("x"))
+        background.send("y", busy.call("y"))
+        assert busy.has_received.wait(60)
+    assert (unwanted.n_tries, unwanted.received) == (3, [])
+    assert busy.received == ["y"]
+
+
+def test_call_runs_in_the_context_of_its_sender():
+    from contextvars import ContextVar
+
+    task: ContextVar[str] = ContextVar("task", default="none")
+    found: list[str] = []
+    with Background() as background:
+        for name in ("plan", "train"):
+            token = task.set(name)
+            background.send("x", lambda: found.append(task.get()))
+            task.reset(token)
+    assert found == ["plan", "train"]
