@@ -3,6 +3,7 @@
 # make test-fast  the tests of single rooms only, in less than a minute on two free cores
 # make check      lint, format, types, and who may import whom
 # make torture    the tests of faults, REPEAT times as many cases (20), with another SEED each time
+# make reports    makes the example pages of docs/reports again
 # make soak       a schedule whose flow, worker and server are killed at random, for SOAK_MINUTES (30)
 # make quality    one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
 # make clean      removes what the targets above have made
@@ -19,7 +20,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: setup run test test-fast check torture soak quality clean
+.PHONY: setup run test test-fast check torture reports soak quality clean
 
 setup: $(READY)
 
@@ -72,6 +73,9 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+reports: setup
+	@$(BIN)/python docs/reports/make.py
 
 quality: setup
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks]'

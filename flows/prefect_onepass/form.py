@@ -49,6 +49,10 @@ def _readable(schema: dict[str, Any]) -> None:
             field.update(options[0])
         elif options:
             field["anyOf"] = options
+        if field.get("type") == "boolean":
+            # The form sends no for a switch that nobody has touched; a list may stay empty.
+            field.pop("type")
+            field["enum"] = [True, False]
         if name in PATHS:
             for option in options or [field]:
                 if "$ref" not in option:

@@ -130,9 +130,8 @@ def warnings_of(run: FinishedRun) -> list[str]:
         found.append(f"{counted(len(kept), 'file')} in quarantine until replaced: {reasons}")
     if drifting := _drifting(run):
         found.append(
-            f"the loss of {counted(len(drifting), 'partition')} before learning was above what "
-            f"the partitions before let expect: {listed(drifting, _MOST_NAMED)}. The data may "
-            "have changed."
+            "the loss before learning lay above the band that the groups before it give, in "
+            f"{listed(drifting, _MOST_NAMED)}. The data may have changed."
         )
     return found
 

@@ -79,7 +79,7 @@ def test_table_has_a_line_for_each_group_in_numbers_for_people(job):
     run = finished(job)
     table = table_of(run.entries)
     assert [int(line["version"]) for line in table] == [one.version for one in run.entries]
-    assert [line["within"] for line in table] == [
+    assert [line["partitions"] for line in table] == [
         one.partitions[0].path.removesuffix(".parquet") for one in run.entries
     ]
     for line in table:

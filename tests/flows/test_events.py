@@ -178,7 +178,8 @@ def test_triggers_of_the_examples_match_the_events_that_they_are_for(subject):
         if event.event != "onepass.lake.landed":
             event.related.append(RelatedResource(flow | {"prefect.resource.id": "prefect.flow.1"}))
         for name, trigger in triggers.items():
-            if server_trigger(trigger).covers(received(event)):
+            wanted = server_trigger(trigger)
+            if wanted.covers(received(event)) and wanted.expects(event.event):
                 matched[name].add(event.event)
     assert matched == {
         "on-landing": {"onepass.lake.landed"},

@@ -48,6 +48,9 @@ def test_every_field_has_one_input_with_its_description_choices_and_bounds(prope
         assert "default" not in shown
         assert {"type": "null"} not in shown.get("anyOf", [])
     assert properties["solver"]["enum"][:2] == ["auto", "newton"]
+    # The form would send no for a switch that nobody has touched.
+    assert properties["clip"]["enum"] == [True, False]
+    assert "type" not in properties["clip"]
     assert properties["minibatch"]["type"] == "integer"
     assert (properties["minibatch"]["minimum"], properties["minibatch"]["maximum"]) == (1, 4096)
     defaults = {"memory_limit": "1GiB", "clip": "true", "l2": "0", "group_seconds": "20"}

@@ -94,6 +94,12 @@ def test_the_holdout_is_compared_with_the_version_before(contents, losses, title
     assert named(judged(contents, *losses))[title].standing == standing
 
 
+def test_losses_on_other_rows_are_not_compared(contents):
+    found = judged(contents, 8.0, 8.8)
+    moved = [replace(one, constant=40.0 + i) for i, one in enumerate(found.judged)]
+    assert "Holdout loss 8.8" in named(replace(found, judged=moved))
+
+
 def test_a_file_that_was_left_out_needs_a_look(regression, contents):
     ledger = open_model(regression).ledger
     history = History(ledger.entries)

@@ -128,8 +128,16 @@ def _holdout(contents: Contents) -> Iterator[Check]:
 
 
 def _before(judged: list[Judged], now: Judged) -> Judged | None:
-    """Return the newest earlier version that was judged on the same lake."""
-    same = [one for one in judged if one.lake == now.lake and one.version < now.version]
+    """Return the newest earlier version that was judged on the same rows.
+
+    A holdout may move on with its lake. The loss of the best constant tells, as it is a number of
+    the labels alone.
+    """
+
+    def rows(one: Judged) -> tuple[str, int, float | None]:
+        return one.lake, one.rows, one.constant
+
+    same = [one for one in judged if rows(one) == rows(now) and one.version < now.version]
     return max(same, key=lambda one: one.version, default=None)
 
 
@@ -164,8 +172,9 @@ def _files(contents: Contents) -> Check:
         len(group.partitions) for group in contents.history.pending(contents.model.version)
     )
     if skipped:
-        first = name(skipped[-1].partition.path)
-        text = f"Left out for good, the last one {first}. The reasons are below."
+        newest = skipped[-1]
+        how = "in quarantine" if newest.kind == "quarantine" else "left out for good"
+        text = f"The last one, {name(newest.partition.path)}, is {how}. The reasons are below."
         return Check("look", f"{counted(len(skipped), 'file')} left out", text)
     if waiting:
         text = "They are planned, but not trained yet; the next run goes on with them."

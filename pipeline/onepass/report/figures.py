@@ -78,11 +78,20 @@ def _scale(losses: Sequence[float]) -> alt.Scale:
 
     What lies beyond is drawn at the edge: a giant loss, or the wide band of a small partition.
     """
-    ascending = sorted(losses)
-    usual = ascending[int(0.9 * (len(ascending) - 1))]
-    low, high = ascending[0], min(ascending[-1], _GIANT * usual)
+    low, high = min(losses), min(max(losses), _reach(losses))
     room = 0.12 * (high - low)
     return alt.Scale(domain=[max(0.0, low - room), high + room], clamp=True, nice=False)
+
+
+def _reach(losses: Sequence[float]) -> float:
+    ascending = sorted(losses)
+    return _GIANT * ascending[int(0.9 * (len(ascending) - 1))]
+
+
+def has_giants(course: Course) -> bool:
+    """Return whether some relative loss lies beyond the figure, at whose edge it is drawn."""
+    losses = [1.0, *(point.relative for point in course.points if point.relative is not None)]
+    return max(losses) > _reach(losses)
 
 
 def _clock(times: Sequence[str]) -> str:

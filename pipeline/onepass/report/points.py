@@ -57,6 +57,8 @@ class Course:
     """Entries that a point stands for."""
     drifted: list[Point]
     """The entries that left their band, the newest `MOST_POINTS` of them."""
+    n_drifted: int
+    """Number of all entries that left their band."""
     n_above: int
     """Number of entries that were worse than their band."""
     n_judged: int
@@ -86,6 +88,7 @@ def course(history: Sequence[TrainEntry]) -> Course:
         n_entries=len(judged),
         per_point=per_point,
         drifted=[_point(at, [pair]) for at, pair in out[-MOST_POINTS:]],
+        n_drifted=len(out),
         n_above=sum(pair[1].drift == "above" for _, pair in out),
         n_judged=sum(standing.band is not None for _, standing in judged),
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from onepass.report import figures, tables
 from onepass.report.contents import Contents
-from onepass.report.points import MOST_POINTS
 from onepass.report.quality_sections import holdout, quality
 from onepass.report.section import Figure, Section
 from onepass.report.tables import Table
@@ -35,9 +34,11 @@ def _loss(contents: Contents) -> Iterator[Section]:
     found = []
     if any(point.relative is not None for point in course.points):
         caption = "The shaded band is where the loss of each was expected from those before it."
+        if figures.has_giants(course):
+            caption += " A loss far above all others is drawn at the edge."
         if course.drifted:
             caption += " A diamond is one that left its band."
-        if course.n_entries > course.per_point * MOST_POINTS or course.per_point > 1:
+        if course.per_point > 1:
             caption += (
                 f" The log has {course.n_entries:,} entries; each point is the mean of "
                 f"{course.per_point:,} of them, weighted by rows."
@@ -69,8 +70,9 @@ def _drift_table(contents: Contents) -> list[tuple[str, Table, bool]]:
         for point in drifted[: tables.MOST_ROWS]
     ]
     header = ["partition", "version", "loss / constant's", "expected", "side"]
-    found = Table(header, rows, right=frozenset({1, 2, 3}), wide=frozenset({0}))
-    return [(f"Left their band: {len(drifted):,}", found, False)]
+    note = tables.more(contents.course.n_drifted, tables.MOST_ROWS, "entries", "the newest")
+    found = Table(header, rows, right=frozenset({1, 2, 3}), wide=frozenset({0}), note=note)
+    return [(f"Left their band: {contents.course.n_drifted:,}", found, False)]
 
 
 def _warnings(contents: Contents) -> Iterator[Section]:

@@ -60,7 +60,7 @@ def coefficient_table(summary: Summary) -> Table:
         rows,
         right=frozenset(range(first, first + 5)),
         wide=frozenset({first - 1}),
-        note=_more(len(found), MOST_ROWS, "coefficients", "those with the largest effect"),
+        note=more(len(found), MOST_ROWS, "coefficients", "those with the largest effect"),
     )
 
 
@@ -70,11 +70,19 @@ def skipped_table(contents: Contents) -> Table | None:
     if not skipped:
         return None
     rows = [
-        [name(one.partition.path), str(one.version), when(one.time), prose(one.reason)]
+        [
+            name(one.partition.path),
+            "until it is replaced" if one.kind == "quarantine" else "for good",
+            str(one.version),
+            when(one.time),
+            prose(one.reason),
+        ]
         for one in skipped[:MOST_ROWS]
     ]
-    note = _more(len(skipped), MOST_ROWS, "files", "the newest")
-    return Table(["file", "version", "left out", "reason"], rows, wide=frozenset({0, 3}), note=note)
+    note = more(len(skipped), MOST_ROWS, "files", "the newest")
+    return Table(
+        ["file", "left out", "version", "since", "reason"], rows, wide=frozenset({0, 4}), note=note
+    )
 
 
 def noticed_table(contents: Contents) -> Table | None:
@@ -101,7 +109,7 @@ def environment_table(trained: Sequence[TrainEntry]) -> Table | None:
         rows[: 2 * MOST_ROWS],
         right=frozenset({0}),
         wide=frozenset({3, 4}),
-        note=_more(len(changes), MOST_ROWS, "changes", "the newest"),
+        note=more(len(changes), MOST_ROWS, "changes", "the newest"),
     )
 
 
@@ -137,13 +145,13 @@ def files_table(trained: Sequence[TrainEntry]) -> Table:
         f"sha256 over names and footers of all {len(learnt):,} partitions, in the order of "
         f"training: {_digest(one for _, one in learnt)}"
     )
-    more = _more(len(learnt), MOST_FILES, "partitions", "the newest; onepass log lists all")
+    cut = more(len(learnt), MOST_FILES, "partitions", "the newest; onepass log lists all")
     return Table(
         ["partition", "rows", "bytes", "footer sha256", "version"],
         rows,
         right=frozenset({1, 2, 4}),
         wide=frozenset({0}),
-        note=f"{more} {text}".strip(),
+        note=f"{cut} {text}".strip(),
     )
 
 
@@ -190,5 +198,6 @@ def _value(key: str, value: object) -> str:
     return name(str(value), 200)
 
 
-def _more(n: int, most: int, noun: str, which: str) -> str:
+def more(n: int, most: int, noun: str, which: str) -> str:
+    """Return a note that a table is cut; nothing if it is whole."""
     return f"{most:,} of {n:,} {noun} are shown: {which}." if n > most else ""
