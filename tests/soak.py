@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
@@ -102,13 +103,14 @@ class Soak:
 
     def memory(self) -> tuple[float, float, float]:
         """Return the resident memory of the server, the worker and the largest run, in MB."""
-        runs = self.box.runs_by_process()
-        found = {pid: resident_bytes(pid) / MB for pid in self.box.processes()}
-        named = {pid: Path(f"/proc/{pid}/cmdline") for pid in found}
-        words = {pid: path.read_bytes() for pid, path in named.items() if path.exists()}
-        server = max((found[pid] for pid, line in words.items() if b"server" in line), default=0)
-        worker = max((found[pid] for pid, line in words.items() if b"worker\0" in line), default=0)
-        return server, worker, max((found[pid] for pid in runs), default=0.0)
+        by_kind = {"server": 0.0, "worker": 0.0, "run": 0.0}
+        for pid, environment in self.box.processes().items():
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                is_run = "PREFECT__FLOW_RUN_ID" in environment
+                kind = "run" if is_run else "server" if b"server" in words else "worker"
+                by_kind[kind] = max(by_kind[kind], resident_bytes(pid) / MB)
+        return by_kind["server"], by_kind["worker"], by_kind["run"]
 
 
 def soak(minutes: float, seed: int) -> None:

@@ -32,6 +32,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+def ends(box: Machine) -> set[str]:
+    """Return the names of the states in which runs have ended."""
+    return {run["state_name"] for run in box.flow_runs().values() if run["end_time"]}
+
+
 @pytest.fixture(scope="module")
 def box(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Yield a machine with a server and a pool."""
@@ -45,11 +50,6 @@ def box(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machin
         yield one
 
 
-def ends(box: Machine) -> set[str]:
-    """Return the names of the states in which runs have ended."""
-    return {run["state_name"] for run in box.flow_runs().values() if run["end_time"]}
-
-
 @pytest.mark.parametrize("terminal", [False, True], ids=["piped", "at a terminal"])
 def test_deploying_from_any_folder_asks_nothing_and_clones_nothing(box, home, tmp_path, terminal):
     where = ["--prefect-file", str(ROOT / "prefect.yaml")]
@@ -59,10 +59,18 @@ def test_deploying_from_any_folder_asks_nothing_and_clones_nothing(box, home, tm
         found = box.ask(f"/deployments/name/{flow}/{name}", "GET")
         assert found["entrypoint"] == f"prefect_onepass.{flow}.{flow}"
         assert not found["pull_steps"]
-        assert found["concurrency_limit"] is None
+        assert found["global_concurrency_limit"] is None
         places = found["parameters"].get("job", found["parameters"])
         assert places["lake"].startswith(str(home))
         assert places["model"].startswith(str(home))
+
+
+def test_deploying_again_takes_away_the_limit_of_an_older_deployment(box):
+    deployment = box.ask("/deployments/name/train/nightly", "GET")["id"]
+    box.ask(f"/deployments/{deployment}", "PATCH", concurrency_limit=1)
+    assert box.ask(f"/deployments/{deployment}", "GET")["global_concurrency_limit"] is not None
+    box.prefect("deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml"))
+    assert box.ask(f"/deployments/{deployment}", "GET")["global_concurrency_limit"] is None
 
 
 def test_whatever_is_killed_each_file_is_trained_once_and_the_bytes_are_the_same(
