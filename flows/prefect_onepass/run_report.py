@@ -116,8 +116,8 @@ def warnings_of(run: FinishedRun) -> list[str]:
     found = [] if run.refusal is None else [run.refusal]
     if run.holdout_error is not None:
         found.append(
-            f"the holdout could not be evaluated: {clipped(printable(spoken(run.holdout_error)))}. "
-            f"Version {run.trained.version:,} is trained and kept."
+            f"version {run.trained.version:,} is trained and kept, but the holdout could not be "
+            f"evaluated: {printable(' '.join(spoken(run.holdout_error).splitlines()))}"
         )
     found += _of_no_use(run)
     if (worse := _worse_holdout(run)) is not None:

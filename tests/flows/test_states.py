@@ -185,8 +185,24 @@ def test_refused_version_ends_the_run_as_refused(make_lake, tmp_path):
     assert "; predictions use version 7" in quiet.message
 
 
+def test_page_is_written_and_linked_and_cannot_fail_the_run(job, tmp_path):
+    from prefect_onepass.train import train as train_flow
+
+    page = tmp_path / "pages" / "model.html"
+    page.parent.mkdir()
+    outcome = train_flow(job, report=str(page))
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert f"[Report page](<{page.as_uri()}>)" in outcome["report"]
+
+    pq.write_table(number_table(50, seed=9), Path(job["lake"]) / "late.parquet")
+    state = train_flow(job, report=str(page.parent), return_state=True)
+    assert (state.name, state.message) == ("Completed", "Trained 1 partition: version 9")
+    assert "Report page" not in state.result()["report"]
+
+
 @pytest.mark.parametrize(
-    ("error", "code"), [(BadPartition("x", path="a"), 3), (OSError(28, "full"), 2)]
+    ("error", "code"),
+    [(BadPartition("x", path="a"), 3), (OSError(28, "full"), 2), (ZeroDivisionError(), 1)],
 )
 def test_exit_code_is_that_of_the_error(error, code):
     from prefect_onepass import states
