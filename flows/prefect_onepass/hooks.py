@@ -7,6 +7,7 @@ the run. It is bounded in time and never raises.
 
 # Prefect calls hooks of served flows by keyword: the names of the parameters are part of the call.
 import logging
+import shlex
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,14 +25,16 @@ from onepass.model.directory import open_model
 from onepass.text import counted, printable
 from prefect_onepass.credentials import lent
 from prefect_onepass.live_progress import remove_progress
+from prefect_onepass.states import REFUSED
 
 _MOST_SECONDS = 10.0
 """Longest time that a hook takes: a worker stops the run's process group only afterwards."""
 
 
 def on_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
-    """Say what is kept after an error."""
-    _tell("failed", flow, flow_run)
+    """Say what is kept after an error; a refusal has said it."""
+    if state.name != REFUSED:
+        _tell("failed", flow, flow_run)
 
 
 def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
@@ -109,7 +112,7 @@ def _tell(what: str, flow: Flow[..., Any], flow_run: FlowRun) -> None:
             printable(model),
             held,
             again,
-            printable(model),
+            printable(shlex.quote(model)),
         )
 
 

@@ -35,11 +35,11 @@ def call():
     heard, logger = Heard(), get_logger("prefect.flow_runs")
     logger.addHandler(heard)
 
-    def hear(hook, parameters, deployment_id=None):
+    def hear(hook, parameters, deployment_id=None, name="Failed"):
         heard.lines.clear()
         run = FlowRun(flow_id=uuid4(), parameters=parameters, deployment_id=deployment_id)
         # No server is needed, nor a run context: a runner has neither.
-        assert hook(flow=flow, flow_run=run, state=Failed()) is None
+        assert hook(flow=flow, flow_run=run, state=Failed(name=name)) is None
         return heard.lines.copy()
 
     yield hear
@@ -97,6 +97,12 @@ def test_hooks_never_raise(call, parameters, monkeypatch):
     monkeypatch.setattr(hooks, "remove_progress", lambda **_: 1 / 0)
     for hook in (hooks.on_failure, hooks.on_crashed, hooks.on_cancellation):
         assert len(call(hook, parameters)) <= 1
+
+
+def test_a_refused_version_has_said_already_what_is_kept(call, tmp_path):
+    from prefect_onepass.hooks import on_failure
+
+    assert call(on_failure, {"job": {"model": str(tmp_path)}}, name="Refused") == []
 
 
 def test_a_model_that_does_not_exist_yet_is_said_to_be_none(call, tmp_path):
