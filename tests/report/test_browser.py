@@ -69,14 +69,14 @@ def test_values_are_shown_on_hover(page, tab):
     assert tab.complaints() == []
 
 
-def test_a_phone_needs_no_scrolling_to_the_side(page, tab):
-    tab.open(page, width=375, height=812)
+@pytest.mark.parametrize("name", ["page", "stranger"])
+def test_a_phone_needs_no_scrolling_to_the_side(name, tab, request):
+    tab.open(request.getfixturevalue(name), width=375, height=812)
+    tab.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert tab.value("document.documentElement.scrollWidth") == 375
-    assert (
-        tab.value("Math.max(...[...document.querySelectorAll('svg')].map(s => s.clientWidth))")
-        <= 375
-    )
-    assert len(figures(tab)) == 8
+    widest = "Math.max(...[...document.querySelectorAll('svg')].map((one) => one.clientWidth))"
+    assert 300 < tab.value(widest) <= 375
+    assert len(figures(tab)) >= 6
 
 
 def test_the_page_is_printed_with_its_figures(page, tab):

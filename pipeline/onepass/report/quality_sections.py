@@ -14,6 +14,9 @@ from onepass.report.words import distinct, name, number, place, real, when
 
 _MOST_CLASSES = 30
 
+_MOST_LAKES = 5
+"""Holdout lakes of a figure, those that were read last; each has a colour."""
+
 _QUANTILES = ("quantile", "pinball", "below", "constant_loss")
 _CLASSES = ("share", "recall", "precision", "log_loss")
 _RESIDUALS = (
@@ -29,6 +32,8 @@ def holdout(contents: Contents) -> Iterator[Section]:
         return
     found = []
     rows = [_judged(one) for one in judged if real(one.loss) is not None][-MOST_POINTS:]
+    newest = list(dict.fromkeys(row["lake"] for row in reversed(rows)))[:_MOST_LAKES]
+    rows = [row for row in rows if row["lake"] in newest]
     if len({row["version"] for row in rows}) > 1:
         spec = figures.holdout_by_version(rows)
         caption = "Dashed: the best constant on the same rows."
