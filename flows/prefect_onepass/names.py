@@ -23,7 +23,7 @@ _MOST_NAMED = 3
 """Most partitions or folders that a name lists."""
 
 _MOST_COMPARED = 10_000
-"""Most names of a plan that are compared, so that the name of a task takes milliseconds."""
+"""Most names of a plan that are compared, so that naming a task of a huge plan takes no time."""
 
 _EDGES = "=/-_. "
 """Characters after which the common beginning of two names may end."""
