@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import takewhile
-from pathlib import PurePosixPath
 from typing import Any
 
 from prefect import runtime
@@ -22,6 +21,9 @@ _MOST_LETTERS = 100
 
 _MOST_NAMED = 3
 """Most partitions or folders that a name lists."""
+
+_MOST_COMPARED = 10_000
+"""Most names of a plan that are compared, so that naming a task of a huge plan takes no time."""
 
 _EDGES = "=/-_. "
 """Characters after which the common beginning of two names may end."""
@@ -127,12 +129,21 @@ def describe(partitions: Sequence[Partition], planned: Sequence[Partition] = ())
     names = _names(partitions)
     if len(names) == 1:
         return _clipped(names[0])
-    among = _names(planned) or names
-    first = among.index(names[0]) if names[0] in among else -1
-    if first >= 0 and among[first : first + len(names)] == names:
+    if _follow_each_other(names, planned):
         return span(partitions)
     edge = min(_edge(names[0], name) for name in names[1:])
     return _clipped(listed([names[0], *(name[edge:] for name in names[1:])], _MOST_NAMED))
+
+
+def _follow_each_other(names: Sequence[str], planned: Sequence[Partition]) -> bool:
+    """Return whether no other name of a plan lies between the first and the last of some names."""
+    first, last = names[0], names[-1]
+    begin = first[: _edge(first, last)]
+    near = {name for one in planned if (name := _name(one.path)).startswith(begin)}
+    if len(near) > _MOST_COMPARED:
+        return False
+    low, high = _by_numbers(first), _by_numbers(last)
+    return not any(low <= _by_numbers(name) <= high for name in near.difference(names))
 
 
 def span(partitions: Sequence[Partition]) -> str:
@@ -156,16 +167,19 @@ def _names(partitions: Sequence[Partition]) -> list[str]:
     if len({one.path for one in partitions}) == 1:
         names = {_without_ending(one.name) for one in partitions}
         return [names.pop()] if len(names) == 1 else [_without_ending(partitions[0].path)]
-    return sorted({_name(one.path) for one in partitions}, key=_by_numbers)
+    found = {_name(one.path) for one in partitions}
+    return sorted(found, key=_by_numbers if len(found) <= _MOST_COMPARED else None)
 
 
 def _name(path: str) -> str:
-    folders = [part for part in PurePosixPath(path).parts[:-1] if "=" in part]
-    return "/".join(folders) or _without_ending(path)
+    folders = path.rpartition("/")[0]
+    if "=" in folders:
+        return "/".join(part for part in folders.split("/") if "=" in part)
+    return _without_ending(path)
 
 
 def _without_ending(path: str) -> str:
-    return re.sub(r"\.parquet\b", "", path)
+    return path.replace(".parquet", "")
 
 
 def _by_numbers(name: str) -> list[Any]:
