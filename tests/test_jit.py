@@ -31,6 +31,31 @@ def test_functions_are_compiled_where_nothing_can_be_cached(monkeypatch):
     assert asked[0]["nogil"]
 
 
+def test_compilation_is_told_once_and_only_if_something_is_compiled():
+    told: list[str] = []
+
+    def tell() -> None:
+        told.append("compiling")
+
+    @numba.njit
+    def double(x: float) -> float:
+        return 2 * x
+
+    @numba.njit
+    def triple(x: float) -> float:
+        return 3 * x
+
+    with onepass.jit.telling_of_compilation(tell):
+        assert told == []
+        double(1.5)
+        triple(1.5)
+    assert told == ["compiling"]
+    with onepass.jit.telling_of_compilation(tell):
+        double(2.5)
+    assert told == ["compiling"]
+    double(1)
+
+
 @pytest.mark.parametrize(
     ("add", "wide"), [(add_products, WIDE), (add_products_twice, 2 * WIDE)], ids=["one", "two"]
 )

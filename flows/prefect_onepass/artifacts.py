@@ -76,14 +76,16 @@ def _line(entries: Sequence[TrainEntry], *, has_epochs: bool) -> dict[str, Any]:
     rows, seconds = sum(one.rows for one in entries), sum(one.seconds for one in entries)
     loss, constant = mean_losses(entries)
     version = f"{last.version:,}" if first is last else f"{first.version:,}-{last.version:,}"
+    n = f"{len(partitions):,}"
     return {
         "version": version,
-        "partitions": f"{len(partitions):,}",
-        "within": span(partitions),
+        "partitions": span(partitions)
+        if len(partitions) == 1
+        else f"{n} within {span(partitions)}",
         **({"epoch": listed([str(one) for one in epochs], 3)} if has_epochs else {}),
         "rows": f"{rows:,}",
-        "loss": rounded(loss),
-        "best constant": rounded(constant),
+        "loss": rounded(loss, 5),
+        "constant": rounded(constant, 5),
         "rows/s": f"{rows / max(seconds, 1e-9):,.0f}",
         "time": duration(seconds),
         "memory": f"{max(one.peak_rss_bytes for one in entries) / 1e6:,.0f} MB",

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     ValidationError,
@@ -48,6 +49,10 @@ def _readable(schema: dict[str, Any]) -> None:
             field.update(options[0])
         elif options:
             field["anyOf"] = options
+        if field.get("type") == "boolean":
+            # The form sends no for a switch that nobody has touched; a list may stay empty.
+            field.pop("type")
+            field["enum"] = [True, False]
         if name in PATHS:
             for option in options or [field]:
                 if "$ref" not in option:
@@ -132,10 +137,22 @@ def _described(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if field.is_required() or default is None or default == []:
         return str(field.description)
-    if isinstance(default, list):
-        default = ", ".join(f"{one:g}" for one in default)
-    text = default.human_readable() if hasattr(default, "human_readable") else str(default)
-    return f"{field.description} Default: {text}."
+    return f"{field.description} Default: {_word(default)}."
+
+
+def _word(value: Any) -> str:
+    """Return a default as a user would write it in a job file."""
+    match value:
+        case list():
+            return ", ".join(map(_word, value))
+        case bool():
+            return str(value).lower()
+        case ByteSize():
+            return value.human_readable().replace(".0", "")
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
 
 
 def _optional(field: FieldInfo) -> Any:

@@ -115,15 +115,13 @@ class LiveProgress(Progress):
 
     def _described(self) -> str:
         pace = self._pace
-        text = (
-            f"{self._name}: {pace.n_done:,} of {counted(pace.n_total, 'partition')}, "
-            f"{pace.n_rows:,} of {counted(pace.total_rows, 'row')}"
-        )
-        if pace.n_done >= pace.n_total or pace.seconds_left is None:
-            return text
-        return (
-            f"{text}, {pace.rows_per_second:,.0f} rows/s, about {duration(pace.seconds_left)} left"
-        )
+        parts = [f"{pace.n_done:,} of {counted(pace.n_total, 'partition')}"]
+        # A page shows the first words only, so what people look for comes first.
+        if pace.n_done < pace.n_total and pace.seconds_left is not None:
+            parts.append(f"about {duration(pace.seconds_left)} left")
+            parts.append(f"{pace.rows_per_second:,.0f} rows/s")
+        parts.append(f"{pace.n_rows:,} of {counted(pace.total_rows, 'row')} of {self._name}")
+        return ", ".join(parts)
 
 
 def remove_progress(*, key: str | None = None, flow_run_id: UUID | str | None = None) -> int:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
@@ -47,9 +47,6 @@ from prefect_onepass.outcome import Group, Outcome
 from prefect_onepass.run_log import RunLog
 from prefect_onepass.sending import emit
 from prefect_onepass.states import EXPECTED, may_pass, told
-
-if TYPE_CHECKING:
-    from onepass.report.write import PageReport
 
 R = TypeVar("R")
 
@@ -224,22 +221,25 @@ class OneRun:
             error, outcome.refusal = refusal, told(refusal)
         if outcome.trained.quarantined:
             emit(quarantined(outcome), self._background)
-        outcome.page = None if self._page is None else self._written(outcome, self._page)
-        outcome.report = publish_pages(self._background, outcome.finished())
+        self._show(outcome)
         if error is not None:
             raise error
-        return outcome.report
+        return outcome.report or ""
 
-    def _written(self, outcome: Outcome, page: str) -> PageReport | None:
-        """Write the report page; a page that cannot be written is no reason to fail."""
-        # Imported here: most runs write no page.
-        from onepass.report.write import write_report
-
+    def _show(self, outcome: Outcome) -> None:
+        """Make the pages of the run; what only shows is no reason to fail."""
         try:
-            return write_report(outcome.model.path, page, version="newest")
-        except EXPECTED as error:
-            self._log.noted(f"the report page was not written: {told(error).splitlines()[0]}")
-            return None
+            if self._page is not None:
+                # Imported here: most runs write no page.
+                from onepass.report.write import write_report
+
+                outcome.page = write_report(outcome.model.path, self._page, version="newest")
+        except Exception as error:
+            self._log.noted(f"the report page was not written: {_in_short(error)}")
+        try:
+            outcome.report = publish_pages(self._background, outcome.finished())
+        except Exception as error:
+            self._log.noted(f"the run is not shown: {_in_short(error)}")
 
     def _let_predict(self, outcome: Outcome, judged: _Judged) -> None:
         """Let predictions use the newest version, unless the guard of the job refuses it."""
@@ -260,6 +260,10 @@ class OneRun:
         how = outcome.publication.outcome
         if how == "published" or (how == "unchanged" and trained.partitions):
             emit(updated(outcome), self._background)
+
+
+def _in_short(error: Exception) -> str:
+    return f"{type(error).__name__}: {told(error)}".splitlines()[0]
 
 
 def _task(name: str, call: Callable[[], R], *, run_name: str | None = None, **options: Any) -> R:

@@ -116,8 +116,8 @@ def warnings_of(run: FinishedRun) -> list[str]:
     found = [] if run.refusal is None else [run.refusal]
     if run.holdout_error is not None:
         found.append(
-            f"the holdout could not be evaluated: {clipped(printable(spoken(run.holdout_error)))}. "
-            f"Version {run.trained.version:,} is trained and kept."
+            f"version {run.trained.version:,} is trained and kept, but the holdout could not be "
+            f"evaluated: {printable(' '.join(spoken(run.holdout_error).splitlines()))}"
         )
     found += _of_no_use(run)
     if (worse := _worse_holdout(run)) is not None:
@@ -130,9 +130,8 @@ def warnings_of(run: FinishedRun) -> list[str]:
         found.append(f"{counted(len(kept), 'file')} in quarantine until replaced: {reasons}")
     if drifting := _drifting(run):
         found.append(
-            f"the loss of {counted(len(drifting), 'partition')} before learning was above what "
-            f"the partitions before let expect: {listed(drifting, _MOST_NAMED)}. The data may "
-            "have changed."
+            "the loss before learning lay above the band that the groups before it give, in "
+            f"{listed(drifting, _MOST_NAMED)}. The data may have changed."
         )
     return found
 

@@ -147,7 +147,9 @@ def exit_code_of(state: State[Any]) -> int:
     """Return the exit code of a command that has run a flow, as `onepass` has it."""
     if state.is_failed():
         error = state.result(raise_on_failure=False)
-        return error.exit_code if isinstance(error, OnepassError) else 2
+        if isinstance(error, OnepassError):
+            return error.exit_code
+        return 2 if isinstance(error, OSError) else 1
     return ModelConflict.exit_code if state.name == ANOTHER_RUN else 0
 
 

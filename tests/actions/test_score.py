@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,16 @@ def test_column_to_keep_that_is_not_there_is_named(job, tmp_path):
     with pytest.raises(BadPartition, match="column 'id'"):
         score(job["lake"], job["model"], tmp_path / "out", keep=["id"])
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_folder_to_keep_is_told_to_be_there_already(job, tmp_path):
+    """Copied into the files, it would be a second column of the same name for readers."""
+    day = tmp_path / "days" / "day=3"
+    shutil.copytree(job["lake"], day)
+    with pytest.raises(JobError, match=r"--keep day names a key=value folder.*\nLeave it out"):
+        score(tmp_path / "days", job["model"], tmp_path / "out", keep=["a", "day"])
+    score(tmp_path / "days", job["model"], tmp_path / "out", keep=["a"])
+    assert set(pq.read_table(tmp_path / "out")["day"].to_pylist()) == {3}
 
 
 def test_column_to_keep_with_the_name_of_a_prediction_is_refused(job, tmp_path):

@@ -207,22 +207,26 @@ def test_files_in_quarantine_are_those_of_threads_and_are_taken_up_alike(
     forks, job, lake, tmp_path
 ):
     bad = ("part-3.parquet", "part-9.parquet")
-    states = []
+    states, losses = [], []
     with TestCluster(forks, 2) as cluster:
         for name, dask in (("cluster", cluster.address), ("threads", None)):
             copy = tmp_path / f"lake-{name}"
             shutil.copytree(lake, copy)
             (copy / "part-3.parquet").write_bytes(b"no rows at all" * 9)
             pages_of(copy / "part-9.parquet")
-            given = job(name, lake=str(copy), dask=dask, on_bad="quarantine")
+            given = job(name, lake=str(copy), dask=dask, on_bad="quarantine", holdout="last: 2")
             first = train(given)
             assert sorted(one.path for one in first.quarantined) == sorted(bad)
+            assert first.held_out == ["part-14.parquet", "part-15.parquet"]
+            assert first.holdout is not None
+            losses.append(first.holdout.loss)
             for path in bad:
                 shutil.copy(lake / path, copy)
             second = train(given)
             assert (second.partitions, second.in_quarantine) == (2, 0)
             states.append((first.state_sha256, second.state_sha256))
     assert states[0] == states[1]
+    assert losses[0] == losses[1]
 
 
 def pages_of(path: Path) -> None:

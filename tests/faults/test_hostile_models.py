@@ -566,9 +566,9 @@ def tags_elsewhere(stranger: Stranger, *, pipe: bool = False, folder: str = "tag
 TAG = f"tags/{1:020d}.json"
 
 TAGS: dict[str, Attack] = {
+    "of no version": tagging(lambda s, tag: tag.update(version=10**9)),
     "of another version": tagging(lambda s, tag: tag.update(version=2)),
     "of a plan": tagging(lambda s, tag: tag.update(version=1, entry_sha256=entry_digest(s, 1))),
-    "of no version": tagging(lambda s, tag: tag.update(version=10**9)),
     "of a huge number": tagging(lambda s, tag: tag.update(version=10**400)),
     "that leads out": tagging(lambda s, tag: tag.update(name="../../outside/precious")),
     "with control characters": tagging(lambda s, tag: tag.update(name="\x1b[2Jboo")),

@@ -79,7 +79,7 @@ def test_table_has_a_line_for_each_group_in_numbers_for_people(job):
     run = finished(job)
     table = table_of(run.entries)
     assert [int(line["version"]) for line in table] == [one.version for one in run.entries]
-    assert [line["within"] for line in table] == [
+    assert [line["partitions"] for line in table] == [
         one.partitions[0].path.removesuffix(".parquet") for one in run.entries
     ]
     for line in table:
@@ -150,10 +150,12 @@ def test_report_begins_with_what_is_wrong(job):
     bad = Path(job.lake) / "bad.parquet"
     bad.write_bytes(b"no parquet at all")
     run = finished(job.model_copy(update={"on_bad": "skip"}))
-    run = replace(run, holdout_error="no such lake: /lakes/holdout; give --holdout LAKE")
+    run = replace(run, holdout_error="no such lake: /holdout\nleave it out: --on-bad skip")
     lines = [line for line in describe_run(run).splitlines() if line]
-    assert lines[1].startswith("**Warning:** the holdout could not be evaluated: no such lake")
-    assert f"Version {run.trained.version} is trained and kept" in lines[1]
+    assert lines[1] == (
+        f"**Warning:** version {run.trained.version} is trained and kept, but the holdout could "
+        "not be evaluated: no such lake: /holdout leave it out: on_bad: skip"
+    )
     assert lines[2].startswith("**Warning:** 1 partition left out: ")
     assert "bad.parquet" in lines[2]
     assert lines[3].startswith("Trained 6 partitions")

@@ -43,12 +43,15 @@ def test_prefect_takes_the_key_of_every_path(name, is_remote):
     Asset(key=asset_key(f"s3://bucket/{name}" if is_remote else f"/srv/{name}"))
 
 
-def test_different_paths_have_different_keys():
+def test_different_paths_have_different_keys_of_a_length_that_prefect_takes():
+    from prefect.assets import Asset
+
     from prefect_onepass.assets import asset_key
 
     long = "/srv/" + "x" * 600
     paths = ["/a b", "/a~20b", "/a~b", "/a%20b", "/a?b", f"{long}1", f"{long}2", f"{long} 1"]
-    assert len({asset_key(path) for path in paths}) == len(paths)
+    assets = {Asset(key=asset_key(path)) for path in paths}
+    assert len(assets) == len(paths)
 
 
 def test_a_list_of_files_stands_for_its_folders():

@@ -55,8 +55,8 @@ def test_deploying_from_any_folder_asks_nothing_and_clones_nothing(box, home, tm
     where = ["--prefect-file", str(ROOT / "prefect.yaml")]
     told = box.prefect("deploy", "--all", *where, cwd=tmp_path, terminal=terminal)
     assert "?" not in told
-    for flow, name in (("train", "nightly"), ("score", "score")):
-        found = box.api.get(f"/deployments/name/{flow}/{name}").json()
+    for flow, name in (("train", "nightly"), ("score", "score"), ("evaluate", "evaluate")):
+        found = box.ask(f"/deployments/name/{flow}/{name}", "GET")
         assert found["entrypoint"] == f"prefect_onepass.{flow}.{flow}"
         assert not found["pull_steps"]
         assert found["concurrency_limit"] is None
@@ -77,7 +77,7 @@ def test_whatever_is_killed_each_file_is_trained_once_and_the_bytes_are_the_same
 
     with night.in_mid_run() as (_, run):
         runs["power cut"] = run
-        box.wait("it has been heard of", lambda: box.events(f"flow-run.{run}", "heartbeat"))
+        box.wait("it has been heard of", lambda: box.events("prefect.flow-run.heartbeat", run))
         box.cut_power()
     box.start_server()
     box.start_worker()
@@ -123,3 +123,5 @@ def test_whatever_is_killed_each_file_is_trained_once_and_the_bytes_are_the_same
     assert ends(box) <= {*expected.values(), "NothingNew", "AnotherRunIsTraining"}
     kinds = {one["type"] for one in box.ask("/artifacts/latest/filter")}
     assert {"markdown", "table"} <= kinds
+    assert box.events("onepass.model.updated"), "no event says that the model was updated"
+    box.wait("the event has started a run that scores", (home / ".onepass" / "scores").exists)

@@ -18,7 +18,7 @@ from onepass.ledger.entries import (
     TrainEntry,
 )
 from onepass.ledger.history import History
-from onepass.partition import Group, Partition, UnreadFile
+from onepass.partition import Group, Look, Partition, UnreadFile
 
 STATE = StateRef(key="state/x.npz", size=1, sha256="0" * 64)
 
@@ -39,9 +39,9 @@ class Log(History):
             trained = dict(logged_training(name)) | {"epoch": epoch, "state": STATE}
             self.append(TrainEntry(**header(self.version + 1), **trained))
 
-    def skip(self, partition: Partition | UnreadFile) -> None:
+    def skip(self, partition: Partition | UnreadFile, look: Look | None = None) -> None:
         one = header(self.version + 1)
-        self.append(SkipEntry(**one, partition=partition, reason="bad"))
+        self.append(SkipEntry(**one, partition=partition, reason="bad", quarantine=look))
 
     def rewind(self, to: int, excluded: str = "") -> None:
         partitions = [logged_partition(name) for name in excluded]
@@ -206,3 +206,24 @@ def test_history_is_the_same_whether_it_is_asked_at_every_entry_or_at_the_end():
     assert read.line() == asked.line()
     assert read.learnt() == asked.learnt()
     assert read.undone() == asked.undone()
+
+
+def test_quarantine_ends_with_training_a_skip_for_good_or_a_rewind():
+    log, a, b = Log(), logged_partition("a"), logged_partition("b")
+    log.plan("ab")
+    log.skip(a, Look(1, etag="old"))
+    log.skip(a, Look(1, etag="new"))
+    log.skip(UnreadFile("a"), Look(2))
+    log.skip(b, Look(3))
+    found = log.quarantined()
+    assert {path: list(kept) for path, kept in found.items()} == {
+        "a": [a, UnreadFile("a")],
+        "b": [b],
+    }
+    assert found["a"][a].quarantine == Look(1, etag="new")
+    log.train("a")
+    assert list(log.quarantined()) == ["b"]
+    log.skip(b)
+    assert log.quarantined() == {}
+    log.rewind(2)
+    assert list(log.quarantined()) == ["a"]

@@ -126,20 +126,30 @@ class Machine:
         except httpx.HTTPError:
             return False
 
-    def ask(self, path: str, **body: Any) -> Any:
+    def ask(self, path: str, method: str = "POST", **body: Any) -> Any:
         """Return the answer of the server to a question, such as a filter."""
-        answer = self.api.post(path, json=body)
+
+        def answered() -> httpx.Response | None:
+            # A server with SQLite says 503 while its database is busy, or takes too long.
+            try:
+                answer = self.api.request(method, path, json=None if method == "GET" else body)
+            except httpx.TransportError:
+                return None
+            return None if answer.status_code == 503 else answer
+
+        answer = self.wait(f"{path} is answered", answered)
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def flow_runs(self) -> dict[str, dict[str, Any]]:
         """Return all flow runs that were begun, by id, oldest first."""
         begun = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
-        runs, page = dict[str, dict[str, Any]](), [{}]
+        runs, seen, page = dict[str, dict[str, Any]](), 0, [{}]
         while page:
-            order = {"sort": "START_TIME_ASC", "offset": len(runs)}
+            order = {"sort": "EXPECTED_START_TIME_ASC", "offset": seen}
             page = self.ask("/flow_runs/filter", flow_runs=begun, **order)
             runs |= {one["id"]: one for one in page}
+            seen += len(page)
         return runs
 
     def database(self) -> list[Path]:
@@ -148,13 +158,14 @@ class Machine:
 
     def state_of(self, run: str) -> str:
         """Return the name of the state of a flow run."""
-        return str(self.api.get(f"/flow_runs/{run}").json()["state"]["name"])
+        return str(self.ask(f"/flow_runs/{run}", "GET")["state"]["name"])
 
-    def events(self, resource: str, name: str) -> list[dict[str, Any]]:
-        """Return events of a resource, such as `flow-run.ID`, by the end of their name."""
-        named = {"event": {"name": [f"prefect.flow-run.{name}"]}}
-        about = {"resource": {"id": [f"prefect.{resource}"]}}
-        return list(self.ask("/events/filter", filter=named | about)["events"])
+    def events(self, name: str, run: str | None = None) -> list[dict[str, Any]]:
+        """Return events of a name, of one flow run if its id is given."""
+        wanted: dict[str, Any] = {"event": {"name": [name]}}
+        if run is not None:
+            wanted["resource"] = {"id": [f"prefect.flow-run.{run}"]}
+        return list(self.ask("/events/filter", filter=wanted)["events"])
 
     def cancel(self, run: str) -> None:
         """Ask for a run to be cancelled, as its page does."""
@@ -167,7 +178,7 @@ class Machine:
                 kept = {key: found[key] for key in ("name", "actions", "enabled")}
                 trigger = {k: v for k, v in found["trigger"].items() if k != "id"}
                 body = kept | {"trigger": trigger | {"within": seconds}}
-                self.api.put(f"/automations/{found['id']}", json=body).raise_for_status()
+                self.ask(f"/automations/{found['id']}", "PUT", **body)
 
     def wait(self, what: str, holds: Callable[[], Any], seconds: float = _CEILING) -> Any:
         """Wait until a condition holds, and return what it returned."""

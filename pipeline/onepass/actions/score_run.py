@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from onepass.actions.manifest import Manifest, Record, ScoredFile
@@ -12,6 +13,7 @@ from onepass.actions.output_checks import output_name
 from onepass.actions.outputs import Output, taken
 from onepass.actions.planned_files import PlannedFile, Wanted, is_settled, plan_file, told
 from onepass.actions.prediction_files import Scorer, is_there, write_files
+from onepass.errors import BadPartition, JobError
 from onepass.lake.discover import SUFFIXES, LakeFile
 from onepass.stream.lake_groups import check_files
 from onepass.stream.workers import Workers
@@ -52,7 +54,8 @@ class ScoreRun:
         unsettled = [file for file in files if not self._settle(file)]
         with Workers(dask, mixed=True) as workers:
             reading = self._wanted.reading()
-            checked = check_files(unsettled, reading, workers)
+            with _folders_explained(unsettled, self._wanted.keep):
+                checked = check_files(unsettled, reading, workers)
             n_rows = checked.n_rows + _n_rows(self._files.values())
             self._progress.started(len(files), n_rows)
             due = [
@@ -149,6 +152,21 @@ class ScoreRun:
             files=files,
             others=dict(sorted(self._others.items())),
         )
+
+
+@contextmanager
+def _folders_explained(files: Sequence[LakeFile], keep: tuple[str, ...]) -> Iterator[None]:
+    """Say where a column to copy is, if a file lacks it and a folder has it."""
+    try:
+        yield
+    except BadPartition as error:
+        keys = {key for file in files for key, _ in file.hive}
+        if error.column not in keys & set(keep):
+            raise
+        raise JobError(
+            f"--keep={error.column} names a key=value folder of the lake, and no column of its "
+            "files\nLeave it out: predictions lie in the same folders, where readers find it"
+        ) from None
 
 
 def _n_rows(files: Iterable[ScoredFile]) -> int:

@@ -172,13 +172,17 @@ class History:
         """
         found: dict[str, dict[Partition | UnreadFile, SkipEntry]] = {}
         for entry in self.decided():
+            if isinstance(entry, SkipEntry) and entry.quarantine is not None:
+                kept = found.setdefault(entry.partition.path, {})
+                kept.pop(entry.partition, None)
+                kept[entry.partition] = entry
+                continue
+            # A log has many trained paths, and few in quarantine.
             for one in entry.all_partitions():
-                kept = found.setdefault(one.path, {})
-                kept.pop(one, None)
-                if isinstance(entry, TrainEntry):
+                if kept := found.get(one.path, {}):
+                    kept.pop(one, None)
+                if kept and isinstance(entry, TrainEntry):
                     kept.pop(UnreadFile(one.path), None)
-                elif entry.quarantine is not None:
-                    kept[one] = entry
         return {path: kept for path, kept in found.items() if kept}
 
     def unwritten_skips(self) -> list[tuple[RewindEntry, Partition]]:

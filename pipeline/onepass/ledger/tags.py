@@ -65,17 +65,31 @@ class Tags:
             If the chain is broken, an entry is damaged, or a tag names a log entry of other
             content.
         """
+        listed = [] if self._is_read else self._listed()
         self._is_read = True
+        # A listing may lag. Asking for the next number does not, so a run that is about to delete a
+        # state finds the newest tag.
+        while (data := self._next()) is not None:
+            key = tag_key(len(self.entries) + 1)
+            self._accept(load_tag(data, key), data, key)
+        if len(listed) > len(self.entries):
+            raise ForeignModel(
+                f"{tag_key(len(self.entries) + 1)} is missing, though {listed[-1]} is there"
+            )
+        self._check_targets()
+
+    def _listed(self) -> list[str]:
         listed = self._store.list("tags")
         for key in listed:
             if not _KEY.fullmatch(key):
                 raise ForeignModel(f"{key[:200]!r} is no tag: move it out of the model directory")
-        for number, key in enumerate(listed[len(self.entries) :], start=len(self.entries) + 1):
-            if key != tag_key(number):
-                raise ForeignModel(f"expected {tag_key(number)}, found {key}: a tag is missing")
-            data = self._store.get(key, most_bytes=MAX_TAG_BYTES)
-            self._accept(load_tag(data, key), data, key)
-        self._check_targets()
+        return listed
+
+    def _next(self) -> bytes | None:
+        try:
+            return self._store.get(tag_key(len(self.entries) + 1), most_bytes=MAX_TAG_BYTES)
+        except FileNotFoundError:
+            return None
 
     def get(self, name: str) -> TagEntry | None:
         """Return the newest entry of a tag; None if the tag does not exist."""
