@@ -265,7 +265,10 @@ def test_a_refused_version_and_quarantined_files_are_announced(prefect_server, m
         train(job)
 
     def mine(prefix, at_least):
-        return [one for one in events_of([prefix], at_least) if "refused" in json.dumps(one)]
+        def keep(found):
+            return [one for one in found if "refused~20model" in json.dumps(one)]
+
+        return events_of([prefix], at_least, keep)
 
     (refused,) = mine("onepass.model.refused", 1)
     payload = refused["payload"]
