@@ -179,7 +179,7 @@ class Machine(RuleBasedStateMachine):
                 assert ends == ["other went through"]
             except REFUSALS as error:
                 self._check_cause(error)
-        assert not (by_lock and ends) or ends[0] == "ModelConflict"
+        assert not (by_lock and ends) or ends[0] == "ModelBusy"
 
     @rule(data=st.data(), exclude=st.booleans())
     def rewind(self, data: st.DataObject, exclude: bool) -> None:

@@ -142,12 +142,12 @@ def test_retry_goes_on_from_the_last_commit_in_the_same_session(job, tmp_path, m
     monkeypatch.setitem(one_run._RETRIES, "retry_delay_seconds", 0)
     real, count = LocalStore.put, 0
 
-    def failing(self: LocalStore, key: str, data: Any) -> None:
+    def failing(self: LocalStore, key: str, data: Any, **options: Any) -> None:
         nonlocal count
         count += key.startswith("state")
         if count in {3, 5}:
             raise error
-        real(self, key, data)
+        real(self, key, data, **options)
 
     opened = []
     session = one_run.open_session
