@@ -71,9 +71,9 @@ def by_bands(history: History, current: int, newest: int, margin: float) -> Judg
     trained = history.trained(newest)
     before = [entry for entry in trained if entry.version <= current]
     worst: tuple[float, float, float, str] | None = None
-    for entry in trained:
+    for entry in trained[len(before) :]:
         relative, band = relative_loss(entry), expected(before, entry.rows)
-        if entry.version <= current or relative is None or band is None:
+        if relative is None or band is None:
             continue
         limit = band.high * (1 + margin)
         if worst is None or relative / limit > worst[0] / worst[1]:
