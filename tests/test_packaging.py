@@ -97,6 +97,8 @@ def test_wheel_holds_the_two_packages_and_nothing_else(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"onepass", "prefect_onepass"}
     assert "onepass/py.typed" in names
+    parts = {"onepass/report/page.css", "onepass/report/page.html.jinja", "onepass/report/page.js"}
+    assert parts <= set(names)
     sources = {
         str(file.relative_to(root))
         for root in (ROOT / "pipeline", ROOT / "flows")

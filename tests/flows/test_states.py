@@ -191,7 +191,7 @@ def test_page_is_written_and_linked_and_cannot_fail_the_run(job, tmp_path):
     page = tmp_path / "pages" / "model.html"
     page.parent.mkdir()
     outcome = train_flow(job, report=str(page))
-    assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert f"[Report page](<{page.as_uri()}>)" in outcome["report"]
 
     pq.write_table(number_table(50, seed=9), Path(job["lake"]) / "late.parquet")

@@ -232,10 +232,10 @@ def test_full_disk_while_old_states_are_deleted_does_not_fail_a_commit(store, mo
     ledger = trained(store)
     real = LocalStore.put
 
-    def full(self: LocalStore, key: str, data: Any) -> None:
+    def full(self: LocalStore, key: str, data: Any, **options: Any) -> None:
         if key == EXPIRING_KEY:
             raise OSError(28, "No space left on device")
-        real(self, key, data)
+        real(self, key, data, **options)
 
     monkeypatch.setattr(LocalStore, "put", full)
     ledger.commit_train(b"d", logged_training("d"))

@@ -19,13 +19,8 @@ from onepass.partition import UnreadFile
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("chromium")
-
-
 @pytest.fixture
-def tab(profile, tmp_path) -> Iterator[Tab]:
+def tab(tmp_path) -> Iterator[Tab]:
     with browser(tmp_path / "profile") as found:
         yield found
 

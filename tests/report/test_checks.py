@@ -12,7 +12,7 @@ from onepass.actions.evaluate import evaluate_version
 from onepass.ledger.entries import SkipEntry
 from onepass.ledger.history import History
 from onepass.model.directory import open_model
-from onepass.partition import UnreadFile
+from onepass.partition import Look, UnreadFile
 from onepass.report.checks import Check, checks, recent_loss
 from onepass.report.contents import Contents, Judged, collect
 from onepass.report.points import course
@@ -111,7 +111,12 @@ def test_a_file_that_was_left_out_needs_a_look(regression, contents):
     history.append(skip)
     found = named(replace(contents, history=history, line=history.line()))
     assert found["1 file left out"].standing == "look"
-    assert "bad.parquet" in found["1 file left out"].text
+    assert "bad.parquet, is left out for good" in found["1 file left out"].text
+    look = Look(size=3, modified_ns=1)
+    waiting = skip.model_copy(update={"quarantine": look})
+    history = History([*ledger.entries, waiting])
+    found = named(replace(contents, history=history, line=history.line()))
+    assert "bad.parquet, is in quarantine" in found["1 file left out"].text
     assert named(contents)["Every file was learnt"].standing == "good"
 
 

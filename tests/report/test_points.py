@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,17 @@ def test_each_entry_that_drifts_stays_a_point_of_its_own():
         place for place, side in enumerate(drifted(entries), 1) if side
     ]
     assert found.n_above == drifted(entries).count("above")
+
+
+def test_the_line_of_the_constant_is_within_the_figure_however_good_the_model_is():
+    pytest.importorskip("altair")
+    from onepass.report.figures import has_giants, loss_by_partition
+
+    good = course([entry(i, 0.02) for i in range(1, 20)])
+    scales = json.dumps(loss_by_partition(good))
+    assert json.loads(scales.split('"domain": ')[1].split("]")[0] + "]")[1] > 1.0
+    assert not has_giants(good)
+    assert has_giants(course([entry(1, 90.0), *(entry(i, 0.02) for i in range(2, 20))]))
 
 
 def test_numbers_that_no_figure_can_hold_are_left_out():

@@ -155,11 +155,12 @@ class FaultyStore:
         found = self._with(fault, lambda: self._store.create(key, data))
         return found and fault != "denies"
 
-    def put(self, key: str, data: Content) -> None:
+    def put(self, key: str, data: Content, *, durable: bool = True) -> None:
         if self._fault("torn") and isinstance(data, bytes):
             self._store.put(key, data[: self._random.randrange(len(data) + 1)])
             raise PowerCut
-        self._with(self._fault("before", "after", "cut"), lambda: self._store.put(key, data))
+        fault = self._fault("before", "after", "cut")
+        self._with(fault, lambda: self._store.put(key, data, durable=durable))
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
         return self._with(

