@@ -184,8 +184,7 @@ def check_bounds(
     constant = report.metrics.get("constant_loss")
     bounds = [] if max_loss is None else [("max_loss", max_loss)]
     if max_loss_of_constant is not None and constant is not None:
-        # The loss of poisson and gamma may be negative, where a share would turn the bound round.
-        bound = constant - (1 - max_loss_of_constant) * abs(constant)
+        bound = max_loss_of_constant * constant
         bounds.append((f"max_loss_of_constant ({max_loss_of_constant:g})", bound))
     for name, bound in bounds:
         # A loss that is not a number is above every bound.

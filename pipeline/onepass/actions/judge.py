@@ -35,12 +35,8 @@ class Judgement(BaseModel):
 
 
 def by_holdout(new: EvaluateReport, old: EvaluateReport, margin: float) -> Judgement:
-    """Compare the losses of two versions on the same rows.
-
-    The increase is relative to the size of the loss of the current version. Losses of poisson and
-    gamma can be negative.
-    """
-    limit = old.loss + margin * abs(old.loss)
+    """Compare the losses of two versions on the same rows; no loss is negative."""
+    limit = old.loss * (1 + margin)
     is_worse = not new.loss <= limit
     found = "above" if is_worse else "within"
     return Judgement(
