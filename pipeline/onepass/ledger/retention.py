@@ -85,11 +85,12 @@ class Retention:
         if self._deletable is None:
             # The first call also deletes old states that killed runs have left.
             self._deletable = {entry.state.key: entry for entry in self.stored()}
-        expired, kept = [], self._kept_for_now()
-        for key, entry in list(self._deletable.items()):
+        expired, kept = list[LearntEntry](), self._kept_for_now()
+        # A run may keep 10,000 states, and this loop runs after each commit.
+        for key, entry in [one for one in self._deletable.items() if one[1].version not in kept]:
             if self.keeps_for_good(entry):
                 del self._deletable[key]
-            elif entry.version not in kept:
+            else:
                 expired.append(entry)
         if not expired:
             return
