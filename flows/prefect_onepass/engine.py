@@ -21,6 +21,9 @@ from prefect_onepass.states import EXPECTED
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 """Loggers in which the engine tells of errors."""
 
+_FLOWS = {"train", "score", "evaluate"}
+"""Flows of onepass; others in this process keep their logs."""
+
 
 def adapt_engine() -> None:
     """Change both habits in this process; a second call changes nothing."""
@@ -38,6 +41,9 @@ class _OnceInTheLog(logging.Filter):
     """Drops the tracebacks of expected errors, and the message that a final state repeats."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # The logger of the process, unlike those of runs, does not tell the flow.
+        if getattr(record, "flow_name", None) not in {*_FLOWS, None}:
+            return True
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, (*EXPECTED, ParameterTypeError)):
             return False

@@ -41,6 +41,9 @@ TOO_HIGH = "LossTooHigh"
 _MOST_LINES = 100
 """Most evaluations in the table, the newest."""
 
+_MOST_READ = 1000
+"""Most recorded evaluations, of any lake, among which those of the table are looked for."""
+
 
 def _run_name() -> str:
     return run_name("evaluate", str(flow_run.parameters.get("model") or ""))
@@ -48,7 +51,7 @@ def _run_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An evaluation, and those that were recorded on the same lake."""
+    """An evaluation, and those that were recorded on the same lake before."""
 
     report: EvaluateReport
     model_id: str
@@ -56,7 +59,7 @@ class Judged:
     is_new: bool
     """Whether the rows were read for it."""
     history: list[Evaluation]
-    """Recorded evaluations on this lake, by version and time."""
+    """Recorded evaluations on this lake, by version and time; none if it is not new."""
 
 
 @task(
@@ -76,7 +79,7 @@ def evaluate_files(
     """Evaluate a version, or find the record of it."""
     opened = open_model(model)
     lake = _holdout(opened.file.job.holdout, model) if lake is None else lake
-    before = len(recorded(opened.store))
+    before = set(opened.store.list("evaluations"))
     report = evaluate_lake(
         lake,
         model,
@@ -86,9 +89,9 @@ def evaluate_files(
         dask=dask,
         progress=PassLog("evaluated"),
     )
-    evaluations = recorded(opened.store)
+    is_new = report.recorded is None or report.recorded not in before
+    evaluations = recorded(opened.store, most=_MOST_READ) if is_new else []
     history = [one for one in evaluations if one.lake == shown_lake(lake)]
-    is_new = again or report.recorded is None or len(evaluations) > before
     rename_task_run(f"evaluate version {report.version} on {counted(report.rows, 'row')}")
     return Judged(report, opened.file.id, lake, is_new, history)
 
@@ -181,8 +184,7 @@ def check_bounds(
     constant = report.metrics.get("constant_loss")
     bounds = [] if max_loss is None else [("max_loss", max_loss)]
     if max_loss_of_constant is not None and constant is not None:
-        # The loss of poisson and gamma may be negative, where a share would turn the bound round.
-        bound = constant - (1 - max_loss_of_constant) * abs(constant)
+        bound = max_loss_of_constant * constant
         bounds.append((f"max_loss_of_constant ({max_loss_of_constant:g})", bound))
     for name, bound in bounds:
         # A loss that is not a number is above every bound.

@@ -15,6 +15,7 @@ from prefect.events import Event, RelatedResource
 from onepass.ledger.entries import TrainEntry
 from onepass.text import printable
 from prefect_onepass.assets import asset_key, lake_keys
+from prefect_onepass.figures import mean
 
 MOST_NAMED = 20
 """Most files or partitions that a payload names."""
@@ -59,8 +60,8 @@ def partition_trained(subject: Subject, entries: Sequence[TrainEntry]) -> Event:
             "n_partitions": len(partitions),
             "partitions": _named(partitions),
             "rows": rows,
-            "loss": _mean([(entry.rows, entry.loss) for entry in entries]),
-            "constant_loss": _mean(constants),
+            "loss": mean([(entry.rows, entry.loss) for entry in entries]),
+            "constant_loss": mean(constants),
             "seconds": seconds,
             "rows_per_second": rows / seconds if seconds else None,
         },
@@ -257,9 +258,3 @@ def _text(text: str) -> str:
 
 def _named(names: Sequence[str]) -> list[str]:
     return list(names[:MOST_NAMED])
-
-
-def _mean(weighted: Sequence[tuple[int, float | None]]) -> float | None:
-    known = [(rows, loss) for rows, loss in weighted if loss is not None]
-    rows = sum(rows for rows, _ in known)
-    return sum(rows * loss for rows, loss in known) / rows if rows else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def rounded(value: float | None, digits: int = 6) -> str:
     """Return a number with at most `digits` significant digits; a dash for None.
@@ -37,3 +39,16 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def mean(weighted: Iterable[tuple[int, float | None]]) -> float | None:
+    """Return the mean of values with their rows as weights; None if no row has a value.
+
+    Examples
+    --------
+    >>> mean([(1, 3.0), (2, 6.0), (5, None)])
+    5.0
+    """
+    known = [(rows, value) for rows, value in weighted if value is not None]
+    rows = sum(rows for rows, _ in known)
+    return sum(rows * value for rows, value in known) / rows if rows else None

@@ -12,6 +12,7 @@ from onepass.job import Job
 from onepass.ledger.entries import TrainEntry
 from onepass.model.directory import OpenModel
 from onepass.training.report import TrainReport
+from prefect_onepass.figures import mean
 from prefect_onepass.past_runs import holdout_losses
 from prefect_onepass.run_report import FinishedRun
 
@@ -41,12 +42,12 @@ class Group:
     @property
     def loss(self) -> float | None:
         """Progressive loss, mean per row; None if no row was learnt."""
-        return _mean(self.entries, lambda entry: entry.loss)
+        return mean((entry.rows, entry.loss) for entry in self.entries)
 
     @property
     def constant_loss(self) -> float | None:
         """Loss of the best constant of each commit, mean per row."""
-        return _mean(self.entries, lambda entry: entry.metrics.get("constant_loss"))
+        return mean((entry.rows, entry.metrics.get("constant_loss")) for entry in self.entries)
 
 
 @dataclass(slots=True)
@@ -135,10 +136,3 @@ class Outcome:
             "published": None if self.publication is None else self.publication.model_dump(),
             "report": self.report,
         }
-
-
-def _mean(entries: Sequence[TrainEntry], loss: Any) -> float | None:
-    known = [(entry.rows, loss(entry)) for entry in entries if entry.rows]
-    known = [(rows, value) for rows, value in known if value is not None]
-    rows = sum(rows for rows, _ in known)
-    return sum(rows * value for rows, value in known) / rows if rows else None

@@ -169,10 +169,11 @@ def _worse_holdout(run: FinishedRun) -> str | None:
 def _drifting(run: FinishedRun) -> list[str]:
     """Return the names of this run's groups whose loss lies above its band."""
     trained = run.history.trained()
+    first = len(trained) - len(run.entries)
     return [
         span(entry.partitions)
-        for entry, side in zip(trained, drifted(trained), strict=True)
-        if side == "above" and entry.version > run.since
+        for entry, side in zip(trained[first:], drifted(trained, first), strict=True)
+        if side == "above"
     ]
 
 

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from onepass.cloud.url import is_url
 
@@ -22,13 +23,11 @@ def waking(lake: str, wake: threading.Event) -> Iterator[str]:
     watch must list the lake from time to time as well.
     """
     root = _root(lake)
-    try:
-        if root is None:
-            raise ImportError
-        from watchfiles import watch
-    except ImportError:
+    if root is None or find_spec("watchfiles") is None:
         yield "" if root is None else " (pip install 'onepass[watch]' notices files at once)"
         return
+    from watchfiles import watch
+
     stop = threading.Event()
 
     def listen() -> None:

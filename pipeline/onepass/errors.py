@@ -174,32 +174,6 @@ def _bad_partition(
     return BadPartition(reason, path=path, row_group=row_group, column=column, advice=advice)
 
 
-@contextmanager
-def advised(advice: str) -> Iterator[None]:
-    """Replace the advice of errors about files, for commands without --on-bad.
-
-    If the advice of an error ends in a hint at leaving the file out, only the hint is removed.
-
-    Raises
-    ------
-    BadPartition, ChangedPartition
-        The same error with the other advice.
-    """
-    try:
-        yield
-    except BadPartition as error:
-        own, _, skip = error.advice.partition(", or leave the file out")
-        raise BadPartition(
-            error.reason,
-            path=error.path,
-            row_group=error.row_group,
-            column=error.column,
-            advice=f"{own}." if skip else advice,
-        ) from None
-    except ChangedPartition as error:
-        raise ChangedPartition(f"{first_line(error)}\n{advice}", path=error.path) from None
-
-
 def first_line(error: Exception) -> str:
     """Return the first line of a message: the place and the fault, without the advice."""
     return str(error).splitlines()[0]

@@ -308,13 +308,17 @@ def test_session_publishes_before_it_ends(job):
     assert [found.outcome, again.outcome] == ["published", "unchanged"]
 
 
-def test_run_that_another_has_overtaken_leaves_the_judgement_to_it(job):
+@pytest.mark.parametrize("has_holdout", [True, False])
+def test_run_that_another_has_overtaken_leaves_the_judgement_to_it(job, has_holdout):
+    if not has_holdout:
+        del job["holdout"]
     job["max_loss_increase"] = GUARD
     train(job)
     land(job, "p10", number_table(300, 5))
     with open_session(job) as session:
         session.train()
-        predictor, model, late = session.predictor(), session.model, session.job
+        predictor = session.predictor() if has_holdout else None
+        model, late = session.model, session.job
     land(job, "p11", number_table(300, 6))
     other = train(job)
     assert publish(model, late, newest=predictor).outcome == "superseded"

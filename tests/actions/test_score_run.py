@@ -173,6 +173,22 @@ def test_files_without_input_are_named_and_pruned_on_request_only(job, tmp_path)
     assert not told(out)["others"]
 
 
+def test_pruning_alone_makes_the_manifest_incomplete_while_files_go(job, tmp_path, monkeypatch):
+    out, real, seen = tmp_path / "out", Path.unlink, list[bool]()
+    score(job["lake"], job["model"], out)
+    (Path(job["lake"]) / "part-1.parquet").unlink()
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path == out / "part-1.parquet":
+            seen.append(json.loads((out / MANIFEST).read_bytes())["complete"])
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    report = score(job["lake"], job["model"], out, prune=True)
+    assert (report.partitions, report.pruned, seen) == (0, ["part-1.parquet"], [False])
+    assert told(out)["complete"]
+
+
 def test_scoring_one_day_after_the_other_keeps_what_is_known_of_the_others(job, tmp_path):
     out, days = tmp_path / "out", [f"{job['lake']}/part-{i}.parquet" for i in range(3)]
     for i, day in enumerate(days):

@@ -42,13 +42,13 @@ def test_of_taggers_on_a_barrier_exactly_one_moves_the_tag(place, n_writers):
     ledger = Ledger(store, "0" * 64)
     for name in "abc":
         ledger.commit_train(name.encode(), logged_training(name))
-    n_rounds = (30 if place.is_local else 8) if REPEAT == 1 else 500
+    n_rounds = (60 if place.is_local else 16) if REPEAT == 1 else 500
     task = {"do": "race_tags", "place": place.root, "n_writers": n_writers, "n_rounds": n_rounds}
     [outcome] = run(task)
     assert outcome.code == 0, outcome.err
     assert outcome.value["winners"] == [1] * n_rounds
     # If one tagger won every round, they did not race.
-    assert min(outcome.value["won"]) > 0
+    assert max(outcome.value["won"]) < n_rounds
     tags = Ledger(store, "0" * 64).tags
     tags.catch_up()
     assert [entry.version for entry in tags.entries] == [1 + i % 3 for i in range(n_rounds)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from prefect.logging.configuration import setup_logging
 
 from lakes import number_table
 from onepass import train
@@ -22,6 +23,14 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
     pytest.mark.usefixtures("prefect_server"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def log_that_caplog_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loggers of Prefect pass their records on, whichever test was first."""
+    # The first run of a process would set them back.
+    setup_logging()
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
 
 
 @pytest.fixture
@@ -115,6 +124,19 @@ def test_expected_error_is_logged_once_without_a_traceback(job, caplog):
     # A caller in Python gets the error itself.
     with pytest.raises(BadPartition):
         state.result()
+
+
+def test_another_flow_of_the_process_keeps_its_log(caplog):
+    from prefect import flow
+
+    import prefect_onepass.train  # noqa: F401
+
+    @flow(name="copies")
+    def copies() -> None:
+        raise FileNotFoundError("no such lake")
+
+    copies(return_state=True)
+    assert any(one.exc_info for one in lines_about(caplog, "no such lake"))
 
 
 def test_error_of_the_code_keeps_its_traceback(job, caplog, monkeypatch):

@@ -44,6 +44,7 @@ def test_only_the_strange_partition_is_flagged_on_the_side_on_which_it_lies():
     history = [*steady(30), trained(0.8), *steady(5, seed=1), trained(0.3), *steady(5, seed=2)]
     flags = dict.fromkeys(range(42)) | {30: "above", 36: "below"}
     assert drifted(history) == list(flags.values())
+    assert drifted(history, len(history) - 3) == list(flags.values())[-3:]
 
 
 def test_a_lasting_change_is_flagged_until_it_is_half_of_the_window():

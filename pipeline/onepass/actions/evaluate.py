@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
-from onepass.errors import EmptyLake, advised
+from onepass.errors import EmptyLake
 from onepass.lake.discover import Lake, LakeFile, files_of
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.metrics.quantile import middle
@@ -25,6 +25,7 @@ from onepass.model.evaluations import record as keep
 from onepass.model.file import ModelFile
 from onepass.model.predictor import Predictor, predicted
 from onepass.model.versions import read_predictor
+from onepass.stream.advised import advised
 from onepass.stream.fold import Fold, folded
 from onepass.stream.lake_groups import check_files
 from onepass.stream.reading import Streamed
@@ -34,7 +35,6 @@ from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values
 
 _ADVICE = "Repair the file or take it out of the lake: metrics of a part of it would mislead."
-
 
 _MOST_NAMED = 4
 """Most files that a message names."""

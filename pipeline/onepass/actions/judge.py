@@ -35,12 +35,8 @@ class Judgement(BaseModel):
 
 
 def by_holdout(new: EvaluateReport, old: EvaluateReport, margin: float) -> Judgement:
-    """Compare the losses of two versions on the same rows.
-
-    The increase is relative to the size of the loss of the current version. Losses of poisson and
-    gamma can be negative.
-    """
-    limit = old.loss + margin * abs(old.loss)
+    """Compare the losses of two versions on the same rows; no loss is negative."""
+    limit = old.loss * (1 + margin)
     is_worse = not new.loss <= limit
     found = "above" if is_worse else "within"
     return Judgement(
@@ -71,9 +67,9 @@ def by_bands(history: History, current: int, newest: int, margin: float) -> Judg
     trained = history.trained(newest)
     before = [entry for entry in trained if entry.version <= current]
     worst: tuple[float, float, float, str] | None = None
-    for entry in trained:
+    for entry in trained[len(before) :]:
         relative, band = relative_loss(entry), expected(before, entry.rows)
-        if entry.version <= current or relative is None or band is None:
+        if relative is None or band is None:
             continue
         limit = band.high * (1 + margin)
         if worst is None or relative / limit > worst[0] / worst[1]:

@@ -108,6 +108,8 @@ class _Publisher:
         # A rolling holdout names no lake that could be read without the session.
         own = None if isinstance(job.holdout, RollingHoldout) else job.holdout
         self._lake = own if lake is None else lake
+        self._own = opened.ledger.history.newest_states(1)
+        # The session has ended, so another run may be in the middle of its work by now.
         opened.ledger.catch_up()
         self._tags: Tags = opened.ledger.tags
         self._tags.catch_up()
@@ -118,7 +120,7 @@ class _Publisher:
         learnt = self._opened.ledger.history.newest_states(1)
         if not learnt:
             return Publication(outcome="unchanged", version=None, current=None)
-        if self._newest is not None and self._newest.entry.version != learnt[0].version:
+        if self._own and self._own[0].version != learnt[0].version:
             return self._done("superseded", learnt[0], "another run has trained meanwhile")
         if self._job.max_loss_increase is None:
             return self._unguarded(learnt[0])

@@ -16,11 +16,12 @@ from onepass.actions.outputs import open_output
 from onepass.actions.planned_files import Wanted
 from onepass.actions.score_run import ScoreRun
 from onepass.environment import peak_rss_bytes
-from onepass.errors import JobError, advised
+from onepass.errors import JobError
 from onepass.lake.discover import discover
 from onepass.model.directory import open_model
 from onepass.model.predictions import prediction_fields
 from onepass.model.versions import read_predictor
+from onepass.stream.advised import advised
 from onepass.training.progress import Progress
 
 

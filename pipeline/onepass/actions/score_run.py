@@ -115,8 +115,18 @@ class ScoreRun:
                 raise taken(self._output.place)
 
     def prune(self) -> list[str]:
-        """Remove prediction files whose inputs are not in the lake; return their names."""
+        """Remove prediction files whose inputs are not in the lake; return their names.
+
+        Raises
+        ------
+        OutputTaken
+            If another run has begun to write to the output.
+        """
         pruned, self._others = sorted(self._others), {}
+        manifest = self._record.manifest
+        if pruned and (manifest is None or manifest.complete):
+            # Nothing was due, so nobody has been told yet that the output changes.
+            self._record.write(self._manifest(complete=False))
         for name in pruned:
             self._output.delete(name)
         return pruned

@@ -138,14 +138,15 @@ def _expected(opened: OpenModel, name: str, expect: int | str | None) -> Expecte
 
 def _report(opened: OpenModel, name: str | None = None) -> TagReport:
     tags = opened.ledger.tags
+    counting = {entry.version for entry in opened.ledger.history.learnt()}
     found = [
-        _tagged(opened, one.name, one.version, one)
+        _tagged(opened, one.name, one.version, one, counting)
         for one in tags.named().values()
         if one.version is not None
     ]
     current = current_version(opened.ledger)
     if tags.get(CURRENT) is None and current is not None:
-        found.append(_tagged(opened, CURRENT, current, None))
+        found.append(_tagged(opened, CURRENT, current, None, counting))
     return TagReport(
         model=opened.path,
         tags=sorted(found, key=lambda one: one.name),
@@ -153,7 +154,9 @@ def _report(opened: OpenModel, name: str | None = None) -> TagReport:
     )
 
 
-def _tagged(opened: OpenModel, name: str, version: int, tag: TagEntry | None) -> Tagged:
+def _tagged(
+    opened: OpenModel, name: str, version: int, tag: TagEntry | None, counting: set[int]
+) -> Tagged:
     entry = chosen(opened, version)
     newest = f"never set: the {NEWEST} version that counts"
     return Tagged(
@@ -163,7 +166,7 @@ def _tagged(opened: OpenModel, name: str, version: int, tag: TagEntry | None) ->
         time=entry.time if tag is None else tag.time,
         by=None if tag is None else tag.by,
         reason=newest if tag is None else tag.reason,
-        counts=entry in opened.ledger.history.learnt(),
+        counts=version in counting,
         has_state=opened.ledger.has_state(entry),
     )
 

@@ -103,28 +103,41 @@ def expected(history: Sequence[Trained], rows: int) -> Band | None:
     return _band(recent, rows)
 
 
-def standings(history: Sequence[Trained]) -> Iterator[Standing]:
-    """Iterate over entries that count, oldest first, and hold each against its band."""
+def standings(history: Sequence[Trained], first: int = 0) -> Iterator[Standing]:
+    """Iterate over entries that count, oldest first, and hold each against its band.
+
+    Parameters
+    ----------
+    first
+        Number of the oldest entries that only give bands to those after them. To hold one entry
+        against its band takes longer than to read it, and a log may have 100,000 entries.
+    """
     recent: deque[tuple[float, int]] = deque(maxlen=WINDOW)
-    for entry in history:
+    for place, entry in enumerate(history):
         relative = relative_loss(entry)
-        if relative is None:
-            yield Standing(None, None, None)
-            continue
-        band = _band(recent, entry.rows)
-        yield Standing(relative, band, band.side(relative) if band else None)
-        recent.append((relative, entry.rows))
+        if place >= first:
+            band = None if relative is None else _band(recent, entry.rows)
+            side = None if relative is None or band is None else band.side(relative)
+            yield Standing(relative, band, side)
+        if relative is not None:
+            recent.append((relative, entry.rows))
 
 
-def drifted(history: Sequence[Trained]) -> list[Drift | None]:
-    """Return for each entry on which side of its band it lies; None within the band."""
-    return [standing.drift for standing in standings(history)]
+def drifted(history: Sequence[Trained], first: int = 0) -> list[Drift | None]:
+    """Return for each entry on which side of its band it lies; None within the band.
+
+    Parameters
+    ----------
+    first
+        See `standings`.
+    """
+    return [standing.drift for standing in standings(history, first)]
 
 
 def _band(recent: deque[tuple[float, int]], rows: int) -> Band | None:
     if len(recent) < LEAST:
         return None
-    # `sorted` of forty numbers is ten times as fast as numpy, and a log may have 100,000 entries.
+    # `sorted` of forty numbers is ten times as fast as numpy.
     middle = _median(relative for relative, _ in recent)
     sigma = _TO_SIGMA * _median(abs(relative - middle) for relative, _ in recent)
     # The mean of fewer rows varies more, by the square root of their number.

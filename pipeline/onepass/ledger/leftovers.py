@@ -77,7 +77,6 @@ def leftovers(store: Store, ledger: Ledger) -> list[Leftover]:
 def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     """Return the files that neither the log nor `leftovers` accounts for.
 
-
     Returns
     -------
     The key of each file, with the version in its name, or None if it has no name of a state.

@@ -59,10 +59,7 @@ class Retention:
 
     def keeps(self, entry: LearntEntry) -> bool:
         """Return whether the state of a version is kept."""
-        if self.keeps_for_good(entry) or entry.version in self.tagged():
-            return True
-        newest = self._history.newest_states(self.keep_newest)
-        return any(one.version == entry.version for one in newest)
+        return self.keeps_for_good(entry) or entry.version in self._kept_for_now()
 
     def keeps_for_good(self, entry: LearntEntry) -> bool:
         """Return whether the state of a version is kept however long the log grows."""
@@ -88,11 +85,12 @@ class Retention:
         if self._deletable is None:
             # The first call also deletes old states that killed runs have left.
             self._deletable = {entry.state.key: entry for entry in self.stored()}
-        expired = []
-        for key, entry in list(self._deletable.items()):
+        expired, kept = list[LearntEntry](), self._kept_for_now()
+        # A run may keep 10,000 states, and this loop runs after each commit.
+        for key, entry in [one for one in self._deletable.items() if one[1].version not in kept]:
             if self.keeps_for_good(entry):
                 del self._deletable[key]
-            elif not self.keeps(entry):
+            else:
                 expired.append(entry)
         if not expired:
             return
@@ -118,6 +116,11 @@ class Retention:
                 if entry.version not in tagged:
                     self._store.delete(entry.state.key)
                     del deletable[entry.state.key]
+
+    def _kept_for_now(self) -> set[int]:
+        """Return the newest versions, and those that tags name."""
+        newest = self._history.newest_states(self.keep_newest)
+        return self.tagged() | {entry.version for entry in newest}
 
     def _pins(self) -> set[int]:
         """Return the versions whose state was the newest one before some rewind."""

@@ -99,20 +99,24 @@ def record(store: Store, evaluation: Evaluation) -> str | None:
     return key
 
 
-def recorded(store: Store, version: int | None = None) -> list[Evaluation]:
+def recorded(
+    store: Store, version: int | None = None, *, most: int = MAX_RECORDS
+) -> list[Evaluation]:
     """Return the evaluations of a model, by version and time.
 
     Parameters
     ----------
     version
         Only those of this version; all by default.
+    most
+        Most records to read, those of the newest versions.
 
     Notes
     -----
     Records that cannot be read are left out, with one warning for all of them. Of very many records
     those of the newest versions are returned.
     """
-    found, faults = read_records(store, version)
+    found, faults = read_records(store, version, most=most)
     if faults:
         more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
         logger.warning("an evaluation is left out: %s%s", next(iter(faults.values())), more)
@@ -131,13 +135,13 @@ def find(
 
 
 def read_records(
-    store: Store, version: int | None = None
+    store: Store, version: int | None = None, *, most: int = MAX_RECORDS
 ) -> tuple[dict[str, Evaluation], dict[str, str]]:
     """Return the evaluations of `recorded` by key, and the fault of each key that has one."""
     found: dict[str, Evaluation] = {}
     faults: dict[str, str] = {}
     left = MAX_TOTAL_BYTES
-    for key in _keys(store, version):
+    for key in _keys(store, version)[:most]:
         try:
             data = store.get(key, most_bytes=MAX_BYTES)
             left -= len(data)

@@ -40,7 +40,7 @@ def loss_by_partition(course: Course) -> Spec:
     rows = course.rows()
     own = [row for row in rows if row["relative"] is not None]
     drifted = [point.as_json() for point in course.drifted if point.relative is not None]
-    scale = _scale([row["relative"] for row in own], least=_CONSTANT)
+    scale = _scale([row["relative"] for row in own], shown=_CONSTANT)
     x = alt.X("place:Q", title=_groups(course), scale=alt.Scale(nice=False), axis=whole_numbers())
     title = "loss, as a share of the best constant's"
     y = alt.Y("relative:Q", title=title, scale=scale, axis=alt.Axis(format="%"))
@@ -76,17 +76,18 @@ def loss_by_time(course: Course) -> Spec:
     return layered([base.mark_line(strokeWidth=1.5), over], HEIGHT)
 
 
-def _scale(losses: Sequence[float], *, least: float = 0.0) -> alt.Scale:
+def _scale(losses: Sequence[float], *, shown: float | None = None) -> alt.Scale:
     """Return a scale of losses on which one giant does not flatten all others.
 
     What lies beyond is drawn at the edge: a giant loss, or the wide band of a small partition.
 
     Parameters
     ----------
-    least
-        A loss that must be within the figure at its place.
+    shown
+        A further loss, which must be within the figure at its place.
     """
-    low, high = min(losses), max(least, min(max(losses), _reach(losses)))
+    places = [min(losses), min(max(losses), _reach(losses)), *([] if shown is None else [shown])]
+    low, high = min(places), max(places)
     room = 0.12 * (high - low)
     return alt.Scale(domain=[max(0.0, low - room), high + room], clamp=True, nice=False)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from onepass.errors import ForeignModel, advised
+from onepass.errors import ForeignModel
 from onepass.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
 from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.state import ModelState
+from onepass.stream.advised import advised
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt
 from onepass.training.report import finite, finite_values, last_tenth
