@@ -264,8 +264,11 @@ def test_a_refused_version_and_quarantined_files_are_announced(prefect_server, m
     with pytest.raises(VersionRefused):
         train(job)
 
+    def of_this_model(found):
+        return [one for one in found if "refused" in json.dumps(one)]
+
     def mine(prefix, at_least):
-        return [one for one in events_of([prefix], at_least) if "refused" in json.dumps(one)]
+        return events_of([prefix], at_least, of_this_model)
 
     (refused,) = mine("onepass.model.refused", 1)
     payload = refused["payload"]
