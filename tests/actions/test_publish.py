@@ -228,6 +228,36 @@ def test_poisoned_partition_is_refused_by_its_progressive_loss(many, poison):
     assert current(many) == good.version
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 7.0])
+def test_partition_whose_labels_have_all_become_the_same_is_refused(many, value):
+    many["max_loss_increase"] = GUARD
+    good = train(many)
+    table = number_table(200, 20)
+    land(many, "p20", table.set_column(4, "y", pa.array([value] * 200)))
+    with pytest.raises(VersionRefused, match=r"p20\.parquet is .* its labels are all one"):
+        train(many)
+    assert current(many) == good.version
+
+
+def test_partition_of_one_good_row_is_published(many):
+    many["max_loss_increase"] = GUARD
+    train(many)
+    for i in range(20, 26):
+        land(many, f"p{i}", number_table(200, i).slice(i, 1))
+        assert train(many).published.outcome == "published"
+
+
+def test_refusal_says_that_a_round_has_more_partitions_than_the_one_named(many):
+    many |= {"max_loss_increase": GUARD, "interleave": 2}
+    for i in range(12, 18):
+        land(many, f"p{i}", number_table(200, i))
+    train(many)
+    land(many, "p20", flipped(number_table(200, 20)))
+    land(many, "p21", number_table(200, 21))
+    with pytest.raises(VersionRefused, match=r"on p2\d\.parquet and 1 more \(version \d+\) is"):
+        train(many)
+
+
 def test_good_partitions_are_published_by_their_progressive_loss(many):
     many["max_loss_increase"] = GUARD
     train(many)

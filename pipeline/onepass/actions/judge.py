@@ -7,7 +7,14 @@ from typing import Literal
 from pydantic import BaseModel
 
 from onepass.actions.evaluate import EvaluateReport
-from onepass.ledger.bands import expected, relative_loss
+from onepass.ledger.bands import (
+    Band,
+    expected,
+    expected_loss,
+    loss_beside_exact_constant,
+    relative_loss,
+)
+from onepass.ledger.entries import TrainEntry
 from onepass.ledger.history import History
 
 
@@ -22,7 +29,8 @@ class Judgement(BaseModel):
     current: int
     """The version that predictions use so far."""
     loss: float | None
-    """Loss on the holdout lake, or progressive loss over that of the best constant."""
+    """Loss on the holdout lake, or progressive loss over that of the best constant. It is the
+    progressive loss itself where all labels of a partition are the same and a constant is exact."""
     limit: float | None
     """Largest loss at which the version is published."""
     current_loss: float | None
@@ -68,12 +76,13 @@ def by_bands(history: History, current: int, newest: int, margin: float) -> Judg
     before = [entry for entry in trained if entry.version <= current]
     worst: tuple[float, float, float, str] | None = None
     for entry in trained[len(before) :]:
-        relative, band = relative_loss(entry), expected(before, entry.rows)
-        if relative is None or band is None:
+        found = _held_against_band(entry, before)
+        if found is None:
             continue
+        loss, band, told = found
         limit = band.high * (1 + margin)
-        if worst is None or relative / limit > worst[0] / worst[1]:
-            worst = relative, limit, band.middle, entry.partitions[0].name
+        if worst is None or loss / limit > worst[0] / worst[1]:
+            worst = loss, limit, band.middle, f"{_named(entry)} is {loss:.4g}{told}"
     if worst is None:
         reason = "too few partitions were learnt before to say what loss is expected"
         return Judgement(
@@ -87,21 +96,44 @@ def by_bands(history: History, current: int, newest: int, margin: float) -> Judg
             is_worse=False,
             reason=reason,
         )
-    relative, limit, middle, name = worst
-    is_worse = relative > limit
+    loss, limit, middle, told = worst
+    is_worse = loss > limit
+    side = "above" if is_worse else "within"
     return Judgement(
         by="progressive",
         version=newest,
         current=current,
-        loss=relative,
+        loss=loss,
         limit=limit,
         current_loss=middle,
         margin=margin,
         is_worse=is_worse,
-        reason=f"its progressive loss on {name} is {relative:.4g} of the best constant's, "
-        f"{'above' if is_worse else 'within'} {limit:.4g}, which is {_percent(margin)} more than "
-        f"the upper end of its band (the middle is {middle:.4g})",
+        reason=f"its progressive loss on {told}, {side} {limit:.4g}, which is {_percent(margin)} "
+        f"more than the upper end of its band (the middle is {middle:.4g})",
     )
+
+
+def _held_against_band(
+    entry: TrainEntry, before: list[TrainEntry]
+) -> tuple[float, Band, str] | None:
+    """Return what is compared of an entry, its band, and words for the relation; None for neither.
+
+    A partition whose labels have all become the same, such as zeros after a join that failed, has
+    no loss relative to the best constant, which is exact there. So its loss itself is compared.
+    """
+    if (itself := loss_beside_exact_constant(entry)) is not None:
+        loss, band, told = itself, expected_loss(before, entry.rows), ", and its labels are all one"
+    elif (relative := relative_loss(entry)) is not None:
+        loss, band, told = relative, expected(before, entry.rows), " of the best constant's"
+    else:
+        return None
+    return None if band is None else (loss, band, told)
+
+
+def _named(entry: TrainEntry) -> str:
+    """Name the partitions of an entry; those of a round are learnt side by side."""
+    first, more = entry.partitions[0].name, len(entry.partitions) - 1
+    return f"{first} and {more:,} more (version {entry.version})" if more else first
 
 
 def _percent(margin: float) -> str:

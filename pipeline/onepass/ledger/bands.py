@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -29,6 +29,9 @@ Student's t with 3 degrees of freedom."""
 
 _LEAST_SHARE, _LEAST_WIDTH = 0.01, 0.001
 """Least half width, as a share of the median, and as a share of the constant's loss."""
+
+_ROUNDING = 1e-12
+"""Loss of a constant, as a share of the model's, that is only rounding: all labels are the same."""
 
 _TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
@@ -93,11 +96,39 @@ def expected(history: Sequence[Trained], rows: int) -> Band | None:
     -------
     None if too few entries have a relative loss.
     """
+    return _expected(history, rows, relative_loss)
+
+
+def loss_beside_exact_constant(entry: Trained) -> float | None:
+    """Return the loss of an entry whose labels are all the same, so that a constant is exact.
+
+    Returns
+    -------
+    None if the loss can be said in relation to that of the best constant, and in a later epoch.
+    """
+    constant = entry.metrics.get("constant_loss")
+    if entry.epoch > 1 or entry.loss is None or constant is None:
+        return None
+    return entry.loss if abs(constant) <= _ROUNDING * abs(entry.loss) else None
+
+
+def expected_loss(history: Sequence[Trained], rows: int) -> Band | None:
+    """Return the band of the loss itself of the next group; the parameters are as of `expected`.
+
+    The loss itself varies more from group to group than its ratio to the loss of a constant. It is
+    of use where there is no such ratio.
+    """
+    return _expected(history, rows, lambda entry: entry.loss if entry.epoch == 1 else None)
+
+
+def _expected(
+    history: Sequence[Trained], rows: int, measured: Callable[[Trained], float | None]
+) -> Band | None:
     recent: deque[tuple[float, int]] = deque(maxlen=WINDOW)
     for entry in reversed(history):
-        relative = relative_loss(entry)
-        if relative is not None:
-            recent.append((relative, entry.rows))
+        found = measured(entry)
+        if found is not None:
+            recent.append((found, entry.rows))
         if len(recent) == WINDOW:
             break
     return _band(recent, rows)
