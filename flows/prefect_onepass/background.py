@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +34,9 @@ _MOST_TRIES = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 """Pauses between tries, in seconds: each is twice the one before."""
 
+_LINGER_SECONDS = 600.0
+"""Longest time that calls are tried again after the end of the run."""
+
 
 @dataclass(slots=True)
 class _Call:
@@ -43,14 +48,19 @@ class _Call:
 class Background:
     """Makes calls one after the other in a daemon thread; use it as a context manager.
 
-    A call that fails is made again until the context ends, with growing pauses. A call that fails
-    by an error of its own, such as a refused key, is made a few times only. A call that is given up
-    is dropped. The first one that is dropped is told in the log of the run; the others are not.
+    A call that fails is made again, with growing pauses. A call that fails by an error of its own,
+    such as a refused key, is made a few times only, and then dropped. The first one that is dropped
+    is told in the log of the run; the others are not.
+
+    The end of the context waits for a short time. Calls that are not done then are tried on: a run
+    whose server is away lives until it has reported its end. The end of the process drops them.
 
     Parameters
     ----------
     grace
         Longest time in seconds that the end of the context waits for calls that are not done.
+    linger
+        Time in seconds after which calls that are still not done are dropped.
     pause
         Time in seconds between the first two tries of a call.
 
@@ -68,12 +78,19 @@ class Background:
     42
     """
 
-    def __init__(self, *, grace: float = 5.0, pause: float = _FIRST_PAUSE) -> None:
-        self._grace, self._pause = grace, pause
+    def __init__(
+        self,
+        *,
+        grace: float = 5.0,
+        linger: float = _LINGER_SECONDS,
+        pause: float = _FIRST_PAUSE,
+    ) -> None:
+        self._grace, self._linger, self._pause = grace, linger, pause
         self._logger = run_logger()
         self._waiting: deque[_Call] = deque()
         self._changed = threading.Condition()
-        self._is_closing = self._is_over = self._has_warned = False
+        self._is_closing = self._has_warned = False
+        self._ends_at = math.inf
         self._thread = threading.Thread(target=self._work, name="onepass-shows", daemon=True)
 
     def __enter__(self) -> Background:
@@ -103,19 +120,20 @@ class Background:
         self._drop(what, why)
 
     def close(self) -> None:
-        """Wait for the calls that were sent, `grace` seconds at most, and drop the others."""
+        """Wait for the calls that were sent, `grace` seconds at most; return while others wait."""
         with self._changed:
             self._is_closing = True
+            self._ends_at = time.monotonic() + self._grace + self._linger
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(self._grace)
         with self._changed:
-            self._is_over = True
             left = [call.what for call in self._waiting]
-            self._waiting.clear()
-            self._changed.notify_all()
         if left:
-            self._drop(left[0], "the Prefect API did not answer in time")
+            self._warn(
+                f"{left[0]} is not shown in Prefect yet (the Prefect API did not answer in time); "
+                "it is tried again while the run reports its end"
+            )
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
@@ -134,7 +152,7 @@ class Background:
 
     def _make(self, call: _Call) -> None:
         pause, n_tries = self._pause, 0
-        while not self._is_over:
+        while time.monotonic() < self._ends_at:
             n_tries += 1
             try:
                 call.context.run(_once, call.run)
@@ -150,20 +168,21 @@ class Background:
     def _sleep(self, pause: float) -> None:
         """Pause between two tries; try more often once the context has ended."""
         with self._changed:
-            if self._is_closing:
-                self._changed.wait_for(lambda: self._is_over, min(pause, _FIRST_PAUSE))
-            else:
+            if not self._is_closing:
                 self._changed.wait_for(lambda: self._is_closing, pause)
+                return
+        time.sleep(min(pause, _FIRST_PAUSE))
 
     def _drop(self, what: str, why: str) -> None:
+        self._warn(
+            f"{what} is not shown in Prefect ({why}); more may be missing, but training goes on"
+        )
+
+    def _warn(self, text: str) -> None:
         with self._changed:
             is_first, self._has_warned = not self._has_warned, True
         if is_first:
-            self._logger.warning(
-                "%s is not shown in Prefect (%s); more may be missing, but training goes on",
-                what,
-                why,
-            )
+            self._logger.warning("%s", text)
 
 
 def _once(call: Callable[[], object]) -> None:

@@ -60,7 +60,7 @@ def test_what_a_server_misses_for_a_while_arrives_late_and_in_order(told):
 
 def test_server_that_is_away_for_good_costs_one_warning_and_no_error(told):
     server = Server(float("inf"), AWAY)
-    with Background(pause=0.001, grace=0.05) as background:
+    with Background(pause=0.001, grace=0.05, linger=0) as background:
         for number in range(1500):
             background.send(f"picture {number}", server.call("x"))
     background.send("late", server.call("late"))
@@ -85,7 +85,36 @@ def test_end_of_the_run_does_not_wait_for_a_call_that_hangs(told):
     assert "the report" in told()[0]
     is_free.set()
     background._thread.join(60)
-    assert late == []
+    assert late == ["table"]
+
+
+def test_server_that_comes_back_after_the_end_of_the_run_gets_what_it_missed(told):
+    is_back, has_all, received = threading.Event(), threading.Event(), list[str]()
+
+    def call(what: str) -> None:
+        if not is_back.is_set():
+            raise AWAY
+        received.append(what)
+        if what == "the event":
+            has_all.set()
+
+    with Background(pause=0.001, grace=0.05) as background:
+        background.send("the report", lambda: call("the report"))
+        background.send("the event", lambda: call("the event"))
+    assert received == []
+    (warning,) = told()
+    assert "the report is not shown in Prefect yet" in warning
+    is_back.set()
+    assert has_all.wait(60)
+    assert received == ["the report", "the event"]
+
+
+def test_calls_are_given_up_some_time_after_the_end_of_the_run():
+    server = Server(float("inf"), AWAY)
+    with Background(pause=0.001, grace=0.05, linger=0.1) as background:
+        background.send("the report", server.call("x"))
+    background._thread.join(60)
+    assert not background._thread.is_alive()
 
 
 def test_call_that_is_refused_is_dropped_and_the_next_one_is_made(told):
