@@ -234,7 +234,7 @@ def test_partition_whose_labels_have_all_become_the_same_is_refused(many, value)
     good = train(many)
     table = number_table(200, 20)
     land(many, "p20", table.set_column(4, "y", pa.array([value] * 200)))
-    with pytest.raises(VersionRefused, match=r"p20\.parquet is .* its labels are all one"):
+    with pytest.raises(VersionRefused, match=r"p20\.parquet is .* its labels are all the same"):
         train(many)
     assert current(many) == good.version
 

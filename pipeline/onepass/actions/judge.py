@@ -122,9 +122,11 @@ def _held_against_band(
     no loss relative to the best constant, which is exact there. So its loss itself is compared.
     """
     if (itself := loss_beside_exact_constant(entry)) is not None:
-        loss, band, told = itself, expected_loss(before, entry.rows), ", and its labels are all one"
+        loss, band = itself, expected_loss(before, entry.rows)
+        told = ", and its labels are all the same"
     elif (relative := relative_loss(entry)) is not None:
-        loss, band, told = relative, expected(before, entry.rows), " of the best constant's"
+        loss, band = relative, expected(before, entry.rows)
+        told = " of the best constant's"
     else:
         return None
     return None if band is None else (loss, band, told)
