@@ -115,10 +115,15 @@ class ScoreRun:
                 raise taken(self._output.place)
 
     def prune(self) -> list[str]:
-        """Remove prediction files whose inputs are not in the lake; return their names."""
-        pruned, self._others = sorted(self._others), {}
+        """Remove the model's prediction files whose inputs are not in the lake; return their names.
+
+        Files of another model stay: they may be an output of its own within this one.
+        """
+        model = self._wanted.predictor.file.id
+        pruned = sorted(name for name, one in self._others.items() if one.model == model)
         for name in pruned:
             self._output.delete(name)
+            del self._others[name]
         return pruned
 
     def finish(self) -> Manifest:
