@@ -155,6 +155,19 @@ def test_new_only_keeps_files_of_earlier_versions(job, later, tmp_path):
     assert (report.partitions, report.versions) == (2, {str(report.version): 4})
 
 
+def test_predictions_of_another_model_are_not_pruned(job, tmp_path):
+    out, other = tmp_path / "out", str(tmp_path / "other")
+    train({"lake": job["lake"], "label": "y", "model": other, "parallel": 1})
+    score(job["lake"], other, out / "of_another")
+    score(job["lake"], job["model"], out)
+    (Path(job["lake"]) / "part-1.parquet").unlink()
+    report = score(job["lake"], job["model"], out, prune=True)
+    assert report.pruned == ["part-1.parquet"]
+    assert report.left == [f"of_another/part-{i}.parquet" for i in range(3)]
+    assert all((out / name).is_file() for name in report.left)
+    assert score(job["lake"], job["model"], out, prune=True).pruned == []
+
+
 def test_files_without_input_are_named_and_pruned_on_request_only(job, tmp_path):
     out = tmp_path / "out"
     score(job["lake"], job["model"], out)

@@ -257,7 +257,7 @@ def test_score_says_which_versions_and_which_files_without_input_there_are(
     text = onepass(*given)[1]
     assert "2 files written, 5 were there already" in text
     assert f"files: 5 of version {first}, 2 of version " in text
-    assert "left: part-1.parquet, whose input is not in the lake (--prune removes such" in text
+    assert "left: part-1.parquet, whose input is not in the lake (--prune removes those" in text
     assert "removed 1 file whose input is not in the lake" in onepass(*given, "--prune")[1]
     assert not (out / "part-1.parquet").exists()
     assert {*pq.read_table(out / "part-0.parquet")["made_by"].to_pylist()} == {first}

@@ -138,3 +138,16 @@ def test_states_that_a_run_with_fewer_has_deleted_are_not_missed(job, tmp_path, 
     assert (code, "sound: version 8 can be used" in out) == (0, True), out + err
     with pytest.raises(JobError, match="the state of version 6 is no longer kept"):
         Model.load(job["model"], 6)
+
+
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+def test_missing_state_of_a_tag_is_told_with_what_to_do(job):
+    # As an older onepass leaves it, which knows no tags and deletes the states that they name.
+    tag(job["model"], "current", 4)
+    (state,) = (Path(job["model"]) / "state").glob("00000004-*.npz")
+    state.unlink()
+    with pytest.raises(ForeignModel, match=r"is missing\n.*--version newest.*rewind .* --to 4"):
+        Model.load(job["model"])
+    assert Model.load(job["model"], "newest").version == 6
+    rewind(job["model"], 4)
+    assert Model.load(job["model"]).version == 4

@@ -94,7 +94,7 @@ def score(
         Keep files of unchanged inputs that an earlier version has written. By default a version
         that has moved rewrites all files.
     prune
-        Remove prediction files whose inputs are not in the lake.
+        Remove prediction files of this model whose inputs are not in the lake.
     version_column
         Name of a column to write that holds the version of the model.
     dask

@@ -115,15 +115,19 @@ class ScoreRun:
                 raise taken(self._output.place)
 
     def prune(self) -> list[str]:
-        """Remove prediction files whose inputs are not in the lake; return their names.
+        """Remove the model's prediction files whose inputs are not in the lake; return their names.
+
+        Files of another model stay: they may be an output of its own within this one.
 
         Raises
         ------
         OutputTaken
             If another run has begun to write to the output.
         """
-        pruned, self._others = sorted(self._others), {}
-        manifest = self._record.manifest
+        model = self._wanted.predictor.file.id
+        pruned = sorted(name for name, one in self._others.items() if one.model == model)
+        manifest, gone = self._record.manifest, set(pruned)
+        self._others = {name: one for name, one in self._others.items() if name not in gone}
         if pruned and (manifest is None or manifest.complete):
             # Nothing was due, so nobody has been told yet that the output changes.
             self._record.write(self._manifest(complete=False))

@@ -27,7 +27,9 @@ _MOST_NAMED = 3
 @version_option
 @click.option("--keep", default="", metavar="COLUMNS", help="Columns to copy, such as an id.")
 @click.option("--new-only", is_flag=True, help="Keep files of earlier versions of the model.")
-@click.option("--prune", is_flag=True, help="Remove predictions whose inputs are not in LAKE.")
+@click.option(
+    "--prune", is_flag=True, help="Remove the model's predictions whose inputs left LAKE."
+)
 @click.option("--version-column", metavar="NAME", help="Column to write with the version.")
 @dask_option
 @json_option
@@ -76,10 +78,10 @@ def command(
         f"{counted(report.partitions, 'file')} written, "
         f"{report.unchanged} were there already; in {report.out}"
     )
-    _say_further(report)
+    _say_further(report, prune=prune)
 
 
-def _say_further(report: ScoreReport) -> None:
+def _say_further(report: ScoreReport, *, prune: bool) -> None:
     if set(report.versions) - {str(report.version)}:
         text = ", ".join(f"{n:,} of version {one}" for one, n in report.versions.items())
         say(f"files: {text}")
@@ -87,4 +89,5 @@ def _say_further(report: ScoreReport) -> None:
         say(f"removed {counted(len(report.pruned), 'file')} whose input is not in the lake")
     if report.left:
         some = listed([printable(one) for one in report.left], _MOST_NAMED)
-        say(f"left: {some}, whose input is not in the lake (--prune removes such files)")
+        more = "another model has written" if prune else "--prune removes those of this model"
+        say(f"left: {some}, whose input is not in the lake ({more})")

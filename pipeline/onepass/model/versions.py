@@ -86,7 +86,11 @@ def read_version(opened: OpenModel, version: Version = None) -> tuple[LearntEntr
                 return _newest_usable(opened)
             opened.ledger.retention.allow_for_runs()
             if opened.ledger.has_state(entry) or opened.ledger.retention.keeps(entry):
-                raise
+                raise ForeignModel(
+                    f"{error}\nVersion {entry.version} cannot be used. Take another one (--version "
+                    f"newest), learn it again (onepass rewind {opened.path} --to {entry.version}), "
+                    f"or put the file back from a copy; see: onepass verify {opened.path}"
+                ) from error
             raise _let_go(opened, entry) from error
 
 
