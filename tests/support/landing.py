@@ -66,6 +66,10 @@ class Landing:
             return None
         return open_model(str(self.model)).ledger.history
 
+    def n_entries(self) -> int:
+        """Number of entries of the model's log, at a glance."""
+        return sum(1 for _ in (self.model / "log").glob("*.json"))
+
     def trained(self) -> list[str]:
         """Paths of the files learnt so far, in the order of the log."""
         history = self.history()
