@@ -104,7 +104,9 @@ def test_error_is_logged_once_and_without_a_traceback(given, caplog):
     assert "the lake '/no/such/lake' does not exist" in state.message
     told = [one for one in caplog.records if "does not exist" in one.getMessage()]
     assert len(told) == 1
-    assert not any(one.exc_info for one in caplog.records)
+    # Threads of Prefect, which other tests have started, may log tracebacks of their own.
+    raised = [one.exc_info[1] for one in caplog.records if one.exc_info]
+    assert not any(isinstance(one, JobError) for one in raised)
     with pytest.raises(JobError, match="does not exist"):
         module.score(**given, lake="/no/such/lake")
 
