@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.exceptions import MissingResult
 from prefect.runtime import flow_run
 
 from onepass.errors import Interrupted
@@ -94,8 +96,20 @@ def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **f
     # The log of the run, on stderr, has shown the message of an error.
     if code := exit_code_of(state):
         sys.exit(code)
-    say(state.result()["report"] or str(state.message))
+    say(_report_of(state) or str(state.message))
     say(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
+
+
+def _report_of(state: State[Any]) -> str:
+    """Return the report of a run; nothing if the result is lost, which the model does not need.
+
+    A busy server may take the end of a run and answer too late. Prefect then reports it again, is
+    told that the run has ended, and keeps the state of the server, which has no result.
+    """
+    try:
+        return str(state.result()["report"] or "")
+    except MissingResult:
+        return ""
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ _options: dict[str, tuple[str, frozenset[str]]] = {
     "passes": ("n_passes", frozenset()),
     "rule": ("rule", frozenset({"auto", "newton", "lbfgs", "gradient_descent"})),
     "to": ("to", frozenset()),
+    "version": ("version", frozenset({"current", "newest"})),
     "version-column": ("version_column", frozenset()),
 }
 """Fields by their flags, with their choices: parameters of functions, and the fields of a job."""
