@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -67,9 +68,10 @@ def check_files(found: Sequence[LakeFile], reading: Reading, workers: Workers) -
     look = _Look(check, reading.keep)
     workers.see(found)
     files = []
-    for file, renamed in each_file(_checked, look, found, workers, lambda file: file):
-        check.warn(renamed)
-        files.append(file)
+    with closing(each_file(_checked, look, found, workers, lambda file: file)) as each:
+        for file, renamed in each:
+            check.warn(renamed)
+            files.append(file)
     return CheckedLake(files, {file.key: file for file in found}, check)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -82,11 +83,14 @@ def read_summaries(
         lambda file: file,
         is_bad=lambda one: isinstance(one, BadPartition),
     )
-    for one in each:
-        if isinstance(one, BadPartition):
-            bad.add(one)
-        else:
-            found.append(shared.of(one))
+    # An error keeps this frame. The collector would end the threads later, in whatever thread it
+    # runs, and one that is just starting then waits for itself.
+    with closing(each) as summaries:
+        for one in summaries:
+            if isinstance(one, BadPartition):
+                bad.add(one)
+            else:
+                found.append(shared.of(one))
     return found
 
 
