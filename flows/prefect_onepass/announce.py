@@ -1,4 +1,4 @@
-"""What a run of the train flow announces: its events, and the model as an asset."""
+"""Announce a run of the train flow: send its events, and name the model as an asset."""
 
 from __future__ import annotations
 

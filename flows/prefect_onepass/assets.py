@@ -96,7 +96,7 @@ def materializing(
         outcome = make(*args, **kwargs)
         try:
             add_asset_metadata(key, dict(describe(outcome)))
-        except Exception as error:  # What is only shown must not fail a run.
+        except Exception as error:  # Metadata is only shown, so it must not fail a run.
             logger.warning("the asset %s has no metadata: %s", key, error)
         return outcome
 

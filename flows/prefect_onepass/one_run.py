@@ -76,7 +76,7 @@ class LeftToAnother(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a version is judged by after the session."""
+    """The holdout and the weights by which a version is judged after the session."""
 
     lake: Lake | None
     """Holdout of the run; None if the job has none, or a quiet run needs none."""

@@ -1,4 +1,4 @@
-"""What a run of the train flow has done; states, artifacts and events tell of it."""
+"""Keep the results of a run of the train flow, which states, artifacts and events show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What one train task has committed."""
+    """The entries that one train task has committed."""
 
     entries: Sequence[TrainEntry]
     """Log entries of the task, oldest first."""
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run has done so far."""
+    """The results of a run so far."""
 
     job: Job
     """The complete job: the fields of the form and those of the model."""
@@ -63,7 +63,7 @@ class Outcome:
     since: int
     """Newest version before the run."""
     groups: list[Group] = field(default_factory=list)
-    """What each train task has committed, oldest first."""
+    """The entries of each train task, oldest first."""
     holdout: EvaluateReport | None = None
     holdout_error: str | None = None
     """Message of the error, if the evaluation on the holdout lake failed."""

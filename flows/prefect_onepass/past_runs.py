@@ -21,7 +21,7 @@ class PastRun:
     """Entries of one plan. A run that goes on with the plan of another is counted with it."""
 
     entries: list[TrainEntry] = field(default_factory=list)
-    """What was learnt, oldest first; at least one entry."""
+    """Entries that learnt partitions, oldest first; at least one."""
 
     @property
     def version(self) -> int:

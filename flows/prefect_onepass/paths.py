@@ -11,7 +11,7 @@ from onepass.cloud.url import SCHEMES, is_url
 from onepass.text import shown
 
 PATTERN = rf"^(/|({'|'.join(SCHEMES)})://)"
-"""What a path or URL begins with. The API refuses other values before there is a run."""
+"""Beginning of a path or URL. The API refuses other values before there is a run."""
 
 
 _SCHEMA = {"type": "string", "pattern": PATTERN}

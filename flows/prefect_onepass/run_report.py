@@ -1,4 +1,4 @@
-"""What a run did, in markdown: what is wrong first, then its losses, then the runs before."""
+"""Describe a run in markdown: first its warnings, then its losses, then the runs before."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class FinishedRun:
 
     @property
     def entries(self) -> list[TrainEntry]:
-        """What this run has learnt, oldest first."""
+        """Entries with which this run has learnt partitions, oldest first."""
         return [one for one in self.history.trained() if one.version > self.since]
 
     @property
     def skips(self) -> list[SkipEntry]:
-        """What this run has skipped for good."""
+        """Entries with which this run has skipped partitions for good."""
         decided = [one for one in self.history.decided() if one.version > self.since]
         return [one for one in decided if isinstance(one, SkipEntry) and one.kind == "skip"]
 

@@ -40,7 +40,9 @@ def test_prefect_takes_the_key_of_every_path(name, is_remote):
 
     from prefect_onepass.assets import asset_key
 
-    Asset(key=asset_key(f"s3://bucket/{name}" if is_remote else f"/srv/{name}"))
+    key = asset_key(f"s3://bucket/{name}" if is_remote else f"/srv/{name}")
+    # Prefect refuses a key that breaks its rules.
+    assert Asset(key=key).key == key
 
 
 def test_different_paths_have_different_keys_of_a_length_that_prefect_takes():

@@ -17,6 +17,7 @@ _MOST_NAMES = 30
 
 
 def coefficients(contents: Contents) -> Iterator[Section]:
+    """Yield the section with the coefficients and their intervals, if the model has any."""
     found = contents.summary
     shown = found.coefficients[:_MOST_NAMES]
     if not shown:
@@ -60,6 +61,7 @@ def _effect(one: Coefficient, text: str) -> dict[str, Any]:
 
 
 def categories(contents: Contents) -> Iterator[Section]:
+    """Yield the section with the hashed values of most weight, if the model has hashed columns."""
     found = contents.summary
     if not found.hashed:
         return
