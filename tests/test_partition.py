@@ -10,7 +10,7 @@ import pytest
 from lakes import logged_partition
 from onepass.partition import Fingerprint, Group, Partition, UnreadFile
 
-WHOLE = Partition("a.parquet", 0, 4, 40, Fingerprint(900, "ab" * 32, 40, 4, etag="tag"))
+WHOLE = Partition("a.parquet", 0, 4, 40, Fingerprint(900, "ab" * 32, 40, 4, "tag", "vector"))
 
 
 def test_equal_fields_are_one_partition():

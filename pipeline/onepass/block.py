@@ -19,6 +19,25 @@ SlotArray: TypeAlias = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """Features of which each row has a number of its own: compressed sparse rows."""
+
+    start: IntArray
+    """First entry of each row, and the number of all entries: shape (n_rows + 1,)."""
+    slot: SlotArray
+    """Index of the hashed weight of each entry, shape (n_entries,)."""
+    value: Float32Array
+    """Factor of that weight, shape (n_entries,)."""
+
+    def take(self, index: IntArray) -> Entries:
+        """Return the entries of the rows at `index`, in its order."""
+        lengths = np.diff(self.start)[index]
+        start = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        places = np.repeat(self.start[index] - start[:-1], lengths) + np.arange(start[-1])
+        return Entries(start, self.slot[places], self.value[places])
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Rows as numbers: a dense part, a hashed part, labels and weights."""
 

@@ -6,18 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ByteSize, Field, ValidationInfo, field_validator
 
-from onepass.job_holdout import RollingHoldout, parse_holdout
-from onepass.job_values import LossName, absolute, parse_age, parse_parallel
+from onepass.job_columns import ColumnFields
+from onepass.job_values import LossName, comma_separated, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.wording import know
 
@@ -28,39 +20,16 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
 }
 """Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
 
-Tails: TypeAlias = Literal["auto", "keep", "clip", "log"]
-
 Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
 
 
-class Job(BaseModel):
+class Job(ColumnFields):
     """Description of a training: the lake, the label, the options, and where to keep the model.
 
     The first run freezes the job in the model directory. Later runs may leave out all fields but
     `model`. They may not contradict a frozen field, except those that steer a single run.
     """
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        protected_namespaces=(),
-        allow_inf_nan=False,
-        # pydantic would print a refused URL, which may hold a secret.
-        hide_input_in_errors=True,
-    )
-
-    lake: str | list[str] = Field(
-        description="Directory, glob, file, URL or list of files with the Parquet rows to train on."
-    )
-    label: str = Field(min_length=1, description="Column to predict.")
-    model: str = Field(
-        min_length=1, description="Model directory or URL; created by the first run."
-    )
-    holdout: str | list[str] | RollingHoldout | None = Field(
-        default=None,
-        description="Another lake to evaluate the model on after training; or files of the lake "
-        "to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
-    )
     loss: LossName = Field(
         default="auto", description="Loss to minimise; auto chooses it by the label."
     )
@@ -108,39 +77,8 @@ class Job(BaseModel):
         default=None,
         description="Age at which a row counts half, such as '500000 rows' or '30 partitions'.",
     )
-    features: list[str] = Field(
-        default_factory=list, description="Use these columns only; empty: all but the label."
-    )
-    exclude: list[str] = Field(default_factory=list, description="Columns to leave out.")
-    numeric: list[str] = Field(
-        default_factory=list, description="Columns to read as numbers whatever they look like."
-    )
-    categorical: list[str] = Field(
-        default_factory=list, description="Columns to read as categories whatever they look like."
-    )
-    tails: Tails = Field(
-        default="auto",
-        description="Treatment of numbers with heavy tails; auto asks the labels of a sample.",
-    )
-    weight: str | None = Field(default=None, description="Column with the importance of each row.")
-    hash_bits: int | None = Field(
-        default=None, ge=1, le=26, description="log2 of the number of hashed weights."
-    )
     clip: bool = Field(
         default=True, description="Keep regression predictions within the label range seen."
-    )
-    on_null_label: Literal["error", "drop"] = Field(
-        default="error", description="Treatment of rows whose label is null or NaN."
-    )
-    unknown_class: Literal["error", "drop", "other"] = Field(
-        default="error",
-        description="Treatment of rows of a class that the model does not know; other learns them "
-        "as the class 'other'.",
-    )
-    on_missing_column: Literal["error", "null"] = Field(
-        default="error",
-        description="Treatment of a file that lacks a column of the features; null reads it as "
-        "null.",
     )
     order: Literal["shuffled", "stored"] = Field(
         default="shuffled", description="Order of partitions, row groups and rows."
@@ -191,26 +129,15 @@ class Job(BaseModel):
         default=20.0, gt=0, description="Length of one train task of the Prefect flow, in seconds."
     )
 
-    @field_validator("lake", "holdout", "model", mode="before")
-    @classmethod
-    def _paths_do_not_depend_on_the_working_directory(cls, value: Any, info: ValidationInfo) -> Any:
-        value = parse_holdout(value) if info.field_name == "holdout" else value
-        # A scheduled run starts in another directory than the command that created the model.
-        if isinstance(value, list):
-            return [absolute(path) for path in value]
-        return absolute(value)
-
     @field_validator("dask", mode="before")
     @classmethod
     def _a_cluster_is_known_by_its_address(cls, value: Any) -> str | None:
         return scheduler_address(value)
 
-    @field_validator("features", "exclude", "numeric", "categorical", "classes", mode="before")
+    @field_validator("classes", mode="before")
     @classmethod
-    def _names_may_be_separated_by_commas(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [name.strip() for name in value.split(",") if name.strip()]
-        return value
+    def _classes_may_be_separated_by_commas(cls, value: Any) -> Any:
+        return comma_separated(value)
 
     @field_validator("learning_rate", "l2", "quantile", mode="before")
     @classmethod
@@ -232,12 +159,6 @@ class Job(BaseModel):
             raise ValueError(f"expected each value once, found {value}")
         return sorted(value) if info.field_name == "quantile" else value
 
-    @field_validator("on_missing_column", mode="before")
-    @classmethod
-    def _null_may_stand_without_quotes(cls, value: Any) -> Any:
-        # YAML reads the word null as no value.
-        return "null" if value is None else value
-
     @field_validator("half_life", mode="before")
     @classmethod
     def _half_life_is_an_age(cls, value: Any) -> str | None:
@@ -247,16 +168,6 @@ class Job(BaseModel):
     @classmethod
     def _parallel_is_automatic_or_a_number(cls, value: Any) -> int | str:
         return parse_parallel(value)
-
-    @model_validator(mode="after")
-    def _columns_do_not_contradict(self) -> Job:
-        for one, other in (("numeric", "categorical"), ("features", "exclude")):
-            both = sorted(set(getattr(self, one)) & set(getattr(self, other)))
-            if both:
-                raise ValueError(f"columns {both} are named in both {one!r} and {other!r}")
-        if self.label in self.features or self.label == self.weight:
-            raise ValueError(f"the label {self.label!r} cannot be a feature or the weight as well")
-        return self
 
     @property
     def n_parallel(self) -> int:

@@ -66,3 +66,10 @@ def absolute(path: Any) -> Any:
         return str(parse_url(path))
     # An empty path would become the working directory; the field itself refuses it.
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
+
+
+def comma_separated(value: Any) -> Any:
+    """Return the names in a text, which commas separate, and any other value as it is."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return value

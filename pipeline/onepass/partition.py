@@ -41,24 +41,29 @@ class Fingerprint:
     etag: StrictStr | None = None
     """Name that an object store gives to this content; None on a local disk. Only equality counts.
     """
+    deleted: StrictStr | None = None
+    """Identity of the set of rows that the table has deleted; None if it has deleted none."""
 
     @property
     def content(self) -> str:
         """Size, digest and etag in one text."""
-        return f"{self.size}-{self.footer_sha256}" + (f"-{self.etag}" if self.etag else "")
+        text = f"{self.size}-{self.footer_sha256}" + (f"-{self.etag}" if self.etag else "")
+        return text + (f"-without-{self.deleted}" if self.deleted else "")
 
     @property
     def brief(self) -> str:
         """Rows, size, and the start of the digest, for messages that compare two contents."""
         text = f"{self.rows:,} rows, {self.size:,} bytes, footer {self.footer_sha256[:12]}"
-        return text + (f", etag {self.etag}" if self.etag else "")
+        text += f", etag {self.etag}" if self.etag else ""
+        return text + (f", without the rows deleted by {self.deleted}" if self.deleted else "")
 
     @model_serializer(mode="wrap")
-    def _without_missing_etag(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Logs have no "etag" for files on a disk. (`exclude_if` needs pydantic 2.12.)
         fields: dict[str, Any] = handler(self)
-        if self.etag is None:
-            del fields["etag"]
+        for name in ("etag", "deleted"):
+            if fields[name] is None:
+                del fields[name]
         return fields
 
 

@@ -16,6 +16,7 @@ from onepass.cloud.bucket import Bucket, RemoteObject
 from onepass.cloud.url import Url, is_url, parse_url
 from onepass.errors import EmptyLake, JobError
 from onepass.lake.remote import describe
+from onepass.lake.view import View
 
 Lake: TypeAlias = "str | list[str] | list[LakeFile]"
 """A lake as `discover` takes it, or files of one that are listed already."""
@@ -39,6 +40,8 @@ class LakeFile:
     """Keys and values of the key=value folders, percent-decoded; None is the null partition."""
     remote: RemoteObject | None = None
     """Description of the object when the lake was listed; None on a local disk."""
+    view: View | None = None
+    """What the table of the file makes of it; None for a file of a plain lake."""
 
 
 def files_of(lake: Lake) -> list[LakeFile]:

@@ -1,0 +1,65 @@
+"""The fields of a job that say which rows are learnt: the lake, the label, and what is left out."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from onepass.job_holdout import RollingHoldout, parse_holdout
+from onepass.job_values import absolute
+
+
+class RowFields(BaseModel):
+    """Fields of `onepass.job.Job` about the lake and its rows."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        # pydantic would print a refused URL, which may hold a secret.
+        hide_input_in_errors=True,
+    )
+
+    lake: str | list[str] = Field(
+        description="Directory, glob, file, URL or list of files with the Parquet rows to train on."
+    )
+    label: str = Field(min_length=1, description="Column to predict.")
+    model: str = Field(
+        min_length=1, description="Model directory or URL; created by the first run."
+    )
+    holdout: str | list[str] | RollingHoldout | None = Field(
+        default=None,
+        description="Another lake to evaluate the model on after training; or files of the lake "
+        "to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
+    )
+    weight: str | None = Field(default=None, description="Column with the importance of each row.")
+    on_null_label: Literal["error", "drop"] = Field(
+        default="error", description="Treatment of rows whose label is null or NaN."
+    )
+    unknown_class: Literal["error", "drop", "other"] = Field(
+        default="error",
+        description="Treatment of rows of a class that the model does not know; other learns them "
+        "as the class 'other'.",
+    )
+    on_missing_column: Literal["error", "null"] = Field(
+        default="error",
+        description="Treatment of a file that lacks a column of the features; null reads it as "
+        "null.",
+    )
+
+    @field_validator("lake", "holdout", "model", mode="before")
+    @classmethod
+    def _paths_do_not_depend_on_the_working_directory(cls, value: Any, info: ValidationInfo) -> Any:
+        value = parse_holdout(value) if info.field_name == "holdout" else value
+        # A scheduled run starts in another directory than the command that created the model.
+        if isinstance(value, list):
+            return [absolute(path) for path in value]
+        return absolute(value)
+
+    @field_validator("on_missing_column", mode="before")
+    @classmethod
+    def _null_may_stand_without_quotes(cls, value: Any) -> Any:
+        # YAML reads the word null as no value.
+        return "null" if value is None else value
