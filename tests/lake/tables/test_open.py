@@ -74,9 +74,7 @@ def test_plain_lakes_are_no_tables(tmp_path):
 
 def test_hudi_is_refused_with_the_way_out(tmp_path):
     lake = str(table_folder(tmp_path / "t", "Hudi"))
-    with pytest.raises(
-        JobError, match=r"is a table of Hudi, which onepass cannot read .*--as-files"
-    ):
+    with pytest.raises(JobError, match="is a table in Hudi format, .* --as-files"):
         list_lake(lake)
 
 
@@ -87,9 +85,8 @@ def test_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, kind, pa
     for name in [name for name in sys.modules if name.startswith("onepass.lake.tables.")]:
         if name.rsplit(".", 1)[1].startswith(kind.lower()):
             monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(
-        JobError, match=rf"'{package}\S*' is not installed: pip install 'onepass\[{kind.lower()}\]'"
-    ):
+    said = rf"'{package}\S*' is not installed: pip install 'onepass\[{kind.lower()}\]'"
+    with pytest.raises(JobError, match=said):
         list_lake(lake)
 
 
@@ -99,7 +96,5 @@ def test_version_of_a_lake_that_is_no_table_is_refused(tmp_path):
         (TableChoice(version=3), "--lake-version"),
         (TableChoice(timestamp="2026-01-01"), "--lake-timestamp"),
     ):
-        with pytest.raises(
-            JobError, match=f"{flag} asks for a version, but the lake .* is no table"
-        ):
+        with pytest.raises(JobError, match=f"{flag} asks for a version, but .* is no table"):
             list_lake(str(tmp_path), choice)
