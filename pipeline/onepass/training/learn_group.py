@@ -16,6 +16,7 @@ from onepass.ledger.table_mark import file_of
 from onepass.model.file import ModelFile
 from onepass.model.memory import fit_shares, whole_bytes
 from onepass.model.state import ModelState
+from onepass.model.table_choice import trained_choice
 from onepass.partition import Group, Partition
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading, Streamed, as_is
@@ -60,7 +61,7 @@ class GroupLearner:
         )
         self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads_each)
         """Shares of a round in one process at the same time, and `Reading.whole_bytes` of each."""
-        self._lake = job.lake
+        self._lake, self._choice = job.lake, trained_choice(job)
         self._files: dict[str, LakeFile] | None = None
         self._past: dict[str, LakeFile | None] = {}
         self.table: Table | None = None
@@ -82,9 +83,9 @@ class GroupLearner:
         Raises
         ------
         JobError, EmptyLake, StoreError
-            If `discover` raises it, or a worker does not see the files.
+            If `open_lake` raises it, or a worker does not see the files.
         """
-        found = open_lake(self._lake)
+        found = open_lake(self._lake, self._choice)
         self.table, self._past = found.table, {}
         self._files = {file.key: file for file in found.files}
         self.workers.see(found.files)
