@@ -78,10 +78,8 @@ def _actions_of(log: DeltaLog, name: str) -> Iterator[Action]:
         yield from _rows_as_actions(source, place)
     except BadPartition as error:
         raise damaged(place, f"the checkpoint is damaged: {error.reason}") from None
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        if isinstance(error, pa.ArrowException | OSError):
-            raise damaged(place, f"the checkpoint is damaged: {first_line(error)}") from None
-        raise
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(place, f"the checkpoint is damaged: {first_line(error)}") from None
 
 
 def _rows_as_actions(source: Any, place: str) -> Iterator[Action]:
@@ -122,8 +120,7 @@ def _of_kind(kind: str, column: pa.StructArray, place: str) -> Iterator[Action]:
 
 
 def _as_python(values: pa.Array) -> list[Any]:
+    found: list[Any] = values.to_pylist()
     if pa.types.is_map(values.type):
-        return [None if one is None else dict(one) for one in values.to_pylist()]
-    if pa.types.is_struct(values.type) and "configuration" not in values.type.names:
-        return values.to_pylist()
-    return values.to_pylist()
+        return [None if one is None else dict(one) for one in found]
+    return found
