@@ -24,9 +24,7 @@ from onepass.errors import BadPartition
 from onepass.lake.tables.delta_paths import TableRoot
 from onepass.lake.tables.roaring import decoded_64, decoded_native
 
-_LETTERS = (
-    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-)
+_LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _UUID_LETTERS = 20
 """Length of a UUID in Z85."""
 
@@ -119,13 +117,11 @@ def deletion_vector(descriptor: dict[str, Any], root: TableRoot, key: str) -> De
         If the descriptor is not one of the protocol.
     """
     kind, text = descriptor.get("storageType"), descriptor.get("pathOrInlineDv")
-    size, n_rows = descriptor.get("sizeInBytes"), descriptor.get("cardinality")
-    offset = 0 if descriptor.get("offset") is None else descriptor["offset"]
     if not isinstance(text, str) or not text.isascii():
         raise ValueError("a deletion vector without pathOrInlineDv")
-    _check_size("sizeInBytes", size, _MOST)
-    _check_size("offset", offset, _MOST)
-    _check_size("cardinality", n_rows, 1 << 40)
+    size = _size(descriptor, "sizeInBytes", _MOST)
+    n_rows = _size(descriptor, "cardinality", 1 << 40)
+    offset = 0 if descriptor.get("offset") is None else _size(descriptor, "offset", _MOST)
     if kind == "i":
         data = unpacked(text)[:size]
         if len(data) != size:
@@ -165,9 +161,11 @@ def unpacked(text: str) -> bytes:
     return numbers.astype(">u4").tobytes()
 
 
-def _check_size(name: str, value: Any, most: int) -> None:
+def _size(descriptor: dict[str, Any], name: str, most: int) -> int:
+    value = descriptor.get(name)
     if type(value) is not int or not 0 <= value < most:
         raise ValueError(f"a deletion vector whose {name} is no size")
+    return value
 
 
 def _digest(text: str) -> str:

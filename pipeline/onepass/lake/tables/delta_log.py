@@ -29,8 +29,6 @@ _CHECKPOINT = re.compile(
     r"(\d{20})\.checkpoint(?:\.(?P<part>\d{10})\.(?P<parts>\d{10})|\.[0-9A-Za-z-]+)?\.(?:parquet|json)"
 )
 
-_MOST_VERSION = 1 << 63
-
 
 @dataclass(frozen=True, slots=True)
 class DeltaLog:
@@ -59,10 +57,9 @@ class DeltaLog:
             first -= 1
         return first
 
-    def oldest(self) -> int:
-        """Return the oldest version that can be read."""
-        whole = [one for one in (*self.checkpoints, 0) if one or 0 in self.commits]
-        return min(whole, default=self.newest)
+    def oldest(self) -> int | None:
+        """Return the oldest version that can be read; None if there is none."""
+        return 0 if 0 in self.commits else min(self.checkpoints, default=None)
 
     def place(self, name: str) -> str:
         """Return the path or URL of a file of the log."""
@@ -130,16 +127,13 @@ def read_log(root: TableRoot) -> DeltaLog:
     commits: set[int] = set()
     found: dict[int, list[re.Match[str]]] = {}
     for name in _names(root):
-        commit, checkpoint = _COMMIT.fullmatch(name), _CHECKPOINT.fullmatch(name)
-        version = int((commit or checkpoint or [0, "0"])[1])
-        if version >= _MOST_VERSION:
-            continue
-        if commit:
-            commits.add(version)
-        elif checkpoint:
-            found.setdefault(version, []).append(checkpoint)
-    checkpoints = {version: _whole(names) for version, names in found.items()}
-    log = DeltaLog(root, frozenset(commits), {v: names for v, names in checkpoints.items() if names})
+        if one := _COMMIT.fullmatch(name):
+            commits.add(int(one[1]))
+        elif one := _CHECKPOINT.fullmatch(name):
+            found.setdefault(int(one[1]), []).append(one)
+    whole = {version: _whole(names) for version, names in found.items()}
+    checkpoints = {version: names for version, names in whole.items() if names}
+    log = DeltaLog(root, frozenset(commits), checkpoints)
     if not log.commits and not log.checkpoints:
         raise damaged(root.below(LOG), "the log of the table holds no commit and no checkpoint")
     return log

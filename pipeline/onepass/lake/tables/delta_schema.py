@@ -12,8 +12,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ import pyarrow as pa
 from onepass.lake.view import FIELD_ID, STORED_NAME, TableField
 from onepass.text import shown
 
-Mapping_: TypeAlias = Literal["none", "name", "id"]
+ColumnMapping: TypeAlias = Literal["none", "name", "id"]
 """How columns are found in the files: by their own name, by a stored name, or by a field id."""
 
 _TYPES = {
@@ -75,14 +75,14 @@ class TableColumns:
             text = texts.get(stored)
             try:
                 found[name] = parse(text) if text else None
-            except (ValueError, OverflowError, InvalidOperation, pa.ArrowException):
+            except (ValueError, LookupError, ArithmeticError, pa.ArrowException):
                 raise ValueError(
                     f"the value {shown(text)} of partition column {name!r}, which has another type"
                 ) from None
         return found
 
 
-def table_columns(schema: Any, partition: Any, mode: Mapping_) -> TableColumns:
+def table_columns(schema: Any, partition: Any, mode: ColumnMapping) -> TableColumns:
     """Return the columns of a table.
 
     Parameters
@@ -117,7 +117,7 @@ def table_columns(schema: Any, partition: Any, mode: Mapping_) -> TableColumns:
     return TableColumns(tuple(one for one, _ in fields), parsers)
 
 
-def _column(found: Any, mode: Mapping_) -> tuple[TableField, str] | None:
+def _column(found: Any, mode: ColumnMapping) -> tuple[TableField, str] | None:
     """Return a column and its name in the log; None for one of the type variant."""
     name, dtype, metadata = _parts(found)
     if dtype == "variant":
@@ -148,7 +148,7 @@ def _mapped(name: str, metadata: dict[str, Any]) -> tuple[str, int]:
     return stored, number
 
 
-def _arrow(found: Any, mode: Mapping_, depth: int) -> pa.DataType:
+def _arrow(found: Any, mode: ColumnMapping, depth: int) -> pa.DataType:
     """Return the Arrow type of a type of the schema."""
     if depth > _MOST_DEPTH:
         raise ValueError(f"a schema that is nested more than {_MOST_DEPTH} times")
@@ -178,7 +178,7 @@ def _primitive(name: str) -> pa.DataType:
     return _TYPES[name]
 
 
-def _child(found: Any, mode: Mapping_, depth: int) -> pa.Field:
+def _child(found: Any, mode: ColumnMapping, depth: int) -> pa.Field:
     name, dtype, metadata = _parts(found)
     kind = _arrow(dtype, mode, depth)
     if mode == "none":
@@ -213,4 +213,4 @@ def _parser(dtype: pa.DataType) -> Callable[[str], Any]:
 def _time(text: str) -> datetime:
     # Without a zone it is the time of the writer's system, which nobody knows; most run in UTC.
     found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

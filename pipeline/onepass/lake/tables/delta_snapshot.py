@@ -8,13 +8,14 @@ Delta transaction log protocol, "Action Reconciliation" and "Table Features" (de
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from onepass.errors import DataError, JobError
 from onepass.lake.tables.delta_actions import Action, FileAction, actions, file_action
 from onepass.lake.tables.delta_checkpoint import checkpoint_actions
 from onepass.lake.tables.delta_log import DeltaLog, commit_name, damaged
-from onepass.lake.tables.delta_schema import Mapping_, TableColumns, table_columns
+from onepass.lake.tables.delta_schema import ColumnMapping, TableColumns, table_columns
 from onepass.text import listed, shown
 
 _KNOWN = frozenset(
@@ -100,7 +101,7 @@ def _add(files: Files, action: Action, log: DeltaLog) -> None:
 
 def _sorted(files: Files, log: DeltaLog, version: int) -> list[FileAction]:
     found = sorted(files.values(), key=lambda one: one.key)
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if one.key == other.key:
             raise damaged(
                 log.place(commit_name(version)),
@@ -120,7 +121,7 @@ def _check_there(log: DeltaLog, version: int, base: int | None) -> None:
     if missing is None:
         return
     oldest = log.oldest()
-    if missing < oldest <= version or version < oldest:
+    if oldest is not None and version < oldest:
         raise JobError(
             f"the Delta table {log.root.location!r} no longer has version {version}: its log was "
             f"cleaned up\nThe oldest version that can be read is {oldest}."
@@ -160,15 +161,16 @@ def _metadata(action: Action, has_mapping: bool) -> tuple[str, TableColumns]:
     if provider != "parquet":
         raise damaged(action.place, f"expected files in Parquet, found {shown(provider)}")
     try:
-        mode = _mode(configuration.get("delta.columnMapping.mode", "none"))
-        return table_id, table_columns(
-            found.get("schemaString"), found.get("partitionColumns"), mode if has_mapping else "none"
-        )
+        mode = _mode(configuration.get("delta.columnMapping.mode")) if has_mapping else "none"
+        schema, partition = found.get("schemaString"), found.get("partitionColumns")
+        return table_id, table_columns(schema, partition, mode)
     except ValueError as error:
         raise damaged(action.place, f"found {error}") from None
 
 
-def _mode(found: Any) -> Mapping_:
+def _mode(found: Any) -> ColumnMapping:
+    if found is None:
+        return "none"
     if found not in ("none", "name", "id"):
         raise ValueError(f"the mode of column mapping {shown(found)}, which is not known")
     return found  # type: ignore[no-any-return]

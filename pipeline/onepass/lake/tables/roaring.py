@@ -150,4 +150,4 @@ def _container(source: _Bytes, count: int, has_runs: bool) -> IntArray:
         found = source.numbers("<u2", count)
     if len(found) != count or (np.diff(found) <= 0).any() or (count and found[-1] > 0xFFFF):
         raise ValueError("the numbers of a container are not in ascending order, or not all there")
-    return found
+    return np.asarray(found, np.int64)
