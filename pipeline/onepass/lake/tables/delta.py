@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 
+from onepass.cloud.bucket import RemoteObject
 from onepass.cloud.url import is_url
 from onepass.lake.discover import LakeFile
 from onepass.lake.remote import describe
@@ -39,6 +40,8 @@ class DeltaTable:
     _snapshot: Snapshot
     _known: Files = field(default_factory=dict)
     """Files that any version in the log has, once `file` has asked for one."""
+    _views: dict[tuple[str | None, ...], View] = field(default_factory=dict)
+    """Views without deleted rows, by the texts of the partition columns."""
 
     @property
     def format(self) -> str:
@@ -74,7 +77,7 @@ class DeltaTable:
         described = listed_objects(
             {one.location: one.size or 0 for one in found if is_url(one.location)}
         )
-        return [replace(self._lake_file(one), remote=described.get(one.location)) for one in found]
+        return [self._lake_file(one, described.get(one.location)) for one in found]
 
     def commits_since(self, version: int | None) -> list[Commit]:
         """Return the commits after a version, up to the pinned one, oldest first.
@@ -102,21 +105,32 @@ class DeltaTable:
         found = self._known.get((key, deleted))
         if found is None or not (found.vector is None or found.vector.is_there()):
             return None
-        file = self._lake_file(found)
-        if not is_url(file.location):
-            return file if os.path.isfile(file.location) else None
+        if not is_url(found.location):
+            return self._lake_file(found, None) if os.path.isfile(found.location) else None
         try:
-            return replace(file, remote=describe(file.location))
+            return self._lake_file(found, describe(found.location))
         except FileNotFoundError:
             return None
 
-    def _lake_file(self, one: FileAction) -> LakeFile:
-        columns = self._snapshot.columns
-        try:
-            constants = columns.constants(one.partition or {})
-        except ValueError as error:
-            raise damaged(self._log.place(""), f"found {error}, of the file {one.key!r}") from None
-        return LakeFile(one.key, one.location, (), view=View(columns.fields, constants, one.vector))
+    def _lake_file(self, one: FileAction, remote: RemoteObject | None) -> LakeFile:
+        view = self._view(one)
+        if one.vector is not None:
+            view = replace(view, deleted=one.vector)
+        return LakeFile(one.key, one.location, (), remote, view)
+
+    def _view(self, one: FileAction) -> View:
+        """Return the view of a file's rows before deletions, one for all files of a partition."""
+        columns, texts = self._snapshot.columns, one.partition or {}
+        values = tuple(map(texts.get, columns.partition))
+        if values not in self._views:
+            try:
+                constants = columns.constants(texts)
+            except ValueError as error:
+                place = self._log.place(commit_name(self.version))
+                reason = f"version {self.version} has {error}, of the file {one.key!r}"
+                raise damaged(place, reason) from None
+            self._views[values] = View(columns.fields, constants)
+        return self._views[values]
 
 
 def open_table(lake: str, choice: TableChoice) -> DeltaTable:

@@ -59,9 +59,9 @@ def _commit(log: DeltaLog, version: int) -> Commit:
             told = action.fields.get("operation")
             operation = clipped(printable(told)) if isinstance(told, str) else operation
         elif action.kind == "add":
-            added.append(file_action(action, log.root))
+            added.append(file_action(action, log.root, count_rows=True))
         elif action.kind == "remove":
-            removed.append(file_action(action, log.root))
+            removed.append(file_action(action, log.root, count_rows=True))
     return Commit(
         version=version,
         label=f"version {version}",
