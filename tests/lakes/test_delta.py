@@ -40,8 +40,7 @@ def check_versions(root: Path) -> list[Commit]:
             del files[one.identity]
         files.update((one.identity, one.rows) for one in commit.added)
     found = {
-        (one.key, one.view.deleted.identity if one.view.deleted else None)
-        for one in newest.files()
+        (one.key, one.view.deleted.identity if one.view.deleted else None) for one in newest.files()
     }
     assert files.keys() == found
     return commits
@@ -128,7 +127,9 @@ def test_structs_lists_and_maps_are_those_of_deltalake(tmp_path):
     rows = pa.table(
         {
             "id": pa.array([1, 2, 3]),
-            "place": pa.array([{"city": "Bern", "at": {"x": 1.0}}, None, {"city": None, "at": None}]),
+            "place": pa.array(
+                [{"city": "Bern", "at": {"x": 1.0}}, None, {"city": None, "at": None}]
+            ),
             "tags": pa.array([["a"], [], None]),
             "counts": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int64())),
         }

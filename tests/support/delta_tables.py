@@ -137,7 +137,11 @@ class HandWritten:
         (self.log / f"{version:020}.json").write_text(text)
 
     def add(
-        self, rows: pa.Table, values: dict[str, str | None] | None = None, folder: str = "", **more: Any
+        self,
+        rows: pa.Table,
+        values: dict[str, str | None] | None = None,
+        folder: str = "",
+        **more: Any,
     ) -> Json:
         """Write a data file, and return the action that adds it.
 

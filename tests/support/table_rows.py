@@ -40,7 +40,8 @@ def _read(file: LakeFile) -> pa.Table:
     if file.remote is not None:
         source = pa.PythonFile(RemoteFile(file.location, file.remote), mode="r")
     columns = footer.columns
-    assert columns is not None and file.view is not None
+    assert columns is not None
+    assert file.view is not None
     kept = np.ones(footer.metadata.num_rows, bool)
     if file.view.deleted is not None:
         kept[file.view.deleted.positions()] = False
