@@ -22,6 +22,8 @@ from pyroaring import BitMap
 
 Json = dict[str, Any]
 
+_SPACE = uuid.UUID(int=0)
+
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
 _TYPES = {
@@ -71,7 +73,7 @@ def column(name: str, dtype: Any, number: int | None = None, stored: str | None 
     if number is not None:
         metadata = {
             "delta.columnMapping.id": number,
-            "delta.columnMapping.physicalName": stored or f"col-{uuid.uuid4()}",
+            "delta.columnMapping.physicalName": stored or f"col-{uuid.uuid5(_SPACE, name)}",
         }
     kind = _TYPES[dtype] if isinstance(dtype, pa.DataType) else dtype
     return {"name": name, "type": kind, "nullable": True, "metadata": metadata}
@@ -87,8 +89,13 @@ class HandWritten:
     features: list[str] = field(default_factory=list)
     """Reader features; without them the table has reader version 1."""
     configuration: dict[str, str] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = "11111111-2222-3333-4444-555555555555"
     version: int = -1
+    n_names: int = 0
+
+    def _name(self) -> uuid.UUID:
+        self.n_names += 1
+        return uuid.uuid5(_SPACE, f"{self.id} {self.n_names}")
 
     def __post_init__(self) -> None:
         (self.root / "_delta_log").mkdir(parents=True)
@@ -152,7 +159,7 @@ class HandWritten:
         folder
             Folder below the table, as it is on the disk.
         """
-        name = f"part-00000-{uuid.uuid4()}.c000.snappy.parquet"
+        name = f"part-00000-{self._name()}.c000.snappy.parquet"
         path = f"{folder}/{name}" if folder else name
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(rows, self.root / path)
@@ -186,7 +193,7 @@ class HandWritten:
         if kind == "i":
             descriptor["pathOrInlineDv"] = z85(data)
         else:
-            name = uuid.uuid4()
+            name = self._name()
             file = self.root / prefix / f"deletion_vector_{name}.bin"
             file.parent.mkdir(exist_ok=True)
             # Another vector stands before this one in the file.
@@ -221,12 +228,12 @@ class HandWritten:
         folder.mkdir(exist_ok=True)
         named = []
         for half in (adds[::2], adds[1::2]):
-            file = folder / f"{uuid.uuid4()}.parquet"
+            file = folder / f"{self._name()}.parquet"
             _write_actions(file, half)
             told = {"sizeInBytes": file.stat().st_size, "modificationTime": 1_700_000_000_000}
             named.append({"sidecar": {"path": file.name, **told}})
         actions = [{"checkpointMetadata": {"version": self.version}}, *states, *named]
-        target = self.log / f"{stem}.{uuid.uuid4()}.{sidecars}"
+        target = self.log / f"{stem}.{self._name()}.{sidecars}"
         if sidecars == "json":
             target.write_text("".join(json.dumps(one) + "\n" for one in actions))
         else:

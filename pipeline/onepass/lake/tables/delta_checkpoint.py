@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onepass.errors import BadPartition, first_line
+from onepass.errors import BadPartition, DataError, first_line
 from onepass.lake.footer import read_footer
 from onepass.lake.remote import RemoteFile
 from onepass.lake.tables.delta_actions import Action, actions
@@ -78,7 +78,10 @@ def _actions_of(log: DeltaLog, name: str) -> Iterator[Action]:
         yield from _rows_as_actions(source, place)
     except BadPartition as error:
         raise damaged(place, f"the checkpoint is damaged: {error.reason}") from None
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        # pyarrow decodes texts when they become Python values, and raises UnicodeDecodeError.
         raise damaged(place, f"the checkpoint is damaged: {first_line(error)}") from None
 
 

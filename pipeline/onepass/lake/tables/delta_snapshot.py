@@ -154,12 +154,12 @@ def _unknown(action: Action, what: str) -> DataError:
 
 def _metadata(action: Action, has_mapping: bool) -> tuple[str, TableColumns]:
     found = action.fields
-    table_id, configuration = found.get("id"), found.get("configuration") or {}
-    provider = (found.get("format") or {"provider": "parquet"}).get("provider")
+    table_id, configuration, form = map(found.get, ("id", "configuration", "format"))
+    configuration = {} if configuration is None else configuration
     if not isinstance(table_id, str) or not isinstance(configuration, dict):
         raise damaged(action.place, "expected the id and the configuration of the table")
-    if provider != "parquet":
-        raise damaged(action.place, f"expected files in Parquet, found {shown(provider)}")
+    if not isinstance(form, dict) or form.get("provider") != "parquet":
+        raise damaged(action.place, f"expected files in Parquet, found {shown(form)}")
     try:
         mode = _mode(configuration.get("delta.columnMapping.mode")) if has_mapping else "none"
         schema, partition = found.get("schemaString"), found.get("partitionColumns")
