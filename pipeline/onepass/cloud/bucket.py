@@ -267,7 +267,9 @@ class Bucket:
     def _range(self, key: str, start: int, end: int, etag: str | None) -> bytes:
         from obstore.exceptions import PreconditionError
 
-        options = {"range": (start, end), "if_match": etag}
+        options: dict[str, Any] = {"range": (start, end)}
+        if etag is not None:
+            options["if_match"] = etag
         try:
             return _content(self._store.get(key, options=options))
         except PreconditionError:
