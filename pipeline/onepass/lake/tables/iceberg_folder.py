@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import re
+from typing import Any
 
 from onepass.cloud.bucket import Bucket
 from onepass.cloud.url import is_url, object_url
@@ -118,7 +119,7 @@ def _check_strangers(place: str, chosen: str, numbers: dict[str, int]) -> None:
         raise _unclear(place, [chosen, *sorted(strangers)])
 
 
-def _parsed(place: str, name: str) -> dict[str, object]:
+def _parsed(place: str, name: str) -> dict[str, Any]:
     location = f"{place}/{name}"
     try:
         found = json.loads(unpacked(read_small(location)))
@@ -134,5 +135,3 @@ def _unclear(place: str, names: list[str]) -> JobError:
     return JobError(
         f"{place!r} does not tell which metadata file is the table's: {shown}\n{_ADVICE} file."
     )
-
-

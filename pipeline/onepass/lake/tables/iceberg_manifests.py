@@ -1,13 +1,13 @@
 """Read the manifests of an Iceberg table: which files a snapshot has.
 
-pyiceberg decodes them. Only the fields that onepass needs are asked for, because the statistics of
-100,000 files would take more memory than all else.
+pyiceberg decodes them, one entry at a time. The statistics of columns are dropped at once, because
+those of 100,000 files would take more memory than all else.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,8 @@ DATA, POSITION_DELETES, EQUALITY_DELETES = 0, 1, 2
 _PATH_ID = 2147483546
 """Field id of `file_path` in position delete files."""
 
-_DELETED = 2
-"""Status of an entry whose file the snapshot of the manifest has removed."""
+ADDED, REMOVED = 1, 2
+"""Status of an entry whose file the snapshot of the manifest has added or removed; 0 for others."""
 
 _MANIFESTS = Schema(
     NestedField(500, "path", StringType(), required=True),
@@ -68,9 +68,6 @@ def _entries_schema(fields: list[NestedField]) -> Schema:
         NestedField(3, "sequence", LongType(), required=False),
         NestedField(2, "file", StructType(*fields), required=True),
     )
-
-
-_DATA_ENTRIES, _DELETE_ENTRIES = _entries_schema(_FILE), _entries_schema(_FILE + _DELETE_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +122,18 @@ def read_manifest_list(path: str, read: Read) -> list[Manifest]:
     return [Manifest(*values) for values in _records(path, read, _MANIFESTS)]
 
 
-def read_manifest(manifest: Manifest, read: Read) -> tuple[list[ContentFile], list[ContentFile]]:
-    """Read the files that a manifest has, and those that its snapshot has removed.
+def read_manifest(manifest: Manifest, read: Read) -> Iterator[tuple[int, ContentFile]]:
+    """Yield status and description of each file that a manifest names.
 
     Raises
     ------
     DataError
         If the manifest is missing or damaged, or names an encrypted file.
     """
-    schema = _DELETE_ENTRIES if manifest.content else _DATA_ENTRIES
-    live, removed = [], []
-    for status, sequence, file in _records(manifest.path, read, schema):
+    fields = _FILE + _DELETE_FILE if manifest.content else _FILE
+    for status, sequence, file in _records(manifest.path, read, _entries_schema(fields)):
         known = manifest.sequence if sequence is None else sequence
-        one = _content_file(manifest, known, *file._data)
-        (removed if status == _DELETED else live).append(one)
-    return live, removed
+        yield status, _content_file(manifest, known, *file._data[: len(fields)])
 
 
 def _content_file(
@@ -182,10 +176,13 @@ def _only_target(lower: dict[int, bytes], upper: dict[int, bytes]) -> str | None
 def _records(path: str, read: Read, schema: Schema) -> Iterator[tuple[Any, ...]]:
     data = read(path)
     try:
-        with AvroFile[Any](_InMemory(path, data), schema) as file:
+        source = _InMemory(path, data)
+        with AvroFile[Any](source) as file:
             _check_blocks(data, file.decoder.tell(), file.header.sync)
+            wanted = Schema(*_with_nested(schema.fields, file.schema.fields))
+        with AvroFile[Any](source, wanted) as file:
             for record in file:
-                yield tuple(record._data)
+                yield tuple(record._data[: len(schema.fields)])
     except DataError:
         raise
     # Its decoders raise whatever damaged bytes lead to, from AssertionError to ZeroDivisionError.
@@ -193,6 +190,22 @@ def _records(path: str, read: Read, schema: Schema) -> Iterator[tuple[Any, ...]]
         raise DataError(
             f"the table's file of metadata {path!r} is damaged ({type(error).__name__}); restore it"
         ) from None
+
+
+def _with_nested(wanted: Sequence[NestedField], found: Sequence[NestedField]) -> list[NestedField]:
+    """Return fields to read, followed by the lists and maps of a file: pyiceberg cannot skip them."""
+    below = {field.field_id: field.field_type for field in found}
+    fields = []
+    for field in wanted:
+        inner = below.get(field.field_id)
+        if isinstance(field.field_type, StructType) and isinstance(inner, StructType):
+            struct = StructType(*_with_nested(field.field_type.fields, inner.fields))
+            field = NestedField(field.field_id, field.name, struct, required=field.required)
+        fields.append(field)
+    ids = {field.field_id for field in wanted}
+    nested = [one for one in found if one.field_id not in ids and not one.field_type.is_primitive]
+    # A struct of no fields stands for all that the file has.
+    return fields + (nested if wanted else [])
 
 
 def _check_blocks(data: bytes, at: int, sync: bytes) -> None:
