@@ -19,6 +19,7 @@ from onepass.block import IntArray
 from onepass.cloud.bucket import Bucket, RemoteObject
 from onepass.cloud.url import is_url, object_url
 from onepass.errors import BadPartition
+from onepass.lake.column_chunks import check_texts
 from onepass.lake.decoders import Decoders
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
@@ -204,6 +205,7 @@ def _batches(
     decoders = Decoders(source, footer, names, ["file_path"], 1, DEFAULT_LIMITS)
     for group in range(footer.metadata.num_row_groups):
         for batch in decoders.slices(group, names, _BATCH_ROWS):
+            check_texts(batch)
             if any(column.null_count for column in batch.columns):
                 raise ValueError("expected a file path and a row number in each row, found null")
             yield batch

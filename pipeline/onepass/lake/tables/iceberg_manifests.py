@@ -193,7 +193,7 @@ def _records(path: str, read: Read, schema: Schema) -> Iterator[tuple[Any, ...]]
 
 
 def _with_nested(wanted: Sequence[NestedField], found: Sequence[NestedField]) -> list[NestedField]:
-    """Return fields to read, followed by the lists and maps of a file: pyiceberg cannot skip them."""
+    """Return fields to read, and the lists and maps of a file, which pyiceberg cannot skip."""
     below = {field.field_id: field.field_type for field in found}
     fields = []
     for field in wanted:
