@@ -94,6 +94,21 @@ def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: row["id"])
 
 
+def add_file(table: Table, found: pa.Table, partition: Record) -> None:
+    """Append a data file of one partition, as a writer of any transform would."""
+    path = f"{table.location()}/data/{uuid.uuid4()}.parquet"
+    local(path).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(found.cast(table.schema().as_arrow()), local(path))
+    file = DataFile.from_args(
+        content=DataFileContent.DATA, file_path=path, partition=partition,
+        file_format=FileFormat.PARQUET, record_count=len(found),
+        file_size_in_bytes=local(path).stat().st_size,
+    )  # fmt: skip
+    file.spec_id = table.spec().spec_id
+    with table.transaction() as change, change.update_snapshot().fast_append() as update:
+        update.append_data_file(file)
+
+
 def position_deletes(table: Table, deleted: dict[str, list[int]], *, target: bool = False) -> None:
     """Commit a position delete file with row numbers by URI of the data file.
 

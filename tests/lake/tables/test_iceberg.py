@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.expressions import EqualTo
+from pyiceberg.manifest import FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import StaticTable
 from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, TruncateTransform
+from pyiceberg.typedef import Record
 from pyiceberg.types import (
     DoubleType,
     FloatType,
@@ -26,7 +28,17 @@ from pyiceberg.types import (
     TimestampType,
 )
 
-from iceberg_tables import catalogue, data_uris, in_order, local, opened, read, rows, scanned
+from iceberg_tables import (
+    add_file,
+    catalogue,
+    data_uris,
+    in_order,
+    local,
+    opened,
+    read,
+    rows,
+    scanned,
+)
 from onepass.errors import DataError, JobError
 from onepass.lake.footer import read_footer
 
@@ -146,24 +158,18 @@ def test_hidden_partitions_are_no_columns_and_identity_values_fill_only_missing_
         PartitionField(4, 1003, IdentityTransform(), "k"),
     )
     table = made(tables, "hidden", schema, partition_spec=spec)
-    moments = [dt.datetime(2026, 1, 1 + i % 3, 5) for i in range(12)]
-    table.append(
-        pa.table(
-            {
-                "id": range(12),
-                "c": [f"{'ab'[i % 2]}{i}" for i in range(12)],
-                "t": pa.array(moments, pa.timestamp("us")),
-                "k": pa.array([i % 2 if i else None for i in range(12)], pa.int32()),
-            }
-        )
-    )
+    moment = dt.datetime(2026, 1, 1, 5)
+    first = pa.table({"id": [0, 1], "c": ["a0", "a1"], "t": [moment] * 2, "k": [3, 3]})
+    # pyiceberg writes no hidden partitions without its extra package in Rust.
+    add_file(table, first, Record("a", 20454, 2, 3))
+    add_file(table, first.take([0]).set_column(3, "k", pa.nulls(1)), Record("b", 20454, 0, None))
     with table.update_spec() as update:
-        update.remove_field("c_trunc")
+        for name in ("c_trunc", "t_day", "id_bucket"):
+            update.remove_field(name)
         update.add_identity("c")
-    table.append(
-        pa.table({"id": [50], "c": ["q q/=%41"], "t": moments[:1], "k": pa.array([3], pa.int32())})
-    )
-    assert len(rows_of(table)) == 13
+    last = {"id": [50], "c": ["q q/=%41"], "t": [moment], "k": pa.array([4], pa.int32())}
+    table.append(pa.table(last))
+    assert len(rows_of(table)) == 4
     files = opened(table).files()
     assert all(file.hive == () for file in files)
     assert {tuple(file.view.constants) for file in files} == {("k",), ("k", "c")}
@@ -171,10 +177,9 @@ def test_hidden_partitions_are_no_columns_and_identity_values_fill_only_missing_
     for file in files:
         found = pq.read_table(file.location, partitioning=None)
         pq.write_table(found.drop(["k"]), file.location)
-    assert [row["k"] for row in in_order(read(files))] == [
-        *[i % 2 if i else None for i in range(12)],
-        3,
-    ]
+    assert sorted((row["id"], row["k"] or 0) for row in read(files)) == [
+        (0, 0), (0, 3), (1, 3), (50, 4)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -239,7 +244,7 @@ def test_other_files_than_parquet_are_refused_by_name(tables, monkeypatch):
     table.append(rows(0, 3))
     task = next(iter(table.scan().plan_files())).file
     with table.transaction() as change, change.update_snapshot().overwrite() as update:
-        task.file_format = "ORC"
+        task._data[2] = FileFormat.ORC
         update.append_data_file(task)
     with pytest.raises(DataError, match=r"data/.* is in ORC; onepass reads Parquet only"):
         opened(table).files()

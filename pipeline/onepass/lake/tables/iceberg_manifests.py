@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyiceberg.avro.file import AvroFile
+from pyiceberg.avro.decoder import StreamingBinaryDecoder
+from pyiceberg.avro.file import AvroFile, Block
 from pyiceberg.io import InputFile, InputStream
 from pyiceberg.schema import Schema
 from pyiceberg.types import (
     BinaryType,
+    DoubleType,
     IntegerType,
     LongType,
     MapType,
@@ -180,7 +182,8 @@ def _records(path: str, read: Read, schema: Schema) -> Iterator[tuple[Any, ...]]
         with AvroFile[Any](source) as file:
             _check_blocks(data, file.decoder.tell(), file.header.sync)
             wanted = Schema(*_with_nested(schema.fields, file.schema.fields))
-        with AvroFile[Any](source, wanted) as file:
+            kind = _ExactFile if _has_double(file.schema.as_struct()) else AvroFile[Any]
+        with kind(source, wanted) as file:
             for record in file:
                 yield tuple(record._data[: len(schema.fields)])
     except DataError:
@@ -190,6 +193,27 @@ def _records(path: str, read: Read, schema: Schema) -> Iterator[tuple[Any, ...]]
         raise DataError(
             f"the table's file of metadata {path!r} is damaged ({type(error).__name__}); restore it"
         ) from None
+
+
+class _ExactFile(AvroFile[Any]):
+    """A file whose doubles are read exactly: pyiceberg's fast decoder rounds them to 32 bits."""
+
+    def _read_block(self) -> int:
+        if self.block:
+            self.decoder.skip(len(self.header.sync))
+        n_records, data = self.decoder.read_int(), self.decoder.read_bytes()
+        if codec := self.header.compression_codec():
+            data = codec.decompress(data)
+        self.block = Block(self.reader, n_records, StreamingBinaryDecoder(data))
+        return n_records
+
+
+def _has_double(found: StructType) -> bool:
+    return any(
+        isinstance(field.field_type, DoubleType)
+        or (isinstance(field.field_type, StructType) and _has_double(field.field_type))
+        for field in found.fields
+    )
 
 
 def _with_nested(wanted: Sequence[NestedField], found: Sequence[NestedField]) -> list[NestedField]:
