@@ -267,7 +267,9 @@ class Bucket:
     def _range(self, key: str, start: int, end: int, etag: str | None) -> bytes:
         from obstore.exceptions import PreconditionError
 
-        options = {"range": (start, end), "if_match": etag}
+        # obstore refuses None as a condition.
+        condition = {} if etag is None else {"if_match": etag}
+        options = {"range": (start, end), **condition}
         try:
             return _content(self._store.get(key, options=options))
         except PreconditionError:

@@ -16,7 +16,7 @@ from onepass.errors import JobError
 SCHEMES = ("s3", "gs", "az")
 
 CATALOGUE = "iceberg"
-"""Scheme of the name of a table in a catalogue: ``iceberg://CATALOGUE/DATABASE.TABLE``."""
+"""Scheme of the name of a table in a catalogue: ``iceberg://CATALOG/DATABASE.TABLE``."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -99,7 +99,7 @@ def is_catalogue_table(path: Any) -> TypeGuard[str]:
 
 
 def parse_catalogue_table(text: str) -> CatalogueTable:
-    """Split ``iceberg://CATALOGUE/DATABASE.TABLE``.
+    """Split ``iceberg://CATALOG/DATABASE.TABLE``.
 
     Raises
     ------
@@ -109,9 +109,8 @@ def parse_catalogue_table(text: str) -> CatalogueTable:
     catalogue, _, table = text.partition("://")[2].partition("/")
     if not _CATALOGUE.fullmatch(catalogue) or not _TABLE.fullmatch(table):
         raise JobError(
-            f"expected {CATALOGUE}://CATALOGUE/DATABASE.TABLE with names of letters, digits, "
-            "'_' and '-', found another form; configure the catalogue and its credentials in "
-            ".pyiceberg.yaml or by PYICEBERG_CATALOG__CATALOGUE__URI"
+            f"expected {CATALOGUE}://CATALOG/DATABASE.TABLE, found another form; credentials "
+            "belong in .pyiceberg.yaml"
         )
     return CatalogueTable(catalogue, table)
 

@@ -22,7 +22,7 @@ _NAME = re.compile(r"(?:v(\d+)|(\d+)-.+?)(?:\.gz)?\.metadata\.json(?:\.gz)?")
 _HINT = "version-hint.text"
 _MOST_STRANGERS = 20
 
-_ADVICE = "Name the table by its catalogue (iceberg://CATALOGUE/DATABASE.TABLE) or by the metadata"
+_ADVICE = "Name the table by its catalogue (iceberg://CATALOG/DATABASE.TABLE) or by the metadata"
 
 
 def is_metadata(name: str) -> bool:

@@ -35,7 +35,7 @@ def find_table(lake: str) -> Source:
     Parameters
     ----------
     lake
-        ``iceberg://CATALOGUE/DATABASE.TABLE``, the path or URL of a metadata file, or of the
+        ``iceberg://CATALOG/DATABASE.TABLE``, the path or URL of a metadata file, or of the
         folder of a table.
 
     Raises
