@@ -39,6 +39,9 @@ class TableMark(Value):
     """Files of which all rows are settled by the files that they were written from."""
     left_out: _FileNames = Field(default_factory=list)
     """Files of commits that changed trained rows, which are not trained."""
+    replaced: _FileNames = Field(default_factory=list)
+    """Files that others had replaced before they were trained. Were they to come back, most of
+    their rows would be trained already."""
     waiting: _FileNames = Field(default_factory=list)
     """Files that are not planned yet, because they are held out; oldest first."""
     past: _FileNames = Field(default_factory=list)

@@ -79,12 +79,13 @@ class TableChanges:
     def take(self, commit: Commit) -> None:
         """Take the next commit."""
         removed, added = _exchanged(commit)
-        unknown = [one for one in added if self._is_new(one)]
+        # A file that comes back is no news: all its rows are new, as they were before.
+        unknown = [one for one in added if self._is_new(one) and one not in self._added]
         self._trace(removed, added, unknown)
         if self._is_rewrite(commit) and not all(map(self._is_new, removed)):
-            self._rewrite(commit, removed, unknown)
-        elif any(map(self._is_settled, removed)):
-            self._change(commit, removed, unknown)
+            self._rewrite(commit, removed, added, unknown)
+        elif any(map(self._is_settled, removed)) or self._may_repeat(commit, unknown):
+            self._change(commit, removed, added, unknown)
         else:
             self._supersede(commit, removed)
             self._added |= dict.fromkeys(unknown)
@@ -102,12 +103,21 @@ class TableChanges:
             one for one in self._added if self._is_new(one) and (one in active or one in self.past)
         ]
 
+    def replaced(self, active: Collection[FileName]) -> list[FileName]:
+        """Return the new files whose rows are in files that took their place."""
+        return [
+            one
+            for one, to in self._targets.items()
+            if to and self._is_new(one) and one not in active and one not in self.past
+        ]
+
     def true_changes(self, active: Collection[FileName]) -> list[Change]:
         """Return the changes that no later commit has taken back, as a RESTORE does."""
         return [
             change
             for change in self.changes
             if not all(self._is_back(one, active) for one in change.changed)
+            or (not change.changed and any(one in active for one in change.added))
         ]
 
     def leave_out(self, name: FileName) -> None:
@@ -137,12 +147,23 @@ class TableChanges:
 
     def _is_rewrite(self, commit: Commit) -> bool:
         # A RESTORE may call itself a commit without new data, but the rows are others after it.
-        return commit.is_rewrite and commit.operation.upper() != "RESTORE"
+        return commit.is_rewrite and not is_return(commit)
+
+    def _may_repeat(self, commit: Commit, unknown: list[FileName]) -> bool:
+        """Return whether a commit brings files back that may have rows of settled ones.
+
+        They are older than the commits that this object has seen.
+        """
+        return is_return(commit) and bool(unknown) and bool(self._files)
 
     def _rewrite(
-        self, commit: Commit, removed: dict[FileName, FileOfTable], unknown: list[FileName]
+        self,
+        commit: Commit,
+        removed: dict[FileName, FileOfTable],
+        added: Collection[FileName],
+        unknown: list[FileName],
     ) -> None:
-        new = self._keep(commit, removed)
+        new = self._keep(commit, removed, added)
         roots: dict[FileName, None] = {}
         if all(map(self._is_planned, removed)):
             roots = {root: None for one in removed for root in self._roots(one)}
@@ -155,7 +176,11 @@ class TableChanges:
             self.rewrites.append(f"{text}, {rest if new else 'nothing to train'}")
 
     def _change(
-        self, commit: Commit, removed: dict[FileName, FileOfTable], unknown: list[FileName]
+        self,
+        commit: Commit,
+        removed: dict[FileName, FileOfTable],
+        added: Collection[FileName],
+        unknown: list[FileName],
     ) -> None:
         settled = [one for one in removed if self._is_settled(one)]
         if all(one in self.left_out for one in settled) and not unknown:
@@ -172,12 +197,21 @@ class TableChanges:
             self._shrink(commit, before, unknown)
             return
         # The commit does not tell which of the removed rows the new files have.
-        self._keep(commit, removed)
+        self._keep(commit, removed, added)
         self.left_out |= dict.fromkeys(unknown, commit)
 
-    def _keep(self, commit: Commit, removed: dict[FileName, FileOfTable]) -> list[FileName]:
+    def _keep(
+        self, commit: Commit, removed: dict[FileName, FileOfTable], added: Collection[FileName]
+    ) -> list[FileName]:
         """Read the new files that a commit removes as they were; return them."""
-        new = [one for one, file in removed.items() if self._is_new(one) and file.rows != 0]
+        new = [
+            name
+            for name, file in removed.items()
+            if self._is_new(name)
+            and file.rows != 0
+            # Their rows come back in the files that they were written from.
+            and not any(one in added for one in _reached(name, self._sources_of))
+        ]
         self.past |= dict.fromkeys(new, commit)
         self._added |= {one: None for one in new if one not in self._added}
         return new
@@ -206,7 +240,8 @@ class TableChanges:
         """Undo what was noted of files that a commit brings back."""
         for name in added:
             self.past.pop(name, None)
-            self.superseded.pop(name, None)
+            for root in self._roots_of.get(name, [name]):
+                self.superseded.pop(root, None)
             if name in self.rewritten:
                 lost = [one for one in self._sources[name] if self._is_new(one)]
                 self.past |= dict.fromkeys(lost, commit)
@@ -240,6 +275,9 @@ class TableChanges:
         """Return the files that a file was rewritten from, and those that these were."""
         return _reached(name, lambda one: self._sources[one] if one in self.rewritten else ())
 
+    def _sources_of(self, name: FileName) -> tuple[FileName, ...]:
+        return self._sources.get(name, ())
+
     def _descendants(self, name: FileName) -> list[FileName]:
         """Return the files that commits have put in the place of a file, and of those."""
         return _reached(name, lambda one: self._targets.get(one, ()))
@@ -267,6 +305,11 @@ def _exchanged(
         {name: one for name, one in removed.items() if name not in added},
         {name: one for name, one in added.items() if name not in removed},
     )
+
+
+def is_return(commit: Commit) -> bool:
+    """Return whether a commit brings back an older version."""
+    return commit.operation.upper() in {"RESTORE", "ROLLBACK"}
 
 
 def named(commit: Commit) -> str:

@@ -109,7 +109,9 @@ class _Finder:
         planned = self._known.waiting_files()
         files = self._known.settled_files() - planned
         for one in self._marks:
-            files.update(one.rewritten, one.left_out)
+            files.update(one.rewritten)
+        if self._job.on_changed != "retrain":
+            files |= self._not_trained()
         lost = [one for one in planned if one not in self._active and not self._is_stored(one)]
         if lost:
             # What these files were rewritten to may be new as a whole. That can only be told if
@@ -203,8 +205,10 @@ class _Finder:
     ) -> News:
         """Return the news with these new files."""
         rewritten: Iterable[FileName] = ()
+        replaced: Iterable[FileName] = ()
         if folded is not None:
             rewritten, left_out = folded.rewritten, folded.left_out
+            replaced = folded.replaced(self._active)
         table = self._table
         self._news.files = [self._file(one) for one in dict.fromkeys([*new, *self._again()])]
         self._news.mark = TableMark(
@@ -213,6 +217,7 @@ class _Finder:
             version=table.version,
             rewritten=list(rewritten),
             left_out=list(left_out),
+            replaced=list(replaced),
         )
         return self._news
 
@@ -220,10 +225,13 @@ class _Finder:
         """Return files that are looked at again: in quarantine, or left out and to be retrained."""
         found = [one for one in self._active if one[0] in self._known.quarantined]
         if self._job.on_changed == "retrain":
-            left_out = {name for one in self._marks for name in one.left_out}
-            left_out -= self._known.settled_files()
+            left_out = self._not_trained() - self._known.settled_files()
             found += [one for one in self._active if one in left_out]
         return found
+
+    def _not_trained(self) -> set[FileName]:
+        """Return the files that were left out, or replaced before they were trained."""
+        return {name for one in self._marks for name in (*one.left_out, *one.replaced)}
 
     def _file(self, name: FileName) -> LakeFile:
         found = self._active.get(name) or self._table.file(*name)
@@ -233,25 +241,29 @@ class _Finder:
 
 def _changed(changes: Sequence[Change]) -> ChangedPartition:
     first = changes[0]
-    names = listed([printable(key) for key, _ in first.changed], _MOST_NAMED)
+    names = listed([printable(key) for key, _ in first.changed or first.added], _MOST_NAMED)
     more = f"; so did {counted(len(changes) - 1, 'later commit')}" if len(changes) > 1 else ""
     return ChangedPartition(
-        f"{named(first.commit)} changed {counted(len(first.changed), 'trained file')}: "
-        f"{names}{more}\nRows that the model has learnt are others now. To train only what other "
-        "commits have added, choose --on-changed skip; to learn the changed files whole, "
-        "--on-changed retrain.",
-        path=first.changed[0][0],
+        f"{_what(first)}: {names}{more}\nTo train only what other commits have added, choose "
+        "--on-changed skip; to learn the files of such commits whole, --on-changed retrain.",
+        path=(first.changed or first.added)[0][0],
     )
+
+
+def _what(change: Change) -> str:
+    if not change.changed:
+        files = counted(len(change.added), "file")
+        return f"{named(change.commit)} brought back {files}, whose rows may be trained already"
+    return f"{named(change.commit)} changed {counted(len(change.changed), 'trained file')}"
 
 
 def _told(change: Change, folded: TableChanges) -> str:
     """Return what a change was, and what becomes of it."""
-    text = f"{named(change.commit)} changed {counted(len(change.changed), 'trained file')}"
     left_out = sum(one in folded.left_out for one in change.added)
     whole = len(change.added) - left_out
     found = [f"{counted(left_out, 'file')} left out"] if left_out else []
     found += [f"{counted(whole, 'file')} trained whole"] if whole else []
-    return f"{text}: {', '.join(found) or 'their rows stay learnt'}"
+    return f"{_what(change)}: {', '.join(found) or 'their rows stay learnt'}"
 
 
 def _another_table(mark: TableMark, table: Table) -> DataError:
