@@ -105,11 +105,19 @@ class TableChanges:
 
     def replaced(self, active: Collection[FileName]) -> list[FileName]:
         """Return the new files whose rows are in files that took their place."""
-        return [
+        new = [
             one
             for one, to in self._targets.items()
             if to and self._is_new(one) and one not in active and one not in self.past
         ]
+        return [*new, *(one for one in self.rewritten if self._is_superseded(one))]
+
+    def same_rows(self) -> list[FileName]:
+        """Return the files whose rows are settled by the files that they were written from."""
+        return [one for one in self.rewritten if not self._is_superseded(one)]
+
+    def _is_superseded(self, name: FileName) -> bool:
+        return any(root in self.superseded for root in self._roots_of[name])
 
     def true_changes(self, active: Collection[FileName]) -> list[Change]:
         """Return the changes that no later commit has taken back, as a RESTORE does."""

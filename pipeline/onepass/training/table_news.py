@@ -207,7 +207,7 @@ class _Finder:
         rewritten: Iterable[FileName] = ()
         replaced: Iterable[FileName] = ()
         if folded is not None:
-            rewritten, left_out = folded.rewritten, folded.left_out
+            rewritten, left_out = folded.same_rows(), folded.left_out
             replaced = folded.replaced(self._active)
         table = self._table
         self._news.files = [self._file(one) for one in dict.fromkeys([*new, *self._again()])]
