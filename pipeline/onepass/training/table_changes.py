@@ -72,6 +72,7 @@ class TableChanges:
         self.rewrites: list[str] = []
         """One line for each commit that rewrote settled or planned rows."""
         self._added: dict[FileName, None] = dict.fromkeys(settled.waiting)
+        self._unsettled: set[FileName] = set()
         self._roots_of: dict[FileName, list[FileName]] = {}
         self._sources: dict[FileName, tuple[FileName, ...]] = {}
         self._targets: dict[FileName, tuple[FileName, ...]] = {}
@@ -117,7 +118,7 @@ class TableChanges:
         return [one for one in self.rewritten if not self._is_superseded(one)]
 
     def _is_superseded(self, name: FileName) -> bool:
-        return any(root in self.superseded for root in self._roots_of[name])
+        return name in self._unsettled or any(root in self.superseded for root in self._roots_of[name])
 
     def true_changes(self, active: Collection[FileName]) -> list[Change]:
         """Return the changes that no later commit has taken back, as a RESTORE does."""
@@ -227,7 +228,10 @@ class TableChanges:
     def _forget_past(self, removed: Iterable[FileName]) -> None:
         """Do not read files as they were if all of what was written from them is trained."""
         for name in removed:
-            for one in self._ancestors(name):
+            found = [name, *self._ancestors(name)]
+            if any(one in self.past for one in found):
+                self._unsettled.update(one for one in found if one in self.rewritten)
+            for one in found:
                 self.past.pop(one, None)
 
     def _shrink(self, commit: Commit, before: dict[str, FileName], unknown: list[FileName]) -> None:
@@ -250,6 +254,10 @@ class TableChanges:
             self.past.pop(name, None)
             for root in self._roots_of.get(name, [name]):
                 self.superseded.pop(root, None)
+            if name in self._added:
+                # What was written from it has no rows any more that it does not have.
+                for one in self._descendants(name):
+                    self.past.pop(one, None)
             if name in self.rewritten:
                 lost = [one for one in self._sources[name] if self._is_new(one)]
                 self.past |= dict.fromkeys(lost, commit)
