@@ -79,6 +79,7 @@ def test_ranges_are_read_in_pieces_of_one_content(in_memory):
     etag = in_memory.head("a").etag
     for start, end in ((0, 10), (3, 4), (2, 7), (5, 5)):
         assert in_memory.get_range("a", start, end, etag) == b"0123456789"[start:end]
+        assert in_memory.get_range("a", start, end, None) == b"0123456789"[start:end]
     with pytest.raises(Replaced, match="expected 4 bytes at 8, found 2"):
         in_memory.get_range("a", 8, 12, etag)
     in_memory.put("a", b"abcdefghij")

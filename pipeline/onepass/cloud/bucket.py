@@ -267,9 +267,9 @@ class Bucket:
     def _range(self, key: str, start: int, end: int, etag: str | None) -> bytes:
         from obstore.exceptions import PreconditionError
 
-        # obstore refuses None as a condition.
-        condition = {} if etag is None else {"if_match": etag}
-        options = {"range": (start, end), **condition}
+        options: dict[str, Any] = {"range": (start, end)}
+        if etag is not None:
+            options["if_match"] = etag
         try:
             return _content(self._store.get(key, options=options))
         except PreconditionError:
