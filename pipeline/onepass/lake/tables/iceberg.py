@@ -93,7 +93,12 @@ class IcebergTable:
         self._specs = source.metadata.specs()
         self._manifests = Manifests(source.metadata, source.places, source.read)
         self._history = History(source.metadata, self._manifests, source.places)
-        mapping = source.metadata.name_mapping()
+        try:
+            mapping = source.metadata.name_mapping()
+        except ValueError:
+            raise DataError(
+                f"the property schema.name-mapping.default of {source.name!r} is damaged"
+            ) from None
         self._fields = table_fields(schema, mapping)
         self._views: dict[tuple[int, tuple[Any, ...]], View] = {}
         self._former: dict[str, ContentFile] | None = None
@@ -213,7 +218,12 @@ class IcebergTable:
                 raise DataError(
                     f"the table has no partition spec {found.spec_id}, which {found.path!r} has"
                 )
-            constants = identity_constants(spec, self._schema, found.partition)
+            try:
+                constants = identity_constants(spec, self._schema, found.partition)
+            except (ValueError, OverflowError, TypeError):
+                raise DataError(
+                    f"the partition values of {found.path!r} are damaged: {found.partition}"
+                ) from None
             self._views[place] = View(self._fields, constants)
         return self._views[place]
 

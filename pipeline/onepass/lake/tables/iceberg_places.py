@@ -108,7 +108,8 @@ def read_small(location: str) -> bytes:
             return file.read()
     except StoreError:
         raise
-    except (OSError, TooLarge) as error:
+    # A damaged name may hold a null byte, which is a ValueError.
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise DataError(
             f"the table's file of metadata {location!r} cannot be read: {reason}"
