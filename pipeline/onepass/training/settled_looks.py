@@ -14,17 +14,16 @@ import io
 import logging
 import time
 from collections.abc import Collection
+from zipfile import BadZipFile
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from onepass.block import IntArray
 from onepass.lake.discover import LakeFile
 from onepass.ledger.store import Store
 from onepass.partition import Fingerprint, Look
 
-KEY = "looks.parquet"
+KEY = "looks.npz"
 """Name of the file in the model directory."""
 
 LEAST_FILES = 1000
@@ -55,7 +54,7 @@ class SettledLooks:
         self._store, self._trusts = store, trusts
         self._place: dict[str, int] | None = None
         self._numbers: IntArray = np.empty((0, 3), np.int64)
-        self._contents: list[bytes] = []
+        self._contents = np.empty(0, "V16")
         self._new: dict[str, tuple[Look, bytes]] = {}
 
     def tell(self, file: LakeFile, look: Look, content: Fingerprint) -> bool:
@@ -76,9 +75,8 @@ class SettledLooks:
         if at is None or look.changed_ns is None:
             return False
         known = self._numbers[at].tolist()
-        return known == [look.size, look.modified_ns, look.changed_ns] and (
-            self._contents[at] == _digest(content)
-        )
+        now = [look.size, look.modified_ns, look.changed_ns]
+        return bool(known == now and self._contents[at].tobytes() == _digest(content))
 
     def note(self, file: LakeFile, look: Look, content: Fingerprint) -> None:
         """Remember the look of a file that was taken before its footer was read."""
@@ -96,19 +94,15 @@ class SettledLooks:
         kept = [key for key in self._places() if key in present and key not in self._new]
         at = [self._places()[key] for key in kept]
         news = [(one.size, one.modified_ns, one.changed_ns) for one, _ in self._new.values()]
-        numbers = np.concatenate([self._numbers[at], np.array(news, np.int64)])
-        contents = [self._contents[i] for i in at] + [digest for _, digest in self._new.values()]
-        table = pa.table(
-            {
-                "path": [*kept, *self._new],
-                "size": numbers[:, 0],
-                "modified_ns": numbers[:, 1],
-                "changed_ns": numbers[:, 2],
-                "content": pa.array(contents, pa.binary(16)),
-            }
-        )
+        digests = b"".join(digest for _, digest in self._new.values())
         out = io.BytesIO()
-        pq.write_table(table, out, compression="zstd", use_dictionary=False)
+        np.savez_compressed(
+            out,
+            # A path has no null character.
+            paths=np.frombuffer("\0".join([*kept, *self._new]).encode(), np.uint8),
+            numbers=np.concatenate([self._numbers[at], np.array(news, np.int64)]),
+            contents=np.concatenate([self._contents[at], np.frombuffer(digests, "V16")]),
+        )
         try:
             self._store.put(KEY, out.getvalue(), durable=False)
         except OSError as error:
@@ -123,17 +117,18 @@ class SettledLooks:
         if self._store is None:
             return {}
         try:
-            found = pq.read_table(io.BytesIO(self._store.get(KEY, most_bytes=_MOST_BYTES)))
-            names = ("size", "modified_ns", "changed_ns")
-            numbers = [np.asarray(found.column(name), np.int64) for name in names]
-            contents = found.column("content").to_pylist()
-            paths = found.column("path").to_pylist()
+            data = self._store.get(KEY, most_bytes=_MOST_BYTES)
+            with np.load(io.BytesIO(data), allow_pickle=False) as found:
+                paths = found["paths"].tobytes().decode().split("\0")
+                numbers, contents = found["numbers"], found["contents"]
+            if (numbers.shape, contents.shape) != ((len(paths), 3), (len(paths),)):
+                raise ValueError("arrays of another shape")
         except FileNotFoundError:
             return {}
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
             logger.debug("%s cannot be read, so all footers are: %s", KEY, error)
             return {}
-        self._numbers, self._contents = np.column_stack(numbers), contents
+        self._numbers, self._contents = numbers.astype(np.int64), contents
         return {path: at for at, path in enumerate(paths)}
 
 
