@@ -109,6 +109,11 @@ class Job(ColumnFields):
     on_changed: Literal["error", "skip", "retrain"] = Field(
         default="error", description="Treatment of a known file that has other content now."
     )
+    check: Literal["look", "content"] = Field(
+        default="look",
+        description="How a known file is compared: by size and times of change (etag), or by its "
+        "footer.",
+    )
     max_loss_increase: float | None = Field(
         default=None,
         ge=0,

@@ -20,6 +20,7 @@ PER_RUN = frozenset(
         "memory_limit",
         "on_bad",
         "on_changed",
+        "check",
         "max_loss_increase",
         "keep_states",
         "dask",

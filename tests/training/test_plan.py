@@ -29,6 +29,7 @@ from onepass.ledger.entries import (
 from onepass.ledger.history import History
 from onepass.partition import Group, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.workers import Workers
 from onepass.training.plan import make_plan
 from onepass.training.planned import Plan
 
@@ -97,7 +98,10 @@ def planned(lake, log) -> Callable[..., Plan]:
         given = {"lake": str(lake), "label": "y", "model": "m", "order": "stored", **fields}
         files = {file.key: file for file in discover(str(lake))}
         check = ColumnCheck(SCHEMA, label=True)
-        return make_plan(log, files, Job(**given), check, split_bytes=split_bytes)
+        with Workers() as workers:
+            return make_plan(
+                log, files, Job(**given), check, workers=workers, split_bytes=split_bytes
+            )
 
     return make
 

@@ -108,7 +108,7 @@ def _files(lake: str | list[str], *, bare: bool) -> list[LakeFile] | Mark:
     if os.path.isfile(lake):
         return [_listed(lake, key=os.path.basename(lake))]
     if os.path.isdir(lake):
-        return [_below(lake, path) for path in walk(lake, bare=bare)]
+        return _below(lake, walk(lake, bare=bare))
     if glob.has_magic(lake):
         return _matching(lake, bare=bare)
     raise JobError(f"the lake {lake!r} does not exist; give a directory, glob or Parquet file")
@@ -154,11 +154,20 @@ def _listed(path: str, key: str | None = None) -> LakeFile:
     return LakeFile(key or whole, whole, _hive(PurePosixPath(whole).parts[:-1]))
 
 
-def _below(root: str, path: str) -> LakeFile:
-    relative = PurePosixPath(os.path.relpath(path, root))
+def _below(root: str, paths: Iterable[str]) -> list[LakeFile]:
+    """Return the files at paths below a folder; those of one folder share its keys and values."""
     # A worker of a cluster has another working directory.
-    whole = os.path.join(os.getcwd(), path)
-    return LakeFile(relative.as_posix(), whole, _hive((*_keys_of(root), *relative.parts[:-1])))
+    here, prefix, keys = os.getcwd(), os.path.join(root, ""), _keys_of(root)
+    hive_of: dict[str, tuple[tuple[str, str | None], ...]] = {}
+    files = []
+    for path in paths:
+        # `relpath` takes ten times as long, a second for 100,000 files.
+        relative = path[len(prefix) :] if path.startswith(prefix) else os.path.relpath(path, root)
+        folder = relative.rpartition("/")[0]
+        if folder not in hive_of:
+            hive_of[folder] = _hive((*keys, *PurePosixPath(folder).parts))
+        files.append(LakeFile(relative, os.path.join(here, path), hive_of[folder]))
+    return files
 
 
 def _remote(lake: str, *, bare: bool) -> list[LakeFile] | Mark:
@@ -232,7 +241,7 @@ def _matching(pattern: str, *, bare: bool) -> list[LakeFile]:
     else:
         matches = glob.iglob(os.path.join(root, *parts[fixed:]))
         found = [name for path in matches for name in _files_at(path, bare=bare)]
-    return [_below(root, path) for path in found if is_visible(_parts(path, root))]
+    return _below(root, [path for path in found if is_visible(_parts(path, root))])
 
 
 def _files_at(path: str, *, bare: bool) -> Iterable[str]:

@@ -41,6 +41,7 @@ class History:
         self._line: list[AnyEntry] = []
         self._learnt: list[LearntEntry] = []
         self._is_folded = True
+        self._planned: dict[Partition, Partition] = {}
         for entry in entries:
             self.append(entry)
 
@@ -52,6 +53,7 @@ class History:
     def append(self, entry: AnyEntry) -> None:
         """Add the entry of the next version."""
         self.entries.append(entry)
+        self._share(entry)
         if isinstance(entry, RewindEntry):
             self.rewinds.append(entry)
             self._newest_learnt.append(self._newest_learnt[entry.to])
@@ -64,6 +66,13 @@ class History:
             self._line.append(entry)
             if isinstance(entry, LearntEntry):
                 self._learnt.append(entry)
+
+    def _share(self, entry: AnyEntry) -> None:
+        """Let an entry name the very partitions of the newest plan, which halves their memory."""
+        if isinstance(entry, PlanEntry) and entry.groups:
+            self._planned = {one: one for one in entry.all_partitions()}
+        elif isinstance(entry, TrainEntry):
+            entry.partitions[:] = [self._planned.get(one, one) for one in entry.partitions]
 
     def line(self, version: int | None = None) -> list[AnyEntry]:
         """Return the entries that count as of a version (default: the newest), oldest first.

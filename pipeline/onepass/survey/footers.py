@@ -8,7 +8,7 @@ are kept once and shared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -58,7 +58,10 @@ class FooterSummary:
 
 
 def read_summaries(
-    files: Sequence[LakeFile], bad: BadFiles, workers: Workers
+    files: Sequence[LakeFile],
+    bad: BadFiles,
+    workers: Workers,
+    compared: Callable[[int], None] = lambda _: None,
 ) -> list[FooterSummary]:
     """Read the footer of each file.
 
@@ -66,6 +69,8 @@ def read_summaries(
     ----------
     bad
         Files whose footer cannot be read are added here and left out.
+    compared
+        Called after each footer, with the number of files.
 
     Raises
     ------
@@ -87,6 +92,7 @@ def read_summaries(
     # runs, and one that is just starting then waits for itself.
     with closing(each) as summaries:
         for one in summaries:
+            compared(len(files))
             if isinstance(one, BadPartition):
                 bad.add(one)
             else:

@@ -83,6 +83,7 @@ def survey(
     drops_null_labels: bool = False,
     tails: Tails = "auto",
     looked: Callable[[int, int], None] | None = None,
+    compared: Callable[[int], None] = lambda _: None,
     left: Callable[[Sequence[LakeFile]], list[LakeFile]] | None = None,
     dask: str | None = None,
     table: TableChoice | None = None,
@@ -109,6 +110,8 @@ def survey(
         Treatment of numbers with heavy tails; see `onepass.survey.tails`.
     looked
         Called with the numbers of labels looked at since the last call, and to look at in all.
+    compared
+        Called after each footer that has been read, with the number of files.
     left
         Returns the files of the lake to survey; all of them by default.
     dask
@@ -128,7 +131,8 @@ def survey(
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
         listed = list_lake(lake, table)
-        summaries = read_summaries(listed if left is None else left(listed), bad, workers)
+        listed = listed if left is None else left(listed)
+        summaries = read_summaries(listed, bad, workers, compared)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
         )

@@ -21,6 +21,10 @@ LINE_SECONDS = 1.0
 """Least time between two plain lines, in seconds."""
 
 
+_MANY_FILES = 1000
+"""Fewer footers are read in a moment, without a bar."""
+
+
 class Display(RunProgress):
     """Shows rows per second, time left and the running loss; use it as a context manager.
 
@@ -42,6 +46,8 @@ class Display(RunProgress):
         self._task: TaskID | None = None
         self._looking: TaskID | None = None
         self._looked = 0
+        self._comparing: TaskID | None = None
+        self._compared = 0
 
     def __enter__(self) -> Display:
         if self._bar is not None:
@@ -85,6 +91,26 @@ class Display(RunProgress):
         self._looked += n_rows
         if self._looked >= total:
             self._bar.remove_task(self._looking)
+
+    def compared(self, n_files: int) -> None:
+        """Move a bar of its own, or print a line now and then, if there are many footers."""
+        self._compared += 1
+        is_last = self._compared >= n_files
+        if n_files >= _MANY_FILES and self._bar is not None:
+            if self._comparing is None:
+                text = "read footers of"
+                self._comparing = self._bar.add_task(text, total=n_files, loss="", rate="")
+            self._bar.update(self._comparing, advance=1)
+            if is_last:
+                self._bar.remove_task(self._comparing)
+                self._comparing = None
+        elif n_files >= _MANY_FILES and self._bar is None:
+            now = time.perf_counter()
+            if now - self._last_line >= LINE_SECONDS:
+                self._last_line = now
+                say(f"read {self._compared:,} of {n_files:,} footers", err=True)
+        if is_last:
+            self._compared = 0
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Show the running loss, or the reason why a partition is skipped."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from onepass.encode.schema import Hashed, OneHot, Schema
@@ -65,7 +64,7 @@ def create_model(
     DataError
         If the lake has files that cannot be used, or labels that are null.
     """
-    found = survey_job(job, (progress or Progress()).looked, window)
+    found = survey_job(job, progress or Progress(), window)
     resolved, schema = decide(job, found)
     assert found.label is not None
     batch_rows = fit_batch_rows(
@@ -145,18 +144,19 @@ def choice_of(job: Job) -> Choice:
 
 def survey_job(
     job: Job,
-    looked: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     window: Window | None = None,
 ) -> Survey:
     """Survey the lake of a job.
 
     Parameters
     ----------
-    looked
-        See `survey`.
+    progress
+        Receives how far the reading of footers and the look at the labels have come.
     window
         Files of a rolling holdout, which are left out.
     """
+    progress = progress or Progress()
     return survey(
         job.lake,
         label=job.label,
@@ -166,7 +166,8 @@ def survey_job(
         classes=job.classes,
         unknown_class=job.unknown_class,
         on_missing_column=job.on_missing_column,
-        looked=looked,
+        looked=progress.looked,
+        compared=progress.compared,
         left=None if window is None else window.before_survey,
         seed=job.seed,
         skip_bad=job.on_bad != "error",

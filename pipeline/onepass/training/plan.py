@@ -7,7 +7,7 @@ commits nothing: a session commits the plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from onepass.errors import DataError
 from onepass.job import Job
@@ -15,11 +15,17 @@ from onepass.lake.discover import LakeFile
 from onepass.lake.tables.table import Table
 from onepass.ledger.history import History
 from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.workers import Workers
 from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
+from onepass.training.settled_looks import SettledLooks
 from onepass.training.table_plan import TablePlanner, plan_table
+
+
+def _ignore(_: int) -> None:
+    return None
 
 
 def make_plan(
@@ -28,9 +34,12 @@ def make_plan(
     job: Job,
     check: ColumnCheck,
     *,
+    workers: Workers,
     split_bytes: int,
     window: Window | None = None,
     table: Table | None = None,
+    looks: SettledLooks | None = None,
+    advanced: Callable[[int], None] = _ignore,
 ) -> Plan:
     """Decide which partitions to skip, and which new ones to train.
 
@@ -40,12 +49,18 @@ def make_plan(
         All files of the lake, by key.
     check
         Compares the columns of new files with those that the model reads.
+    workers
+        Threads or a cluster to read footers with.
     split_bytes
         Size at which files are cut; see `onepass.lake.footer.partitions`.
     window
         Files of a rolling holdout, which are checked but not planned.
     table
         The table of the files, whose commits tell which of them are new.
+    looks
+        Looks of files, of which those known need not be read.
+    advanced
+        Called after each footer that has been read, with the number of footers to read.
 
     Raises
     ------
@@ -61,15 +76,16 @@ def make_plan(
     known = Known(history)
     if table is not None:
         by_commits = TablePlanner(known, job, check, split_bytes)
-        return plan_table(history, files, table, by_commits, window)
+        return plan_table(history, files, table, by_commits, window, workers, advanced)
     if marks := history.table_marks():
         raise DataError(
             f"the lake was a {marks[-1].format} table when the model learnt it, and is none now\n"
             "Put the table back, or create a new model with another --model."
         )
-    planner = Planner(known, job, check, split_bytes)
-    for file in files.values():
-        planner.take(file)
+    looks = looks or SettledLooks(None)
+    planner = Planner(known, job, check, split_bytes, looks)
+    planner.take(files.values(), workers, advanced)
+    looks.save(files.keys())
     planner.warn_of_copies()
     planner.skip_removed(files.keys())
     held_out = [] if window is None else planner.hold_out(window)

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 
 from onepass.errors import BadPartition, ChangedPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer, is_unchanged, partitions, read_footer
 from onepass.lake.look import ABSENT, look_at
 from onepass.partition import Fingerprint, Look, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.each_file import each_file
 from onepass.stream.sources import gone
+from onepass.stream.workers import Workers
 from onepass.text import printable
+from onepass.training.compared import Asked, Comparison, Found, compared, is_fault
 from onepass.training.known import Known
 from onepass.training.rolling_holdout import Window
+from onepass.training.settled_looks import SettledLooks
 
 logger = logging.getLogger(__name__)
+
+
+def _ignore(_: int) -> None:
+    return None
 
 
 class Planner:
     """Decides file by file which partitions are new and which are skipped."""
 
-    def __init__(self, known: Known, job: Job, check: ColumnCheck, split_bytes: int) -> None:
+    def __init__(
+        self,
+        known: Known,
+        job: Job,
+        check: ColumnCheck,
+        split_bytes: int,
+        looks: SettledLooks | None = None,
+    ) -> None:
         self.known, self.job, self.check = known, job, check
+        self.looks = looks or SettledLooks(None)
         self._split_bytes = split_bytes
         self._files: list[LakeFile] = []
         self.new: list[Partition] = []
@@ -34,24 +50,60 @@ class Planner:
         self.quarantines: list[tuple[Partition | UnreadFile, str, Look]] = []
         """Partitions to put in quarantine, each with the reason and the look of its file."""
 
-    def take(self, file: LakeFile) -> None:
-        """Add the new partitions of a file, or leave it out if it is bad or has changed."""
-        self._files.append(file)
-        on_bad, look = self.job.on_bad, self._look_at(file)
-        if on_bad != "error" and self.known.is_kept(file.key, look):
-            return
-        self.known.release(file.key, look)
-        try:
-            self.compare(file)
-        except BadPartition as error:
-            if on_bad == "error":
-                raise
-            self._leave_out(file, first_line(error), look)
+    def take(
+        self, files: Iterable[LakeFile], workers: Workers, advanced: Callable[[int], None] = _ignore
+    ) -> None:
+        """Add the new partitions of files, and leave out those that are bad or have changed.
 
-    def _look_at(self, file: LakeFile) -> Look:
-        """Look at a file before it is read, if the look is of use: a lake may have 100,000."""
-        is_of_use = self.job.on_bad == "quarantine" or file.key in self.known.quarantined
-        return look_at(file) if is_of_use else ABSENT
+        Parameters
+        ----------
+        files
+            Files in the order of the plan.
+        workers
+            Threads or a cluster to read footers with.
+        advanced
+            Called after each footer that has been read, with the number of footers to read.
+        """
+        asked = [one for file in files if (one := self._ask(file)) is not None]
+        compare = Comparison(self.check, self._split_bytes)
+        each = each_file(compared, compare, asked, workers, lambda one: one.file, is_bad=is_fault)
+        with closing(each) as found:
+            for one, comparison in zip(asked, found, strict=True):
+                try:
+                    self._settle(one, comparison)
+                except BadPartition as error:
+                    if self.job.on_bad == "error":
+                        raise
+                    self._leave_out(one.file, first_line(error), one.look)
+                advanced(len(asked))
+
+    def _ask(self, file: LakeFile) -> Asked | None:
+        """Return what to ask of a file's footer; None if its look or the log tells all."""
+        self._files.append(file)
+        look = look_at(file)
+        if self.job.on_bad != "error" and self.known.is_kept(file.key, look):
+            return None
+        self.known.release(file.key, look)
+        settled = self.settled_content(file)
+        if settled is not None and self.looks.tell(file, look, settled):
+            return None
+        return Asked(file, look, settled)
+
+    def settled_content(self, file: LakeFile) -> Fingerprint | None:
+        """Return the content of a file of which everything is trained, planned or skipped."""
+        newest = next(reversed(self.known.trained.get(file.key, [])), None)
+        is_settled = newest is not None and self.known.is_settled(file.key, newest)
+        return newest if is_settled else None
+
+    def _settle(self, asked: Asked, found: Found | BadPartition | None) -> None:
+        """Decide about a file whose footer was asked; None if its content is settled."""
+        if isinstance(found, BadPartition):
+            raise found
+        content = asked.settled if found is None else found.content
+        assert content is not None
+        self.looks.note(asked.file, asked.look, content)
+        if found is not None:
+            self.decide(asked.file, found)
 
     def _leave_out(self, file: LakeFile, reason: str, look: Look) -> None:
         """Leave a bad file out, unless the log says so already."""
@@ -106,33 +158,35 @@ class Planner:
                     printable(trained_as),
                 )
 
-    def compare(self, file: LakeFile) -> None:
-        """Compare a file with what the log knows of it, and add its new partitions."""
+    def decide(self, file: LakeFile, found: Found) -> None:
+        """Compare the content of a file with what the log knows of it, and add what is new."""
         known, job = self.known, self.job
         trained = known.trained.get(file.key)
-        newest = trained[-1] if trained else None
-        if newest and known.is_settled(file.key, newest) and is_unchanged(file, newest):
-            return
-        footer = read_footer(file)
-        is_changed = trained is not None and footer.fingerprint not in trained
+        is_changed = trained is not None and found.content not in trained
         # With on_changed "retrain", a changed file is trained even if an earlier run skipped it.
         settled = known.final if is_changed and job.on_changed == "retrain" else known.partitions
-        new = [one for one in self.partitions_of(file, footer) if one not in settled]
+        new = [one for one in found.partitions if one not in settled]
         # A change that an earlier run has skipped leaves nothing new, and is not reported again.
-        if newest and is_changed and (new or not footer.fingerprint.rows):
-            self._take_change(file, footer, newest)
+        if trained and is_changed and (new or not found.content.rows):
+            self._take_change(file, found, trained[-1])
             if job.on_changed == "skip":
                 return
+        self.add(new, found)
+
+    def add(self, new: list[Partition], found: Found) -> None:
+        """Add new partitions of a file, whose columns must be those that the model reads."""
         if new:
-            self.check(file, footer)
+            if found.fault is not None:
+                raise found.fault
+            self.check.warn(found.renamed)
             self.new += new
 
-    def _take_change(self, file: LakeFile, footer: Footer, was: Fingerprint) -> None:
+    def _take_change(self, file: LakeFile, found: Found, was: Fingerprint) -> None:
         """Raise the error for a changed file, or skip its planned partitions.
 
         With on_changed "skip", skip the partitions of its new content as well.
         """
-        difference = f"trained with {was.brief}; now {footer.fingerprint.brief}"
+        difference = f"trained with {was.brief}; now {found.content.brief}"
         if self.job.on_changed == "error":
             advice = "Put the old file back, or choose --on-changed skip or retrain."
             if file.key in self.known.quarantined:
@@ -149,9 +203,5 @@ class Planner:
             self.skips.append((partition, reason))
         if self.job.on_changed == "skip":
             reason = f"{file.key} has changed: {difference}"
-            found = self.partitions_of(file, footer)
-            self.skips += [(one, reason) for one in found if one not in self.known.partitions]
-
-    def partitions_of(self, file: LakeFile, footer: Footer) -> list[Partition]:
-        """Return the partitions of a file."""
-        return list(partitions(file, footer, self._split_bytes))
+            new = [one for one in found.partitions if one not in self.known.partitions]
+            self.skips += [(one, reason) for one in new]

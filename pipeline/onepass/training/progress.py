@@ -50,6 +50,9 @@ class Progress:
             Number of rows to look at in all.
         """
 
+    def compared(self, n_files: int) -> None:
+        """Receive that the footer of one more file was read, of so many that are to be read."""
+
     def compiling(self) -> None:
         """Receive that loops have to be compiled first; at most once a session, from any thread."""
 
@@ -103,6 +106,11 @@ class Together(Progress):
         """Pass on how far a look at the labels has come."""
         for receiver in self._receivers:
             receiver.looked(n_rows, total)
+
+    def compared(self, n_files: int) -> None:
+        """Pass on a footer that was read."""
+        for receiver in self._receivers:
+            receiver.compared(n_files)
 
     def compiling(self) -> None:
         """Pass on that loops are compiled."""

@@ -35,6 +35,7 @@ from onepass.training.report import PlanReport, TrainReport, plan_report, train_
 from onepass.training.restore import Restorer
 from onepass.training.rolling_holdout import Window, utc_today
 from onepass.training.run import Run
+from onepass.training.settled_looks import SettledLooks
 
 
 class Session:
@@ -172,9 +173,12 @@ class Session:
             files,
             self.job,
             self.learner.check,
+            workers=self.workers,
             split_bytes=self.limits.read.split_bytes,
             window=self._window,
             table=self.learner.table,
+            looks=SettledLooks(self.model.store, trusts=self.job.check == "look"),
+            advanced=self.progress.compared,
         )
 
     def report(self) -> TrainReport:

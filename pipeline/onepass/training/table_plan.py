@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import read_footer
 from onepass.lake.tables.table import Table
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark, file_of
+from onepass.stream.workers import Workers
+from onepass.training.compared import Found
 from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
@@ -22,13 +23,13 @@ class TablePlanner(Planner):
     A file of a table never changes in place, so there is no known file to compare.
     """
 
-    def compare(self, file: LakeFile) -> None:
+    def settled_content(self, file: LakeFile) -> None:
+        """Return None: the commits have told that the file is new."""
+        return None
+
+    def decide(self, file: LakeFile, found: Found) -> None:
         """Add the partitions of a file that the log does not know."""
-        footer = read_footer(file)
-        new = [one for one in self.partitions_of(file, footer) if one not in self.known.partitions]
-        if new:
-            self.check(file, footer)
-            self.new += new
+        self.add([one for one in found.partitions if one not in self.known.partitions], found)
 
 
 def plan_table(
@@ -37,6 +38,8 @@ def plan_table(
     table: Table,
     planner: TablePlanner,
     window: Window | None,
+    workers: Workers,
+    advanced: Callable[[int], None],
 ) -> Plan:
     """Plan the files that the commits of a table have added; see `onepass.training.plan.make_plan`.
 
@@ -45,8 +48,7 @@ def plan_table(
     known = planner.known
     news = table_news(table, files, history, known, planner.job)
     known.forget(news.replanned)
-    for file in news.files:
-        planner.take(file)
+    planner.take(news.files, workers, advanced)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
