@@ -74,7 +74,7 @@ def test_plain_lakes_are_no_tables(tmp_path):
 
 def test_hudi_is_refused_with_the_way_out(tmp_path):
     lake = str(table_folder(tmp_path / "t", "Hudi"))
-    with pytest.raises(JobError, match="is a table in Hudi format, .* --as-files"):
+    with pytest.raises(JobError, match=r"is a table in Hudi format, .* --as-files"):
         list_lake(lake)
 
 
