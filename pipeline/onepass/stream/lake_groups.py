@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import partitions, read_footer
+from onepass.lake.pruning import row_groups
 from onepass.partition import Fingerprint, Partition
 from onepass.stream.check_columns import ColumnCheck, Renamed
 from onepass.stream.each_file import each_file
@@ -29,6 +30,7 @@ class CheckedFile:
     key: str
     fingerprint: Fingerprint
     partitions: list[Partition]
+    """The partitions that may have a row that is read."""
     kept: list[pa.Field]
     """Fields of the columns in `Reading.keep` that the file has."""
 
@@ -64,7 +66,12 @@ def check_files(found: Sequence[LakeFile], reading: Reading, workers: Workers) -
     JobError
         If a worker does not see the lake.
     """
-    check = ColumnCheck(reading.encoder.schema, label=reading.label, keep=reading.keep)
+    check = ColumnCheck(
+        reading.encoder.schema,
+        label=reading.label,
+        keep=reading.keep,
+        selection=reading.selection,
+    )
     look = _Look(check, reading.keep)
     workers.see(found)
     files = []
@@ -85,4 +92,6 @@ def _checked(look: _Look, file: LakeFile) -> tuple[CheckedFile, list[Renamed]]:
     footer = read_footer(file)
     renamed = look.check.compare(file, footer)
     kept = [footer.schema.field(name) for name in look.keep if name in footer.schema.names]
-    return CheckedFile(file.key, footer.fingerprint, list(partitions(file, footer)), kept), renamed
+    node = None if look.check.selection is None else look.check.selection.node
+    parts = [one for one in partitions(file, footer) if row_groups(node, file, footer, one)]
+    return CheckedFile(file.key, footer.fingerprint, parts, kept), renamed
