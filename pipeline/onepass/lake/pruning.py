@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from onepass.lake.bounds import bounds_of
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
-from onepass.lake.statistics import bounds_of
 from onepass.lake.view import View
 from onepass.partition import Partition
 from onepass.selection.bounds import Bounds, may_hold
@@ -35,9 +35,15 @@ def folders_of(file: LakeFile) -> dict[str, str | None]:
 
 
 def row_groups(
-    node: Node | None, file: LakeFile, footer: Footer, partition: Partition
+    node: Node | None, file: LakeFile, footer: Footer, partition: Partition | None = None
 ) -> list[int]:
-    """Return the row groups of a partition that may have a row that meets a condition."""
+    """Return the row groups with rows, of which one may meet a condition.
+
+    Parameters
+    ----------
+    partition
+        Where to look; None for the whole file.
+    """
     groups = filled_groups(footer, partition)
     if node is None:
         return groups
@@ -51,11 +57,13 @@ def row_groups(
     ]
 
 
-def filled_groups(footer: Footer, partition: Partition) -> list[int]:
-    """Return the row groups of a partition that have rows."""
+def filled_groups(footer: Footer, partition: Partition | None = None) -> list[int]:
+    """Return the row groups of a partition, or of the whole file, that have rows."""
     rows = footer.row_group_rows()
-    groups = range(partition.first_row_group, partition.end_row_group)
-    return [group for group in groups if rows[group]]
+    first, end = 0, len(rows)
+    if partition is not None:
+        first, end = partition.first_row_group, partition.end_row_group
+    return [group for group in range(first, end) if rows[group]]
 
 
 def _known(columns: dict[str, list[Bounds | None]], number: int) -> dict[str, Bounds]:
@@ -96,4 +104,3 @@ def _bare(dtype: pa.DataType, value: Any) -> Bare | None:
             number = int(scalar.value)
             return Fraction(number) / per_second(dtype)
     return None
-

@@ -33,9 +33,7 @@ class Predictor:
         """Copy from a learner the weights that it predicts with."""
         return cls(file, entry, learner.linear(), learner.unit())
 
-    def reading(
-        self, *, label: bool, keep: tuple[str, ...] = (), selects: bool = False
-    ) -> Reading:
+    def reading(self, *, label: bool, keep: tuple[str, ...] = (), selects: bool = False) -> Reading:
         """Return settings that read rows in stored order and compute their margins.
 
         Parameters

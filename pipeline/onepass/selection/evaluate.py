@@ -114,7 +114,7 @@ def _one_of(values: pa.Array, wanted: list[Bare]) -> pa.BooleanArray:
         return found
     if kind in {"integer", "decimal", "moment"}:
         values, unit, least, greatest = _exact(values)
-        exact = [Fraction(one) * unit for one in wanted]
+        exact = [_fraction(one) * unit for one in wanted]
         options = [int(one) for one in exact if one.denominator == 1 and least <= one <= greatest]
         members = pa.array([_as_scalar(one, values.type).as_py() for one in options], values.type)
     elif kind == "text":
@@ -144,7 +144,7 @@ def _compare_as(operator: str, values: pa.Array, wanted: Bare) -> pa.BooleanArra
         case "bool":
             return function(values, pa.scalar(bool(wanted)))
     values, unit, least, greatest = _exact(values)
-    edge = Fraction(wanted) * unit
+    edge = _fraction(wanted) * unit
     if operator == "=" and edge.denominator != 1:
         return _where_valid(values, False)
     number = math.ceil(edge) if operator == "<" else math.floor(edge)
@@ -153,6 +153,11 @@ def _compare_as(operator: str, values: pa.Array, wanted: Bare) -> pa.BooleanArra
     if number > greatest:
         return _where_valid(values, operator != "=")
     return function(values, _as_scalar(number, values.type))
+
+
+def _fraction(value: Bare) -> Fraction:
+    assert isinstance(value, Fraction)
+    return value
 
 
 def _exact(values: pa.Array) -> tuple[pa.Array, Fraction, int, int]:

@@ -3,7 +3,7 @@
 The grammar::
 
     condition = condition ("and" | "or") condition | "not" condition | "(" condition ")" | test
-    test      = COLUMN ("=" | "<>" | "!=" | "<" | "<=" | ">" | ">=") value   (or the other way round)
+    test      = COLUMN ("=" | "<>" | "!=" | "<" | "<=" | ">" | ">=") value      (or turned round)
               | COLUMN ["not"] "in" "(" value { "," value } ")"
               | COLUMN ["not"] "between" value "and" value
               | COLUMN ["not"] "like" 'TEXT'
@@ -239,7 +239,9 @@ class _Reader:
             raise self._refused(found, "expected the name of a column, found")
         if type(found).__name__ == "Dot":
             return f"{self._column(found.this)}.{found.expression.name}"
-        return ".".join(part.name for part in found.parts)
+        places = ("catalog", "db", "table", "this")
+        parts = (found.args.get(place) for place in places)
+        return ".".join(part.name for part in parts if part is not None)
 
     def _value(self, found: exp.Expr) -> Value:
         match type(found).__name__:

@@ -78,9 +78,7 @@ def _selected(step: Step, reading: Reading) -> Selected:
     return select(rows, step.unit, source.file, source.footer, reading.selection)
 
 
-def _block(
-    task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows: int
-) -> Streamed:
+def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows: int) -> Streamed:
     """Encode the rows that are left of each step; `n_rows` is their number."""
     draft = reading.encoder.draft(
         n_rows,
@@ -114,9 +112,7 @@ def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
     return permutation(n_rows, reading.seed, "rows", task.name, task.epoch, task.number)
 
 
-def _noted_columns(
-    task: BlockTask, reading: Reading, n_rows: int
-) -> NDArray[np.bool_] | None:
+def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np.bool_] | None:
     """Choose the hashed columns whose frequent values are counted; None means all of them.
 
     In long blocks each column has its turn in one block of `NOTED_EVERY`. The first block of a
@@ -167,9 +163,7 @@ def _set_apart(
         Places of the rows of each step that are left; None for all.
     """
     held_out = [_held_out_rows(step) for step in steps]
-    left = [
-        rows if at is None else rows[at] for rows, at in zip(held_out, places, strict=True)
-    ]
+    left = [rows if at is None else rows[at] for rows, at in zip(held_out, places, strict=True)]
     apart = np.concatenate(left)[encoded.rows]
     block, learnt = encoded.block, np.flatnonzero(~apart)
     counts = encoded.counts + Counter(held_out=int(apart.sum()))

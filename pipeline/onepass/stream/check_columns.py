@@ -102,7 +102,8 @@ class ColumnCheck:
             [(name, use) for name, use in self._uses if name not in lacking],
             is_empty=lambda name: bool(empty_columns(footer, [name])),
         )
-        self._where(file, footer, is_empty=lambda name: bool(empty_columns(footer, [name])))
+        schema, claims = footer.schema, footer.contradictions
+        self._where(file, schema, claims, is_empty=lambda name: bool(empty_columns(footer, [name])))
         self._passed.add(footer.fingerprint)
         return self._renamed(file, footer.schema.names, lacking)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+
+import pyarrow as pa
 
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import Footer
-from onepass.lake.footer_checks import check_claims
+from onepass.lake.footer_checks import Contradiction, check_claims
 from onepass.lake.pruning import folders_of
 from onepass.selection.evaluate import check_type
 from onepass.selection.folders import folder_holds
@@ -24,12 +25,19 @@ class WhereCheck:
         self._selection = selection
 
     def __call__(
-        self, file: LakeFile, footer: Footer, *, is_empty: Callable[[str], bool]
+        self,
+        file: LakeFile,
+        schema: pa.Schema,
+        contradictions: Sequence[Contradiction],
+        *,
+        is_empty: Callable[[str], bool],
     ) -> None:
         """Compare a file.
 
         Parameters
         ----------
+        schema, contradictions
+            Columns of the file, and claims of its footer that cannot be true.
         is_empty
             Returns whether a column has no value, so that its type means nothing.
 
@@ -41,7 +49,7 @@ class WhereCheck:
         selection = self._selection
         if selection is None or selection.node is None:
             return
-        folders, present = folders_of(file), footer.schema.names
+        folders, present = folders_of(file), schema.names
         for leaf in leaves(selection.node):
             name = leaf.column
             try:
@@ -49,18 +57,20 @@ class WhereCheck:
                     folder_holds(leaf, folders[name])
                 elif present.count(name) == 1:
                     if not is_empty(name):
-                        check_type(leaf, footer.schema.field(name).type)
+                        check_type(leaf, schema.field(name).type)
                 elif name in present or not selection.missing_is_null:
                     raise _missing(name, [*present, *folders], file)
             except CannotCompare as error:
                 raise BadPartition(f"--where: {error}", path=file.key, column=name) from None
         read = [name for name in selection.columns if name in present]
-        check_claims(footer.contradictions, read, file.key)
+        check_claims(contradictions, read, file.key)
 
 
 def _missing(name: str, present: list[str], file: LakeFile) -> BadPartition:
     if present.count(name) > 1:
-        return BadPartition("--where: the column is there more than once", path=file.key, column=name)
+        return BadPartition(
+            "--where: the column is there more than once", path=file.key, column=name
+        )
     return BadPartition(
         f"--where: the column is missing{like(name, present)}",
         path=file.key,

@@ -53,7 +53,9 @@ class DeletedRowsOfFiles:
 
     def _forget(self) -> None:
         with self._lock:
-            held = sum(0 if (p := one.positions) is None else p.nbytes for one in self._loaded.values())
+            held = sum(
+                0 if (p := one.positions) is None else p.nbytes for one in self._loaded.values()
+            )
             for key in list(self._loaded)[:-1]:
                 if held <= self._most_bytes:
                     return

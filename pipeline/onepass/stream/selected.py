@@ -96,9 +96,7 @@ def _masks(
         yield LEFT_OUT_BY_SAMPLE, np.concatenate(parts)
 
 
-def _deleted(
-    positions: IntArray, place: tuple[int, int, int], footer: Footer
-) -> NDArray[np.bool_]:
+def _deleted(positions: IntArray, place: tuple[int, int, int], footer: Footer) -> NDArray[np.bool_]:
     """Return which rows of a range are deleted."""
     group, first, n_rows = place
     start = sum(footer.row_group_rows()[:group]) + first

@@ -14,11 +14,12 @@ import pyarrow as pa
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
 from onepass.lake.discover import LakeFile, discover
+from onepass.selection.rows import Selection
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
-from onepass.survey.footers import FooterSummary, null_shares, read_summaries
+from onepass.survey.footers import FooterSummary, null_shares
 from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
@@ -29,6 +30,7 @@ from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.tails import Tails, curb_tails
+from onepass.survey.taken import check_taken, known_nulls, take_files
 from onepass.survey.unread import no_columns, unread_columns, unread_warnings
 from onepass.survey.whole_numbers import Clues
 from onepass.text import counted
@@ -49,6 +51,9 @@ class Survey:
     """Size of these files."""
     sampled_rows: int
     """Number of rows of the sample."""
+    taken: float
+    """Share of the rows of these files that are taken: neither deleted from their table nor left
+    out by the job. It is 1, or an estimate from the sample."""
     columns: list[ColumnProfile]
     """All columns except label and weight."""
     hive: dict[str, HiveType]
@@ -76,6 +81,7 @@ def survey(
     unknown_class: UnknownClass = "error",
     on_missing_column: OnMissing = "error",
     seed: int = 0,
+    selection: Selection | None = None,
     skip_bad: bool = False,
     interleaves: bool = False,
     drops_null_labels: bool = False,
@@ -96,6 +102,8 @@ def survey(
         As in the job; see `onepass.survey.optional_columns.decide_missing`.
     seed
         Seed of the sample.
+    selection
+        Rows that the job takes; all of them by default.
     skip_bad
         Whether to leave out files that cannot be used, and list them. Otherwise raise an error.
     interleaves
@@ -123,19 +131,23 @@ def survey(
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
         listed = discover(lake)
-        summaries = read_summaries(listed if left is None else left(listed), bad, workers)
+        listed = listed if left is None else left(listed)
+        summaries, taken = take_files(listed, selection, bad, workers, lake)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
         )
         files = [one.file for one in found.filled]
-        sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
+        sample = draw_sample(
+            files, found.names, found.folders, label=label, seed=seed, bad=bad, selection=selection,
+        )  # fmt: skip
+        check_taken(sample, selection, lake)
         usable = _usable(found.files, bad)
         shares = with_absent(null_shares(usable), usable, found.lacking.optional)
         filled = [one for one in usable if one.fingerprint.rows]
-        scan = LabelScan(filled, label or "", bad, workers, looked)
+        scan = LabelScan(filled, label or "", bad, workers, looked, selection)
         described, target = describe_label(
-            label, loss, classes, sample, unknown_class, scan.take, shares.get(label or "", 0.0),
-            drops_null=drops_null_labels,
+            label, loss, classes, sample, unknown_class, scan.take,
+            known_nulls(label, shares, selection), drops_null=drops_null_labels,
         )  # fmt: skip
     usable = _usable(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
@@ -158,6 +170,7 @@ def survey(
         n_rows=sum(one.fingerprint.rows for one in usable),
         nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,
+        taken=taken * sample.taken,
         columns=columns,
         hive=found.hive,
         optional=found.lacking.optional,

@@ -83,7 +83,8 @@ class _Decode:
             # The column may have a coarser unit than the file.
             unit = per_second(self._type)
             return Fraction(math.trunc(value * unit)) / unit
-        return value
+        found: Bare = value
+        return found
 
     def _decoded(self, bound: bytes) -> tuple[_Stored | None, Any]:
         logical = self._logical.get("Type")
@@ -112,4 +113,3 @@ class _Decode:
             case "Timestamp":
                 return "moment", Fraction(number, _PER_SECOND[self._logical["timeUnit"]])
         return None, None
-
