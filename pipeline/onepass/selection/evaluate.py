@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from onepass.selection.folders import folder_holds
+from onepass.selection.folders import folder_holds, regex_of
 from onepass.selection.tree import And, Compare, IsNull, Leaf, Like, Node, Not, OneOf, Or
 from onepass.selection.types import Bare, CannotCompare, bare, kind_of, per_second
 
@@ -94,8 +94,11 @@ def _like(node: Like, values: pa.Array) -> pa.BooleanArray:
         )
     if pt.is_string_view(values.type):
         values = values.cast(pa.large_string())
-    # A backslash has no meaning in the patterns of SQL.
-    return pc.match_like(values, node.pattern.replace("\\", "\\\\"))
+    prefix = node.pattern.removesuffix("%")
+    if prefix != node.pattern and not set(prefix) & {"%", "_"}:
+        return pc.starts_with(values, prefix)
+    # pyarrow's match_like gives a backslash a meaning that it does not have in SQL.
+    return pc.match_substring_regex(values, rf"(?s)\A{regex_of(node.pattern)}\z")
 
 
 def _without_nan(values: pa.Array) -> pa.Array:

@@ -54,8 +54,13 @@ def folder_holds(node: Leaf, found: str | None) -> bool | None:
 
 def matches(pattern: str, text: str) -> bool:
     """Return whether a text matches a pattern of ``like``."""
-    parts = [".*" if one == "%" else "." if one == "_" else re.escape(one) for one in pattern]
-    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+    return re.fullmatch(regex_of(pattern), text, re.DOTALL) is not None
+
+
+def regex_of(pattern: str) -> str:
+    """Return a pattern of ``like`` as a regular expression for the whole text."""
+    parts = {"%": ".*", "_": "."}
+    return "".join(parts.get(one) or re.escape(one) for one in pattern)
 
 
 def _plain(value: Value) -> Fraction | str | bool:
