@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conditions import random_condition, random_table, rows_by_duckdb
 
+from conditions import random_condition, random_table, rows_by_duckdb
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer
 from onepass.lake.pruning import may_match, row_groups
@@ -88,7 +88,11 @@ def test_row_groups_of_a_sorted_file_are_left_out_by_their_bounds(condition, exp
 
 
 def test_folders_decide_without_a_look_into_the_file(tmp_path):
-    for day, hour in (("2026-01-01", "07"), ("2026-01-02", "11"), ("__HIVE_DEFAULT_PARTITION__", "x")):
+    for day, hour in (
+        ("2026-01-01", "07"),
+        ("2026-01-02", "11"),
+        ("__HIVE_DEFAULT_PARTITION__", "x"),
+    ):
         (folder := tmp_path / f"day={day}" / f"hour={hour}").mkdir(parents=True)
         (folder / "a.parquet").write_bytes(b"no Parquet")
     files = discover(str(tmp_path))

@@ -1,16 +1,11 @@
 """Conditions take the rows that duckdb takes."""
 
-import datetime as dt
-from decimal import Decimal
-
 import numpy as np
-import pyarrow as pa
 import pytest
-from conditions import random_condition, random_table, rows_by_duckdb
 
+from conditions import random_condition, random_table, rows_by_duckdb
 from onepass.selection.evaluate import holds
 from onepass.selection.parse import parse_where
-from onepass.selection.types import CannotCompare
 
 
 def rows_of(table, condition, folders=None):

@@ -20,6 +20,7 @@ from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares
+from onepass.survey.globs import without_patterns
 from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
@@ -230,8 +231,10 @@ def _compare_files(
     """Decide by all footers which columns to read, and find the files that differ."""
     targets = {name for name in (label, weight) if name is not None}
     hive = folder_types(one.file for one in files)
-    _check_names(label, weight, choice, files, hive, lake)
-    lacking = decide_missing(files, choice, targets, on_missing)
+    all_names = {name for one in files for name in one.schema.names} | set(hive)
+    asked, choice = choice, without_patterns(choice, all_names, targets)
+    _check_names(label, weight, choice, all_names, hive, lake)
+    lacking = decide_missing(files, choice, targets, on_missing, asked)
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
@@ -250,12 +253,11 @@ def _check_names(
     label: str | None,
     weight: str | None,
     choice: Choice,
-    files: Iterable[FooterSummary],
+    names: set[str],
     hive: Mapping[str, HiveType],
     lake: str | list[str],
 ) -> None:
     """Check that the columns that the job names exist, and that label and weight are no folders."""
-    names = {name for one in files for name in one.schema.names} | set(hive)
     for role, name in (("label", label), ("weight", weight)):
         if name in hive:
             raise JobError(f"the {role} {name!r} is a key=value folder; it must be in the files")
