@@ -1,4 +1,4 @@
-"""Random tables and conditions on their rows, and duckdb as the oracle of what a condition means."""
+"""Random tables, conditions on their rows, and duckdb as the oracle of what these mean."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _DAY = 86_400
 def bounds_of(footer: Footer, column: str, groups: list[int]) -> list[Bounds | None]:
     """Return the bounds of a column in some row groups; None where nothing is known."""
     chunks = footer.chunks
-    leaves = [i for i, path in enumerate(chunks.paths) if path == column]
+    leaves = [i for i, name in enumerate(chunks.columns) if name == column]
     place = footer.schema.get_field_index(column)
     if place < 0 or len(leaves) != 1 or not chunks.is_flat[leaves[0]]:
         return [None] * len(groups)

@@ -18,7 +18,7 @@ from onepass.stream.reading import Streamed
 
 
 def joined(blocks: Iterable[Streamed], most_rows: int) -> Iterator[Streamed]:
-    """Yield the same rows in the same order, in blocks of at most `most_rows` where they are joined.
+    """Yield the same rows in the same order; joined blocks have at most `most_rows`.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class _Look:
 def _checked(look: _Look, file: LakeFile) -> tuple[CheckedFile, list[Renamed]]:
     footer = read_footer(file)
     renamed = look.check.compare(file, footer)
-    kept = [footer.schema.field(name) for name in look.keep if name in footer.schema.names]
+    kept = [found for name in look.keep if (found := footer.field(name)) is not None]
     node = None if look.check.selection is None else look.check.selection.node
     parts = [one for one in partitions(file, footer) if row_groups(node, file, footer, one)]
     return CheckedFile(file.key, footer.fingerprint, parts, kept), renamed

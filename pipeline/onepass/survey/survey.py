@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
-from onepass.lake.discover import LakeFile, discover
+from onepass.lake.discover import LakeFile
+from onepass.lake.tables.open import list_lake
+from onepass.lake.tables.table import TableChoice
 from onepass.selection.rows import Selection
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
@@ -90,6 +92,7 @@ def survey(
     looked: Callable[[int, int], None] | None = None,
     left: Callable[[Sequence[LakeFile]], list[LakeFile]] | None = None,
     dask: str | None = None,
+    table: TableChoice | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
@@ -120,6 +123,8 @@ def survey(
     dask
         Address of a Dask scheduler, whose workers read footers and labels; threads of this process
         by default. The sample is drawn here: it is a few row groups of any lake.
+    table
+        Version of the table to read, if the lake is one; the newest by default.
 
     Raises
     ------
@@ -131,7 +136,7 @@ def survey(
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
-        listed = discover(lake)
+        listed = list_lake(lake, table)
         listed = listed if left is None else left(listed)
         summaries, taken = take_files(listed, selection, bad, workers, lake)
         found = _compare_files(
