@@ -33,6 +33,13 @@ class CheckedFile:
     """The partitions that may have a row that is read."""
     kept: list[pa.Field]
     """Fields of the columns in `Reading.keep` that the file has."""
+    n_deleted: int = 0
+    """Number of rows that the file's table has deleted."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that the table has."""
+        return self.fingerprint.rows - self.n_deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class CheckedLake:
     @property
     def n_rows(self) -> int:
         """Number of rows of all files."""
-        return sum(file.fingerprint.rows for file in self.files)
+        return sum(file.n_rows for file in self.files)
 
     def placed(self, file: CheckedFile) -> list[Placed]:
         """Return the partitions of a file, in stored order."""
@@ -94,4 +101,6 @@ def _checked(look: _Look, file: LakeFile) -> tuple[CheckedFile, list[Renamed]]:
     kept = [found for name in look.keep if (found := footer.field(name)) is not None]
     node = None if look.check.selection is None else look.check.selection.node
     parts = [one for one in partitions(file, footer) if row_groups(node, file, footer, one)]
-    return CheckedFile(file.key, footer.fingerprint, parts, kept), renamed
+    deleted = None if file.view is None else file.view.deleted
+    n_deleted = 0 if deleted is None else deleted.n_rows
+    return CheckedFile(file.key, footer.fingerprint, parts, kept, n_deleted), renamed
