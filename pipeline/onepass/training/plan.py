@@ -17,6 +17,7 @@ from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, is_unchanged, partitions, read_footer
 from onepass.lake.look import ABSENT, look_at
 from onepass.lake.order import permutation
+from onepass.lake.pruning import may_match, row_groups
 from onepass.ledger.history import History
 from onepass.partition import Fingerprint, Group, Look, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
@@ -38,6 +39,10 @@ class Plan:
     """Partitions to leave out until their files look different, with reason and present look."""
     held_out: list[LakeFile] = field(default_factory=list)
     """Files that are left for the evaluation, and trained once they leave the window."""
+    n_files: int = field(default=0, compare=False)
+    """Number of files of the lake."""
+    n_pruned: int = 0
+    """Number of files that are left out because no row of them can meet the job's condition."""
     groups: list[Group] = field(default_factory=list)
     """New groups in the order of training; empty while an older plan is unfinished."""
 
@@ -79,7 +84,7 @@ def make_plan(
     planner.warn_of_copies()
     planner.skip_removed(files)
     held_out = [] if window is None else planner.hold_out(window)
-    plan = Plan(planner.skips, planner.quarantines, held_out)
+    plan = Plan(planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned)
     if planner.new and not _is_unfinished(history, plan):
         # The number of entries that count seeds the order. So after a rewind the order is that of a
         # model which was never trained beyond the version to which it was rewound.
@@ -124,6 +129,9 @@ class _Planner:
         """Partitions to skip, each with the reason."""
         self.quarantines: list[tuple[Partition | UnreadFile, str, Look]] = []
         """Partitions to put in quarantine, each with the reason and the look of its file."""
+        self.n_pruned = 0
+        """Files that the log does not know, and of which no row can meet the job's condition."""
+        self._node = None if check.selection is None else check.selection.node
 
     def take(self, file: LakeFile) -> None:
         """Add the new partitions of a file, or leave it out if it is bad or has changed."""
@@ -196,6 +204,10 @@ class _Planner:
         newest = trained[-1] if trained else None
         if newest and known.is_settled(file.key, newest) and is_unchanged(file, newest):
             return
+        if trained is None and not may_match(self._node, file):
+            # Path or table alone tell it, so not even the footer is read.
+            self.n_pruned += 1
+            return
         footer = read_footer(file)
         is_changed = trained is not None and footer.fingerprint not in trained
         # With on_changed "retrain", a changed file is trained even if an earlier run skipped it.
@@ -206,9 +218,11 @@ class _Planner:
             self._take_change(file, footer, newest)
             if job.on_changed == "skip":
                 return
-        if new:
+        matching = [one for one in new if row_groups(self._node, file, footer, one)]
+        self.n_pruned += bool(new) and not matching and trained is None
+        if matching:
             self._check(file, footer)
-            self.new += new
+            self.new += matching
 
     def _take_change(self, file: LakeFile, footer: Footer, was: Fingerprint) -> None:
         """Raise the error for a changed file, or skip its planned partitions.
