@@ -1,8 +1,8 @@
-"""Make the golden Delta table: ``PYTHONPATH=tests/support python tests/lakes/golden/make_delta.py``.
+"""Make the golden Delta table: ``python tests/lakes/golden/make_delta.py``.
 
 Spark writes the Parquet files: the folders of its partitions, its escapes, its timestamps of 96
 bits. The log and the deletion vector are written by hand, because Delta for Spark is not on PyPI.
-Run once with pyspark and Java, and commit what it wrote.
+Run once with pyspark and Java, and with tests/support in PYTHONPATH; commit what it wrote.
 """
 
 from __future__ import annotations
@@ -101,10 +101,7 @@ def written(session: Any, table: HandWritten, rows: list[dict[str, Any]], schema
             path = str(file.relative_to(folder))
             (HERE / path).parent.mkdir(exist_ok=True)
             shutil.copy(file, HERE / path)
-            # Spark reads the value back from the rows; the folder has it with escapes.
-            word = next(
-                one for one in {row["word"] for row in rows} if folder_of(one) == path.split("/")[0]
-            )
+            words = {folder_of(row["word"]): row["word"] for row in rows}
             adds.append(
                 {
                     "add": {
