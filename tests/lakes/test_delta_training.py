@@ -67,10 +67,9 @@ def test_the_weights_are_those_of_the_rows_in_plain_files(table, plain, tmp_path
     # Recursive ridge does not depend on the order of rows.
     report = train(job(table.root, tmp_path / "m", loss="squared", parallel=1))
     other = train(job(plain, tmp_path / "n", loss="squared", parallel=1))
-    assert report.rows == 1_600
-    assert other.rows == 1_150
+    assert report.rows == other.rows == 1_150
     weights, others = (
-        {one.feature: one.weight for one in summarise(Model.load(str(tmp_path / name))).coefficients}
+        {one.feature: one.coefficient for one in summarise(Model.load(str(tmp_path / name))).coefficients}
         for name in ("m", "n")
     )
     assert weights.keys() == others.keys()
