@@ -26,7 +26,7 @@ def days(first: int, last: int) -> pa.Table:
     lake = ds.dataset(LAKE, format="parquet", partitioning="hive")
     found = sorted(lake.get_fragments(), key=lambda one: one.path)
     return pa.concat_tables(
-        one.to_table().append_column("file", pa.array([at] * one.count_rows()))
+        one.to_table().append_column("file", pa.array([at] * one.count_rows(), pa.int64()))
         for at, one in enumerate(found[first:last], first)
     )
 
