@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import is_unchanged, partitions, read_footer
+from onepass.lake.pruning import row_groups
 from onepass.partition import Fingerprint, Look, Partition
 from onepass.stream.check_columns import ColumnCheck, Renamed
 
@@ -37,6 +38,8 @@ class Found:
 
     content: Fingerprint
     partitions: list[Partition]
+    matching: list[Partition]
+    """Those of the partitions of which a row may meet the condition of the job."""
     renamed: list[Renamed]
     """Columns that may be renamed in the file."""
     fault: BadPartition | None
@@ -56,13 +59,15 @@ def compared(shared: Comparison, asked: Asked) -> Found | BadPartition | None:
     except BadPartition as error:
         return error
     parts = list(partitions(asked.file, footer, shared.split_bytes))
+    node = None if shared.check.selection is None else shared.check.selection.node
+    matching = [one for one in parts if row_groups(node, asked.file, footer, one)]
     renamed: list[Renamed] = []
     fault = None
     try:
         renamed = shared.check.compare(asked.file, footer)
     except BadPartition as error:
         fault = error
-    return Found(footer.fingerprint, parts, renamed, fault)
+    return Found(footer.fingerprint, parts, matching, renamed, fault)
 
 
 def is_fault(found: Found | BadPartition | None) -> bool:

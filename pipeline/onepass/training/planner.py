@@ -10,6 +10,7 @@ from onepass.errors import BadPartition, ChangedPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.look import ABSENT, look_at
+from onepass.lake.pruning import may_match
 from onepass.partition import Fingerprint, Look, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.each_file import each_file
@@ -49,6 +50,9 @@ class Planner:
         """Partitions to skip, each with the reason."""
         self.quarantines: list[tuple[Partition | UnreadFile, str, Look]] = []
         """Partitions to put in quarantine, each with the reason and the look of its file."""
+        self.n_pruned = 0
+        """Files that the log does not know, and of which no row can meet the job's condition."""
+        self._node = None if check.selection is None else check.selection.node
 
     def take(
         self, files: Iterable[LakeFile], workers: Workers, advanced: Callable[[int], None] = _ignore
@@ -86,6 +90,10 @@ class Planner:
         self.known.release(file.key, look)
         settled = self.settled_content(file)
         if settled is not None and self.looks.tell(file, look, settled):
+            return None
+        if file.key not in self.known.trained and not may_match(self._node, file):
+            # Path or table alone tell it, so not even the footer is read.
+            self.n_pruned += 1
             return None
         return Asked(file, look, settled)
 
@@ -171,15 +179,20 @@ class Planner:
             self._take_change(file, found, trained[-1])
             if job.on_changed == "skip":
                 return
-        self.add(new, found)
+        self.add(new, found, is_known=trained is not None)
 
-    def add(self, new: list[Partition], found: Found) -> None:
-        """Add new partitions of a file, whose columns must be those that the model reads."""
-        if new:
+    def add(self, new: list[Partition], found: Found, *, is_known: bool) -> None:
+        """Add the new partitions of a file that may have rows to learn.
+
+        Its columns must be those that the model reads.
+        """
+        matching = [one for one in new if one in found.matching]
+        self.n_pruned += bool(new) and not matching and not is_known
+        if matching:
             if found.fault is not None:
                 raise found.fault
             self.check.warn(found.renamed)
-            self.new += new
+            self.new += matching
 
     def _take_change(self, file: LakeFile, found: Found, was: Fingerprint) -> None:
         """Raise the error for a changed file, or skip its planned partitions.

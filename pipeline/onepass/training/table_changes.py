@@ -118,7 +118,9 @@ class TableChanges:
         return [one for one in self.rewritten if not self._is_superseded(one)]
 
     def _is_superseded(self, name: FileName) -> bool:
-        return name in self._unsettled or any(root in self.superseded for root in self._roots_of[name])
+        return name in self._unsettled or any(
+            root in self.superseded for root in self._roots_of[name]
+        )
 
     def true_changes(self, active: Collection[FileName]) -> list[Change]:
         """Return the changes that no later commit has taken back, as a RESTORE does."""

@@ -29,7 +29,8 @@ class TablePlanner(Planner):
 
     def decide(self, file: LakeFile, found: Found) -> None:
         """Add the partitions of a file that the log does not know."""
-        self.add([one for one in found.partitions if one not in self.known.partitions], found)
+        new = [one for one in found.partitions if one not in self.known.partitions]
+        self.add(new, found, is_known=False)
 
 
 def plan_table(
@@ -52,7 +53,9 @@ def plan_table(
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
-    plan = Plan(planner.skips, planner.quarantines, held_out, notes=news.notes)
+    plan = Plan(
+        planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned, notes=news.notes
+    )
     rest = rest_of(history, plan, news.replanned)
     if news.mark is None or (rest and not news.replanned):
         return plan
