@@ -169,6 +169,7 @@ def survey_job(
         looked=looked,
         left=None if window is None else window.before_survey,
         seed=job.seed,
+        selection=job.selection,
         skip_bad=job.on_bad != "error",
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",

@@ -23,6 +23,10 @@ class Plan:
     """Partitions to leave out until their files look different, with reason and present look."""
     held_out: list[LakeFile] = field(default_factory=list)
     """Files that are left for the evaluation, and trained once they leave the window."""
+    n_files: int = field(default=0, compare=False)
+    """Number of files of the lake."""
+    n_pruned: int = 0
+    """Number of files that are left out because no row of them can meet the job's condition."""
     groups: list[Group] = field(default_factory=list)
     """New groups in the order of training; empty while an older plan is unfinished."""
     table: TableMark | None = None

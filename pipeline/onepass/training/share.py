@@ -86,7 +86,7 @@ class Base:
     ) -> None:
         self.file, self.reading, self.state = file, reading, state
         self.watch = watch or Watch(Progress())
-        self.check = check or ColumnCheck(file.encoder, label=True)
+        self.check = check or ColumnCheck(file.encoder, label=True, selection=file.job.selection)
 
     def copied(self) -> ModelState:
         """Return a copy of the state, to learn with."""

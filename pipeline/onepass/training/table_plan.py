@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
+from onepass.lake.pruning import may_match
 from onepass.lake.tables.table import Table
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark, file_of
@@ -24,11 +25,12 @@ class TablePlanner(Planner):
 
     def compare(self, file: LakeFile) -> None:
         """Add the partitions of a file that the log does not know."""
+        if not may_match(self.node, file):
+            self.n_pruned += 1
+            return
         footer = read_footer(file)
         new = [one for one in self.partitions_of(file, footer) if one not in self.known.partitions]
-        if new:
-            self.check(file, footer)
-            self.new += new
+        self.add(file, footer, new, is_known=False)
 
 
 def plan_table(
@@ -50,7 +52,14 @@ def plan_table(
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
-    plan = Plan(planner.skips, planner.quarantines, held_out, notes=news.notes)
+    plan = Plan(
+        planner.skips,
+        planner.quarantines,
+        held_out,
+        len(files),
+        planner.n_pruned,
+        notes=news.notes,
+    )
     rest = rest_of(history, plan, news.replanned)
     if news.mark is None or (rest and not news.replanned):
         return plan

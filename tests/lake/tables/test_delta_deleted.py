@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pyarrow as pa
@@ -58,12 +59,13 @@ def test_a_vector_of_the_older_format_is_decoded(tmp_path):
     assert file.view.deleted.positions().tolist() == DELETED["runs"]
 
 
-def test_other_deleted_rows_have_another_identity(tmp_path):
-    table = vector_table(tmp_path / "t", [1], "i")
+@pytest.mark.parametrize("kind", ["u", "p", "i"])
+def test_other_deleted_rows_have_another_identity(tmp_path, kind):
+    table = vector_table(tmp_path / "t", [1], kind)
     (before,) = open_table(str(tmp_path / "t"), TableChoice()).files()
     file = {"add": {**table.add(pa.table({"x": [1]}))["add"], "path": before.key}}
-    one, other = table.without(file, [1], "i"), table.without(file, [2], "i")
-    table.commit("DELETE", removed(one), other)
+    vector = json.loads((table.log / f"{1:020}.json").read_text().splitlines()[2])["add"]
+    table.commit("DELETE", removed({"add": vector}), table.without(file, [2], kind))
     (after,) = open_table(str(tmp_path / "t"), TableChoice()).files()
     assert before.key == after.key
     assert before.view.deleted.identity != after.view.deleted.identity
