@@ -80,6 +80,7 @@ class TableChanges:
     def take(self, commit: Commit) -> None:
         """Take the next commit."""
         removed, added = _exchanged(commit)
+        self._reinstate(added)
         # A file that comes back is no news: all its rows are new, as they were before.
         unknown = [one for one in added if self._is_new(one) and one not in self._added]
         self._trace(removed, added, unknown)
@@ -90,6 +91,7 @@ class TableChanges:
         else:
             self._supersede(commit, removed)
             self._added |= dict.fromkeys(unknown)
+        self._reinstate(added)
         self._return(commit, added)
 
     def new(self, active: Collection[FileName]) -> list[FileName]:
@@ -250,13 +252,17 @@ class TableChanges:
         for name in [one for one in removed if self._is_planned(one)]:
             self.superseded |= dict.fromkeys(self._roots(name), commit)
 
+    def _reinstate(self, added: Iterable[FileName]) -> None:
+        """Plan files again that a commit brings back."""
+        for name in added:
+            for root in self._roots_of.get(name, [name]):
+                self.superseded.pop(root, None)
+
     def _return(self, commit: Commit, added: Iterable[FileName]) -> None:
         """Undo what was noted of files that a commit brings back."""
         for name in added:
             self.past.pop(name, None)
-            for root in self._roots_of.get(name, [name]):
-                self.superseded.pop(root, None)
-            if name in self._added:
+            if not self._is_settled(name):
                 # What was written from it has no rows any more that it does not have.
                 for one in self._descendants(name):
                     self.past.pop(one, None)

@@ -6,7 +6,7 @@ knows, looks whether the store still has files of the past, and acts as `Job.on_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onepass.errors import ChangedPartition, DataError, HistoryGone, first_line
@@ -205,12 +205,14 @@ class _Finder:
     ) -> News:
         """Return the news with these new files."""
         rewritten: Iterable[FileName] = ()
-        replaced: Iterable[FileName] = ()
+        replaced: Collection[FileName] = ()
         if folded is not None:
             rewritten, left_out = folded.same_rows(), folded.left_out
             replaced = folded.replaced(self._active)
         table = self._table
-        self._news.files = [self._file(one) for one in dict.fromkeys([*new, *self._again()])]
+        self._news.files = [
+            self._file(one) for one in dict.fromkeys([*new, *self._again(replaced)])
+        ]
         self._news.mark = TableMark(
             format=table.format,
             id=table.id,
@@ -221,11 +223,17 @@ class _Finder:
         )
         return self._news
 
-    def _again(self) -> list[FileName]:
-        """Return files that are looked at again: in quarantine, or left out and to be retrained."""
+    def _again(self, replaced: Collection[FileName]) -> list[FileName]:
+        """Return files that are looked at again: in quarantine, or left out and to be retrained.
+
+        Parameters
+        ----------
+        replaced
+            See `TableChanges.replaced`.
+        """
         found = [one for one in self._active if one[0] in self._known.quarantined]
         if self._job.on_changed == "retrain":
-            left_out = self._not_trained() - self._known.settled_files()
+            left_out = (self._not_trained() | {*replaced}) - self._known.settled_files()
             found += [one for one in self._active if one in left_out]
         return found
 
