@@ -111,7 +111,12 @@ class Draft:
         self._n_written = 0
         self._sink: Sink
         if linear is None:
-            self._sink = Rows(self._schema.n_dense, self._schema.n_hashed, self._place)
+            self._sink = Rows(
+                self._schema.n_dense,
+                self._schema.n_hashed,
+                self._place,
+                has_entries=self._schema.has_entries,
+            )
         else:
             self._sink = Margins(linear, n_rows)
         self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
@@ -160,7 +165,7 @@ class Draft:
         """Return the block, without the rows that have no label or one of an unknown class."""
         assert self._n_written == len(self._order)
         rows, margins = self._order, self._sink.margins
-        block = Block(*self._sink.features(), self._target, self._weight)
+        block = Block(*self._sink.features(), self._target, self._weight, self._sink.sparse())
         if self._label and (self._counts["null_label"] or self._counts["unknown_class"]):
             kept = np.flatnonzero(np.isfinite(self._target))
             block, rows = block.take(kept), rows[kept]

@@ -22,14 +22,23 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _MayBeText(_Frozen):
+class _Column(_Frozen):
+    """A column of features."""
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether the column becomes entries of sparse rows."""
+        return False
+
+
+class _MayBeText(_Column):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
     missing_texts: list[str] = []
     """Texts in lower case that stand for a missing value, as blank text always does."""
 
 
-class _Category(_Frozen):
+class _Category(_Column):
     whole: bool = False
     """Whether floats are read as well; a whole number is then the level of the same integer."""
     blank_is_null: bool = False
@@ -77,7 +86,7 @@ class Numeric(_MayBeText):
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Bool(_Frozen):
+class Bool(_Column):
     """A truth value as 0 or 1."""
 
     kind: Literal["bool"] = "bool"
@@ -195,7 +204,7 @@ class Schema(_Frozen):
     weight: str | None
     """Column with the importance of each row; None if all rows count 1."""
     hash_bits: int = Field(ge=1, le=26)
-    """log2 of the number of hashed weights; unused without hashed columns."""
+    """log2 of the number of hashed weights; unused without hashed columns and entries."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
     optional: list[str] = Field(default_factory=list)
@@ -216,9 +225,14 @@ class Schema(_Frozen):
         return sum(column.kind == "hashed" for column in self.columns)
 
     @property
+    def has_entries(self) -> bool:
+        """Whether rows have entries, beside the one slot of each hashed column."""
+        return any(column.has_entries for column in self.columns)
+
+    @property
     def n_slots(self) -> int:
         """Number of hashed weights."""
-        return (1 << self.hash_bits) if self.n_hashed else 0
+        return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
 
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
