@@ -119,7 +119,7 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     cost grows with the square of their number.
     """
     most = MOST_LISTED if solver == "newton" else 2
-    if not schema.n_hashed:
+    if not schema.n_hashed and not schema.has_entries:
         return schema
     columns = [
         Hashed(
