@@ -80,7 +80,7 @@ def entries_pass(
             v = variance_of_offset[i, o]
             if rate > 0.0:
                 for k in range(n):
-                    variance = float(flat[at[k] + np.uint64(2 * o + 1)])
+                    variance = np.float64(flat[at[k] + np.uint64(2 * o + 1)])
                     hits = rate * (1.0 / variance - unknown)
                     times[k] = max(1.0, 0.5 * hits / (1.0 + hits / n_shares))
             for k in range(n):
@@ -97,14 +97,15 @@ def entries_pass(
                     c = share * (c + FLOOR * majoriser(loss, a, width, z[o], label[i]))
                 else:
                     c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
+            shrink = 1.0 / (1.0 + c * v)
             for k in range(n):
                 mean = at[k] + np.uint64(2 * o)
-                variance = float(flat[mean + np.uint64(1)])
+                variance = np.float64(flat[mean + np.uint64(1)])
                 flat[mean] -= np.float32(times[k] * x[k] * variance * s)
                 # The shrunk variance as a product of positive factors: the difference
                 # 1 - own c / (1 + v c) would cancel where one value is large.
                 own = times[k] * x[k] * x[k] * variance
-                left = (1.0 + c * max(0.0, v - own)) / (1.0 + c * v)
+                left = (1.0 + c * max(0.0, v - own)) * shrink
                 flat[mean + np.uint64(1)] = np.float32(max(_NARROWEST, variance * left))
 
 
