@@ -6,9 +6,14 @@ from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+from onepass.encode.column_base import ColumnBase as _Column
+from onepass.encode.column_base import Frozen as _Frozen
+from onepass.encode.nested_family import NestedFamily, nested_family
+from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
+
+Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"] | NestedFamily
 """Arrow types that are read in the same way."""
 
 OTHER = "other"
@@ -16,19 +21,6 @@ OTHER = "other"
 
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Column(_Frozen):
-    """A column of features."""
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether the column becomes entries of sparse rows."""
-        return False
 
 
 class _MayBeText(_Column):
@@ -158,7 +150,10 @@ class Hashed(_Category):
         return []
 
 
-Column: TypeAlias = Annotated[Numeric | Bool | Time | OneHot | Hashed, Field(discriminator="kind")]
+Column: TypeAlias = Annotated[
+    Numeric | Bool | Time | OneHot | Hashed | Vector | Bag | HashedBag | WeightMap | Pairs,
+    Field(discriminator="kind"),
+]
 
 
 class Label(_Frozen):
@@ -234,6 +229,14 @@ class Schema(_Frozen):
         """Number of hashed weights."""
         return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
 
+    def counted_names(self) -> list[str]:
+        """Return the columns whose frequent values are counted, because weights have no names.
+
+        Columns of one slot a row come first.
+        """
+        hashed = [column.name for column in self.columns if column.kind == "hashed"]
+        return hashed + [column.name for column in self.columns if column.has_entries]
+
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
 
@@ -242,7 +245,7 @@ class Schema(_Frozen):
         label
             Whether label and weight are read as well.
         """
-        names = [column.name for column in self.columns]
+        names = [name for column in self.columns for name in column.sources]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
@@ -250,9 +253,11 @@ class Schema(_Frozen):
     def text_names(self) -> list[str]:
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
-            column.name
+            name
             for column in self.columns
-            if isinstance(column, _Category) or (isinstance(column, _MayBeText) and column.text)
+            if isinstance(column, _Category | Bag | HashedBag | WeightMap)
+            or (isinstance(column, _MayBeText) and column.text)
+            for name in column.sources
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
@@ -278,7 +283,7 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
         or pa.types.is_string_view(dtype)
     ):
         return "text"
-    return "other"
+    return nested_family(dtype, family)
 
 
 _WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
