@@ -15,6 +15,11 @@ class ColumnBase(Frozen):
     """A column of features."""
 
     @property
+    def entries_per_row(self) -> float:
+        """Mean number of entries of a row in the sample."""
+        return 0.0
+
+    @property
     def has_entries(self) -> bool:
         """Whether the column becomes entries of sparse rows."""
         return False

@@ -51,6 +51,8 @@ class _BagBase(ColumnBase):
     """
     counted: bool = False
     """Whether a value counts as often as a list has it; else once."""
+    per_row: float = Field(ge=0)
+    """Mean number of values of a row in the sample."""
 
 
 class Bag(_BagBase):
@@ -73,6 +75,14 @@ class Bag(_BagBase):
 
 
 class _Sparse(ColumnBase):
+    per_row: float = Field(ge=0)
+    """Mean number of entries of a row in the sample."""
+
+    @property
+    def entries_per_row(self) -> float:
+        """Mean number of entries of a row in the sample."""
+        return self.per_row
+
     @property
     def has_entries(self) -> bool:
         """Whether the column becomes entries of sparse rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import ceil
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
@@ -223,6 +224,14 @@ class Schema(_Frozen):
     def has_entries(self) -> bool:
         """Whether rows have entries, beside the one slot of each hashed column."""
         return any(column.has_entries for column in self.columns)
+
+    @property
+    def n_selected(self) -> int:
+        """Number of hashed weights that a row selects: one a hashed column, and its entries'.
+
+        Rows differ in their number of entries, so theirs is the mean, rounded up.
+        """
+        return self.n_hashed + ceil(sum(column.entries_per_row for column in self.columns))
 
     @property
     def n_slots(self) -> int:

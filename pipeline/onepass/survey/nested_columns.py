@@ -75,6 +75,11 @@ class SampledLists:
         return round(self.mean_length * self.n_lists)
 
     @property
+    def entries_per_row(self) -> float:
+        """Mean number of entries of a row, null rows included."""
+        return self.n_elements / max(1, len(self.values)) + self.null_share
+
+    @property
     def sizes(self) -> str:
         """The numbers of elements, in a few words."""
         if self.one_length:
@@ -211,6 +216,7 @@ def _bag(column: SampledLists, as_what: ListUse, *, counted: bool) -> Decision:
     why = {"integers": "lists of integers", "texts": "lists of text", "entries": "map to text"}
     reason = "the job says so" if as_what == "bag" else f"{why[column.kind]}, {column.sizes}"
     fields: dict[str, object] = {"name": column.name, "family": column.kind, "counted": counted}
+    fields["per_row"] = column.entries_per_row
     warning = None
     if column.kind == "integers" and as_what == "auto":
         reason += " (named like ids)" if column.one_length else ""
@@ -234,7 +240,8 @@ def _levels(found: Coded) -> list[str]:
 
 
 def _weight_map(column: SampledLists) -> WeightMap:
-    return WeightMap(name=column.name, scale=_root_mean_square(map_of(column.values).elements))
+    scale = _root_mean_square(map_of(column.values).elements)
+    return WeightMap(name=column.name, scale=scale, per_row=column.entries_per_row)
 
 
 def decide_pairs(
@@ -270,7 +277,8 @@ def decide_pairs(
     if not numbers.n_elements:
         return found, None, "only empty lists in the sample"
     scale = _root_mean_square(numbers.of(value.values))
-    use = Pairs(name=pair, index=names[0], value=names[1], scale=scale)
+    per_row = sampled_lists(names[1], value).entries_per_row
+    use = Pairs(name=pair, index=names[0], value=names[1], scale=scale, per_row=per_row)
     return found, use, f"the job says so, {found.sizes}"
 
 

@@ -135,7 +135,12 @@ def _hashed_column(column: Column, most: int) -> Column:
             blank_is_null=column.blank_is_null,
         )
     if isinstance(column, Bag) and len(column.levels) > most:
-        return HashedBag(name=column.name, family=column.family, counted=column.counted)
+        return HashedBag(
+            name=column.name,
+            family=column.family,
+            counted=column.counted,
+            per_row=column.per_row,
+        )
     return column
 
 
