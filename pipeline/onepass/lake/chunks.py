@@ -39,6 +39,8 @@ class Chunk(NamedTuple):
     """The metadata of one column chunk; the fields are named as pyarrow names them."""
 
     path_in_schema: str
+    column: str
+    """The column that the chunk belongs to, by the name under which it is read."""
     physical_type: str
     """By the schema."""
     num_values: int
@@ -61,6 +63,8 @@ class ColumnChunks:
 
     paths: list[str]
     """Path of each leaf column in the Parquet schema."""
+    columns: list[str]
+    """Column that each leaf belongs to, by the name under which it is read."""
     types: list[str]
     """Physical type of each leaf column by the schema."""
     is_flat: list[bool]
@@ -76,6 +80,7 @@ class ColumnChunks:
         n_values, nulls, present = found[N_VALUES], found[NULLS], found[PRESENT]
         return Chunk(
             self.paths[column],
+            self.columns[column],
             self.types[column],
             n_values,
             found[UNCOMPRESSED],
@@ -139,9 +144,11 @@ def read_chunks(footer: bytes, metadata: pq.FileMetaData) -> ColumnChunks:
     """
     schema = parquet_schema(metadata)
     columns = [schema.column(i) for i in range(metadata.num_columns)]
+    paths = [column.path for column in columns]
     fields, is_encrypted = chunk_fields(footer, metadata.num_row_groups, metadata.num_columns)
     return ColumnChunks(
-        [column.path for column in columns],
+        paths,
+        paths,
         [column.physical_type for column in columns],
         [not column.max_repetition_level for column in columns],
         fields,

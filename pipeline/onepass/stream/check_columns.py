@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-import numpy as np
 import pyarrow as pa
 
 from onepass.encode.reads import READS, is_readable, uses
@@ -81,13 +80,13 @@ class ColumnCheck:
             return []
         lacking = self._lacking(file, footer.schema.names)
         names = [name for name in self._names if name not in lacking]
-        check_names(file, footer.schema, names)
+        check_names(file, footer, names)
         check_claims(footer.contradictions, names, file.key)
         check_types(
             file,
             footer.schema,
             [(name, use) for name, use in self._uses if name not in lacking],
-            is_empty=lambda name: bool(empty_columns(footer, [name])),
+            is_empty=lambda name: bool(footer.empty([name])),
         )
         self._passed.add(footer.fingerprint)
         return self._renamed(file, footer.schema.names, lacking)
@@ -174,13 +173,11 @@ def check_types(
             )
 
 
-def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
+def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
     """Check that a file has each column exactly once.
 
     Parameters
     ----------
-    found
-        Schema of the file.
     names
         Columns to read.
 
@@ -189,9 +186,9 @@ def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
     BadPartition
         If a column is missing or occurs twice.
     """
-    present = found.names
+    present = footer.schema.names
     for name in names:
-        if present.count(name) != 1:
+        if present.count(name) != 1 and (name in present or footer.field(name) is None):
             missing = f"is missing{hint(name, present, names)}"
             fault = "is there more than once" if name in present else missing
             raise BadPartition(f"the column {fault}", path=file.key, column=name)
@@ -217,19 +214,6 @@ def hint(name: str, present: Iterable[str], names: Iterable[str]) -> str:
 
 def _bare(name: str) -> str:
     return name.strip().casefold()
-
-
-def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
-    """Return the flat columns among `names` that have no value, by the statistics of the footer.
-
-    The type of such a column means nothing, because its writer saw no value: pandas writes a
-    number, Arrow null, Spark the type of the query.
-    """
-    wanted, chunks = set(names), footer.chunks
-    found = [i for i, path in enumerate(chunks.paths) if path in wanted and chunks.is_flat[i]]
-    filled = np.flatnonzero(footer.row_group_rows())
-    are_null = (chunks.null_counts() == chunks.num_values)[filled].all(axis=0)
-    return {chunks.paths[i] for i in found if are_null[i]}
 
 
 _KINDS = {

@@ -48,10 +48,10 @@ class Widths:
 
     def note(self, file: LakeFile, footer: Footer, row_group: int) -> None:
         """Take the widths of one row group into account."""
-        paths = footer.chunks.paths
-        wanted = [place for place, path in enumerate(paths) if path in self.bytes]
+        columns = footer.chunks.columns
+        wanted = [place for place, column in enumerate(columns) if column in self.bytes]
         chunks = footer.chunks.of(row_group, wanted)
-        coded = [chunk.path_in_schema for chunk in chunks if self._note_chunk(chunk)]
+        coded = [chunk.column for chunk in chunks if self._note_chunk(chunk)]
         if coded and self._n_probed < _PROBED_GROUPS:
             self._n_probed += 1
             for name in coded:
@@ -88,7 +88,7 @@ class Widths:
 
     def _note_chunk(self, chunk: Chunk) -> bool:
         """Note what the footer tells of a chunk; return whether its texts must be looked at."""
-        name = chunk.path_in_schema
+        name = chunk.column
         self._stored[name] = max(self._stored[name], chunk.total_uncompressed_size)
         size = decoded_bytes(chunk, coded=False)
         if size is not None and chunk.num_values:
