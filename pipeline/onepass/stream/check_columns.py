@@ -80,7 +80,9 @@ class ColumnCheck:
             return []
         lacking = self._lacking(file, footer.schema.names)
         names = [name for name in self._names if name not in lacking]
-        check_names(file, footer, names)
+        present = set(footer.schema.names)
+        structs = {name for name in names if name not in present and footer.field(name) is not None}
+        check_names(file, footer.schema, [name for name in names if name not in structs])
         check_claims(footer.contradictions, names, file.key)
         check_types(
             file,
@@ -173,11 +175,13 @@ def check_types(
             )
 
 
-def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
+def check_names(file: LakeFile, found: pa.Schema, names: list[str]) -> None:
     """Check that a file has each column exactly once.
 
     Parameters
     ----------
+    found
+        Schema of the file.
     names
         Columns to read.
 
@@ -186,9 +190,9 @@ def check_names(file: LakeFile, footer: Footer, names: list[str]) -> None:
     BadPartition
         If a column is missing or occurs twice.
     """
-    present = footer.schema.names
+    present = found.names
     for name in names:
-        if present.count(name) != 1 and (name in present or footer.field(name) is None):
+        if present.count(name) != 1:
             missing = f"is missing{hint(name, present, names)}"
             fault = "is there more than once" if name in present else missing
             raise BadPartition(f"the column {fault}", path=file.key, column=name)
