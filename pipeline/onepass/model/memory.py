@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 
 from onepass.cloud.url import is_url
 from onepass.encode.schema import Schema
@@ -41,6 +42,9 @@ _DECODED = 8
 
 _COLUMN_BYTES = 24
 """Minimum bytes of a decoded value: a number and its copies, or a short text."""
+
+_ENTRY_BYTES = 32
+"""Bytes of an entry of a sparse row: its code, slot and value as they are encoded and gathered."""
 
 
 def fit_batch_rows(
@@ -183,4 +187,5 @@ def _decoded_bytes(schema: Schema, widths: Mapping[str, float]) -> int:
 
 def _encoded_bytes(schema: Schema) -> int:
     """Return the bytes of one encoded row in all blocks, temporary arrays included."""
-    return _BLOCKS * (12 * schema.n_dense + 8 * schema.n_hashed + 48)
+    entries = ceil(sum(column.entries_per_row for column in schema.columns))
+    return _BLOCKS * (12 * schema.n_dense + 8 * schema.n_hashed + _ENTRY_BYTES * entries + 48)
