@@ -61,8 +61,8 @@ class HashedValue(BaseModel):
     output: str | None
     """Class or quantile of the weight; None if the model has a single margin."""
     weight: float
-    """Change of the prediction for rows with this value, or with any other that shares its slot; per
-    unit of the number that belongs to the value, if it is a key of a map or an index."""
+    """Change of the prediction for rows with this value, or with any other that shares its slot.
+    It is per unit of its number if the value is a key of a map or an index."""
     rows: int
     """Approximate number of rows with this value; long batches are sampled."""
 

@@ -72,9 +72,7 @@ def write_bag(
     # The last feature is that of unknown values, as is the last code.
     feature_of = pc.fill_null(level, width - 1).to_numpy().astype(np.int64)
     codes, features = found.codes, np.zeros((len(lists.length), width), np.float32)
-    unknown = _count_levels(
-        codes, feature_of, lists.begin, lists.length, column.counted, features
-    )
+    unknown = _count_levels(codes, feature_of, lists.begin, lists.length, column.counted, features)
     if column.missing:
         features[lists.is_null, width - 2] = 1.0
     sink.matrix(features, first, start)

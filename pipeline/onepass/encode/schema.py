@@ -27,7 +27,7 @@ HiveType: TypeAlias = Literal["integer", "date", "text"]
 class _MayBeText(_Column):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
-    missing_texts: list[str] = []
+    missing_texts: list[str] = Field(default_factory=list)
     """Texts in lower case that stand for a missing value, as blank text always does."""
 
 

@@ -213,7 +213,5 @@ def _schema(job: Job, found: Survey) -> Schema:
         weight=job.weight,
         hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
         hive={name: kind for name, kind in found.hive.items() if name in used},
-        optional=[
-            name for column in columns for name in column.sources if name in found.optional
-        ],
+        optional=[name for column in columns for name in column.sources if name in found.optional],
     )
