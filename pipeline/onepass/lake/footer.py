@@ -82,10 +82,15 @@ class Footer:
         absent = set() if self.columns is None else self.columns.absent & wanted
         return {chunks.columns[i] for i in found if are_null[i]} | absent
 
+    def is_struct(self, name: str) -> bool:
+        """Return whether a column can be read only as a whole struct, which is no feature."""
+        return name not in self.schema.names and self.field(name) is not None
+
     def field(self, name: str) -> pa.Field | None:
         """Return a column that can be read, or a whole struct of a file without a table."""
-        if name in self.schema.names:
-            return self.schema.field(name)
+        place = self.schema.names.index(name) if name in self.schema.names else -1
+        if place >= 0:
+            return self.schema.field(place)
         if self.columns is None or self.columns.of_table:
             return None
         found = parquet_schema(self.metadata).to_arrow_schema()

@@ -121,8 +121,9 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     n_cursors = 1 if rotation.seed is None else _n_cursors(source, share_rows, rotation)
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
     # A file may lack columns that the model reads as null.
-    texts = rotation.columns.texts
-    names = [name for name in rotation.columns.names if footer.field(name) is not None]
+    present, texts = set(footer.schema.names), rotation.columns.texts
+    wanted = rotation.columns.names
+    names = [name for name in wanted if name in present or footer.is_struct(name)]
     reader = PartitionReader(
         source.file,
         footer,

@@ -81,7 +81,7 @@ class ColumnCheck:
         lacking = self._lacking(file, footer.schema.names)
         names = [name for name in self._names if name not in lacking]
         present = set(footer.schema.names)
-        structs = {name for name in names if name not in present and footer.field(name) is not None}
+        structs = {name for name in names if name not in present and footer.is_struct(name)}
         check_names(file, footer.schema, [name for name in names if name not in structs])
         check_claims(footer.contradictions, names, file.key)
         check_types(

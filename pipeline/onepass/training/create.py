@@ -15,6 +15,7 @@ from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
+from onepass.model.table_choice import trained_choice
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
@@ -187,6 +188,7 @@ def survey_job(
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
         dask=job.dask,
+        table=trained_choice(job),
     )
 
 
