@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -256,7 +256,7 @@ def decide_pairs(
 
     Returns
     -------
-    The lists of indices, the use, and the reason.
+    The sampled rows, the use, and the reason.
 
     Raises
     ------
@@ -273,12 +273,19 @@ def decide_pairs(
             raise JobError(
                 f"--sparse names {name!r} for the lists of {what}, but its type is {values.type}"
             )
-    found, numbers = sampled_lists(names[0], index), lists_of(value)
-    if not numbers.n_elements:
+    keys, found = sampled_lists(names[0], index), sampled_lists(names[1], value)
+    # A row is null if both of its lists are: a list of numbers alone has the indices 0, 1, 2, ...
+    is_null = lists_of(index).is_null & lists_of(value).is_null
+    found = replace(found, null_share=float(is_null.mean()), coded=keys.coded)
+    if not found.n_elements:
         return found, None, "only empty lists in the sample"
-    scale = _root_mean_square(numbers.of(value.values))
-    per_row = sampled_lists(names[1], value).entries_per_row
-    use = Pairs(name=pair, index=names[0], value=names[1], scale=scale, per_row=per_row)
+    use = Pairs(
+        name=pair,
+        index=names[0],
+        value=names[1],
+        scale=_root_mean_square(lists_of(value).of(value.values)),
+        per_row=found.entries_per_row,
+    )
     return found, use, f"the job says so, {found.sizes}"
 
 
