@@ -15,6 +15,8 @@ PER_RUN = frozenset(
     {
         "model",
         "holdout",
+        "lake_version",
+        "lake_timestamp",
         "memory_limit",
         "on_bad",
         "on_changed",

@@ -7,9 +7,14 @@ from math import ceil
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+from onepass.encode.column_base import ColumnBase as _Column
+from onepass.encode.column_base import Frozen as _Frozen
+from onepass.encode.nested_family import NestedFamily, nested_family
+from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
+
+Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"] | NestedFamily
 """Arrow types that are read in the same way."""
 
 OTHER = "other"
@@ -19,28 +24,10 @@ HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Column(_Frozen):
-    """A column of features."""
-
-    @property
-    def entries_per_row(self) -> float:
-        """Mean number of entries of a row in the sample."""
-        return 0.0
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether the column becomes entries of sparse rows."""
-        return False
-
-
 class _MayBeText(_Column):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
-    missing_texts: list[str] = []
+    missing_texts: list[str] = Field(default_factory=list)
     """Texts in lower case that stand for a missing value, as blank text always does."""
 
 
@@ -164,7 +151,10 @@ class Hashed(_Category):
         return []
 
 
-Column: TypeAlias = Annotated[Numeric | Bool | Time | OneHot | Hashed, Field(discriminator="kind")]
+Column: TypeAlias = Annotated[
+    Numeric | Bool | Time | OneHot | Hashed | Vector | Bag | HashedBag | WeightMap | Pairs,
+    Field(discriminator="kind"),
+]
 
 
 class Label(_Frozen):
@@ -248,6 +238,14 @@ class Schema(_Frozen):
         """Number of hashed weights."""
         return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
 
+    def counted_names(self) -> list[str]:
+        """Return the columns whose frequent values are counted, because weights have no names.
+
+        Columns of one slot a row come first.
+        """
+        hashed = [column.name for column in self.columns if column.kind == "hashed"]
+        return hashed + [column.name for column in self.columns if column.has_entries]
+
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
 
@@ -256,7 +254,7 @@ class Schema(_Frozen):
         label
             Whether label and weight are read as well.
         """
-        names = [column.name for column in self.columns]
+        names = [name for column in self.columns for name in column.sources]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
@@ -264,9 +262,11 @@ class Schema(_Frozen):
     def text_names(self) -> list[str]:
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
-            column.name
+            name
             for column in self.columns
-            if isinstance(column, _Category) or (isinstance(column, _MayBeText) and column.text)
+            if isinstance(column, _Category | Bag | HashedBag | WeightMap)
+            or (isinstance(column, _MayBeText) and column.text)
+            for name in column.sources
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
@@ -292,7 +292,7 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
         or pa.types.is_string_view(dtype)
     ):
         return "text"
-    return "other"
+    return nested_family(dtype, family)
 
 
 _WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -60,6 +60,7 @@ def decide_missing(
     for one in files:
         seen.update(_names(one))
     asked_for = {*targets, *choice.features, *choice.numeric, *choice.categorical}
+    asked_for |= {*choice.of_pairs, *choice.bag_counts}
     wanted = {name for name in seen if name not in targets and choice.wants(name)}
     rare = {name for name in wanted - asked_for if 2 * seen[name] < len(files)}
     if on_missing == "null":
