@@ -5,17 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onepass.block import Block
+from onepass.block import Block, Entries
 
 
 def numbered_block(n_rows: int) -> Block:
-    """Return a block in which every array holds the number of its row."""
+    """Return a block in which every array holds the number of its row.
+
+    Row i has i % 3 entries.
+    """
     at = np.arange(n_rows)
+    start = np.append(0, np.cumsum(at % 3))
+    own = np.repeat(at, at % 3)
     return Block(
         np.stack([at, -at], axis=1).astype(np.float32),
         np.stack([at, at + 1], axis=1).astype(np.int32),
         at.astype(float),
         at + 0.5,
+        Entries(start, own.astype(np.int32), own.astype(np.float32)),
     )
 
 
@@ -26,6 +32,12 @@ def assert_rows(block: Block, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(block.slots, np.stack([at, at + 1], axis=1))
     np.testing.assert_array_equal(block.label, at)
     np.testing.assert_array_equal(block.weight, at + 0.5)
+    own, entries = np.repeat(at, (at % 3).astype(int)), block.entries
+    np.testing.assert_array_equal(entries.lengths, at % 3)
+    assert entries.start[0] == 0
+    assert entries.start[-1] == len(entries.slot) == len(entries.value)
+    np.testing.assert_array_equal(entries.slot, own)
+    np.testing.assert_array_equal(entries.value, own)
 
 
 def test_take_keeps_rows_together_in_the_order_asked_for():
@@ -52,4 +64,5 @@ def test_pieces_share_memory_with_the_block():
     block = numbered_block(40)
     for piece in block.pieces(10):
         assert np.shares_memory(piece.dense, block.dense)
+        assert np.shares_memory(piece.entries.slot, block.entries.slot)
         assert piece.dense.flags.c_contiguous

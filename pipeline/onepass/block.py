@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from onepass.jit import compiled
+
 Float32Array: TypeAlias = NDArray[np.float32]
 FloatArray: TypeAlias = NDArray[np.float64]
 RealArray: TypeAlias = NDArray[np.floating[Any]]
@@ -20,7 +22,10 @@ SlotArray: TypeAlias = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Features of which each row has a number of its own: compressed sparse rows."""
+    """Features of which each row has a number of its own: compressed sparse rows.
+
+    The slots of one row are distinct: values of the same slot are summed beforehand.
+    """
 
     start: IntArray
     """First entry of each row, and the number of all entries: shape (n_rows + 1,)."""
@@ -29,17 +34,47 @@ class Entries:
     value: Float32Array
     """Factor of that weight, shape (n_entries,)."""
 
+    @property
+    def lengths(self) -> IntArray:
+        """Number of entries of each row, shape (n_rows,)."""
+        return np.diff(self.start)
+
+    @property
+    def arrays(self) -> tuple[IntArray, SlotArray, Float32Array]:
+        """The three arrays, as compiled loops take them."""
+        return self.start, self.slot, self.value
+
+    def mean_square_length(self) -> float:
+        """Return the mean over rows of the sum of the squares of their values."""
+        squares = np.einsum("i,i->", self.value, self.value, dtype=np.float64)
+        return float(squares) / max(1, len(self.start) - 1)
+
     def take(self, index: IntArray) -> Entries:
         """Return the entries of the rows at `index`, in its order."""
-        lengths = np.diff(self.start)[index]
-        start = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        places = np.repeat(self.start[index] - start[:-1], lengths) + np.arange(start[-1])
-        return Entries(start, self.slot[places], self.value[places])
+        start = _starts(self.lengths[index])
+        slot, value = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
+        _copy_rows(self.start, self.slot, self.value, index, start, slot, value)
+        return Entries(start, slot, value)
+
+    def between(self, first: int, stop: int) -> Entries:
+        """Return the entries of the rows from `first` up to `stop`, as views."""
+        own = slice(self.start[first], self.start[stop])
+        start = self.start[first : stop + 1] - self.start[first]
+        return Entries(start, self.slot[own], self.value[own])
+
+    @staticmethod
+    def concatenated(parts: Sequence[Entries]) -> Entries:
+        """Return the rows of several parts, one part after another."""
+        return Entries(
+            _starts(np.concatenate([part.lengths for part in parts])),
+            np.concatenate([part.slot for part in parts]),
+            np.concatenate([part.value for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows as numbers: a dense part, a hashed part, labels and weights."""
+    """Rows as numbers: a dense part, hashed columns, sparse rows, labels and weights."""
 
     dense: Float32Array
     """Dense features, shape (n_rows, n_dense), C order."""
@@ -49,6 +84,8 @@ class Block:
     """Labels in their own unit, shape (n_rows,); all NaN if the rows have no labels."""
     weight: FloatArray
     """Importance of each row, shape (n_rows,); 1 if the job names no weight column."""
+    entries: Entries | None = None
+    """Sparse rows, whose slots are those of the hashed columns; None if the schema has none."""
 
     @property
     def n_rows(self) -> int:
@@ -57,18 +94,26 @@ class Block:
 
     def take(self, index: IntArray) -> Block:
         """Return the rows at `index`, in its order."""
-        return Block(self.dense[index], self.slots[index], self.label[index], self.weight[index])
+        return Block(
+            self.dense[index],
+            self.slots[index],
+            self.label[index],
+            self.weight[index],
+            None if self.entries is None else self.entries.take(index),
+        )
 
     @staticmethod
     def concatenated(blocks: Sequence[Block]) -> Block:
         """Return the rows of several blocks, one block after another."""
         if len(blocks) == 1:
             return blocks[0]
+        entries = [block.entries for block in blocks if block.entries is not None]
         return Block(
             np.concatenate([block.dense for block in blocks]),
             np.concatenate([block.slots for block in blocks]),
             np.concatenate([block.label for block in blocks]),
             np.concatenate([block.weight for block in blocks]),
+            Entries.concatenated(entries) if entries else None,
         )
 
     def pieces(self, n_rows: int) -> Iterator[Block]:
@@ -80,7 +125,13 @@ class Block:
         edges = np.linspace(0, self.n_rows, n_pieces + 1).astype(np.int64)
         for start, stop in pairwise(edges):
             rows = slice(start, stop)
-            yield Block(self.dense[rows], self.slots[rows], self.label[rows], self.weight[rows])
+            yield Block(
+                self.dense[rows],
+                self.slots[rows],
+                self.label[rows],
+                self.weight[rows],
+                None if self.entries is None else self.entries.between(start, stop),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +147,28 @@ class Linear:
     """Weights of the dense features, shape (n_outputs, n_dense)."""
     hashed: RealArray
     """Weights of the slots, shape (n_slots, n_outputs). A margin sums those of its row's slots."""
+
+
+def _starts(lengths: IntArray) -> IntArray:
+    """Return where each row begins, and the number of all entries."""
+    start = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=start[1:])
+    return start
+
+
+@compiled
+def _copy_rows(
+    start: IntArray,
+    slot: SlotArray,
+    value: Float32Array,
+    index: IntArray,
+    to: IntArray,
+    slots: SlotArray,
+    values: Float32Array,
+) -> None:
+    """Copy the entries of the rows at `index` to where `to` says that each row begins."""
+    for i in range(len(index)):
+        first = start[index[i]]
+        for k in range(to[i + 1] - to[i]):
+            slots[to[i] + k] = slot[first + k]
+            values[to[i] + k] = value[first + k]

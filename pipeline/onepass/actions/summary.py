@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from onepass.actions.cautions import cautions
 from onepass.block import FloatArray
 from onepass.encode.hashing import slots_of
+from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
 from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Schema, Time
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
@@ -60,7 +61,8 @@ class HashedValue(BaseModel):
     output: str | None
     """Class or quantile of the weight; None if the model has a single margin."""
     weight: float
-    """Change of the prediction for rows with this value, or with any other that shares its slot."""
+    """Change of the prediction for rows with this value, or with any other that shares its slot.
+    It is per unit of its number if the value is a key of a map or an index."""
     rows: int
     """Approximate number of rows with this value; long batches are sampled."""
 
@@ -118,7 +120,7 @@ def summarise(model: Model) -> Summary:
             (row for row, own in zip(rows, is_intercept, strict=True) if not own),
             key=lambda row: -abs(row.effect),
         ),
-        hashed={c.name: schema.n_slots for c in schema.columns if c.kind == "hashed"},
+        hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
         references={c.name: c.levels[0] for c in schema.columns if isinstance(c, OneHot)},
         warnings=cautions(
@@ -209,7 +211,11 @@ def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
 
     The intercept comes last in both.
     """
-    units = [(name, *_unit(c, name)) for c in schema.columns for name in c.feature_names()]
+    units = [
+        (name, *unit)
+        for column in schema.columns
+        for name, unit in zip(column.feature_names(), _units(column), strict=True)
+    ]
     matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
     matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
     return [*(name for name, _, _ in units), INTERCEPT], matrix
@@ -233,30 +239,33 @@ def _quantile(share: float, freedom: float) -> float:
     return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
 
 
-def _unit(column: Column, name: str) -> tuple[float, float]:
-    """Return the units of the column in one unit of the feature, and the column's value at 0."""
+def _units(column: Column) -> list[tuple[float, float]]:
+    """Return the units of the column in one unit of each feature, and the column's value at 0."""
+    units = [(1.0, 0.0)] * len(column.feature_names())
     match column:
-        case Numeric() if name == column.name:
-            return column.scale, column.center
-        case Time() if name == f"{column.name} (trend)":
-            return column.scale / _DAY, 0.0
-        case _:
-            return 1.0, 0.0
+        case Numeric():
+            units[0] = column.scale, column.center
+        case Vector():
+            units[: column.length] = zip(column.scale, column.center, strict=True)
+        case Time() if column.parts[:1] == ["trend"]:
+            units[0] = column.scale / _DAY, 0.0
+    return units
 
 
 def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:
     schema = model.file.encoder
     found = []
     for column in schema.columns:
-        if isinstance(column, Hashed):
+        if isinstance(column, Hashed) or column.has_entries:
             values = model.frequent.values(column.name)
             slots = slots_of([value for value, _ in values], column.name, schema.hash_bits)
+            unit = column.scale if isinstance(column, WeightMap | Pairs) else 1.0
             found += [
                 HashedValue(
                     column=column.name,
                     value=value,
                     output=one.name,
-                    weight=float(one.hashed[slot]),
+                    weight=float(one.hashed[slot]) / unit,
                     rows=n,
                 )
                 for (value, n), slot in zip(values, slots, strict=True)

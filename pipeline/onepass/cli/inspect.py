@@ -26,6 +26,7 @@ _CLASSES_SHOWN = 12
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
     *("where", "sample", "on_null_label", "unknown_class", "on_missing_column", "tails"),
+    *("sparse", "bag_counts"),
     *("interleave", "dask", "as_files", "lake_version", "lake_timestamp"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""

@@ -18,11 +18,11 @@ from onepass.encode.hashing import slot_codes
 from onepass.encode.layout import Layouts, NumberGroup
 from onepass.encode.level_values import is_real, level_values, not_whole
 from onepass.encode.levels import write_levels
+from onepass.encode.nested import Nested, write_nested
 from onepass.encode.numbers import Numbers, kinds_of_count
-from onepass.encode.reads import READS, is_readable, use_of
+from onepass.encode.reads import READS, is_readable, use_of, uses_of
 from onepass.encode.schema import (
     Bool,
-    Column,
     Hashed,
     Numeric,
     OneHot,
@@ -79,9 +79,9 @@ class Draft:
     label
         Whether the rows carry a label and a weight to read.
     noted
-        Whether to count the commonest values of each hashed column, shape (n_hashed,). The counts
-        are multiplied by `NOTED_EVERY`, because a column is counted in one block of so many. By
-        default all columns are counted, without this factor.
+        Whether to count the commonest values of each column of `Schema.counted_names`, in their
+        order. The counts are multiplied by `NOTED_EVERY`, because a column is counted in one block
+        of so many. By default all columns are counted, without this factor.
     linear
         Model whose margins are computed in place of features; `order` must then be None.
     """
@@ -111,7 +111,12 @@ class Draft:
         self._n_written = 0
         self._sink: Sink
         if linear is None:
-            self._sink = Rows(self._schema.n_dense, self._schema.n_hashed, self._place)
+            self._sink = Rows(
+                self._schema.n_dense,
+                self._schema.n_hashed,
+                self._place,
+                has_entries=self._schema.has_entries,
+            )
         else:
             self._sink = Margins(linear, n_rows)
         self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
@@ -139,7 +144,10 @@ class Draft:
         numbers = Numbers()
         hashed: list[tuple[Hashed, pa.Array]] = []
         for column, first, width in layout.others:
-            values = self._values(column, part)
+            if isinstance(column, Nested):
+                self._write_nested(column, part, first, start)
+                continue
+            values = self._values(column.name, use_of(column), part)
             if isinstance(column, Hashed):
                 self._count([("not_whole", not_whole(values) if is_real(values) else 0)])
                 hashed.append((column, level_values(column, values)))
@@ -160,7 +168,7 @@ class Draft:
         """Return the block, without the rows that have no label or one of an unknown class."""
         assert self._n_written == len(self._order)
         rows, margins = self._order, self._sink.margins
-        block = Block(*self._sink.features(), self._target, self._weight)
+        block = Block(*self._sink.features(), self._target, self._weight, self._sink.sparse())
         if self._label and (self._counts["null_label"] or self._counts["unknown_class"]):
             kept = np.flatnonzero(np.isfinite(self._target))
             block, rows = block.take(kept), rows[kept]
@@ -173,25 +181,33 @@ class Draft:
             if kind and n:
                 self._counts[kind] += n
 
-    def _values(self, column: Column, part: Part) -> pa.Array:
+    def _values(self, name: str, use: str, part: Part) -> pa.Array:
         """Return the values of a column after checking its type; one value if it is a folder.
 
         An optional column that the part lacks is null.
         """
-        hive, is_optional = self._schema.hive, column.name in self._optional
-        if column.name in hive:
-            if column.name not in part.hive and not is_optional:
-                raise BadColumn("expected in the path as a key=value folder", column.name)
-            return typed_hive(column.name, [part.hive.get(column.name)], hive[column.name])
-        if is_optional and part.batch.schema.get_field_index(column.name) < 0:
+        hive, is_optional = self._schema.hive, name in self._optional
+        if name in hive:
+            if name not in part.hive and not is_optional:
+                raise BadColumn("expected in the path as a key=value folder", name)
+            return typed_hive(name, [part.hive.get(name)], hive[name])
+        if is_optional and part.batch.schema.get_field_index(name) < 0:
             return pa.nulls(part.batch.num_rows)
-        values = _column(part.batch, column.name)
-        use = use_of(column)
+        values = _column(part.batch, name)
         if is_readable(use, values.type):
             return values
         if values.null_count < len(values):
-            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
+            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", name)
         return pa.nulls(len(values))
+
+    def _write_nested(self, column: Nested, part: Part, first: int, start: int) -> None:
+        sources = [self._values(name, use, part) for name, use in uses_of(column)]
+        bits = self._schema.hash_bits
+        noticed, named = write_nested(self._sink, column, sources, first, start, bits)
+        self._count(noticed)
+        if named is not None and self._learns:
+            number = self._schema.counted_names().index(column.name)
+            self._note(column.name, number, named, 1)
 
     def _write_group(self, group: NumberGroup, batch: pa.RecordBatch, start: int) -> None:
         columns = batch.columns
@@ -229,22 +245,22 @@ class Draft:
         for number, (column, values) in enumerate(columns):
             in_folder = column.name in self._schema.hive
             if self._learns:
-                self._note(column, number, values, n_rows if in_folder else 1)
+                self._note(column.name, number, values, n_rows if in_folder else 1)
             own, table = slot_codes(values, column.name, self._schema.hash_bits)
             codes.append(pa.repeat(own[0], n_rows) if in_folder else own)
             slot_of.append(table)
         self._sink.slots(codes, slot_of, start)
 
-    def _note(self, column: Hashed, number: int, values: pa.Array, times: int) -> None:
+    def _note(self, name: str, number: int, values: pa.Array, times: int) -> None:
         """Count the commonest values of a hashed column; each value stands for `times` rows."""
         # A folder has a single value, which is cheap to count in every block.
-        if self._noted is None or column.name in self._schema.hive:
+        if self._noted is None or name in self._schema.hive:
             found = commonest(values, times)
         elif self._noted[number]:
             found = commonest(values, times * NOTED_EVERY)
         else:
             return
-        self._frequent.setdefault(column.name, Counter()).update(found)
+        self._frequent.setdefault(name, Counter()).update(found)
 
     def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         """Write labels and weights to these rows of the block."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
+from math import ceil
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+from onepass.encode.column_base import ColumnBase as _Column
+from onepass.encode.column_base import Frozen as _Frozen
+from onepass.encode.nested_family import NestedFamily, nested_family
+from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
+
+Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"] | NestedFamily
 """Arrow types that are read in the same way."""
 
 OTHER = "other"
@@ -18,18 +24,14 @@ HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _MayBeText(_Frozen):
+class _MayBeText(_Column):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
-    missing_texts: list[str] = []
+    missing_texts: list[str] = Field(default_factory=list)
     """Texts in lower case that stand for a missing value, as blank text always does."""
 
 
-class _Category(_Frozen):
+class _Category(_Column):
     whole: bool = False
     """Whether floats are read as well; a whole number is then the level of the same integer."""
     blank_is_null: bool = False
@@ -77,7 +79,7 @@ class Numeric(_MayBeText):
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Bool(_Frozen):
+class Bool(_Column):
     """A truth value as 0 or 1."""
 
     kind: Literal["bool"] = "bool"
@@ -149,7 +151,10 @@ class Hashed(_Category):
         return []
 
 
-Column: TypeAlias = Annotated[Numeric | Bool | Time | OneHot | Hashed, Field(discriminator="kind")]
+Column: TypeAlias = Annotated[
+    Numeric | Bool | Time | OneHot | Hashed | Vector | Bag | HashedBag | WeightMap | Pairs,
+    Field(discriminator="kind"),
+]
 
 
 class Label(_Frozen):
@@ -195,7 +200,7 @@ class Schema(_Frozen):
     weight: str | None
     """Column with the importance of each row; None if all rows count 1."""
     hash_bits: int = Field(ge=1, le=26)
-    """log2 of the number of hashed weights; unused without hashed columns."""
+    """log2 of the number of hashed weights; unused without hashed columns and entries."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
     optional: list[str] = Field(default_factory=list)
@@ -216,9 +221,30 @@ class Schema(_Frozen):
         return sum(column.kind == "hashed" for column in self.columns)
 
     @property
+    def has_entries(self) -> bool:
+        """Whether rows have entries, beside the one slot of each hashed column."""
+        return any(column.has_entries for column in self.columns)
+
+    @property
+    def n_selected(self) -> int:
+        """Number of hashed weights that a row selects: one a hashed column, and its entries'.
+
+        Rows differ in their number of entries, so theirs is the mean, rounded up.
+        """
+        return self.n_hashed + ceil(sum(column.entries_per_row for column in self.columns))
+
+    @property
     def n_slots(self) -> int:
         """Number of hashed weights."""
-        return (1 << self.hash_bits) if self.n_hashed else 0
+        return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
+
+    def counted_names(self) -> list[str]:
+        """Return the columns whose frequent values are counted, because weights have no names.
+
+        Columns of one slot a row come first.
+        """
+        hashed = [column.name for column in self.columns if column.kind == "hashed"]
+        return hashed + [column.name for column in self.columns if column.has_entries]
 
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
@@ -228,7 +254,7 @@ class Schema(_Frozen):
         label
             Whether label and weight are read as well.
         """
-        names = [column.name for column in self.columns]
+        names = [name for column in self.columns for name in column.sources]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
@@ -236,9 +262,11 @@ class Schema(_Frozen):
     def text_names(self) -> list[str]:
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
-            column.name
+            name
             for column in self.columns
-            if isinstance(column, _Category) or (isinstance(column, _MayBeText) and column.text)
+            if isinstance(column, _Category | Bag | HashedBag | WeightMap)
+            or (isinstance(column, _MayBeText) and column.text)
+            for name in column.sources
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
@@ -264,7 +292,7 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
         or pa.types.is_string_view(dtype)
     ):
         return "text"
-    return "other"
+    return nested_family(dtype, family)
 
 
 _WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

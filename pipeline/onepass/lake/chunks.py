@@ -51,6 +51,8 @@ class Chunk(NamedTuple):
     dictionary_page_offset: int | None
     null_count: int | None
     """None if the statistics do not tell, or tell the impossible."""
+    is_flat: bool = True
+    """Whether the chunk has one value in each row; else it belongs to a list or a map."""
 
     @property
     def has_dictionary_page(self) -> bool:
@@ -97,6 +99,7 @@ class ColumnChunks:
             found[DATA_PAGE],
             found[DICTIONARY_PAGE] if present >> DICTIONARY_PAGE & 1 else None,
             nulls if present >> NULLS & 1 and 0 <= nulls <= n_values else None,
+            self.is_flat[column],
         )
 
     def of(self, row_group: int, columns: Iterable[int]) -> Iterator[Chunk]:

@@ -58,9 +58,14 @@ class Decoders:
         rows = sum(self.rows(group) for group in groups)
         with self._open(groups, columns, rows, whole=True) as source:
             paths = self._paths(columns)
-            table = source.read_row_groups(groups, columns=paths, use_threads=use_threads)
+            # pyarrow does not read lists of codes of several dictionaries at once.
+            at_once = [[group] for group in groups] if self._has_coded_lists(columns) else [groups]
+            tables = [
+                source.read_row_groups(some, columns=paths, use_threads=use_threads)
+                for some in at_once
+            ]
         # Leaving the context frees the buffers of the decoder before the joined copy is made.
-        return self._shown(joined(table), columns)
+        return self._shown(joined(pa.concat_tables(tables)), columns)
 
     def slices(
         self, group: int, columns: list[str], rows: int, *, use_threads: bool = False
@@ -123,14 +128,36 @@ class Decoders:
             Rows that share one dictionary.
         """
         chunks, shown = self.footer.chunks, self.footer.columns
-        # pyarrow reads only flat columns of text as dictionaries.
+        # pyarrow does not read the texts of structs as dictionaries, nor those of lists if there
+        # are several dictionaries.
         found = {one for one in self.texts if shown is None or len(shown.stored[one].place) == 1}
         texts = [i for i, column in enumerate(chunks.columns) if column in found]
         for group in groups:
             for chunk in chunks.of(group, texts):
-                if not is_coded(chunk, rows):
+                is_list = not chunk.is_flat
+                if chunk.physical_type != "BYTE_ARRAY" and is_list:
+                    # The numbers of a map whose keys are texts.
+                    continue
+                if not is_coded(chunk, rows) or (is_list and len(groups) > 1):
                     found.discard(chunk.column)
         return [name for name in self.texts if name in found]
+
+    def _dictionary_paths(self, groups: Sequence[int], rows: int) -> list[str]:
+        """Return the paths in the file of the texts to read as dictionaries."""
+        chunks, names = self.footer.chunks, set(self.dictionaries(groups, rows))
+        return [
+            path
+            for path, name, kind in zip(chunks.paths, chunks.columns, chunks.types, strict=True)
+            if name in names and kind == "BYTE_ARRAY"
+        ]
+
+    def _has_coded_lists(self, columns: list[str]) -> bool:
+        """Whether the file says that it has lists of codes, as pandas writes categories."""
+        return any(
+            pa.types.is_nested(field.type) and _has_codes(field.type)
+            for field in self.footer.schema
+            if field.name in columns
+        )
 
     def pre_buffer_bytes(self, *, whole: bool) -> int:
         """Return the bytes of an object that a decoder may read ahead."""
@@ -154,7 +181,7 @@ class Decoders:
             pre_buffer=pre_buffer,
             buffer_size=buffer_bytes,
             page_checksum_verification=True,
-            read_dictionary=self._paths(self.dictionaries(groups, rows)),
+            read_dictionary=self._dictionary_paths(groups, rows),
         )
 
     def _source(self) -> str | RemoteFile:
@@ -181,6 +208,12 @@ def _batches(
         rows, row_groups=[group], columns=columns, use_threads=use_threads
     )
     return found
+
+
+def _has_codes(dtype: pa.DataType) -> bool:
+    if pa.types.is_dictionary(dtype):
+        return True
+    return any(_has_codes(dtype.field(i).type) for i in range(dtype.num_fields))
 
 
 def joined(table: pa.Table) -> pa.RecordBatch:

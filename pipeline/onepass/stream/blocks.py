@@ -128,7 +128,7 @@ def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np
     if n_rows <= LONG or not task.number:
         return None
     turn = task.number + crc32(f"{task.name}\x1f{task.epoch}".encode())
-    columns = np.arange(reading.encoder.schema.n_hashed)
+    columns = np.arange(len(reading.encoder.schema.counted_names()))
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 

@@ -235,6 +235,14 @@ def _bare(name: str) -> str:
     return name.strip().casefold()
 
 
+_KINDS = {
+    **{"integer": "number", "real": "number", "nulls": "null"},
+    **{"integers": "list of numbers", "reals": "list of numbers", "texts": "list of texts"},
+    **{"weights": "map to numbers", "entries": "map to texts"},
+}
+"""Kinds of the families that have another name, or that are read alike."""
+
+
 def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
     """Return the kind of each column. Files with equal kinds can be read in the same way.
 
@@ -245,9 +253,8 @@ def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
     empty
         Columns without a value.
     """
-    same = {"integer": "number", "real": "number"}
     found = {field.name: family(field.type) for field in schema}
     return {
-        name: "null" if name in empty else same.get(found[name], found[name])
+        name: "null" if name in empty else _KINDS.get(found[name], found[name])
         for name in schema.names
     }

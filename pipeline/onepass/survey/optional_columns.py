@@ -64,6 +64,7 @@ def decide_missing(
     for one in files:
         seen.update(_names(one))
     asked_for = {*targets, *asked.features, *asked.numeric, *asked.categorical}
+    asked_for |= {*asked.of_pairs, *asked.bag_counts}
     wanted = {name for name in seen if name not in targets and choice.wants(name)}
     rare = {name for name in wanted - asked_for if 2 * seen[name] < len(files)}
     if on_missing == "null":

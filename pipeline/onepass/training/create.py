@@ -6,7 +6,8 @@ import logging
 import uuid
 from datetime import UTC, datetime
 
-from onepass.encode.schema import Hashed, OneHot, Schema
+from onepass.encode.nested_kinds import Bag, HashedBag
+from onepass.encode.schema import Column, Hashed, OneHot, Schema
 from onepass.errors import DataError, JobError
 from onepass.job import Job
 from onepass.ledger.entries import FORMAT
@@ -119,26 +120,39 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     cost grows with the square of their number.
     """
     most = MOST_LISTED if solver == "newton" else 2
-    if not schema.n_hashed:
+    if not schema.n_hashed and not schema.has_entries:
         return schema
-    columns = [
-        Hashed(
+    columns = [_hashed_column(column, most) for column in schema.columns]
+    return schema.model_copy(update={"columns": columns})
+
+
+def _hashed_column(column: Column, most: int) -> Column:
+    if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most:
+        return Hashed(
             name=column.name,
             family=column.family,
             whole=column.whole,
             blank_is_null=column.blank_is_null,
         )
-        if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most
-        else column
-        for column in schema.columns
-    ]
-    return schema.model_copy(update={"columns": columns})
+    if isinstance(column, Bag) and len(column.levels) > most:
+        return HashedBag(
+            name=column.name,
+            family=column.family,
+            counted=column.counted,
+            per_row=column.per_row,
+        )
+    return column
 
 
 def choice_of(job: Job) -> Choice:
     """Return what a job says of the use of columns."""
     return Choice(
-        tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
+        tuple(job.features),
+        tuple(job.exclude),
+        tuple(job.numeric),
+        tuple(job.categorical),
+        tuple(job.sparse),
+        tuple(job.bag_counts),
     )
 
 
@@ -196,12 +210,12 @@ def _schema(job: Job, found: Survey) -> Schema:
         raise JobError(
             f"no column is left to learn from{why}; see: onepass inspect LAKE --label COLUMN"
         )
-    used = {column.name for column in columns} | {job.weight}
+    used = {name for column in columns for name in column.sources} | {job.weight}
     return Schema(
         columns=columns,
         label=label.label,
         weight=job.weight,
         hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
         hive={name: kind for name, kind in found.hive.items() if name in used},
-        optional=[column.name for column in columns if column.name in found.optional],
+        optional=[name for column in columns for name in column.sources if name in found.optional],
     )

@@ -16,8 +16,17 @@ from numba import carray  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from onepass.arrays import empty
-from onepass.block import Float32Array, FloatArray, IntArray, Linear, RealArray, SlotArray
+from onepass.block import (
+    Entries,
+    Float32Array,
+    FloatArray,
+    IntArray,
+    Linear,
+    RealArray,
+    SlotArray,
+)
 from onepass.encode.write.addresses import numbers_of, tables_of, validity_of, values_of
+from onepass.encode.write.matrices import Vectors, add_matrix
 from onepass.encode.write.sink import Scaled
 from onepass.encode.write.standardise import imputed, spread_bits, standardised
 from onepass.intrinsics import pointer, prefetch
@@ -51,6 +60,10 @@ class Margins:
     def features(self) -> tuple[Float32Array, SlotArray]:
         """See `Sink.features`."""
         return np.empty((self._n_rows, 0), np.float32), np.empty((self._n_rows, 0), np.int32)
+
+    def sparse(self) -> Entries | None:
+        """See `Sink.sparse`."""
+        return None
 
     def numbers(
         self, arrays: list[pa.Array], scaled: Scaled, start: int
@@ -91,6 +104,36 @@ class Margins:
             self._margins,
             start,
             len(codes[0]),
+        )
+
+    def vectors(self, vectors: Vectors, first: int, start: int) -> tuple[int, int]:
+        """See `Sink.vectors`."""
+        weights = np.ascontiguousarray(self._linear.dense[:, first : first + vectors.width])
+        features = np.empty((_TILE, vectors.width), np.float32)
+        rows, counts = np.arange(_TILE), np.zeros(2, np.int64)
+        for at in range(0, len(vectors.begin), _TILE):
+            tile = vectors.between(at, at + _TILE)
+            n = len(tile.begin)
+            counts += tile.write(rows[:n], features, 0)
+            add_matrix(features[:n], weights, self._margins, start + at)
+        return int(counts[0]), int(counts[1])
+
+    def matrix(self, features: Float32Array, first: int, start: int) -> None:
+        """See `Sink.matrix`."""
+        own = self._linear.dense[:, first : first + features.shape[1]]
+        add_matrix(features, np.ascontiguousarray(own), self._margins, start)
+
+    def entries(
+        self, lengths: IntArray, slots: SlotArray, values: Float32Array, start: int
+    ) -> None:
+        """See `Sink.entries`."""
+        add_entries(
+            np.ascontiguousarray(lengths, np.int64),
+            np.ascontiguousarray(slots, np.int32),
+            np.ascontiguousarray(values, np.float32),
+            self._linear.hashed,
+            self._margins,
+            start,
         )
 
     def constant(self, features: Float32Array, first: int, start: int, n_rows: int) -> None:
@@ -202,3 +245,22 @@ def add_slots(
                 out = margins[o, first_row + start : first_row + start + n]
                 for i in range(n):
                     out[i] += hashed[slot[i], o]
+
+
+@compiled
+def add_entries(
+    lengths: IntArray,
+    slots: SlotArray,
+    values: Float32Array,
+    hashed: RealArray,
+    margins: FloatArray,
+    first_row: int,
+) -> None:
+    """Add the weights of entries, times their values, to the margins; see `Sink.entries`."""
+    k = 0
+    for i in range(len(lengths)):
+        for _ in range(lengths[i]):
+            x = np.float64(values[k])
+            for o in range(len(margins)):
+                margins[o, first_row + i] += x * np.float64(hashed[slots[k], o])
+            k += 1

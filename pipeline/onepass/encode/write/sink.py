@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from onepass.block import Float32Array, FloatArray, IntArray, SlotArray
+from onepass.block import Entries, Float32Array, FloatArray, IntArray, SlotArray
+from onepass.encode.write.matrices import Vectors
 
 PLAIN_TYPES = {
     *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
@@ -47,6 +48,10 @@ class Sink(Protocol):
 
     def features(self) -> tuple[Float32Array, SlotArray]:
         """Return the dense and the hashed part of a block, without columns if there are margins."""
+        ...
+
+    def sparse(self) -> Entries | None:
+        """Return the entries of a block; None if there are margins, or the schema has none."""
         ...
 
     def numbers(
@@ -87,6 +92,37 @@ class Sink(Protocol):
         slot_of
             Table of each column: the slot of each code, followed by that of null. None if the codes
             are slots themselves.
+        """
+        ...
+
+    def vectors(self, vectors: Vectors, first: int, start: int) -> tuple[int, int]:
+        """Take lists of numbers of one length, as the features from number `first` on.
+
+        Returns
+        -------
+        Number of elements that are not null but cannot be used, and number of null elements.
+        """
+        ...
+
+    def matrix(self, features: Float32Array, first: int, start: int) -> None:
+        """Take neighbouring features from number `first` on, shape (n_rows, n_features)."""
+        ...
+
+    def entries(
+        self, lengths: IntArray, slots: SlotArray, values: Float32Array, start: int
+    ) -> None:
+        """Take the entries of one column; those of several columns add up in a row.
+
+        A row's entries keep the order of the calls. The arrays must not change afterwards.
+
+        Parameters
+        ----------
+        lengths
+            Number of entries of each row, shape (n_rows,).
+        slots
+            Index of the hashed weight of each entry, row after row: shape (n_entries,).
+        values
+            Factor of that weight, shape (n_entries,); finite.
         """
         ...
 
