@@ -17,7 +17,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
-_LISTS = frozenset({"classes", "features", "exclude", "numeric", "categorical"})
+_LISTS = frozenset(
+    {"classes", "features", "exclude", "numeric", "categorical", "cross", "spline", "log", "bins"}
+)
 """Fields that are lists of names."""
 
 _options: dict[str, tuple[str, frozenset[str]]] = {

@@ -63,7 +63,8 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     label
         Whether label and weight are read as well.
     """
-    found = [(column.name, use_of(column)) for column in schema.columns]
+    found = [(source.name, use_of(source)) for source in schema.sources()]
+    found = list(dict.fromkeys(found))
     if label:
         found.append((schema.label.name, label_use(schema.label)))
         found += [(schema.weight, "weight")] if schema.weight else []
@@ -81,6 +82,8 @@ def use_of(column: Column) -> str:
             return "time in text" if column.text else "time"
         case OneHot() | Hashed():
             return "whole-number category" if column.whole else f"{column.family} category"
+        case _:
+            raise ValueError(f"{column.name!r} is made of columns that have uses of their own")
 
 
 def label_use(label: Label) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from onepass.encode.kind import Kind
+from onepass.encode.shapes import Bins, Cross, Product, Spline
 
 Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
 """Arrow types that are read in the same way."""
@@ -22,23 +26,14 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Column(_Frozen):
-    """A column of features."""
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether the column becomes entries of sparse rows."""
-        return False
-
-
-class _MayBeText(_Column):
+class _MayBeText(Kind):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
-    missing_texts: list[str] = []
+    missing_texts: list[str] = Field(default_factory=list)
     """Texts in lower case that stand for a missing value, as blank text always does."""
 
 
-class _Category(_Column):
+class _Category(Kind):
     whole: bool = False
     """Whether floats are read as well; a whole number is then the level of the same integer."""
     blank_is_null: bool = False
@@ -69,6 +64,12 @@ class Numeric(_MayBeText):
         """Whether values are clipped or read as a logarithm."""
         return not self.low is self.high is self.log_unit is None
 
+    def uncurbed(self, value: float) -> float:
+        """Return the number that is read as `value`, which lies within the bounds."""
+        if self.log_unit is None:
+            return value
+        return math.copysign(self.log_unit * math.expm1(abs(value)), value)
+
     @property
     def curb(self) -> str:
         """How large values are treated, in a few words; empty if they are read as they are."""
@@ -86,7 +87,7 @@ class Numeric(_MayBeText):
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Bool(_Column):
+class Bool(Kind):
     """A truth value as 0 or 1."""
 
     kind: Literal["bool"] = "bool"
@@ -151,14 +152,25 @@ class Hashed(_Category):
 
     kind: Literal["hashed"] = "hashed"
     name: str
-    family: Literal["integer", "text"]
+    family: Literal["integer", "text", "bool"]
+
+    @property
+    def is_hashed(self) -> bool:
+        """See `Kind.is_hashed`."""
+        return True
 
     def feature_names(self) -> list[str]:
         """Return no name: hashed columns have no dense feature."""
         return []
 
 
-Column: TypeAlias = Annotated[Numeric | Bool | Time | OneHot | Hashed, Field(discriminator="kind")]
+for _shape in (Bins, Spline, Product, Cross):
+    _shape.model_rebuild(_types_namespace={"Numeric": Numeric, "Hashed": Hashed, "Bins": Bins})
+
+Column: TypeAlias = Annotated[
+    Numeric | Bool | Time | OneHot | Hashed | Spline | Bins | Product | Cross,
+    Field(discriminator="kind"),
+]
 
 
 class Label(_Frozen):
@@ -221,8 +233,8 @@ class Schema(_Frozen):
 
     @property
     def n_hashed(self) -> int:
-        """Number of hashed columns."""
-        return sum(column.kind == "hashed" for column in self.columns)
+        """Number of hashed columns, crosses of categories among them."""
+        return sum(column.is_hashed for column in self.columns)
 
     @property
     def has_entries(self) -> bool:
@@ -234,6 +246,15 @@ class Schema(_Frozen):
         """Number of hashed weights."""
         return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
 
+    def sources(self) -> list[Column]:
+        """Return the columns of features that are read; one may be there for several uses."""
+        return [source for column in self.columns for source in column.sources]
+
+    def counted(self) -> list[Hashed | Cross]:
+        """Return the columns whose frequent values are counted, those with entries last."""
+        hashed = [c for c in self.columns if isinstance(c, Hashed | Cross) and c.is_hashed]
+        return [*hashed, *(c for c in self.columns if isinstance(c, Cross) and c.has_entries)]
+
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
 
@@ -242,7 +263,7 @@ class Schema(_Frozen):
         label
             Whether label and weight are read as well.
         """
-        names = [column.name for column in self.columns]
+        names = [source.name for source in self.sources()]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
@@ -250,9 +271,9 @@ class Schema(_Frozen):
     def text_names(self) -> list[str]:
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
-            column.name
-            for column in self.columns
-            if isinstance(column, _Category) or (isinstance(column, _MayBeText) and column.text)
+            source.name
+            for source in self.sources()
+            if isinstance(source, _Category) or (isinstance(source, _MayBeText) and source.text)
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 

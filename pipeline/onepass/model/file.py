@@ -119,7 +119,7 @@ class ModelFile(BaseModel):
             )
         settings = self.settings()
         learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
-        hashed = [column.name for column in self.encoder.columns if column.kind == "hashed"]
+        hashed = [column.name for column in self.encoder.counted()]
         return ModelState(learner, Frequent(hashed))
 
     def metrics(self) -> Metrics:

@@ -93,7 +93,7 @@ def _order(task: BlockTask, reading: Reading) -> IntArray | None:
 
 
 def _noted_columns(task: BlockTask, reading: Reading) -> NDArray[np.bool_] | None:
-    """Choose the hashed columns whose frequent values are counted; None means all of them.
+    """Choose the hashed columns and crosses whose values are counted; None means all of them.
 
     In long blocks each column has its turn in one block of `NOTED_EVERY`. The first block of a
     group counts all columns, because it may be the only one.
@@ -101,7 +101,7 @@ def _noted_columns(task: BlockTask, reading: Reading) -> NDArray[np.bool_] | Non
     if task.n_rows <= LONG or not task.number:
         return None
     turn = task.number + crc32(f"{task.name}\x1f{task.epoch}".encode())
-    columns = np.arange(reading.encoder.schema.n_hashed)
+    columns = np.arange(len(reading.encoder.schema.counted()))
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 

@@ -59,8 +59,8 @@ def decide_missing(
     seen: Counter[str] = Counter()
     for one in files:
         seen.update(_names(one))
-    asked_for = {*targets, *choice.features, *choice.numeric, *choice.categorical}
-    wanted = {name for name in seen if name not in targets and choice.wants(name)}
+    asked_for = {*targets, *choice.all_named()}
+    wanted = {name for name in seen if name not in targets and choice.reads(name)}
     rare = {name for name in wanted - asked_for if 2 * seen[name] < len(files)}
     if on_missing == "null":
         optional, left_out = wanted, set[str]()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from onepass.encode.schema import Hashed, OneHot, Schema
+from onepass.encode.schema import Column, Hashed, OneHot, Schema
+from onepass.encode.shapes import Cross
 from onepass.errors import DataError, JobError
 from onepass.job import Job
 from onepass.ledger.entries import FORMAT
@@ -26,6 +28,10 @@ MOST_LISTED = 8
 
 _MOST_NAMED = 8
 """Maximum number of columns that a message names."""
+
+_SLOTS_PER_COMBINATION, _MOST_HASH_BITS = 8, 22
+"""Slots for each combination that the sample has of crossed columns, and log2 of the most slots
+that they get unasked."""
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +125,7 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     cost grows with the square of their number.
     """
     most = MOST_LISTED if solver == "newton" else 2
-    if not schema.n_hashed:
+    if not schema.n_slots:
         return schema
     columns = [
         Hashed(
@@ -138,7 +144,14 @@ def _hashed(schema: Schema, solver: str) -> Schema:
 def choice_of(job: Job) -> Choice:
     """Return what a job says of the use of columns."""
     return Choice(
-        tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
+        tuple(job.features),
+        tuple(job.exclude),
+        tuple(job.numeric),
+        tuple(job.categorical),
+        crosses=tuple(job.crosses),
+        curves=tuple(job.curves),
+        log=tuple(job.log),
+        cuts=tuple(job.cuts),
     )
 
 
@@ -192,12 +205,26 @@ def _schema(job: Job, found: Survey) -> Schema:
         raise JobError(
             f"no column is left to learn from{why}; see: onepass inspect LAKE --label COLUMN"
         )
-    used = {column.name for column in columns} | {job.weight}
+    used = {*_source_names(columns), job.weight}
     return Schema(
         columns=columns,
         label=label.label,
         weight=job.weight,
-        hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
+        hash_bits=job.hash_bits or _hash_bits(found),
         hive={name: kind for name, kind in found.hive.items() if name in used},
-        optional=[column.name for column in columns if column.name in found.optional],
+        optional=[name for name in dict.fromkeys(_source_names(columns)) if name in found.optional],
     )
+
+
+def _source_names(columns: list[Column]) -> list[str]:
+    return [source.name for column in columns for source in column.sources]
+
+
+def _hash_bits(found: Survey) -> int:
+    """Return log2 of the number of hashed weights: crosses may have more levels than columns have.
+
+    Combinations of the sample share few slots, and those that the sample lacks find some.
+    """
+    n_combinations = sum(one.distinct for one in found.columns if isinstance(one.use, Cross))
+    wanted = math.ceil(math.log2(_SLOTS_PER_COMBINATION * max(1, n_combinations)))
+    return min(max(DEFAULT_HASH_BITS, wanted), _MOST_HASH_BITS)

@@ -1,0 +1,31 @@
+"""What all kinds of columns have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from onepass.encode.schema import Column
+
+
+class Kind(BaseModel):
+    """How one column of a file, or several, become features: frozen with the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether each row has one hashed weight for the column."""
+        return False
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether the column becomes entries of sparse rows."""
+        return False
+
+    @property
+    def sources(self) -> list[Column]:
+        """The columns of the files that are read for this one, each by its kind."""
+        return [self]  # type: ignore[list-item]
