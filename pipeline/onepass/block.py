@@ -22,7 +22,10 @@ SlotArray: TypeAlias = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Features of which each row has a number of its own: compressed sparse rows."""
+    """Features of which each row has a number of its own: compressed sparse rows.
+
+    The slots of one row are distinct: values of the same slot are summed beforehand.
+    """
 
     start: IntArray
     """First entry of each row, and the number of all entries: shape (n_rows + 1,)."""
@@ -35,6 +38,16 @@ class Entries:
     def lengths(self) -> IntArray:
         """Number of entries of each row, shape (n_rows,)."""
         return np.diff(self.start)
+
+    @property
+    def arrays(self) -> tuple[IntArray, SlotArray, Float32Array]:
+        """The three arrays, as compiled loops take them."""
+        return self.start, self.slot, self.value
+
+    def mean_square_length(self) -> float:
+        """Return the mean over rows of the sum of the squares of their values."""
+        squares = np.einsum("i,i->", self.value, self.value, dtype=np.float64)
+        return float(squares) / max(1, len(self.start) - 1)
 
     def take(self, index: IntArray) -> Entries:
         """Return the entries of the rows at `index`, in its order."""

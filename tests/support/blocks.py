@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onepass.block import Block
+from onepass.block import Block, Entries
 from onepass.learn.losses import Loss
 
 LOSSES = [
@@ -21,7 +21,7 @@ LOSSES = [
 SOFTMAX = Loss("softmax", n_classes=3)
 
 
-def make_block(dense, label, *, slots=None, weight=None) -> Block:
+def make_block(dense, label, *, slots=None, weight=None, entries=None) -> Block:
     """Return a block of these arrays, without slots and with weights of 1 unless given."""
     n_rows = len(label)
     return Block(
@@ -29,7 +29,28 @@ def make_block(dense, label, *, slots=None, weight=None) -> Block:
         np.empty((n_rows, 0), np.int32) if slots is None else np.asarray(slots, np.int32),
         np.asarray(label, float),
         np.ones(n_rows) if weight is None else np.asarray(weight, float),
+        entries,
     )
+
+
+def entries_of(x) -> Entries:
+    """Return the numbers of a matrix that are not 0 as entries; slot j is column j."""
+    rows, slots = np.nonzero(x)
+    start = np.append(0, np.cumsum(np.bincount(rows, minlength=len(x))))
+    return Entries(start, slots.astype(np.int32), x[rows, slots].astype(np.float32))
+
+
+def entries_of_slots(slots) -> Entries:
+    """Return hashed columns as entries of the value 1."""
+    start = slots.shape[1] * np.arange(len(slots) + 1)
+    return Entries(start, slots.ravel().astype(np.int32), np.ones(slots.size, np.float32))
+
+
+def sparse_matrix(n_rows: int, n_columns: int, share: float, seed: int) -> np.ndarray:
+    """Return a matrix of random numbers of both signs, most of which are 0."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(1.0, 0.8, (n_rows, n_columns)) * (rng.random((n_rows, n_columns)) < share)
+    return x.astype(np.float32).astype(float)
 
 
 def true_weights(n: int) -> np.ndarray:

@@ -26,6 +26,11 @@ class Kind(BaseModel):
         return False
 
     @property
+    def entries_per_row(self) -> float:
+        """Mean number of entries of a row in the sample."""
+        return 0.0
+
+    @property
     def sources(self) -> list[Column]:
         """The columns of the files that are read for this one, each by its kind."""
         return [self]  # type: ignore[list-item]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from math import ceil
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
@@ -26,14 +27,18 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _MayBeText(Kind):
+class _Column(Kind):
+    """A column of features."""
+
+
+class _MayBeText(_Column):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
     missing_texts: list[str] = Field(default_factory=list)
     """Texts in lower case that stand for a missing value, as blank text always does."""
 
 
-class _Category(Kind):
+class _Category(_Column):
     whole: bool = False
     """Whether floats are read as well; a whole number is then the level of the same integer."""
     blank_is_null: bool = False
@@ -87,7 +92,7 @@ class Numeric(_MayBeText):
         return [self.name, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Bool(Kind):
+class Bool(_Column):
     """A truth value as 0 or 1."""
 
     kind: Literal["bool"] = "bool"
@@ -240,6 +245,14 @@ class Schema(_Frozen):
     def has_entries(self) -> bool:
         """Whether rows have entries, beside the one slot of each hashed column."""
         return any(column.has_entries for column in self.columns)
+
+    @property
+    def n_selected(self) -> int:
+        """Number of hashed weights that a row selects: one a hashed column, and its entries'.
+
+        Rows differ in their number of entries, so theirs is the mean, rounded up.
+        """
+        return self.n_hashed + ceil(sum(column.entries_per_row for column in self.columns))
 
     @property
     def n_slots(self) -> int:

@@ -167,6 +167,11 @@ class Cross(Kind):
         return bool(self.numbers)
 
     @property
+    def entries_per_row(self) -> float:
+        """See `Kind.entries_per_row`."""
+        return 1.0 if self.numbers else 0.0
+
+    @property
     def sources(self) -> list[Column]:
         """See `Kind.sources`."""
         return [*(source for part in self.parts for source in part.sources), *self.numbers]

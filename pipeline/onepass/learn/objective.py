@@ -17,6 +17,7 @@ from onepass.learn.kernels import standardise
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import floored
 from onepass.learn.pointwise import SOFTMAX
+from onepass.learn.sparse import add_products, add_spread, square_lengths
 
 
 @dataclass(slots=True)
@@ -119,16 +120,20 @@ class Objective:
         z = x @ dense.T
         for column in block.slots.T:
             z += hashed[column]
+        if block.entries is not None:
+            add_products(block.entries, hashed, z)
         value, g, c, p = self._derivatives(z, block, width)
-        slope = np.concatenate([(g.T @ x).ravel(), self._scatter(block, g)])
+        slope = np.concatenate([(g.T @ x).ravel(), self._scatter(block, g, 1)])
         lengths = np.einsum("ij,ij->i", x, x) + block.slots.shape[1]
+        if block.entries is not None:
+            lengths += square_lengths(block.entries)
         return Sums(
             value=value,
             plain=self._total(z, block) if self.loss.is_kinked else value,
             at_origin=self._total(np.full_like(z, self.base), block) if curvature else 0.0,
             slope=slope,
             curvature=self._dense_curvature(x, block, c, p) if curvature else None,
-            slot_curvature=self._scatter(block, c) if curvature else None,
+            slot_curvature=self._scatter(block, c, 2) if curvature else None,
             noise=float((g * g / np.maximum(block.weight, 1e-300)[:, None]).sum()),
             bend=float(c.sum()),
             norm=float((c.max(axis=1, initial=0.0) * lengths).sum()),
@@ -166,8 +171,11 @@ class Objective:
     ) -> FloatArray:
         return gram(x, c[:, 0]) if p is None else softmax_gram(x, p, block.weight)
 
-    def _scatter(self, block: Block, values: FloatArray) -> FloatArray:
-        """Return the sum over each slot of the values of the rows that hit it, flat."""
+    def _scatter(self, block: Block, values: FloatArray, power: int) -> FloatArray:
+        """Return the sum over each slot of the values of the rows that hit it, flat.
+
+        The value of a row counts times the `power` of the value of its entry, 1 for a column.
+        """
         found = np.zeros((self.n_slots, values.shape[1]))
         n_columns = block.slots.shape[1]
         if n_columns:
@@ -175,4 +183,6 @@ class Objective:
             for output in range(values.shape[1]):
                 spread = np.repeat(values[:, output], n_columns)
                 found[:, output] = np.bincount(places, spread, self.n_slots)
+        if block.entries is not None:
+            add_spread(block.entries, values, power, found)
         return found.ravel()

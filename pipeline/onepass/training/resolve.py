@@ -6,7 +6,7 @@ from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_values import LossName
-from onepass.learn.firstorder.solver import BEST, DEFAULTS, default_rate
+from onepass.learn.firstorder.defaults import BEST, DEFAULTS, default_rate
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
 from onepass.survey.lake_warnings import INTERLEAVE, SORTED

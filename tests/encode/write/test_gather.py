@@ -19,7 +19,8 @@ def columns(rng, n_rows):
     for most in (5, 2):
         lengths = rng.integers(0, most + 1, n_rows)
         n = lengths.sum()
-        slots = rng.integers(0, N_SLOTS, n).astype(np.int32)
+        slots = np.concatenate([rng.permutation(20)[:k] + 20 * (most == 2) for k in lengths])
+        slots = slots.astype(np.int32)
         found.append((lengths, slots, rng.normal(size=n).astype(np.float32)))
     return found
 
@@ -83,3 +84,20 @@ def test_lengths_that_do_not_add_up_to_the_entries_are_an_error():
     sink = Rows(0, 0, np.arange(2), has_entries=True)
     with pytest.raises(ValueError, match="add up to 3; 2 slots"):
         sink.entries(np.array([1, 2]), np.zeros(2, np.int32), np.zeros(2, np.float32), 0)
+
+
+def test_values_of_the_same_slot_in_a_row_are_summed_where_it_comes_first():
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(0, 40, N_ROWS)
+    slots = (8192 * rng.integers(0, 12, lengths.sum())).astype(np.int32)
+    values = rng.integers(-9, 9, lengths.sum()).astype(np.float32)
+    sink = Rows(0, 0, np.arange(N_ROWS), has_entries=True)
+    sink.entries(lengths, slots, values, 0)
+    expected, k = [], 0
+    for length in lengths:
+        row: dict[int, float] = {}
+        for slot, x in zip(slots[k : k + length], values[k : k + length], strict=True):
+            row[int(slot)] = row.get(int(slot), 0.0) + float(x)
+        expected.append([*row.items()])
+        k += length
+    assert listed(sink.sparse()) == expected

@@ -12,7 +12,8 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from blocks import LOSSES, SOFTMAX, make_block, random_block, split
 from onepass.block import Block
 from onepass.errors import Diverged
-from onepass.learn.firstorder.solver import DEFAULTS, FirstOrder, Steps, default_rate
+from onepass.learn.firstorder.defaults import DEFAULTS, default_rate
+from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.implicit import implicit_gradient
 from onepass.learn.losses import Loss
 from onepass.learn.pointwise import gradient

@@ -46,7 +46,10 @@ class SparseRows:
         self._pieces.append((rows, lengths, slots, values))
 
     def gathered(self) -> Entries:
-        """Return the entries of each row, in the order in which its columns were added."""
+        """Return the entries of each row, in the order in which its columns were added.
+
+        Values of the same slot are summed, where it comes first.
+        """
         start = np.zeros(self._n_rows + 1, np.int64)
         for rows, lengths, _, _ in self._pieces:
             _count(rows, lengths, start[1:])
@@ -55,7 +58,8 @@ class SparseRows:
         cursor = start[:-1].copy()
         for piece in self._pieces:
             _fill(*piece, cursor, slot, value)
-        return Entries(start, slot, value)
+        n = _sum_up(start, slot, value)
+        return Entries(start, slot[:n], value[:n])
 
 
 @compiled
@@ -83,3 +87,35 @@ def _fill(
             to += 1
             k += 1
         cursor[rows[i]] = to
+
+
+@compiled
+def _sum_up(start: IntArray, slot: SlotArray, value: Float32Array) -> int:
+    """Sum the values of the same slot within each row, in place; return the number of entries.
+
+    A table of the row's slots, with open addressing, stays in the first cache.
+    """
+    longest = 1
+    for i in range(len(start) - 1):
+        longest = max(longest, start[i + 1] - start[i])
+    size = 2
+    while size < 2 * longest:
+        size *= 2
+    found, of_row = np.empty(size, np.int64), np.full(size, -1)
+    mask, to, first = size - 1, 0, 0
+    for i in range(len(start) - 1):
+        last = start[i + 1]
+        for e in range(first, last):
+            # Fibonacci hashing: slots of one row may share their lower bits.
+            at = (((np.int64(slot[e]) * 0x9E3779B1) & 0xFFFFFFFF) >> 7) & mask
+            while of_row[at] == i and slot[found[at]] != slot[e]:
+                at = (at + 1) & mask
+            if of_row[at] == i:
+                value[found[at]] += value[e]
+            else:
+                of_row[at], found[at] = i, to
+                slot[to], value[to] = slot[e], value[e]
+                to += 1
+        first = last
+        start[i + 1] = to
+    return to

@@ -50,7 +50,7 @@ N_SCALARS = 7
 LANES = 16
 """Numbers that a compiled loop over features handles at once, at most."""
 
-_AVERAGING_POWER = 8.0
+AVERAGING_POWER = 8.0
 
 
 @cache
@@ -197,7 +197,7 @@ def rows_learner(
                 rate = dog(scalars[FARTHEST], scalars[GRADIENTS])
             else:
                 rate = scheduled(schedule, alpha, rows, done, planned)
-            share, clock_before = (_AVERAGING_POWER + 1.0) / (steps + _AVERAGING_POWER), clock
+            share, clock_before = (AVERAGING_POWER + 1.0) / (steps + AVERAGING_POWER), clock
             if has_slots and averages and steps > 1.0:
                 clock += math.log1p(-share)
             now = np.float32(clock)

@@ -1,4 +1,4 @@
-"""The first-order solvers: one step per row or mini-batch, on dense features and hashed slots.
+"""The first-order solvers: one step per row or mini-batch, on dense features, slots and entries.
 
 For each row i in turn: theta := theta - rate * grad J(theta; x_i, y_i), where J is the row's loss
 plus ``l2 / 2 * |theta|^2`` without the intercept, times the row's weight (L. Bottou, "Stochastic
@@ -12,6 +12,7 @@ sec. 4): average += 9 / (t + 8) * (weights - average) after step t.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from onepass.block import Block, FloatArray, Linear, RealArray
 from onepass.errors import Diverged
 from onepass.jit import APART
+from onepass.learn.firstorder.entries_loop import add_entry_margins, entries_learner
 from onepass.learn.firstorder.loop import (
     CLOCK,
     LANES,
@@ -51,41 +53,6 @@ class Steps:
     minibatch: int = 1
     l1: float = 0.0
     l2: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Default:
-    """Defaults of a rule, chosen by measurement."""
-
-    rate: float
-    schedule: str
-    averaging: str
-    implicit: bool
-    per_length: bool = False
-    """Whether the rate is divided by the mean squared length of a standardised row."""
-
-
-DEFAULTS = {
-    "sgd": Default(0.1, "constant", "none", False, per_length=True),
-    "adagrad": Default(0.3, "linear", "none", True),
-    "nag": Default(1.0, "constant", "polynomial", True),
-    "adam": Default(0.003, "constant", "polynomial", False),
-    "ftrl": Default(0.1, "constant", "none", False),
-    "dog": Default(1.0, "constant", "polynomial", True),
-}
-
-BEST = "nag"
-"""Rule of `solver: auto` where newton does not fit.
-
-With all rules at their default rates, it came closest to the batch optimum over wide dense data and
-hashed data.
-"""
-
-
-def default_rate(rule: str, n_features: int) -> float:
-    """Return the learning rate of a rule for a job that names none."""
-    default = DEFAULTS[rule]
-    return default.rate / (n_features + 1) if default.per_length else default.rate
 
 
 class FirstOrder:
@@ -164,14 +131,7 @@ class FirstOrder:
         steps, n_outputs = self.steps, self.loss.n_outputs
         margin = np.empty((block.n_rows, n_outputs))
         done, planned = self._planned
-        learn_rows = rows_learner(
-            CODES[self.rule],
-            N_SLOT_NUMBERS[self.rule],
-            averages=steps.averages,
-            has_slots=block.slots.shape[1] > 0,
-            has_classes=self.loss.code == SOFTMAX,
-            has_batches=steps.minibatch > 1,
-        )
+        learn_rows = self._loop(block)
         learn_rows(
             self.loss.code,
             self.loss.shape,
@@ -183,6 +143,7 @@ class FirstOrder:
             self.base,
             np.ascontiguousarray(block.dense),
             np.ascontiguousarray(block.slots),
+            *(() if block.entries is None else block.entries.arrays),
             block.label,
             block.weight,
             self._dense,
@@ -211,6 +172,9 @@ class FirstOrder:
         slots, clock = np.ascontiguousarray(block.slots), float(self._scalars[CLOCK])
         if slots.shape[1]:
             add_slot_margins(self.steps.averages, self._hashed, slots, clock, margin)
+        if block.entries is not None:
+            entries = block.entries.arrays
+            add_entry_margins(self.steps.averages, self._hashed, *entries, clock, margin)
         return self._shaped(margin)
 
     def linear(self) -> Linear:
@@ -273,6 +237,21 @@ class FirstOrder:
             "average": self._average[:, : self._width],
             "scalars": self._scalars,
         }
+
+    def _loop(self, block: Block) -> Callable[..., None]:
+        """Return the compiled loop that learns such a block."""
+        rule, options = (
+            self.rule,
+            {
+                "averages": self.steps.averages,
+                "has_classes": self.loss.code == SOFTMAX,
+                "has_batches": self.steps.minibatch > 1,
+            },
+        )
+        if block.entries is not None:
+            return entries_learner(CODES[rule], N_SLOT_NUMBERS[rule], **options)
+        has_slots = block.slots.shape[1] > 0
+        return rows_learner(CODES[rule], N_SLOT_NUMBERS[rule], has_slots=has_slots, **options)
 
     def _used_dense(self) -> FloatArray:
         padded_weights = self._average if self.steps.averages else self._dense[0]

@@ -1,4 +1,4 @@
-"""Newton for the dense features together with a filter for the hashed slots.
+"""Newton for the dense features together with a filter for the hashed slots and sparse rows.
 
 Each piece of a block is learnt twice. First the slots learn it row by row, with the dense margins
 as offset. Then Newton learns it as a whole, with the slots' margins as offset, each from before the
@@ -49,7 +49,7 @@ class HybridDifference:
 
 
 class Hybrid:
-    """`Newton` on the dense part of a block and `SlotFilter` on its hashed part; see `Updater`.
+    """`Newton` on the dense part of a block, `SlotFilter` on slots and entries; see `Updater`.
 
     Parameters
     ----------
@@ -117,7 +117,9 @@ class Hybrid:
 
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
-        return shaped(self.loss, self._dense_margins(block) + self._slots.margins(block.slots))
+        return shaped(
+            self.loss, self._dense_margins(block) + self._slots.margins(block.slots, block.entries)
+        )
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor."""
@@ -204,9 +206,11 @@ class Hybrid:
         before = self._dense_margins(block)
         dense, width = self._offset_of_slots(block, before), 0.0
         if self.loss.is_kinked:
-            margins = before + self._slots.margins(block.slots)
+            margins = before + self._slots.margins(block.slots, block.entries)
             width = kink_width(self.loss, block.label, margins)
-        by_slots = self._slots.learn(block.slots, dense, block.label, block.weight, width)
+        by_slots = self._slots.learn(
+            block.slots, dense, block.label, block.weight, width, block.entries
+        )
         self._newton.learn(block, by_slots)
         return shaped(self.loss, before + by_slots)
 
@@ -221,7 +225,7 @@ class Hybrid:
         if float(probe.mean()) < _UNCERTAIN:
             return DenseMargins(before, np.zeros_like(before))
         scout = deepcopy(self._newton)
-        scout.learn(block, self._slots.margins(block.slots))
+        scout.learn(block, self._slots.margins(block.slots, block.entries))
         return DenseMargins(
             scout.predict(block).reshape(before.shape), scout.margin_variance(block)
         )

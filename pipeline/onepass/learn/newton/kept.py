@@ -44,10 +44,10 @@ class Kept:
         self.weight = np.empty(0)
 
     def with_more(self, block: Block) -> Block:
-        """Return the kept rows followed by those of a block, without slots."""
+        """Return the kept rows followed by those of a block, without slots and entries."""
         no_slots = np.empty((len(self.label), 0), np.int32)
         kept = Block(self.dense, no_slots, self.label, self.weight)
-        return Block.concatenated([kept, replace(block, slots=block.slots[:, :0])])
+        return Block.concatenated([kept, replace(block, slots=block.slots[:, :0], entries=None)])
 
     def keep(self, block: Block, n_weights: int) -> None:
         """Replace the kept rows by those of a block; keep none if there are `kept_rows` or more."""

@@ -9,7 +9,8 @@ the z' that minimises
 
 and each slot takes its share p_s / v of the move. Then p_s shrinks by the curvature at z', as in a
 Kalman filter. Where the dense part of the margin is uncertain, v includes its variance. For squared
-loss and one slot a row, the weight is the running mean of its labels, shrunk by the prior.
+loss and one slot a row, the weight is the running mean of its labels, shrunk by the prior. An entry
+of a sparse row has a value beside its slot; see `entries_pass`.
 
 The variance of the prior is learnt whenever the rows have doubled; see `slots_prior`.
 """
@@ -23,8 +24,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from onepass.block import Float32Array, FloatArray, SlotArray
+from onepass.block import Entries, Float32Array, FloatArray, SlotArray
 from onepass.learn.losses import Loss
+from onepass.learn.newton.entries_pass import add_up_entries, entries_pass
 from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
 from onepass.learn.newton.slots_prior import FIRST_PRIOR, learnt_prior, reweigh
@@ -80,6 +82,8 @@ class SlotFilter:
         """Factors by which rows, and the sums of `dispersion`, have faded since `hold`."""
         self._round = (1, 0, 0)
         """Learners and rows of the round, and rows before it; see `hold`."""
+        self._n_selected: float | None = None
+        """Slots that a row of the round selects, by its first block."""
         self._tempering: Tempering | None = None
 
     @staticmethod
@@ -97,10 +101,13 @@ class SlotFilter:
         """Weights of the slots, shape (n_slots, n_outputs)."""
         return self.hashed[:, :, 0].astype(np.float64)
 
-    def margins(self, slots: SlotArray) -> FloatArray:
-        """Return the sum of the weights that each row hits, shape (n_rows, n_outputs)."""
-        total = np.empty((len(slots), self.loss.n_outputs))
-        add_up(np.ascontiguousarray(slots), self.hashed, total)
+    def margins(self, slots: SlotArray, entries: Entries | None = None) -> FloatArray:
+        """Return the sum of the weights that each row selects, shape (n_rows, n_outputs)."""
+        total, slots = np.empty((len(slots), self.loss.n_outputs)), np.ascontiguousarray(slots)
+        if entries is None:
+            add_up(slots, self.hashed, total)
+        else:
+            add_up_entries(slots, *entries.arrays, self.hashed, total)
         return total
 
     def learn(
@@ -110,6 +117,7 @@ class SlotFilter:
         label: FloatArray,
         weight: FloatArray,
         width: float,
+        entries: Entries | None = None,
     ) -> FloatArray:
         """Learn rows in order; return the slots' part of each margin before its row is learnt.
 
@@ -119,19 +127,22 @@ class SlotFilter:
             Dense margins, used as offset.
         width
             Width over which a kink of the loss is rounded.
+        entries
+            Sparse rows, which select slots beside those of `slots`.
 
         Returns
         -------
         Shape (n_rows, n_outputs).
         """
         margin = np.empty_like(dense.margin)
-        learn_rows = self._pass(slots.shape[1])
+        learn_rows = self._pass(slots, entries)
         learn_rows(
             self.loss.code,
             self.loss.shape,
             width,
             self._dispersion(),
             np.ascontiguousarray(slots),
+            *(() if entries is None else entries.arrays),
             np.ascontiguousarray(dense.margin),
             np.ascontiguousarray(dense.variance),
             label,
@@ -186,7 +197,8 @@ class SlotFilter:
             Number of rows learnt so far; rows that have faded count less.
         """
         self.is_held, self._keep, self._keep_dispersion = True, 1.0, 1.0
-        self._round, self._tempering = (n_shares, n_rows, known_rows), None
+        self._round = (n_shares, n_rows, known_rows)
+        self._n_selected, self._tempering = None, None
 
     def difference(self, base: SlotFilter) -> SlotsDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
@@ -211,23 +223,38 @@ class SlotFilter:
         if found.n_rows:
             self._refresh_if_due()
 
-    def _pass(self, n_columns: int) -> Callable[..., None]:
+    def _pass(self, slots: SlotArray, entries: Entries | None) -> Callable[..., None]:
         """Return the loop that learns rows, tempered if the moves of a round might overshoot."""
+        tempering = self._tempered(slots, entries)
+        if tempering is None:
+            once = (0.0, 1.0, 0.0)
+            return filter_pass if entries is None else partial(entries_pass, once)
+        rate, n_shares, unknown = tempering.rate, float(tempering.n_shares), 1 / float(self.prior)
+        if entries is None:
+            return partial(tempered_pass, rate, n_shares, unknown)
+        return partial(entries_pass, (rate, n_shares, unknown))
+
+    def _tempered(self, slots: SlotArray, entries: Entries | None) -> Tempering | None:
         n_shares, n_rows, known_rows = self._round
+        if self._n_selected is None:
+            n_entries = 0 if entries is None else len(entries.slot)
+            self._n_selected = slots.shape[1] + n_entries / max(1, len(slots))
         # Several columns may all tell the same. The moves of a round then add up to at most this
         # many times what is missing to the weights; once needs no tempering. Rounds keep to this,
         # unless they were planned with rows that have no label or no weight.
-        if n_shares <= 2 or (n_columns - 1) * n_rows <= known_rows:
-            return filter_pass
+        if n_shares <= 2 or (self._n_selected - 1) * n_rows <= known_rows:
+            return None
         if self._tempering is None:
+            # An entry adds to the precision of its slot by the square of its value.
+            length = slots.shape[1] + (0.0 if entries is None else entries.mean_square_length())
             self._tempering = Tempering.of_round(
                 self._beliefs(),
                 float(self.prior),
-                n_columns * self.loss.n_outputs,
+                length * self.loss.n_outputs,
                 n_shares,
                 n_rows,
             )
-        return partial(tempered_pass, self._tempering.rate, float(n_shares), 1 / float(self.prior))
+        return self._tempering
 
     def _beliefs(self) -> Float32Array:
         return self.hashed.reshape(-1, 2)

@@ -43,7 +43,7 @@ class Tempering:
 
     @classmethod
     def of_round(
-        cls, beliefs: Float32Array, prior: float, n_columns: int, n_shares: int, n_rows: int
+        cls, beliefs: Float32Array, prior: float, n_columns: float, n_shares: int, n_rows: int
     ) -> Tempering:
         """Return the tempering of a round of `n_shares` learners and `n_rows` rows.
 
