@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from onepass.errors import JobError
 from onepass.job import Job
-from onepass.job_shapes import unfolded
+from onepass.jobfile import unfolded
 from onepass.text import clipped, shown
 
 PER_RUN = frozenset(

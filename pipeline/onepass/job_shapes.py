@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -16,9 +15,6 @@ KNOTS, FEWEST_KNOTS, MOST_KNOTS = 6, 3, 64
 
 BINS, FEWEST_BINS, MOST_BINS = 10, 2, 256
 """Bins of a column that names no number, and the bounds of that number."""
-
-SHAPES = ("cross", "spline", "log", "bins")
-"""Fields of this module; each is a word of `transforms` as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,43 +168,6 @@ def parse_bins(text: str) -> tuple[str, int]:
             f"found {text!r}"
         )
     return column, n_bins
-
-
-def unfolded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of a job in which the list ``transforms`` has become the fields it stands for.
-
-    An item is a word and its value, as ``cross site*device``, or a mapping of the two.
-
-    Raises
-    ------
-    ValueError
-        If an item is neither.
-
-    Examples
-    --------
-    >>> unfolded({"transforms": ["cross a*b", {"spline": "age:6"}, "cross b*c"]})
-    {'cross': ['a*b', 'b*c'], 'spline': ['age:6']}
-    """
-    rest = {name: value for name, value in values.items() if name != "transforms"}
-    for word, value in _items(comma_separated(values.get("transforms") or [])):
-        own = comma_separated(rest.get(word) or [])
-        rest[word] = [*own, value]
-    return rest
-
-
-def _items(transforms: Any) -> Iterator[tuple[str, str]]:
-    for item in transforms if isinstance(transforms, list) else [transforms]:
-        pair: tuple[Any, ...] = ()
-        if isinstance(item, str):
-            pair = tuple(item.split(None, 1))
-        elif isinstance(item, dict) and len(item) == 1:
-            (pair,) = item.items()
-        if len(pair) != 2 or pair[0] not in SHAPES or not isinstance(pair[1], str):
-            raise ValueError(
-                "transforms: expected items such as 'cross site*device', 'spline age:6', "
-                f"'log amount' or 'bins age:10', found {item!r}"
-            )
-        yield pair[0], pair[1].strip()
 
 
 def _counted(text: str, default: int) -> tuple[str, int]:

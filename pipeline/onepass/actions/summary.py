@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,12 @@ from pydantic import BaseModel
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from onepass.actions.cautions import cautions
+from onepass.actions.curves import CurveOf, curves
 from onepass.block import FloatArray
+from onepass.encode.crosses import slots_of_texts, spoken_combination
 from onepass.encode.hashing import slots_of
 from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Schema, Time
+from onepass.encode.shapes import Bins, Product, Spline
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
@@ -53,14 +57,15 @@ class Coefficient(BaseModel):
 
 
 class HashedValue(BaseModel):
-    """Weight of one value of a hashed column."""
+    """Weight of one value of a hashed column, or of one combination of a cross."""
 
     column: str
     value: str
     output: str | None
     """Class or quantile of the weight; None if the model has a single margin."""
     weight: float
-    """Change of the prediction for rows with this value, or with any other that shares its slot."""
+    """Change of the prediction for rows with this value, or with any other that shares its slot;
+    per standard deviation of the number if the column is crossed with one."""
     rows: int
     """Approximate number of rows with this value; long batches are sampled."""
 
@@ -80,12 +85,15 @@ class Summary(BaseModel):
     level; one for each class or quantile."""
     coefficients: list[Coefficient]
     """Dense features, largest effect first."""
+    curves: list[CurveOf]
+    """Columns that are read as splines."""
     hashed: dict[str, int]
-    """Hashed columns, each with the number of slots that all of them share."""
+    """Hashed columns and crosses, each with the number of slots that all of them share."""
     hashed_values: list[HashedValue]
     """Frequent values of hashed columns, largest weight first."""
     references: dict[str, str]
-    """Level of each category with which its coefficients compare the other levels."""
+    """Level of each category, bin, or knot of a spline, with which its coefficients compare the
+    others."""
     warnings: list[str]
     """Where coefficients and standard errors must not be taken at their word."""
 
@@ -95,9 +103,12 @@ def summarise(model: Model) -> Summary:
     schema, job = model.file.encoder, model.file.job
     rows: list[Coefficient] = []
     values: list[HashedValue] = []
+    drawn: list[CurveOf] = []
     outputs = _outputs(model)
     for one in outputs:
-        rows += _coefficients(schema, one, _freedom(model, one.known))
+        own = _coefficients(schema, one, _freedom(model, one.known))
+        rows += own
+        drawn += curves(schema, one.name, own)
         values += _hashed_values(model, one)
     is_intercept = [row.feature == INTERCEPT for row in rows]
     return Summary(
@@ -112,13 +123,23 @@ def summarise(model: Model) -> Summary:
             (row for row, own in zip(rows, is_intercept, strict=True) if not own),
             key=lambda row: -abs(row.effect),
         ),
-        hashed={c.name: schema.n_slots for c in schema.columns if c.kind == "hashed"},
+        curves=drawn,
+        hashed={column.name: schema.n_slots for column in schema.counted()},
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
-        references={c.name: c.levels[0] for c in schema.columns if isinstance(c, OneHot)},
+        references=dict(_references(schema)),
         warnings=cautions(
             model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
         ),
     )
+
+
+def _references(schema: Schema) -> Iterator[tuple[str, str]]:
+    for column in schema.columns:
+        match column:
+            case OneHot() | Bins():
+                yield column.name, column.levels[0]
+            case Spline():
+                yield column.name, column.knot_texts()[0]
 
 
 INTERCEPT = "(intercept)"
@@ -169,6 +190,7 @@ def _coefficients(schema: Schema, one: _Output, freedom: float) -> list[Coeffici
     effects = one.dense
     values = to_columns @ effects
     curbs = {c.name: c.curb for c in schema.columns if isinstance(c, Numeric) and c.is_curbed}
+    curbs |= {c.name: "each from its mean" for c in schema.columns if isinstance(c, Product)}
     errors = _errors(one.covariance, to_columns)
     aliased = np.append(one.known.aliased, False) if one.known else np.zeros(len(names), np.bool_)
     found = []
@@ -203,7 +225,11 @@ def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
 
     The intercept comes last in both.
     """
-    units = [(name, *_unit(c, name)) for c in schema.columns for name in c.feature_names()]
+    units = [
+        (name, *_unit(column, name, place))
+        for column in schema.columns
+        for place, name in enumerate(column.feature_names())
+    ]
     matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
     matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
     return [*(name for name, _, _ in units), INTERCEPT], matrix
@@ -227,11 +253,19 @@ def _quantile(share: float, freedom: float) -> float:
     return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
 
 
-def _unit(column: Column, name: str) -> tuple[float, float]:
-    """Return the units of the column in one unit of the feature, and the column's value at 0."""
+def _unit(column: Column, name: str, place: int) -> tuple[float, float]:
+    """Return the units of the column in one unit of the feature, and the column's value at 0.
+
+    The unit of a spline is the height of the curve at the knot.
+    """
     match column:
         case Numeric() if name == column.name:
             return column.scale, column.center
+        case Spline() if place < len(column.scale):
+            return column.scale[place], column.center[place]
+        case Product():
+            units = math.prod(number.scale for number in column.numbers)
+            return column.scale * units, column.center * units
         case Time() if name == f"{column.name} (trend)":
             return column.scale / _DAY, 0.0
         case _:
@@ -241,18 +275,22 @@ def _unit(column: Column, name: str) -> tuple[float, float]:
 def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:
     schema = model.file.encoder
     found = []
-    for column in schema.columns:
+    for column in schema.counted():
+        values = model.frequent.values(column.name)
+        texts = [value for value, _ in values]
         if isinstance(column, Hashed):
-            values = model.frequent.values(column.name)
-            slots = slots_of([value for value, _ in values], column.name, schema.hash_bits)
-            found += [
-                HashedValue(
-                    column=column.name,
-                    value=value,
-                    output=one.name,
-                    weight=float(one.hashed[slot]),
-                    rows=n,
-                )
-                for (value, n), slot in zip(values, slots, strict=True)
-            ]
+            slots, names = slots_of(texts, column.name, schema.hash_bits), texts
+        else:
+            slots = slots_of_texts(column, texts, schema.hash_bits)
+            names = [spoken_combination(text) for text in texts]
+        found += [
+            HashedValue(
+                column=column.name,
+                value=name,
+                output=one.name,
+                weight=float(one.hashed[slot]),
+                rows=n,
+            )
+            for (_, n), name, slot in zip(values, names, slots, strict=True)
+        ]
     return found
