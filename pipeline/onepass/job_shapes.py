@@ -93,8 +93,6 @@ class ShapeFields(ColumnFields):
                 raise ValueError(f"column {name!r} is named in both 'bins' and {field!r}")
             if name in self.categorical:
                 raise ValueError(f"column {name!r} is named in both 'categorical' and {field!r}")
-            if name in self.exclude or (self.features and name not in self.features):
-                raise ValueError(f"{field!r} names column {name!r}, which is left out")
         return self
 
     @property

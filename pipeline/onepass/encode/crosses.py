@@ -132,6 +132,9 @@ def standardised(column: Numeric, values: pa.Array) -> FloatArray:
 
 def _texts(levels: Levels, rows: IntArray) -> pa.Array:
     values = levels.values
+    if not pa.types.is_dictionary(values.type):
+        # Arrow does not take from views.
+        values = plain(values)
     if len(levels.codes) == 1 and len(rows) != 1:
         rows = np.zeros(len(rows), np.int64)
     return pc.fill_null(as_text(plain(values.take(pa.array(rows)))).cast(pa.string()), NULL)

@@ -102,6 +102,11 @@ class Choice:
             unknown = sorted(set(self.named(group)) - present)
             if unknown:
                 raise JobError(f"--{group} names {unknown}, but the lake has {sorted(present)}")
+        for group in _SHAPES:
+            unread = [name for name in self.named(group) if not self.wants(name)]
+            if unread:
+                advice = "add it to --features, or take it from --exclude"
+                raise JobError(f"--{group} names {unread}, which the job leaves out; {advice}")
 
 
 @dataclass(frozen=True, slots=True)
