@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,16 @@ def crossed(
         else:
             found.append(_cross(name, parts, values))
     return found
+
+
+def without_mere_parts(profiles: Sequence[ColumnProfile], choice: Choice) -> list[ColumnProfile]:
+    """Return the profiles, in which columns are left out that are features in crosses only."""
+    return [
+        one
+        if choice.wants(one.name)
+        else replace(one, use=None, reason="in crosses only, as the job says", warning=None)
+        for one in profiles
+    ]
 
 
 def _part(cross: str, profile: ColumnProfile, sample: pa.Table) -> Numeric | Hashed | Bins:

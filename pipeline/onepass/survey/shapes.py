@@ -33,7 +33,7 @@ def shaped(profiles: list[ColumnProfile], sample: pa.Table, choice: Choice) -> l
     Raises
     ------
     JobError
-        If a column has too few different values for its knots or bins, or is no number.
+        If a column has too few different values for its knots, or is no number.
     """
     found = []
     for profile in profiles:
@@ -76,7 +76,7 @@ def _spline(number: Numeric, curve: Curve, finite: FloatArray) -> tuple[Spline, 
     values = curbed_numbers(finite, number)
     knots = _knots(values, curve.n_knots)
     if knots is None:
-        raise _too_few("spline", str(curve), number.name, values, f"{curve.n_knots} knots")
+        raise _too_few(curve, values)
     moments = [location_and_scale(one) for one in heights(knots, curve.degree, values)]
     spline = Spline(
         number=number,
@@ -89,40 +89,44 @@ def _spline(number: Numeric, curve: Curve, finite: FloatArray) -> tuple[Spline, 
 
 
 def _knots(values: FloatArray, n_knots: int) -> list[float] | None:
-    """Return knots at evenly spaced quantiles; None if there are fewer different values.
+    """Return knots at evenly spaced quantiles; None if there are fewer different values."""
+    outer = min(_OUTER, 1 / (2 * n_knots))
+    knots = _quantiles(values, np.linspace(outer, 1 - outer, n_knots))
+    return knots if len(knots) == n_knots else None
+
+
+def _quantiles(values: FloatArray, shares: FloatArray) -> list[float]:
+    """Return different quantiles, fewer only where there are too few different values.
 
     Where so many values are equal that quantiles are, they are the quantiles of the different
     values.
     """
-    outer = min(_OUTER, 1 / (2 * n_knots))
-    shares = np.linspace(outer, 1 - outer, n_knots)
-    for own in (values, np.unique(values)):
-        knots = np.unique(np.quantile(own, shares, method="nearest")) if len(own) else own
-        if len(knots) == n_knots:
-            return [float(knot) for knot in knots]
     different = np.unique(values)
-    if len(different) < n_knots:
-        return None
-    places = np.linspace(0, len(different) - 1, n_knots).round().astype(np.int64)
-    return [float(knot) for knot in different[places]]
+    for own in (values, different):
+        found = np.unique(np.quantile(own, shares, method="nearest")) if len(own) else own
+        if len(found) == len(shares):
+            return [float(one) for one in found]
+    n_found = min(len(different), len(shares))
+    places = np.linspace(0, len(different) - 1, n_found).round().astype(np.int64)
+    return [float(one) for one in different[places]]
 
 
 def _bins(number: Numeric, n_bins: int, finite: FloatArray) -> tuple[Bins, str]:
+    # A bin below the least value would be empty, so that no edge lies there.
+    least = finite.min()
     shares = np.arange(1, n_bins) / n_bins
-    edges = np.unique(np.quantile(finite, shares, method="nearest")) if len(finite) else finite
-    # A bin below the least value would be empty.
-    edges = edges[edges > finite.min()] if len(finite) else edges
-    if not len(edges):
-        raise _too_few("bins", f"{number.name}:{n_bins}", number.name, finite, "2 bins")
-    bins = Bins(number=number, edges=[float(edge) for edge in edges])
-    fewer = "" if len(edges) + 1 == n_bins else f" (values are equal at the edges of {n_bins})"
+    edges = np.unique(np.quantile(finite, shares, method="nearest"))
+    if len(edges) < n_bins - 1 or edges[0] == least:
+        edges = np.array(_quantiles(finite[finite > least], shares))
+    bins = Bins(number=number, edges=edges.tolist())
+    fewer = f", for want of {n_bins} different values" if len(bins.levels) < n_bins else ""
     return bins, f"the job says so; {len(bins.levels)} bins at quantiles{fewer}"
 
 
-def _too_few(flag: str, asked: str, name: str, values: FloatArray, needed: str) -> JobError:
-    n_different = len(np.unique(values))
+def _too_few(curve: Curve, values: FloatArray) -> JobError:
+    name, n_different = curve.column, len(np.unique(values))
     return JobError(
-        f"--{flag} {asked}: expected enough different values for {needed}, but column {name!r} has "
-        f"{n_different} in the sample; ask for fewer, or read the column as a category "
+        f"--spline {curve}: expected at least {curve.n_knots} different values, but column "
+        f"{name!r} has {n_different} in the sample; ask for fewer knots, or read the column as a category "
         f"({naming('categorical', name)})"
     )

@@ -17,7 +17,7 @@ from onepass.lake.discover import LakeFile, discover
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
-from onepass.survey.crosses import crossed
+from onepass.survey.crosses import crossed, without_mere_parts
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
 from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
@@ -149,7 +149,7 @@ def survey(
     columns = shaped(columns, sample.rows, found.choice)
     columns, tail_warnings = curb_tails(columns, sample.rows, labels, tails)
     crosses = crossed(columns, sample.rows, found.choice)
-    columns = [one for one in columns if found.choice.wants(one.name)] + found.unread
+    columns = without_mere_parts(columns, found.choice) + found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
     label_warnings: list[str] = []
     if described is not None and target is not None:
