@@ -126,7 +126,7 @@ def _bins(number: Numeric, n_bins: int, finite: FloatArray) -> tuple[Bins, str]:
 def _too_few(curve: Curve, values: FloatArray) -> JobError:
     name, n_different = curve.column, len(np.unique(values))
     return JobError(
-        f"--spline {curve}: expected at least {curve.n_knots} different values, but column "
-        f"{name!r} has {n_different} in the sample; ask for fewer knots, or read the column as a category "
+        f"--spline {curve}: expected at least {curve.n_knots} different values, but column {name!r}"
+        f" has {n_different} in the sample; ask for fewer knots, or read the column as a category "
         f"({naming('categorical', name)})"
     )
