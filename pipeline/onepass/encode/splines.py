@@ -20,6 +20,9 @@ from onepass.jit import compiled
 
 _LARGEST = np.finfo(np.float32).max
 
+_TILE = 256
+"""Rows that are worked on together, because the features of one row lie far apart."""
+
 
 def heights(knots: list[float], degree: str, x: FloatArray) -> FloatArray:
     """Return the curve of each knot but the first, shape (n_knots - 1, n_rows); `x` is finite."""
@@ -91,22 +94,30 @@ def _evaluate(
     knots: FloatArray, pieces: FloatArray, x: FloatArray, out: FloatArray | Float32Array
 ) -> None:
     n_knots, n_features = len(knots), len(out)
-    for i in range(len(x)):
-        piece = 0
-        while piece < n_knots and x[i] >= knots[piece]:
-            piece += 1
-        begin = min(max(piece - 1, 0), n_knots - 2)
-        width = knots[begin + 1] - knots[begin]
-        t = (x[i] - knots[n_knots - 1 if piece == n_knots else begin]) / width
-        fits = abs(t) <= _LARGEST
+    piece, t = np.empty(_TILE, np.int64), np.empty(_TILE)
+    fits = np.empty(_TILE, np.bool_)
+    for start in range(0, len(x), _TILE):
+        n = min(_TILE, len(x) - start)
+        for i in range(n):
+            v = x[start + i]
+            own = 0
+            for k in range(n_knots):
+                own += v >= knots[k]
+            begin = min(max(own - 1, 0), n_knots - 2)
+            end = own == n_knots
+            piece[i] = own
+            t[i] = (v - knots[begin + end]) / (knots[begin + 1] - knots[begin])
+            fits[i] = abs(t[i]) <= _LARGEST
         for f in range(n_features):
-            p = pieces[piece, f]
-            # A term of no weight must not make NaN of an infinite power.
-            value = p[0] + t * p[1]
-            if 0 < piece < n_knots:
-                value += t * t * (p[2] + t * p[3])
-            fits &= abs(value) <= _LARGEST
-            out[f, i] = value
-        if not fits:
-            out[:, i] = 0.0
-            out[n_features - 1, i] = np.nan
+            for i in range(n):
+                p = pieces[piece[i], f]
+                # A term of no weight must not make NaN of an infinite power.
+                is_inner = 0 < piece[i] < n_knots
+                bent = t[i] * t[i] * (p[2] + t[i] * p[3]) if is_inner else 0.0
+                value = p[0] + t[i] * p[1] + bent
+                fits[i] &= abs(value) <= _LARGEST
+                out[f, start + i] = value
+        for i in range(n):
+            if not fits[i]:
+                out[:, start + i] = 0.0
+                out[n_features - 1, start + i] = np.nan
