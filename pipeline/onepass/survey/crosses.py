@@ -17,7 +17,7 @@ from onepass.errors import JobError
 from onepass.survey.naming import naming
 from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.scale import location_and_scale
-from onepass.survey.uses import NEARLY_UNIQUE
+from onepass.survey.uses import NEARLY_UNIQUE, is_whole, values_of
 
 _FEWEST_ROWS = 100
 """Rows of a sample below which the number of combinations says nothing."""
@@ -107,6 +107,8 @@ def _cross(
     if numbers:
         of = "*".join(part.name for part, _ in categories)
         reason = f"a slope for each of {n_combinations:,} levels of {of} in the sample"
+        whole = [part.name for part, own in numbers if is_whole(values_of(part, own))]
+        reason += f" ({naming('categorical', *whole)} to cross levels)" if whole else ""
     warning = None
     if len(null) >= _FEWEST_ROWS and n_combinations >= NEARLY_UNIQUE * len(null):
         warning = (
