@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import ByteSize, Field, ValidationInfo, field_validator
 
-from onepass.job_columns import ColumnFields
+from onepass.job_shapes import ShapeFields
 from onepass.job_values import LossName, comma_separated, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.selection.rows import Selection
@@ -24,7 +24,7 @@ _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
 Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
 
 
-class Job(ColumnFields):
+class Job(ShapeFields):
     """Description of a training: the lake, the label, the options, and where to keep the model.
 
     The first run freezes the job in the model directory. Later runs may leave out all fields but

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from onepass.errors import JobError
 from onepass.job import Job
+from onepass.jobfile import unfolded
 from onepass.text import clipped, shown
 
 PER_RUN = frozenset(
@@ -46,7 +47,7 @@ def parse_job(values: Mapping[str, Any]) -> Job:
         If a field is missing, unknown or unusable; the message names each such field in one line.
     """
     try:
-        return Job.model_validate(dict(values))
+        return Job.model_validate(_unfolded(values))
     except ValidationError as error:
         raise JobError(explained(error)) from None
 
@@ -71,8 +72,9 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     scheduler sends them, and the directory may be a stranger's. What its workers may be is not
     either.
     """
+    given = _unfolded(given)
     own = {"dask": None, "mixed_workers": False}
-    asked = parse_job(frozen.model_dump() | own | dict(given))
+    asked = parse_job(frozen.model_dump() | own | given)
     lines = []
     for name in sorted(set(given) - PER_RUN):
         ours, theirs = getattr(frozen, name), getattr(asked, name)
@@ -90,6 +92,13 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
         )
     automatic_fields = {n: getattr(frozen, n) for n in given if n not in PER_RUN | {"lake"}}
     return asked.model_copy(update=automatic_fields)
+
+
+def _unfolded(values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return unfolded(values)
+    except ValueError as error:
+        raise JobError(clipped(str(error))) from None
 
 
 def _shown(value: Any) -> str:

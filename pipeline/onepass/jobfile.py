@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import yaml
 
 from onepass.errors import JobError
 from onepass.text import clipped, shown
+
+_SHAPES = ("cross", "spline", "log", "bins")
+"""Fields that are words of the list ``transforms`` as well."""
 
 
 def read_job_file(path: str | Path) -> dict[str, Any]:
@@ -27,7 +31,48 @@ def read_job_file(path: str | Path) -> dict[str, Any]:
         raise JobError(
             f"{str(path)!r} must hold job fields such as 'lake: data', found {shown(values)}"
         )
-    return {_field(name): value for name, value in values.items()}
+    try:
+        return unfolded({_field(name): value for name, value in values.items()})
+    except ValueError as error:
+        raise JobError(f"{str(path)!r}: {clipped(str(error))}") from None
+
+
+def unfolded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of a job in which the list ``transforms`` has become the fields it stands for.
+
+    An item is a word and its value, as ``cross site*device``, or a mapping of the two.
+
+    Raises
+    ------
+    ValueError
+        If an item is neither.
+
+    Examples
+    --------
+    >>> unfolded({"transforms": ["cross a*b", {"spline": "age:6"}, "cross b*c"]})
+    {'cross': ['a*b', 'b*c'], 'spline': ['age:6']}
+    """
+    rest = {name: value for name, value in values.items() if name != "transforms"}
+    for word, value in _transforms(values.get("transforms") or []):
+        own = rest.get(word) or []
+        given = own.split(",") if isinstance(own, str) else own
+        rest[word] = [*(given if isinstance(given, list) else [given]), value]
+    return rest
+
+
+def _transforms(transforms: Any) -> Iterator[tuple[str, str]]:
+    for item in transforms if isinstance(transforms, list) else [transforms]:
+        pair: tuple[Any, ...] = ()
+        if isinstance(item, str):
+            pair = tuple(item.split(None, 1))
+        elif isinstance(item, dict) and len(item) == 1:
+            (pair,) = item.items()
+        if len(pair) != 2 or pair[0] not in _SHAPES or not isinstance(pair[1], str):
+            raise ValueError(
+                "transforms: expected items such as 'cross site*device', 'spline age:6', "
+                f"'log amount' or 'bins age:10', found {item!r}"
+            )
+        yield pair[0], pair[1].strip()
 
 
 class _UniqueNames(yaml.SafeLoader):

@@ -19,6 +19,7 @@ from typing import Literal
 
 _LISTS = frozenset(
     {"classes", "features", "exclude", "numeric", "categorical", "sparse", "bag_counts"}
+    | {"cross", "spline", "log", "bins"}
 )
 """Fields that are lists of names."""
 

@@ -40,6 +40,10 @@ def test_block_has_the_rows_of_all_parts_in_the_order_asked_for():
     for field in FIELDS:
         expected = getattr(stored.block, field)[place_of[shuffled.rows]]
         np.testing.assert_array_equal(getattr(shuffled.block, field), expected)
+    sparse = stored.block.entries.take(place_of[shuffled.rows])
+    for field in ("start", "slot", "value"):
+        found = getattr(shuffled.block.entries, field)
+        np.testing.assert_array_equal(found, getattr(sparse, field))
 
 
 @pytest.mark.parametrize("kinds", [["folders", "hashed"], ["numbers"]], ids=", ".join)

@@ -95,6 +95,7 @@ def test_any_number_of_workers_reaches_the_state_of_threads(forks, job, threads)
 
 
 HASHED = {"loss": "squared", "exclude": [], "categorical": ["shop"], "hash_bits": 10}
+SHAPES = {"cross": ["shop*level", "level*a", "a*b"], "spline": ["b:5"], "bins": ["c:4"]}
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,9 @@ HASHED = {"loss": "squared", "exclude": [], "categorical": ["shop"], "hash_bits"
         {"parallel": 1, "solver": "nag"},
         HASHED,
         {**HASHED, "half_life": "6 partitions", "l2": [0.0, 0.1]},
+        {**HASHED, **SHAPES},
     ],
-    ids=["newton alone", "nag", "hashed", "hashed, fading, candidates"],
+    ids=["newton alone", "nag", "hashed", "hashed, fading, candidates", "crosses and shapes"],
 )
 def test_every_kind_of_model_is_learnt_to_the_state_of_threads(forks, job, fields):
     with TestCluster(forks) as cluster:

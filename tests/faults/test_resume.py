@@ -37,6 +37,12 @@ SOLVERS: dict[str, dict[str, Any]] = {
     "newton": {"solver": "newton"},
     "newton-hashed": {"solver": "newton", "categorical": ["shop"]},
     "newton-classes": {"solver": "newton", "loss": "logistic", "l2": [0.0, 0.1]},
+    "newton-shapes": {
+        "solver": "newton",
+        "cross": ["shop*level*c", "level*a", "a*b"],
+        "spline": ["b:5"],
+        "bins": ["c:4"],
+    },
     "newton-fading": {"solver": "newton", "half_life": "3 partitions"},
     "sgd": {"solver": "sgd"},
     "sgd-hinge-hashed": {"solver": "sgd", "loss": "hinge", "categorical": ["shop"]},

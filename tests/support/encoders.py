@@ -8,13 +8,16 @@ import pyarrow as pa
 from onepass.block import Linear
 from onepass.encode.encoder import Encoder
 from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
+from onepass.encode.shapes import Bins, Cross, Product, Spline
 
+NUMBERS = [
+    Numeric(name="plain", center=1.5, scale=3.0, missing=False),
+    Numeric(name="whole", center=-2.0, scale=0.5, missing=True),
+    Numeric(name="small", center=0.0, scale=1.0, missing=False),
+]
+DAY = Numeric(name="day", center=3.0, scale=2.0, missing=True)
 COLUMNS = {
-    "numbers": [
-        Numeric(name="plain", center=1.5, scale=3.0, missing=False),
-        Numeric(name="whole", center=-2.0, scale=0.5, missing=True),
-        Numeric(name="small", center=0.0, scale=1.0, missing=False),
-    ],
+    "numbers": NUMBERS,
     "truths": [Bool(name="truth", missing=True)],
     "times": [
         Time(
@@ -35,8 +38,43 @@ COLUMNS = {
         Hashed(name="text", family="text"),
         Hashed(name="number", family="integer"),
     ],
+    "curves": [
+        Spline(number=NUMBERS[0], knots=[-1.5, 0, 0.1, 2], center=[0.1, 0, 0.2], scale=[1, 2, 3]),
+        Bins(number=NUMBERS[1], edges=[-3, 0, 4]),
+        Spline(number=NUMBERS[2], knots=[1, 2, 5], degree="linear", center=[0, 1], scale=[2, 1]),
+        Product(numbers=NUMBERS, center=0.5, scale=2.0),
+        Spline(number=DAY, knots=[1, 2, 5], center=[0, 1], scale=[2, 1]),
+    ],
+    "crosses": [
+        Cross(
+            name="level*coded*truth",
+            parts=[
+                Hashed(name="level", family="text"),
+                Hashed(name="coded", family="text"),
+                Hashed(name="truth", family="bool"),
+            ],
+        ),
+        Cross(
+            name="text*small",
+            parts=[Hashed(name="text", family="text"), Bins(number=NUMBERS[2], edges=[2, 7])],
+        ),
+        Cross(
+            name="shard*number*place",
+            parts=[
+                Hashed(name="shard", family="integer"),
+                Hashed(name="number", family="integer", whole=True),
+                Hashed(name="place", family="text"),
+            ],
+        ),
+        Cross(name="code*whole", parts=[Hashed(name="code", family="text")], numbers=NUMBERS[1:2]),
+        Cross(
+            name="shard*day*plain",
+            parts=[Hashed(name="shard", family="integer")],
+            numbers=[DAY, NUMBERS[0]],
+        ),
+    ],
     "folders": [
-        Numeric(name="day", center=3.0, scale=2.0, missing=True),
+        DAY,
         OneHot(name="place", family="text", levels=["x", "y"], missing=True),
         Hashed(name="shard", family="integer"),
     ],
@@ -78,7 +116,7 @@ def rows(n=N_ROWS, seed=1):
 def encoder(kinds, **options):
     """An encoder of some kinds of columns."""
     columns = [column for kind in kinds for column in COLUMNS[kind]]
-    named = {column.name for column in columns}
+    named = {name for column in columns for name in column.source_names}
     hive = {name: kind for name, kind in HIVE.items() if name in named}
     schema = Schema(columns=columns, label=Label(name="y"), weight="w", hash_bits=8, hive=hive)
     return Encoder(schema, **options)
@@ -87,7 +125,7 @@ def encoder(kinds, **options):
 def linear(schema, n_outputs, seed=2):
     """Random weights for the features of a schema."""
     rng = np.random.default_rng(seed)
-    n_slots = 2**schema.hash_bits if schema.n_hashed else 0
+    n_slots = schema.n_slots
     return Linear(
         rng.normal(size=n_outputs),
         rng.normal(size=(n_outputs, schema.n_dense)),

@@ -39,6 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "numbers": {"loss": "squared"},
     "classes": {"label": "sign", "loss": "logistic"},
     "hashed": {"loss": "squared", "categorical": ["shop"], "hash_bits": 10},
+    "shapes": {"loss": "squared", "cross": ["shop*level", "level*a"], "spline": ["b:5"]},
     "candidates": {"loss": "squared", "l2": [0.0, 0.1]},
     "fading": {"loss": "squared", "half_life": "6 partitions"},
     "interleaved": {"loss": "squared", "interleave": 2, "epochs": 2},

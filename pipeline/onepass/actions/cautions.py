@@ -8,6 +8,7 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.encode.schema import Bool, OneHot, Schema
+from onepass.encode.shapes import Bins
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
 from onepass.model.model import Model
@@ -105,7 +106,7 @@ def _effect_errors(one: Identified, k: int) -> FloatArray:
 def _flags(schema: Schema) -> list[bool]:
     """Return whether each feature is 0 or 1."""
     return [
-        isinstance(column, OneHot | Bool) or name.endswith((" is null", " is unknown"))
+        isinstance(column, OneHot | Bool | Bins) or name.endswith((" is null", " is unknown"))
         for column in schema.columns
         for name in column.feature_names()
     ]

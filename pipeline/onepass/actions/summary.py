@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,13 @@ from pydantic import BaseModel
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from onepass.actions.cautions import cautions
+from onepass.actions.curves import CurveOf, curves
 from onepass.block import FloatArray
+from onepass.encode.crosses import slots_of_texts, spoken_combination
 from onepass.encode.hashing import slots_of
 from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
-from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Schema, Time
+from onepass.encode.schema import Column, Numeric, OneHot, Schema, Time
+from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
@@ -54,7 +58,7 @@ class Coefficient(BaseModel):
 
 
 class HashedValue(BaseModel):
-    """Weight of one value of a hashed column."""
+    """Weight of one value of a hashed column, or of one combination of a cross."""
 
     column: str
     value: str
@@ -62,7 +66,8 @@ class HashedValue(BaseModel):
     """Class or quantile of the weight; None if the model has a single margin."""
     weight: float
     """Change of the prediction for rows with this value, or with any other that shares its slot.
-    It is per unit of its number if the value is a key of a map or an index."""
+    It is per unit of its number if the value is a key of a map or an index, and per standard
+    deviation of the number if the column is crossed with one."""
     rows: int
     """Approximate number of rows with this value; long batches are sampled."""
 
@@ -86,12 +91,15 @@ class Summary(BaseModel):
     level; one for each class or quantile."""
     coefficients: list[Coefficient]
     """Dense features, largest effect first."""
+    curves: list[CurveOf]
+    """Columns that are read as splines."""
     hashed: dict[str, int]
-    """Hashed columns, each with the number of slots that all of them share."""
+    """Hashed columns and crosses, each with the number of slots that all of them share."""
     hashed_values: list[HashedValue]
     """Frequent values of hashed columns, largest weight first."""
     references: dict[str, str]
-    """Level of each category with which its coefficients compare the other levels."""
+    """Level of each category, bin, or knot of a spline, with which its coefficients compare the
+    others."""
     warnings: list[str]
     """Where coefficients and standard errors must not be taken at their word."""
 
@@ -101,9 +109,12 @@ def summarise(model: Model) -> Summary:
     schema, job = model.file.encoder, model.file.job
     rows: list[Coefficient] = []
     values: list[HashedValue] = []
+    drawn: list[CurveOf] = []
     outputs = _outputs(model)
     for one in outputs:
-        rows += _coefficients(schema, one, _freedom(model, one.known))
+        own = _coefficients(schema, one, _freedom(model, one.known))
+        rows += own
+        drawn += curves(schema, one.name, own)
         values += _hashed_values(model, one)
     is_intercept = [row.feature == INTERCEPT for row in rows]
     return Summary(
@@ -120,13 +131,23 @@ def summarise(model: Model) -> Summary:
             (row for row, own in zip(rows, is_intercept, strict=True) if not own),
             key=lambda row: -abs(row.effect),
         ),
+        curves=drawn,
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
-        references={c.name: c.levels[0] for c in schema.columns if isinstance(c, OneHot)},
+        references=dict(_references(schema)),
         warnings=cautions(
             model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
         ),
     )
+
+
+def _references(schema: Schema) -> Iterator[tuple[str, str]]:
+    for column in schema.columns:
+        match column:
+            case OneHot() | Bins():
+                yield column.name, column.levels[0]
+            case Spline():
+                yield column.name, column.knot_texts()[0]
 
 
 INTERCEPT = "(intercept)"
@@ -177,6 +198,7 @@ def _coefficients(schema: Schema, one: _Output, freedom: float) -> list[Coeffici
     effects = one.dense
     values = to_columns @ effects
     curbs = {c.name: c.curb for c in schema.columns if isinstance(c, Numeric) and c.is_curbed}
+    curbs |= {c.name: "each from its mean" for c in schema.columns if isinstance(c, Product)}
     errors = _errors(one.covariance, to_columns)
     aliased = np.append(one.known.aliased, False) if one.known else np.zeros(len(names), np.bool_)
     found = []
@@ -240,13 +262,21 @@ def _quantile(share: float, freedom: float) -> float:
 
 
 def _units(column: Column) -> list[tuple[float, float]]:
-    """Return the units of the column in one unit of each feature, and the column's value at 0."""
+    """Return the units of the column in one unit of each feature, and the column's value at 0.
+
+    The unit of a spline is the height of the curve at the knot.
+    """
     units = [(1.0, 0.0)] * len(column.feature_names())
     match column:
         case Numeric():
             units[0] = column.scale, column.center
         case Vector():
             units[: column.length] = zip(column.scale, column.center, strict=True)
+        case Spline():
+            units[: len(column.scale)] = zip(column.scale, column.center, strict=True)
+        case Product():
+            own = math.prod(number.scale for number in column.numbers)
+            units[0] = column.scale * own, column.center * own
         case Time() if column.parts[:1] == ["trend"]:
             units[0] = column.scale / _DAY, 0.0
     return units
@@ -255,19 +285,23 @@ def _units(column: Column) -> list[tuple[float, float]]:
 def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:
     schema = model.file.encoder
     found = []
-    for column in schema.columns:
-        if isinstance(column, Hashed) or column.has_entries:
-            values = model.frequent.values(column.name)
-            slots = slots_of([value for value, _ in values], column.name, schema.hash_bits)
-            unit = column.scale if isinstance(column, WeightMap | Pairs) else 1.0
-            found += [
-                HashedValue(
-                    column=column.name,
-                    value=value,
-                    output=one.name,
-                    weight=float(one.hashed[slot]) / unit,
-                    rows=n,
-                )
-                for (value, n), slot in zip(values, slots, strict=True)
-            ]
+    for column in schema.counted():
+        values = model.frequent.values(column.name)
+        texts = [value for value, _ in values]
+        if isinstance(column, Cross):
+            slots = slots_of_texts(column, texts, schema.hash_bits)
+            names = [spoken_combination(text) for text in texts]
+        else:
+            slots, names = slots_of(texts, column.name, schema.hash_bits), texts
+        unit = column.scale if isinstance(column, WeightMap | Pairs) else 1.0
+        found += [
+            HashedValue(
+                column=column.name,
+                value=name,
+                output=one.name,
+                weight=float(one.hashed[slot]) / unit,
+                rows=n,
+            )
+            for (_, n), name, slot in zip(values, names, slots, strict=True)
+        ]
     return found

@@ -28,6 +28,7 @@ _FIELDS = (
     *("where", "sample", "on_null_label", "unknown_class", "on_missing_column", "tails"),
     *("sparse", "bag_counts"),
     *("interleave", "dask", "as_files", "lake_version", "lake_timestamp"),
+    *("cross", "spline", "log", "bins"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from onepass.actions.curves import CurveOf
 from onepass.actions.summary import Coefficient, HashedValue, Summary, summarise
 from onepass.model.model import Model
 from onepass.terminal.options import json_option, version_option
@@ -34,6 +35,8 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
     if found.references:
         levels = ", ".join(f"{column} = {level}" for column, level in found.references.items())
         say(f"\nreference levels: {printable(levels)}")
+    for curve in found.curves:
+        say(f"\n{printable(_curve(curve))}")
     if found.hashed:
         _print_hashed(found, top)
     for text in found.warnings:
@@ -73,6 +76,12 @@ def _coefficient(c: Coefficient) -> list[str]:
         _number(c.high),
         f"{c.effect:.4g}",
     ]
+
+
+def _curve(curve: CurveOf) -> str:
+    of = "" if curve.output is None else f" for {curve.output}"
+    points = ", ".join(f"{point.value:.4g}: {point.effect:+.4g}" for point in curve.knots[1:])
+    return f"curve of {curve.column}{of}, change from {curve.knots[0].value:.4g} to {points}"
 
 
 def _print_hashed(found: Summary, top: int) -> None:

@@ -11,23 +11,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.arrays import empty, filled
-from onepass.block import Block, FloatArray, IntArray, Linear, SlotArray
+from onepass.block import Block, FloatArray, IntArray, Linear
 from onepass.encode.columns import typed_hive
-from onepass.encode.frequent import NOTED_EVERY, commonest
-from onepass.encode.hashing import slot_codes
+from onepass.encode.hashed_columns import HashedColumns
 from onepass.encode.layout import Layouts, NumberGroup
-from onepass.encode.level_values import is_real, level_values, not_whole
-from onepass.encode.levels import write_levels
+from onepass.encode.levels import write_category
 from onepass.encode.nested import Nested, write_nested
 from onepass.encode.numbers import Numbers, kinds_of_count
 from onepass.encode.reads import READS, is_readable, use_of, uses_of
-from onepass.encode.schema import (
-    Bool,
-    Hashed,
-    Numeric,
-    OneHot,
-    Time,
-)
+from onepass.encode.schema import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.encode.target import label_target, row_weights, settle_unknown
 from onepass.encode.write.margins import Margins
 from onepass.encode.write.rows import Rows
@@ -79,9 +72,9 @@ class Draft:
     label
         Whether the rows carry a label and a weight to read.
     noted
-        Whether to count the commonest values of each column of `Schema.counted_names`, in their
-        order. The counts are multiplied by `NOTED_EVERY`, because a column is counted in one block
-        of so many. By default all columns are counted, without this factor.
+        Whether to count the commonest values of each of ``schema.counted()``. The counts are
+        multiplied by `onepass.encode.frequent.NOTED_EVERY`, because a column is counted in one
+        block of so many. By default all columns are counted, without this factor.
     linear
         Model whose margins are computed in place of features; `order` must then be None.
     """
@@ -142,25 +135,29 @@ class Draft:
         for group in layout.groups:
             self._write_group(group, part.batch, start)
         numbers = Numbers()
-        hashed: list[tuple[Hashed, pa.Array]] = []
+        frequent = self._frequent if self._learns else None
+        hashed = HashedColumns(self._schema, self._noted, frequent, n_rows)
         for column, first, width in layout.others:
             if isinstance(column, Nested):
-                self._write_nested(column, part, first, start)
+                self._write_nested(column, part, first, start, hashed)
                 continue
-            values = self._values(column.name, use_of(column), part)
-            if isinstance(column, Hashed):
-                self._count([("not_whole", not_whole(values) if is_real(values) else 0)])
-                hashed.append((column, level_values(column, values)))
-            elif column.name in self._schema.hive:
-                self._write_folder(column, values, first, start, n_rows)
-            elif isinstance(column, OneHot):
-                values = level_values(column, values)
-                self._count(write_levels(self._sink, column, values, first, width, start))
-            else:
-                numbers.add(column, values, first)
+            values = [self._values(source.name, use_of(source), part) for source in column.sources]
+            match column:
+                case Hashed():
+                    self._count([("not_whole", hashed.add(column, values[0]))])
+                case Cross():
+                    hashed.add_cross(column, values)
+                case Product():
+                    numbers.add_product(column, values, first, n_rows)
+                case _ if column.name in self._schema.hive:
+                    self._write_folder(column, values[0], first, start, n_rows)
+                case OneHot() | Bins():
+                    found = write_category(self._sink, column, values[0], first, width, start)
+                    self._count(found)
+                case _:
+                    numbers.add(column, values[0], first)
         self._count(numbers.write(self._sink, start))
-        if hashed:
-            self._write_hashed(hashed, start, n_rows)
+        hashed.write(self._sink, start)
         if self._label:
             self._write_target(part.batch, self._place[start : start + n_rows])
 
@@ -200,14 +197,15 @@ class Draft:
             raise BadColumn(f"expected {READS[use].text}, found type {values.type}", name)
         return pa.nulls(len(values))
 
-    def _write_nested(self, column: Nested, part: Part, first: int, start: int) -> None:
+    def _write_nested(
+        self, column: Nested, part: Part, first: int, start: int, hashed: HashedColumns
+    ) -> None:
         sources = [self._values(name, use, part) for name, use in uses_of(column)]
         bits = self._schema.hash_bits
         noticed, named = write_nested(self._sink, column, sources, first, start, bits)
         self._count(noticed)
-        if named is not None and self._learns:
-            number = self._schema.counted_names().index(column.name)
-            self._note(column.name, number, named, 1)
+        if named is not None:
+            hashed.note(column.name, named)
 
     def _write_group(self, group: NumberGroup, batch: pa.RecordBatch, start: int) -> None:
         columns = batch.columns
@@ -219,7 +217,7 @@ class Draft:
 
     def _write_folder(
         self,
-        column: Numeric | Bool | Time | OneHot,
+        column: Numeric | Bool | Time | OneHot | Spline | Bins,
         values: pa.Array,
         first: int,
         start: int,
@@ -228,39 +226,14 @@ class Draft:
         """Encode the one value of a key=value folder, and give it to all rows."""
         width = len(column.feature_names())
         one_row = Rows(width, 0, np.zeros(1, np.int64))
-        if isinstance(column, OneHot):
-            noticed = write_levels(one_row, column, level_values(column, values), 0, width, 0)
+        if isinstance(column, OneHot | Bins):
+            noticed = write_category(one_row, column, values, 0, width, 0)
         else:
             numbers = Numbers()
             numbers.add(column, values, 0)
             noticed = numbers.write(one_row, 0)
         self._sink.constant(one_row.features()[0][0], first, start, n_rows)
         self._count((kind, n * n_rows) for kind, n in noticed)
-
-    def _write_hashed(
-        self, columns: list[tuple[Hashed, pa.Array]], start: int, n_rows: int
-    ) -> None:
-        codes: list[pa.Array] = []
-        slot_of: list[SlotArray | None] = []
-        for number, (column, values) in enumerate(columns):
-            in_folder = column.name in self._schema.hive
-            if self._learns:
-                self._note(column.name, number, values, n_rows if in_folder else 1)
-            own, table = slot_codes(values, column.name, self._schema.hash_bits)
-            codes.append(pa.repeat(own[0], n_rows) if in_folder else own)
-            slot_of.append(table)
-        self._sink.slots(codes, slot_of, start)
-
-    def _note(self, name: str, number: int, values: pa.Array, times: int) -> None:
-        """Count the commonest values of a hashed column; each value stands for `times` rows."""
-        # A folder has a single value, which is cheap to count in every block.
-        if self._noted is None or name in self._schema.hive:
-            found = commonest(values, times)
-        elif self._noted[number]:
-            found = commonest(values, times * NOTED_EVERY)
-        else:
-            return
-        self._frequent.setdefault(name, Counter()).update(found)
 
     def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         """Write labels and weights to these rows of the block."""

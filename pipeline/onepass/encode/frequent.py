@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from onepass.block import IntArray
 from onepass.encode.columns import as_text, plain
 
 PER_BATCH = 64
@@ -38,7 +39,13 @@ _LONGEST = 200
 """Maximum number of characters of a value that is counted; nobody would read a longer name."""
 
 
-def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
+def looked_at(n_rows: int) -> IntArray:
+    """Return the rows of a batch whose values are counted; see `commonest`."""
+    step = _step(n_rows)
+    return np.arange(step // 2, n_rows, step)
+
+
+def commonest(values: pa.Array, times: int = 1, *, step: int | None = None) -> dict[str, int]:
     """Return the commonest values of a column of text or integers, with their numbers of rows.
 
     A long batch is represented by evenly spaced rows, because counting all rows would cost as much
@@ -49,15 +56,18 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
     ----------
     times
         Number of rows that each value stands for.
+    step
+        If set, the values are those of every so many rows, the rows `looked_at`.
     """
-    step = len(values) // _LOOKED_AT if len(values) > LONG else 1
+    is_taken = step is not None
+    step = _step(len(values)) if step is None else step
     is_coded = pa.types.is_dictionary(values.type)
-    looked_at = values.indices if is_coded else values
-    if step > 1:
-        looked_at = looked_at.take(pa.array(np.arange(step // 2, len(values), step)))
+    few = values.indices if is_coded else values
+    if step > 1 and not is_taken:
+        few = few.take(pa.array(looked_at(len(values))))
     # Encoding again sorts the values by their first row, which decides between equal counts. The
     # order of the file's own dictionary must not matter.
-    found = pc.dictionary_encode(plain(looked_at).drop_null())
+    found = pc.dictionary_encode(plain(few).drop_null())
     rows = np.bincount(found.indices.to_numpy(), minlength=len(found.dictionary))
     most = np.argsort(-rows, kind="stable")[:PER_BATCH]
     if step > 1:
@@ -69,6 +79,10 @@ def commonest(values: pa.Array, times: int = 1) -> dict[str, int]:
         for name, n in zip(names, rows[most].tolist(), strict=True)
         if name is not None and len(name) <= _LONGEST
     }
+
+
+def _step(n_rows: int) -> int:
+    return n_rows // _LOOKED_AT if n_rows > LONG else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,23 @@ _C2 = np.uint32(0x1B873593)
 
 
 @compiled
-def _rotate(x: np.uint32, by: int) -> np.uint32:
+def rotate(x: np.uint32, by: int) -> np.uint32:
+    """Rotate the bits of a word to the left."""
     return np.uint32((x << np.uint32(by)) | (x >> np.uint32(32 - by)))
 
 
 @compiled
-def _mix(k: np.uint32) -> np.uint32:
-    return np.uint32(_rotate(np.uint32(k * _C1), 15) * _C2)
+def mix(k: np.uint32) -> np.uint32:
+    """Mix the bits of one word of data, before it changes the state of the hash."""
+    return np.uint32(rotate(np.uint32(k * _C1), 15) * _C2)
+
+
+@compiled
+def settle(h: np.uint32) -> np.uint32:
+    """Mix the final state of the hash, already combined with the number of bytes."""
+    h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return np.uint32(h ^ (h >> np.uint32(16)))
 
 
 @compiled
@@ -45,19 +55,16 @@ def _murmur3(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -> 
             | np.uint32(data[at + np.uint64(2)]) << np.uint32(16)
             | np.uint32(data[at + np.uint64(3)]) << np.uint32(24)
         )
-        h ^= _mix(np.uint32(k))
-        h = np.uint32(_rotate(h, 13) * np.uint32(5) + np.uint32(0xE6546B64))
+        h ^= mix(np.uint32(k))
+        h = np.uint32(rotate(h, 13) * np.uint32(5) + np.uint32(0xE6546B64))
         at += np.uint64(4)
     rest, shift = np.uint32(0), np.uint32(0)
     while at < stop:
         rest |= np.uint32(data[at]) << shift
         shift += np.uint32(8)
         at += np.uint64(1)
-    h ^= _mix(rest)
-    h ^= np.uint32(end - start)
-    h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
-    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
-    return np.uint32(h ^ (h >> np.uint32(16)))
+    h ^= mix(rest)
+    return settle(np.uint32(h ^ np.uint32(end - start)))
 
 
 @compiled
@@ -124,7 +131,31 @@ def slot_codes(column: pa.Array, name: str, bits: int) -> tuple[pa.Array, SlotAr
     return column.indices.cast(pa.int32()), _dictionary_slots(column.dictionary, name, bits)
 
 
+def hash_codes(column: pa.Array, name: str) -> tuple[NDArray[Any], NDArray[np.uint32] | None]:
+    """Return codes of a column's values and the hash of each code, or the hashes themselves.
+
+    Parameters
+    ----------
+    column, name
+        See `slot_codes`, whose slots are the last bits of these hashes.
+
+    Returns
+    -------
+    Codes, and the hash of each code followed by that of null; or hashes, and None.
+    """
+    seed = murmur3_32(name)
+    column = column if _is_plain_text(column.type) else _dictionary(column)
+    if not pa.types.is_dictionary(column.type):
+        return _hashes(column, seed), None
+    table = _known_hashes.setdefault(name, Kept()).get(
+        column.dictionary, lambda values: np.append(_hashes(as_text(values), seed), _of_null(seed))
+    )
+    codes = pc.fill_null(column.indices.cast(pa.int32()), len(table) - 1)
+    return codes.to_numpy(), table
+
+
 _known: dict[tuple[str, int], Kept[SlotArray]] = {}
+_known_hashes: dict[str, Kept[NDArray[np.uint32]]] = {}
 
 
 def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
@@ -139,10 +170,18 @@ def _dictionary_slots(distinct: pa.Array, name: str, bits: int) -> SlotArray:
 
 
 def _slots(texts: pa.Array, seed: int, bits: int) -> SlotArray:
+    return (_hashes(texts, seed) & np.uint32((1 << bits) - 1)).astype(np.int32)
+
+
+def _hashes(texts: pa.Array, seed: int) -> NDArray[np.uint32]:
     hashed = hash_strings(texts, seed)
     if texts.null_count:
-        hashed[texts.is_null().to_numpy(zero_copy_only=False)] = murmur3_32("\0null", seed)
-    return (hashed & np.uint32((1 << bits) - 1)).astype(np.int32)
+        hashed[texts.is_null().to_numpy(zero_copy_only=False)] = _of_null(seed)
+    return hashed
+
+
+def _of_null(seed: int) -> int:
+    return murmur3_32("\0null", seed)
 
 
 def _is_plain_text(dtype: pa.DataType) -> bool:

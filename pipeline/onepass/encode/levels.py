@@ -7,14 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onepass.encode.columns import as_text
+from onepass.encode.crosses import bin_codes
+from onepass.encode.level_values import level_values
+from onepass.encode.numbers import read_number
 from onepass.encode.schema import OneHot
+from onepass.encode.shapes import Bins
 from onepass.encode.write.sink import Sink
 
 
-def write_levels(
-    sink: Sink, column: OneHot, values: pa.Array, first: int, width: int, start: int
+def write_category(
+    sink: Sink, column: OneHot | Bins, values: pa.Array, first: int, width: int, start: int
 ) -> list[tuple[str, int]]:
-    """Write the features of a category; each distinct value is looked up once.
+    """Write the features of a category, or of a number that is cut into bins.
 
     Parameters
     ----------
@@ -25,9 +29,31 @@ def write_levels(
 
     Returns
     -------
-    Pairs of a kind of value, ``unknown_level`` or ``unexpected_null``, and the number of its rows.
-    The kind is "" where nulls are expected.
+    Pairs of a kind of value, such as ``unknown_level`` or ``unexpected_null``, and the number of
+    its rows. The kind is "" where nulls are expected.
     """
+    if isinstance(column, Bins):
+        return _write_bins(sink, column, values, first, width, start)
+    return _write_levels(sink, column, level_values(column, values), first, width, start)
+
+
+def _write_bins(
+    sink: Sink, column: Bins, values: pa.Array, first: int, width: int, start: int
+) -> list[tuple[str, int]]:
+    read = read_number(column.number, values)
+    numbers, codes = read.numbers, bin_codes(column, read.numbers)
+    n_bins = len(column.edges) + 1
+    null = width - 1 if column.missing else -1
+    sink.levels(codes, np.append(np.arange(-1, n_bins - 1), null), first, width, start)
+    nulls = read.values.null_count
+    unusable = int(np.isnan(numbers).sum()) - nulls
+    return [*zip(read.kinds, (unusable, nulls), strict=True), ("clipped", read.n_clipped)]
+
+
+def _write_levels(
+    sink: Sink, column: OneHot, values: pa.Array, first: int, width: int, start: int
+) -> list[tuple[str, int]]:
+    """Write the features of a category; each distinct value is looked up once."""
     if not pa.types.is_dictionary(values.type):
         values = pc.dictionary_encode(values)
     distinct = as_text(values.dictionary).cast(pa.string())

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from onepass.encode.column_base import ColumnBase
+from onepass.encode.kind import Kind
 
 
-class Vector(ColumnBase):
+class Vector(Kind):
     """Lists of numbers of one length, such as embeddings: a dense feature for each element.
 
     Null elements and elements that are not finite are imputed, and so are all elements of a null
@@ -44,7 +44,7 @@ class Vector(ColumnBase):
         return [*names, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class _BagBase(ColumnBase):
+class _BagBase(Kind):
     name: str
     family: Literal["integers", "texts", "entries"]
     """Lists of integers, lists of texts, or maps from text to text, whose values are ``key=value``.
@@ -74,7 +74,7 @@ class Bag(_BagBase):
         return [*names, f"{self.name} is unknown"]
 
 
-class _Sparse(ColumnBase):
+class _Sparse(Kind):
     per_row: float = Field(ge=0)
     """Mean number of entries of a row in the sample."""
 
@@ -132,6 +132,6 @@ class Pairs(_Sparse):
     """Divides the numbers: the root of their mean square in the sample."""
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the columns of the lake that are read for it."""
+    def source_names(self) -> tuple[str, ...]:
+        """See `Kind.source_names`."""
         return (self.index, self.value)

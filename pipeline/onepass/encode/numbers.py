@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from onepass.encode.columns import plain
+from onepass.block import FloatArray
+from onepass.encode.columns import floats, plain
 from onepass.encode.schema import Bool, Numeric, Time
+from onepass.encode.shapes import Product, Spline
+from onepass.encode.splines import spline_features
 from onepass.encode.tails import curbed
 from onepass.encode.text_values import is_text, numbers_in_text, seconds_of, times_in_text
 from onepass.encode.times import epoch_seconds, time_features
@@ -27,6 +31,35 @@ UNREADABLE = "unreadable_text"
 def kinds_of_count(column: Numeric) -> KindsOfCount:
     """Return the kinds under which unusable values and nulls of a number count."""
     return "non_finite", _kind_of_null(missing=column.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNumber:
+    """The values of a column of numbers, clipped or as logarithms if the column says so."""
+
+    values: pa.Array
+    """Numbers of one of the `PLAIN_TYPES`."""
+    n_clipped: int
+    """How many of them lay outside of the bounds."""
+    kinds: KindsOfCount
+
+    @property
+    def numbers(self) -> FloatArray:
+        """The values as float64, null as NaN."""
+        return floats(self.values)
+
+
+def read_number(column: Numeric, values: pa.Array) -> ReadNumber:
+    """Read numbers of any type, or those that texts hold."""
+    if is_text(values):
+        numbers = numbers_in_text(values, column.missing_texts, column.name)
+        kinds = UNREADABLE, _kind_of_null(missing=column.missing)
+    else:
+        numbers, kinds = plain(values), kinds_of_count(column)
+    # float16 and decimals.
+    if numbers.type not in PLAIN_TYPES:
+        numbers = numbers.cast(pa.float64(), safe=False)
+    return ReadNumber(*(curbed(numbers, column) if column.is_curbed else (numbers, 0)), kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +81,37 @@ class Numbers:
         self._features: list[_Feature] = []
         self._clipped = 0
 
-    def add(self, column: Numeric | Bool | Time, values: pa.Array, first: int) -> None:
+    def add(self, column: Numeric | Bool | Time | Spline, values: pa.Array, first: int) -> None:
         """Add the features of a column, the first of which has number `first`."""
         match column:
             case Numeric():
+                read = read_number(column, values)
+                self._clipped += read.n_clipped
                 center, scale, missing = column.center, column.scale, column.missing
-                if is_text(values):
-                    numbers = numbers_in_text(values, column.missing_texts, column.name)
-                    kinds = UNREADABLE, _kind_of_null(missing=missing)
-                else:
-                    numbers, kinds = plain(values), kinds_of_count(column)
-                # float16 and decimals.
-                if numbers.type not in PLAIN_TYPES:
-                    numbers = numbers.cast(pa.float64(), safe=False)
-                if column.is_curbed:
-                    numbers, n_clipped = curbed(numbers, column)
-                    self._clipped += n_clipped
-                self._features.append(_Feature(numbers, center, scale, first, missing, kinds))
+                self._features.append(
+                    _Feature(read.values, center, scale, first, missing, read.kinds)
+                )
+            case Spline():
+                read = read_number(column.number, values)
+                self._clipped += read.n_clipped
+                self._features += _curve(column, read, first)
             case Bool():
                 bits = plain(values).cast(pa.uint8())
                 kinds = "", _kind_of_null(missing=column.missing)
                 self._features.append(_Feature(bits, 0.0, 1.0, first, column.missing, kinds))
             case Time():
                 self._features += _time_features(column, values, first)
+
+    def add_product(
+        self, column: Product, values: Sequence[pa.Array], first: int, n_rows: int
+    ) -> None:
+        """Add the product of numbers; one that is missing makes it the mean of the sample."""
+        product = np.ones(n_rows)
+        for number, own in zip(column.numbers, values, strict=True):
+            product *= (read_number(number, own).numbers - number.center) / number.scale
+        feature = (product - column.center) / column.scale
+        feature = np.where(np.isfinite(feature), feature, 0.0)
+        self._features.append(_Feature(pa.array(feature), 0.0, 1.0, first, False, ("", "")))
 
     def write(self, sink: Sink, start: int) -> list[tuple[str, int]]:
         """Write all features, and return the values that count.
@@ -107,6 +148,25 @@ def _scaled(features: list[_Feature]) -> Scaled:
         np.array([one.number for one in features], np.int64),
         np.array([one.has_mark for one in features], np.bool_),
     )
+
+
+def _curve(column: Spline, read: ReadNumber, first: int) -> Iterator[_Feature]:
+    features = spline_features(column, read.numbers)
+    for i, feature in enumerate(features):
+        # All features of a row are missing together, so only the last one counts and marks it.
+        is_last = i == len(features) - 1
+        yield _Feature(
+            pa.array(feature, mask=np.isnan(feature) & _is_null(read.values) if is_last else None),
+            0.0,
+            1.0,
+            first + i,
+            column.missing and is_last,
+            read.kinds if is_last else ("", ""),
+        )
+
+
+def _is_null(values: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(values.is_null().to_numpy(zero_copy_only=False))
 
 
 def _time_features(column: Time, values: pa.Array, first: int) -> Iterator[_Feature]:

@@ -73,7 +73,8 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     label
         Whether label and weight are read as well.
     """
-    found = [one for column in schema.columns for one in uses_of(column)]
+    found = [one for source in schema.sources() for one in uses_of(source)]
+    found = list(dict.fromkeys(found))
     if label:
         found.append((schema.label.name, label_use(schema.label)))
         found += [(schema.weight, "weight")] if schema.weight else []
@@ -106,6 +107,8 @@ def use_of(column: Column) -> str:
             return "time in text" if column.text else "time"
         case OneHot() | Hashed():
             return "whole-number category" if column.whole else f"{column.family} category"
+        case _:
+            raise ValueError(f"{column.name!r} is made of columns that have uses of their own")
 
 
 def label_use(label: Label) -> str:

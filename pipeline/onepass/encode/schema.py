@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from math import ceil
 from typing import Annotated, Literal, TypeAlias
@@ -9,10 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from onepass.encode.column_base import ColumnBase as _Column
-from onepass.encode.column_base import Frozen as _Frozen
+from onepass.encode.kind import Frozen as _Frozen
+from onepass.encode.kind import Kind
 from onepass.encode.nested_family import NestedFamily, nested_family
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
+from onepass.encode.shapes import Bins, Cross, Product, Spline
 
 Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"] | NestedFamily
 """Arrow types that are read in the same way."""
@@ -22,6 +24,10 @@ OTHER = "other"
 
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
+
+
+class _Column(Kind):
+    """A column of features."""
 
 
 class _MayBeText(_Column):
@@ -61,6 +67,12 @@ class Numeric(_MayBeText):
     def is_curbed(self) -> bool:
         """Whether values are clipped or read as a logarithm."""
         return not self.low is self.high is self.log_unit is None
+
+    def uncurbed(self, value: float) -> float:
+        """Return the number that is read as `value`, which lies within the bounds."""
+        if self.log_unit is None:
+            return value
+        return math.copysign(self.log_unit * math.expm1(abs(value)), value)
 
     @property
     def curb(self) -> str:
@@ -144,15 +156,36 @@ class Hashed(_Category):
 
     kind: Literal["hashed"] = "hashed"
     name: str
-    family: Literal["integer", "text"]
+    family: Literal["integer", "text", "bool"]
+
+    @property
+    def is_hashed(self) -> bool:
+        """See `Kind.is_hashed`."""
+        return True
 
     def feature_names(self) -> list[str]:
         """Return no name: hashed columns have no dense feature."""
         return []
 
 
+for _shape in (Bins, Spline, Product, Cross):
+    _shape.model_rebuild(_types_namespace={"Numeric": Numeric, "Hashed": Hashed, "Bins": Bins})
+
 Column: TypeAlias = Annotated[
-    Numeric | Bool | Time | OneHot | Hashed | Vector | Bag | HashedBag | WeightMap | Pairs,
+    Numeric
+    | Bool
+    | Time
+    | OneHot
+    | Hashed
+    | Vector
+    | Bag
+    | HashedBag
+    | WeightMap
+    | Pairs
+    | Spline
+    | Bins
+    | Product
+    | Cross,
     Field(discriminator="kind"),
 ]
 
@@ -217,8 +250,8 @@ class Schema(_Frozen):
 
     @property
     def n_hashed(self) -> int:
-        """Number of hashed columns."""
-        return sum(column.kind == "hashed" for column in self.columns)
+        """Number of hashed columns, crosses of categories among them."""
+        return sum(column.is_hashed for column in self.columns)
 
     @property
     def has_entries(self) -> bool:
@@ -238,13 +271,21 @@ class Schema(_Frozen):
         """Number of hashed weights."""
         return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
 
-    def counted_names(self) -> list[str]:
+    def sources(self) -> list[Column]:
+        """Return the columns of features that are read; one may be there for several uses."""
+        return [source for column in self.columns for source in column.sources]
+
+    def counted(self) -> list[Column]:
         """Return the columns whose frequent values are counted, because weights have no names.
 
-        Columns of one slot a row come first.
+        Columns of one slot a row come first, and those with entries last.
         """
-        hashed = [column.name for column in self.columns if column.kind == "hashed"]
-        return hashed + [column.name for column in self.columns if column.has_entries]
+        hashed = [column for column in self.columns if column.is_hashed]
+        return hashed + [column for column in self.columns if column.has_entries]
+
+    def counted_names(self) -> list[str]:
+        """Return the names of the columns whose frequent values are counted."""
+        return [column.name for column in self.counted()]
 
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
@@ -254,7 +295,7 @@ class Schema(_Frozen):
         label
             Whether label and weight are read as well.
         """
-        names = [name for column in self.columns for name in column.sources]
+        names = [name for column in self.columns for name in column.source_names]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
@@ -263,10 +304,10 @@ class Schema(_Frozen):
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
             name
-            for column in self.columns
-            if isinstance(column, _Category | Bag | HashedBag | WeightMap)
-            or (isinstance(column, _MayBeText) and column.text)
-            for name in column.sources
+            for source in self.sources()
+            if isinstance(source, _Category | Bag | HashedBag | WeightMap)
+            or (isinstance(source, _MayBeText) and source.text)
+            for name in source.source_names
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 

@@ -38,7 +38,10 @@ def to_sklearn(
         If the model has hashed columns or several quantiles, or scikit-learn is not installed.
     """
     if file.encoder.n_slots:
-        raise JobError("a model with hashed columns has no counterpart in scikit-learn")
+        raise JobError(
+            "a model with hashed columns, or crosses of categories, has no counterpart in "
+            "scikit-learn"
+        )
     if len(weights) > 1:
         raise JobError("several quantiles are several models in scikit-learn; train them apart")
     try:

@@ -9,7 +9,7 @@ from onepass.report.contents import Contents
 from onepass.report.quality_sections import holdout, quality
 from onepass.report.section import Figure, Section
 from onepass.report.tables import Table
-from onepass.report.weight_sections import categories, coefficients
+from onepass.report.weight_sections import categories, coefficients, curves
 from onepass.report.words import number, place, prose, when
 
 
@@ -20,6 +20,7 @@ def sections(contents: Contents) -> list[Section]:
         *holdout(contents),
         *quality(contents),
         *coefficients(contents),
+        *curves(contents),
         *categories(contents),
         *_warnings(contents),
         *_runs(contents),

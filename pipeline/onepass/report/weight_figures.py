@@ -7,11 +7,13 @@ import altair as alt
 from onepass.report.drawing import (
     BLUE,
     GREY,
+    HEIGHT,
     STEP,
     Rows,
     Spec,
     inline,
     layered,
+    level_rule,
     tooltip,
     upright_rule,
 )
@@ -38,6 +40,20 @@ def coefficients(rows: Rows, unit: str) -> Spec:
         base.mark_circle(size=55, opacity=1).encode(x=x, tooltip=hover),
     ]
     return layered(layers, STEP * len(rows))
+
+
+def curve(line: Rows, knots: Rows, unit: str) -> Spec:
+    """Draw the curve of a column, with intervals at its knots."""
+    x, y = alt.X("value:Q", title="value"), alt.Y("effect:Q", title=unit)
+    base = alt.Chart(inline(knots)).encode(x=x)
+    hover = tooltip(**dict.fromkeys(("value", "effect", "low", "high"), ",.4~g"))
+    layers = [
+        level_rule(0.0, unit),
+        alt.Chart(inline(line)).mark_line(color=BLUE).encode(x=x, y=y),
+        base.mark_rule(color=BLUE).encode(y=alt.Y("low:Q", title=unit), y2="high:Q"),
+        base.mark_circle(color=BLUE, size=40, opacity=1).encode(y=y, tooltip=hover),
+    ]
+    return layered(layers, HEIGHT)
 
 
 def categories(rows: Rows, unit: str) -> Spec:

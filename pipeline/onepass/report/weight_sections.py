@@ -15,6 +15,9 @@ from onepass.report.words import distinct, number, prose, real
 _MOST_NAMES = 30
 """Coefficients and values of a figure."""
 
+_MOST_CURVES = 24
+"""Curves that are drawn."""
+
 
 def coefficients(contents: Contents) -> Iterator[Section]:
     """Yield the section with the coefficients and their intervals, if the model has any."""
@@ -58,6 +61,27 @@ def _effect(one: Coefficient, text: str) -> dict[str, Any]:
         "per unit": real(one.coefficient),
         "sure": sure,
     }
+
+
+def curves(contents: Contents) -> Iterator[Section]:
+    """Yield the section with the curves of splines, if the model has any."""
+    found = contents.summary
+    if not found.curves:
+        return
+    unit = f"change of {_unit(found.loss)}"
+    figures = []
+    for place, one in enumerate(found.curves[:_MOST_CURVES]):
+        line, knots = (
+            [{key: real(value) for key, value in point.model_dump().items()} for point in points]
+            for points in (one.line, one.knots)
+        )
+        (title,) = distinct([_with_output(one.column, one.output)])
+        figures.append(Figure(f"curve-{place}", title, weight_figures.curve(line, knots, unit)))
+    text = f"{unit[0].upper()}{unit[1:]} by the value of a column, against its first knot. "
+    text += "Points are knots; upright lines are 95 % intervals."
+    if len(found.curves) > _MOST_CURVES:
+        text += f" {_MOST_CURVES} of {len(found.curves):,} are drawn."
+    yield Section("Curves", [text], figures)
 
 
 def categories(contents: Contents) -> Iterator[Section]:

@@ -120,7 +120,7 @@ def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
 
 
 def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np.bool_] | None:
-    """Choose the hashed columns whose frequent values are counted; None means all of them.
+    """Choose the hashed columns and crosses whose values are counted; None means all of them.
 
     In long blocks each column has its turn in one block of `NOTED_EVERY`. The first block of a
     group counts all columns, because it may be the only one.

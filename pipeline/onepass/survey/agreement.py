@@ -38,7 +38,7 @@ def usual_kinds(
     usual: dict[str, str] = {}
     # "null" comes last: a column without a value agrees with every kind.
     for (name, kind), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
-        if name not in hive and (name in targets or choice.wants(name)):
+        if name not in hive and (name in targets or choice.reads(name)):
             usual.setdefault(name, kind)
     return {name: kind for name, kind in usual.items() if kind != "other" or name in targets}
 

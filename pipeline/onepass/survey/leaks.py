@@ -55,7 +55,7 @@ def leak_warnings(
         Texts of the classes, if the labels are their indices.
     """
     stored = {
-        profile.name: _scalars(sample.column(profile.use.sources[0]).combine_chunks())
+        profile.name: _scalars(sample.column(profile.use.source_names[0]).combine_chunks())
         for profile in profiles
         if profile.use is not None
     }

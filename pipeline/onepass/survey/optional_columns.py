@@ -63,9 +63,8 @@ def decide_missing(
     seen: Counter[str] = Counter()
     for one in files:
         seen.update(_names(one))
-    asked_for = {*targets, *asked.features, *asked.numeric, *asked.categorical}
-    asked_for |= {*asked.of_pairs, *asked.bag_counts}
-    wanted = {name for name in seen if name not in targets and choice.wants(name)}
+    asked_for = {*targets, *asked.all_named()}
+    wanted = {name for name in seen if name not in targets and choice.reads(name)}
     rare = {name for name in wanted - asked_for if 2 * seen[name] < len(files)}
     if on_missing == "null":
         optional, left_out = wanted, set[str]()

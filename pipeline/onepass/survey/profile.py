@@ -20,7 +20,9 @@ import pyarrow as pa
 from onepass.encode.columns import floats, plain
 from onepass.encode.nested_kinds import Bag, Vector
 from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
+from onepass.encode.shapes import Bins, Cross, Spline
 from onepass.errors import JobError
+from onepass.job_shapes import Curve
 from onepass.survey.levels_or_line import compare
 from onepass.survey.naming import naming
 from onepass.survey.nested_columns import (
@@ -44,6 +46,10 @@ from onepass.survey.uses import (
 )
 from onepass.survey.whole_numbers import Clues, Decision, by_levels, whole_numbers
 
+_SHAPES = ("spline", "log", "bins")
+_LISTS = ("sparse", "bag_counts")
+"""Fields of a job that shape numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -61,6 +67,14 @@ class Choice:
     """Pairs of columns to use as sparse rows, as ``indices:values``."""
     bag_counts: tuple[str, ...] = ()
     """Columns of lists in which a value counts as often as it occurs."""
+    crosses: tuple[tuple[str, ...], ...] = ()
+    """Columns to cross with each other."""
+    curves: tuple[Curve, ...] = ()
+    """Numbers to use as splines."""
+    log: tuple[str, ...] = ()
+    """Numbers to use as logarithms."""
+    cuts: tuple[tuple[str, int], ...] = ()
+    """Numbers to cut into bins, with the number of bins."""
 
     @property
     def of_pairs(self) -> set[str]:
@@ -73,6 +87,32 @@ class Choice:
             return name not in self.exclude
         return name not in self.exclude and (not self.features or name in self.features)
 
+    def reads(self, name: str) -> bool:
+        """Whether a column may be a feature, or a part of one."""
+        return self.wants(name) or any(name in parts for parts in self.crosses)
+
+    def shape_of(self, name: str) -> str | None:
+        """Return the field that makes a number of a column and shapes it; None if none does."""
+        return next((field for field in _SHAPES if name in self.named(field)), None)
+
+    def named(self, field: str) -> list[str]:
+        """Return the columns that a field of the job names."""
+        match field:
+            case "cross":
+                return [name for parts in self.crosses for name in parts]
+            case "spline":
+                return [curve.column for curve in self.curves]
+            case "bins":
+                return [name for name, _ in self.cuts]
+            case "sparse":
+                return sorted(self.of_pairs)
+        return list(getattr(self, field))
+
+    def all_named(self) -> set[str]:
+        """Return the columns that the user wants, by whatever field."""
+        fields = ("features", "numeric", "categorical", *_LISTS, "cross", *_SHAPES)
+        return {name for field in fields for name in self.named(field)}
+
     def check_names(self, present: set[str]) -> None:
         """Check that the lake has all columns named here.
 
@@ -81,14 +121,16 @@ class Choice:
         JobError
             If a column does not exist.
         """
-        named = {group: set(getattr(self, group)) for group in _GROUPS}
-        for group, names in (named | {"sparse": self.of_pairs}).items():
-            unknown, flag = sorted(names - present), group.replace("_", "-")
+        for group in ("features", "exclude", "numeric", "categorical", *_LISTS, "cross", *_SHAPES):
+            unknown = sorted(set(self.named(group)) - present)
             if unknown:
+                flag = group.replace("_", "-")
                 raise JobError(f"--{flag} names {unknown}, but the lake has {sorted(present)}")
-
-
-_GROUPS = ("features", "exclude", "numeric", "categorical", "bag_counts")
+        for group in _SHAPES:
+            unread = [name for name in self.named(group) if not self.wants(name)]
+            if unread:
+                advice = "add it to --features, or take it from --exclude"
+                raise JobError(f"--{group} names {unread}, which the job leaves out; {advice}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +163,12 @@ class ColumnProfile:
                 return f"numeric ({self.use.curb})"
             case Vector() | Bag():
                 return planned_lists(self.use)
+            case Spline():
+                return f"{self.use.degree} spline ({len(self.use.knots)} knots)"
+            case Bins():
+                return f"bins ({len(self.use.levels)})"
+            case Cross() if self.use.numbers:
+                return "cross (category times number)"
             case Time():
                 return f"time ({', '.join(self.use.parts)})"
             case column:
@@ -212,8 +260,9 @@ def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
         return None, "only nulls in the sample", f"{name}: only nulls in the sample, left out"
     if column.distinct == 1 and not column.missing:
         return None, "constant in the sample", f"{name}: constant in the sample, left out"
-    if name in choice.numeric:
-        return _numeric_by_choice(column)
+    flag = "numeric" if name in choice.numeric else choice.shape_of(name)
+    if flag is not None:
+        return _numeric_by_choice(column, flag)
     if name in choice.categorical:
         return *category(column, "the job says so"), None
     return _decide_by_family(column, kind, clues)
@@ -279,11 +328,11 @@ def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
     )
 
 
-def _numeric_by_choice(column: SampledColumn) -> Decision:
+def _numeric_by_choice(column: SampledColumn, flag: str) -> Decision:
     kind = family(column.values.type)
     if kind == "text" and (form := numbers_by_choice(column.values)) is not None:
         return number(column.read_as(form)), *_about(form, column.name, "the job says so")
     if kind not in {"integer", "real"}:
         texts = "text without a number" if kind == "text" else f"{column.values.type}, not a number"
-        raise JobError(f"--numeric names {column.name!r}, but its type is {texts}")
+        raise JobError(f"--{flag} names {column.name!r}, but its type is {texts}")
     return number(column), "the job says so", None

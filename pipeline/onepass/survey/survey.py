@@ -20,6 +20,7 @@ from onepass.selection.rows import Selection
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
+from onepass.survey.crosses import crossed, without_mere_parts
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares
 from onepass.survey.globs import without_patterns
@@ -32,6 +33,7 @@ from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, 
 from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
+from onepass.survey.shapes import shaped
 from onepass.survey.tails import Tails, curb_tails
 from onepass.survey.taken import check_taken, known_nulls, take_files
 from onepass.survey.unread import no_columns, unread_columns, unread_warnings
@@ -165,14 +167,17 @@ def survey(
     labels = None
     if described is not None and target is not None:
         labels = outcome(target.values, described.loss)
+    columns = shaped(columns, sample.rows, found.choice)
     columns, tail_warnings = curb_tails(columns, sample.rows, labels, tails)
-    columns += found.unread
+    crosses = crossed(columns, sample.rows, found.choice)
+    columns = without_mere_parts(columns, found.choice) + found.unread
     place = None if interleaves else Place(sample.place, sample.file, len(files))
     label_warnings: list[str] = []
     if described is not None and target is not None:
         label_warnings = warnings_of_label(described, target, sample, place, columns)
     usable = _usable(usable, bad)
     warnings = _warnings(found, columns, sample, weight)
+    warnings += [cross.warning for cross in crosses if cross.warning]
     return Survey(
         n_files=len(usable),
         n_partitions=sum(one.n_partitions for one in usable if one.fingerprint.rows),
@@ -180,7 +185,7 @@ def survey(
         nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,
         taken=taken * sample.taken,
-        columns=columns,
+        columns=columns + crosses,
         hive=found.hive,
         optional=found.lacking.optional,
         label=described,
@@ -245,7 +250,7 @@ def _compare_files(
     lacking = decide_missing(files, choice, targets, on_missing, asked)
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
-    folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
+    folders = {key: kind for key, kind in hive.items() if choice.reads(key)}
     check_agreement(files, usual, targets, folders, bad, lacking.optional)
     filled = _filled(_usable(files, bad), lake, list(bad))
     # The first file with rows decides the order, and later ones append what it lacks.

@@ -60,7 +60,7 @@ def curb_tails(
     found, warnings = [], []
     for profile in profiles:
         curbed = None
-        if isinstance(profile.use, Numeric):
+        if isinstance(profile.use, Numeric) and not profile.use.is_curbed:
             values = numbers_of(profile.use, sample.column(profile.name).combine_chunks())
             curbed = _choose(values, profile.use, labels, tails)
         if curbed is None:
@@ -137,15 +137,21 @@ def _log(finite: FloatArray, column: Numeric) -> Numeric | None:
     share, widths = LEVELS[0]
     if finite.min() < 0 or len(above) < FEWEST:
         return None
-    # The unit lies below nearly all values, so that these are spread as by a true logarithm.
-    unit = float(np.quantile(above, 0.05, method="nearest"))
-    log = column.model_copy(update={"log_unit": unit})
+    log = column.model_copy(update={"log_unit": log_unit(above)})
     # Values may be absurd even by their logarithm.
     if _heavy(curbed_numbers(finite, log), share, widths)[1] is not None:
         log = log.model_copy(
             update={"high": float(np.quantile(finite, 1 - share, method="nearest"))}
         )
     return log
+
+
+def log_unit(magnitudes: FloatArray) -> float:
+    """Return the unit by which numbers above 0 are divided before their logarithm is taken.
+
+    It lies below nearly all of them, so that they are spread as by a true logarithm.
+    """
+    return float(np.quantile(magnitudes, 0.05, method="nearest"))
 
 
 def _heavy(finite: FloatArray, share: float, widths: float) -> tuple[float | None, float | None]:

@@ -13,6 +13,7 @@ from onepass.block import FloatArray
 from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.level_values import whole_texts
 from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.shapes import Bins, Spline
 from onepass.encode.text_values import is_text, numbers_in_text, times_in_text, without_blanks
 from onepass.encode.times import DAY, epoch_seconds
 from onepass.errors import JobError
@@ -111,6 +112,8 @@ def values_of(use: Column, values: pa.Array) -> pa.Array:
     """
     values = plain(values)
     match use:
+        case Spline() | Bins():
+            return values_of(use.number, values)
         case Numeric() if is_text(values):
             return numbers_in_text(values, use.missing_texts)
         case Time() if is_text(values):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from datetime import UTC, datetime
 
 from onepass.encode.nested_kinds import Bag, HashedBag
 from onepass.encode.schema import Column, Hashed, OneHot, Schema
+from onepass.encode.shapes import Cross
 from onepass.errors import DataError, JobError
 from onepass.job import Job
 from onepass.ledger.entries import FORMAT
@@ -27,6 +29,10 @@ MOST_LISTED = 8
 
 _MOST_NAMED = 8
 """Maximum number of columns that a message names."""
+
+_SLOTS_PER_COMBINATION, _MOST_HASH_BITS = 8, 22
+"""Slots for each combination that the sample has of crossed columns, and log2 of the most slots
+that they get unasked."""
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +126,7 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     cost grows with the square of their number.
     """
     most = MOST_LISTED if solver == "newton" else 2
-    if not schema.n_hashed and not schema.has_entries:
+    if not schema.n_slots:
         return schema
     columns = [_hashed_column(column, most) for column in schema.columns]
     return schema.model_copy(update={"columns": columns})
@@ -153,6 +159,10 @@ def choice_of(job: Job) -> Choice:
         tuple(job.categorical),
         tuple(job.sparse),
         tuple(job.bag_counts),
+        crosses=tuple(job.crosses),
+        curves=tuple(job.curves),
+        log=tuple(job.log),
+        cuts=tuple(job.cuts),
     )
 
 
@@ -210,12 +220,28 @@ def _schema(job: Job, found: Survey) -> Schema:
         raise JobError(
             f"no column is left to learn from{why}; see: onepass inspect LAKE --label COLUMN"
         )
-    used = {name for column in columns for name in column.sources} | {job.weight}
+    used = {*_source_names(columns), job.weight}
     return Schema(
         columns=columns,
         label=label.label,
         weight=job.weight,
-        hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
+        hash_bits=job.hash_bits or _hash_bits(found),
         hive={name: kind for name, kind in found.hive.items() if name in used},
-        optional=[name for column in columns for name in column.sources if name in found.optional],
+        optional=[
+            name for column in columns for name in column.source_names if name in found.optional
+        ],
     )
+
+
+def _source_names(columns: list[Column]) -> list[str]:
+    return [name for column in columns for name in column.source_names]
+
+
+def _hash_bits(found: Survey) -> int:
+    """Return log2 of the number of hashed weights: crosses may have more levels than columns have.
+
+    Combinations of the sample share few slots, and those that the sample lacks find some.
+    """
+    n_combinations = sum(one.distinct for one in found.columns if isinstance(one.use, Cross))
+    wanted = math.ceil(math.log2(_SLOTS_PER_COMBINATION * max(1, n_combinations)))
+    return min(max(DEFAULT_HASH_BITS, wanted), _MOST_HASH_BITS)

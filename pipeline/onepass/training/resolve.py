@@ -51,7 +51,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
     label
         Profile of the label in the sample; it decides the loss.
     schema
-        Encoder schema; the resolved job decides its `hash_bits`.
+        Encoder schema.
     n_partitions
         Partitions of the lake; they decide how many are learnt at the same time.
 
@@ -78,7 +78,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
             "delta": (job.delta or label.delta) if label.loss == "huber" else None,
             "classes": label.label.classes or [],
             "parallel": _parallel(job, solver, label, schema, n_partitions),
-            "hash_bits": job.hash_bits or DEFAULT_HASH_BITS,
+            "hash_bits": job.hash_bits or schema.hash_bits,
             **choice,
         }
     )

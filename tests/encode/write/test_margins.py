@@ -19,6 +19,10 @@ def test_margins_are_the_weights_times_the_features(kinds, n_outputs):
     expected = features.block.dense @ weights.dense.T + weights.intercept
     if encode.schema.n_hashed:
         expected += weights.hashed[features.block.slots].sum(axis=1)
+    if encode.schema.has_entries:
+        entries = features.block.entries
+        row = np.repeat(np.arange(N_ROWS), entries.lengths)
+        np.add.at(expected, row, weights.hashed[entries.slot] * entries.value[:, None])
     found = encode.encode(table, FOLDERS, label=False, linear=weights)
     np.testing.assert_allclose(found.margins.T, expected, rtol=1e-12, atol=1e-10)
     assert found.counts == features.counts
