@@ -37,6 +37,9 @@ FULL = LEAST | {
     "exclude": ["d"],
     "numeric": ["a"],
     "categorical": ["b"],
+    "timezone": "Europe/Berlin",
+    "time_format": {"day": "%d.%m.%Y", "at": "milliseconds"},
+    "missing": ["unknown", "-999"],
     "tails": "clip",
     "weight": "w",
     "hash_bits": 12,
@@ -79,6 +82,9 @@ def from_flags(values):
             arguments += value if isinstance(value, list) else [value]
         elif isinstance(value, bool):
             arguments.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, dict):
+            for column, given in value.items():
+                arguments += [flag, f"{column}={given}"]
         else:
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             arguments += [flag, text]
@@ -281,6 +287,9 @@ OTHER = {
     "exclude": [],
     "numeric": ["c"],
     "categorical": [],
+    "timezone": "Asia/Tokyo",
+    "time_format": {"day": "%m/%d/%Y"},
+    "missing": ["-1"],
     "tails": "keep",
     "weight": "v",
     "hash_bits": 9,

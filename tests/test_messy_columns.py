@@ -86,7 +86,7 @@ def test_messy_lake_is_planned_like_its_twin(folder):
         "store": "one-hot (30 levels)",
         "amount": "numeric",
         "moment": "time (trend, hour, weekday)",
-        "word": "one-hot (3 levels)",
+        "word": "one-hot (2 levels)",
         "zip": "one-hot (30 levels)",
     }  # fmt: skip
 

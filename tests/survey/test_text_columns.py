@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode.encoder import Encoder
+from onepass.encode.missing import MISSING_TEXTS
 from onepass.encode.schema import Label, Numeric, Schema, Time
-from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
 from onepass.survey.lake_warnings import absurd_warnings
 from onepass.survey.levels_or_line import Target
@@ -98,8 +98,8 @@ def test_times_in_text_are_frozen_with_the_numbers_of_the_times_themselves():
         (texts("03/01/2026", "04/01/2026"), "one-hot (2 levels)"),
         (texts("20260301", "20260302"), "one-hot (2 levels)"),
         (texts("a", "", " ", "b"), "one-hot (2 levels)"),
-        (texts("a", "NA", "?"), "one-hot (3 levels)"),
-        (texts("NA", "?"), "one-hot (2 levels)"),
+        (texts("a", "NA", "?"), "one-hot (1 levels)"),
+        (texts("NA", "?"), "left out"),
         (texts("", " "), "left out"),
         (texts("7", "?"), "numeric"),
     ],

@@ -41,7 +41,7 @@ def test_lake_of_nested_and_binary_columns_is_not_broken_but_has_no_usable_colum
     assert "epair" not in said
     for name, dtype in (("tags", "list<"), ("point", "struct<"), ("props", "map<")):
         assert f"'{name}': type {dtype}" in said
-    assert "'blob': type binary cannot be used" in said
+    assert "'blob': bytes without a meaning" in said
     assert caught.value.exit_code == 3
 
 

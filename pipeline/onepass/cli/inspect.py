@@ -24,6 +24,7 @@ _CLASSES_SHOWN = 12
 
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
+    *("timezone", "time_format", "missing"),
     *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave", "dask"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+Family: TypeAlias = Literal["integer", "real", "bool", "time", "clock", "duration", "text", "other"]
 """Arrow types that are read in the same way."""
 
 OTHER = "other"
@@ -26,7 +26,8 @@ class _MayBeText(_Frozen):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
     missing_texts: list[str] = []
-    """Texts in lower case that stand for a missing value, as blank text always does."""
+    """Texts in lower case that stand for a missing value, as blank text always does; those that
+    are numbers or moments stand for a missing value in columns of these types as well."""
 
 
 class _Category(_Frozen):
@@ -34,6 +35,9 @@ class _Category(_Frozen):
     """Whether floats are read as well; a whole number is then the level of the same integer."""
     blank_is_null: bool = False
     """Whether empty and blank text is missing; a level like any other by default."""
+    missing_texts: list[str] = []
+    """Texts in lower case that stand for a missing value, if blank text does; levels like any other
+    by default."""
 
 
 class Numeric(_MayBeText):
@@ -54,6 +58,8 @@ class Numeric(_MayBeText):
     log_unit: float | None = Field(default=None, gt=0)
     """If set, x is read as sign(x) log(1 + |x| / log_unit), after clipping; `center` and `scale`
     are those of the clipped values or of their logarithms."""
+    duration: bool = False
+    """Whether the values are lengths of time, which are read in seconds."""
 
     @property
     def is_curbed(self) -> bool:
@@ -104,6 +110,14 @@ class Time(_MayBeText):
     0/1 for each weekday but Monday."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    zone: str | None = None
+    """Zone whose clocks and calendar the cycles follow; those of UTC if None. A value that does not
+    say its distance to UTC is taken as it is."""
+    format: str | None = None
+    """How text and numbers are read: the directives of `strptime`, or the unit of the numbers since
+    1970, a key of `onepass.time_words.EPOCHS`; text by ISO 8601 if None."""
+    clock: bool = False
+    """Whether the values are times of day, without a date."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -176,6 +190,9 @@ class Label(_Frozen):
     blank_is_null: bool = False
     """Whether an empty or blank text is a missing label. Models of earlier versions have it as a
     class."""
+    missing_texts: list[str] = []
+    """Texts in lower case that stand for a missing label, and numbers among them for the same
+    numbers."""
 
     @model_validator(mode="after")
     def _check_classes(self) -> Label:
@@ -258,6 +275,10 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
         return "real"
     if pa.types.is_date(dtype) or pa.types.is_timestamp(dtype):
         return "time"
+    if pa.types.is_time(dtype):
+        return "clock"
+    if pa.types.is_duration(dtype):
+        return "duration"
     if (
         pa.types.is_string(dtype)
         or pa.types.is_large_string(dtype)

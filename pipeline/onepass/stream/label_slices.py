@@ -55,7 +55,14 @@ def unknown_classes(file: LakeFile, footer: Footer, label: Label) -> dict[str, i
     known, counts = set(label.classes or ()), Counter[str]()
     try:
         for labels in label_slices(file, footer, label.name, label.family):
-            counts.update(class_counts(labels, label.family, blank_is_null=label.blank_is_null))
+            counts.update(
+                class_counts(
+                    labels,
+                    label.family,
+                    blank_is_null=label.blank_is_null,
+                    missing=label.missing_texts,
+                )
+            )
             if len(counts) > MAX_CLASSES + len(known):
                 break
     except DataError:

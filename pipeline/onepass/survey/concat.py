@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import pyarrow as pa
 
 from onepass.encode.schema import family
+from onepass.encode.times import shown_zone
 from onepass.errors import DataError
 
 
@@ -23,20 +24,36 @@ def concat_samples(parts: Sequence[pa.Table]) -> pa.Table:
         # Integers may be ids: floats would round them, so Arrow widens them without a loss below.
         families = {family(found) for found in types}
         if len(types) > 1 and families != {"integer"}:
-            parts = [_in_common_type(part, name, families) for part in parts]
+            zone = _common_zone(parts, name)
+            parts = [_in_common_type(part, name, families, zone) for part in parts]
     try:
         return pa.concat_tables(parts, promote_options="permissive")
     except pa.ArrowInvalid as error:
         raise DataError(f"the files have integers of different types: {error}") from None
 
 
-def _in_common_type(part: pa.Table, name: str, families: Collection[str]) -> pa.Table:
+def _common_zone(parts: Sequence[pa.Table], name: str) -> str | None:
+    """Return the zone of the first timestamps, None if any times have none."""
+    types = [part.schema.field(name).type for part in parts]
+    zones = [shown_zone(found) for found in types if family(found) == "time"]
+    return zones[0] if zones and None not in zones else None
+
+
+def _in_common_type(
+    part: pa.Table, name: str, families: Collection[str], zone: str | None
+) -> pa.Table:
     """Cast one column to the common type of its family: files differ in units, digits, widths.
 
     Numbers and times become text where other files have text.
     """
     values, index = part.column(name).combine_chunks(), part.schema.get_field_index(name)
-    types = {"text": pa.string(), "time": pa.timestamp("us"), "bool": pa.bool_()}
+    types = {
+        "text": pa.string(),
+        "time": pa.timestamp("us", zone),
+        "bool": pa.bool_(),
+        "clock": pa.time64("us"),
+        "duration": pa.duration("us"),
+    }
     own = "text" if "text" in families else family(values.type)
     common = types.get(own, pa.float64())
     # The type of a column without a value says nothing about the family.

@@ -34,7 +34,9 @@ SCAN_REMOTE_FILES = 1024
 class Scan(Protocol):
     """Looks at the labels of a lake; see `LabelScan.take`."""
 
-    def __call__(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
+    def __call__(
+        self, kind: Kind, *, blank_is_null: bool = True, missing: tuple[str, ...] = ()
+    ) -> ScannedLabel:
         """Return the classes of the lake."""
         ...
 
@@ -78,7 +80,9 @@ class LabelScan:
     workers: Workers
     advanced: Callable[[int, int], None] | None = None
 
-    def take(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
+    def take(
+        self, kind: Kind, *, blank_is_null: bool = True, missing: tuple[str, ...] = ()
+    ) -> ScannedLabel:
         """Look at the labels.
 
         Memory is bounded by a slice of rows and `MAX_CLASSES`. At most `SCAN_ROWS` labels, in at
@@ -92,6 +96,8 @@ class LabelScan:
             Family of the labels.
         blank_is_null
             Whether an empty or blank text is no class.
+        missing
+            Words in lower case that are no classes.
 
         Raises
         ------
@@ -103,7 +109,7 @@ class LabelScan:
         total = sum(one.fingerprint.rows for one in chosen)
         counts: Counter[str] = Counter()
         n_null = 0
-        look = _Look(self.name, kind, blank_is_null)
+        look = _Look(self.name, kind, blank_is_null, missing)
         tasks = [_Task(one.file, one.fingerprint.rows, one.is_empty(self.name)) for one in chosen]
         each = each_file(
             _count_or_fail,
@@ -148,6 +154,7 @@ class _Look:
     name: str
     kind: Kind
     blank_is_null: bool
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,9 @@ def _count_or_fail(look: _Look, one: _Task) -> _Counted:
     try:
         footer = read_footer(one.file)
         for labels in label_slices(one.file, footer, look.name, look.kind, SCAN_ROWS):
-            counts = class_counts(labels, look.kind, blank_is_null=look.blank_is_null)
+            counts = class_counts(
+                labels, look.kind, blank_is_null=look.blank_is_null, missing=look.missing
+            )
             found.counts.update(counts)
             found.n_null += len(labels) - sum(counts.values())
             if len(found.counts) > MAX_CLASSES:

@@ -13,27 +13,35 @@ The first rule that applies decides:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from onepass.encode.columns import floats, plain
+from onepass.encode.missing import as_words
 from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.errors import JobError
 from onepass.survey.levels_or_line import compare
 from onepass.survey.naming import naming
 from onepass.survey.row_numbers import recurs
-from onepass.survey.text_columns import TextForm, missing_share, numbers_by_choice, text_form
+from onepass.survey.text_columns import TextForm, advice_about, numbers_by_choice, text_form
+from onepass.survey.time_formats import advice_about_numbers
+from onepass.survey.times import by_format, time_of_day, typed_time, with_local_cycles
+from onepass.survey.unusable import why_unusable
 from onepass.survey.uses import (
     ONE_HOT_LEVELS,
     SampledColumn,
+    Words,
     category,
     is_whole,
     number,
     sampled,
-    time,
 )
 from onepass.survey.whole_numbers import Clues, Decision, by_levels, whole_numbers
+from onepass.text import percent
+
+_MOST_WORDS = 6
+"""Maximum number of words for a missing value that a reason shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,12 @@ class Choice:
     """Columns to use as numbers."""
     categorical: tuple[str, ...] = ()
     """Columns to use as categories."""
+    time_format: Mapping[str, str] = field(default_factory=dict)
+    """Formats of the columns to use as times."""
+    timezone: str | None = None
+    """Zone whose clocks the cycles of timestamps follow; None for the zone of the column."""
+    missing: tuple[str, ...] = ()
+    """Further words for a missing value."""
 
     def wants(self, name: str) -> bool:
         """Whether a column may be a feature."""
@@ -61,10 +75,11 @@ class Choice:
         JobError
             If a column does not exist.
         """
-        for group in ("features", "exclude", "numeric", "categorical"):
+        for group in ("features", "exclude", "numeric", "categorical", "time_format"):
             unknown = sorted(set(getattr(self, group)) - present)
             if unknown:
-                raise JobError(f"--{group} names {unknown}, but the lake has {sorted(present)}")
+                flag = group.replace("_", "-")
+                raise JobError(f"--{flag} names {unknown}, but the lake has {sorted(present)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +154,21 @@ def profile_columns(
 def _profile(
     name: str, values: pa.Array, known_nulls: float | None, choice: Choice, clues: Clues
 ) -> ColumnProfile:
-    column = sampled(name, values, known_nulls)
+    column = sampled(name, values, known_nulls, Words(as_words(choice.missing)))
     use, reason, warning = _decide(column, choice, clues)
-    nulls = column.null_share
-    if isinstance(use, Numeric | Time) and use.text:
-        nulls = max(nulls, missing_share(column.values, use.missing_texts))
+    if use is not None and column.found:
+        shown = ", ".join(repr(word) if word else "blank" for word in column.found[:_MOST_WORDS])
+        more = ", ..." if len(column.found) > _MOST_WORDS else ""
+        reason += f"; {shown}{more} for missing ({percent(column.found_share, 2)})"
     return ColumnProfile(
-        name, str(plain(values).type), nulls, column.distinct, use, reason, warning
+        name, str(plain(values).type), column.null_share, column.distinct, use, reason, warning
     )
 
 
 def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
     name, kind = column.name, family(column.values.type)
     if kind in {"other", "null"}:
-        return None, f"type {column.values.type} cannot be used", None
+        return None, why_unusable(column.values.type), None
     if column.n_valid == 0:
         return None, "only nulls in the sample", f"{name}: only nulls in the sample, left out"
     if column.distinct == 1 and not column.missing:
@@ -161,27 +177,41 @@ def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
         return _numeric_by_choice(column)
     if name in choice.categorical:
         return *category(column, "the job says so"), None
-    return _decide_by_family(column, kind, clues)
+    if name in choice.time_format:
+        read, form, use = by_format(column, choice.time_format[name], choice.timezone)
+        return use, *_about(form, read.name, "the job says so")
+    return _decide_by_family(column, kind, choice, clues)
 
 
-def _decide_by_family(column: SampledColumn, kind: str, clues: Clues) -> Decision:
+def _decide_by_family(column: SampledColumn, kind: str, choice: Choice, clues: Clues) -> Decision:
     match kind:
         case "bool":
             return Bool(name=column.name, missing=column.missing), "truth value", None
         case "time":
-            return time(column), "date or timestamp", None
+            return typed_time(column, choice.timezone)
+        case "clock":
+            return time_of_day(column), "time of day", None
+        case "duration":
+            return number(column), "duration in seconds", None
         case "text":
-            return _decide_text(column, clues)
+            return _decide_text(column, choice, clues)
         case _ if is_whole(column.values):
-            return whole_numbers(column, clues)
+            use, reason, warning = whole_numbers(column, clues)
+            if isinstance(use, Numeric) and warning is None:
+                warning = advice_about_numbers(column.name, floats(column.values))
+            return use, reason, warning
         case _:
             return number(column), "number", None
 
 
-def _decide_text(column: SampledColumn, clues: Clues) -> Decision:
-    form = text_form(column.values)
+def _decide_text(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
+    form = text_form(column.values, column.words.all)
     if form is not None and form.kind == "time":
-        return time(column.read_as(form)), *_about(form, column.name, "dates and times in text")
+        what = "times of day in text" if form.clock else "dates and times in text"
+        what += f" ({form.format})" if form.format is not None else ""
+        zone = choice.timezone if form.has_zone else None
+        use = with_local_cycles(column.read_as(form), zone)
+        return use, *_about(form, column.name, what)
     if form is not None:
         numbers = column.read_as(form)
         reason, warning = _about(form, column.name, "numbers in text")
@@ -189,12 +219,13 @@ def _decide_text(column: SampledColumn, clues: Clues) -> Decision:
             return _decide_decimals(column, numbers, clues) or (number(numbers), reason, warning)
         found = whole_numbers(numbers, clues)
         return found if found[-1] else (found[0], reason, warning)
+    advice = advice_about(column.name, column.values, column.words.all)
     if column.nearly_unique:
         text = (
             f"{column.name}: nearly every value is different (an identifier or free text), left out"
         )
-        return None, "nearly every value is different", text
-    return *category(column, "text"), None
+        return None, "nearly every value is different", advice or text
+    return *category(column, "text"), advice
 
 
 def _decide_decimals(
@@ -212,9 +243,6 @@ def _decide_decimals(
 
 def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
     """Return the reason for a use of text as something else, and a warning if texts are unread."""
-    if form.found_missing:
-        texts = ", ".join(repr(text) for text in form.found_missing)
-        reason += f"; {texts} for missing"
     if not form.unreadable:
         return reason, None
     shown = ", ".join(repr(text) for text in form.unreadable)
@@ -226,9 +254,9 @@ def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
 
 def _numeric_by_choice(column: SampledColumn) -> Decision:
     kind = family(column.values.type)
-    if kind == "text" and (form := numbers_by_choice(column.values)) is not None:
+    if kind == "text" and (form := numbers_by_choice(column.values, column.words.all)) is not None:
         return number(column.read_as(form)), *_about(form, column.name, "the job says so")
-    if kind not in {"integer", "real"}:
+    if kind not in {"integer", "real", "duration"}:
         texts = "text without a number" if kind == "text" else f"{column.values.type}, not a number"
         raise JobError(f"--numeric names {column.name!r}, but its type is {texts}")
     return number(column), "the job says so", None

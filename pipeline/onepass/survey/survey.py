@@ -135,7 +135,7 @@ def survey(
         scan = LabelScan(filled, label or "", bad, workers, looked)
         described, target = describe_label(
             label, loss, classes, sample, unknown_class, scan.take, shares.get(label or "", 0.0),
-            drops_null=drops_null_labels,
+            drops_null=drops_null_labels, missing=found.choice.missing,
         )  # fmt: skip
     usable = _usable(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))

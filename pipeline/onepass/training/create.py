@@ -127,6 +127,7 @@ def _hashed(schema: Schema, solver: str) -> Schema:
             family=column.family,
             whole=column.whole,
             blank_is_null=column.blank_is_null,
+            missing_texts=column.missing_texts,
         )
         if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most
         else column
@@ -138,7 +139,13 @@ def _hashed(schema: Schema, solver: str) -> Schema:
 def choice_of(job: Job) -> Choice:
     """Return what a job says of the use of columns."""
     return Choice(
-        tuple(job.features), tuple(job.exclude), tuple(job.numeric), tuple(job.categorical)
+        tuple(job.features),
+        tuple(job.exclude),
+        tuple(job.numeric),
+        tuple(job.categorical),
+        job.time_format,
+        job.timezone,
+        tuple(job.missing),
     )
 
 
@@ -181,9 +188,9 @@ def _schema(job: Job, found: Survey) -> Schema:
     assert label is not None
     if label.null_share and job.on_null_label == "error":
         raise DataError(
-            f"{percent(label.null_share)} of the labels ({job.label!r}) are null or "
-            f"{'empty' if label.label.family == 'text' else 'NaN'}\n"
+            f"{percent(label.null_share)} of the labels ({job.label!r}) are {label.null}\n"
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
+            + (" A word that --classes names is a class." if "'" in label.null else "")
         )
     columns = [column.use for column in found.columns if column.use is not None]
     if not columns:
