@@ -48,6 +48,9 @@ READS = {
     "whole-number category": Reads(
         ("integer", "real"), "an integer of any width, or a float or decimal that holds one"
     ),
+    "category of any type": Reads(
+        ("text", "integer", "real"), "text, an integer, or a float or decimal that holds one"
+    ),
     "text category": Reads(("text",), "text (string, large_string, string_view)"),
     "bool category": Reads(("bool",), "a bool"),
     "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
@@ -88,6 +91,8 @@ def use_of(column: Column) -> str:
         case Time():
             return _use_of_time(column)
         case OneHot() | Hashed():
+            if column.text:
+                return "category of any type"
             return "whole-number category" if column.whole else f"{column.family} category"
 
 

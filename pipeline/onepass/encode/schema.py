@@ -33,6 +33,9 @@ class _MayBeText(_Frozen):
 class _Category(_Frozen):
     whole: bool = False
     """Whether floats are read as well; a whole number is then the level of the same integer."""
+    text: bool = False
+    """Whether integers are read from text as well, and text from integers: the same digits are the
+    same level."""
     blank_is_null: bool = False
     """Whether empty and blank text is missing; a level like any other by default."""
     missing_texts: list[str] = []

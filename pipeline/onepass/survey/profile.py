@@ -176,7 +176,7 @@ def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
     if name in choice.numeric:
         return _numeric_by_choice(column)
     if name in choice.categorical:
-        return *category(column, "the job says so"), None
+        return *category(column, "the job says so", any_type=True), None
     if name in choice.time_format:
         read, form, use = by_format(column, choice.time_format[name], choice.timezone)
         return use, *_about(form, read.name, "the job says so")
@@ -259,4 +259,8 @@ def _numeric_by_choice(column: SampledColumn) -> Decision:
     if kind not in {"integer", "real", "duration"}:
         texts = "text without a number" if kind == "text" else f"{column.values.type}, not a number"
         raise JobError(f"--numeric names {column.name!r}, but its type is {texts}")
-    return number(column), "the job says so", None
+    use = number(column)
+    if kind != "duration":
+        # Other files may store the numbers as text.
+        use = use.model_copy(update={"text": True, "missing_texts": list(column.words.all)})
+    return use, "the job says so", None

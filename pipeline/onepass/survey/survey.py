@@ -222,7 +222,7 @@ def _compare_files(
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
-    check_agreement(files, usual, targets, folders, bad, lacking.optional)
+    check_agreement(files, usual, targets, folders, bad, lacking.optional, choice)
     filled = _filled(_usable(files, bad), lake, list(bad))
     # The first file with rows decides the order, and later ones append what it lacks.
     in_files = dict.fromkeys(name for one in filled for name in one.schema.names)

@@ -226,13 +226,15 @@ def _how_read(column: SampledColumn) -> dict[str, object]:
     return {"missing_texts": list(named)} if len(marks) else {}
 
 
-def category(column: SampledColumn, why: str) -> tuple[Column, str]:
+def category(column: SampledColumn, why: str, *, any_type: bool = False) -> tuple[Column, str]:
     """Describe a category, one-hot or hashed by its number of levels.
 
     Parameters
     ----------
     why
         Reason to use the column as a category.
+    any_type
+        Whether some files may store the levels as text and others as numbers.
 
     Returns
     -------
@@ -254,8 +256,11 @@ def category(column: SampledColumn, why: str) -> tuple[Column, str]:
         )
     fields: dict[str, object] = {"name": column.name, "family": kind}
     # Any file may store the integers as floats, or have blanks among its texts.
-    fields |= {"whole": kind == "integer", "blank_is_null": kind == "text"}
-    if kind == "text":
+    any_type = any_type and kind != "bool"
+    is_text_read = kind == "text" or any_type
+    fields |= {"whole": kind == "integer" or any_type, "blank_is_null": is_text_read}
+    fields |= {"text": True} if any_type else {}
+    if is_text_read:
         fields["missing_texts"] = list(column.words.all)
     elif kind == "integer" and len(missing_numbers(column.words.named)):
         fields["missing_texts"] = list(column.words.named)

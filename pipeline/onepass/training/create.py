@@ -126,6 +126,7 @@ def _hashed(schema: Schema, solver: str) -> Schema:
             name=column.name,
             family=column.family,
             whole=column.whole,
+            text=column.text,
             blank_is_null=column.blank_is_null,
             missing_texts=column.missing_texts,
         )
