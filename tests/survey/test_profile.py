@@ -15,9 +15,6 @@ from onepass.errors import JobError
 from onepass.survey.naming import naming
 from onepass.survey.profile import Choice, profile_columns
 
-ANY = {"whole": True, "text": True, "blank_is_null": True, "missing_texts": [*MISSING_TEXTS]}
-"""How a category is read that the user chooses: from any type."""
-
 
 def profile(values, name="x", *, known_nulls=None, **choice):
     """Profile of one column."""
@@ -105,11 +102,13 @@ def test_user_overrules_what_columns_look_like():
     assert profile(ids, "shop_id", numeric=["shop_id"]).planned == "numeric"
     assert profile(ids, "count", categorical=["count"]).planned == "hashed"
     assert profile(repeated([0, 1]), categorical=["x"]).use == OneHot(
-        name="x", family="integer", levels=["0", "1"], missing=False, **ANY
+        name="x", family="integer", levels=["0", "1"], missing=False, whole=True
     )
     assert profile(repeated([True, False]), categorical=["x"]).planned == "one-hot (2 levels)"
     each = repeated([f"t{i}" for i in range(500)])
-    assert profile(each, categorical=["x"]).use == Hashed(name="x", family="text", **ANY)
+    assert profile(each, categorical=["x"]).use == Hashed(
+        name="x", family="text", blank_is_null=True, missing_texts=[*MISSING_TEXTS]
+    )
 
 
 @pytest.mark.parametrize(

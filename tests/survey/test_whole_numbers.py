@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from onepass.encode.missing import MISSING_TEXTS
 from onepass.encode.schema import OneHot
 from onepass.errors import JobError
 from onepass.survey.levels_or_line import Target
@@ -86,14 +85,7 @@ def test_id_by_name_is_a_number_only_where_a_line_predicts_far_better():
 def test_whole_floats_may_be_chosen_as_a_category_and_fractions_may_not():
     found = profile(pa.array([1.0, 2.0, None, 2.0, np.nan]), label=None, categorical=["x"])
     assert found.use == OneHot(
-        name="x",
-        family="integer",
-        levels=["2", "1"],
-        missing=True,
-        whole=True,
-        text=True,
-        blank_is_null=True,
-        missing_texts=[*MISSING_TEXTS],
+        name="x", family="integer", levels=["2", "1"], missing=True, whole=True
     )
     with pytest.raises(JobError, match="'x', but type double with fractions has no levels"):
         profile(pa.array([1.0, 2.5]), label=None, categorical=["x"])

@@ -86,26 +86,38 @@ def without_missing(values: pa.Array, missing: Sequence[str] = ()) -> pa.Array:
 
 def _found_missing(texts: pa.Array, missing: tuple[str, ...]) -> NDArray[np.bool_]:
     found = np.zeros(len(texts), np.bool_)
-    _find(*characters(texts), *_table(missing), found)
+    offsets, data = characters(texts)
+    begins, first, words = _table(missing)
+    _find(offsets, data, begins, first, words, found)
     return found & texts.is_valid().to_numpy(zero_copy_only=False) if texts.null_count else found
 
 
 @cache
-def _table(words: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Return the words sorted by their lengths: the first word of each length, and their bytes."""
+def _table(
+    words: tuple[str, ...],
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.uint8]]:
+    """Return whether each byte may begin a text for nothing, and the words sorted by length.
+
+    The words are given by the number of the first one of each length, and their bytes.
+    """
     coded = sorted({word.encode() for word in words if word}, key=lambda word: (len(word), word))
     longest = max((len(word) for word in coded), default=0)
     first = np.searchsorted([len(word) for word in coded], np.arange(longest + 2)).astype(np.int64)
     data = np.zeros((len(coded), max(1, longest)), np.uint8)
     for i, word in enumerate(coded):
         data[i, : len(word)] = np.frombuffer(word, np.uint8)
-    return first, data
+    begins = np.zeros(256, np.bool_)
+    begins[[32, *range(9, 14)]] = True
+    for word in coded:
+        begins[[*word[:1].lower(), *word[:1].upper()]] = True
+    return begins, first, data
 
 
 @compiled
 def _find(
     offsets: NDArray[Any],
     data: NDArray[np.uint8],
+    begins: NDArray[np.bool_],
     first: NDArray[np.int64],
     words: NDArray[np.uint8],
     out: NDArray[np.bool_],
@@ -113,8 +125,8 @@ def _find(
     longest = len(first) - 2
     for i in range(len(out)):
         start, end = int(offsets[i]), int(offsets[i + 1])
-        # The usual text is longer than any word, and no blank is at its ends.
-        if end - start > longest and data[start] > 32 and data[end - 1] > 32:
+        # The first byte rules out the usual text.
+        if start < end and not begins[data[start]]:
             continue
         while start < end and (data[start] == 32 or 9 <= data[start] <= 13):
             start += 1

@@ -56,7 +56,9 @@ class Numbers:
             case Numeric():
                 center, scale, missing = column.center, column.scale, column.missing
                 if is_text(values):
-                    numbers = numbers_in_text(values, column.missing_texts, column.name)
+                    numbers = numbers_in_text(
+                        values, column.missing_texts, column.name, column.decimal_mark
+                    )
                     kinds = UNREADABLE, _kind_of_null(missing=missing)
                 else:
                     numbers, kinds = _typed(column, values), kinds_of_count(column)

@@ -61,6 +61,9 @@ class Numeric(_MayBeText):
     log_unit: float | None = Field(default=None, gt=0)
     """If set, x is read as sign(x) log(1 + |x| / log_unit), after clipping; `center` and `scale`
     are those of the clipped values or of their logarithms."""
+    decimal_mark: Literal[".", ","] | None = None
+    """Decimal mark of texts with groups of thousands and with signs of currencies and percent,
+    which are left out; None for plain numbers, maybe with an exponent."""
     duration: bool = False
     """Whether the values are lengths of time, which are read in seconds."""
 

@@ -19,12 +19,15 @@ from onepass.encode.dictionaries import Kept
 from onepass.encode.iso_times import iso_seconds
 from onepass.encode.missing import MISSING_TEXTS, is_missing, missing_numbers, without_numbers
 from onepass.encode.texts import characters
+from onepass.encode.written_numbers import written_numbers
 from onepass.encode.written_times import written_seconds
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
-def numbers_in_text(values: pa.Array, missing: Sequence[str], name: str = "") -> pa.Array:
+def numbers_in_text(
+    values: pa.Array, missing: Sequence[str], name: str = "", mark: str | None = None
+) -> pa.Array:
     """Read numbers, plain or with an exponent.
 
     Parameters
@@ -35,12 +38,15 @@ def numbers_in_text(values: pa.Array, missing: Sequence[str], name: str = "") ->
         Texts in lower case that stand for a missing value, as blank text always does.
     name
         Name of the column, of which recent dictionaries are remembered.
+    mark
+        Decimal mark of numbers as people write them; see `written_numbers`. None for plain ones.
 
     Returns
     -------
     float64, null for a missing value, NaN for a text that is no number.
     """
-    return _each_once(values, ("number", name, *missing), lambda texts: _numbers(texts, missing))
+    key = ("number", mark or "", name, *missing)
+    return _each_once(values, key, lambda texts: _numbers(texts, missing, mark))
 
 
 def times_in_text(
@@ -67,11 +73,16 @@ def _each_once(
     return read(plain(values))
 
 
-def _numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
-    return without_numbers(_any_numbers(texts, missing), missing_numbers(tuple(missing)))
+def _numbers(texts: pa.Array, missing: Sequence[str], mark: str | None) -> pa.Array:
+    if mark is None:
+        found = _plain_numbers(texts, missing)
+    else:
+        found = pc.fill_null(written_numbers(texts, mark), np.nan)
+        found = pc.if_else(is_missing(texts, missing), None, found)
+    return without_numbers(found, missing_numbers(tuple(missing)))
 
 
-def _any_numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
+def _plain_numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
     try:
         found = texts.cast(pa.float64())
     except pa.ArrowInvalid:

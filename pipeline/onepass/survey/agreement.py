@@ -43,6 +43,15 @@ def usual_kinds(
     return {name: kind for name, kind in usual.items() if kind != "other" or name in targets}
 
 
+def mixed_columns(files: Iterable[FooterSummary]) -> set[str]:
+    """Return the columns that some files store as text, and others as numbers or times."""
+    kinds: dict[str, set[str]] = {}
+    for one in files:
+        for name, kind in one.kinds.items():
+            kinds.setdefault(name, set()).add(kind)
+    return {name for name, found in kinds.items() if "text" in found and found - {"text", "null"}}
+
+
 def check_agreement(
     files: Iterable[FooterSummary],
     usual: Mapping[str, str],

@@ -40,6 +40,9 @@ from onepass.survey.uses import (
 from onepass.survey.whole_numbers import Clues, Decision, by_levels, whole_numbers
 from onepass.text import percent
 
+_MARKED = {".": ",234.5", ",": ".234,5"}
+"""Numbers above 1,000 behind their first digit, by the decimal mark."""
+
 _MOST_WORDS = 6
 """Maximum number of words for a missing value that a reason shows."""
 
@@ -174,9 +177,9 @@ def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
     if column.distinct == 1 and not column.missing:
         return None, "constant in the sample", f"{name}: constant in the sample, left out"
     if name in choice.numeric:
-        return _numeric_by_choice(column)
+        return _numeric_by_choice(column, is_mixed=name in clues.mixed)
     if name in choice.categorical:
-        return *category(column, "the job says so", any_type=True), None
+        return *category(column, "the job says so", any_type=name in clues.mixed), None
     if name in choice.time_format:
         read, form, use = by_format(column, choice.time_format[name], choice.timezone)
         return use, *_about(form, read.name, "the job says so")
@@ -213,12 +216,7 @@ def _decide_text(column: SampledColumn, choice: Choice, clues: Clues) -> Decisio
         use = with_local_cycles(column.read_as(form), zone)
         return use, *_about(form, column.name, what)
     if form is not None:
-        numbers = column.read_as(form)
-        reason, warning = _about(form, column.name, "numbers in text")
-        if not is_whole(numbers.values):
-            return _decide_decimals(column, numbers, clues) or (number(numbers), reason, warning)
-        found = whole_numbers(numbers, clues)
-        return found if found[-1] else (found[0], reason, warning)
+        return _decide_numbers(column, form, clues)
     advice = advice_about(column.name, column.values, column.words.all)
     if column.nearly_unique:
         text = (
@@ -226,6 +224,21 @@ def _decide_text(column: SampledColumn, choice: Choice, clues: Clues) -> Decisio
         )
         return None, "nearly every value is different", advice or text
     return *category(column, "text"), advice
+
+
+def _decide_numbers(column: SampledColumn, form: TextForm, clues: Clues) -> Decision:
+    numbers = column.read_as(form)
+    what = "numbers in text"
+    what += f" (as 1{_MARKED[form.decimal_mark]})" if form.decimal_mark is not None else ""
+    reason, warning = _about(form, column.name, what)
+    if form.decimal_mark == "," and warning is None:
+        advice = f"{naming('categorical', column.name)} to read it as a category"
+        warning = f"{column.name}: read as numbers with a decimal comma ({advice})"
+    if not is_whole(numbers.values):
+        by_label = _decide_decimals(column, numbers, clues)
+        return by_label or (number(numbers), reason, warning)
+    found = whole_numbers(numbers, clues)
+    return found if found[-1] else (found[0], reason, warning)
 
 
 def _decide_decimals(
@@ -252,7 +265,7 @@ def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
     )
 
 
-def _numeric_by_choice(column: SampledColumn) -> Decision:
+def _numeric_by_choice(column: SampledColumn, *, is_mixed: bool) -> Decision:
     kind = family(column.values.type)
     if kind == "text" and (form := numbers_by_choice(column.values, column.words.all)) is not None:
         return number(column.read_as(form)), *_about(form, column.name, "the job says so")
@@ -260,7 +273,7 @@ def _numeric_by_choice(column: SampledColumn) -> Decision:
         texts = "text without a number" if kind == "text" else f"{column.values.type}, not a number"
         raise JobError(f"--numeric names {column.name!r}, but its type is {texts}")
     use = number(column)
-    if kind != "duration":
-        # Other files may store the numbers as text.
+    if is_mixed and kind != "duration":
+        # The files with text may not be in the sample.
         use = use.model_copy(update={"text": True, "missing_texts": list(column.words.all)})
     return use, "the job says so", None

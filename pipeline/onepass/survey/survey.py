@@ -15,7 +15,7 @@ from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
 from onepass.lake.discover import LakeFile, discover
 from onepass.stream.workers import Workers
-from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
+from onepass.survey.agreement import check_agreement, check_uses, mixed_columns, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares, read_summaries
@@ -139,7 +139,10 @@ def survey(
         )  # fmt: skip
     usable = _usable(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
-    columns = profile_columns(sample.rows, shares, found.choice, targets, Clues(target, rows))
+    mixed = mixed_columns(found.filled)
+    columns = profile_columns(
+        sample.rows, shares, found.choice, targets, Clues(target, rows, mixed)
+    )
     check_uses(usable, columns, found.folders, bad)
     labels = None
     if described is not None and target is not None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from onepass.encode.missing import MISSING_TEXTS, is_missing
 from onepass.encode.text_values import numbers_in_text, seconds_of, times_in_text
+from onepass.encode.written_numbers import MARKS, are_written
 from onepass.survey.time_formats import Found, advice_about_text, find_format
 from onepass.time_words import has_zone, is_clock
 
@@ -36,6 +37,9 @@ _ZONE = r"(?i)[0-9]\s*(z|utc|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 """The end of a time by ISO 8601 that says its distance to UTC; a date alone has none."""
 
 _TIME = r"[0-9]:[0-9]"
+
+_SIGN = "[.,%$€£¥]"
+"""Some number of a column has one of these marks or signs."""
 
 _MONTH = r"^[0-9]{4}-[0-9]{2}$"
 
@@ -71,6 +75,8 @@ class TextForm:
     """Whether the times say their distance to UTC."""
     clock: bool = False
     """Whether the times are times of day."""
+    decimal_mark: str | None = None
+    """Decimal mark of numbers as people write them; None for plain ones."""
 
 
 def text_form(texts: pa.Array, missing: tuple[str, ...] = MISSING_TEXTS) -> TextForm | None:
@@ -89,9 +95,10 @@ def text_form(texts: pa.Array, missing: tuple[str, ...] = MISSING_TEXTS) -> Text
         form = _form("time", texts, missing, found.format)
         if form is not None:
             return form
-    if not _are_read("number", few, missing) or _are_codes(texts, missing):
-        return None
-    return _form("number", texts, missing)
+    if _are_read("number", few, missing):
+        return None if _are_codes(texts, missing) else _form("number", texts, missing)
+    marks = _marks_of(texts, missing) if _marks_of(few, missing) else []
+    return _form("number", texts, missing, marks[0]) if len(marks) == 1 else None
 
 
 def numbers_by_choice(texts: pa.Array, missing: tuple[str, ...] = MISSING_TEXTS) -> TextForm | None:
@@ -107,6 +114,11 @@ def times_by_choice(texts: pa.Array, missing: tuple[str, ...], form: str) -> Tex
 def advice_about(name: str, texts: pa.Array, missing: tuple[str, ...]) -> str | None:
     """Return advice about texts that are dates in a format that is left open."""
     few = _some_of(texts)
+    if len(_marks_of(few, missing)) == 2:
+        return (
+            f"{name}: looks like numbers, but a comma or a point may be a decimal mark or stand "
+            "between thousands; write them as numbers"
+        )
     if not _may_be_written(few):
         return None
     return advice_about_text(name, few, _format_of(texts, missing))
@@ -131,14 +143,33 @@ def _may_be_written(few: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring_regex(few, _DIGITS_OR_MONTH)).as_py())
 
 
+def _marks_of(few: pa.Array, missing: tuple[str, ...]) -> list[str]:
+    """Return the decimal marks by which a few texts are numbers as people write them.
+
+    There are two if the texts are numbers by either, with different values.
+    """
+    present = few.filter(pc.invert(is_missing(few, missing)))
+    read = {mark: are_written(present, mark).true_count for mark in MARKS}
+    most = max(read.values(), default=0)
+    if not len(present) or most < _LEAST_OF_FEW * len(present):
+        return []
+    if not pc.any(pc.match_substring_regex(present, _SIGN)).as_py():
+        # Digits with blanks between them are codes, such as those of telephones.
+        return []
+    best = [mark for mark, n in read.items() if n == most]
+    is_whole = not pc.any(pc.match_substring_regex(present, "[.,]")).as_py()
+    return best[:1] if is_whole else best
+
+
 def _format_of(texts: pa.Array, missing: tuple[str, ...]) -> Found:
     present = texts.filter(pc.invert(is_missing(texts, missing)))
     return find_format(present, missing, LEAST_READ)
 
 
 def _read(kind: _Kind, texts: pa.Array, missing: Sequence[str], form: str | None) -> pa.Array:
+    """Read numbers with a decimal mark, or times in a format; plain ones if `form` is None."""
     if kind == "number":
-        return numbers_in_text(texts, missing)
+        return numbers_in_text(texts, missing, "", form)
     return times_in_text(texts, missing, "", form)
 
 
@@ -156,15 +187,12 @@ def _form(
     if not n_read or n_read < least * n_present:
         return None
     unreadable = texts.filter(pa.array(~is_null & ~read)).unique().slice(0, _SHOWN).to_pylist()
-    return TextForm(
-        kind,
-        pa.array(values, mask=~read),
-        unreadable,
-        1 - n_read / n_present,
-        form,
-        kind == "time" and _say_zones(texts, form),
-        form is not None and is_clock(form),
-    )
+    numbers = pa.array(values, mask=~read)
+    share = 1 - n_read / n_present
+    if kind == "number":
+        return TextForm(kind, numbers, unreadable, share, decimal_mark=form)
+    is_day = form is not None and is_clock(form)
+    return TextForm(kind, numbers, unreadable, share, form, _say_zones(texts, form), is_day)
 
 
 def _say_zones(texts: pa.Array, form: str | None) -> bool:

@@ -76,6 +76,8 @@ class SampledColumn:
     """Format of times, if they are read by one."""
     clock: bool = False
     """Whether the values are times of day."""
+    decimal_mark: str | None = None
+    """Decimal mark of numbers in text as people write them."""
 
     @property
     def missing(self) -> bool:
@@ -99,6 +101,7 @@ class SampledColumn:
             texts=self.values,
             format=form.format,
             clock=form.clock,
+            decimal_mark=form.decimal_mark,
         )
 
 
@@ -150,6 +153,7 @@ def number(column: SampledColumn) -> Numeric:
     center, scale = location_and_scale(finite)
     missing = column.missing or len(finite) < len(values)
     fields: dict[str, object] = {"duration": True} if is_duration else _how_read(column)
+    fields |= {} if column.decimal_mark is None else {"decimal_mark": column.decimal_mark}
     return Numeric.model_validate(
         {"name": column.name, "center": center, "scale": scale, "missing": missing} | fields
     )
@@ -167,7 +171,7 @@ def values_of(use: Column, values: pa.Array) -> pa.Array:
             seconds = span_seconds(values)
             return pa.array(seconds, mask=np.isnan(seconds))
         case Numeric() if is_text(values):
-            return numbers_in_text(values, use.missing_texts)
+            return numbers_in_text(values, use.missing_texts, "", use.decimal_mark)
         case Numeric():
             return without_numbers(values, missing_numbers(tuple(use.missing_texts)))
         case Time() if use.format is not None or use.clock or is_text(values) or use.missing_texts:
