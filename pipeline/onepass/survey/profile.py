@@ -21,11 +21,15 @@ from onepass.encode.columns import floats, plain
 from onepass.encode.missing import as_words
 from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.errors import JobError
+from onepass.survey.column_advice import (
+    advice_about_marks,
+    advice_about_numbers,
+    advice_about_text,
+)
 from onepass.survey.levels_or_line import compare
 from onepass.survey.naming import naming
 from onepass.survey.row_numbers import recurs
-from onepass.survey.text_columns import TextForm, advice_about, numbers_by_choice, text_form
-from onepass.survey.time_formats import advice_about_numbers
+from onepass.survey.text_columns import TextForm, numbers_by_choice, text_form
 from onepass.survey.times import by_format, time_of_day, typed_time, with_local_cycles
 from onepass.survey.unusable import why_unusable
 from onepass.survey.uses import (
@@ -181,15 +185,16 @@ def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
     if name in choice.categorical:
         return *category(column, "the job says so", any_type=name in clues.mixed), None
     if name in choice.time_format:
-        read, form, use = by_format(column, choice.time_format[name], choice.timezone)
-        return use, *_about(form, read.name, "the job says so")
+        form, use = by_format(column, choice.time_format[name], choice.timezone)
+        return use, *_about(form, name, f"the job says so ({choice.time_format[name]})")
     return _decide_by_family(column, kind, choice, clues)
 
 
 def _decide_by_family(column: SampledColumn, kind: str, choice: Choice, clues: Clues) -> Decision:
+    name = column.name
     match kind:
         case "bool":
-            return Bool(name=column.name, missing=column.missing), "truth value", None
+            return Bool(name=name, missing=column.missing), "truth value", None
         case "time":
             return typed_time(column, choice.timezone)
         case "clock":
@@ -201,10 +206,11 @@ def _decide_by_family(column: SampledColumn, kind: str, choice: Choice, clues: C
         case _ if is_whole(column.values):
             use, reason, warning = whole_numbers(column, clues)
             if isinstance(use, Numeric) and warning is None:
-                warning = advice_about_numbers(column.name, floats(column.values))
+                numbers = floats(column.values)
+                warning = advice_about_numbers(name, numbers) or advice_about_marks(name, numbers)
             return use, reason, warning
         case _:
-            return number(column), "number", None
+            return number(column), "number", advice_about_marks(name, floats(column.values))
 
 
 def _decide_text(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
@@ -217,7 +223,7 @@ def _decide_text(column: SampledColumn, choice: Choice, clues: Clues) -> Decisio
         return use, *_about(form, column.name, what)
     if form is not None:
         return _decide_numbers(column, form, clues)
-    advice = advice_about(column.name, column.values, column.words.all)
+    advice = advice_about_text(column.name, column.values, column.words.all)
     if column.nearly_unique:
         text = (
             f"{column.name}: nearly every value is different (an identifier or free text), left out"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from onepass.encode.missing import MISSING_TEXTS, is_missing
 from onepass.encode.text_values import numbers_in_text, seconds_of, times_in_text
 from onepass.encode.written_numbers import MARKS, are_written
-from onepass.survey.time_formats import Found, advice_about_text, find_format
+from onepass.survey.time_formats import Found, find_format
 from onepass.time_words import has_zone, is_clock
 
 LEAST_READ = 0.99
@@ -30,6 +30,9 @@ _LOOKED_AT = 500
 
 _LEAST_OF_FEW = 0.9
 """Share of these texts that must be read. Where 99 % of all can be, chance leaves no fewer."""
+
+_MOST = 0.8
+"""Share of the texts that are numbers or times from which the others are named to the user."""
 
 _YEAR_AND_MONTH = r"^\s*[0-9]{4}-[0-9]{2}"
 
@@ -86,18 +89,18 @@ def text_form(texts: pa.Array, missing: tuple[str, ...] = MISSING_TEXTS) -> Text
     equal but for zeros at their ends (versions such as 1.1 and 1.10) are codes: a category. So are
     months, which recur in further years as levels, and tell nothing about the day.
     """
-    few = _some_of(texts)
+    few = some_of(texts)
     if _are_read("time", few, missing) and not _are_months(texts, missing):
         form = _form("time", texts, missing)
         if form is not None:
             return form
-    if _may_be_written(few) and (found := _format_of(texts, missing)).format is not None:
+    if may_be_written(few) and (found := format_of(texts, missing)).format is not None:
         form = _form("time", texts, missing, found.format)
         if form is not None:
             return form
     if _are_read("number", few, missing):
         return None if _are_codes(texts, missing) else _form("number", texts, missing)
-    marks = _marks_of(texts, missing) if _marks_of(few, missing) else []
+    marks = marks_of(texts, missing) if marks_of(few, missing) else []
     return _form("number", texts, missing, marks[0]) if len(marks) == 1 else None
 
 
@@ -111,20 +114,7 @@ def times_by_choice(texts: pa.Array, missing: tuple[str, ...], form: str) -> Tex
     return _form("time", texts, missing, form, least=0.0)
 
 
-def advice_about(name: str, texts: pa.Array, missing: tuple[str, ...]) -> str | None:
-    """Return advice about texts that are dates in a format that is left open."""
-    few = _some_of(texts)
-    if len(_marks_of(few, missing)) == 2:
-        return (
-            f"{name}: looks like numbers, but a comma or a point may be a decimal mark or stand "
-            "between thousands; write them as numbers"
-        )
-    if not _may_be_written(few):
-        return None
-    return advice_about_text(name, few, _format_of(texts, missing))
-
-
-def _some_of(texts: pa.Array) -> pa.Array:
+def some_of(texts: pa.Array) -> pa.Array:
     """Return a few of the texts: most columns of text are words, which these tell."""
     present = texts.drop_null()
     return present.take(pa.array(np.linspace(0, len(present) - 1, _LOOKED_AT).astype(np.int64)))
@@ -138,12 +128,12 @@ def _are_read(kind: _Kind, few: pa.Array, missing: tuple[str, ...]) -> bool:
     return bool(np.isfinite(values).sum() >= _LEAST_OF_FEW * (~is_null).sum())
 
 
-def _may_be_written(few: pa.Array) -> bool:
+def may_be_written(few: pa.Array) -> bool:
     """Whether a few texts are of digits with marks, or with the name of a month."""
     return bool(pc.any(pc.match_substring_regex(few, _DIGITS_OR_MONTH)).as_py())
 
 
-def _marks_of(few: pa.Array, missing: tuple[str, ...]) -> list[str]:
+def marks_of(few: pa.Array, missing: tuple[str, ...]) -> list[str]:
     """Return the decimal marks by which a few texts are numbers as people write them.
 
     There are two if the texts are numbers by either, with different values.
@@ -161,9 +151,19 @@ def _marks_of(few: pa.Array, missing: tuple[str, ...]) -> list[str]:
     return best[:1] if is_whole else best
 
 
-def _format_of(texts: pa.Array, missing: tuple[str, ...]) -> Found:
+def nearly_form(texts: pa.Array, missing: tuple[str, ...]) -> TextForm | None:
+    """Return the form of a column in which most texts are numbers or times, but too few."""
+    few = some_of(texts)
+    found = [_form("number", few, missing, least=_MOST), _form("time", few, missing, least=_MOST)]
+    if may_be_written(few) and (form := format_of(few, missing, _MOST).format) is not None:
+        found.append(_form("time", few, missing, form, least=_MOST))
+    return next((one for one in found if one is not None and one.unreadable), None)
+
+
+def format_of(texts: pa.Array, missing: tuple[str, ...], least: float = LEAST_READ) -> Found:
+    """Return the formats of dates in which texts are written."""
     present = texts.filter(pc.invert(is_missing(texts, missing)))
-    return find_format(present, missing, LEAST_READ)
+    return find_format(present, missing, least)
 
 
 def _read(kind: _Kind, texts: pa.Array, missing: Sequence[str], form: str | None) -> pa.Array:

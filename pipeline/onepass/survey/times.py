@@ -60,14 +60,12 @@ def time_of_day(column: SampledColumn) -> Time:
     return time(column.read_as(form))
 
 
-def by_format(
-    column: SampledColumn, form: str, timezone: str | None
-) -> tuple[SampledColumn, TextForm, Time]:
+def by_format(column: SampledColumn, form: str, timezone: str | None) -> tuple[TextForm, Time]:
     """Describe a column that the job reads as times in a format.
 
     Returns
     -------
-    The column of the times, how its texts were read, and the description.
+    How its values were read, and the description.
 
     Raises
     ------
@@ -89,7 +87,7 @@ def by_format(
         raise JobError(f"{option} reads none of the values; they are such as {shown}")
     read = column.read_as(found)
     zone = timezone if is_unit or has_zone(form) else None
-    return read, found, with_local_cycles(read, zone)
+    return found, with_local_cycles(read, zone)
 
 
 def _in_numbers(column: SampledColumn, form: str) -> TextForm | None:
