@@ -77,8 +77,10 @@ def _numbers(texts: pa.Array, missing: Sequence[str], mark: str | None) -> pa.Ar
     if mark is None:
         found = _plain_numbers(texts, missing)
     else:
-        found = pc.fill_null(written_numbers(texts, mark), np.nan)
-        found = pc.if_else(is_missing(texts, missing), None, found)
+        numbers = written_numbers(texts, mark)
+        found = pa.array(numbers)
+        if np.isnan(numbers).any():
+            found = pc.if_else(is_missing(texts, missing), None, found)
     return without_numbers(found, missing_numbers(tuple(missing)))
 
 

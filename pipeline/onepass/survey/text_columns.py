@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from onepass.encode.missing import MISSING_TEXTS, is_missing
 from onepass.encode.text_values import numbers_in_text, seconds_of, times_in_text
-from onepass.encode.written_numbers import MARKS, are_written
+from onepass.encode.written_numbers import MARKS, written_numbers
 from onepass.survey.time_formats import Found, find_format
 from onepass.time_words import has_zone, is_clock
 
@@ -139,7 +139,7 @@ def marks_of(few: pa.Array, missing: tuple[str, ...]) -> list[str]:
     There are two if the texts are numbers by either, with different values.
     """
     present = few.filter(pc.invert(is_missing(few, missing)))
-    read = {mark: are_written(present, mark).true_count for mark in MARKS}
+    read = {mark: int(np.isfinite(written_numbers(present, mark)).sum()) for mark in MARKS}
     most = max(read.values(), default=0)
     if not len(present) or most < _LEAST_OF_FEW * len(present):
         return []
