@@ -256,3 +256,22 @@ def test_files_of_different_writers_make_one_lake(tmp_path):
         named = {"categorical": ["agent"], "numeric": ["amount"], "exclude": ["at"]}
         states.add(train(job(tmp_path, name) | {"missing": ["unknown"]} | named).state_sha256)
     assert len(states) == 1
+
+
+@pytest.mark.parametrize("limit", ["600MB", "4GB"])
+def test_old_timestamps_of_any_year_are_read_as_those_of_today(tmp_path, limit):
+    states = set()
+    for old in (False, True):
+        folder = tmp_path / f"{old}-{limit}"
+        folder.mkdir()
+        for i in range(2):
+            rng = np.random.default_rng(i)
+            days = rng.integers(19_000, 20_000, 900)
+            days[::50] = (np.datetime64("9999-12-31") - np.datetime64("1970-01-01")).astype(int)
+            at = pa.array(days * 86_400 * 10**6 + 123_457).cast(pa.timestamp("us"))
+            table = pa.table({"at": at, "x": rng.normal(size=900), "y": (days > 50_000) * 1.0})
+            pq.write_table(table, folder / f"{i}.parquet", use_deprecated_int96_timestamps=old)
+        fields = job(tmp_path, folder.name) | {"memory_limit": limit}
+        states.add(train(fields).state_sha256)
+        assert open_model(fields["model"]).file.encoder.int96 == "us"
+    assert len(states) == 1

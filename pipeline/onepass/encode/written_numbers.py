@@ -98,7 +98,7 @@ def _are_three_digits(data: NDArray[np.uint8], at: int, end: int) -> bool:
     if at + 3 > end or (at + 3 < end and 48 <= data[at + 3] <= 57):
         return False
     one, two, three = data[at], data[at + 1], data[at + 2]
-    return 48 <= one <= 57 and 48 <= two <= 57 and 48 <= three <= 57
+    return bool(48 <= one <= 57 and 48 <= two <= 57 and 48 <= three <= 57)
 
 
 @inlined_as_written

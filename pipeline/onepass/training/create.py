@@ -208,4 +208,5 @@ def _schema(job: Job, found: Survey) -> Schema:
         hash_bits=job.hash_bits or DEFAULT_HASH_BITS,
         hive={name: kind for name, kind in found.hive.items() if name in used},
         optional=[column.name for column in columns if column.name in found.optional],
+        int96="us",
     )
