@@ -224,7 +224,7 @@ class Schema(_Frozen):
     optional: list[str] = Field(default_factory=list)
     """Columns of features that are read as null from a file, or a path, without them."""
     int96: Literal["ns", "us"] = "ns"
-    """Unit in which INT96 timestamps are read; the nanoseconds of older models wrap around in 2262."""
+    """Unit in which INT96 timestamps are read; nanoseconds wrap around in 2262."""
 
     def feature_names(self) -> list[str]:
         """Return the names of the dense features, in the order of their columns in a block."""
