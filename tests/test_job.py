@@ -21,6 +21,7 @@ FULL = LEAST | {
     "lake": ["/lake/a.parquet", "/lake/b.parquet"],
     "holdout": "/holdout",
     "as_files": True,
+    "check": "content",
     "where": "country = 'IS' and day >= 2026-01-01",
     "sample": 0.1,
     "lake_version": 7,
@@ -42,6 +43,9 @@ FULL = LEAST | {
     "exclude": ["d"],
     "numeric": ["a"],
     "categorical": ["b"],
+    "timezone": "Europe/Berlin",
+    "time_format": {"day": "%d.%m.%Y", "at": "milliseconds"},
+    "missing": ["unknown", "-999"],
     "tails": "clip",
     "cross": ["a*ein ort", "b*c*e"],
     "spline": ["a:5", "f:4:linear"],
@@ -88,6 +92,9 @@ def from_flags(values):
             arguments += value if isinstance(value, list) else [value]
         elif isinstance(value, bool):
             arguments.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, dict):
+            for column, given in value.items():
+                arguments += [flag, f"{column}={given}"]
         else:
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             arguments += [flag, text]
@@ -293,6 +300,9 @@ OTHER = {
     "exclude": [],
     "numeric": ["c"],
     "categorical": [],
+    "timezone": "Asia/Tokyo",
+    "time_format": {"day": "%m/%d/%Y"},
+    "missing": ["-1"],
     "tails": "keep",
     "cross": ["ein ort*a"],
     "spline": ["a:6"],
@@ -373,6 +383,7 @@ def test_fields_of_a_run_are_taken_from_the_run():
         "memory_limit": "3GiB",
         "on_bad": "error",
         "on_changed": "skip",
+        "check": "look",
         "max_loss_increase": 0.05,
         "keep_states": 7,
         "dask": None,

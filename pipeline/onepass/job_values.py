@@ -68,6 +68,28 @@ def absolute(path: Any) -> Any:
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
 
 
+def assignments(value: Any) -> Any:
+    """Return texts such as ``day=%d.%m.%Y`` as a mapping, and any other value as it is.
+
+    Raises
+    ------
+    ValueError
+        If a text is not a name and a value with ``=`` between them, or names a name twice.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        return value
+    found: dict[str, str] = {}
+    for text in texts:
+        name, mark, given = str(text).partition("=")
+        if not (name.strip() and mark and given.strip()):
+            raise ValueError(f"expected COLUMN=VALUE, found {text!r}")
+        if name.strip() in found:
+            raise ValueError(f"the column {name.strip()!r} is named twice")
+        found[name.strip()] = given.strip()
+    return found
+
+
 def comma_separated(value: Any) -> Any:
     """Return the names in a text, which commas separate, and any other value as it is."""
     if isinstance(value, str):

@@ -19,9 +19,12 @@ from typing import Literal
 
 _LISTS = frozenset(
     {"classes", "features", "exclude", "numeric", "categorical", "sparse", "bag_counts"}
-    | {"cross", "spline", "log", "bins"}
+    | {"cross", "spline", "log", "bins", "missing"}
 )
 """Fields that are lists of names."""
+
+_MAPS = frozenset({"time_format"})
+"""Fields that give columns values."""
 
 _options: dict[str, tuple[str, frozenset[str]]] = {
     "keep": ("keep", frozenset()),
@@ -103,6 +106,8 @@ def _field(found: re.Match[str]) -> str:
         # The next word is no value of the option, and may be a flag of its own.
         prose = in_fields(f" {following}") if following is not None else ""
         return f"{name!r}{prose}{more}"
+    if name in _MAPS:
+        return f"{name}: {_map(value)}{rest}{more}"
     return f"{name}: {_list(value) if name in _LISTS else value}{rest}{more}"
 
 
@@ -125,6 +130,12 @@ def _list(value: str) -> str:
     """Return names that a shell would read as a value, as a list of YAML."""
     names = [name.strip() for name in "".join(shlex.split(value)).split(",")]
     return f"[{', '.join(map(_item, names))}]"
+
+
+def _map(value: str) -> str:
+    """Return COLUMN=VALUE, as a shell would read it, as a mapping of YAML."""
+    column, _, given = "".join(shlex.split(value)).partition("=")
+    return f"{{{_item(column)}: {_item(given)}}}"
 
 
 def _item(name: str) -> str:

@@ -10,12 +10,8 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode import text_values
-from onepass.encode.text_values import (
-    MISSING_TEXTS,
-    numbers_in_text,
-    times_in_text,
-    without_blanks,
-)
+from onepass.encode.missing import MISSING_TEXTS, without_missing
+from onepass.encode.text_values import numbers_in_text, times_in_text
 
 TYPES = [pa.string(), pa.large_string(), pa.string_view()]
 
@@ -75,24 +71,24 @@ def test_blank_texts_become_null_and_all_others_stay(dtype):
     wanted = [t if t is None or t.strip(" \t\n") else None for t in texts]
     for start, n in [(0, 300), (7, 100), (13, 1), (299, 1), (5, 0)]:
         cut = values.slice(start, n)
-        assert without_blanks(cut).to_pylist() == wanted[start : start + n]
+        assert without_missing(cut).to_pylist() == wanted[start : start + n]
         coded = values.cast(pa.string()).dictionary_encode().slice(start, n)
-        assert without_blanks(coded).to_pylist() == wanted[start : start + n]
-        without_blanks(cut).validate(full=True)
+        assert without_missing(coded).to_pylist() == wanted[start : start + n]
+        without_missing(cut).validate(full=True)
 
 
 def test_column_without_blanks_is_not_copied():
     for values in (pa.array(["a", None, " b"]), pa.array(["a", "b"]).dictionary_encode()):
-        assert without_blanks(values) is values
+        assert without_missing(values) is values
 
 
 def test_texts_of_a_dictionary_are_read_once_for_all_batches_that_share_it(monkeypatch):
     read_texts = []
     real = text_values._numbers
 
-    def counted(texts, missing):
+    def counted(texts, *others):
         read_texts.append(len(texts))
-        return real(texts, missing)
+        return real(texts, *others)
 
     monkeypatch.setattr(text_values, "_numbers", counted)
     coded = pa.array([f"{i % 50}.25" for i in range(1000)]).dictionary_encode()

@@ -3,8 +3,8 @@
 import pytest
 
 from onepass.errors import JobError
+from onepass.survey.choice import Choice
 from onepass.survey.globs import expanded, without_patterns
-from onepass.survey.profile import Choice
 
 PRESENT = ["a", "ctx_a", "ctx_b", "id", "user_id", "y", "odd[1]", "odd1", "what?"]
 

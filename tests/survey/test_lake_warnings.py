@@ -7,13 +7,14 @@ import pyarrow as pa
 import pytest
 
 from labels import KINDS, N, label
+from onepass.survey.choice import Choice
 from onepass.survey.lake_warnings import (
     Place,
     absurd_warnings,
     label_order_warnings,
     weight_warnings,
 )
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 
 
 @pytest.mark.parametrize("kind", KINDS)

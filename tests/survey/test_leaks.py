@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from labels import KINDS, N, label
+from onepass.survey.choice import Choice
 from onepass.survey.dependence import explained_by_column, explained_out_of_sample
 from onepass.survey.leaks import leak_warnings
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 
 
 def warnings(target, classes=(), **columns):

@@ -8,9 +8,10 @@ import pytest
 
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.errors import JobError
+from onepass.survey.choice import Choice
 from onepass.survey.concat import concat_samples
 from onepass.survey.leaks import leak_warnings
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 
 N = 400
 

@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from onepass.encode.missing import MISSING_TEXTS
 from onepass.encode.schema import Hashed, Numeric, OneHot
 from onepass.errors import JobError
+from onepass.survey.choice import Choice
 from onepass.survey.naming import naming
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 
 
 def profile(values, name="x", *, known_nulls=None, **choice):
@@ -65,7 +67,7 @@ def repeated(values, n=500):
         (repeated([[1], [2]]), "vector of 1"),
         (repeated([{"a": 1}, {"a": 2}]), "left out"),
         (repeated([b"a", b"b"]), "left out"),
-        (repeated([dt.time(1), dt.time(2)]), "left out"),
+        (repeated([dt.time(1), dt.time(2)]), "time (hour)"),
     ],
 )
 def test_type_and_values_decide_the_use(values, planned):
@@ -106,7 +108,7 @@ def test_user_overrules_what_columns_look_like():
     assert profile(repeated([True, False]), categorical=["x"]).planned == "one-hot (2 levels)"
     each = repeated([f"t{i}" for i in range(500)])
     assert profile(each, categorical=["x"]).use == Hashed(
-        name="x", family="text", blank_is_null=True
+        name="x", family="text", blank_is_null=True, missing_texts=[*MISSING_TEXTS]
     )
 
 

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode.target import label_target
+from onepass.survey.choice import Choice
 from onepass.survey.label import profile_label
 from onepass.survey.lines import outcome
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 from onepass.survey.tails import curb_tails
 
 N = 20_000

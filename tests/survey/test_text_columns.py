@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode.encoder import Encoder
+from onepass.encode.missing import MISSING_TEXTS
 from onepass.encode.schema import Label, Numeric, Schema, Time
-from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
+from onepass.survey.choice import Choice
 from onepass.survey.lake_warnings import absurd_warnings
 from onepass.survey.levels_or_line import Target
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 from onepass.survey.whole_numbers import Clues
 
 RNG = np.random.default_rng(0)
@@ -98,8 +99,8 @@ def test_times_in_text_are_frozen_with_the_numbers_of_the_times_themselves():
         (texts("03/01/2026", "04/01/2026"), "one-hot (2 levels)"),
         (texts("20260301", "20260302"), "one-hot (2 levels)"),
         (texts("a", "", " ", "b"), "one-hot (2 levels)"),
-        (texts("a", "NA", "?"), "one-hot (3 levels)"),
-        (texts("NA", "?"), "one-hot (2 levels)"),
+        (texts("a", "NA", "?"), "one-hot (1 levels)"),
+        (texts("NA", "?"), "left out"),
         (texts("", " "), "left out"),
         (texts("7", "?"), "numeric"),
     ],
@@ -220,3 +221,44 @@ def test_few_decimals_are_levels_where_these_predict_better_than_a_line():
     assert found.planned == "one-hot (5 levels)"
     assert "levels predict the label better than a line" in found.warning
     assert profile(values, label=3 * sizes[code] + noise).planned == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("values", "mark"),
+    [
+        (texts("$1,234.50", "$12.00", "$7.25", "?"), "."),
+        (texts("12.5%", "3%", "100%"), "."),
+        (texts("12%", "3%", "100%"), "."),
+        (texts("1.234,50", "12,00", "7,25", None), ","),
+        (texts("1 234,50 €", "12,00 €", "7,25 €"), ","),
+        (texts("1,234,567", "12", "7,000"), "."),
+    ],
+)
+def test_numbers_as_people_write_them_are_read_by_their_decimal_mark(values, mark):
+    for form in (values, values.dictionary_encode()):
+        found = profile(form)
+        assert isinstance(found.use, Numeric)
+        assert found.use.decimal_mark == mark
+        assert found.reason.startswith(f"numbers in text (as 1{'.234,5' if mark == ',' else ','}")
+        assert (found.warning is None) == (mark == ".")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [texts("1,234", "56", "7,000"), texts("1.234", "56%", "7.000"), texts("1,234", "8,001")],
+)
+def test_comma_that_may_be_a_decimal_mark_or_stand_between_thousands_is_left_to_the_user(values):
+    found = profile(values)
+    assert not isinstance(found.use, Numeric)
+    assert "a comma or a point may be a decimal mark" in found.warning
+
+
+@pytest.mark.parametrize(
+    "values",
+    [texts("030 123 456", "089 555 123"), texts("1,2,3", "4,5", "6"), texts("a,b", "1,5"),
+     texts("30 123 456", "89 555 123")],
+)  # fmt: skip
+def test_lists_and_telephones_in_text_are_no_numbers(values):
+    found = profile(values)
+    assert not isinstance(found.use, Numeric)
+    assert found.warning is None

@@ -9,7 +9,7 @@ import pytest
 
 from lakes import write_files
 from onepass.errors import DataError, EmptyLake
-from onepass.survey.profile import Choice
+from onepass.survey.choice import Choice
 from onepass.survey.survey import survey
 from small import train
 
@@ -41,7 +41,7 @@ def test_lake_of_nested_and_binary_columns_is_not_broken_but_has_no_usable_colum
     assert "epair" not in said
     for name, dtype in (("tags", "list<"), ("points", "list<"), ("props", "map<")):
         assert f"'{name}': type {dtype}" in said
-    assert "'blob': type binary cannot be used" in said
+    assert "'blob': bytes without a meaning" in said
     assert caught.value.exit_code == 3
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from onepass.encode.schema import OneHot
 from onepass.errors import JobError
+from onepass.survey.choice import Choice
 from onepass.survey.levels_or_line import Target
-from onepass.survey.profile import Choice, profile_columns
+from onepass.survey.profile import profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.whole_numbers import Clues
 

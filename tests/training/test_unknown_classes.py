@@ -16,6 +16,7 @@ from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition, DataError, JobError
 from onepass.model.directory import open_model
 from onepass.survey.survey import survey
+from onepass.text import visible
 from small import plan, train
 
 N = 300
@@ -207,11 +208,12 @@ def test_models_of_earlier_versions_keep_their_empty_class():
 
 
 @pytest.mark.parametrize("text", ["?", "NA", " n/a ", "null"])
-def test_class_that_may_stand_for_a_missing_label_is_warned_about(lake, text):
+def test_word_for_a_missing_value_is_no_label_unless_the_job_names_it(lake, text):
     blank(lake, [text, text])
-    warnings = survey(str(lake), label="y").warnings
-    (found,) = [one for one in warnings if "is taken as a class" in one]
-    assert f"{text!r} is taken as a class (6 rows)" in found
-    assert "--unknown-class drop" in found
-    named = survey(str(lake), label="y", classes=["no", "yes", "maybe"], unknown_class="drop")
-    assert not any("is taken as a class" in one for one in named.warnings)
+    found = survey(str(lake), label="y")
+    assert text not in found.label.label.classes
+    assert found.label.null_share > 0
+    assert any("null or empty or " + visible(text) in one for one in found.warnings)
+    named = survey(str(lake), label="y", classes=["no", "yes", "maybe", text])
+    assert text in named.label.label.classes
+    assert named.label.null_share == 0

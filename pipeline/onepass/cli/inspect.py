@@ -29,6 +29,7 @@ _FIELDS = (
     *("sparse", "bag_counts"),
     *("interleave", "dask", "as_files", "lake_version", "lake_timestamp"),
     *("cross", "spline", "log", "bins"),
+    *("timezone", "time_format", "missing"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 

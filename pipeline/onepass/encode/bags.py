@@ -13,9 +13,9 @@ from onepass.block import Float32Array, IntArray
 from onepass.encode.columns import as_text, plain
 from onepass.encode.hashing import slot_codes
 from onepass.encode.lists import Lists, lists_of
+from onepass.encode.missing import without_missing
 from onepass.encode.nested_kinds import Bag, HashedBag
 from onepass.encode.schema import family
-from onepass.encode.text_values import without_blanks
 from onepass.encode.write.sink import Sink
 from onepass.jit import compiled
 
@@ -52,7 +52,7 @@ def coded(elements: pa.Array) -> pa.DictionaryArray:
     if not pa.types.is_dictionary(elements.type):
         elements = pc.dictionary_encode(plain(elements))
     if family(elements.type) == "text":
-        elements = without_blanks(elements)
+        elements = without_missing(elements)
     if not elements.dictionary.null_count:
         return elements
     # A code of null becomes null itself.

@@ -6,7 +6,7 @@ false are 1 and 0 where the column holds numbers. Text is compared as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Literal, TypeAlias
@@ -86,15 +86,19 @@ def sort_classes(texts: Sequence[str], kind: Kind) -> list[str]:
     return sorted(texts, key=float) if kind == "number" else sorted(texts)
 
 
-def class_counts(values: pa.Array, kind: Kind, *, blank_is_null: bool = False) -> dict[str, int]:
+def class_counts(
+    values: pa.Array, kind: Kind, *, blank_is_null: bool = False, missing: Collection[str] = ()
+) -> dict[str, int]:
     """Count the rows of each class in the order of `sort_classes`; null and NaN are left out.
 
     Parameters
     ----------
     blank_is_null
         Whether empty and blank texts are left out, too.
+    missing
+        Words for a missing label in lower case, which are left out.
     """
-    distinct, codes = _distinct(values, kind, blank_is_null=blank_is_null)
+    distinct, codes = _distinct(values, kind, blank_is_null, missing)
     counts = _rows_of(distinct, codes)
     return {text: counts[text] for text in sort_classes(list(counts), kind)}
 
@@ -113,9 +117,10 @@ def class_indices(values: pa.Array, label: Label) -> FloatArray:
         If values are not of any of the classes (`UnknownClass`).
     """
     classes, kind = label.classes or [], label.family
+    # A missing label is no class, so it is not in the table.
     if (found := _look_up_integers(values, tuple(classes), kind)) is not None:
         return found
-    distinct, codes = _distinct(values, kind, blank_is_null=label.blank_is_null)
+    distinct, codes = _distinct(values, kind, label.blank_is_null, label.missing_texts)
     place = {text: float(i) for i, text in enumerate(classes)}
     index = np.array([np.nan if t is None else place.get(t, UNKNOWN) for t in distinct] + [np.nan])
     target: FloatArray = index[codes]
@@ -202,7 +207,7 @@ def _look_up(
 
 
 def _distinct(
-    values: pa.Array, kind: Kind, *, blank_is_null: bool
+    values: pa.Array, kind: Kind, blank_is_null: bool, missing: Collection[str]
 ) -> tuple[list[str | None], np.ndarray]:
     """Return the class text of each distinct value, and for each row the index of its text.
 
@@ -214,6 +219,9 @@ def _distinct(
     if blank_is_null and kind == "text":
         distinct = [t if t is not None and t.strip() else None for t in distinct]
     distinct = [None if t is None else _class_text_or_same(t, kind) for t in distinct]
+    if missing:
+        words = {_class_text_or_same(word, kind) for word in missing}
+        distinct = [None if t is None or t.strip().lower() in words else t for t in distinct]
     codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return distinct, codes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,6 +15,14 @@ from onepass.errors import BadColumn
 
 LARGEST_LABEL = 1e100
 """Largest magnitude of a label; beyond it, sums of squares would overflow."""
+
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a finite number, plain or with an exponent."""
+    return _NUMBER.fullmatch(word) is not None
 
 
 def typed_hive(name: str, values: list[str | None], kind: HiveType) -> pa.Array:
@@ -75,8 +85,13 @@ def label_family(values: pa.Array, name: str) -> Literal["number", "bool", "text
             )
 
 
-def label_values(values: pa.Array, name: str) -> FloatArray:
+def label_values(values: pa.Array, name: str, missing: Sequence[str] = ()) -> FloatArray:
     """Return labels of numbers or truth values as float64, null as NaN, shape (len(values),).
+
+    Parameters
+    ----------
+    missing
+        Words for a missing label; numbers among them become NaN.
 
     Raises
     ------
@@ -84,6 +99,8 @@ def label_values(values: pa.Array, name: str) -> FloatArray:
         If a label is infinite, or too large to be squared.
     """
     target = floats(values)
+    if marks := [float(word) for word in missing if is_number(word)]:
+        target = np.where(np.isin(target, marks), np.nan, target)
     if np.nanmax(np.abs(target), initial=0.0) > LARGEST_LABEL and not np.isinf(target).any():
         raise BadColumn(f"labels beyond {LARGEST_LABEL:g} cannot be squared and summed", name)
     if np.isinf(target).any():

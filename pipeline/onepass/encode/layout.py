@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from onepass.encode.missing import missing_numbers
 from onepass.encode.schema import Column, Numeric, Schema
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled
 
@@ -71,12 +72,17 @@ def lay_out(schema: Schema, tables: pa.Schema) -> Layout:
         width = len(column.feature_names())
         place = tables.get_field_index(column.name) if column.name not in schema.hive else -1
         is_plain = place >= 0 and tables.types[place] in PLAIN_TYPES
-        if isinstance(column, Numeric) and is_plain and not column.is_curbed:
+        if is_plain and isinstance(column, Numeric) and _is_read_as_it_is(column):
             groups.setdefault(tables.types[place], []).append((column, place, first))
         else:
             others.append((column, first, width))
         first += width
     return Layout(tables, [_as_group(group) for group in groups.values()], others)
+
+
+def _is_read_as_it_is(column: Numeric) -> bool:
+    is_changed = column.is_curbed or column.duration
+    return not is_changed and not len(missing_numbers(tuple(column.missing_texts)))
 
 
 def _as_group(group: list[tuple[Numeric, int, int]]) -> NumberGroup:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from onepass.block import FloatArray
 from onepass.encode.columns import floats, plain
+from onepass.encode.missing import missing_numbers, without_missing, without_numbers
 from onepass.encode.schema import Hashed, OneHot, family
-from onepass.encode.text_values import is_text, without_blanks
+from onepass.encode.texts import is_text
 
 
 def is_real(values: pa.Array) -> bool:
@@ -24,13 +25,15 @@ def is_real(values: pa.Array) -> bool:
 
 def level_values(column: OneHot | Hashed, values: pa.Array) -> pa.Array:
     """Return values of a category as text, integers or truth values, or a dictionary of these."""
+    if not is_text(values):
+        values = without_numbers(values, missing_numbers(tuple(column.missing_texts)))
     if is_real(values):
         return whole_texts(values)
     if is_text(values) and column.blank_is_null:
         # A category that is not hashed looks up distinct values, so fewer texts are looked at.
         if isinstance(column, OneHot) and not pa.types.is_dictionary(values.type):
             values = pc.dictionary_encode(plain(values))
-        return without_blanks(values)
+        return without_missing(values, column.missing_texts)
     return values
 
 

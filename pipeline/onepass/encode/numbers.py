@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from onepass.block import FloatArray
 from onepass.encode.columns import floats, plain
-from onepass.encode.schema import Bool, Numeric, Time
+from onepass.encode.missing import missing_numbers, without_numbers
+from onepass.encode.schema import Bool, Numeric, Time, family
 from onepass.encode.shapes import Product, Spline
 from onepass.encode.splines import spline_features
 from onepass.encode.tails import curbed
-from onepass.encode.text_values import is_text, numbers_in_text, seconds_of, times_in_text
-from onepass.encode.times import epoch_seconds, time_features
+from onepass.encode.text_values import numbers_in_text
+from onepass.encode.texts import is_text
+from onepass.encode.times import moments, span_seconds, time_features
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled, Sink
 
 KindsOfCount: TypeAlias = tuple[str, str]
@@ -52,10 +54,10 @@ class ReadNumber:
 def read_number(column: Numeric, values: pa.Array) -> ReadNumber:
     """Read numbers of any type, or those that texts hold."""
     if is_text(values):
-        numbers = numbers_in_text(values, column.missing_texts, column.name)
+        numbers = numbers_in_text(values, column.missing_texts, column.name, column.decimal_mark)
         kinds = UNREADABLE, _kind_of_null(missing=column.missing)
     else:
-        numbers, kinds = plain(values), kinds_of_count(column)
+        numbers, kinds = _typed(column, values), kinds_of_count(column)
     # float16 and decimals.
     if numbers.type not in PLAIN_TYPES:
         numbers = numbers.cast(pa.float64(), safe=False)
@@ -141,6 +143,14 @@ class Numbers:
         ]
 
 
+def _typed(column: Numeric, values: pa.Array) -> pa.Array:
+    """Return numbers, or durations in seconds, as an array of numbers without a dictionary."""
+    if column.duration and family(values.type) != "null":
+        seconds = span_seconds(values)
+        values = pa.array(seconds, mask=np.isnan(seconds))
+    return without_numbers(plain(values), missing_numbers(tuple(column.missing_texts)))
+
+
 def _scaled(features: list[_Feature]) -> Scaled:
     return Scaled(
         np.array([one.center for one in features], np.float64),
@@ -170,13 +180,10 @@ def _is_null(values: pa.Array) -> NDArray[np.bool_]:
 
 
 def _time_features(column: Time, values: pa.Array, first: int) -> Iterator[_Feature]:
-    if is_text(values):
-        seconds, is_null = seconds_of(times_in_text(values, column.missing_texts, column.name))
-    else:
-        seconds = epoch_seconds(values)
-        is_null = np.isnan(seconds)
-    null = np.isnan(seconds)
-    features = time_features(column, np.where(null, column.center, seconds))
+    found = moments(column, values)
+    null, is_null = np.isnan(found.seconds), found.is_null
+    seconds = np.where(null, column.center, found.seconds)
+    features = time_features(column, seconds, has_zone=found.has_zone)
     last = len(features) - 1
     for i, feature in enumerate(features):
         # All features of a row are null together, so only the last one counts and marks nulls.

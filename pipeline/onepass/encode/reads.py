@@ -39,9 +39,18 @@ READS = {
     "time in text": Reads(
         ("text", "time"), "a date, a timestamp, or text that holds one by ISO 8601"
     ),
+    "time in a format": Reads(
+        ("text", "time", "integer", "real"), "a date, a timestamp, or text or numbers that hold one"
+    ),
+    "time of day": Reads(("clock",), "a time of day"),
+    "time of day in text": Reads(("text", "clock"), "a time of day, or text that holds one"),
+    "duration": Reads(("duration",), "a duration"),
     "integer category": Reads(("integer",), "an integer of any width"),
     "whole-number category": Reads(
         ("integer", "real"), "an integer of any width, or a float or decimal that holds one"
+    ),
+    "category of any type": Reads(
+        ("text", "integer", "real"), "text, an integer, or a float or decimal that holds one"
     ),
     "text category": Reads(("text",), "text (string, large_string, string_view)"),
     "bool category": Reads(("bool",), "a bool"),
@@ -100,15 +109,27 @@ def use_of(column: Column) -> str:
         case Pairs():
             return "list of numbers"
         case Numeric():
+            if column.duration:
+                return "duration"
             return "number in text" if column.text else "number"
         case Bool():
             return "truth value"
         case Time():
-            return "time in text" if column.text else "time"
+            return _use_of_time(column)
         case OneHot() | Hashed():
+            if column.text:
+                return "category of any type"
             return "whole-number category" if column.whole else f"{column.family} category"
         case _:
             raise ValueError(f"{column.name!r} is made of columns that have uses of their own")
+
+
+def _use_of_time(column: Time) -> str:
+    if column.clock:
+        return "time of day in text" if column.text else "time of day"
+    if column.format is not None:
+        return "time in a format"
+    return "time in text" if column.text else "time"
 
 
 def label_use(label: Label) -> str:

@@ -16,7 +16,9 @@ from onepass.encode.nested_family import NestedFamily, nested_family
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 
-Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"] | NestedFamily
+Family: TypeAlias = (
+    Literal["integer", "real", "bool", "time", "clock", "duration", "text", "other"] | NestedFamily
+)
 """Arrow types that are read in the same way."""
 
 OTHER = "other"
@@ -34,14 +36,21 @@ class _MayBeText(_Column):
     text: bool = False
     """Whether files may store the numbers, or the times by ISO 8601, as text."""
     missing_texts: list[str] = Field(default_factory=list)
-    """Texts in lower case that stand for a missing value, as blank text always does."""
+    """Texts in lower case that stand for a missing value, as blank text always does; those that
+    are numbers or moments stand for a missing value in columns of these types as well."""
 
 
 class _Category(_Column):
     whole: bool = False
     """Whether floats are read as well; a whole number is then the level of the same integer."""
+    text: bool = False
+    """Whether integers are read from text as well, and text from integers: the same digits are the
+    same level."""
     blank_is_null: bool = False
     """Whether empty and blank text is missing; a level like any other by default."""
+    missing_texts: list[str] = Field(default_factory=list)
+    """Texts in lower case that stand for a missing value, if blank text does; levels like any other
+    by default."""
 
 
 class Numeric(_MayBeText):
@@ -62,6 +71,11 @@ class Numeric(_MayBeText):
     log_unit: float | None = Field(default=None, gt=0)
     """If set, x is read as sign(x) log(1 + |x| / log_unit), after clipping; `center` and `scale`
     are those of the clipped values or of their logarithms."""
+    decimal_mark: Literal[".", ","] | None = None
+    """Decimal mark of texts with groups of thousands and with signs of currencies and percent,
+    which are left out; None for plain numbers, maybe with an exponent."""
+    duration: bool = False
+    """Whether the values are lengths of time, which are read in seconds."""
 
     @property
     def is_curbed(self) -> bool:
@@ -118,6 +132,14 @@ class Time(_MayBeText):
     0/1 for each weekday but Monday."""
     missing: bool
     """Whether a 0/1 feature marks missing values."""
+    zone: str | None = None
+    """Zone whose clocks and calendar the cycles follow; those of UTC if None. A value that does not
+    say its distance to UTC is taken as it is."""
+    format: str | None = None
+    """How text and numbers are read: the directives of `strptime`, or the unit of the numbers since
+    1970, a key of `onepass.time_words.EPOCHS`; text by ISO 8601 if None."""
+    clock: bool = False
+    """Whether the values are times of day, without a date."""
 
     def feature_names(self) -> list[str]:
         """Return the name of each dense feature, in order."""
@@ -214,6 +236,9 @@ class Label(_Frozen):
     blank_is_null: bool = False
     """Whether an empty or blank text is a missing label. Models of earlier versions have it as a
     class."""
+    missing_texts: list[str] = Field(default_factory=list)
+    """Texts in lower case that stand for a missing label, and numbers among them for the same
+    numbers."""
 
     @model_validator(mode="after")
     def _check_classes(self) -> Label:
@@ -238,6 +263,8 @@ class Schema(_Frozen):
     """Type of each column that is written as a key=value folder."""
     optional: list[str] = Field(default_factory=list)
     """Columns of features that are read as null from a file, or a path, without them."""
+    int96: Literal["ns", "us"] = "ns"
+    """Unit in which INT96 timestamps are read; nanoseconds wrap around in 2262."""
 
     def feature_names(self) -> list[str]:
         """Return the names of the dense features, in the order of their columns in a block."""
@@ -327,6 +354,10 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
         return "real"
     if pa.types.is_date(dtype) or pa.types.is_timestamp(dtype):
         return "time"
+    if pa.types.is_time(dtype):
+        return "clock"
+    if pa.types.is_duration(dtype):
+        return "duration"
     if (
         pa.types.is_string(dtype)
         or pa.types.is_large_string(dtype)

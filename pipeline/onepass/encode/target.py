@@ -41,7 +41,7 @@ def label_target(values: pa.Array, label: Label) -> FloatArray:
         raise BadColumn(f"the label must be {expected}, found type {values.type}", label.name)
     if label.classes is not None:
         return class_indices(values, label)
-    target = label_values(values, label.name)
+    target = label_values(values, label.name, label.missing_texts)
     if label.domain != "real":
         outside = np.flatnonzero(target < 0 if label.domain == "non_negative" else target <= 0)
         if len(outside):

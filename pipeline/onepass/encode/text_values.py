@@ -1,4 +1,4 @@
-"""Read numbers and times that a file stores as text, and find texts that stand for nothing.
+"""Read numbers and times that a file stores as text.
 
 A text is the same number or time in every block: how the other texts of a block look never matters.
 Each distinct value of a dictionary is read once.
@@ -7,7 +7,6 @@ Each distinct value of a dictionary is read once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,21 +17,17 @@ from onepass.block import FloatArray
 from onepass.encode.columns import plain
 from onepass.encode.dictionaries import Kept
 from onepass.encode.iso_times import iso_seconds
-from onepass.encode.schema import family
-from onepass.jit import compiled
-
-MISSING_TEXTS = ("?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", ".", "\\n")
-"""Texts in lower case that stand for a missing value among numbers and times in text."""
+from onepass.encode.missing import MISSING_TEXTS, is_missing, missing_numbers, without_numbers
+from onepass.encode.texts import characters
+from onepass.encode.written_numbers import written_numbers
+from onepass.encode.written_times import written_seconds
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
-def is_text(values: pa.Array) -> bool:
-    """Whether a column is text, or a dictionary of texts."""
-    return family(values.type) == "text"
-
-
-def numbers_in_text(values: pa.Array, missing: Sequence[str], name: str = "") -> pa.Array:
+def numbers_in_text(
+    values: pa.Array, missing: Sequence[str], name: str = "", mark: str | None = None
+) -> pa.Array:
     """Read numbers, plain or with an exponent.
 
     Parameters
@@ -43,46 +38,27 @@ def numbers_in_text(values: pa.Array, missing: Sequence[str], name: str = "") ->
         Texts in lower case that stand for a missing value, as blank text always does.
     name
         Name of the column, of which recent dictionaries are remembered.
+    mark
+        Decimal mark of numbers as people write them; see `written_numbers`. None for plain ones.
 
     Returns
     -------
     float64, null for a missing value, NaN for a text that is no number.
     """
-    return _each_once(values, ("number", name, *missing), lambda texts: _numbers(texts, missing))
+    key = ("number", mark or "", name, *missing)
+    return _each_once(values, key, lambda texts: _numbers(texts, missing, mark))
 
 
-def times_in_text(values: pa.Array, missing: Sequence[str], name: str = "") -> pa.Array:
-    """Read ISO dates and times as seconds since 1970 (UTC).
+def times_in_text(
+    values: pa.Array, missing: Sequence[str], name: str = "", form: str | None = None
+) -> pa.Array:
+    """Read dates and times as seconds since 1970 (UTC).
 
-    Parameters and returns as `numbers_in_text`; see `iso_seconds` for the forms.
+    Parameters and returns as `numbers_in_text`; see `iso_seconds` for the forms, and
+    `written_seconds` if there is a `form`.
     """
-    return _each_once(values, ("time", name, *missing), lambda texts: _times(texts, missing))
-
-
-def is_missing(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
-    """Whether each text is null, blank, or one that stands for a missing value."""
-    bare = pc.ascii_lower(pc.ascii_trim_whitespace(texts))
-    found = pc.is_in(bare, value_set=pa.array(["", *missing], bare.type))
-    return pc.or_(found, texts.is_null())
-
-
-def without_blanks(values: pa.Array) -> pa.Array:
-    """Return a column of texts with null in place of empty and blank ones."""
-    if pa.types.is_dictionary(values.type):
-        distinct = without_blanks(values.dictionary)
-        if distinct is values.dictionary:
-            return values
-        return pa.DictionaryArray.from_arrays(values.indices, distinct)
-    texts = plain(values)
-    blank = _is_blank(texts)
-    if not blank.any():
-        return values
-    valid = ~blank & texts.is_valid().to_numpy(zero_copy_only=False)
-    _, offsets, data = texts.buffers()
-    width = 8 if pa.types.is_large_string(texts.type) else 4
-    own = offsets.slice(texts.offset * width, (len(texts) + 1) * width)
-    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little").tobytes())
-    return pa.Array.from_buffers(texts.type, len(texts), [bitmap, own, data])
+    key = ("time", form or "", name, *missing)
+    return _each_once(values, key, lambda texts: _times(texts, missing, form))
 
 
 _known: dict[tuple[str, ...], Kept[pa.Array]] = {}
@@ -97,7 +73,18 @@ def _each_once(
     return read(plain(values))
 
 
-def _numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
+def _numbers(texts: pa.Array, missing: Sequence[str], mark: str | None) -> pa.Array:
+    if mark is None:
+        found = _plain_numbers(texts, missing)
+    else:
+        numbers = written_numbers(texts, mark)
+        found = pa.array(numbers)
+        if np.isnan(numbers).any():
+            found = pc.if_else(is_missing(texts, missing), None, found)
+    return without_numbers(found, missing_numbers(tuple(missing)))
+
+
+def _plain_numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
     try:
         found = texts.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -111,39 +98,18 @@ def _numbers(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
     return pc.if_else(is_missing(texts, missing), None, pc.fill_null(numbers, np.nan))
 
 
-def _times(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
-    seconds = iso_seconds(*_characters(texts), len(texts))
-    if not texts.null_count and np.isfinite(seconds).all():
+def _times(texts: pa.Array, missing: Sequence[str], form: str | None) -> pa.Array:
+    places = characters(texts)
+    seconds = (
+        iso_seconds(*places, len(texts))
+        if form is None
+        else written_seconds(*places, len(texts), form)
+    )
+    # A word that a job names may be a date.
+    are_words = set(missing) <= set(MISSING_TEXTS)
+    if are_words and not texts.null_count and np.isfinite(seconds).all():
         return pa.array(seconds)
     return pc.if_else(is_missing(texts, missing), None, pa.array(seconds))
-
-
-def _is_blank(texts: pa.Array) -> NDArray[np.bool_]:
-    blank = np.zeros(len(texts), np.bool_)
-    _find_blank(*_characters(texts), blank)
-    return blank & texts.is_valid().to_numpy(zero_copy_only=False) if texts.null_count else blank
-
-
-def _characters(texts: pa.Array) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Return where each text begins, followed by the end of the last one, and all bytes."""
-    if not len(texts):
-        return np.zeros(1, np.int32), np.zeros(1, np.uint8)
-    large = pa.types.is_large_string(texts.type)
-    _, offsets, data = texts.buffers()
-    found = np.frombuffer(offsets, np.int64 if large else np.int32)
-    # Without any characters Arrow has no buffer or an empty one, which numpy refuses.
-    return found[texts.offset :][: len(texts) + 1], np.frombuffer(data or b"\0", np.uint8)
-
-
-@compiled
-def _find_blank(offsets: NDArray[Any], data: NDArray[np.uint8], blank: NDArray[np.bool_]) -> None:
-    for i in range(len(blank)):
-        blank[i] = True
-        for at in range(offsets[i], offsets[i + 1]):
-            # The usual text ends this loop at its first byte.
-            if data[at] != 32 and not 9 <= data[at] <= 13:
-                blank[i] = False
-                break
 
 
 def seconds_of(values: pa.Array) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,9 @@ from onepass.lake.remote import RemoteFile
 
 _WHOLE_UNITS = 6
 """Maximum number of units of whole row groups that are decoded at the same time."""
+
+Int96: TypeAlias = Literal["ns", "us"]
+"""Units of INT96 timestamps."""
 
 _BUFFER_BYTES = 64 << 10
 """Size of the stream buffer of each column of a local file; the minimum for a remote file."""
@@ -44,6 +48,8 @@ class Decoders:
         Number of large row groups that are read at the same time, here and by other decoders.
     limits
         Sizes of buffers.
+    int96
+        Unit of the timestamps that old writers store as INT96. Nanoseconds wrap around in 2262.
     """
 
     file: LakeFile
@@ -52,6 +58,7 @@ class Decoders:
     texts: list[str]
     n_open: int
     limits: ReadLimits
+    int96: Int96 = "us"
 
     def read(self, groups: list[int], columns: list[str], *, use_threads: bool) -> pa.RecordBatch:
         """Decode columns of whole row groups into one batch."""
@@ -182,6 +189,7 @@ class Decoders:
             buffer_size=buffer_bytes,
             page_checksum_verification=True,
             read_dictionary=self._dictionary_paths(groups, rows),
+            coerce_int96_timestamp_unit=self.int96,
         )
 
     def _source(self) -> str | RemoteFile:

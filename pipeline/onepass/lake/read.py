@@ -7,7 +7,7 @@ from itertools import product
 import pyarrow as pa
 
 from onepass.errors import BadPartition
-from onepass.lake.decoders import Decoders
+from onepass.lake.decoders import Decoders, Int96
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.large_row_groups import LargeRowGroups
@@ -41,6 +41,8 @@ class PartitionReader:
         file. This pays only if all of it is read.
     limits
         Sizes of pages and buffers.
+    int96
+        See `Decoders`.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class PartitionReader:
         whole_bytes: int = 0,
         spills: bool = False,
         limits: ReadLimits = DEFAULT_LIMITS,
+        int96: Int96 = "us",
     ) -> None:
         self._columns, self._supplied = columns, footer.columns
         if footer.columns is not None:
             columns = [name for name in columns if name not in footer.columns.supplied]
             texts = [name for name in texts if name in columns]
-        self._decoders = Decoders(file, footer, columns, texts, n_open, limits)
+        self._decoders = Decoders(file, footer, columns, texts, n_open, limits, int96)
         self._batch_rows = batch_rows
         self.large = LargeRowGroups(self._decoders, batch_rows, whole_bytes, spills)
         """Row groups that are read in slices."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from onepass.errors import JobError
+from onepass.lake.decoders import Int96
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
@@ -67,6 +68,8 @@ class Columns:
     """All columns, as the files name them."""
     texts: frozenset[str]
     """Columns among `names` to read as dictionaries where that is cheap."""
+    int96: Int96 = "us"
+    """Unit in which INT96 timestamps are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
         whole_bytes=rotation.whole_bytes,
         spills=True,
         limits=rotation.limits,
+        int96=rotation.columns.int96,
     )
     spreads = None
     if _is_spread(source, reader, rows, n_cursors, rotation):

@@ -74,7 +74,14 @@ def unknown_classes(
     try:
         slices = label_slices(file, footer, label.name, label.family, selection=selection)
         for labels in slices:
-            counts.update(class_counts(labels, label.family, blank_is_null=label.blank_is_null))
+            counts.update(
+                class_counts(
+                    labels,
+                    label.family,
+                    blank_is_null=label.blank_is_null,
+                    missing=label.missing_texts,
+                )
+            )
             if len(counts) > MAX_CLASSES + len(known):
                 break
     except DataError:

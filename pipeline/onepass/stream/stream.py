@@ -124,7 +124,7 @@ def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
     texts = frozenset([*reading.encoder.schema.text_names(), *compared]) & in_files
     return rounds(
         sources,
-        Columns(reading.columns(), texts),
+        Columns(reading.columns(), texts, reading.encoder.schema.int96),
         reading.batch_rows,
         seed=reading.seed,
         epoch=group.epoch,

@@ -11,9 +11,10 @@ from onepass.errors import BadPartition
 from onepass.lake.footer_checks import check_claims
 from onepass.stream.check_columns import check_names, check_types, hint
 from onepass.survey.bad_files import BadFiles
+from onepass.survey.choice import Choice
 from onepass.survey.footers import FooterSummary
 from onepass.survey.naming import naming
-from onepass.survey.profile import Choice, ColumnProfile
+from onepass.survey.profile import ColumnProfile
 
 
 def usual_kinds(
@@ -43,6 +44,15 @@ def usual_kinds(
     return {name: kind for name, kind in usual.items() if kind != "other" or name in targets}
 
 
+def mixed_columns(files: Iterable[FooterSummary]) -> set[str]:
+    """Return the columns that some files store as text, and others as numbers or times."""
+    kinds: dict[str, set[str]] = {}
+    for one in files:
+        for name, kind in one.kinds.items():
+            kinds.setdefault(name, set()).add(kind)
+    return {name for name, found in kinds.items() if "text" in found and found - {"text", "null"}}
+
+
 def check_agreement(
     files: Iterable[FooterSummary],
     usual: Mapping[str, str],
@@ -50,10 +60,12 @@ def check_agreement(
     folders: Collection[str],
     bad: BadFiles,
     optional: Collection[str] = (),
+    choice: Choice | None = None,
 ) -> None:
     """Find the files whose columns or folders differ from those of most files.
 
     Numbers or times agree with text for now: the text may turn out to hold them, see `check_uses`.
+    Where most files have numbers or times, text agrees with them if the user names the column.
 
     Parameters
     ----------
@@ -67,6 +79,8 @@ def check_agreement(
         Files that differ are added here.
     optional
         Columns and folders that may be missing.
+    choice
+        The user's choice of uses.
 
     Raises
     ------
@@ -75,7 +89,11 @@ def check_agreement(
     """
     files = list(files)
     # A column that some files lack may be a renamed one, so it stays a candidate for `hint`.
-    alike = {name: _alike(kind, name in targets) for name, kind in usual.items()}
+    named = _named(choice or Choice())
+    alike = {
+        name: {kind, "null"} if name in targets else _alike(kind, is_named=name in named)
+        for name, kind in usual.items()
+    }
     in_all = set(usual).intersection(*(one.schema.names for one in files if one.fingerprint.rows))
     for one in files:
         with bad.caught():
@@ -119,8 +137,14 @@ def _check_folders(one: FooterSummary, folders: Collection[str], optional: Colle
             _refuse(one, name, "expected in the path as a key=value folder, as for other files")
 
 
-def _alike(kind: str, is_target: bool) -> set[str]:
-    return {kind, "null", *({"number", "time"} if kind == "text" and not is_target else ())}
+def _named(choice: Choice) -> set[str]:
+    """Return the columns whose use the user chooses, whatever type they have."""
+    return {*choice.numeric, *choice.categorical, *choice.time_format}
+
+
+def _alike(kind: str, *, is_named: bool) -> set[str]:
+    others = {"number", "time", "clock"} if kind == "text" else {"text"} if is_named else set()
+    return {kind, "null", *others}
 
 
 def _check_columns(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import pyarrow as pa
 
 from onepass.encode.schema import family
+from onepass.encode.times import shown_zone
 from onepass.errors import DataError
 
 
@@ -23,7 +24,8 @@ def concat_samples(parts: Sequence[pa.Table]) -> pa.Table:
         # Integers may be ids: floats would round them, so Arrow widens them without a loss below.
         families = {family(found) for found in types}
         if len(types) > 1 and families != {"integer"}:
-            parts = [_in_common_type(part, name, families) for part in parts]
+            zone = _common_zone(parts, name)
+            parts = [_in_common_type(part, name, families, zone) for part in parts]
     try:
         return pa.concat_tables(parts, promote_options="permissive")
     except pa.ArrowInvalid as error:
@@ -31,16 +33,26 @@ def concat_samples(parts: Sequence[pa.Table]) -> pa.Table:
 
 
 _COMMON = {
-    **{"text": pa.string(), "time": pa.timestamp("us"), "bool": pa.bool_()},
+    **{"text": pa.string(), "bool": pa.bool_()},
+    **{"clock": pa.time64("us"), "duration": pa.duration("us")},
     **{"texts": pa.list_(pa.string()), "nulls": pa.list_(pa.string())},
     **{"integers": pa.list_(pa.int64()), "reals": pa.list_(pa.float64())},
     **{"weights": pa.map_(pa.string(), pa.float64())},
     **{"entries": pa.map_(pa.string(), pa.string())},
 }
-"""Common type of each family; that of numbers is float64."""
+"""Common type of each family; that of numbers is float64, and times have their zone."""
 
 
-def _in_common_type(part: pa.Table, name: str, families: Collection[str]) -> pa.Table:
+def _common_zone(parts: Sequence[pa.Table], name: str) -> str | None:
+    """Return the zone of the first timestamps, None if any times have none."""
+    types = [part.schema.field(name).type for part in parts]
+    zones = [shown_zone(found) for found in types if family(found) == "time"]
+    return zones[0] if zones and None not in zones else None
+
+
+def _in_common_type(
+    part: pa.Table, name: str, families: Collection[str], zone: str | None
+) -> pa.Table:
     """Cast one column to the common type of its family: files differ in units, digits, widths.
 
     Numbers and times become text where other files have text.
@@ -49,7 +61,7 @@ def _in_common_type(part: pa.Table, name: str, families: Collection[str]) -> pa.
     own = "text" if "text" in families else family(values.type)
     own = "reals" if own in {"integers", "nulls"} and "reals" in families else own
     own = "integers" if own == "nulls" and "integers" in families else own
-    common = _COMMON.get(own, pa.float64())
+    common = pa.timestamp("us", zone) if own == "time" else _COMMON.get(own, pa.float64())
     # The type of a column without a value says nothing about the family.
     is_empty = values.null_count == len(values)
     values = pa.nulls(len(values)) if is_empty else values.cast(common, safe=False)

@@ -14,8 +14,9 @@ from onepass.encode.crosses import read_levels, standardised
 from onepass.encode.schema import Bool, Hashed, Numeric, OneHot, Time, family
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.errors import JobError
+from onepass.survey.choice import Choice
 from onepass.survey.naming import naming
-from onepass.survey.profile import Choice, ColumnProfile
+from onepass.survey.profile import ColumnProfile
 from onepass.survey.scale import location_and_scale
 from onepass.survey.uses import NEARLY_UNIQUE, is_whole, values_of
 

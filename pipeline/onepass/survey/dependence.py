@@ -11,7 +11,7 @@ import pyarrow as pa
 from onepass.block import FloatArray, IntArray
 from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.schema import family
-from onepass.encode.times import epoch_seconds
+from onepass.encode.times import epoch_seconds, span_seconds
 
 Explained: TypeAlias = Callable[[FloatArray, IntArray], float]
 """Function of the labels and the group of each row: share of variance between the groups."""
@@ -132,7 +132,10 @@ def explained_by_column(values: pa.Array, target: FloatArray, *, classes: bool) 
     if kind == "text":
         codes = as_text(values).dictionary_encode().indices.fill_null(-1).to_numpy()
         return explained_out_of_sample(target[present], codes[present], classes=classes)
-    numbers = epoch_seconds(values) if kind == "time" else floats(values)
+    if kind in {"clock", "duration"}:
+        numbers = span_seconds(values)
+    else:
+        numbers = epoch_seconds(values) if kind == "time" else floats(values)
     present = present & np.isfinite(numbers)
     numbers, target = _scale_to_one(numbers[present]), target[present]
     # Equal-count bins catch any monotone or stepwise dependence, not only a linear one.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from onepass.errors import JobError
-from onepass.survey.profile import Choice
+from onepass.survey.choice import Choice
 
 _FIELDS = ("features", "exclude", "numeric", "categorical")
 """Fields of a choice that are lists of names."""
@@ -73,7 +74,7 @@ def without_patterns(choice: Choice, present: Collection[str], targets: Collecti
     JobError
         If a pattern matches no column.
     """
-    fields: dict[str, tuple[str, ...]] = {}
+    fields: dict[str, Any] = {}
     for field in _FIELDS:
         given = getattr(choice, field)
         named_elsewhere = set(getattr(choice, _CONTRARY[field]))

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from onepass.encode.classes import MAX_CLASSES, counted_classes
+from onepass.encode.classes import MAX_CLASSES, class_counts, counted_classes
 from onepass.encode.columns import label_family, label_values
+from onepass.encode.missing import as_words
 from onepass.encode.schema import Label
 from onepass.encode.target import label_target, settle_unknown
 from onepass.errors import JobError
@@ -29,7 +30,7 @@ from onepass.survey.profile import ColumnProfile
 from onepass.survey.row_order import drift_within
 from onepass.survey.sample import Sample
 from onepass.survey.scale import robust_scale
-from onepass.text import percent
+from onepass.text import listed, percent, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class LabelProfile:
     """Share of its variance between the stretches of files, see `drift_within`."""
     between_files: float = 0.0
     """Share of its variance between files."""
+    null: str = "null"
+    """What null labels are, in words."""
 
 
 def profile_label(
@@ -68,6 +71,7 @@ def profile_label(
     known_nulls: float = 0.0,
     *,
     drops_null: bool = False,
+    missing: Sequence[str] = (),
 ) -> LabelProfile:
     """Choose the loss, and describe the label's classes or scale.
 
@@ -88,6 +92,8 @@ def profile_label(
         Share of nulls in the whole lake, if the footers tell it.
     drops_null
         Whether training will drop rows without a label.
+    missing
+        The job's words for a missing value.
 
     Raises
     ------
@@ -97,16 +103,18 @@ def profile_label(
         If the column is of a type that is no label.
     """
     kind = label_family(values, name)
-    numbers = np.zeros(0) if kind == "text" else label_values(values, name)
+    named = set(as_words(classes))
+    words = tuple(word for word in as_words(missing) if word not in named)
+    numbers = np.zeros(0) if kind == "text" else label_values(values, name, words)
     numbers = numbers[~np.isnan(numbers)]
     if kind == "null":
         raise JobError(f"the label {name!r} is null in every sampled row")
-    sample = SampledLabel(name, kind, values, numbers, tuple(classes), unknown)
+    sample = SampledLabel(name, kind, values, numbers, tuple(classes), unknown, missing=words)
     n_present = sum(sample.counts.values()) if kind == "text" else len(numbers)
     if not n_present:
         raise JobError(f"the label {name!r} is null in every sampled row")
     if scan is not None and _is_worth_a_scan(sample, loss):
-        scanned = scan(kind, blank_is_null=sample.blank_is_null)
+        scanned = scan(kind, blank_is_null=sample.blank_is_null, missing=sample.missing_texts)
         _check_two_numbers(sample, replace(sample, scanned=scanned), loss)
         sample = replace(sample, scanned=scanned)
     loss, hints = choose_loss(sample, loss)
@@ -115,6 +123,7 @@ def profile_label(
     )
     # Footers know nulls, but neither NaN nor empty texts.
     null_share = max(known_nulls, _null_share(sample, n_present))
+    null = _null_in_words(sample)
     return LabelProfile(
         label=described.label,
         loss=loss,
@@ -123,7 +132,8 @@ def profile_label(
         distinct=len(sample.counts) if kind == "text" else len(np.unique(numbers)),
         class_shares=_shares(described.counts, sample),
         delta=robust_scale(numbers) if len(numbers) else 1.0,
-        warnings=[*_null_warnings(name, null_share, kind, drops_null), *hints, *described.warnings],
+        warnings=[*_null_warnings(name, null_share, null, drops_null), *hints, *described.warnings],
+        null=null,
     )
 
 
@@ -180,6 +190,7 @@ def describe_label(
     known_nulls: float = 0.0,
     *,
     drops_null: bool = False,
+    missing: Sequence[str] = (),
 ) -> tuple[LabelProfile, Target] | tuple[None, None]:
     """Profile the label of a sample.
 
@@ -187,7 +198,7 @@ def describe_label(
     ----------
     name
         Column of the label; None if the job has none.
-    loss, classes, drops_null
+    loss, classes, drops_null, missing
         As in the job; see `profile_label`.
     unknown, scan, known_nulls
         See `profile_label`.
@@ -205,8 +216,9 @@ def describe_label(
         return None, None
     values = sample.rows.column(name).combine_chunks()
     found = profile_label(
-        name, values, loss, classes, unknown, scan, known_nulls, drops_null=drops_null
-    )
+        name, values, loss, classes, unknown, scan, known_nulls,
+        drops_null=drops_null, missing=missing,
+    )  # fmt: skip
     # Classes of files that turned out to be bad are unknown: their rows have no label here.
     lenient = found.label.model_copy(update={"unknown": "drop"})
     label = lenient if found.label.unknown == "error" else found.label
@@ -244,9 +256,25 @@ def warnings_of_label(
     return [*found.warnings, *order, *leaks]
 
 
-def _null_warnings(name: str, null_share: float, kind: str, drops_null: bool) -> list[str]:
+def _null_in_words(sample: SampledLabel) -> str:
+    """Say what null labels are, with the words of the sample that stand for a missing label."""
+    found = "null or empty" if sample.kind == "text" else "null or NaN"
+    if not sample.missing_texts:
+        return found
+    every = class_counts(sample.values, sample.kind, blank_is_null=sample.blank_is_null)
+    kept = class_counts(
+        sample.values,
+        sample.kind,
+        blank_is_null=sample.blank_is_null,
+        missing=sample.missing_texts,
+    )
+    words = [visible(text) for text in every if text not in kept]
+    return f"{found} or {listed(words, 6)}" if words else found
+
+
+def _null_warnings(name: str, null_share: float, null: str, drops_null: bool) -> list[str]:
     if not null_share:
         return []
-    null = "null or empty" if kind == "text" else "null"
     advice = ", and left out" if drops_null else "; --on-null-label drop leaves them out"
+    null = null.replace(" or NaN", "")
     return [f"{name}: {percent(null_share)} of the labels are {null}{advice}"]

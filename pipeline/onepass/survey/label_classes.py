@@ -18,8 +18,8 @@ from onepass.encode.classes import (
     counted_classes,
     sort_classes,
 )
+from onepass.encode.missing import MISSING_TEXTS, as_words
 from onepass.encode.schema import OTHER, Label
-from onepass.encode.text_values import MISSING_TEXTS
 from onepass.errors import JobError
 from onepass.survey.label_scan import ScannedLabel
 from onepass.survey.naming import naming
@@ -28,7 +28,7 @@ from onepass.text import listed, visible
 UnknownClass: TypeAlias = Literal["error", "drop", "other"]
 
 MISSING_WORDS = frozenset(MISSING_TEXTS) - {"none", "nil"}
-"""Texts, in lower case, that often stand for a missing label; "none" may well be a class."""
+"""Words, in lower case, that stand for a missing label; "none" may well be a class."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,20 @@ class SampledLabel:
     """Treatment of other classes."""
     scanned: ScannedLabel | None = None
     """Classes of the whole lake; None if it was not looked at."""
+    missing: tuple[str, ...] = ()
+    """Words for a missing value that the job names."""
 
     @property
     def blank_is_null(self) -> bool:
         """Whether an empty or blank text is a missing label: unless the job names it as a class."""
         return self.kind == "text" and all(text.strip() for text in self.classes)
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """Words for a missing label: the usual ones if it is text, and the job's; no classes."""
+        usual = sorted(MISSING_WORDS) if self.kind == "text" else ()
+        classes = set(as_words(self.classes))
+        return tuple(word for word in as_words([*usual, *self.missing]) if word not in classes)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -58,7 +67,9 @@ class SampledLabel:
         scanned = self.scanned
         if scanned is not None and scanned.is_complete:
             return scanned.counts
-        sampled = class_counts(self.values, self.kind, blank_is_null=self.blank_is_null)
+        sampled = class_counts(
+            self.values, self.kind, blank_is_null=self.blank_is_null, missing=self.missing_texts
+        )
         if scanned is None or scanned.has_too_many:
             return sampled
         # The sample may come from files that were not looked at.
@@ -136,6 +147,7 @@ def describe_classes(sample: SampledLabel, loss: str) -> Described:
     label = Label.model_validate(
         {"name": sample.name, "family": kind, "classes": classes}
         | {"unknown": sample.unknown, "blank_is_null": sample.blank_is_null}
+        | {"missing_texts": list(sample.missing_texts)}
         | _start(loss, ordered)
     )
     return Described(label, ordered, _class_warnings(sample, loss, ordered))
@@ -217,17 +229,7 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
     if len(counts) - list(counts.values()).count(0) == 1:
         only = next(text for text, n in counts.items() if n)
         return [f"{name}: the label is {visible(only)} in every {sample.where}; nothing to learn"]
-    return [*_choice_warnings(sample, loss, counts), *_missing_warnings(sample, counts)]
-
-
-def _missing_warnings(sample: SampledLabel, counts: Mapping[str, int]) -> list[str]:
-    """Warn about classes whose name often stands for a missing value."""
-    return [
-        f"{sample.name}: {text!r} is taken as a class ({counts[text]:,} rows); if it stands for a "
-        f"missing label, name the others with --classes and drop it with --unknown-class drop"
-        for text in counts
-        if sample.kind == "text" and text.strip().lower() in MISSING_WORDS and not sample.classes
-    ]
+    return _choice_warnings(sample, loss, counts)
 
 
 def _choice_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:

@@ -40,6 +40,7 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
             "leave --loss out to train it as classes"
         )
     fields: dict[str, object] = {"name": name, "family": sample.kind}
+    fields["missing_texts"] = list(sample.missing_texts)
     if loss in _LOG_LINK:
         _check_domain(sample, loss)
         fields |= {"domain": _LOG_LINK[loss], "base": math.log(numbers.mean())}

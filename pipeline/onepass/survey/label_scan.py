@@ -35,7 +35,9 @@ SCAN_REMOTE_FILES = 1024
 class Scan(Protocol):
     """Looks at the labels of a lake; see `LabelScan.take`."""
 
-    def __call__(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
+    def __call__(
+        self, kind: Kind, *, blank_is_null: bool = True, missing: tuple[str, ...] = ()
+    ) -> ScannedLabel:
         """Return the classes of the lake."""
         ...
 
@@ -82,7 +84,9 @@ class LabelScan:
     advanced: Callable[[int, int], None] | None = None
     selection: Selection | None = None
 
-    def take(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
+    def take(
+        self, kind: Kind, *, blank_is_null: bool = True, missing: tuple[str, ...] = ()
+    ) -> ScannedLabel:
         """Look at the labels.
 
         Memory is bounded by a slice of rows and `MAX_CLASSES`. At most `SCAN_ROWS` labels, in at
@@ -96,6 +100,8 @@ class LabelScan:
             Family of the labels.
         blank_is_null
             Whether an empty or blank text is no class.
+        missing
+            Words in lower case that are no classes.
 
         Raises
         ------
@@ -107,7 +113,7 @@ class LabelScan:
         total = sum(one.fingerprint.rows for one in chosen)
         counts: Counter[str] = Counter()
         n_null = 0
-        look = _Look(self.name, kind, blank_is_null, self.selection)
+        look = _Look(self.name, kind, blank_is_null, missing, self.selection)
         tasks = [_Task(one.file, one.fingerprint.rows, one.is_empty(self.name)) for one in chosen]
         each = each_file(
             _count_or_fail,
@@ -152,6 +158,7 @@ class _Look:
     name: str
     kind: Kind
     blank_is_null: bool
+    missing: tuple[str, ...]
     selection: Selection | None
 
 
@@ -184,7 +191,9 @@ def _count_or_fail(look: _Look, one: _Task) -> _Counted:
         footer = read_footer(one.file)
         slices = label_slices(one.file, footer, look.name, look.kind, SCAN_ROWS, look.selection)
         for labels in slices:
-            counts = class_counts(labels, look.kind, blank_is_null=look.blank_is_null)
+            counts = class_counts(
+                labels, look.kind, blank_is_null=look.blank_is_null, missing=look.missing
+            )
             found.counts.update(counts)
             found.n_null += len(labels) - sum(counts.values())
             if len(found.counts) > MAX_CLASSES:

@@ -21,3 +21,12 @@ def naming(flag: str, *columns: str) -> str:
     # Unquoted, the end of a sentence behind the value would be taken for a part of it.
     ends_plainly = value[-1].isalnum() or value[-1] in "'_"
     return spoken(f"--{flag}={value}" if ends_plainly else f"--{flag}='{value}'")
+
+
+def assigning(field: str, column: str, value: str) -> str:
+    """Return an option that gives a column a value, such as ``--time-format day=%d.%m.%Y``."""
+    flag = field.replace("_", "-")
+    if "=" in column or column != column.strip() or not column:
+        shown = json.dumps({column: value}, ensure_ascii=False)
+        return spoken(f"{flag}: {shown} in --config")
+    return spoken(f"--{flag}={shlex.quote(f'{column}={value}')}")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from onepass.stream.check_columns import hint
+from onepass.survey.choice import Choice
 from onepass.survey.footers import FooterSummary
 from onepass.survey.naming import naming
-from onepass.survey.profile import Choice
 from onepass.text import printable
 
 OnMissing: TypeAlias = Literal["error", "null"]

@@ -18,11 +18,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from onepass.encode.columns import floats, plain
+from onepass.encode.missing import as_words
 from onepass.encode.nested_kinds import Bag, Vector
 from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.encode.shapes import Bins, Cross, Spline
 from onepass.errors import JobError
-from onepass.job_shapes import Curve
+from onepass.survey.choice import Choice
+from onepass.survey.column_advice import (
+    advice_about_marks,
+    advice_about_numbers,
+    advice_about_text,
+)
 from onepass.survey.levels_or_line import compare
 from onepass.survey.naming import naming
 from onepass.survey.nested_columns import (
@@ -34,103 +40,26 @@ from onepass.survey.nested_columns import (
     sampled_lists,
 )
 from onepass.survey.row_numbers import recurs
-from onepass.survey.text_columns import TextForm, missing_share, numbers_by_choice, text_form
+from onepass.survey.text_columns import TextForm, numbers_by_choice, text_form
+from onepass.survey.times import by_format, time_of_day, typed_time, with_local_cycles
+from onepass.survey.unusable import why_unusable
 from onepass.survey.uses import (
     ONE_HOT_LEVELS,
     SampledColumn,
+    Words,
     category,
     is_whole,
     number,
     sampled,
-    time,
 )
 from onepass.survey.whole_numbers import Clues, Decision, by_levels, whole_numbers
+from onepass.text import percent
 
-_SHAPES = ("spline", "log", "bins")
-_LISTS = ("sparse", "bag_counts")
-"""Fields of a job that shape numbers."""
+_MARKED = {".": ",234.5", ",": ".234,5"}
+"""Numbers above 1,000 behind their first digit, by the decimal mark."""
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The user's choice of columns and of their uses, by name."""
-
-    features: tuple[str, ...] = ()
-    """The only columns to use; all columns if empty."""
-    exclude: tuple[str, ...] = ()
-    """Columns to leave out."""
-    numeric: tuple[str, ...] = ()
-    """Columns to use as numbers."""
-    categorical: tuple[str, ...] = ()
-    """Columns to use as categories."""
-    sparse: tuple[str, ...] = ()
-    """Pairs of columns to use as sparse rows, as ``indices:values``."""
-    bag_counts: tuple[str, ...] = ()
-    """Columns of lists in which a value counts as often as it occurs."""
-    crosses: tuple[tuple[str, ...], ...] = ()
-    """Columns to cross with each other."""
-    curves: tuple[Curve, ...] = ()
-    """Numbers to use as splines."""
-    log: tuple[str, ...] = ()
-    """Numbers to use as logarithms."""
-    cuts: tuple[tuple[str, int], ...] = ()
-    """Numbers to cut into bins, with the number of bins."""
-
-    @property
-    def of_pairs(self) -> set[str]:
-        """Columns of the pairs."""
-        return {name for pair in self.sparse for name in pair.split(":")}
-
-    def wants(self, name: str) -> bool:
-        """Whether a column may be a feature."""
-        if name in self.of_pairs:
-            return name not in self.exclude
-        return name not in self.exclude and (not self.features or name in self.features)
-
-    def reads(self, name: str) -> bool:
-        """Whether a column may be a feature, or a part of one."""
-        return self.wants(name) or any(name in parts for parts in self.crosses)
-
-    def shape_of(self, name: str) -> str | None:
-        """Return the field that makes a number of a column and shapes it; None if none does."""
-        return next((field for field in _SHAPES if name in self.named(field)), None)
-
-    def named(self, field: str) -> list[str]:
-        """Return the columns that a field of the job names."""
-        match field:
-            case "cross":
-                return [name for parts in self.crosses for name in parts]
-            case "spline":
-                return [curve.column for curve in self.curves]
-            case "bins":
-                return [name for name, _ in self.cuts]
-            case "sparse":
-                return sorted(self.of_pairs)
-        return list(getattr(self, field))
-
-    def all_named(self) -> set[str]:
-        """Return the columns that the user wants, by whatever field."""
-        fields = ("features", "numeric", "categorical", *_LISTS, "cross", *_SHAPES)
-        return {name for field in fields for name in self.named(field)}
-
-    def check_names(self, present: set[str]) -> None:
-        """Check that the lake has all columns named here.
-
-        Raises
-        ------
-        JobError
-            If a column does not exist.
-        """
-        for group in ("features", "exclude", "numeric", "categorical", *_LISTS, "cross", *_SHAPES):
-            unknown = sorted(set(self.named(group)) - present)
-            if unknown:
-                flag = group.replace("_", "-")
-                raise JobError(f"--{flag} names {unknown}, but the lake has {sorted(present)}")
-        for group in _SHAPES:
-            unread = [name for name in self.named(group) if not self.wants(name)]
-            if unread:
-                advice = "add it to --features, or take it from --exclude"
-                raise JobError(f"--{group} names {unread}, which the job leaves out; {advice}")
+_MOST_WORDS = 6
+"""Maximum number of words for a missing value that a reason shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +147,14 @@ def _profile(
         return _profile_lists(name, values, choice)
     if name in choice.bag_counts:
         raise JobError(f"--bag-counts names {name!r}, but its type is {values.type}, not a list")
-    column = sampled(name, values, known_nulls)
+    column = sampled(name, values, known_nulls, Words(as_words(choice.missing)))
     use, reason, warning = _decide(column, choice, clues)
-    nulls = column.null_share
-    if isinstance(use, Numeric | Time) and use.text:
-        nulls = max(nulls, missing_share(column.values, use.missing_texts))
+    if use is not None and column.found:
+        shown = ", ".join(repr(word) if word else "blank" for word in column.found[:_MOST_WORDS])
+        more = ", ..." if len(column.found) > _MOST_WORDS else ""
+        reason += f"; {shown}{more} for missing ({percent(column.found_share, 2)})"
     return ColumnProfile(
-        name, str(plain(values).type), nulls, column.distinct, use, reason, warning
+        name, str(plain(values).type), column.null_share, column.distinct, use, reason, warning
     )
 
 
@@ -255,50 +185,77 @@ def _profile_pairs(pair: str, sample: pa.Table, choice: Choice) -> ColumnProfile
 def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
     name, kind = column.name, family(column.values.type)
     if kind in {"other", "null"}:
-        return None, f"type {column.values.type} cannot be used", None
+        return None, why_unusable(column.values.type), None
     if column.n_valid == 0:
         return None, "only nulls in the sample", f"{name}: only nulls in the sample, left out"
     if column.distinct == 1 and not column.missing:
         return None, "constant in the sample", f"{name}: constant in the sample, left out"
     flag = "numeric" if name in choice.numeric else choice.shape_of(name)
     if flag is not None:
-        return _numeric_by_choice(column, flag)
+        return _numeric_by_choice(column, flag, is_mixed=name in clues.mixed)
     if name in choice.categorical:
-        return *category(column, "the job says so"), None
-    return _decide_by_family(column, kind, clues)
+        return *category(column, "the job says so", any_type=name in clues.mixed), None
+    if name in choice.time_format:
+        form, use = by_format(column, choice.time_format[name], choice.timezone)
+        return use, *_about(form, name, f"the job says so ({choice.time_format[name]})")
+    return _decide_by_family(column, kind, choice, clues)
 
 
-def _decide_by_family(column: SampledColumn, kind: str, clues: Clues) -> Decision:
+def _decide_by_family(column: SampledColumn, kind: str, choice: Choice, clues: Clues) -> Decision:
+    name = column.name
     match kind:
         case "bool":
-            return Bool(name=column.name, missing=column.missing), "truth value", None
+            return Bool(name=name, missing=column.missing), "truth value", None
         case "time":
-            return time(column), "date or timestamp", None
+            return typed_time(column, choice.timezone)
+        case "clock":
+            return time_of_day(column), "time of day", None
+        case "duration":
+            return number(column), "duration in seconds", None
         case "text":
-            return _decide_text(column, clues)
+            return _decide_text(column, choice, clues)
         case _ if is_whole(column.values):
-            return whole_numbers(column, clues)
+            use, reason, warning = whole_numbers(column, clues)
+            if isinstance(use, Numeric) and warning is None:
+                numbers = floats(column.values)
+                warning = advice_about_numbers(name, numbers) or advice_about_marks(name, numbers)
+            return use, reason, warning
         case _:
-            return number(column), "number", None
+            return number(column), "number", advice_about_marks(name, floats(column.values))
 
 
-def _decide_text(column: SampledColumn, clues: Clues) -> Decision:
-    form = text_form(column.values)
+def _decide_text(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:
+    form = text_form(column.values, column.words.all)
     if form is not None and form.kind == "time":
-        return time(column.read_as(form)), *_about(form, column.name, "dates and times in text")
+        what = "times of day in text" if form.clock else "dates and times in text"
+        what += f" ({form.format})" if form.format is not None else ""
+        zone = choice.timezone if form.has_zone else None
+        use = with_local_cycles(column.read_as(form), zone)
+        return use, *_about(form, column.name, what)
     if form is not None:
-        numbers = column.read_as(form)
-        reason, warning = _about(form, column.name, "numbers in text")
-        if not is_whole(numbers.values):
-            return _decide_decimals(column, numbers, clues) or (number(numbers), reason, warning)
-        found = whole_numbers(numbers, clues)
-        return found if found[-1] else (found[0], reason, warning)
+        return _decide_numbers(column, form, clues)
+    advice = advice_about_text(column.name, column.values, column.words.all)
     if column.nearly_unique:
         text = (
             f"{column.name}: nearly every value is different (an identifier or free text), left out"
         )
-        return None, "nearly every value is different", text
-    return *category(column, "text"), None
+        return None, "nearly every value is different", advice or text
+    return *category(column, "text"), advice
+
+
+def _decide_numbers(column: SampledColumn, form: TextForm, clues: Clues) -> Decision:
+    numbers = column.read_as(form)
+    what = "numbers in text"
+    what += f" (as 1{_MARKED[form.decimal_mark]})" if form.decimal_mark is not None else ""
+    reason, warning = _about(form, column.name, what)
+    if form.decimal_mark == "," and warning is None:
+        advice = f"{naming('categorical', column.name)} to read it as a category"
+        warning = f"{column.name}: read as numbers with a decimal comma ({advice})"
+    if not is_whole(numbers.values):
+        by_label = _decide_decimals(column, numbers, clues)
+        return by_label or (number(numbers), reason, warning)
+    found = whole_numbers(numbers, clues)
+    return found if found[-1] else (found[0], reason, warning)
 
 
 def _decide_decimals(
@@ -316,9 +273,6 @@ def _decide_decimals(
 
 def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
     """Return the reason for a use of text as something else, and a warning if texts are unread."""
-    if form.found_missing:
-        texts = ", ".join(repr(text) for text in form.found_missing)
-        reason += f"; {texts} for missing"
     if not form.unreadable:
         return reason, None
     shown = ", ".join(repr(text) for text in form.unreadable)
@@ -328,11 +282,15 @@ def _about(form: TextForm, name: str, reason: str) -> tuple[str, str | None]:
     )
 
 
-def _numeric_by_choice(column: SampledColumn, flag: str) -> Decision:
+def _numeric_by_choice(column: SampledColumn, flag: str, *, is_mixed: bool) -> Decision:
     kind = family(column.values.type)
-    if kind == "text" and (form := numbers_by_choice(column.values)) is not None:
+    if kind == "text" and (form := numbers_by_choice(column.values, column.words.all)) is not None:
         return number(column.read_as(form)), *_about(form, column.name, "the job says so")
-    if kind not in {"integer", "real"}:
+    if kind not in {"integer", "real", "duration"}:
         texts = "text without a number" if kind == "text" else f"{column.values.type}, not a number"
         raise JobError(f"--{flag} names {column.name!r}, but its type is {texts}")
-    return number(column), "the job says so", None
+    use = number(column)
+    if is_mixed and kind != "duration":
+        # The files with text may not be in the sample.
+        use = use.model_copy(update={"text": True, "missing_texts": list(column.words.all)})
+    return use, "the job says so", None

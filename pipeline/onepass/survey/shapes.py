@@ -14,8 +14,9 @@ from onepass.encode.splines import heights
 from onepass.encode.tails import curbed_numbers
 from onepass.errors import JobError
 from onepass.job_shapes import Curve
+from onepass.survey.choice import Choice
 from onepass.survey.naming import naming
-from onepass.survey.profile import Choice, ColumnProfile
+from onepass.survey.profile import ColumnProfile
 from onepass.survey.scale import location_and_scale
 from onepass.survey.tails import log_unit
 from onepass.survey.uses import numbers_of

@@ -18,8 +18,9 @@ from onepass.lake.tables.open import list_lake
 from onepass.lake.tables.table import TableChoice
 from onepass.selection.rows import Selection
 from onepass.stream.workers import Workers
-from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
+from onepass.survey.agreement import check_agreement, check_uses, mixed_columns, usual_kinds
 from onepass.survey.bad_files import BadFiles
+from onepass.survey.choice import Choice
 from onepass.survey.crosses import crossed, without_mere_parts
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares
@@ -30,7 +31,7 @@ from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.lines import outcome
 from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, with_absent
-from onepass.survey.profile import Choice, ColumnProfile, profile_columns
+from onepass.survey.profile import ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.shapes import shaped
@@ -158,11 +159,15 @@ def survey(
         scan = LabelScan(filled, label or "", bad, workers, looked, selection)
         described, target = describe_label(
             label, loss, classes, sample, unknown_class, scan.take,
-            known_nulls(label, shares, selection), drops_null=drops_null_labels,
+            known_nulls(label, shares, selection),
+            drops_null=drops_null_labels, missing=found.choice.missing,
         )  # fmt: skip
     usable = _usable(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
-    columns = profile_columns(sample.rows, shares, found.choice, targets, Clues(target, rows))
+    mixed = mixed_columns(found.filled)
+    columns = profile_columns(
+        sample.rows, shares, found.choice, targets, Clues(target, rows, mixed)
+    )
     check_uses(usable, columns, found.folders, bad)
     labels = None
     if described is not None and target is not None:
@@ -251,7 +256,7 @@ def _compare_files(
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.reads(key)}
-    check_agreement(files, usual, targets, folders, bad, lacking.optional)
+    check_agreement(files, usual, targets, folders, bad, lacking.optional, choice)
     filled = _filled(_usable(files, bad), lake, list(bad))
     # The first file with rows decides the order, and later ones append what it lacks.
     in_files = dict.fromkeys(name for one in filled for name in one.schema.names)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from onepass.encode.schema import HiveType, family
 from onepass.errors import DataError
 from onepass.survey.profile import ColumnProfile
+from onepass.survey.unusable import why_unusable
 from onepass.text import clipped, listed
 
 _MOST_NAMED = 8
@@ -43,7 +44,7 @@ def _why(name: str, dtype: pa.DataType | HiveType, rare: Collection[str]) -> str
     if name in rare:
         return _IN_FEW_FILES
     if isinstance(dtype, pa.DataType) and family(dtype) in {"other", "null"}:
-        return f"type {dtype} cannot be used"
+        return why_unusable(dtype)
     return _BY_THE_JOB
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +11,20 @@ import pyarrow.compute as pc
 from onepass.block import FloatArray
 from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.level_values import whole_texts
+from onepass.encode.missing import (
+    MISSING_TEXTS,
+    as_words,
+    is_missing,
+    missing_moments,
+    missing_numbers,
+    without_missing,
+    without_numbers,
+)
 from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
 from onepass.encode.shapes import Bins, Spline
-from onepass.encode.text_values import is_text, numbers_in_text, times_in_text, without_blanks
-from onepass.encode.times import DAY, epoch_seconds
+from onepass.encode.text_values import numbers_in_text
+from onepass.encode.texts import is_text
+from onepass.encode.times import DAY, epoch_seconds, moments, span_seconds
 from onepass.errors import JobError
 from onepass.survey.scale import location_and_scale
 from onepass.survey.text_columns import TextForm
@@ -27,9 +36,21 @@ NEARLY_UNIQUE = 0.9
 """Share of distinct values from which a category identifies rows instead of grouping them."""
 
 
-class _TextFields(TypedDict, total=False):
-    text: bool
-    missing_texts: list[str]
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words for a missing value, in lower case."""
+
+    named: tuple[str, ...] = ()
+    """Those that the job names, which may be numbers and dates."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All words that are looked for in text."""
+        return as_words([*MISSING_TEXTS, *self.named])
+
+
+NO_WORDS = Words()
+"""No further words than the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +67,18 @@ class SampledColumn:
     """Number of values that are not null."""
     texts: pa.Array | None = None
     """The texts that the values were read from; None if the values are those of the files."""
-    missing_texts: tuple[str, ...] = ()
-    """Texts that stood for a missing value when `texts` were read."""
+    words: Words = NO_WORDS
+    """Words for a missing value."""
+    found: tuple[str, ...] = ()
+    """Values of the sample that stand for a missing one, as they are written; "" for blanks."""
+    found_share: float = 0.0
+    """Share of the rows with such a value."""
+    format: str | None = None
+    """Format of times, if they are read by one."""
+    clock: bool = False
+    """Whether the values are times of day."""
+    decimal_mark: str | None = None
+    """Decimal mark of numbers in text as people write them."""
 
     @property
     def missing(self) -> bool:
@@ -60,66 +91,99 @@ class SampledColumn:
         return self.n_valid >= 100 and self.distinct >= NEARLY_UNIQUE * self.n_valid
 
     def read_as(self, form: TextForm) -> SampledColumn:
-        """Return the column of the numbers or times that its texts hold."""
+        """Return the column of the numbers or times that its texts or numbers hold."""
         values = form.values
-        missing = values.null_count / max(1, len(values))
-        return SampledColumn(
-            self.name,
-            values,
-            max(self.null_share, missing),
-            int(pc.count_distinct(values).as_py()),
-            len(values) - values.null_count,
-            self.values,
-            tuple(form.missing),
+        return replace(
+            self,
+            values=values,
+            null_share=max(self.null_share, values.null_count / max(1, len(values))),
+            distinct=int(pc.count_distinct(values).as_py()),
+            n_valid=len(values) - values.null_count,
+            texts=self.values,
+            format=form.format,
+            clock=form.clock,
+            decimal_mark=form.decimal_mark,
         )
 
 
-def sampled(name: str, values: pa.Array, known_nulls: float | None) -> SampledColumn:
-    """Count the values of a column; blank text is null.
+def sampled(
+    name: str, values: pa.Array, known_nulls: float | None, words: Words = NO_WORDS
+) -> SampledColumn:
+    """Count the values of a column; blank text and words for a missing value are null.
 
     Parameters
     ----------
     known_nulls
         Share of nulls in the whole lake, if it is known.
     """
-    values = plain(values)
-    n_rows = max(1, len(values))
-    nulls = known_nulls or values.null_count / n_rows
-    if family(values.type) == "text":
-        n_before = values.null_count
-        values = without_blanks(values)
-        nulls = min(1.0, nulls + (values.null_count - n_before) / n_rows)
+    stored = plain(values)
+    n_rows = max(1, len(stored))
+    values, found = _present(stored, words)
+    became_null = (values.null_count - stored.null_count) / n_rows
+    nulls = min(1.0, (known_nulls or stored.null_count / n_rows) + became_null)
     usable = family(values.type) not in {"other", "null"}
     distinct = int(pc.count_distinct(values).as_py()) if usable else 0
-    return SampledColumn(name, values, nulls, distinct, len(values) - values.null_count)
+    n_valid = len(values) - values.null_count
+    return SampledColumn(
+        name, values, nulls, distinct, n_valid, words=words, found=found, found_share=became_null
+    )
+
+
+def _present(values: pa.Array, words: Words) -> tuple[pa.Array, tuple[str, ...]]:
+    """Return values with null for those that stand for nothing, and these as they are written."""
+    kind = family(values.type)
+    if kind == "text":
+        found = pc.ascii_trim_whitespace(values.drop_null()).unique()
+        found = found.filter(is_missing(found, words.all))
+        return without_missing(values, words.all), tuple(sorted(found.to_pylist()))
+    of_words = missing_moments if kind == "time" else missing_numbers
+    marks = pa.array(of_words(words.named))
+    if kind not in {"integer", "real", "time"} or not len(marks):
+        return values, ()
+    numbers = pa.array(epoch_seconds(values) if kind == "time" else floats(values))
+    is_mark = pc.is_in(numbers, value_set=marks)
+    found = values.filter(is_mark).unique().cast(pa.string()).to_pylist()
+    return (pc.if_else(is_mark, None, values) if found else values), tuple(sorted(found))
 
 
 def number(column: SampledColumn) -> Numeric:
-    """Describe a column of numbers by location and scale of its finite values."""
-    values = floats(column.values)
+    """Describe a column of numbers, or of durations, by location and scale of its finite values."""
+    is_duration = family(column.values.type) == "duration"
+    values = span_seconds(column.values) if is_duration else floats(column.values)
     finite = values[np.isfinite(values)]
     center, scale = location_and_scale(finite)
     missing = column.missing or len(finite) < len(values)
-    return Numeric(
-        name=column.name, center=center, scale=scale, missing=missing, **_of_text(column)
+    fields: dict[str, object] = {"duration": True} if is_duration else _how_read(column)
+    fields |= {} if column.decimal_mark is None else {"decimal_mark": column.decimal_mark}
+    return Numeric.model_validate(
+        {"name": column.name, "center": center, "scale": scale, "missing": missing} | fields
     )
 
 
 def values_of(use: Column, values: pa.Array) -> pa.Array:
     """Return the values of a column, those of text as the encoder reads them.
 
-    Texts of a number or a time become float64, and texts that stand for a missing value null.
+    Texts of a number or a time become float64, as times and durations in other forms do, and values
+    that stand for a missing one null.
     """
     values = plain(values)
     match use:
         case Spline() | Bins():
             return values_of(use.number, values)
+        case Numeric() if use.duration:
+            seconds = span_seconds(values)
+            return pa.array(seconds, mask=np.isnan(seconds))
         case Numeric() if is_text(values):
-            return numbers_in_text(values, use.missing_texts)
-        case Time() if is_text(values):
-            return times_in_text(values, use.missing_texts)
+            return numbers_in_text(values, use.missing_texts, "", use.decimal_mark)
+        case Numeric():
+            return without_numbers(values, missing_numbers(tuple(use.missing_texts)))
+        case Time() if use.format is not None or use.clock or is_text(values) or use.missing_texts:
+            found = moments(use, values)
+            return pa.array(found.seconds, mask=found.is_null)
         case OneHot() | Hashed() if is_text(values) and use.blank_is_null:
-            return without_blanks(values)
+            return without_missing(values, use.missing_texts)
+        case OneHot() | Hashed():
+            return without_numbers(values, missing_numbers(tuple(use.missing_texts)))
     return values
 
 
@@ -128,13 +192,27 @@ def numbers_of(use: Numeric, values: pa.Array) -> FloatArray:
     return floats(values_of(use, values))
 
 
-def time(column: SampledColumn) -> Time:
-    """Describe a column of dates or timestamps, with the cycles that the sample spans."""
+def time(column: SampledColumn, zone: str | None = None) -> Time:
+    """Describe a column of dates or timestamps, with the cycles that the sample spans.
+
+    Parameters
+    ----------
+    zone
+        Zone whose clocks the cycles follow; None for those of UTC, or of values without a zone.
+    """
+    fields: dict[str, object] = {"name": column.name, "missing": column.missing, "zone": zone}
+    fields |= _how_read(column)
+    if column.format is not None:
+        fields["format"] = column.format
+    if column.clock:
+        # A time of day has no trend, so its center and scale are not used.
+        fields |= {"center": 0.0, "scale": 1.0, "parts": ["hour"], "clock": True}
+        return Time.model_validate(fields)
     is_read = column.texts is not None
     seconds = floats(column.values) if is_read else epoch_seconds(column.values)
     seconds = seconds[np.isfinite(seconds)]
     center, scale = location_and_scale(seconds)
-    span = float(np.ptp(seconds))
+    span = float(np.ptp(seconds)) if len(seconds) else 0.0
     parts = ["trend"]
     if not pa.types.is_date(column.values.type) and np.any(seconds % DAY):
         parts.append("hour")
@@ -142,25 +220,28 @@ def time(column: SampledColumn) -> Time:
         parts.append("weekday")
     if span >= 365 * DAY:
         parts.append("year")
-    return Time.model_validate(
-        {"name": column.name, "center": center, "scale": scale, "parts": parts}
-        | {"missing": column.missing, **_of_text(column)}
-    )
+    return Time.model_validate(fields | {"center": center, "scale": scale, "parts": parts})
 
 
-def _of_text(column: SampledColumn) -> _TextFields:
-    if column.texts is None:
-        return {}
-    return {"text": True, "missing_texts": list(column.missing_texts)}
+def _how_read(column: SampledColumn) -> dict[str, object]:
+    """Return whether texts are read, and the words for a missing value that may occur."""
+    if column.texts is not None and is_text(column.texts):
+        return {"text": True, "missing_texts": list(column.words.all)}
+    kind = family((column.values if column.texts is None else column.texts).type)
+    named = column.words.named
+    marks = missing_moments(named) if kind == "time" else missing_numbers(named)
+    return {"missing_texts": list(named)} if len(marks) else {}
 
 
-def category(column: SampledColumn, why: str) -> tuple[Column, str]:
+def category(column: SampledColumn, why: str, *, any_type: bool = False) -> tuple[Column, str]:
     """Describe a category, one-hot or hashed by its number of levels.
 
     Parameters
     ----------
     why
         Reason to use the column as a category.
+    any_type
+        Whether some files may store the levels as text and others as numbers.
 
     Returns
     -------
@@ -182,7 +263,14 @@ def category(column: SampledColumn, why: str) -> tuple[Column, str]:
         )
     fields: dict[str, object] = {"name": column.name, "family": kind}
     # Any file may store the integers as floats, or have blanks among its texts.
-    fields |= {"whole": kind == "integer", "blank_is_null": kind == "text"}
+    any_type = any_type and kind != "bool"
+    is_text_read = kind == "text" or any_type
+    fields |= {"whole": kind == "integer" or any_type, "blank_is_null": is_text_read}
+    fields |= {"text": True} if any_type else {}
+    if is_text_read:
+        fields["missing_texts"] = list(column.words.all)
+    elif kind == "integer" and len(missing_numbers(column.words.named)):
+        fields["missing_texts"] = list(column.words.named)
     distinct = int(pc.count_distinct(values).as_py())
     if distinct > ONE_HOT_LEVELS and kind != "bool":
         return Hashed.model_validate(fields), f"{why}, more than {ONE_HOT_LEVELS} levels"

@@ -14,6 +14,7 @@ Floats that are whole count as well: pandas makes floats of integers that meet a
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,12 +40,14 @@ Decision: TypeAlias = tuple[Column | None, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """Labels and places of the sampled rows, by which columns are judged."""
+    """What is known about the sampled rows, by which columns are judged."""
 
     target: Target | None = None
     """The label of each row; None if the job has none."""
     rows: Rows | None = None
     """The place of each row; None if it is not known."""
+    mixed: Collection[str] = ()
+    """Columns that some files store as text and others as numbers or times."""
 
 
 def whole_numbers(column: SampledColumn, clues: Clues) -> Decision:

@@ -87,6 +87,16 @@ def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
     kind = _kind(field.annotation)
     if kind is bool:
         flag = f"{flag}/--no-{name.replace('_', '-')}"
+    if get_origin(field.annotation) is dict:
+        # Without the option the callback turns an empty tuple into None, as for other options.
+        return click.option(
+            flag,
+            name,
+            multiple=True,
+            metavar="COLUMN=VALUE",
+            callback=lambda _ctx, _param, value: list(value) or None,
+            help=field.description,
+        )
     return click.option(flag, name, type=kind, default=None, help=field.description)
 
 

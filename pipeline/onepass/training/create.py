@@ -17,7 +17,7 @@ from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
 from onepass.model.table_choice import trained_choice
-from onepass.survey.profile import Choice
+from onepass.survey.choice import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
 from onepass.training.progress import Progress
@@ -138,7 +138,9 @@ def _hashed_column(column: Column, most: int) -> Column:
             name=column.name,
             family=column.family,
             whole=column.whole,
+            text=column.text,
             blank_is_null=column.blank_is_null,
+            missing_texts=column.missing_texts,
         )
     if isinstance(column, Bag) and len(column.levels) > most:
         return HashedBag(
@@ -163,6 +165,9 @@ def choice_of(job: Job) -> Choice:
         curves=tuple(job.curves),
         log=tuple(job.log),
         cuts=tuple(job.cuts),
+        time_format=job.time_format,
+        timezone=job.timezone,
+        missing=tuple(job.missing),
     )
 
 
@@ -209,9 +214,9 @@ def _schema(job: Job, found: Survey) -> Schema:
     assert label is not None
     if label.null_share and job.on_null_label == "error":
         raise DataError(
-            f"{percent(label.null_share)} of the labels ({job.label!r}) are null or "
-            f"{'empty' if label.label.family == 'text' else 'NaN'}\n"
+            f"{percent(label.null_share)} of the labels ({job.label!r}) are {label.null}\n"
             "Drop such rows with --on-null-label drop (they are counted), or repair the lake."
+            + (" A word that --classes names is a class." if "'" in label.null else "")
         )
     columns = [column.use for column in found.columns if column.use is not None]
     if not columns:
@@ -227,9 +232,8 @@ def _schema(job: Job, found: Survey) -> Schema:
         weight=job.weight,
         hash_bits=job.hash_bits or _hash_bits(found),
         hive={name: kind for name, kind in found.hive.items() if name in used},
-        optional=[
-            name for column in columns for name in column.source_names if name in found.optional
-        ],
+        optional=[one for one in dict.fromkeys(_source_names(columns)) if one in found.optional],
+        int96="us",
     )
 
 
