@@ -73,6 +73,27 @@ def test_entries_of_the_value_1_are_hashed_columns(loss, monkeypatch):
     )
 
 
+def test_entries_of_the_value_1_are_hashed_columns_in_a_round_that_might_overshoot():
+    loss, slots = Loss("logistic"), np.random.default_rng(3).integers(0, 9, (8000, 3))
+    slots += 9 * np.arange(3)
+    block = random_block(8000, 3, 7, loss=loss)
+    block = make_block(block.dense, block.label, slots=slots)
+    entries = entries_of_slots(slots[:, 2:])
+    as_entries = make_block(block.dense, block.label, slots=slots[:, :2], entries=entries)
+    base = Hybrid(loss, 3, 27)
+    base.update(block)
+    found = []
+    for own, n_rows in ((block, 64_000), (as_entries, 64_000), (as_entries, 3000)):
+        share = Hybrid(loss, 3, 27)
+        share.restore(base.state())
+        share.hold(8, n_rows)
+        share.update(own)
+        found.append(share.state()["slots.hashed"])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-3, atol=1e-6)
+    # A small round is learnt as ever: each row counts once.
+    assert (found[2][:, :, 1] > 1.5 * found[1][:, :, 1]).all()
+
+
 def test_the_error_of_weights_is_not_taken_for_noise():
     """Labels with noise of variance 0.04, while thirty weights a row are still unknown."""
     rng = np.random.default_rng(5)
