@@ -16,8 +16,8 @@ def rows(n, seed):
     x, country = rng.normal(size=n), rng.choice(["IS", "NO", "DE"], n)
     at = np.arange(n) + n * seed
     label = 2 * x + (country == "IS") + 0.1 * rng.normal(size=n)
-    label[rng.random(n) < 0.01] = np.nan
-    return pa.table({"x": x, "country": country, "at": at, "other": rng.random(n), "y": label})
+    y = pa.array(label, mask=rng.random(n) < 0.01)
+    return pa.table({"x": x, "country": country, "at": at, "other": rng.random(n), "y": y})
 
 
 @pytest.fixture
