@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.types as pt
 
-from onepass.selection.parse import parse_moment
+from onepass.selection.moments import parse_moment
 from onepass.selection.tree import Moment, Value
 
 Kind: TypeAlias = Literal["integer", "decimal", "float", "moment", "text", "bool", "null", "other"]
