@@ -58,7 +58,7 @@ def compare_lake(
     named = {one.path for entry in history.line() for one in entry.all_partitions()} - again
     if new := sorted(set(files) - named):
         more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
-        text = f"not learnt yet{more}: new, held out, or without rows"
+        text = f"not learnt yet{more}: new, held out, without rows, or without rows to take"
         findings.append(Finding(level="note", part="lake", where=new[0], text=text))
     return len(learnt), findings
 
