@@ -37,6 +37,8 @@ class Settled:
 
     files: set[FileName] = field(default_factory=set)
     """Files that are trained, left out, or written from such files."""
+    left_out: set[FileName] = field(default_factory=set)
+    """Those of them that commits which changed trained rows have added, and that were left out."""
     planned: set[FileName] = field(default_factory=set)
     """Files of an unfinished plan of which nothing has been trained."""
     waiting: list[FileName] = field(default_factory=list)
@@ -58,7 +60,7 @@ class TableChanges:
 
     def __init__(self, settled: Settled, *, retrains: bool) -> None:
         self._files, self._planned = settled.files, settled.planned
-        self._retrains = retrains
+        self._untrained, self._retrains = settled.left_out, retrains
         self.rewritten: dict[FileName, Commit] = {}
         """Files whose rows are those of the files that they were written from."""
         self.left_out: dict[FileName, Commit] = {}
@@ -196,7 +198,7 @@ class TableChanges:
         unknown: list[FileName],
     ) -> None:
         settled = [one for one in removed if self._is_settled(one)]
-        if all(one in self.left_out for one in settled) and not unknown:
+        if all(one in self.left_out or one in self._untrained for one in settled) and not unknown:
             # A RESTORE takes back what was left out.
             return
         self.changes.append(Change(commit, tuple(settled), tuple(unknown)))

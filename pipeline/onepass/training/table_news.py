@@ -119,8 +119,10 @@ class _Finder:
             self._news.replanned = {one for one in planned if one not in self._active}
             planned -= self._news.replanned
         if mark is None:
-            return Settled(files, planned)
-        return Settled(files, planned, list(mark.waiting), list(mark.past))
+            return Settled(files, planned=planned)
+        left_out = {name for one in self._marks for name in one.left_out}
+        left_out -= self._known.settled_files()
+        return Settled(files, left_out, planned, list(mark.waiting), list(mark.past))
 
     def _is_stored(self, name: FileName) -> bool:
         return self._table.file(*name) is not None
