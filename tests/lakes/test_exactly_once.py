@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -68,7 +67,8 @@ class Learnt:
         lake = self.folder / "plain"
         lake.mkdir(exist_ok=True)
         pq.write_table(pa.concat_tables(self.expected), lake / "rows.parquet")
-        train(self.job | {"lake": str(lake), "model": str(self.folder / "plain-model")})
+        plain = {"lake": str(lake), "model": str(self.folder / "plain-model"), "holdout": None}
+        train(self.job | plain)
         found, expected = (self._weights(name) for name in ("model", "plain-model"))
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
@@ -370,3 +370,76 @@ def test_change_of_trained_rows_of_iceberg_is_an_error_or_left_out(of_iceberg, i
     report = train(of_iceberg.job | {"on_changed": "skip"})
     assert report.rows == 50 + added
     assert of_iceberg.run() == []
+
+
+# -- what other commands say ---------------------------------------------------------------------
+
+
+def test_log_shows_the_version_and_verify_knows_what_the_table_has_replaced(learnt, delta, onepass):
+    DeltaTable(delta).optimize.compact()
+    learnt.run()
+    _, printed, _ = onepass("log", learnt.job["model"])
+    assert "delta version 2" in printed
+    assert "delta version 3, 1 rewritten" in printed
+    code, printed, _ = onepass("verify", learnt.job["model"])
+    assert (code, "not learnt yet" in printed) == (0, False)
+    vacuum(delta)
+    code, printed, _ = onepass("verify", learnt.job["model"])
+    assert code == 0
+    assert "3 learnt files replaced by the table, and no longer stored" in printed
+
+
+def test_refining_reads_the_files_that_were_learnt_while_they_are_stored(learnt, delta):
+    from onepass import refine
+
+    DeltaTable(delta).optimize.compact()
+    learnt.run()
+    assert refine({"model": learnt.job["model"]}).rows == 300
+    vacuum(delta)
+    with pytest.raises(DataError, match=r"planned, but no longer in the lake"):
+        refine({"model": learnt.job["model"]})
+
+
+def test_rolling_holdout_takes_the_files_that_were_added_last(delta, tmp_path):
+    learnt = Learnt(delta, tmp_path)
+    learnt.job["holdout"] = "last: 1"
+    learnt.run(rows(0, 100), rows(100, 100))
+    assert learnt.run() == []
+    write_deltalake(delta, rows(300, 50), mode="append")
+    learnt.run(rows(200, 100))
+    # The held-out file is merged with trained ones, and is still the last one.
+    DeltaTable(delta).optimize.compact()
+    learnt.run()
+    write_deltalake(delta, rows(400, 50), mode="append")
+    learnt.run(rows(300, 50))
+    learnt.check()
+
+
+def test_model_of_bare_files_goes_on_from_what_its_log_knows(delta, tmp_path):
+    learnt = Learnt(delta, tmp_path)
+    learnt.run(rows(0, 100), rows(100, 100), rows(200, 100))
+    model = Path(learnt.job["model"])
+    forget_marks(model)
+    assert not open_model(str(model)).ledger.history.table_marks()
+    DeltaTable(delta).optimize.compact()
+    write_deltalake(delta, rows(300, 50), mode="append")
+    notes = learnt.run(rows(300, 50))
+    assert notes == ["version 3 OPTIMIZE: 3 files rewritten, nothing to train"]
+    learnt.check()
+
+
+def forget_marks(model: Path) -> None:
+    """Write the log as a model of plain files has it."""
+    from onepass.ledger.entries import digest, dump_entry
+
+    log = sorted((model / "log").iterdir())
+    entries = [entry for entry in open_model(str(model)).ledger.entries]
+    parent = entries[0].parent_sha256
+    for path, entry in zip(log, entries, strict=True):
+        changes: dict[str, Any] = {"parent_sha256": parent}
+        if entry.action == "plan":
+            changes["table"] = None
+        data = dump_entry(entry.model_copy(update=changes))
+        path.chmod(0o644)
+        path.write_bytes(data)
+        parent = digest(data)

@@ -14,7 +14,7 @@ from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
-from onepass.training.table_news import name_of, table_news
+from onepass.training.table_news import in_order, name_of, table_news
 
 
 class TablePlanner(Planner):
@@ -47,7 +47,9 @@ def plan_table(
     known = planner.known
     news = table_news(table, files, history, known, planner.job)
     known.forget(news.replanned)
-    for file in news.files:
+    is_first = not history.table_marks()
+    orders = window is not None and window.rule.last is not None and is_first
+    for file in in_order(table, news.files) if orders else news.files:
         planner.take(file)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
