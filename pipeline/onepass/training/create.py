@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from onepass.encode.nested_kinds import Bag, HashedBag
 from onepass.encode.schema import Column, Hashed, OneHot, Schema
 from onepass.encode.shapes import Cross
 from onepass.errors import DataError, JobError
 from onepass.job import Job
+from onepass.lake.discover import LakeFile
+from onepass.lake.tables.open import open_lake
 from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
@@ -23,6 +27,7 @@ from onepass.text import clipped, listed, percent
 from onepass.training.progress import Progress
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 from onepass.training.rolling_holdout import Window
+from onepass.training.table_news import in_order
 
 MOST_LISTED = 8
 """Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
@@ -172,6 +177,17 @@ def choice_of(job: Job) -> Choice:
     )
 
 
+def _outside(window: Window, job: Job, files: Sequence[LakeFile]) -> list[LakeFile]:
+    """Return the files of a lake that are not held out."""
+    table = None
+    if window.rule.last is not None:
+        table = open_lake(job.lake, trained_choice(job)).table
+    if table is None:
+        return window.before_survey(files)
+    left = window.before_survey(in_order(table, files), is_ordered=True)
+    return sorted(left, key=lambda one: one.key)
+
+
 def survey_job(
     job: Job,
     progress: Progress | None = None,
@@ -198,7 +214,7 @@ def survey_job(
         on_missing_column=job.on_missing_column,
         looked=progress.looked,
         compared=progress.compared,
-        left=None if window is None else window.before_survey,
+        left=None if window is None else partial(_outside, window, job),
         seed=job.seed,
         selection=job.selection,
         skip_bad=job.on_bad != "error",

@@ -14,7 +14,7 @@ from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
-from onepass.training.table_news import name_of, table_news
+from onepass.training.table_news import in_order, name_of, table_news
 
 
 class TablePlanner(Planner):
@@ -49,7 +49,10 @@ def plan_table(
     known = planner.known
     news = table_news(table, files, history, known, planner.job)
     known.forget(news.replanned)
-    planner.take(news.files, workers, advanced)
+    is_first = not history.table_marks()
+    orders = window is not None and window.rule.last is not None and is_first
+    new = in_order(table, news.files) if orders else news.files
+    planner.take(new, workers, advanced)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
