@@ -46,9 +46,19 @@ def selects(file: LakeFile, selection: Selection | None) -> bool:
 
 
 def select(
-    rows: pa.RecordBatch, unit: Unit, file: LakeFile, footer: Footer, selection: Selection | None
+    rows: pa.RecordBatch,
+    unit: Unit,
+    file: LakeFile,
+    footer: Footer,
+    selection: Selection | None,
+    without: Sequence[str] = (),
 ) -> Selected:
     """Return the rows of a unit that are neither deleted nor left out by the job.
+
+    Parameters
+    ----------
+    without
+        Columns that nobody needs once the condition is evaluated.
 
     Raises
     ------
@@ -63,6 +73,10 @@ def select(
     for reason, keep in _masks(rows, ranges, file, footer, selection):
         counts[reason] += int(np.count_nonzero(left & ~keep))
         left &= keep
+    if without and rows.num_columns:
+        # Rows without any column would lose their number.
+        names = rows.schema.names
+        rows = rows.select([one for one in names if one not in without] or names[:1])
     if left.all():
         return Selected(rows)
     places = np.flatnonzero(left)
