@@ -102,7 +102,7 @@ class Shares:
         """The task of `n` partitions from the i-th on; after the last one the first one follows."""
         chosen = [self._groups[(i + j) % len(self._groups)] for j in range(n)]
         group = Group(1, [one for group in chosen for one in group.partitions])
-        listed = tuple(self._learner.files[one.path] for one in group.partitions)
+        listed = self._learner.files_of(group)
         n_shares = 1 if alone else _ROUND
         return Task(group, listed, self._horizon, n_shares, n_shares * group.rows)
 

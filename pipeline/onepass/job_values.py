@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any, Literal, TypeAlias
 
-from onepass.cloud.url import is_url, parse_url
+from onepass.cloud.url import canonical, is_url
 
 LossName: TypeAlias = Literal[
     "auto",
@@ -63,7 +63,7 @@ def parse_parallel(value: Any) -> int | Literal["auto"]:
 def absolute(path: Any) -> Any:
     """Return a path as an absolute path, a URL in its one form, and any other value as it is."""
     if is_url(path):
-        return str(parse_url(path))
+        return canonical(path)
     # An empty path would become the working directory; the field itself refuses it.
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) and str(path) else path
 

@@ -69,7 +69,10 @@ def test_the_weights_are_those_of_the_rows_in_plain_files(table, plain, tmp_path
     other = train(job(plain, tmp_path / "n", loss="squared", parallel=1))
     assert report.rows == other.rows == 1_150
     weights, others = (
-        {one.feature: one.coefficient for one in summarise(Model.load(str(tmp_path / name))).coefficients}
+        {
+            one.feature: one.coefficient
+            for one in summarise(Model.load(str(tmp_path / name))).coefficients
+        }
         for name in ("m", "n")
     )
     assert weights.keys() == others.keys()
@@ -89,5 +92,3 @@ def test_scores_and_evaluations_leave_deleted_rows_out(table, plain, tmp_path):
     assert found == pytest.approx(expected, rel=1e-5)
     losses = [evaluate(str(lake), model=model).loss for lake in (table.root, plain)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-
-

@@ -29,7 +29,8 @@ from onepass.ledger.entries import (
 from onepass.ledger.history import History
 from onepass.partition import Group, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
-from onepass.training.plan import Plan, make_plan
+from onepass.training.plan import make_plan
+from onepass.training.planned import Plan
 
 NAMES = ["a", "b", "c", "d"]
 WHOLE = 1 << 30

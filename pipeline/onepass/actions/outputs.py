@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from onepass.actions.output_lock import locked
 from onepass.cloud.bucket import Bucket, Replaced
-from onepass.cloud.url import is_url, object_url, parse_url
+from onepass.cloud.url import canonical, is_url, object_url, parse_url
 from onepass.errors import OutputTaken, located
 from onepass.lake.remote import RemoteFile
 
@@ -114,7 +114,7 @@ def open_output(place: str | Path) -> Output:
 
 def resolved(location: str) -> str:
     """Return a path or URL in normal form, so that equal places compare equal."""
-    return str(parse_url(location)) if is_url(location) else str(Path(location).resolve())
+    return canonical(location) if is_url(location) else str(Path(location).resolve())
 
 
 def taken(place: str) -> OutputTaken:

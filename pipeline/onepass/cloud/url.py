@@ -1,4 +1,4 @@
-"""Parse URLs of object stores, and refuse those that carry a secret.
+"""Parse URLs of object stores and of tables in catalogues, and refuse those that carry a secret.
 
 The URLs of a job are written into the model, the log of runs and reports. So a URL with a password
 or a signature is refused before it is used, and the error message does not repeat it. Keys that a
@@ -15,8 +15,13 @@ from onepass.errors import JobError
 
 SCHEMES = ("s3", "gs", "az")
 
+CATALOGUE = "iceberg"
+"""Scheme of the name of a table in a catalogue: ``iceberg://CATALOG/DATABASE.TABLE``."""
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_CATALOGUE = re.compile(r"[\w-]+")
+_TABLE = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 # Parameters of signed requests. A folder named signature=1 or a bucket named sharedaccess-logs
 # must not match.
 _SIGNED = re.compile(
@@ -41,6 +46,19 @@ class Url:
 
     def __str__(self) -> str:
         return f"{self.root}/{self.path}" if self.path else self.root
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueTable:
+    """A table as a catalogue has it."""
+
+    catalogue: str
+    """Name under which the catalogue is configured."""
+    table: str
+    """Namespaces and name, which dots join."""
+
+    def __str__(self) -> str:
+        return f"{CATALOGUE}://{self.catalogue}/{self.table}"
 
 
 def is_url(path: Any) -> TypeGuard[str]:
@@ -73,6 +91,39 @@ def parse_url(text: str) -> Url:
     if path and any(part in {"", ".", ".."} for part in path.split("/")):
         raise JobError(f"found an empty, '.' or '..' part in the URL of {scheme}://{bucket}")
     return Url(scheme, bucket, path)
+
+
+def is_catalogue_table(path: Any) -> TypeGuard[str]:
+    """Return whether a lake is named as a table of a catalogue."""
+    return isinstance(path, str) and path.lower().startswith(f"{CATALOGUE}://")
+
+
+def parse_catalogue_table(text: str) -> CatalogueTable:
+    """Split ``iceberg://CATALOG/DATABASE.TABLE``.
+
+    Raises
+    ------
+    JobError
+        If it is malformed, or anything looks like a secret.
+    """
+    catalogue, _, table = text.partition("://")[2].partition("/")
+    if not _CATALOGUE.fullmatch(catalogue) or not _TABLE.fullmatch(table):
+        raise JobError(
+            f"expected {CATALOGUE}://CATALOG/DATABASE.TABLE, found another form; credentials "
+            "belong in .pyiceberg.yaml"
+        )
+    return CatalogueTable(catalogue, table)
+
+
+def canonical(text: str) -> str:
+    """Return a URL that a user has written in its one form.
+
+    Raises
+    ------
+    JobError
+        If it is malformed, or anything looks like a secret.
+    """
+    return str(parse_catalogue_table(text) if is_catalogue_table(text) else parse_url(text))
 
 
 def object_url(location: str) -> Url:

@@ -6,6 +6,7 @@ of the table (`onepass.lake.view`): some are renamed or widened, and some are no
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onepass.lake.view import FIELD_ID, STORED_NAME, TableField, View
+from onepass.lake.view import FIELD_ID, NAMES, STORED_NAME, TableField, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +153,16 @@ def _of_table(found: pa.Schema, view: View) -> tuple[pa.Schema, FileColumns]:
     by_name = {field.name: field for field in found}
     stored: dict[str, FileColumn] = {}
     supplied: dict[str, pa.Scalar] = {}
+    if found.names and not by_id and not any(one.stored or one.names for one in view.fields):
+        raise ValueError(
+            "its columns have no field ids, and the table has no name mapping to find them by name"
+        )
     for one in view.fields:
-        if one.name in view.constants:
+        at = _field(one, by_name, by_id)
+        # Where columns have ids, a partition column may also be in the file, which then counts.
+        if one.name in view.constants and (at is None or one.id is None):
             supplied[one.name] = _scalar(view.constants[one.name], one.type)
             continue
-        at = None
-        if one.stored is not None:
-            at = by_name.get(one.stored)
-        elif one.id is not None:
-            at = by_id.get(one.id)
         for name, dtype, column in _matched(one, at):
             if column is None:
                 supplied[name] = _scalar(one.default if name == one.name else None, dtype)
@@ -170,6 +172,17 @@ def _of_table(found: pa.Schema, view: View) -> tuple[pa.Schema, FileColumns]:
     types |= {name: value.type for name, value in supplied.items()}
     order = [name for one in view.fields for name in _names_of(one.name, one.type)]
     return pa.schema([(name, types[name]) for name in order]), FileColumns(stored, supplied, True)
+
+
+def _field(
+    one: TableField, by_name: dict[str, pa.Field], by_id: dict[int, pa.Field]
+) -> pa.Field | None:
+    """Find a column of a table in a file."""
+    if one.stored is not None:
+        return by_name.get(one.stored)
+    if by_id and one.id is not None:
+        return by_id.get(one.id)
+    return next((by_name[name] for name in one.names if name in by_name), None)
 
 
 def _names_of(name: str, dtype: pa.DataType) -> Iterator[str]:
@@ -203,10 +216,14 @@ def _child(wanted: pa.Field, found: pa.DataType) -> pa.Field | None:
     """Find a field of a table's struct in the struct of the file."""
     if not pa.types.is_struct(found):
         return None
-    stored, number = (wanted.metadata or {}).get(STORED_NAME), _id_of(wanted)
-    if stored is None and number is not None:
-        return next((field for field in found if _id_of(field) == number), None)
-    name = wanted.name if stored is None else stored.decode()
+    known = wanted.metadata or {}
+    number, names = _id_of(wanted), [known.get(STORED_NAME, wanted.name.encode()).decode()]
+    if STORED_NAME not in known and number is not None:
+        by_id = {_id_of(field): field for field in found}
+        if by_id.keys() - {None}:
+            return by_id.get(number)
+        names = json.loads(known.get(NAMES, b"[]"))
+    name = next((one for one in names if found.get_field_index(one) >= 0), "")
     place = found.get_field_index(name)
     return found.field(place) if place >= 0 else None
 

@@ -21,6 +21,9 @@ STORED_NAME = b"onepass.stored"
 FIELD_ID = b"PARQUET:field_id"
 """Key in the metadata of a field: its Parquet field id, as pyarrow writes and reads it."""
 
+NAMES = b"onepass.names"
+"""Key in the metadata of a struct's field: JSON of `TableField.names`."""
+
 
 class DeletedRows(Protocol):
     """Rows of one file that its table has deleted. Instances are pickled to workers."""
@@ -61,6 +64,8 @@ class TableField:
     """Name in the files; None if the column is found by `id`."""
     id: int | None = None
     """Parquet field id in the files; None if the column is found by `stored`."""
+    names: tuple[str, ...] = ()
+    """Names in files that have no field ids at all, if the column is found by `id`."""
     default: Any = None
     """Value in files that lack the column; None for null."""
 
@@ -72,7 +77,7 @@ class View:
     fields: tuple[TableField, ...]
     """Columns of the table, in its order; the files of a version share one tuple."""
     constants: Mapping[str, Any] = field(default_factory=dict)
-    """Python values of the columns that are the same in all rows of the file and are not read from
-    it, by the name in the table; None for null."""
+    """Python values of the columns that are the same in all rows of the file, by the name in the
+    table; None for null. They are not read from the file, unless it has the field id of one."""
     deleted: DeletedRows | None = None
     """Rows that the table has deleted."""

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from onepass.errors import ForeignModel, JobError
+from onepass.ledger.table_mark import TableMark
 from onepass.ledger.trained import Trained, Value
 from onepass.partition import Group, Look, Partition, Partitions, UnreadFile
 
@@ -69,14 +70,27 @@ class StateRef(Value):
 
 
 class PlanEntry(Header):
-    """Groups that a run will train, in order; frozen, so that late files cannot reorder them."""
+    """Groups that a run will train, in order; frozen, so that late files cannot reorder them.
+
+    A plan of a table may have no groups: it only says that nothing is new up to a later version.
+    """
 
     action: Literal["plan"] = "plan"
     groups: Annotated[list[Group], FailFast()]
+    table: TableMark | None = None
+    """Version of the table that this plan settles; None if the lake is no table."""
 
     def all_partitions(self) -> Iterator[Partition]:
         """Iterate over the partitions that the entry names."""
         return (partition for group in self.groups for partition in group.partitions)
+
+    @model_serializer(mode="wrap")
+    def _without_missing_table(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Plans of plain files are written as ever.
+        fields: dict[str, Any] = handler(self)
+        if self.table is None:
+            del fields["table"]
+        return fields
 
 
 class TrainEntry(Trained, Header):

@@ -17,6 +17,7 @@ from onepass.ledger.entries import (
     SkipEntry,
     TrainEntry,
 )
+from onepass.ledger.table_mark import TableMark
 from onepass.partition import Group, Partition, UnreadFile
 
 
@@ -126,6 +127,11 @@ class History:
     def planned(self) -> list[Group]:
         """Return all groups of the newest plan, in its order."""
         return self._newest_plan()[0]
+
+    def table_marks(self) -> list[TableMark]:
+        """Return the versions of a table that plans which count have settled, oldest first."""
+        plans = (entry for entry in self.line() if isinstance(entry, PlanEntry))
+        return [entry.table for entry in plans if entry.table is not None]
 
     def planned_rows(self, version: int | None = None) -> tuple[int, int]:
         """Return the rows learnt before the newest plan as of a version, and the rows of that plan.

@@ -31,6 +31,7 @@ from onepass.ledger.entries import (
 )
 from onepass.ledger.retention import Retention
 from onepass.ledger.store import Content, Store
+from onepass.ledger.table_mark import TableMark
 from onepass.ledger.tags import Tags
 from onepass.ledger.trained import Trained
 from onepass.partition import Group, Look, Partition, UnreadFile
@@ -70,15 +71,20 @@ class Ledger(Chain):
         self.retention = Retention(store, self.history, self.tags)
         """Decides which states are kept, and deletes the others."""
 
-    def commit_plan(self, groups: list[Group]) -> PlanEntry:
+    def commit_plan(self, groups: list[Group], table: TableMark | None = None) -> PlanEntry:
         """Freeze the order of the next groups.
+
+        Parameters
+        ----------
+        table
+            Version of the table that is settled by this plan, if the lake is a table.
 
         Raises
         ------
         ModelConflict
             If another writer has committed this version.
         """
-        return self.append(PlanEntry(**dict(self._header()), groups=groups))
+        return self.append(PlanEntry(**dict(self._header()), groups=groups, table=table))
 
     def commit_skip(
         self, partition: Partition | UnreadFile, reason: str, quarantine: Look | None = None

@@ -15,7 +15,20 @@ from onepass.stream.check_columns import ColumnCheck
 from onepass.text import printable
 
 Files = Mapping[str, LakeFile]
-"""Files of a lake by key."""
+"""Files of a lake by key; those that a table had before, by `past_key`."""
+
+
+def past_key(partition: Partition) -> str:
+    """Return the key of a partition's file among the files that a table had before.
+
+    The table may have a file of the same key, of which other rows are deleted.
+    """
+    return f"{partition.path}\0{partition.fingerprint.deleted}"
+
+
+def file_of(partition: Partition, files: Files) -> LakeFile | None:
+    """Return the file of a partition; None if the lake does not have it."""
+    return files.get(past_key(partition)) or files.get(partition.path)
 
 
 def open_sources(
@@ -38,7 +51,7 @@ def open_source(partition: Partition, files: Files, check: ColumnCheck) -> Sourc
     BadPartition, ChangedPartition
         If the file is gone, unreadable, has changed, or lacks the columns.
     """
-    file = files.get(partition.path)
+    file = file_of(partition, files)
     if file is None:
         raise gone(partition.path)
     footer = read_footer(file)
@@ -67,7 +80,7 @@ def _left(
 def check_unchanged(partitions: Iterable[Partition], files: Files, check: ColumnCheck) -> None:
     """Compare files with fingerprints; parse a footer only to raise the error of `open_source`."""
     for partition in partitions:
-        file = files.get(partition.path)
+        file = file_of(partition, files)
         if file is None or not is_unchanged(file, partition.fingerprint):
             open_source(partition, files, check)
 

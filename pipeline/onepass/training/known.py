@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from onepass.ledger.entries import RewindEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
+from onepass.ledger.table_mark import FileName, file_of
 from onepass.partition import Fingerprint, Look, Partition, UnreadFile
 
 
@@ -41,6 +43,33 @@ class Known:
             self._add(partition)
             self.trained.setdefault(partition.path, []).append(partition.fingerprint)
             self.pending.setdefault(partition.path, []).append(partition)
+
+    def settled_files(self) -> set[FileName]:
+        """Return the names of files that are trained, or planned, or left out for good.
+
+        A file of a table is named by its path and the identity of its deleted rows.
+        """
+        found = {file_of(one) for one in self.partitions}
+        return found | {(path, None) for path, _ in self._skipped if path not in self.quarantined}
+
+    def waiting_files(self) -> set[FileName]:
+        """Return the names of planned files of which nothing has been trained."""
+        planned = {file_of(one) for waiting in self.pending.values() for one in waiting}
+        return planned - {file_of(one) for one in self.final}
+
+    def forget(self, files: Collection[FileName]) -> None:
+        """Forget the partitions of files that are planned and not yet trained or skipped."""
+        for path in {path for path, _ in files} & self.pending.keys():
+            for one in [one for one in self.pending[path] if file_of(one) in files]:
+                self.pending[path].remove(one)
+                self.trained[path].remove(one.fingerprint)
+                if one not in self.final:
+                    self.partitions.discard(one)
+                    self._rows[path, one.fingerprint] -= one.rows
+            if not self.pending[path]:
+                del self.pending[path]
+            if not self.trained[path]:
+                del self.trained[path]
 
     def is_skipped(self, path: str, reason: str) -> bool:
         """Return whether the log has a skip of this file for the same reason."""

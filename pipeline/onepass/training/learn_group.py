@@ -10,19 +10,22 @@ from onepass.encode.encoder import Encoder
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
-from onepass.lake.tables.open import list_lake
+from onepass.lake.tables.open import open_lake
+from onepass.lake.tables.table import Table
+from onepass.ledger.table_mark import file_of
 from onepass.model.file import ModelFile
 from onepass.model.memory import fit_shares, whole_bytes
 from onepass.model.state import ModelState
 from onepass.model.table_choice import trained_choice
-from onepass.partition import Group
+from onepass.partition import Group, Partition
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading, Streamed, as_is
-from onepass.stream.sources import open_sources
+from onepass.stream.sources import Files, open_sources, past_key
 from onepass.stream.stream import ReadGroup, stream
 from onepass.stream.workers import Workers
 from onepass.training.learnt import Lake, Learnt, learn_blocks
 from onepass.training.progress import Progress
+from onepass.training.table_news import name_of
 
 
 class GroupLearner:
@@ -62,6 +65,9 @@ class GroupLearner:
         """Shares of a round in one process at the same time, and `Reading.whole_bytes` of each."""
         self._lake, self._choice = job.lake, trained_choice(job)
         self._files: dict[str, LakeFile] | None = None
+        self._past: dict[str, LakeFile | None] = {}
+        self.table: Table | None = None
+        """The table of the lake, as of the version that was listed last; None for plain files."""
 
     @property
     def is_on_cluster(self) -> bool:
@@ -79,11 +85,36 @@ class GroupLearner:
         Raises
         ------
         JobError, EmptyLake, StoreError
-            If `list_lake` raises it, or a worker does not see the files.
+            If `open_lake` raises it, or a worker does not see the files.
         """
-        self._files = {file.key: file for file in list_lake(self._lake, self._choice)}
-        self.workers.see(list(self._files.values()))
+        found = open_lake(self._lake, self._choice)
+        self.table, self._past = found.table, {}
+        self._files = {file.key: file for file in found.files}
+        self.workers.see(found.files)
         return self._files
+
+    def files_of(self, group: Group) -> Files:
+        """Return the files of a group's partitions; a file that is gone is not among them.
+
+        A table may have replaced a planned file. It is read as it was, while it is in the store.
+        """
+        found: dict[str, LakeFile] = {}
+        for partition in group.partitions:
+            file = self.file_of(partition)
+            if file is not None:
+                key = partition.path if file is self.files.get(partition.path) else None
+                found[key or past_key(partition)] = file
+        return found
+
+    def file_of(self, partition: Partition) -> LakeFile | None:
+        """Return the file of a partition; None if it is gone."""
+        file, name = self.files.get(partition.path), file_of(partition)
+        if self.table is None or (file is not None and name_of(file) == name):
+            return file
+        key = past_key(partition)
+        if key not in self._past:
+            self._past[key] = self.table.file(*name)
+        return self._past[key] or file
 
     def forget_lake(self) -> None:
         """Forget the files of the lake; they are listed again when they are needed."""
@@ -94,7 +125,10 @@ class GroupLearner:
     ) -> AbstractContextManager[Iterator[Iterator[Streamed]]]:
         """Stream the blocks of groups, one iterator for each group; use as a context manager."""
         opened = [
-            ReadGroup(partial(open_sources, group.partitions, self.files, self.check), group.epoch)
+            ReadGroup(
+                partial(open_sources, group.partitions, self.files_of(group), self.check),
+                group.epoch,
+            )
             for group in groups
         ]
         return closing(stream(opened, self.reading, self.workers, as_is))
@@ -112,7 +146,7 @@ class GroupLearner:
             state,
             group,
             blocks,
-            lake=Lake(self.files, self.check),
+            lake=Lake(self.files_of(group), self.check),
             horizon=horizon,
             advanced=self.progress.advanced,
         )

@@ -41,7 +41,11 @@ class Window:
         return cls(job.holdout, today) if isinstance(job.holdout, RollingHoldout) else None
 
     def keys(
-        self, files: Sequence[LakeFile], is_usable: Callable[[LakeFile], bool] | None = None
+        self,
+        files: Sequence[LakeFile],
+        is_usable: Callable[[LakeFile], bool] | None = None,
+        *,
+        is_ordered: bool = False,
     ) -> set[str]:
         """Return the keys of the files in the window.
 
@@ -51,6 +55,9 @@ class Window:
             Files of the lake.
         is_usable
             Whether a file counts as one of the last files; all of them by default.
+        is_ordered
+            Whether the files are in the order in which they were added to the lake. Otherwise
+            their names order them.
 
         Raises
         ------
@@ -58,10 +65,11 @@ class Window:
             If the value of a folder is not of the kind that it is compared with.
         """
         if self.rule.last is not None:
-            return set(_last(files, self.rule.last, is_usable))
+            ordered = files if is_ordered else sorted(files, key=lambda one: _natural(one.key))
+            return set(_last(ordered, self.rule.last, is_usable))
         conditions = parse_conditions(self.rule.where or "")
         try:
-            return {one.key for one in files if holds(conditions, dict(one.hive), self.today)}
+            return {one.key for one in files if holds(conditions, _folders(one), self.today)}
         except ValueError as error:
             raise JobError(f"--holdout='{self.rule}': {error}") from None
 
@@ -75,7 +83,7 @@ class Window:
         """
         if self.rule.where is None:
             return
-        there = {key for one in files for key, _ in one.hive}
+        there = {key for one in files for key in _folders(one)}
         for key in (one.key for one in parse_conditions(self.rule.where)):
             if key not in there:
                 names = listed([printable(one) for one in sorted(there)], _MOST_NAMED)
@@ -118,12 +126,21 @@ class Window:
 def _last(
     files: Sequence[LakeFile], n: int, is_usable: Callable[[LakeFile], bool] | None
 ) -> Iterable[str]:
-    for one in sorted(files, key=lambda file: _natural(file.key), reverse=True):
+    for one in reversed(files):
         if not n:
             return
         if is_usable is None or is_usable(one):
             n -= 1
             yield one.key
+
+
+def _folders(file: LakeFile) -> dict[str, str | None]:
+    """Return the values that all rows of a file have, by the name of the folder or the column."""
+    found: dict[str, str | None] = dict(file.hive)
+    if file.view is not None:
+        constants = file.view.constants.items()
+        found |= {name: None if value is None else str(value) for name, value in constants}
+    return found
 
 
 def _natural(key: str) -> tuple[list[str | int], str]:

@@ -100,7 +100,7 @@ def _shares(
     learner: GroupLearner, state: ModelState, groups: Sequence[Group], horizon: tuple[int, int]
 ) -> Iterator[Share]:
     """Yield the share of each group, in the order of the groups."""
-    workers, files, watch = learner.workers, learner.files, Watch(learner.progress)
+    workers, watch = learner.workers, Watch(learner.progress)
     n_at_once, whole_bytes = learner.share_memory
     reading = replace(learner.reading, whole_bytes=whole_bytes)
     base = Base(learner.file, reading, state, watch=watch, check=learner.check)
@@ -108,7 +108,7 @@ def _shares(
     tasks = [
         Task(
             group,
-            tuple(files[one.path] for one in group.partitions if one.path in files),
+            learner.files_of(group),
             horizon,
             len(groups),
             n_rows,

@@ -28,7 +28,8 @@ from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
 from onepass.training.looks import in_quarantine
 from onepass.training.opening import check_holdout, clear_up, create, kept, resumed
-from onepass.training.plan import Plan, make_plan
+from onepass.training.plan import make_plan
+from onepass.training.planned import Plan
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport, plan_report, train_report
 from onepass.training.restore import Restorer
@@ -90,8 +91,10 @@ class Session:
             self.progress.noted(f"left out: {reason}")
         for unit, reason, look in plan.quarantines:
             self.progress.noted(ledger.commit_skip(unit, reason, look).told)
-        if plan.groups:
-            ledger.commit_plan(plan.groups)
+        for note in plan.notes:
+            self.progress.noted(note)
+        if plan.groups or plan.table is not None:
+            ledger.commit_plan(plan.groups, plan.table)
         self._held_out = plan.held_out
         self._pruned = (plan.n_pruned, plan.n_files)
         pending = ledger.history.pending()
@@ -165,13 +168,15 @@ class Session:
         return self._held_out or None
 
     def _make_plan(self) -> Plan:
+        files = self.learner.list_lake()
         return make_plan(
             self.model.ledger.history,
-            self.learner.list_lake(),
+            files,
             self.job,
             self.learner.check,
             split_bytes=self.limits.read.split_bytes,
             window=self._window,
+            table=self.learner.table,
         )
 
     def report(self) -> TrainReport:

@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.errors import DataError
-from onepass.lake.discover import LakeFile
 from onepass.learn.metrics import Metrics, Stretches
 from onepass.model.file import ModelFile
 from onepass.model.state import ModelState, StateDifference
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading
-from onepass.stream.sources import open_sources
+from onepass.stream.sources import Files, open_sources
 from onepass.stream.stop import Stop
 from onepass.stream.stream import ReadGroup, blocks_of
 from onepass.training.learnt import Lake, Learnt, learn_blocks
@@ -117,7 +116,7 @@ class Task:
     """One group to learn from the base."""
 
     group: Group
-    files: tuple[LakeFile, ...]
+    files: Files
     """Files of the group's partitions, as they were listed; a file that is gone is not there."""
     horizon: tuple[int, int]
     """See `learn_blocks`."""
@@ -160,7 +159,7 @@ def learn_share(base: Base, task: Task) -> Share:
     """
     alone = task.n_shares == 1
     state = base.copied() if alone else base.held(task.n_shares, task.n_rows)
-    lake = Lake({file.key: file for file in task.files}, base.check)
+    lake = Lake(task.files, base.check)
     sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
     try:
         with closing(blocks_of(ReadGroup(sources, task.group.epoch), base.reading)) as blocks:

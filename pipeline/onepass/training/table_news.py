@@ -1,0 +1,282 @@
+"""Find what is new in a table since a model has settled it, and what to do with what has changed.
+
+`onepass.training.table_changes` decides by the commits alone. This module gives it what the ledger
+knows, looks whether the store still has files of the past, and acts as `Job.on_changed` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onepass.errors import ChangedPartition, DataError, HistoryGone, first_line
+from onepass.job import Job
+from onepass.lake.discover import LakeFile
+from onepass.lake.tables.table import Commit, Table
+from onepass.ledger.entries import PlanEntry
+from onepass.ledger.history import History
+from onepass.ledger.table_mark import FileName, TableMark
+from onepass.text import counted, listed, printable
+from onepass.training.known import Known
+from onepass.training.table_changes import Change, Settled, TableChanges, named
+
+_MOST_NAMED = 3
+"""Most files that a message names."""
+
+
+@dataclass(slots=True)
+class News:
+    """What a table has that a model has not settled."""
+
+    files: list[LakeFile] = field(default_factory=list)
+    """Files that may be new, in the order in which the table got them."""
+    replanned: set[FileName] = field(default_factory=set)
+    """Planned files that are no longer to be trained as they were planned."""
+    notes: list[str] = field(default_factory=list)
+    """What the commits were, for the user."""
+    mark: TableMark | None = None
+    """What a plan of these files settles, without the files that are held out; None if the table
+    is older than what the model has settled."""
+
+
+def name_of(file: LakeFile) -> FileName:
+    """Return the name of a file of a table."""
+    deleted = None if file.view is None else file.view.deleted
+    return (file.key, None if deleted is None else deleted.identity)
+
+
+def table_news(
+    table: Table, files: Mapping[str, LakeFile], history: History, known: Known, job: Job
+) -> News:
+    """Find what is new in a table.
+
+    Parameters
+    ----------
+    files
+        Files of the pinned version, by key.
+
+    Raises
+    ------
+    ChangedPartition
+        If a commit has changed trained rows, and the job does not say to skip or retrain them.
+    HistoryGone
+        If the table no longer tells what is new, and the job does not say what to do then.
+    DataError
+        If it is another table, or the store lacks a file that must be read as it was.
+    """
+    return _Finder(table, files, history, known, job).find()
+
+
+class _Finder:
+    """Finds the news of one table."""
+
+    def __init__(
+        self,
+        table: Table,
+        files: Mapping[str, LakeFile],
+        history: History,
+        known: Known,
+        job: Job,
+    ) -> None:
+        self._table, self._known, self._job = table, known, job
+        self._active = {name_of(one): one for one in files.values()}
+        self._marks = history.table_marks()
+        plans = [one for one in history.line() if isinstance(one, PlanEntry)]
+        self._is_fresh = not any(one.groups for one in plans) and not self._marks
+        self._news = News()
+
+    def find(self) -> News:
+        """Return the news."""
+        mark = self._marks[-1] if self._marks else None
+        if mark is not None and not mark.is_same_table(self._table.format, self._table.id):
+            raise _another_table(mark, self._table)
+        settled = self._settled(mark)
+        if self._is_fresh:
+            return self._all_new(settled, self._in_order())
+        try:
+            commits = self._table.commits_since(None if mark is None else mark.version)
+        except HistoryGone as gone:
+            return self._without_history(settled, gone, is_marked=mark is not None)
+        if not commits and mark is not None and mark.version != self._table.version:
+            self._news.notes.append(
+                f"{self._table.label} of the table is older than what the model has seen: "
+                "nothing is new"
+            )
+            return self._news
+        return self._fold(settled, commits)
+
+    def _settled(self, mark: TableMark | None) -> Settled:
+        planned = self._known.waiting_files()
+        files = self._known.settled_files() - planned
+        for one in self._marks:
+            files.update(one.rewritten)
+        if self._job.on_changed != "retrain":
+            files |= self._not_trained()
+        lost = [one for one in planned if one not in self._active and not self._is_stored(one)]
+        if lost:
+            # What these files were rewritten to may be new as a whole. That can only be told if
+            # the files that were rewritten with them are taken for new as well.
+            self._news.replanned = {one for one in planned if one not in self._active}
+            planned -= self._news.replanned
+        if mark is None:
+            return Settled(files, planned)
+        return Settled(files, planned, list(mark.waiting), list(mark.past))
+
+    def _is_stored(self, name: FileName) -> bool:
+        return self._table.file(*name) is not None
+
+    def _in_order(self) -> list[FileName]:
+        """Return the files of the table in the order in which it got them, if it can tell."""
+        try:
+            commits = self._table.commits_since(None)
+        except HistoryGone:
+            return list(self._active)
+        added = dict.fromkeys(one.identity for commit in commits for one in commit.added)
+        return [*(one for one in added if one in self._active), *(self._active.keys() - added)]
+
+    def _all_new(self, settled: Settled, names: list[FileName]) -> News:
+        known = settled.files | settled.planned
+        return self._found([one for one in names if one not in known])
+
+    def _fold(self, settled: Settled, commits: list[Commit]) -> News:
+        on_changed, news = self._job.on_changed, self._news
+        folded = TableChanges(settled, retrains=on_changed == "retrain")
+        for commit in commits:
+            folded.take(commit)
+        changes = folded.true_changes(self._active)
+        if changes and on_changed == "error":
+            raise _changed(changes)
+        news.notes += [*folded.rewrites, *(_told(one, folded) for one in changes)]
+        if on_changed == "retrain":
+            news.replanned |= {
+                name for one in changes for name in one.changed if name not in self._active
+            }
+        for name in folded.new(self._active):
+            if name not in self._active and not self._is_stored(name):
+                self._give_up(folded, name)
+        news.replanned |= folded.superseded.keys()
+        return self._found(folded.new(self._active), folded)
+
+    def _give_up(self, folded: TableChanges, name: FileName) -> None:
+        """Decide what becomes of a new file that the store has lost."""
+        commit = folded.past[name]
+        by = "a later commit" if commit is None else named(commit)
+        what = f"{printable(name[0])} was not trained before {by} merged its rows with trained ones"
+        match self._job.on_changed:
+            case "error":
+                raise ChangedPartition(
+                    f"{what}, and the file is no longer in the store\nTo go on without its rows, "
+                    "choose --on-changed skip; to learn the merged files whole, trained rows "
+                    "included, --on-changed retrain.",
+                    path=name[0],
+                )
+            case "skip":
+                folded.leave_out(name)
+                self._news.notes.append(f"{what}, and the file is gone: its rows are left out")
+            case "retrain":
+                folded.train_whole(name, self._active)
+                text = f"{what}, and the file is gone: the merged files are trained whole"
+                self._news.notes.append(text)
+
+    def _without_history(self, settled: Settled, gone: HistoryGone, *, is_marked: bool) -> News:
+        """Decide what is new by the names of the files alone."""
+        known = settled.files | settled.planned
+        unknown = [one for one in self._active if one not in known]
+        files = counted(len(unknown), "file")
+        if is_marked and self._job.on_changed == "error":
+            raise HistoryGone(
+                f"{first_line(gone)}\nIt has {files} that the model does not know, which may be "
+                "new, or rows that are trained and were rewritten. --on-changed skip leaves them "
+                "out and goes on from here, --on-changed retrain trains all of them."
+            )
+        if is_marked and self._job.on_changed == "skip":
+            self._news.notes.append(f"{first_line(gone)}: {files} left out")
+            return self._found([], left_out=unknown)
+        self._news.notes.append(
+            f"{first_line(gone)}: {files} that the model does not know by name are taken for new"
+        )
+        return self._found(unknown)
+
+    def _found(
+        self,
+        new: list[FileName],
+        folded: TableChanges | None = None,
+        left_out: Iterable[FileName] = (),
+    ) -> News:
+        """Return the news with these new files."""
+        rewritten: Iterable[FileName] = ()
+        replaced: Collection[FileName] = ()
+        if folded is not None:
+            rewritten, left_out = folded.same_rows(), folded.left_out
+            replaced = folded.replaced(self._active)
+        table = self._table
+        self._news.files = [
+            self._file(one) for one in dict.fromkeys([*new, *self._again(replaced)])
+        ]
+        self._news.mark = TableMark(
+            format=table.format,
+            id=table.id,
+            version=table.version,
+            rewritten=list(rewritten),
+            left_out=list(left_out),
+            replaced=list(replaced),
+        )
+        return self._news
+
+    def _again(self, replaced: Collection[FileName]) -> list[FileName]:
+        """Return files that are looked at again: in quarantine, or left out and to be retrained.
+
+        Parameters
+        ----------
+        replaced
+            See `TableChanges.replaced`.
+        """
+        found = [one for one in self._active if one[0] in self._known.quarantined]
+        if self._job.on_changed == "retrain":
+            left_out = (self._not_trained() | {*replaced}) - self._known.settled_files()
+            found += [one for one in self._active if one in left_out]
+        return found
+
+    def _not_trained(self) -> set[FileName]:
+        """Return the files that were left out, or replaced before they were trained."""
+        return {name for one in self._marks for name in (*one.left_out, *one.replaced)}
+
+    def _file(self, name: FileName) -> LakeFile:
+        found = self._active.get(name) or self._table.file(*name)
+        assert found is not None
+        return found
+
+
+def _changed(changes: Sequence[Change]) -> ChangedPartition:
+    first = changes[0]
+    names = listed([printable(key) for key, _ in first.changed or first.added], _MOST_NAMED)
+    more = f"; so did {counted(len(changes) - 1, 'later commit')}" if len(changes) > 1 else ""
+    return ChangedPartition(
+        f"{_what(first)}: {names}{more}\nTo train only what other commits have added, choose "
+        "--on-changed skip; to learn the files of such commits whole, --on-changed retrain.",
+        path=(first.changed or first.added)[0][0],
+    )
+
+
+def _what(change: Change) -> str:
+    if not change.changed:
+        files = counted(len(change.added), "file")
+        return f"{named(change.commit)} brought back {files}, whose rows may be trained already"
+    return f"{named(change.commit)} changed {counted(len(change.changed), 'trained file')}"
+
+
+def _told(change: Change, folded: TableChanges) -> str:
+    """Return what a change was, and what becomes of it."""
+    left_out = sum(one in folded.left_out for one in change.added)
+    whole = len(change.added) - left_out
+    found = [f"{counted(left_out, 'file')} left out"] if left_out else []
+    found += [f"{counted(whole, 'file')} trained whole"] if whole else []
+    return f"{_what(change)}: {', '.join(found) or 'their rows stay learnt'}"
+
+
+def _another_table(mark: TableMark, table: Table) -> DataError:
+    return DataError(
+        f"the lake holds another table than the one that the model has learnt: expected the "
+        f"{mark.format} table {mark.id}, found the {table.format} table {table.id}\n"
+        "Put the old table back, or create a new model with another --model."
+    )

@@ -1,0 +1,93 @@
+"""Plan a run over a table: what its commits have added since the model has settled it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onepass.lake.discover import LakeFile
+from onepass.lake.footer import read_footer
+from onepass.lake.tables.table import Table
+from onepass.ledger.history import History
+from onepass.ledger.table_mark import FileName, TableMark, file_of
+from onepass.training.known import Known
+from onepass.training.planned import Plan, new_groups, rest_of
+from onepass.training.planner import Planner
+from onepass.training.rolling_holdout import Window
+from onepass.training.table_news import name_of, table_news
+
+
+class TablePlanner(Planner):
+    """Decides which partitions of the new files of a table are planned.
+
+    A file of a table never changes in place, so there is no known file to compare.
+    """
+
+    def compare(self, file: LakeFile) -> None:
+        """Add the partitions of a file that the log does not know."""
+        if self.prunes(file):
+            return
+        footer = read_footer(file)
+        new = [one for one in self.partitions_of(file, footer) if one not in self.known.partitions]
+        self.add(file, footer, new, is_known=False)
+
+
+def plan_table(
+    history: History,
+    files: Mapping[str, LakeFile],
+    table: Table,
+    planner: TablePlanner,
+    window: Window | None,
+) -> Plan:
+    """Plan the files that the commits of a table have added; see `onepass.training.plan.make_plan`.
+
+    If commits have replaced planned files, the rest of the old plan is planned again without them.
+    """
+    known = planner.known
+    news = table_news(table, files, history, known, planner.job)
+    known.forget(news.replanned)
+    for file in news.files:
+        planner.take(file)
+    active = {name_of(file) for file in files.values()}
+    planner.skip_removed(_readable(known, active, table))
+    held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
+    plan = Plan(
+        planner.skips,
+        planner.quarantines,
+        held_out,
+        n_files=len(files),
+        n_pruned=planner.n_pruned,
+        notes=news.notes,
+    )
+    rest = rest_of(history, plan, news.replanned)
+    if news.mark is None or (rest and not news.replanned):
+        return plan
+    new = sorted(planner.new, key=lambda one: (one.path, one.first_row_group))
+    plan.groups = rest + (new_groups(history, plan, new, planner.job) if new else [])
+    mark = news.mark.model_copy(update=_held([name_of(file) for file in held_out], active))
+    before = next(reversed(history.table_marks()), None)
+    if plan.groups or news.replanned or before is None or _says_more(mark, before):
+        plan.table = mark
+    return plan
+
+
+def _readable(known: Known, active: set[FileName], table: Table) -> set[str]:
+    """Return the paths of planned files that are in the table, or in the store as they were."""
+    names = {path: [file_of(one) for one in parts] for path, parts in known.pending.items()}
+    return {
+        path
+        for path, each in names.items()
+        if all(one in active or table.file(*one) is not None for one in each)
+    }
+
+
+def _held(names: list[FileName], active: set[FileName]) -> dict[str, list[FileName]]:
+    return {
+        "waiting": [one for one in names if one in active],
+        "past": [one for one in names if one not in active],
+    }
+
+
+def _says_more(mark: TableMark, before: TableMark) -> bool:
+    """Return whether a mark says anything that the one before it does not."""
+    now, then = ((one.version, one.waiting, one.past) for one in (mark, before))
+    return bool(mark.rewritten or mark.left_out or mark.replaced) or now != then

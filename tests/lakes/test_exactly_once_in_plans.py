@@ -1,0 +1,239 @@
+"""Each row of a table is learnt once, whatever its commits do to the files in which it lies.
+
+Random walks mix operations of a table with runs, runs that are cut off, and rewinds. They plan with
+the real planner over a table in memory, and "learn" a partition by noting the ids of its rows.
+``WALKS`` and ``SEED`` choose how many, and which.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_table import FakeTable
+from lakes import logged_training
+from onepass import Job
+from onepass.encode.schema import Label, Numeric, Schema
+from onepass.ledger.entries import Header, PlanEntry, RewindEntry, SkipEntry, StateRef, TrainEntry
+from onepass.ledger.history import History
+from onepass.ledger.table_mark import file_of
+from onepass.stream.check_columns import ColumnCheck
+from onepass.training.plan import make_plan
+from onepass.training.planned import Plan
+
+STATE = StateRef(key="state/x.npz", size=1, sha256="0" * 64)
+SCHEMA = Schema(
+    columns=[Numeric(name="x", center=0, scale=1, missing=False)],
+    label=Label(name="y"),
+    weight=None,
+    hash_bits=10,
+    hive={},
+)
+SEED = int(os.environ.get("SEED", "0"))
+WALKS = int(os.environ.get("WALKS", "40"))
+
+
+class Model:
+    """A model that plans over a fake table, with a log and no store."""
+
+    def __init__(self, table: FakeTable, **fields: Any) -> None:
+        self.table, self.history = table, History()
+        self.fields = {"lake": "t", "label": "y", "model": "m", **fields}
+        self.learnt_at: dict[int, int] = {}
+        """Version of the table at which each training entry's plan was made."""
+
+    def plan(self, **fields: Any) -> Plan:
+        """Plan, and commit what was found, as a session does."""
+        pinned = self.table.pinned()
+        plan = make_plan(
+            self.history,
+            {one.key: one for one in pinned.files()},
+            Job(**self.fields | fields),
+            ColumnCheck(SCHEMA, label=True),
+            split_bytes=1 << 30,
+            table=pinned,
+        )
+        for partition, reason in plan.skips:
+            self.history.append(SkipEntry(**self._head(), partition=partition, reason=reason))
+        if plan.groups or plan.table is not None:
+            entry = PlanEntry(**self._head(), groups=plan.groups, table=plan.table)
+            self.history.append(PlanEntry.model_validate_json(entry.model_dump_json()))
+        return plan
+
+    def train(self, most: int | None = None) -> None:
+        """Train the pending groups, as far as their files can be read."""
+        for group in self.history.pending()[:most]:
+            for one in group.partitions:
+                name = file_of(one)
+                assert name in self.table.active or self.table.pinned().file(*name)
+            fields = dict(logged_training("x")) | {
+                "partitions": group.partitions,
+                "rows": group.rows,
+                "epoch": group.epoch,
+            }
+            self.history.append(TrainEntry(**self._head(), **fields, state=STATE))
+
+    def run(self, **fields: Any) -> Plan:
+        """Train all that is new: as `Session.train` does, the rest of an old plan first."""
+        had_pending = bool(self.history.pending())
+        plan = self.plan(**fields)
+        self.train()
+        if had_pending:
+            plan = self.plan(**fields)
+            self.train()
+        return plan
+
+    def rewind(self, to: int) -> None:
+        self.history.append(RewindEntry(**self._head(), to=to))
+
+    def learnt(self) -> Counter[tuple[int, int]]:
+        """How often each row is learnt, by id and value."""
+        found: Counter[tuple[int, int]] = Counter()
+        for entry in self.history.trained():
+            if entry.epoch > 1:
+                continue
+            for one in entry.partitions:
+                found.update(self.table.contents[file_of(one)].items())
+        return found
+
+    def _head(self) -> dict[str, Any]:
+        fields = {"parent_sha256": "0" * 64, "attempt": "0" * 32, "time": "now"}
+        return dict(Header(version=self.history.version + 1, **fields))
+
+
+class Walk:
+    """A random walk over the operations of a table and of a model.
+
+    Parameters
+    ----------
+    on_changed
+        ``skip`` or ``retrain``; see `Job.on_changed`.
+    vacuums
+        Whether the store may lose files that the newest version does not need. Then a run may find
+        rows gone before they were trained.
+    """
+
+    def __init__(self, folder: Path, seed: int, on_changed: str, *, vacuums: bool = False) -> None:
+        self.rng, self.on_changed, self.vacuums = random.Random(seed), on_changed, vacuums
+        self.table = FakeTable(folder)
+        self.model = Model(self.table, epochs=self.rng.choice([1, 1, 2]))
+        self.n_rows = 0
+        self.mixed: set[int] = set()
+        """Rows that came with a commit which also changed others: they may be left out."""
+        self.done: list[str] = []
+        self.table.append(self.rows(3), self.rows(2))
+
+    def rows(self, n: int) -> dict[int, int]:
+        self.n_rows += n
+        return {i: 0 for i in range(self.n_rows - n, self.n_rows)}
+
+    def some(self, items: Iterable[Any], least: int = 1) -> list[Any]:
+        items = list(items)
+        n = self.rng.randint(min(least, len(items)), min(4, len(items)))
+        return self.rng.sample(items, n)
+
+    def go(self, n_steps: int) -> None:
+        """Walk, and end with a whole run."""
+        steps = ["append"] * 4 + ["optimize"] * 5 + ["delete", "merge", "overwrite"] * 2
+        steps += ["restore", "alter", "rewind"] + ["train"] * 4 + ["train_a_part"] * 3
+        steps += ["vacuum"] * self.vacuums
+        for step in [*self.rng.choices(steps, k=n_steps), "train"]:
+            self.done.append(step)
+            getattr(self, step)()
+            self.check_nothing_is_learnt_twice()
+
+    def append(self) -> None:
+        n_files = self.rng.randint(1, 2)
+        self.table.append(*(self.rows(self.rng.randint(1, 3)) for _ in range(n_files)))
+
+    def optimize(self) -> None:
+        if names := self.some(self.table.active):
+            self.table.optimize(names)
+
+    def delete(self) -> None:
+        if ids := self.some(self.table.rows()):
+            self.table.delete(ids, vectors=self.rng.random() < 0.5)
+
+    def merge(self) -> None:
+        present = self.table.rows()
+        values = {i: present[i] + 1 for i in self.some(present, 0)}
+        values |= self.rows(self.rng.choice((0, 2)))
+        self.mixed.update(values)
+        self.table.merge(values, vectors=self.rng.random() < 0.5)
+
+    def overwrite(self) -> None:
+        rows = self.rows(self.rng.choice((0, 2)))
+        self.mixed.update(rows)
+        self.table.overwrite(self.some(self.table.active), rows)
+
+    def restore(self) -> None:
+        version = self.rng.randrange(len(self.table.versions))
+        if all(key in self.table.stored for key, _ in self.table.versions[version]):
+            # Rows that no run has seen may come back in one file with rows that one has learnt.
+            self.mixed.update(self.table.rows(version).keys() - self.table.rows().keys())
+            self.table.restore(version)
+
+    def alter(self) -> None:
+        self.table.alter()
+
+    def vacuum(self) -> None:
+        self.table.vacuum()
+
+    def rewind(self) -> None:
+        self.model.rewind(self.rng.randint(0, self.model.history.version))
+
+    def train_a_part(self) -> None:
+        """A run that is killed after its plan, or after some groups."""
+        self.model.plan(on_changed=self.on_changed, on_bad=self.on_bad)
+        self.model.train(self.rng.randint(0, 2))
+
+    def train(self) -> None:
+        self.model.run(on_changed=self.on_changed, on_bad=self.on_bad)
+        assert not self.model.history.pending()
+        if not self.vacuums:
+            self.check_all_is_learnt()
+        before = self.model.history.version
+        self.model.run(on_changed=self.on_changed, on_bad=self.on_bad)
+        assert self.model.history.version == before, "a run without news has committed"
+
+    @property
+    def on_bad(self) -> str:
+        return "skip" if self.vacuums else "error"
+
+    def check_all_is_learnt(self) -> None:
+        learnt, present = self.model.learnt(), self.table.rows()
+        if self.on_changed == "retrain":
+            missing = {i for i, value in present.items() if (i, value) not in learnt}
+        else:
+            missing = present.keys() - {i for i, _ in learnt} - self.mixed
+        assert not missing, f"never learnt: {sorted(missing)}"
+
+    def check_nothing_is_learnt_twice(self) -> None:
+        if self.on_changed == "retrain":
+            # Rows of changed files are, by intent; those that no commit has changed are not.
+            return
+        counts: Counter[int] = Counter()
+        for (one, _), n in self.model.learnt().items():
+            counts[one] += n
+        twice = sorted(one for one, n in counts.items() if n > 1)
+        assert not twice, f"learnt twice: {twice}"
+
+
+@pytest.mark.parametrize("vacuums", [False, True], ids=["kept", "vacuumed"])
+@pytest.mark.parametrize("on_changed", ["skip", "retrain"])
+def test_each_row_of_a_table_is_learnt_once_across_all_orders_of_operations(
+    tmp_path, on_changed, vacuums
+):
+    for seed in range(SEED, SEED + WALKS):
+        walk = Walk(tmp_path, seed, on_changed, vacuums=vacuums)
+        try:
+            walk.go(n_steps=25)
+        except Exception as error:
+            steps = " ".join(walk.done)
+            raise AssertionError(f"seed {seed}: {steps}: {error!r}") from error
