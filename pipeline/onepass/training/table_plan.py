@@ -51,8 +51,8 @@ def plan_table(
     known.forget(news.replanned)
     is_first = not history.table_marks()
     orders = window is not None and window.rule.last is not None and is_first
-    new = in_order(table, news.files) if orders else news.files
-    planner.take(new, workers, advanced)
+    files_in_order = in_order(table, news.files) if orders else news.files
+    planner.take(files_in_order, workers, advanced)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
