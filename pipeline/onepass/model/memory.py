@@ -29,6 +29,9 @@ The bound is below what the default memory limit allows, so most limits lead to 
 MIN_BATCH_ROWS = 1024
 """Minimum number of rows in a block that the memory limit must allow."""
 
+MIN_SPARSE_ROWS = 64
+"""The same for rows with entries: there may be thousands of them in a row."""
+
 _BLOCKS = WINDOW + 2
 """Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
 and the one that is being learnt."""
@@ -73,11 +76,12 @@ def fit_batch_rows(
     per_row = _decoded_bytes(schema, widths or {}) + _encoded_bytes(schema)
     free = _free_bytes(job, schema)
     rows = free // per_row
-    if rows < MIN_BATCH_ROWS:
-        needed = job.memory_limit - free + MIN_BATCH_ROWS * per_row
+    least = MIN_SPARSE_ROWS if schema.has_entries else MIN_BATCH_ROWS
+    if rows < least:
+        needed = job.memory_limit - free + least * per_row
         raise JobError(
             f"--memory-limit {job.memory_limit.human_readable()} is too low for {schema.n_dense} "
-            f"dense and {schema.n_hashed} hashed features: at least {needed / 2**20:.0f} MiB are "
+            f"dense and {schema.n_selected} hashed features: at least {needed / 2**20:.0f} MiB are "
             "needed"
         )
     return min(max_batch_rows, 1 << (int(rows).bit_length() - 1))
