@@ -110,6 +110,6 @@ class _Decode:
                 return "number", Fraction(number) / Fraction(10) ** int(self._logical["scale"])
             case "Date":
                 return "moment", Fraction(number * _DAY)
-            case "Timestamp":
+            case "Timestamp" if self._logical.get("timeUnit") in _PER_SECOND:
                 return "moment", Fraction(number, _PER_SECOND[self._logical["timeUnit"]])
         return None, None
