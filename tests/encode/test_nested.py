@@ -316,5 +316,5 @@ def test_a_file_without_a_value_has_null_rows(kind, dtype):
 def test_a_column_of_another_type_is_refused(kind):
     column, _ = EVERY[kind]
     for other in (pa.array([1.5, 2.5]), pa.array(["a", "b"]), pa.array([[True], [False]])):
-        with pytest.raises(BadColumn, match="expected (lists|maps)"):
+        with pytest.raises(BadColumn, match=r"expected (lists|maps)"):
             encoded(column, other)
