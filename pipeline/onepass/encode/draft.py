@@ -24,6 +24,7 @@ from onepass.encode.schema import (
     Bool,
     Column,
     Hashed,
+    Label,
     Numeric,
     OneHot,
     Time,
@@ -258,13 +259,19 @@ class Draft:
                 f"{missing} of {len(rows)} labels are null or "
                 + ("empty" if label.family == "text" else "NaN"),
                 label.name,
-                "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
+                "Drop such rows with --on-null-label drop (they are counted), or repair the file."
+                + _about_words(label),
             )
         self._count([("null_label", missing), ("unknown_class", dropped)])
         self._count([("learnt_as_other", unknown - dropped)])
         if self._schema.weight is not None:
             weight = row_weights(_column(batch, self._schema.weight), self._schema.weight)
             scatter(weight, rows, self._weight)
+
+
+def _about_words(label: Label) -> str:
+    is_told = label.family == "text" and label.missing_texts
+    return " Words such as 'NA' are missing labels unless --classes names them." if is_told else ""
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
