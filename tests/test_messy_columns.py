@@ -18,7 +18,9 @@ import pytest
 
 from onepass import Model, evaluate, rewind, score, train, verify
 from onepass.actions.summary import summarise
+from onepass.errors import JobError
 from onepass.model.directory import open_model
+from onepass.survey.profile import Choice
 from onepass.survey.survey import survey
 
 MARKERS = ["?", "NA", "", " ", "null", "N/A", "-", "None"]
@@ -275,3 +277,81 @@ def test_old_timestamps_of_any_year_are_read_as_those_of_today(tmp_path, limit):
         states.add(train(fields).state_sha256)
         assert open_model(fields["model"]).file.encoder.int96 == "us"
     assert len(states) == 1
+
+
+N_SMALL = 300
+MOMENTS = np.random.default_rng(5).integers(19_000, 20_000, N_SMALL) * 86_400
+KINDS_OF_FILES = {
+    "times": [
+        pa.array(MOMENTS).cast(pa.timestamp("s")).cast(pa.timestamp("us", "UTC")),
+        pa.array(MOMENTS // 86_400).cast(pa.int32()).cast(pa.date32()),
+        pa.array(MOMENTS).cast(pa.timestamp("s")),
+        pa.array(MOMENTS * 1000).cast(pa.date64()).dictionary_encode(),
+    ],
+    "durations": [pa.array(MOMENTS).cast(pa.duration("s")).cast(pa.duration(unit))
+                  for unit in ("s", "us", "ns")],
+    "clocks": [
+        pa.array((MOMENTS // 977 % 86_400).astype(np.int32)).cast(pa.time32("s")),
+        pa.array(MOMENTS // 977 % 86_400 * 10**9).cast(pa.time64("ns")),
+        pa.array(MOMENTS // 977 % 86_400 * 10**6).cast(pa.time64("us")).dictionary_encode(),
+    ],
+    "numbers": [
+        pa.array(MOMENTS / 64),
+        pa.array(MOMENTS / 64).cast(pa.decimal128(20, 6)),
+        pa.array(MOMENTS / 64).cast(pa.decimal256(40, 6)).dictionary_encode(),
+        *([pa.array(MOMENTS / 64).cast(pa.decimal64(18, 6))] if hasattr(pa, "decimal64") else []),
+    ],
+    "truths": [pa.array(MOMENTS % 7 > 3), pa.array(MOMENTS % 7 > 3).dictionary_encode()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_FILES)
+def test_types_of_one_kind_and_columns_without_a_value_may_differ_between_files(tmp_path, kind):
+    forms, rng = KINDS_OF_FILES[kind], np.random.default_rng(6)
+    labels = [pa.array(rng.normal(size=N_SMALL)) for _ in range(8)]
+    states = set()
+    for name in ("alike", "mixed"):
+        (tmp_path / name).mkdir()
+        for i, label in enumerate(labels):
+            values = forms[0] if name == "alike" else forms[i % len(forms)]
+            if i in (0, 5):
+                values = pa.nulls(N_SMALL, values.type if name == "alike" else pa.null())
+            table = pa.table({"x": values, "other": label, "y": label})
+            pq.write_table(table, tmp_path / name / f"{i}.parquet")
+        states.add(train(job(tmp_path, name)).state_sha256)
+        entries = open_model(str(tmp_path / f"{name}-model")).ledger.history.trained()
+        assert all(entry.counts == {} for entry in entries)
+    assert len(states) == 1
+
+
+def test_whole_floats_beside_integers_are_one_category_and_a_fraction_counts(tmp_path):
+    (tmp_path / "lake").mkdir()
+    rng = np.random.default_rng(7)
+    for i in range(4):
+        agent = rng.integers(100, 110, N_SMALL)
+        values = pa.array(agent.astype(float) if i % 2 else agent, mask=rng.random(N_SMALL) < 0.1)
+        if i == 3:
+            values = pc.if_else(pa.array(np.arange(N_SMALL) == 7), 101.5, values)
+        table = pa.table({"agent": values, "y": agent % 3 + rng.normal(size=N_SMALL)})
+        pq.write_table(table, tmp_path / "lake" / f"{i}.parquet")
+    fields = job(tmp_path, "lake") | {"epochs": 1, "order": "stored"}
+    with pytest.raises(JobError, match="--categorical names 'agent', but type double with fract"):
+        train(fields | {"categorical": ["agent"]})
+    later = (tmp_path / "lake" / "3.parquet").rename(tmp_path / "3.parquet")
+    train(fields | {"categorical": ["agent"]})
+    assert set(open_model(fields["model"]).file.encoder.columns[0].levels) == {
+        str(agent) for agent in range(100, 110)
+    }
+    later.rename(tmp_path / "lake" / "3.parquet")
+    train({"model": fields["model"]})
+    entries = open_model(fields["model"]).ledger.history.trained()
+    assert [entry.counts for entry in entries] == [{}, {}, {}, {"unknown_level": 1}]
+
+
+def test_bytes_cannot_be_chosen_as_a_category(tmp_path):
+    (tmp_path / "lake").mkdir()
+    uid = pa.array([b"x" * 16] * 9, pa.binary(16))
+    table = pa.table({"uid": uid, "x": range(9), "y": range(9)})
+    pq.write_table(table, tmp_path / "lake" / "0.parquet")
+    with pytest.raises(JobError, match=r"--categorical names 'uid' of type .*16.*write it as text"):
+        survey(str(tmp_path / "lake"), label="y", choice=Choice(categorical=("uid",)))

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from onepass.encode.zones import local_seconds
+from onepass.errors import JobError
 from onepass.time_words import find_zone, is_utc
 
 ZONES = ["Europe/Berlin", "America/New_York", "Africa/Casablanca", "Australia/Lord_Howe",
@@ -63,3 +64,8 @@ def test_names_of_utc_are_known():
     assert is_utc("Etc/UTC")
     assert is_utc("+00:00")
     assert not is_utc("Europe/London")
+
+
+def test_zone_of_a_model_that_this_machine_does_not_know_is_no_fault_of_the_data():
+    with pytest.raises(JobError, match="the model reads times by the zone 'Mars/Olympus'"):
+        local_seconds(np.zeros(2), "Mars/Olympus")

@@ -6,6 +6,7 @@ import datetime as dt
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from onepass.encode.schema import Numeric, OneHot, Time
@@ -189,3 +190,12 @@ def test_number_that_stands_for_nothing_is_missing_only_if_the_job_names_it():
     days = pa.array([*[day.date() for day in DAYS], dt.date(9999, 12, 31)])
     dated = profile(days, missing=("9999-12-31",))
     assert (dated.use.missing, dated.use.center) == (True, profile(days[:-1]).use.center)
+
+
+def test_midnights_of_a_zone_have_no_hours():
+    local = pa.array([day.replace(hour=0, minute=0) for day in DAYS])
+    midnights = pc.assume_timezone(local, "Asia/Tokyo")
+    assert profile(midnights).use.parts == ["trend", "weekday", "year"]
+    utc = midnights.cast(pa.timestamp("us", "UTC"))
+    assert "hour" in profile(utc).use.parts
+    assert "hour" not in profile(utc, timezone="Asia/Tokyo").use.parts

@@ -19,7 +19,7 @@ from onepass.encode.levels import write_category
 from onepass.encode.nested import Nested, write_nested
 from onepass.encode.numbers import Numbers, kinds_of_count
 from onepass.encode.reads import READS, is_readable, use_of, uses_of
-from onepass.encode.schema import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Time
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.encode.target import label_target, row_weights, settle_unknown
 from onepass.encode.write.margins import Margins
@@ -247,13 +247,19 @@ class Draft:
                 f"{missing} of {len(rows)} labels are null or "
                 + ("empty" if label.family == "text" else "NaN"),
                 label.name,
-                "Drop such rows with --on-null-label drop (they are counted), or repair the file.",
+                "Drop such rows with --on-null-label drop (they are counted), or repair the file."
+                + _about_words(label),
             )
         self._count([("null_label", missing), ("unknown_class", dropped)])
         self._count([("learnt_as_other", unknown - dropped)])
         if self._schema.weight is not None:
             weight = row_weights(_column(batch, self._schema.weight), self._schema.weight)
             scatter(weight, rows, self._weight)
+
+
+def _about_words(label: Label) -> str:
+    is_told = label.family == "text" and label.missing_texts
+    return " Words such as 'NA' are missing labels unless --classes names them." if is_told else ""
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

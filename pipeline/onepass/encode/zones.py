@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from onepass.block import FloatArray, IntArray
+from onepass.errors import JobError
 from onepass.time_words import find_zone
 
 _FIRST, _LAST = 1850, 2400
@@ -34,6 +35,11 @@ def local_seconds(seconds: FloatArray, zone: str) -> FloatArray:
     ----------
     seconds
         Seconds since 1970 (UTC), without NaN.
+
+    Raises
+    ------
+    JobError
+        If this machine does not know the zone.
     """
     changes, distances = _changes(zone)
     last = float(changes[-1])
@@ -48,7 +54,10 @@ def _changes(zone: str) -> tuple[IntArray, FloatArray]:
 
     The last moment is the end of the table.
     """
-    found = find_zone(zone)
+    try:
+        found = find_zone(zone)
+    except ValueError as error:
+        raise JobError(f"the model reads times by the zone {zone!r}: {error}") from None
 
     def distance(at: int) -> float:
         shown = (_EPOCH + timedelta(seconds=at)).astimezone(found).utcoffset()

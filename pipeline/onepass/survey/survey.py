@@ -37,7 +37,7 @@ from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.shapes import shaped
 from onepass.survey.tails import Tails, curb_tails
 from onepass.survey.taken import check_taken, known_nulls, take_files
-from onepass.survey.unread import no_columns, unread_columns, unread_warnings
+from onepass.survey.unread import check_named, no_columns, unread_columns, unread_warnings
 from onepass.survey.whole_numbers import Clues
 from onepass.text import counted
 from onepass.wording import spoken
@@ -264,7 +264,9 @@ def _compare_files(
     # The first file with rows decides the order, and later ones append what it lacks.
     in_files = dict.fromkeys(name for one in filled for name in one.schema.names)
     names = [name for name in in_files if name in usual]
-    unread = unread_columns(_types(filled, hive), {*names, *folders}, lacking.left_out)
+    types = _types(filled, hive)
+    check_named(types, choice)
+    unread = unread_columns(types, {*names, *folders}, lacking.left_out)
     if not names:
         raise no_columns(lake, unread)
     return _Footers(files, filled, hive, folders, names, unread, lacking, choice)

@@ -138,7 +138,7 @@ def marks_of(few: pa.Array, missing: tuple[str, ...]) -> list[str]:
 
     There are two if the texts are numbers by either, with different values.
     """
-    present = few.filter(pc.invert(is_missing(few, missing)))
+    present = _present(few, missing)
     read = {mark: int(np.isfinite(written_numbers(present, mark)).sum()) for mark in MARKS}
     most = max(read.values(), default=0)
     if not len(present) or most < _LEAST_OF_FEW * len(present):
@@ -162,8 +162,15 @@ def nearly_form(texts: pa.Array, missing: tuple[str, ...]) -> TextForm | None:
 
 def format_of(texts: pa.Array, missing: tuple[str, ...], least: float = LEAST_READ) -> Found:
     """Return the formats of dates in which texts are written."""
-    present = texts.filter(pc.invert(is_missing(texts, missing)))
-    return find_format(present, missing, least)
+    few = some_of(texts)
+    found = find_format(_present(few, missing), missing, min(least, _LEAST_OF_FEW))
+    if found == Found(None) or len(few) == len(texts):
+        return found
+    return find_format(_present(texts, missing), missing, least)
+
+
+def _present(texts: pa.Array, missing: tuple[str, ...]) -> pa.Array:
+    return texts.filter(pc.invert(is_missing(texts, missing)))
 
 
 def _read(kind: _Kind, texts: pa.Array, missing: Sequence[str], form: str | None) -> pa.Array:
@@ -205,8 +212,7 @@ def _say_zones(texts: pa.Array, form: str | None) -> bool:
 
 
 def _are_months(texts: pa.Array, missing: tuple[str, ...]) -> bool:
-    bare = pc.ascii_trim_whitespace(texts.drop_null())
-    present = bare.filter(pc.invert(is_missing(bare, missing)))
+    present = _present(pc.ascii_trim_whitespace(texts), missing)
     return len(present) > 0 and bool(pc.all(pc.match_substring_regex(present, _MONTH)).as_py())
 
 

@@ -12,6 +12,7 @@ from onepass.survey.naming import assigning
 from onepass.survey.text_columns import TextForm, times_by_choice
 from onepass.survey.uses import SampledColumn, time
 from onepass.time_words import EPOCHS, find_zone, has_zone, is_clock, is_utc
+from onepass.wording import spoken
 
 
 def typed_time(column: SampledColumn, timezone: str | None) -> tuple[Column, str, str | None]:
@@ -31,7 +32,7 @@ def typed_time(column: SampledColumn, timezone: str | None) -> tuple[Column, str
     if zone is None and not is_utc(own):
         zone, warning = _own_zone(column.name, own)
     if zone is None or is_utc(zone):
-        return time(column), "timestamp by UTC (--timezone for local hours)", warning
+        return time(column), spoken("timestamp by UTC (--timezone for local hours)"), warning
     return with_local_cycles(column, zone), f"timestamp by the clocks of {zone}", warning
 
 

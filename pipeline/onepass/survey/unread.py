@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
-from onepass.errors import DataError
-from onepass.survey.profile import ColumnProfile
+from onepass.errors import DataError, JobError
+from onepass.survey.profile import Choice, ColumnProfile
 from onepass.survey.unusable import why_unusable
 from onepass.text import clipped, listed
 
@@ -46,6 +46,25 @@ def _why(name: str, dtype: pa.DataType | HiveType, rare: Collection[str]) -> str
     if isinstance(dtype, pa.DataType) and family(dtype) in {"other", "null"}:
         return why_unusable(dtype)
     return _BY_THE_JOB
+
+
+def check_named(types: Mapping[str, pa.DataType | HiveType], choice: Choice) -> None:
+    """Check that a use that the user chooses is possible for the types of the columns.
+
+    Raises
+    ------
+    JobError
+        If a column that is named for a use is of a type that cannot be read.
+    """
+    for group in ("numeric", "categorical", "time_format"):
+        for name in getattr(choice, group):
+            dtype = types.get(name)
+            if isinstance(dtype, pa.DataType) and family(dtype) == "other":
+                flag = group.replace("_", "-")
+                raise JobError(
+                    f"--{flag} names {name!r} of type {clipped(str(dtype))}, which cannot be read: "
+                    f"{why_unusable(dtype)}"
+                )
 
 
 def unread_warnings(unread: Iterable[ColumnProfile], excluded: Collection[str]) -> list[str]:

@@ -24,7 +24,8 @@ from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.text_values import numbers_in_text
 from onepass.encode.texts import is_text
-from onepass.encode.times import DAY, epoch_seconds, moments, span_seconds
+from onepass.encode.times import DAY, epoch_seconds, moments, shown_zone, span_seconds
+from onepass.encode.zones import local_seconds
 from onepass.errors import JobError
 from onepass.survey.scale import location_and_scale
 from onepass.survey.text_columns import TextForm
@@ -214,7 +215,9 @@ def time(column: SampledColumn, zone: str | None = None) -> Time:
     center, scale = location_and_scale(seconds)
     span = float(np.ptp(seconds)) if len(seconds) else 0.0
     parts = ["trend"]
-    if not pa.types.is_date(column.values.type) and np.any(seconds % DAY):
+    has_zone = is_read or shown_zone(column.values.type) is not None
+    clock = local_seconds(seconds, zone) if zone is not None and has_zone else seconds
+    if not pa.types.is_date(column.values.type) and np.any(clock % DAY):
         parts.append("hour")
     if span >= 7 * DAY:
         parts.append("weekday")
