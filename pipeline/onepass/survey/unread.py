@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
 from onepass.errors import DataError, JobError
-from onepass.survey.profile import Choice, ColumnProfile
+from onepass.survey.choice import Choice
+from onepass.survey.profile import ColumnProfile
 from onepass.survey.unusable import why_unusable
 from onepass.text import clipped, listed
 
