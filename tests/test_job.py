@@ -20,6 +20,9 @@ LEAST = {"lake": "/lake", "label": "y", "model": "/model"}
 FULL = LEAST | {
     "lake": ["/lake/a.parquet", "/lake/b.parquet"],
     "holdout": "/holdout",
+    "as_files": True,
+    "lake_version": 7,
+    "lake_timestamp": "2026-03-01T00:00:00Z",
     "loss": "squared",
     "quantile": [0.1, 0.9],
     "delta": 1.5,
@@ -268,6 +271,7 @@ def test_word_null_in_yaml_is_the_treatment_of_missing_columns(tmp_path):
 OTHER = {
     "lake": "/other",
     "label": "z",
+    "as_files": False,
     "loss": "logistic",
     "quantile": [0.5],
     "delta": 2.5,
@@ -360,6 +364,8 @@ def test_fields_of_a_run_are_taken_from_the_run():
     new = {
         "model": "/moved",
         "holdout": None,
+        "lake_version": 8,
+        "lake_timestamp": None,
         "memory_limit": "3GiB",
         "on_bad": "error",
         "on_changed": "skip",

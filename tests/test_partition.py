@@ -45,9 +45,11 @@ def test_name_has_the_range_unless_it_is_the_whole_file():
 
 
 def test_content_and_brief_show_what_tells_contents_apart():
-    assert WHOLE.fingerprint.content == f"900-{'ab' * 32}-tag"
-    assert WHOLE.fingerprint.brief == "40 rows, 900 bytes, footer abababababab, etag tag"
-    local = replace(WHOLE.fingerprint, etag=None)
+    assert WHOLE.fingerprint.content == f"900-{'ab' * 32}-tag-without-vector"
+    assert WHOLE.fingerprint.brief == (
+        "40 rows, 900 bytes, footer abababababab, etag tag, without the rows deleted by vector"
+    )
+    local = replace(WHOLE.fingerprint, etag=None, deleted=None)
     assert local.content == f"900-{'ab' * 32}"
     assert local.brief == "40 rows, 900 bytes, footer abababababab"
 

@@ -10,6 +10,7 @@
     │   ├── EmptyLake                      3     no Parquet file, or no row
     │   ├── BadColumn                      3     one column cannot be used; its file is not known
     │   ├── BadPartition                   3     one file cannot be trained
+    │   ├── HistoryGone                    3     a table no longer tells what has changed
     │   └── ChangedPartition               3     a known file has other content now
     ├── StoreError (RuntimeError)          2     an object store did not do what was requested
     │   ├── StoreRefused                   2     it denies the request, or has no such bucket
@@ -172,6 +173,10 @@ def _bad_partition(
     reason: str, path: str, row_group: int | None, column: str | None, advice: str | None
 ) -> BadPartition:
     return BadPartition(reason, path=path, row_group=row_group, column=column, advice=advice)
+
+
+class HistoryGone(DataError):
+    """Raised when a table no longer has the commits that tell what is new in it."""
 
 
 def first_line(error: Exception) -> str:

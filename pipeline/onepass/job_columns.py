@@ -25,6 +25,14 @@ class ColumnFields(RowFields):
     categorical: list[str] = Field(
         default_factory=list, description="Columns to read as categories whatever they look like."
     )
+    sparse: list[str] = Field(
+        default_factory=list,
+        description="Sparse rows in two columns of lists, as indices:values.",
+    )
+    bag_counts: list[str] = Field(
+        default_factory=list,
+        description="Columns of lists in which a value counts as often as it occurs, not once.",
+    )
     tails: Tails = Field(
         default="auto",
         description="Treatment of numbers with heavy tails; auto asks the labels of a sample.",
@@ -33,10 +41,21 @@ class ColumnFields(RowFields):
         default=None, ge=1, le=26, description="log2 of the number of hashed weights."
     )
 
-    @field_validator("features", "exclude", "numeric", "categorical", mode="before")
+    @field_validator(
+        *("features", "exclude", "numeric", "categorical", "sparse", "bag_counts"), mode="before"
+    )
     @classmethod
     def _names_may_be_separated_by_commas(cls, value: Any) -> Any:
         return comma_separated(value)
+
+    @field_validator("sparse")
+    @classmethod
+    def _sparse_rows_name_two_columns(cls, value: list[str]) -> list[str]:
+        for pair in value:
+            index, colon, numbers = pair.partition(":")
+            if not (index and colon and numbers) or ":" in numbers or index == numbers:
+                raise ValueError(f"expected two columns, as indices:values, found {pair!r}")
+        return value
 
     @model_validator(mode="after")
     def _columns_do_not_contradict(self) -> Self:

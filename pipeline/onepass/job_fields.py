@@ -16,6 +16,8 @@ PER_RUN = frozenset(
     {
         "model",
         "holdout",
+        "lake_version",
+        "lake_timestamp",
         "memory_limit",
         "on_bad",
         "on_changed",

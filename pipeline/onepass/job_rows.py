@@ -25,6 +25,21 @@ class RowFields(BaseModel):
     lake: str | list[str] = Field(
         description="Directory, glob, file, URL or list of files with the Parquet rows to train on."
     )
+    as_files: bool = Field(
+        default=False,
+        description="Read all Parquet files of a Delta or Iceberg table, as if it were none.",
+    )
+    lake_version: int | None = Field(
+        default=None,
+        ge=0,
+        description="Version of the Delta table, or snapshot of the Iceberg table, to read; unset: "
+        "the newest.",
+    )
+    lake_timestamp: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Read the table as it was at this time, ISO 8601; unset: as it is now.",
+    )
     label: str = Field(min_length=1, description="Column to predict.")
     model: str = Field(
         min_length=1, description="Model directory or URL; created by the first run."

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from typing import Literal
 
 _LISTS = frozenset(
-    {"classes", "features", "exclude", "numeric", "categorical", "cross", "spline", "log", "bins"}
+    {"classes", "features", "exclude", "numeric", "categorical", "sparse", "bag_counts"}
+    | {"cross", "spline", "log", "bins"}
 )
 """Fields that are lists of names."""
 

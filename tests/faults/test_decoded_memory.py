@@ -24,7 +24,6 @@ from onepass.lake.limits import ReadLimits
 from onepass.lake.read import PartitionReader
 from onepass.lake.rotation import Source
 from onepass.lake.units import units
-from onepass.stream.check_columns import empty_columns
 from onepass.stream.reading import Reading, as_is
 from onepass.stream.stream import ReadGroup, stream
 from onepass.stream.workers import Workers
@@ -176,7 +175,7 @@ def test_parsed_footers_are_freed_with_their_last_reader(lake):
         before = n_footers()
         read_summaries(files, bad, Workers())
         draw_sample(files, NAMES, {}, label="y", seed=0, bad=bad)
-        assert empty_columns(read_footer(files[0]), NAMES) == set()
+        assert read_footer(files[0]).empty(NAMES) == set()
         assert n_footers() == before
     finally:
         gc.enable()

@@ -84,7 +84,7 @@ def trained_elsewhere(golden: Path, lake: Path, monkeypatch: pytest.MonkeyPatch)
     from onepass.lake.discover import discover
     from onepass.training import learn_group
 
-    monkeypatch.setattr(learn_group, "discover", lambda _: discover(str(lake)))
+    monkeypatch.setattr(learn_group, "list_lake", lambda *_: discover(str(lake)))
     return train({"model": str(golden)})
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
-from blocks import LOSSES, SOFTMAX, random_block
-from onepass.block import Block
+from blocks import LOSSES, SOFTMAX, entries_of_slots, random_block
+from onepass.block import Block, Entries
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.losses import Loss
 from onepass.learn.newton.hybrid import Hybrid
@@ -31,6 +32,19 @@ def case(make: Callable[[int], Updater], loss: Loss, n_hashed: int = 0) -> Case:
         for seed, n_rows in enumerate(SIZES)
     ]
     return partial(make, n_slots), stream
+
+
+def with_entries(case: Case) -> Case:
+    """Return the case with the second hashed column as entries, some of another value than 1."""
+    make, stream = case
+    found = []
+    for seed, block in enumerate(stream):
+        entries = entries_of_slots(block.slots[:, 1:])
+        entries.value[...] = np.random.default_rng(seed).choice([1.0, 0.4, -2.0], block.n_rows)
+        kept = np.random.default_rng(seed).random(block.n_rows) < 0.8
+        entries = Entries(np.append(0, np.cumsum(kept)), entries.slot[kept], entries.value[kept])
+        found.append(replace(block, slots=block.slots[:, :1], entries=entries))
+    return make, found
 
 
 def newton(loss: Loss, n_slots: int, **options) -> Updater:
@@ -64,6 +78,10 @@ for rule, rate in RATES.items():
         partial(first_order, rule, LOSSES[0], Steps(rate, schedule="linear", minibatch=8)),
         LOSSES[0],
     )
+for name in ("newton logistic hashed", "newton softmax hashed", "newton half-life hashed"):
+    CASES[name.replace("hashed", "sparse")] = with_entries(CASES[name])
+for rule in ("sgd", "nag"):
+    CASES[f"{rule} averaged, implicit, sparse"] = with_entries(CASES[f"{rule} averaged, implicit"])
 every_updater = pytest.mark.parametrize(("make", "stream"), CASES.values(), ids=CASES)
 
 
@@ -204,6 +222,9 @@ def test_weights_are_what_predict_uses(make, stream):
     z = weights.intercept + probe.dense @ weights.dense.T
     if probe.slots.shape[1]:
         z = z + weights.hashed[probe.slots].sum(axis=1)
+    if probe.entries is not None:
+        own = np.repeat(np.arange(probe.n_rows), probe.entries.lengths)
+        np.add.at(z, own, (weights.hashed[probe.entries.slot].T * probe.entries.value).T)
     np.testing.assert_allclose(updater.predict(probe), z, rtol=1e-9, atol=1e-12)
 
 

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from onepass.encode.nested_kinds import Pairs
 from onepass.encode.schema import Hashed, Label, Numeric, Schema
 from onepass.environment import peak_rss_bytes
+from onepass.errors import JobError
 from onepass.job import Job
 from onepass.model.memory import (
     MAX_BATCH_ROWS,
@@ -141,6 +143,26 @@ def test_blocks_of_long_texts_have_fewer_rows():
     rows = fit_batch_rows(job, schema, widths={"t": 10_000})
     assert rows < MAX_BATCH_ROWS
     assert rows * 10_000 < job.memory_limit / 5
+
+
+def test_blocks_of_rows_with_thousands_of_entries_fit_into_the_limit():
+    job = Job(lake="a", label="y", model="m", solver="sgd", learning_rate=[0.1])
+    job = job.model_copy(update={"loss": "squared"})
+
+    def fitted(per_row: float, limit: str = "2GiB") -> int:
+        column = Pairs(name="i:v", index="i", value="v", scale=1, per_row=per_row)
+        label = Label(name="y", family="number", domain="real")
+        schema = Schema(columns=[column], label=label, weight=None, hash_bits=10, hive={})
+        bounded = Job(**job.model_dump() | {"memory_limit": limit})
+        return fit_batch_rows(bounded, schema, widths={"i": 4 * per_row, "v": 4 * per_row})
+
+    assert fitted(5) == MAX_BATCH_ROWS
+    few = fitted(10_000)
+    # An entry takes 16 bytes in a block while it is gathered, and each task has a block.
+    assert 64 <= few <= 2048
+    assert 2e9 / 20 < few * 10_000 * 16 * 5 < 2e9 / 2
+    with pytest.raises(JobError, match="dense and 1000000 hashed features: at least"):
+        fitted(1e6)
 
 
 def test_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():

@@ -116,7 +116,7 @@ def rows(n=N_ROWS, seed=1):
 def encoder(kinds, **options):
     """An encoder of some kinds of columns."""
     columns = [column for kind in kinds for column in COLUMNS[kind]]
-    named = {source.name for column in columns for source in column.sources}
+    named = {name for column in columns for name in column.sources}
     hive = {name: kind for name, kind in HIVE.items() if name in named}
     schema = Schema(columns=columns, label=Label(name="y"), weight="w", hash_bits=8, hive=hive)
     return Encoder(schema, **options)

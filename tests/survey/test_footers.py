@@ -10,7 +10,7 @@ from lakes import number_table, write_files
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer
-from onepass.stream.check_columns import empty_columns, kinds
+from onepass.stream.check_columns import kinds
 from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import null_shares, read_summaries
@@ -48,7 +48,7 @@ def test_summary_agrees_with_the_footer(lake_with_nulls):
         footer = read_footer(one.file)
         assert one.fingerprint == footer.fingerprint
         assert one.schema.equals(footer.schema)
-        assert one.kinds == kinds(footer.schema, empty_columns(footer, footer.schema.names))
+        assert one.kinds == kinds(footer.schema, footer.empty(footer.schema.names))
 
 
 def test_nulls_are_counted_where_the_statistics_tell_them(lake_with_nulls):

@@ -62,7 +62,7 @@ def repeated(values, n=500):
         (repeated([3.0, None]), "numeric"),
         (pa.nulls(500), "left out"),
         (pa.nulls(500, pa.float64()), "left out"),
-        (repeated([[1], [2]]), "left out"),
+        (repeated([[1], [2]]), "vector of 1"),
         (repeated([{"a": 1}, {"a": 2}]), "left out"),
         (repeated([b"a", b"b"]), "left out"),
         (repeated([dt.time(1), dt.time(2)]), "left out"),

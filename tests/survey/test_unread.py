@@ -17,7 +17,7 @@ N = 40
 
 NESTED = {
     "tags": pa.array([["a", "b"] * (i % 3) for i in range(N)]),
-    "point": pa.array([{"x": 1.0, "y": i} for i in range(N)]),
+    "points": pa.array([[{"x": 1.0, "y": i}] for i in range(N)]),
     "props": pa.array([[("k", i)] for i in range(N)], pa.map_(pa.string(), pa.int32())),
     "blob": pa.array([b"\0x"] * N),
 }
@@ -39,7 +39,7 @@ def test_lake_of_nested_and_binary_columns_is_not_broken_but_has_no_usable_colum
     assert said.startswith("no column of the lake")
     assert "bad" not in said
     assert "epair" not in said
-    for name, dtype in (("tags", "list<"), ("point", "struct<"), ("props", "map<")):
+    for name, dtype in (("tags", "list<"), ("points", "list<"), ("props", "map<")):
         assert f"'{name}': type {dtype}" in said
     assert "'blob': type binary cannot be used" in said
     assert caught.value.exit_code == 3

@@ -127,3 +127,4 @@ def test_automatic_number_is_one_for_small_lakes_and_bounded_for_large_ones():
     assert [automatic(n, DENSE) for n in (1, 7, 8, 16, 31, 32, 10**6)] == [1, 1, 2, 4, 4, 8, 256]
     assert [automatic(n, HASHED) for n in (1, 15, 16, 10**6)] == [1, 1, 2, 256]
     assert (rule_of(0), rule_of(3)) == (DENSE, HASHED)
+    assert rule_of(51).share == 1 / 50

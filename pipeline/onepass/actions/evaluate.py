@@ -13,7 +13,9 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake
-from onepass.lake.discover import Lake, LakeFile, files_of
+from onepass.lake.discover import Lake, LakeFile
+from onepass.lake.tables.open import files_of
+from onepass.lake.tables.table import TableChoice
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.metrics.quantile import middle
 from onepass.learn.metrics.residuals import Residuals
@@ -24,6 +26,7 @@ from onepass.model.evaluations import Evaluation, digest_of, find, shown_lake
 from onepass.model.evaluations import record as keep
 from onepass.model.file import ModelFile
 from onepass.model.predictor import Predictor, predicted
+from onepass.model.table_choice import table_choice
 from onepass.model.versions import read_predictor
 from onepass.stream.advised import advised
 from onepass.stream.fold import Fold, folded
@@ -71,6 +74,9 @@ def evaluate(
     version: int | str | None = None,
     record: bool = False,
     again: bool = False,
+    lake_version: int | None = None,
+    lake_timestamp: str | None = None,
+    as_files: bool | None = None,
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluateReport:
@@ -89,6 +95,8 @@ def evaluate(
         files already, the rows are not read again.
     again
         Whether to read the rows and record the result even so.
+    lake_version, lake_timestamp, as_files
+        As in a job; the newest version of a table, and files or table as in training, by default.
     dask
         Address of a Dask scheduler; threads of this process by default.
 
@@ -102,9 +110,13 @@ def evaluate(
     opened = open_model(model)
     predictor = read_predictor(opened, version)
     store = opened.store if record else None
-    return evaluate_version(
-        predictor, lake, str(model), store=store, again=again, dask=dask, progress=progress
+    choice = table_choice(
+        opened.file.job, version=lake_version, timestamp=lake_timestamp, as_files=as_files
     )
+    return evaluate_version(
+        predictor, lake, str(model),
+        choice=choice, store=store, again=again, dask=dask, progress=progress,
+    )  # fmt: skip
 
 
 @advised(_ADVICE)
@@ -113,6 +125,7 @@ def evaluate_version(
     lake: Lake,
     model: str,
     *,
+    choice: TableChoice | None = None,
     store: Store | None = None,
     again: bool = False,
     dask: str | None = None,
@@ -127,6 +140,8 @@ def evaluate_version(
         As for `evaluate`; or files that are listed already, such as those of a rolling holdout.
     model
         Model directory, for the report.
+    choice
+        Version of the table to read, if the lake is one; the newest by default.
     store
         The model directory, to record the evaluation in or to take it from; None for neither.
     again
@@ -138,7 +153,7 @@ def evaluate_version(
     began, progress = time.perf_counter(), progress or Progress()
     reading = predictor.reading(label=True)
     with Workers(dask, mixed=True) as workers:
-        checked = check_files(files_of(lake), reading, workers)
+        checked = check_files(files_of(lake, choice), reading, workers)
         files_sha256 = digest_of((file.key, file.fingerprint) for file in checked.files)
         state_sha256, version = predictor.entry.state.sha256, predictor.entry.version
         known = None

@@ -6,6 +6,7 @@ from onepass.actions.evaluate import EvaluateReport, evaluate_version
 from onepass.errors import BadPartition, first_line
 from onepass.job import Job
 from onepass.lake.discover import Lake, LakeFile
+from onepass.lake.tables.table import TableChoice
 from onepass.ledger.store import Store
 from onepass.model.predictor import Predictor
 from onepass.training.progress import Progress
@@ -44,8 +45,10 @@ def evaluate_holdout(
     while True:
         try:
             return evaluate_version(
-                predictor, lake, job.model, store=store, dask=job.dask, progress=progress
-            )
+                predictor, lake, job.model,
+                choice=TableChoice(as_files=job.as_files),
+                store=store, dask=job.dask, progress=progress,
+            )  # fmt: skip
         except BadPartition as error:
             files = [one for one in lake if isinstance(one, LakeFile)]
             if not files or job.on_bad == "error":

@@ -17,9 +17,10 @@ from onepass.actions.planned_files import Wanted
 from onepass.actions.score_run import ScoreRun
 from onepass.environment import peak_rss_bytes
 from onepass.errors import JobError
-from onepass.lake.discover import discover
+from onepass.lake.tables.open import list_lake
 from onepass.model.directory import open_model
 from onepass.model.predictions import prediction_fields
+from onepass.model.table_choice import table_choice
 from onepass.model.versions import read_predictor
 from onepass.stream.advised import advised
 from onepass.training.progress import Progress
@@ -71,6 +72,9 @@ def score(
     new_only: bool = False,
     prune: bool = False,
     version_column: str | None = None,
+    lake_version: int | None = None,
+    lake_timestamp: str | None = None,
+    as_files: bool | None = None,
     dask: str | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
@@ -97,6 +101,8 @@ def score(
         Remove prediction files of this model whose inputs are not in the lake.
     version_column
         Name of a column to write that holds the version of the model.
+    lake_version, lake_timestamp, as_files
+        As in a job; the newest version of a table, and files or table as in training, by default.
     dask
         Address of a Dask scheduler; threads of this process by default.
 
@@ -113,12 +119,14 @@ def score(
     """
     began, progress = time.perf_counter(), progress or Progress()
     output = open_output(out)
-    source = _lake(lake, model)
-    files = discover(source)
+    job = open_model(model).file.job
+    source = job.lake if lake is None else lake
+    choice = table_choice(job, version=lake_version, timestamp=lake_timestamp, as_files=as_files)
+    files = list_lake(source, choice)
     refuse_output(output, source, files, model)
     with output.exclusive(progress.noted) as waited:
         # A wait may take hours, in which files land and versions are trained.
-        files = discover(source) if waited else files
+        files = list_lake(source, choice) if waited else files
         wanted = _wanted(model, keep, version, version_column)
         run = ScoreRun(output, wanted, any_version=new_only, progress=progress)
         written = run.write(files, dask)
@@ -143,10 +151,6 @@ def score(
         rows_per_second=manifest.rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
-
-
-def _lake(lake: str | list[str] | None, model: str | Path) -> str | list[str]:
-    return open_model(model).file.job.lake if lake is None else lake
 
 
 def _wanted(

@@ -14,7 +14,8 @@ from onepass.actions.outputs import Output, taken
 from onepass.actions.planned_files import PlannedFile, Wanted, is_settled, plan_file, told
 from onepass.actions.prediction_files import Scorer, is_there, write_files
 from onepass.errors import BadPartition, JobError
-from onepass.lake.discover import SUFFIXES, LakeFile
+from onepass.lake.discover import LakeFile
+from onepass.lake.walk import SUFFIXES
 from onepass.stream.lake_groups import check_files
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress

@@ -15,8 +15,9 @@ from onepass.actions.curves import CurveOf, curves
 from onepass.block import FloatArray
 from onepass.encode.crosses import slots_of_texts, spoken_combination
 from onepass.encode.hashing import slots_of
-from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Schema, Time
-from onepass.encode.shapes import Bins, Product, Spline
+from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
+from onepass.encode.schema import Column, Numeric, OneHot, Schema, Time
+from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
@@ -64,8 +65,9 @@ class HashedValue(BaseModel):
     output: str | None
     """Class or quantile of the weight; None if the model has a single margin."""
     weight: float
-    """Change of the prediction for rows with this value, or with any other that shares its slot;
-    per standard deviation of the number if the column is crossed with one."""
+    """Change of the prediction for rows with this value, or with any other that shares its slot.
+    It is per unit of its number if the value is a key of a map or an index, and per standard
+    deviation of the number if the column is crossed with one."""
     rows: int
     """Approximate number of rows with this value; long batches are sampled."""
 
@@ -124,7 +126,7 @@ def summarise(model: Model) -> Summary:
             key=lambda row: -abs(row.effect),
         ),
         curves=drawn,
-        hashed={column.name: schema.n_slots for column in schema.counted()},
+        hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
         references=dict(_references(schema)),
         warnings=cautions(
@@ -226,9 +228,9 @@ def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
     The intercept comes last in both.
     """
     units = [
-        (name, *_unit(column, name, place))
+        (name, *unit)
         for column in schema.columns
-        for place, name in enumerate(column.feature_names())
+        for name, unit in zip(column.feature_names(), _units(column), strict=True)
     ]
     matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
     matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
@@ -253,42 +255,47 @@ def _quantile(share: float, freedom: float) -> float:
     return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
 
 
-def _unit(column: Column, name: str, place: int) -> tuple[float, float]:
-    """Return the units of the column in one unit of the feature, and the column's value at 0.
+def _units(column: Column) -> list[tuple[float, float]]:
+    """Return the units of the column in one unit of each feature, and the column's value at 0.
 
     The unit of a spline is the height of the curve at the knot.
     """
+    units = [(1.0, 0.0)] * len(column.feature_names())
     match column:
-        case Numeric() if name == column.name:
-            return column.scale, column.center
-        case Spline() if place < len(column.scale):
-            return column.scale[place], column.center[place]
+        case Numeric():
+            units[0] = column.scale, column.center
+        case Vector():
+            units[: column.length] = zip(column.scale, column.center, strict=True)
+        case Spline():
+            units[: len(column.scale)] = zip(column.scale, column.center, strict=True)
         case Product():
-            units = math.prod(number.scale for number in column.numbers)
-            return column.scale * units, column.center * units
-        case Time() if name == f"{column.name} (trend)":
-            return column.scale / _DAY, 0.0
-        case _:
-            return 1.0, 0.0
+            own = math.prod(number.scale for number in column.numbers)
+            units[0] = column.scale * own, column.center * own
+        case Time() if column.parts[:1] == ["trend"]:
+            units[0] = column.scale / _DAY, 0.0
+    return units
 
 
 def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:
     schema = model.file.encoder
     found = []
-    for column in schema.counted():
+    for column in schema.columns:
+        if not (column.is_hashed or column.has_entries):
+            continue
         values = model.frequent.values(column.name)
-        texts = [value for value, _ in values]
-        if isinstance(column, Hashed):
-            slots, names = slots_of(texts, column.name, schema.hash_bits), texts
-        else:
+        names = texts = [value for value, _ in values]
+        if isinstance(column, Cross):
             slots = slots_of_texts(column, texts, schema.hash_bits)
             names = [spoken_combination(text) for text in texts]
+        else:
+            slots = slots_of(texts, column.name, schema.hash_bits)
+        unit = column.scale if isinstance(column, WeightMap | Pairs) else 1.0
         found += [
             HashedValue(
                 column=column.name,
                 value=name,
                 output=one.name,
-                weight=float(one.hashed[slot]),
+                weight=float(one.hashed[slot]) / unit,
                 rows=n,
             )
             for (_, n), name, slot in zip(values, names, slots, strict=True)

@@ -22,11 +22,11 @@ from onepass.errors import DataError, ForeignModel, JobError, first_line
 from onepass.ledger.chain import NO_ENTRY, log_key
 from onepass.ledger.consistency import inconsistencies
 from onepass.ledger.entries import LearntEntry
-from onepass.ledger.history import History
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.leftovers import leftovers, strangers
 from onepass.ledger.store import LOCK_KEY, open_store
 from onepass.model.directory import OpenModel, open_model
+from onepass.model.table_choice import table_choice
 from onepass.stream.workers import Workers
 from onepass.training.learn_group import GroupLearner
 from onepass.training.progress import Progress
@@ -91,7 +91,7 @@ def verify(
         where = lake or opened.file.job.lake
         with Workers(dask, mixed=not retrain) as workers:
             if check_lake:
-                check.lake(opened.ledger.history, where, workers)
+                check.lake(opened, where, workers)
             if retrain:
                 check.retrain(opened, where, workers)
         check.leftovers(opened)
@@ -175,9 +175,10 @@ class _Check:
                 names = [name for name, tag in tags.items() if tag.version == entry.version]
                 self._missing(entry, counts, names)
 
-    def lake(self, history: History, lake: str | list[str], workers: Workers) -> None:
+    def lake(self, opened: OpenModel, lake: str | list[str], workers: Workers) -> None:
         """Compare the files of the lake with what was learnt from them."""
-        self.lake_files, findings = compare_lake(history, lake, workers, self.progress)
+        history, choice = opened.ledger.history, table_choice(opened.file.job)
+        self.lake_files, findings = compare_lake(history, lake, choice, workers, self.progress)
         self.findings += findings
 
     def retrain(self, opened: OpenModel, lake: str | list[str], workers: Workers) -> None:

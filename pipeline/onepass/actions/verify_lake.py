@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 from onepass.actions.verify_report import Finding
 from onepass.errors import DataError, JobError, first_line
-from onepass.lake.discover import LakeFile, discover
+from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
+from onepass.lake.tables.open import list_lake
+from onepass.lake.tables.table import TableChoice
 from onepass.ledger.entries import SkipEntry
 from onepass.ledger.history import History
 from onepass.partition import Fingerprint
@@ -20,7 +22,11 @@ from onepass.training.progress import Progress
 
 
 def compare_lake(
-    history: History, lake: str | list[str], workers: Workers, progress: Progress
+    history: History,
+    lake: str | list[str],
+    choice: TableChoice,
+    workers: Workers,
+    progress: Progress,
 ) -> tuple[int, list[Finding]]:
     """Compare each learnt file with the fingerprint in the log.
 
@@ -32,7 +38,7 @@ def compare_lake(
         Files that have changed or are gone, and a note about files that are new.
     """
     try:
-        files = {file.key: file for file in discover(lake)}
+        files = {file.key: file for file in list_lake(lake, choice)}
     except (JobError, DataError) as error:
         return 0, [_finding(str(lake)[:500], str(error))]
     workers.see(list(files.values()))

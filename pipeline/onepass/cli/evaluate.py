@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from onepass.actions.evaluate import evaluate
@@ -10,6 +12,7 @@ from onepass.terminal.options import (
     dask_option,
     json_option,
     model_option,
+    table_options,
     version_option,
 )
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
@@ -21,6 +24,7 @@ from onepass.terminal.progress import Display
 @model_option
 @version_option
 @click.option("--record", is_flag=True, help="Keep the result in the model directory.")
+@table_options
 @dask_option
 @json_option
 def command(
@@ -30,11 +34,18 @@ def command(
     record: bool,
     dask: str | None,
     as_json: bool,
+    **table: Any,
 ) -> None:
     """Compute the metrics of a model on LAKE, which must have the label."""
     with Display("evaluated") as display:
         report = evaluate(
-            as_lake(lake), model, version=version, record=record, dask=dask, progress=display
+            as_lake(lake),
+            model,
+            version=version,
+            record=record,
+            dask=dask,
+            progress=display,
+            **table,
         )
     warn_if_worse(report.loss, report.metrics)
     if as_json:

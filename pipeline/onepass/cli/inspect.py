@@ -10,6 +10,7 @@ import click
 from onepass.errors import OnepassError, first_line
 from onepass.job import Job
 from onepass.job_fields import parse_job
+from onepass.model.table_choice import trained_choice
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.survey import Survey, survey
@@ -25,7 +26,8 @@ _CLASSES_SHOWN = 12
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
     *("cross", "spline", "log", "bins"),
-    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave", "dask"),
+    *("sparse", "bag_counts", "on_null_label", "unknown_class", "on_missing_column", "tails"),
+    *("interleave", "dask", "as_files", "lake_version", "lake_timestamp"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
@@ -57,6 +59,7 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
         dask=job.dask,
+        table=trained_choice(job),
     )
     parallel = _parallel(job, found)
     if as_json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from onepass.actions.score import ScoreReport, score
@@ -11,6 +13,7 @@ from onepass.terminal.options import (
     json_option,
     model_option,
     names,
+    table_options,
     version_option,
 )
 from onepass.terminal.printing import print_json, say
@@ -31,6 +34,7 @@ _MOST_NAMED = 3
     "--prune", is_flag=True, help="Remove the model's predictions whose inputs left LAKE."
 )
 @click.option("--version-column", metavar="NAME", help="Column to write with the version.")
+@table_options
 @dask_option
 @json_option
 def command(
@@ -44,6 +48,7 @@ def command(
     version_column: str | None,
     dask: str | None,
     as_json: bool,
+    **table: Any,
 ) -> None:
     """Write predictions for LAKE: one Parquet file per file, rows in the same order.
 
@@ -69,6 +74,7 @@ def command(
             version_column=version_column,
             dask=dask,
             progress=display,
+            **table,
         )
     if as_json:
         print_json(report)

@@ -16,9 +16,11 @@ from onepass.encode.columns import typed_hive
 from onepass.encode.hashed_columns import HashedColumns
 from onepass.encode.layout import Layouts, NumberGroup
 from onepass.encode.levels import write_category
+from onepass.encode.nested import write_nested
+from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.encode.numbers import Numbers, kinds_of_count
-from onepass.encode.reads import READS, is_readable, use_of
-from onepass.encode.schema import Bool, Column, Hashed, Numeric, OneHot, Time
+from onepass.encode.reads import READS, is_readable, uses_of
+from onepass.encode.schema import Bool, Hashed, Numeric, OneHot, Time
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.encode.target import label_target, row_weights, settle_unknown
 from onepass.encode.write.margins import Margins
@@ -71,9 +73,9 @@ class Draft:
     label
         Whether the rows carry a label and a weight to read.
     noted
-        Whether to count the commonest values of each of ``schema.counted()``. The counts are
-        multiplied by `onepass.encode.frequent.NOTED_EVERY`, because a column is counted in one
-        block of so many. By default all columns are counted, without this factor.
+        Whether to count the commonest values of each column of `Schema.counted_names`, in their
+        order. The counts are multiplied by `frequent.NOTED_EVERY`, because a column is counted in
+        one block of so many. By default all columns are counted, without this factor.
     linear
         Model whose margins are computed in place of features; `order` must then be None.
     """
@@ -137,8 +139,13 @@ class Draft:
         frequent = self._frequent if self._learns else None
         hashed = HashedColumns(self._schema, self._noted, frequent, n_rows)
         for column, first, width in layout.others:
-            values = [self._values(source, part) for source in column.sources]
+            values = [self._values(name, use, part) for name, use in uses_of(column)]
             match column:
+                case Vector() | Bag() | HashedBag() | WeightMap() | Pairs():
+                    bits = self._schema.hash_bits
+                    noticed, named = write_nested(self._sink, column, values, first, start, bits)
+                    self._count(noticed)
+                    hashed.note(column, named)
                 case Hashed():
                     self._count([("not_whole", hashed.add(column, values[0]))])
                 case Cross():
@@ -174,24 +181,23 @@ class Draft:
             if kind and n:
                 self._counts[kind] += n
 
-    def _values(self, column: Column, part: Part) -> pa.Array:
+    def _values(self, name: str, use: str, part: Part) -> pa.Array:
         """Return the values of a column after checking its type; one value if it is a folder.
 
         An optional column that the part lacks is null.
         """
-        hive, is_optional = self._schema.hive, column.name in self._optional
-        if column.name in hive:
-            if column.name not in part.hive and not is_optional:
-                raise BadColumn("expected in the path as a key=value folder", column.name)
-            return typed_hive(column.name, [part.hive.get(column.name)], hive[column.name])
-        if is_optional and part.batch.schema.get_field_index(column.name) < 0:
+        hive, is_optional = self._schema.hive, name in self._optional
+        if name in hive:
+            if name not in part.hive and not is_optional:
+                raise BadColumn("expected in the path as a key=value folder", name)
+            return typed_hive(name, [part.hive.get(name)], hive[name])
+        if is_optional and part.batch.schema.get_field_index(name) < 0:
             return pa.nulls(part.batch.num_rows)
-        values = _column(part.batch, column.name)
-        use = use_of(column)
+        values = _column(part.batch, name)
         if is_readable(use, values.type):
             return values
         if values.null_count < len(values):
-            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", column.name)
+            raise BadColumn(f"expected {READS[use].text}, found type {values.type}", name)
         return pa.nulls(len(values))
 
     def _write_group(self, group: NumberGroup, batch: pa.RecordBatch, start: int) -> None:

@@ -14,6 +14,7 @@ from onepass.encode.crosses import Levels, combinations, cross_slots, factors, r
 from onepass.encode.frequent import NOTED_EVERY, commonest
 from onepass.encode.hashing import slot_codes
 from onepass.encode.level_values import is_real, level_values, not_whole
+from onepass.encode.nested import Nested
 from onepass.encode.schema import Hashed, Schema
 from onepass.encode.shapes import Bins, Cross
 from onepass.encode.write.sink import Sink
@@ -27,8 +28,8 @@ class HashedColumns:
     schema
         Says how many slots there are, and which columns are key=value folders.
     noted
-        Whether to count the commonest values of each of ``schema.counted()``; see `Draft`. None
-        counts all of them.
+        Whether to count the commonest values of each column of ``schema.counted_names()``; see
+        `Draft`. None counts all of them.
     frequent
         Takes the counts by column; None counts nothing.
     n_rows
@@ -49,8 +50,7 @@ class HashedColumns:
             frequent,
             n_rows,
         )
-        self._n_hashed = schema.n_hashed
-        self._n_written = self._n_with_entries = 0
+        self._number = {name: number for number, name in enumerate(schema.counted_names())}
         self._codes: list[pa.Array] = []
         self._slot_of: list[SlotArray | None] = []
         self._entries: list[tuple[SlotArray, NDArray[np.float32]]] = []
@@ -61,28 +61,26 @@ class HashedColumns:
         n_not_whole = not_whole(values) if is_real(values) else 0
         values = level_values(column, values)
         in_folder = column.name in self._hive
-        times = self._times(self._n_written, always=in_folder)
-        if times:
-            found = commonest(values, times * (self._n_rows if in_folder else 1))
-            self._count(column.name, found)
+        self.note(column, values)
         own, table = slot_codes(values, column.name, self._bits)
         self._codes.append(pa.repeat(own[0], self._n_rows) if in_folder else own)
         self._slot_of.append(table)
-        self._n_written += 1
         return n_not_whole
+
+    def note(self, column: Hashed | Nested, values: pa.Array | None) -> None:
+        """Count the commonest values of a column; None if its weights have names."""
+        in_folder = column.name in self._hive
+        times = 0 if values is None else self._times(column.name, always=in_folder)
+        if times:
+            found = commonest(values, times * (self._n_rows if in_folder else 1))
+            self._count(column.name, found)
 
     def add_cross(self, column: Cross, values: Sequence[pa.Array]) -> None:
         """Add a cross of columns with these values, in the order of its sources."""
         n_parts = len(column.parts)
         pairs = zip(column.parts, values[:n_parts], strict=True)
         levels = [self._levels_of(part, own) for part, own in pairs]
-        if column.has_entries:
-            number = self._n_hashed + self._n_with_entries
-            self._n_with_entries += 1
-        else:
-            number = self._n_written
-            self._n_written += 1
-        times = self._times(number)
+        times = self._times(column.name)
         if times:
             self._count(column.name, combinations(levels, self._n_rows, times))
         slots = cross_slots(column.name, levels, self._n_rows, self._bits)
@@ -106,7 +104,7 @@ class HashedColumns:
             self._levels[part.name] = read_levels(part, values)
         return self._levels[part.name]
 
-    def _times(self, number: int, *, always: bool = False) -> int:
+    def _times(self, name: str, *, always: bool = False) -> int:
         """Return how many rows each counted value stands for; 0 if none is counted.
 
         A folder has a single value, which is cheap to count in every block.
@@ -115,7 +113,7 @@ class HashedColumns:
             return 0
         if self._noted is None or always:
             return 1
-        return NOTED_EVERY if self._noted[number] else 0
+        return NOTED_EVERY if self._noted[self._number[name]] else 0
 
     def _count(self, name: str, found: dict[str, int]) -> None:
         assert self._frequent is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.encode.schema import (
     Bool,
     Column,
@@ -44,6 +45,15 @@ READS = {
     ),
     "text category": Reads(("text",), "text (string, large_string, string_view)"),
     "bool category": Reads(("bool",), "a bool"),
+    "vector": Reads(
+        ("integers", "reals", "nulls"), "lists of numbers, of any width and type of list"
+    ),
+    "bag of integers": Reads(("integers", "nulls"), "lists of integers, of any width"),
+    "bag of texts": Reads(("texts", "nulls"), "lists of text"),
+    "bag of entries": Reads(("entries",), "maps from text or integers to text"),
+    "weights by key": Reads(("weights",), "maps from text or integers to numbers"),
+    "list of indices": Reads(("integers", "texts", "nulls"), "lists of integers or text"),
+    "list of numbers": Reads(("integers", "reals", "nulls"), "lists of numbers"),
     "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
     "label of text": Reads(("text",), "text"),
     "weight": Reads(("integer", "real", "bool"), "a number or a bool"),
@@ -63,7 +73,7 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     label
         Whether label and weight are read as well.
     """
-    found = [(source.name, use_of(source)) for source in schema.sources()]
+    found = [one for column in schema.columns for one in uses_of(column)]
     found = list(dict.fromkeys(found))
     if label:
         found.append((schema.label.name, label_use(schema.label)))
@@ -71,9 +81,24 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     return [(name, use) for name, use in found if name not in schema.hive]
 
 
+def uses_of(column: Column) -> list[tuple[str, str]]:
+    """Return the names of the columns that are read for a column, each with its use."""
+    if isinstance(column, Pairs):
+        return [(column.index, "list of indices"), (column.value, "list of numbers")]
+    return [(one.name, use_of(one)) for one in column.inputs]
+
+
 def use_of(column: Column) -> str:
-    """Return the use of a column, a key of `READS`."""
+    """Return the use of a column, a key of `READS`; that of the numbers, for pairs."""
     match column:
+        case Vector():
+            return "vector"
+        case Bag() | HashedBag():
+            return f"bag of {column.family}"
+        case WeightMap():
+            return "weights by key"
+        case Pairs():
+            return "list of numbers"
         case Numeric():
             return "number in text" if column.text else "number"
         case Bool():

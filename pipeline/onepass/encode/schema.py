@@ -8,12 +8,15 @@ from math import ceil
 from typing import Annotated, Literal, TypeAlias
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from onepass.encode.kind import Kind
+from onepass.encode.column_base import ColumnBase as _Column
+from onepass.encode.column_base import Frozen as _Frozen
+from onepass.encode.nested_family import NestedFamily, nested_family
+from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 
-Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"]
+Family: TypeAlias = Literal["integer", "real", "bool", "time", "text", "other"] | NestedFamily
 """Arrow types that are read in the same way."""
 
 OTHER = "other"
@@ -21,14 +24,6 @@ OTHER = "other"
 
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Column(Kind):
-    """A column of features."""
 
 
 class _MayBeText(_Column):
@@ -172,8 +167,12 @@ class Hashed(_Category):
 for _shape in (Bins, Spline, Product, Cross):
     _shape.model_rebuild(_types_namespace={"Numeric": Numeric, "Hashed": Hashed, "Bins": Bins})
 
+_Plain: TypeAlias = Numeric | Bool | Time | OneHot | Hashed
+_Shaped: TypeAlias = Spline | Bins | Product | Cross
+_Nested: TypeAlias = Vector | Bag | HashedBag | WeightMap | Pairs
+
 Column: TypeAlias = Annotated[
-    Numeric | Bool | Time | OneHot | Hashed | Spline | Bins | Product | Cross,
+    _Plain | _Shaped | _Nested,
     Field(discriminator="kind"),
 ]
 
@@ -259,14 +258,13 @@ class Schema(_Frozen):
         """Number of hashed weights."""
         return (1 << self.hash_bits) if self.n_hashed or self.has_entries else 0
 
-    def sources(self) -> list[Column]:
-        """Return the columns of features that are read; one may be there for several uses."""
-        return [source for column in self.columns for source in column.sources]
+    def counted_names(self) -> list[str]:
+        """Return the columns whose frequent values are counted, because weights have no names.
 
-    def counted(self) -> list[Hashed | Cross]:
-        """Return the columns whose frequent values are counted, those with entries last."""
-        hashed = [c for c in self.columns if isinstance(c, Hashed | Cross) and c.is_hashed]
-        return [*hashed, *(c for c in self.columns if isinstance(c, Cross) and c.has_entries)]
+        Columns of one slot a row come first.
+        """
+        hashed = [column.name for column in self.columns if column.is_hashed]
+        return hashed + [column.name for column in self.columns if column.has_entries]
 
     def names(self, *, label: bool) -> list[str]:
         """Return the columns that are read from the files, which key=value folders are not.
@@ -276,7 +274,7 @@ class Schema(_Frozen):
         label
             Whether label and weight are read as well.
         """
-        names = [source.name for source in self.sources()]
+        names = [name for column in self.columns for name in column.sources]
         if label:
             names += [self.label.name, *([self.weight] if self.weight else [])]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
@@ -284,9 +282,12 @@ class Schema(_Frozen):
     def text_names(self) -> list[str]:
         """Return the columns whose texts are read, looked up or hashed once per distinct value."""
         names = [
-            source.name
-            for source in self.sources()
-            if isinstance(source, _Category) or (isinstance(source, _MayBeText) and source.text)
+            name
+            for column in self.columns
+            for one in column.inputs
+            if isinstance(one, _Category | Bag | HashedBag | WeightMap)
+            or (isinstance(one, _MayBeText) and one.text)
+            for name in one.sources
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
 
@@ -312,7 +313,7 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
         or pa.types.is_string_view(dtype)
     ):
         return "text"
-    return "other"
+    return nested_family(dtype, family)
 
 
 _WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from onepass.encode.kind import Kind
+from onepass.encode.column_base import ColumnBase
 
 if TYPE_CHECKING:
     from onepass.encode.schema import Column, Hashed, Numeric
 
 
-class Spline(Kind):
+class _Shape(ColumnBase):
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """See `ColumnBase.sources`."""
+        return tuple(one.name for one in self.inputs)
+
+
+class Spline(_Shape):
     """A number as a curve: a feature for the height of the curve at each knot but the first."""
 
     kind: Literal["spline"] = "spline"
@@ -53,8 +60,8 @@ class Spline(Kind):
         return self.number.missing
 
     @property
-    def sources(self) -> list[Column]:
-        """See `Kind.sources`."""
+    def inputs(self) -> list[Column]:
+        """See `ColumnBase.inputs`."""
         return [self.number]
 
     def feature_names(self) -> list[str]:
@@ -67,7 +74,7 @@ class Spline(Kind):
         return distinct_texts([self.number.uncurbed(knot) for knot in self.knots])
 
 
-class Bins(Kind):
+class Bins(_Shape):
     """A number cut into bins, with a 0/1 feature for each but the first, the reference."""
 
     kind: Literal["bins"] = "bins"
@@ -93,8 +100,8 @@ class Bins(Kind):
         return self.number.missing
 
     @property
-    def sources(self) -> list[Column]:
-        """See `Kind.sources`."""
+    def inputs(self) -> list[Column]:
+        """See `ColumnBase.inputs`."""
         return [self.number]
 
     @property
@@ -110,7 +117,7 @@ class Bins(Kind):
         return [*names, *([f"{self.name} is null"] if self.missing else [])]
 
 
-class Product(Kind):
+class Product(_Shape):
     """The product of numbers, each centred and scaled before; 0 where one is missing."""
 
     kind: Literal["product"] = "product"
@@ -127,8 +134,8 @@ class Product(Kind):
         return "*".join(number.name for number in self.numbers)
 
     @property
-    def sources(self) -> list[Column]:
-        """See `Kind.sources`."""
+    def inputs(self) -> list[Column]:
+        """See `ColumnBase.inputs`."""
         return [*self.numbers]
 
     def feature_names(self) -> list[str]:
@@ -136,7 +143,7 @@ class Product(Kind):
         return [self.name]
 
 
-class Cross(Kind):
+class Cross(_Shape):
     """A combination of categories, and perhaps numbers, whose hash selects a weight.
 
     The weight is multiplied by the product of the numbers, centred and scaled, if there are any.
@@ -158,23 +165,23 @@ class Cross(Kind):
 
     @property
     def is_hashed(self) -> bool:
-        """See `Kind.is_hashed`."""
+        """See `ColumnBase.is_hashed`."""
         return not self.numbers
 
     @property
     def has_entries(self) -> bool:
-        """See `Kind.has_entries`."""
+        """See `ColumnBase.has_entries`."""
         return bool(self.numbers)
 
     @property
     def entries_per_row(self) -> float:
-        """See `Kind.entries_per_row`."""
+        """See `ColumnBase.entries_per_row`."""
         return 1.0 if self.numbers else 0.0
 
     @property
-    def sources(self) -> list[Column]:
-        """See `Kind.sources`."""
-        return [*(source for part in self.parts for source in part.sources), *self.numbers]
+    def inputs(self) -> list[Column]:
+        """See `ColumnBase.inputs`."""
+        return [*(one for part in self.parts for one in part.inputs), *self.numbers]
 
     def feature_names(self) -> list[str]:
         """Return no name: a cross has no dense feature."""

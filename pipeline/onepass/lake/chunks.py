@@ -39,6 +39,8 @@ class Chunk(NamedTuple):
     """The metadata of one column chunk; the fields are named as pyarrow names them."""
 
     path_in_schema: str
+    column: str
+    """The column that the chunk belongs to, by the name under which it is read."""
     physical_type: str
     """By the schema."""
     num_values: int
@@ -48,6 +50,8 @@ class Chunk(NamedTuple):
     dictionary_page_offset: int | None
     null_count: int | None
     """None if the statistics do not tell, or tell the impossible."""
+    is_flat: bool = True
+    """Whether the chunk has one value in each row; else it belongs to a list or a map."""
 
     @property
     def has_dictionary_page(self) -> bool:
@@ -61,6 +65,8 @@ class ColumnChunks:
 
     paths: list[str]
     """Path of each leaf column in the Parquet schema."""
+    columns: list[str]
+    """Column that each leaf belongs to, by the name under which it is read."""
     types: list[str]
     """Physical type of each leaf column by the schema."""
     is_flat: list[bool]
@@ -76,6 +82,7 @@ class ColumnChunks:
         n_values, nulls, present = found[N_VALUES], found[NULLS], found[PRESENT]
         return Chunk(
             self.paths[column],
+            self.columns[column],
             self.types[column],
             n_values,
             found[UNCOMPRESSED],
@@ -83,6 +90,7 @@ class ColumnChunks:
             found[DATA_PAGE],
             found[DICTIONARY_PAGE] if present >> DICTIONARY_PAGE & 1 else None,
             nulls if present >> NULLS & 1 and 0 <= nulls <= n_values else None,
+            self.is_flat[column],
         )
 
     def of(self, row_group: int, columns: Iterable[int]) -> Iterator[Chunk]:
@@ -139,9 +147,11 @@ def read_chunks(footer: bytes, metadata: pq.FileMetaData) -> ColumnChunks:
     """
     schema = parquet_schema(metadata)
     columns = [schema.column(i) for i in range(metadata.num_columns)]
+    paths = [column.path for column in columns]
     fields, is_encrypted = chunk_fields(footer, metadata.num_row_groups, metadata.num_columns)
     return ColumnChunks(
-        [column.path for column in columns],
+        paths,
+        paths,
         [column.physical_type for column in columns],
         [not column.max_repetition_level for column in columns],
         fields,

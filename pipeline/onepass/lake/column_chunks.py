@@ -31,6 +31,9 @@ def is_coded(chunk: Chunk, rows: int) -> bool:
     """
     if not chunk.has_dictionary_page or not chunk.num_values:
         return False
+    if chunk.physical_type != "BYTE_ARRAY":
+        # The numbers of a map whose keys are texts.
+        return False
     dictionary = chunk.data_page_offset - (chunk.dictionary_page_offset or 0)
     codes = chunk.total_uncompressed_size - dictionary
     most = min(_DICTIONARY_BYTES_PER_ROW * rows, _LARGEST_DICTIONARY)
@@ -51,6 +54,10 @@ def decoded_bytes(chunk: Chunk, coded: bool) -> int | None:
         None if the footer does not tell: codes may stand for texts of any length.
     """
     n, stored = int(chunk.num_values), int(chunk.total_uncompressed_size)
+    if not chunk.is_flat:
+        # While lists are decoded, each element has two levels of 2 bytes, and a row an offset.
+        elements = decoded_bytes(chunk._replace(is_flat=True), coded)
+        return None if elements is None else elements + 8 * n
     if chunk.physical_type != "BYTE_ARRAY":
         # Only decimals are left, and they take 16 bytes.
         return n * _WIDTHS.get(chunk.physical_type, 16) + n // 8

@@ -57,22 +57,47 @@ class Decoders:
         """Decode columns of whole row groups into one batch."""
         rows = sum(self.rows(group) for group in groups)
         with self._open(groups, columns, rows, whole=True) as source:
-            table = source.read_row_groups(groups, columns=columns, use_threads=use_threads)
+            paths = self._paths(columns)
+            # pyarrow does not read lists of codes of several dictionaries at once.
+            at_once = [[group] for group in groups] if self._has_coded_lists(columns) else [groups]
+            tables = [
+                source.read_row_groups(some, columns=paths, use_threads=use_threads)
+                for some in at_once
+            ]
         # Leaving the context frees the buffers of the decoder before the joined copy is made.
-        return joined(table)
+        return self._shown(joined(pa.concat_tables(tables)), columns)
 
     def slices(
         self, group: int, columns: list[str], rows: int, *, use_threads: bool = False
     ) -> Iterator[pa.RecordBatch]:
         """Decode columns of one row group slice by slice; the caller checks the texts."""
         source = self._open([group], columns, rows, whole=False)
-        return _batches(source, group, columns, rows, use_threads=use_threads)
+        found = _batches(source, group, self._paths(columns), rows, use_threads=use_threads)
+        return found if self.footer.columns is None else self._all_shown(found, columns)
 
     def probe(self, group: int, column: str, rows: int) -> None:
         """Decode one column of one row group and drop its values; raise if a page is damaged."""
         with self._open([group], [column], rows, whole=False) as source:
-            for batch in _batches(source, group, [column], rows):
+            for batch in _batches(source, group, self._paths([column]), rows):
                 check_texts(batch)
+                self._shown(batch, [column])
+
+    def _paths(self, columns: list[str]) -> list[str]:
+        """Return the paths of columns in the file."""
+        shown = self.footer.columns
+        return columns if shown is None else shown.paths(columns)
+
+    def _shown(self, rows: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
+        """Return decoded columns under the names and in the types by which they are known."""
+        shown = self.footer.columns
+        return rows if shown is None else shown.shown(rows, columns)
+
+    def _all_shown(
+        self, found: Iterator[pa.RecordBatch], columns: list[str]
+    ) -> Iterator[pa.RecordBatch]:
+        for rows in found:
+            check_texts(rows)
+            yield self._shown(rows, columns)
 
     def rows(self, group: int) -> int:
         """Return the number of rows that the footer promises for a row group."""
@@ -82,10 +107,11 @@ class Decoders:
         """Return the chunks of row groups that belong to some columns; by default to all."""
         chunks = self.footer.chunks
         wanted = set(self.columns if columns is None else columns)
+        # A whole struct has a column for each of its fields.
         leaves = [
             i
-            for i, path in enumerate(chunks.paths)
-            if path.split(".")[0] in wanted or path in wanted
+            for i, column in enumerate(chunks.columns)
+            if column in wanted or column.split(".")[0] in wanted
         ]
         return [chunk for group in groups for chunk in chunks.of(group, leaves)]
 
@@ -101,13 +127,37 @@ class Decoders:
         rows
             Rows that share one dictionary.
         """
-        chunks, found = self.footer.chunks, set(self.texts)
-        texts = [i for i, path in enumerate(chunks.paths) if path in found]
+        chunks, shown = self.footer.chunks, self.footer.columns
+        # pyarrow does not read the texts of structs as dictionaries, nor those of lists if there
+        # are several dictionaries.
+        found = {one for one in self.texts if shown is None or len(shown.stored[one].place) == 1}
+        texts = [i for i, column in enumerate(chunks.columns) if column in found]
         for group in groups:
             for chunk in chunks.of(group, texts):
-                if not is_coded(chunk, rows):
-                    found.discard(chunk.path_in_schema)
+                is_list = not chunk.is_flat
+                if chunk.physical_type != "BYTE_ARRAY" and is_list:
+                    # The numbers of a map whose keys are texts.
+                    continue
+                if not is_coded(chunk, rows) or (is_list and len(groups) > 1):
+                    found.discard(chunk.column)
         return [name for name in self.texts if name in found]
+
+    def _dictionary_paths(self, groups: Sequence[int], rows: int) -> list[str]:
+        """Return the paths in the file of the texts to read as dictionaries."""
+        chunks, names = self.footer.chunks, set(self.dictionaries(groups, rows))
+        return [
+            path
+            for path, name, kind in zip(chunks.paths, chunks.columns, chunks.types, strict=True)
+            if name in names and kind == "BYTE_ARRAY"
+        ]
+
+    def _has_coded_lists(self, columns: list[str]) -> bool:
+        """Whether the file says that it has lists of codes, as pandas writes categories."""
+        return any(
+            pa.types.is_nested(field.type) and _has_codes(field.type)
+            for field in self.footer.schema
+            if field.name in columns
+        )
 
     def pre_buffer_bytes(self, *, whole: bool) -> int:
         """Return the bytes of an object that a decoder may read ahead."""
@@ -131,7 +181,7 @@ class Decoders:
             pre_buffer=pre_buffer,
             buffer_size=buffer_bytes,
             page_checksum_verification=True,
-            read_dictionary=self.dictionaries(groups, rows),
+            read_dictionary=self._dictionary_paths(groups, rows),
         )
 
     def _source(self) -> str | RemoteFile:
@@ -158,6 +208,12 @@ def _batches(
         rows, row_groups=[group], columns=columns, use_threads=use_threads
     )
     return found
+
+
+def _has_codes(dtype: pa.DataType) -> bool:
+    if pa.types.is_dictionary(dtype):
+        return True
+    return any(_has_codes(dtype.field(i).type) for i in range(dtype.num_fields))
 
 
 def joined(table: pa.Table) -> pa.RecordBatch:

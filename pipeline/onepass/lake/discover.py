@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import TypeAlias
@@ -16,13 +15,21 @@ from onepass.cloud.bucket import Bucket, RemoteObject
 from onepass.cloud.url import Url, is_url, parse_url
 from onepass.errors import EmptyLake, JobError
 from onepass.lake.remote import describe
+from onepass.lake.tables.recognise import (
+    Mark,
+    inside,
+    mark_above,
+    mark_at,
+    mark_of_keys,
+    mark_of_names,
+    table_above,
+    within,
+)
 from onepass.lake.view import View
+from onepass.lake.walk import SUFFIXES, fits, is_visible, walk
 
 Lake: TypeAlias = "str | list[str] | list[LakeFile]"
 """A lake as `discover` takes it, or files of one that are listed already."""
-
-SUFFIXES = (".parquet", ".parq", ".pq")
-"""Endings of the names of Parquet files."""
 
 NULL_KEY = "__HIVE_DEFAULT_PARTITION__"
 """Folder value by which Hive and Spark mark a null key."""
@@ -44,16 +51,8 @@ class LakeFile:
     """What the table of the file makes of it; None for a file of a plain lake."""
 
 
-def files_of(lake: Lake) -> list[LakeFile]:
-    """Return the files of a lake, which `discover` finds unless they are given."""
-    files = [one for one in lake if isinstance(one, LakeFile)]
-    return files or discover(
-        [one for one in lake if isinstance(one, str)] if isinstance(lake, list) else lake
-    )
-
-
 def discover(lake: str | list[str]) -> list[LakeFile]:
-    """Find all Parquet files of a lake, sorted by key.
+    """Find all Parquet files of a lake, sorted by key; a table is a folder like any other.
 
     Parameters
     ----------
@@ -72,18 +71,51 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
     StoreRefused, StoreUnavailable
         If an object store denies access or does not answer.
     """
+    return _sorted(_files(lake, bare=True), lake)
+
+
+def discover_or_mark(lake: str | list[str]) -> list[LakeFile] | Mark:
+    """Find all Parquet files of a lake as `discover` does, unless it is the folder of a table.
+
+    Returns
+    -------
+    The files, or the mark of the table.
+
+    Raises
+    ------
+    JobError
+        As `discover`; also if the lake is only a part of a table, or holds tables.
+    EmptyLake, StoreRefused, StoreUnavailable
+        As `discover`.
+    """
+    if isinstance(lake, str) and not is_url(lake):
+        place = lake if not glob.has_magic(lake) or os.path.exists(lake) else _fixed(lake)
+        mark = mark_at(lake)
+        if mark is not None:
+            return mark
+        _refuse_parts(lake, [place])
+    elif isinstance(lake, list):
+        _refuse_parts(lake, [os.path.dirname(path) for path in lake if not is_url(path)])
+    found = _files(lake, bare=False)
+    return found if isinstance(found, Mark) else _sorted(found, lake)
+
+
+def _files(lake: str | list[str], *, bare: bool) -> list[LakeFile] | Mark:
     if isinstance(lake, list):
-        files = [_listed(path) for path in lake]
-    elif is_url(lake):
-        files = _remote(lake)
-    elif os.path.isfile(lake):
-        files = [_listed(lake, key=os.path.basename(lake))]
-    elif os.path.isdir(lake):
-        files = [_below(lake, path) for path in _walk(lake)]
-    elif glob.has_magic(lake):
-        files = _matching(lake)
-    else:
-        raise JobError(f"the lake {lake!r} does not exist; give a directory, glob or Parquet file")
+        return [_listed(path) for path in lake]
+    if is_url(lake):
+        return _remote(lake, bare=bare)
+    if os.path.isfile(lake):
+        return [_listed(lake, key=os.path.basename(lake))]
+    if os.path.isdir(lake):
+        return [_below(lake, path) for path in walk(lake, bare=bare)]
+    if glob.has_magic(lake):
+        return _matching(lake, bare=bare)
+    raise JobError(f"the lake {lake!r} does not exist; give a directory, glob or Parquet file")
+
+
+def _sorted(files: list[LakeFile] | Mark, lake: str | list[str]) -> list[LakeFile]:
+    assert not isinstance(files, Mark)
     if not files:
         raise EmptyLake(
             f"no Parquet file in {lake!r}: expected names ending in {', '.join(SUFFIXES)} "
@@ -91,6 +123,19 @@ def discover(lake: str | list[str]) -> list[LakeFile]:
         )
     _check_names(files)
     return [file for _, file in sorted({file.key: file for file in files}.items())]
+
+
+def _refuse_parts(lake: str | list[str], places: Iterable[str]) -> None:
+    """Raise JobError if a local folder or file lies in a table."""
+    for place in dict.fromkeys(places):
+        if (mark := mark_above(os.path.join(place, "x"))) is not None:
+            raise inside(mark, lake)
+
+
+def _fixed(pattern: str) -> str:
+    """Return the folder of a local glob that every match lies in."""
+    parts = PurePosixPath(pattern).parts
+    return os.path.join("", *parts[: next(i for i, p in enumerate(parts) if glob.has_magic(p))])
 
 
 def _check_names(files: list[LakeFile]) -> None:
@@ -116,14 +161,22 @@ def _below(root: str, path: str) -> LakeFile:
     return LakeFile(relative.as_posix(), whole, _hive((*_keys_of(root), *relative.parts[:-1])))
 
 
-def _remote(lake: str) -> list[LakeFile]:
+def _remote(lake: str, *, bare: bool) -> list[LakeFile] | Mark:
     """Find files below a prefix or by a pattern; a URL that is no prefix names one object."""
     url = parse_url(lake)
     parts = PurePosixPath(url.path).parts
     n_fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     root = Url(url.scheme, url.bucket, "/".join(parts[:n_fixed]))
-    listed = Bucket(root).list(root.path)
+    bucket = Bucket(root)
+    listed = bucket.list(root.path)
     found = [(one, PurePosixPath(one.key).parts[n_fixed:]) for one in listed]
+    if not bare:
+        mark = mark_of_keys(names for _, names in found)
+        if mark is not None and not mark.root and n_fixed == len(parts):
+            return mark
+        if mark is not None:
+            raise within(mark, lake)
+        _refuse_remote_part(bucket, parts[:n_fixed], lake)
     if not found and n_fixed == len(parts) and parts:
         return [_remote_listed(lake, key=parts[-1])]
     return [
@@ -134,8 +187,15 @@ def _remote(lake: str) -> list[LakeFile]:
             one,
         )
         for one, names in found
-        if names and _fits(names, parts[n_fixed:]) and _is_visible(names)
+        if names and fits(names, parts[n_fixed:]) and is_visible(names)
     ]
+
+
+def _refuse_remote_part(bucket: Bucket, parts: tuple[str, ...], lake: str) -> None:
+    """Raise JobError if a prefix lies in a table; a prefix that does not look so costs nothing."""
+    above = table_above(parts)
+    if above != parts and (mark := mark_of_names(bucket.list_folder("/".join(above)))) is not None:
+        raise inside(mark, lake)
 
 
 def _remote_listed(path: str, key: str | None = None) -> LakeFile:
@@ -162,70 +222,25 @@ def _ending_keys(folders: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(takewhile(lambda folder: "=" in folder, upwards))[::-1]
 
 
-def _matching(pattern: str) -> list[LakeFile]:
+def _matching(pattern: str, *, bare: bool) -> list[LakeFile]:
     parts = PurePosixPath(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = os.path.join("", *parts[:fixed]) or "."
     if "**" in parts:
         # `glob` follows circular links, and would return many names for the same file.
-        found = [path for path in _walk(root) if _fits(_parts(path, root), parts[fixed:])]
+        found = [path for path in walk(root, bare=bare) if fits(_parts(path, root), parts[fixed:])]
     else:
         matches = glob.iglob(os.path.join(root, *parts[fixed:]))
-        found = [name for path in matches for name in _files_at(path)]
-    return [_below(root, path) for path in found if _is_visible_file(path, root)]
+        found = [name for path in matches for name in _files_at(path, bare=bare)]
+    return [_below(root, path) for path in found if is_visible(_parts(path, root))]
 
 
-def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Return whether a path fits a pattern, or lies below a folder that does."""
-    if not pattern:
-        return True
-    if pattern[0] == "**":
-        return _fits(parts, pattern[1:]) or (bool(parts) and _fits(parts[1:], pattern))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
-
-
-def _files_at(path: str) -> Iterator[str]:
-    return _walk(path) if os.path.isdir(path) else iter([path])
-
-
-def _is_visible_file(path: str, root: str) -> bool:
-    return _is_visible(_parts(path, root))
-
-
-def _is_visible(parts: tuple[str, ...]) -> bool:
-    return _is_parquet(parts[-1]) and not any(_hidden(folder) for folder in parts[:-1])
+def _files_at(path: str, *, bare: bool) -> Iterable[str]:
+    return walk(path, bare=bare) if os.path.isdir(path) else iter([path])
 
 
 def _parts(path: str, root: str) -> tuple[str, ...]:
     return PurePosixPath(os.path.relpath(path, root)).parts
-
-
-def _walk(root: str) -> Iterator[str]:
-    """Yield the visible Parquet files below a folder, through links, each folder once."""
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
-        # Visit each folder once: a link to a folder above it would make an endless walk.
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not _hidden(name))
-        for name in sorted(names):
-            if _is_parquet(name):
-                yield os.path.join(folder, name)
-
-
-def _unreadable(error: OSError) -> None:
-    raise JobError(f"cannot look into the lake's folder {error.filename!r}: {error.strerror}")
-
-
-def _is_parquet(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith((".", "_"))
-
-
-def _hidden(folder: str) -> bool:
-    return folder.startswith(".") or (folder.startswith("_") and "=" not in folder)
 
 
 def _hive(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:

@@ -6,10 +6,12 @@ import hashlib
 import os
 import pickle
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,6 +19,7 @@ from onepass.cloud.bucket import Replaced
 from onepass.errors import BadPartition
 from onepass.lake.chunks import ColumnChunks, read_chunks
 from onepass.lake.discover import LakeFile
+from onepass.lake.file_columns import FileColumns, columns_of_leaves, resolved
 from onepass.lake.footer_checks import Contradiction, contradictions
 from onepass.lake.limits import DEFAULT_LIMITS
 from onepass.lake.parquet_schema import parquet_schema
@@ -47,7 +50,11 @@ class Footer:
     chunks: ColumnChunks
     """Claims about the column chunks."""
     schema: pa.Schema
-    """Arrow schema of the columns in the file (without key=value folders)."""
+    """Columns that can be read, by the names and types under which they are read: those of the
+    file's table if it has one, and one for each field of a struct. Key=value folders are not among
+    them."""
+    columns: FileColumns | None
+    """Where these columns come from; None if all are read from the file as they are."""
     contradictions: list[Contradiction]
     """Claims about columns that cannot be true."""
     encrypted: bytes | None = None
@@ -59,20 +66,41 @@ class Footer:
 
     def __reduce__(self) -> tuple[object, ...]:
         # pyarrow would serialize the metadata again, and crashes if columns are encrypted.
-        parts = (self.fingerprint, self.chunks, self.schema, self.contradictions, self.encrypted)
-        return _restored, (None if self.encrypted else self.metadata, *parts)
+        parts = [getattr(self, one.name) for one in fields(self) if one.name != "metadata"]
+        return _restored, (None if self.encrypted else self.metadata, parts)
+
+    def empty(self, names: Iterable[str]) -> set[str]:
+        """Return the flat columns among `names` that have no value, by statistics and by the table.
+
+        The type of such a column means nothing, because its writer saw no value: pandas writes a
+        number, Arrow null, Spark the type of the query.
+        """
+        wanted, chunks = set(names), self.chunks
+        found = [i for i, one in enumerate(chunks.columns) if one in wanted and chunks.is_flat[i]]
+        filled = np.flatnonzero(self.row_group_rows())
+        are_null = (chunks.null_counts() == chunks.num_values)[filled].all(axis=0)
+        absent = set() if self.columns is None else self.columns.absent & wanted
+        return {chunks.columns[i] for i in found if are_null[i]} | absent
+
+    def is_struct(self, name: str) -> bool:
+        """Return whether a column can be read only as a whole struct, which is no feature."""
+        return name not in self.schema.names and self.field(name) is not None
+
+    def field(self, name: str) -> pa.Field | None:
+        """Return a column that can be read, or a whole struct of a file without a table."""
+        place = self.schema.names.index(name) if name in self.schema.names else -1
+        if place >= 0:
+            return self.schema.field(place)
+        if self.columns is None or self.columns.of_table:
+            return None
+        found = parquet_schema(self.metadata).to_arrow_schema()
+        return found.field(name) if name in found.names else None
 
 
-def _restored(
-    metadata: pq.FileMetaData | None,
-    fingerprint: Fingerprint,
-    chunks: ColumnChunks,
-    schema: pa.Schema,
-    found: list[Contradiction],
-    encrypted: bytes | None,
-) -> Footer:
+def _restored(metadata: pq.FileMetaData | None, parts: list[Any]) -> Footer:
+    encrypted = parts[-1]
     metadata = metadata or pq.read_metadata(pa.BufferReader(encrypted))
-    return Footer(fingerprint, metadata, chunks, schema, found, encrypted)
+    return Footer(parts[0], metadata, *parts[1:])
 
 
 def read_footer(file: LakeFile) -> Footer:
@@ -90,9 +118,10 @@ def read_footer(file: LakeFile) -> Footer:
         digest = hashlib.sha256(footer).hexdigest()
         # pyarrow parses the bytes that were read, and does not read the file a second time.
         metadata = pq.read_metadata(pa.BufferReader(footer))
-        schema = parquet_schema(metadata).to_arrow_schema()
+        in_file = parquet_schema(metadata).to_arrow_schema()
         chunks = read_chunks(footer, metadata)
-        found = _checked(metadata, schema, chunks, size, digest)
+        found = _checked(metadata, in_file, chunks, size, digest)
+        schema, columns = resolved(in_file, file.view)
     except BadPartition:
         raise
     except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
@@ -107,9 +136,18 @@ def read_footer(file: LakeFile) -> Footer:
         rows=metadata.num_rows,
         row_groups=metadata.num_row_groups,
         etag=etag,
+        deleted=_deleted(file),
     )
-    encrypted = footer if chunks.is_encrypted else None
-    return Footer(fingerprint, metadata, chunks, schema, found, encrypted)
+    named = columns_of_leaves(chunks.paths, in_file, columns)
+    column_of = dict(zip(chunks.paths, named, strict=True))
+    found = [replace(one, column=column_of.get(one.column, one.column)) for one in found]
+    chunks, encrypted = replace(chunks, columns=named), footer if chunks.is_encrypted else None
+    return Footer(fingerprint, metadata, chunks, schema, columns, found, encrypted)
+
+
+def _deleted(file: LakeFile) -> str | None:
+    deleted = None if file.view is None else file.view.deleted
+    return None if deleted is None else deleted.identity
 
 
 def _checked(
@@ -143,7 +181,7 @@ def _check_row_counts(metadata: pq.FileMetaData, key: str) -> None:
 
 
 def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
-    """Return whether a file still has the size, footer and etag of a fingerprint.
+    """Return whether a file still has the size, footer, etag and deleted rows of a fingerprint.
 
     This is much faster than `read_footer`, because it does not parse the footer. The result is also
     False for a file that is missing or unreadable; `read_footer` raises the error that says why.
@@ -152,8 +190,9 @@ def is_unchanged(file: LakeFile, fingerprint: Fingerprint) -> bool:
         footer, size, etag = _read_end(file)
     except (OSError, pa.ArrowException, BadPartition):
         return False
-    found = (size, hashlib.sha256(footer).hexdigest(), etag)
-    return found == (fingerprint.size, fingerprint.footer_sha256, fingerprint.etag)
+    found = (size, hashlib.sha256(footer).hexdigest(), etag, _deleted(file))
+    known = fingerprint
+    return found == (known.size, known.footer_sha256, known.etag, known.deleted)
 
 
 def _read_end(file: LakeFile) -> tuple[bytes, int, str | None]:

@@ -116,7 +116,7 @@ class Contradiction:
     row_group: int
     """Row group of the chunk."""
     column: str
-    """Path of the column in the Parquet schema."""
+    """The column, by the name under which it is read; by its path where the footer is checked."""
     reason: str
     """The claim and what contradicts it."""
 
@@ -238,6 +238,6 @@ def check_claims(found: Iterable[Contradiction], names: Collection[str], path: s
         If there is such a contradiction; the error names row group and column.
     """
     for one in found:
-        # A column of structs or lists has a chunk for each of its leaves.
+        # A whole struct has a column for each of its fields.
         if one.column in names or one.column.split(".")[0] in names:
             raise BadPartition(one.reason, path=path, row_group=one.row_group, column=one.column)

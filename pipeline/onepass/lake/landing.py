@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from onepass.errors import EmptyLake
-from onepass.lake.discover import discover
+from onepass.lake.tables.open import list_lake
 
 Stamp: TypeAlias = tuple[int, int | str | None]
 """Size in bytes, and time of modification in ns (or etag): what changes when a file is written."""
@@ -20,10 +20,10 @@ _LONGEST_WAIT = 10
 def stamps(lake: str | list[str]) -> dict[str, Stamp]:
     """List the files of a lake that training would read, each with its stamp.
 
-    An empty lake gives an empty dict. Errors are those of `discover`.
+    An empty lake gives an empty dict. Errors are those of `list_lake`.
     """
     try:
-        files = discover(lake)
+        files = list_lake(lake)
     except EmptyLake:
         return {}
     found: dict[str, Stamp] = {}

@@ -150,9 +150,9 @@ class LargeRowGroups:
         coded = set(decoders.dictionaries([group], decoders.rows(group)))
         sizes: dict[str, ColumnSize] = {}
         for chunk in decoders.chunks([group]):
-            path = chunk.path_in_schema
-            name = path if path in decoders.columns else path.split(".")[0]
-            size, known = decoded_bytes(chunk, path in coded), sizes.get(name, ColumnSize(0, 0))
+            column = chunk.column
+            name = column if column in decoders.columns else column.split(".")[0]
+            size, known = decoded_bytes(chunk, name in coded), sizes.get(name, ColumnSize(0, 0))
             pages = 2 * min(decoders.limits.page_bytes, int(chunk.total_uncompressed_size))
             both = None if size is None or known.decoded is None else known.decoded + size
             stored = known.stored + int(chunk.total_compressed_size)

@@ -56,6 +56,10 @@ class PartitionReader:
         spills: bool = False,
         limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
+        self._columns, self._supplied = columns, footer.columns
+        if footer.columns is not None:
+            columns = [name for name in columns if name not in footer.columns.supplied]
+            texts = [name for name in texts if name in columns]
         self._decoders = Decoders(file, footer, columns, texts, n_open, limits)
         self._batch_rows = batch_rows
         self.large = LargeRowGroups(self._decoders, batch_rows, whole_bytes, spills)
@@ -70,8 +74,12 @@ class PartitionReader:
             If a page cannot be decoded, or the pages hold another number of rows than the footer
             promises.
         """
-        if not self._decoders.columns:
-            return _without_columns(unit.rows)
+        rows = self._read(unit) if self._decoders.columns else _without_columns(unit.rows)
+        if self._supplied is None or len(self._columns) == len(self._decoders.columns):
+            return rows
+        return self._supplied.completed(rows, self._columns)
+
+    def _read(self, unit: Unit) -> pa.RecordBatch:
         try:
             rows = self.large.take(unit) if unit.is_slice else self._whole(unit)
         except UNREADABLE as error:

@@ -122,7 +122,8 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
     # A file may lack columns that the model reads as null.
     present, texts = set(footer.schema.names), rotation.columns.texts
-    names = [name for name in rotation.columns.names if name in present]
+    wanted = rotation.columns.names
+    names = [name for name in wanted if name in present or footer.is_struct(name)]
     reader = PartitionReader(
         source.file,
         footer,
@@ -234,6 +235,6 @@ def _decoder_bytes(source: Source, rotation: _Rotation) -> int:
     footer, wanted = source.footer, set(rotation.columns.names)
     if not footer.fingerprint.row_groups:
         return 0
-    leaves = [i for i, p in enumerate(footer.chunks.paths) if p.split(".")[0] in wanted]
+    leaves = [i for i, column in enumerate(footer.chunks.columns) if column in wanted]
     chunks = footer.chunks.of(source.partition.first_row_group, leaves)
     return sum(min(rotation.limits.page_bytes, chunk.total_uncompressed_size) for chunk in chunks)

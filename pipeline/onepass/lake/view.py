@@ -15,6 +15,12 @@ import pyarrow as pa
 
 from onepass.block import IntArray
 
+STORED_NAME = b"onepass.stored"
+"""Key in the metadata of a struct's field: its name in the files, if that is not its own."""
+
+FIELD_ID = b"PARQUET:field_id"
+"""Key in the metadata of a field: its Parquet field id, as pyarrow writes and reads it."""
+
 
 class DeletedRows(Protocol):
     """Rows of one file that its table has deleted. Instances are pickled to workers."""
@@ -49,7 +55,8 @@ class TableField:
     name: str
     """Name in the table, by which a job names it."""
     type: pa.DataType
-    """Type in the table; a file may have a narrower one."""
+    """Type in the table; a file may have a narrower one. The fields of a struct are found in the
+    file by `STORED_NAME` or `FIELD_ID` in their metadata, else by their names."""
     stored: str | None = None
     """Name in the files; None if the column is found by `id`."""
     id: int | None = None

@@ -119,8 +119,7 @@ class ModelFile(BaseModel):
             )
         settings = self.settings()
         learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
-        hashed = [column.name for column in self.encoder.counted()]
-        return ModelState(learner, Frequent(hashed))
+        return ModelState(learner, Frequent(self.encoder.counted_names()))
 
     def metrics(self) -> Metrics:
         """Return an empty accumulator of the metrics of this model's loss."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 
 from onepass.cloud.url import is_url
 from onepass.encode.schema import Schema
@@ -28,6 +29,9 @@ The bound is below what the default memory limit allows, so most limits lead to 
 MIN_BATCH_ROWS = 1024
 """Minimum number of rows in a block that the memory limit must allow."""
 
+MIN_SPARSE_ROWS = 64
+"""The same for rows with entries: there may be thousands of them in a row."""
+
 _BLOCKS = WINDOW + 2
 """Blocks in memory at once: those of the tasks in the window, the one that the consumer waits for,
 and the one that is being learnt."""
@@ -41,6 +45,9 @@ _DECODED = 8
 
 _COLUMN_BYTES = 24
 """Minimum bytes of a decoded value: a number and its copies, or a short text."""
+
+_ENTRY_BYTES = 32
+"""Bytes of an entry of a sparse row: its code, slot and value as they are encoded and gathered."""
 
 
 def fit_batch_rows(
@@ -69,11 +76,12 @@ def fit_batch_rows(
     per_row = _decoded_bytes(schema, widths or {}) + _encoded_bytes(schema)
     free = _free_bytes(job, schema)
     rows = free // per_row
-    if rows < MIN_BATCH_ROWS:
-        needed = job.memory_limit - free + MIN_BATCH_ROWS * per_row
+    least = MIN_SPARSE_ROWS if schema.has_entries else MIN_BATCH_ROWS
+    if rows < least:
+        needed = job.memory_limit - free + least * per_row
         raise JobError(
             f"--memory-limit {job.memory_limit.human_readable()} is too low for {schema.n_dense} "
-            f"dense and {schema.n_hashed} hashed features: at least {needed / 2**20:.0f} MiB are "
+            f"dense and {schema.n_selected} hashed features: at least {needed / 2**20:.0f} MiB are "
             "needed"
         )
     return min(max_batch_rows, 1 << (int(rows).bit_length() - 1))
@@ -183,4 +191,5 @@ def _decoded_bytes(schema: Schema, widths: Mapping[str, float]) -> int:
 
 def _encoded_bytes(schema: Schema) -> int:
     """Return the bytes of one encoded row in all blocks, temporary arrays included."""
-    return _BLOCKS * (12 * schema.n_dense + 8 * schema.n_hashed + 48)
+    entries = ceil(sum(column.entries_per_row for column in schema.columns))
+    return _BLOCKS * (12 * schema.n_dense + 8 * schema.n_hashed + _ENTRY_BYTES * entries + 48)

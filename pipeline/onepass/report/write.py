@@ -18,6 +18,7 @@ from onepass.ledger.store import open_store
 from onepass.model.directory import open_model
 from onepass.model.evaluations import Evaluation, recorded, shown_lake
 from onepass.model.model import Model
+from onepass.model.table_choice import table_choice
 from onepass.model.versions import read_version
 from onepass.report.checks import checks
 from onepass.report.contents import Judged, collect
@@ -161,6 +162,7 @@ def _evaluated(
             model.predictor,
             lake,
             model.file.job.model,
+            choice=table_choice(model.file.job),
             dask=dask,
             progress=progress,
             residuals=True,

@@ -101,7 +101,7 @@ def _noted_columns(task: BlockTask, reading: Reading) -> NDArray[np.bool_] | Non
     if task.n_rows <= LONG or not task.number:
         return None
     turn = task.number + crc32(f"{task.name}\x1f{task.epoch}".encode())
-    columns = np.arange(len(reading.encoder.schema.counted()))
+    columns = np.arange(len(reading.encoder.schema.counted_names()))
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-import numpy as np
 import pyarrow as pa
 
 from onepass.encode.reads import READS, is_readable, uses
@@ -81,13 +80,15 @@ class ColumnCheck:
             return []
         lacking = self._lacking(file, footer.schema.names)
         names = [name for name in self._names if name not in lacking]
-        check_names(file, footer.schema, names)
+        present = set(footer.schema.names)
+        structs = {name for name in names if name not in present and footer.is_struct(name)}
+        check_names(file, footer.schema, [name for name in names if name not in structs])
         check_claims(footer.contradictions, names, file.key)
         check_types(
             file,
             footer.schema,
             [(name, use) for name, use in self._uses if name not in lacking],
-            is_empty=lambda name: bool(empty_columns(footer, [name])),
+            is_empty=lambda name: bool(footer.empty([name])),
         )
         self._passed.add(footer.fingerprint)
         return self._renamed(file, footer.schema.names, lacking)
@@ -219,17 +220,12 @@ def _bare(name: str) -> str:
     return name.strip().casefold()
 
 
-def empty_columns(footer: Footer, names: Iterable[str]) -> set[str]:
-    """Return the flat columns among `names` that have no value, by the statistics of the footer.
-
-    The type of such a column means nothing, because its writer saw no value: pandas writes a
-    number, Arrow null, Spark the type of the query.
-    """
-    wanted, chunks = set(names), footer.chunks
-    found = [i for i, path in enumerate(chunks.paths) if path in wanted and chunks.is_flat[i]]
-    filled = np.flatnonzero(footer.row_group_rows())
-    are_null = (chunks.null_counts() == chunks.num_values)[filled].all(axis=0)
-    return {chunks.paths[i] for i in found if are_null[i]}
+_KINDS = {
+    **{"integer": "number", "real": "number", "nulls": "null"},
+    **{"integers": "list of numbers", "reals": "list of numbers", "texts": "list of texts"},
+    **{"weights": "map to numbers", "entries": "map to texts"},
+}
+"""Kinds of the families that have another name, or that are read alike."""
 
 
 def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
@@ -242,9 +238,8 @@ def kinds(schema: pa.Schema, empty: Collection[str]) -> dict[str, str]:
     empty
         Columns without a value.
     """
-    same = {"integer": "number", "real": "number"}
     found = {field.name: family(field.type) for field in schema}
     return {
-        name: "null" if name in empty else same.get(found[name], found[name])
+        name: "null" if name in empty else _KINDS.get(found[name], found[name])
         for name in schema.names
     }

@@ -84,5 +84,5 @@ class _Look:
 def _checked(look: _Look, file: LakeFile) -> tuple[CheckedFile, list[Renamed]]:
     footer = read_footer(file)
     renamed = look.check.compare(file, footer)
-    kept = [footer.schema.field(name) for name in look.keep if name in footer.schema.names]
+    kept = [found for name in look.keep if (found := footer.field(name)) is not None]
     return CheckedFile(file.key, footer.fingerprint, list(partitions(file, footer)), kept), renamed

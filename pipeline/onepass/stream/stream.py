@@ -17,6 +17,9 @@ from onepass.stream.workers import Workers
 
 T = TypeVar("T")
 
+_WITH_TEXTS = frozenset({"text", "texts", "entries", "weights"})
+"""Families of types that may hold texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadGroup:
@@ -114,8 +117,8 @@ def _tasks(
 
 def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
     sources = group.open()
-    # pyarrow reads only flat columns of text as dictionaries.
-    in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
+    # The reader may ask only for texts as dictionaries, be they those of lists or of maps.
+    in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) in _WITH_TEXTS}
     texts = frozenset(reading.encoder.schema.text_names()) & in_files
     return rounds(
         sources,

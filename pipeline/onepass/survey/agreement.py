@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
-from onepass.encode.reads import use_of
+from onepass.encode.reads import uses_of
 from onepass.errors import BadPartition
 from onepass.lake.footer_checks import check_claims
 from onepass.stream.check_columns import check_names, check_types, hint
@@ -102,7 +102,8 @@ def check_uses(
     BadPartition
         If there is such a file and bad files are not skipped.
     """
-    uses = [(c.name, use_of(c.use)) for c in columns if c.use is not None and c.name not in folders]
+    used = [c.use for c in columns if c.use is not None and c.name not in folders]
+    uses = [one for column in used for one in uses_of(column)]
     for one in files:
         with bad.caught():
             if one.fingerprint.rows:

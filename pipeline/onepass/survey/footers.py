@@ -137,18 +137,15 @@ def _summarise_or_fail(_: None, file: LakeFile) -> FooterSummary | BadPartition:
 
 def _summarise(file: LakeFile) -> FooterSummary:
     footer = read_footer(file)
-    paths, is_flat = footer.chunks.paths, footer.chunks.is_flat
-    nulls = _count_nulls(footer)
+    names, nulls = _count_nulls(footer)
     all_null = np.flatnonzero(nulls == footer.fingerprint.rows)
-    # The statistics of a list count its elements, not its rows.
-    flat = [i for i in all_null if is_flat[i]]
     return FooterSummary(
         file,
         footer.fingerprint,
         footer.schema,
-        kinds(footer.schema, {paths[i] for i in flat}),
+        kinds(footer.schema, {names[i] for i in all_null}),
         footer.contradictions,
-        paths,
+        names,
         nulls,
         sum(1 for _ in partitions(file, footer)),
     )
@@ -163,8 +160,16 @@ def _share(known: list[_T], value: _T) -> _T:
     return value
 
 
-def _count_nulls(footer: Footer) -> IntArray:
+def _count_nulls(footer: Footer) -> tuple[list[str], IntArray]:
+    """Return the columns of a file and the nulls of each; -1 where the footer does not tell."""
     # A row group without rows has no statistics, which would make the counts unknown.
     filled = np.flatnonzero(footer.row_group_rows())
     counts = footer.chunks.null_counts()[filled]
-    return np.where((counts < 0).any(axis=0), -1, counts.sum(axis=0))
+    # The statistics of a list count its elements, not its rows.
+    unknown = (counts < 0).any(axis=0) | ~np.array(footer.chunks.is_flat, bool)
+    nulls = np.where(unknown, -1, counts.sum(axis=0))
+    if footer.columns is None or not footer.columns.supplied:
+        return footer.chunks.columns, nulls
+    absent, supplied = footer.columns.absent, list(footer.columns.supplied)
+    all_rows = [footer.fingerprint.rows * (name in absent) for name in supplied]
+    return [*footer.chunks.columns, *supplied], np.concatenate([nulls, all_rows]).astype(np.int64)

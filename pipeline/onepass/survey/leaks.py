@@ -13,6 +13,7 @@ from onepass.encode.columns import floats, plain
 from onepass.encode.schema import family
 from onepass.survey.dependence import explained_by_column, explained_out_of_sample
 from onepass.survey.naming import naming
+from onepass.survey.nested_columns import NESTED, lengths
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.uses import values_of
 
@@ -54,7 +55,7 @@ def leak_warnings(
         Texts of the classes, if the labels are their indices.
     """
     stored = {
-        profile.name: plain(sample.column(profile.name).combine_chunks())
+        profile.name: _scalars(sample.column(profile.use.sources[0]).combine_chunks())
         for profile in profiles
         if profile.use is not None
     }
@@ -89,6 +90,11 @@ def leak_warnings(
                 f"column: check that it is known when you predict {leave_out}"
             )
     return found
+
+
+def _scalars(values: pa.Array) -> pa.Array:
+    """Return the values of a column; the number of elements in place of each list or map."""
+    return lengths(values) if family(values.type) in NESTED else plain(values)
 
 
 def _standing_out(shares: Mapping[str, float]) -> Iterator[str]:

@@ -18,12 +18,21 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from onepass.encode.columns import floats, plain
+from onepass.encode.nested_kinds import Bag, Vector
 from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
 from onepass.encode.shapes import Bins, Cross, Spline
 from onepass.errors import JobError
 from onepass.job_shapes import Curve
 from onepass.survey.levels_or_line import compare
 from onepass.survey.naming import naming
+from onepass.survey.nested_columns import (
+    NESTED,
+    ListUse,
+    decide_lists,
+    decide_pairs,
+    planned_lists,
+    sampled_lists,
+)
 from onepass.survey.row_numbers import recurs
 from onepass.survey.text_columns import TextForm, missing_share, numbers_by_choice, text_form
 from onepass.survey.uses import (
@@ -40,6 +49,12 @@ from onepass.survey.whole_numbers import Clues, Decision, by_levels, whole_numbe
 _SHAPES = ("spline", "log", "bins")
 """Fields of a job that shape numbers."""
 
+_GROUPS = (
+    *("features", "exclude", "numeric", "categorical", "sparse", "bag_counts", "cross"),
+    *_SHAPES,
+)
+"""Fields of a job that name columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -53,6 +68,10 @@ class Choice:
     """Columns to use as numbers."""
     categorical: tuple[str, ...] = ()
     """Columns to use as categories."""
+    sparse: tuple[str, ...] = ()
+    """Pairs of columns to use as sparse rows, as ``indices:values``."""
+    bag_counts: tuple[str, ...] = ()
+    """Columns of lists in which a value counts as often as it occurs."""
     crosses: tuple[tuple[str, ...], ...] = ()
     """Columns to cross with each other."""
     curves: tuple[Curve, ...] = ()
@@ -62,8 +81,15 @@ class Choice:
     cuts: tuple[tuple[str, int], ...] = ()
     """Numbers to cut into bins, with the number of bins."""
 
+    @property
+    def of_pairs(self) -> set[str]:
+        """Columns of the pairs."""
+        return {name for pair in self.sparse for name in pair.split(":")}
+
     def wants(self, name: str) -> bool:
         """Whether a column may be a feature."""
+        if name in self.of_pairs:
+            return name not in self.exclude
         return name not in self.exclude and (not self.features or name in self.features)
 
     def reads(self, name: str) -> bool:
@@ -83,12 +109,13 @@ class Choice:
                 return [curve.column for curve in self.curves]
             case "bins":
                 return [name for name, _ in self.cuts]
+            case "sparse":
+                return sorted(self.of_pairs)
         return list(getattr(self, field))
 
     def all_named(self) -> set[str]:
         """Return the columns that the user wants, by whatever field."""
-        fields = ("features", "numeric", "categorical", "cross", *_SHAPES)
-        return {name for field in fields for name in self.named(field)}
+        return {name for field in _GROUPS if field != "exclude" for name in self.named(field)}
 
     def check_names(self, present: set[str]) -> None:
         """Check that the lake has all columns named here.
@@ -98,10 +125,10 @@ class Choice:
         JobError
             If a column does not exist.
         """
-        for group in ("features", "exclude", "numeric", "categorical", "cross", *_SHAPES):
-            unknown = sorted(set(self.named(group)) - present)
+        for group in _GROUPS:
+            unknown, flag = sorted(set(self.named(group)) - present), group.replace("_", "-")
             if unknown:
-                raise JobError(f"--{group} names {unknown}, but the lake has {sorted(present)}")
+                raise JobError(f"--{flag} names {unknown}, but the lake has {sorted(present)}")
         for group in _SHAPES:
             unread = [name for name in self.named(group) if not self.wants(name)]
             if unread:
@@ -143,10 +170,12 @@ class ColumnProfile:
                 return f"bins ({len(self.use.levels)})"
             case Cross() if self.use.numbers:
                 return "cross (category times number)"
+            case Vector() | Bag():
+                return planned_lists(self.use)
             case Time():
                 return f"time ({', '.join(self.use.parts)})"
             case column:
-                return column.kind
+                return column.kind.replace("_", " ")
 
 
 def profile_columns(
@@ -177,16 +206,21 @@ def profile_columns(
         If the user chooses a use that the type of the column does not allow.
     """
     clues = clues or Clues()
+    pairs = [_profile_pairs(pair, sample, choice) for pair in choice.sparse]
     return [
         _profile(name, sample.column(name).combine_chunks(), null_share.get(name), choice, clues)
         for name in sample.column_names
-        if name not in skip
-    ]
+        if name not in skip and name not in choice.of_pairs
+    ] + pairs
 
 
 def _profile(
     name: str, values: pa.Array, known_nulls: float | None, choice: Choice, clues: Clues
 ) -> ColumnProfile:
+    if family(values.type) in NESTED:
+        return _profile_lists(name, values, choice)
+    if name in choice.bag_counts:
+        raise JobError(f"--bag-counts names {name!r}, but its type is {values.type}, not a list")
     column = sampled(name, values, known_nulls)
     use, reason, warning = _decide(column, choice, clues)
     nulls = column.null_share
@@ -195,6 +229,30 @@ def _profile(
     return ColumnProfile(
         name, str(plain(values).type), nulls, column.distinct, use, reason, warning
     )
+
+
+def _profile_lists(name: str, values: pa.Array, choice: Choice) -> ColumnProfile:
+    as_what: ListUse = "auto"
+    if name in choice.categorical:
+        as_what = "bag"
+    elif name in choice.numeric:
+        as_what = "vector"
+    found = sampled_lists(name, values)
+    use, reason, warning = decide_lists(found, as_what, counted=name in choice.bag_counts)
+    return ColumnProfile(
+        name, str(values.type), found.null_share, found.distinct, use, reason, warning
+    )
+
+
+def _profile_pairs(pair: str, sample: pa.Table, choice: Choice) -> ColumnProfile:
+    index, value = pair.split(":")
+    for name in (index, value):
+        if name not in sample.column_names:
+            raise JobError(f"--sparse names {name!r}, but the column is left out or no list")
+    columns = [sample.column(name).combine_chunks() for name in (index, value)]
+    found, use, reason = decide_pairs(pair, *columns)
+    types = ":".join(str(values.type) for values in columns)
+    return ColumnProfile(pair, types, found.null_share, found.distinct, use, reason)
 
 
 def _decide(column: SampledColumn, choice: Choice, clues: Clues) -> Decision:

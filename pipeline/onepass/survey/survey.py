@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition, EmptyLake, JobError, first_line
-from onepass.lake.discover import LakeFile, discover
+from onepass.lake.discover import LakeFile
+from onepass.lake.tables.open import list_lake
+from onepass.lake.tables.table import TableChoice
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
@@ -85,6 +87,7 @@ def survey(
     looked: Callable[[int, int], None] | None = None,
     left: Callable[[Sequence[LakeFile]], list[LakeFile]] | None = None,
     dask: str | None = None,
+    table: TableChoice | None = None,
 ) -> Survey:
     """Read all footers and a bounded sample, and decide how each column would be used.
 
@@ -113,6 +116,8 @@ def survey(
     dask
         Address of a Dask scheduler, whose workers read footers and labels; threads of this process
         by default. The sample is drawn here: it is a few row groups of any lake.
+    table
+        Version of the table to read, if the lake is one; the newest by default.
 
     Raises
     ------
@@ -124,7 +129,7 @@ def survey(
     targets = {name for name in (label, weight) if name is not None}
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
-        listed = discover(lake)
+        listed = list_lake(lake, table)
         summaries = read_summaries(listed if left is None else left(listed), bad, workers)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column

@@ -48,10 +48,11 @@ class Widths:
 
     def note(self, file: LakeFile, footer: Footer, row_group: int) -> None:
         """Take the widths of one row group into account."""
-        paths = footer.chunks.paths
-        wanted = [place for place, path in enumerate(paths) if path in self.bytes]
-        chunks = footer.chunks.of(row_group, wanted)
-        coded = [chunk.path_in_schema for chunk in chunks if self._note_chunk(chunk)]
+        columns = footer.chunks.columns
+        wanted = [place for place, column in enumerate(columns) if column in self.bytes]
+        chunks = list(footer.chunks.of(row_group, wanted))
+        n_rows = footer.row_group_rows()[row_group]
+        coded = [chunk.column for chunk in chunks if self._note_chunk(chunk, n_rows)]
         if coded and self._n_probed < _PROBED_GROUPS:
             self._n_probed += 1
             for name in coded:
@@ -86,13 +87,15 @@ class Widths:
         page = max(DEFAULT_LIMITS.page_bytes, _PAGE_ROWS * self.bytes[name])
         return _BUFFER_BYTES + 2 * min(page, self._stored[name])
 
-    def _note_chunk(self, chunk: Chunk) -> bool:
+    def _note_chunk(self, chunk: Chunk, n_rows: int) -> bool:
         """Note what the footer tells of a chunk; return whether its texts must be looked at."""
-        name = chunk.path_in_schema
+        name = chunk.column
+        # A list has any number of values in a row.
+        n_values = chunk.num_values if chunk.is_flat else n_rows
         self._stored[name] = max(self._stored[name], chunk.total_uncompressed_size)
         size = decoded_bytes(chunk, coded=False)
-        if size is not None and chunk.num_values:
-            self.bytes[name] = max(self.bytes[name], size / chunk.num_values)
+        if size is not None and n_values:
+            self.bytes[name] = max(self.bytes[name], size / n_values)
         return size is None
 
     def _probe(self, file: LakeFile, footer: Footer, row_group: int, name: str) -> None:

@@ -29,6 +29,13 @@ mixed_workers_option = click.option(
 )
 
 
+def table_options(command: _Command) -> _Command:
+    """Give a command the options that choose the version of a table."""
+    for name in ("as_files", "lake_timestamp", "lake_version"):
+        command = _option(name, Job.model_fields[name])(command)
+    return command
+
+
 class _List(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Converts names or numbers that are separated by commas."""
 

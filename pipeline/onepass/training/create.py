@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from onepass.encode.nested_kinds import Bag, HashedBag
 from onepass.encode.schema import Column, Hashed, OneHot, Schema
 from onepass.encode.shapes import Cross
 from onepass.errors import DataError, JobError
@@ -16,6 +17,7 @@ from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
+from onepass.model.table_choice import trained_choice
 from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
@@ -127,18 +129,26 @@ def _hashed(schema: Schema, solver: str) -> Schema:
     most = MOST_LISTED if solver == "newton" else 2
     if not schema.n_slots:
         return schema
-    columns = [
-        Hashed(
+    columns = [_hashed_column(column, most) for column in schema.columns]
+    return schema.model_copy(update={"columns": columns})
+
+
+def _hashed_column(column: Column, most: int) -> Column:
+    if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most:
+        return Hashed(
             name=column.name,
             family=column.family,
             whole=column.whole,
             blank_is_null=column.blank_is_null,
         )
-        if isinstance(column, OneHot) and column.family != "bool" and len(column.levels) > most
-        else column
-        for column in schema.columns
-    ]
-    return schema.model_copy(update={"columns": columns})
+    if isinstance(column, Bag) and len(column.levels) > most:
+        return HashedBag(
+            name=column.name,
+            family=column.family,
+            counted=column.counted,
+            per_row=column.per_row,
+        )
+    return column
 
 
 def choice_of(job: Job) -> Choice:
@@ -148,6 +158,8 @@ def choice_of(job: Job) -> Choice:
         tuple(job.exclude),
         tuple(job.numeric),
         tuple(job.categorical),
+        tuple(job.sparse),
+        tuple(job.bag_counts),
         crosses=tuple(job.crosses),
         curves=tuple(job.curves),
         log=tuple(job.log),
@@ -186,6 +198,7 @@ def survey_job(
         drops_null_labels=job.on_null_label == "drop",
         tails=job.tails,
         dask=job.dask,
+        table=trained_choice(job),
     )
 
 
@@ -205,19 +218,19 @@ def _schema(job: Job, found: Survey) -> Schema:
         raise JobError(
             f"no column is left to learn from{why}; see: onepass inspect LAKE --label COLUMN"
         )
-    used = {*_source_names(columns), job.weight}
+    used = {*_sources(columns), job.weight}
     return Schema(
         columns=columns,
         label=label.label,
         weight=job.weight,
         hash_bits=job.hash_bits or _hash_bits(found),
         hive={name: kind for name, kind in found.hive.items() if name in used},
-        optional=[name for name in dict.fromkeys(_source_names(columns)) if name in found.optional],
+        optional=[name for name in dict.fromkeys(_sources(columns)) if name in found.optional],
     )
 
 
-def _source_names(columns: list[Column]) -> list[str]:
-    return [source.name for column in columns for source in column.sources]
+def _sources(columns: list[Column]) -> list[str]:
+    return [name for column in columns for name in column.sources]
 
 
 def _hash_bits(found: Survey) -> int:

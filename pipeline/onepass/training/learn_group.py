@@ -8,11 +8,13 @@ from functools import partial
 
 from onepass.encode.encoder import Encoder
 from onepass.job import Job
-from onepass.lake.discover import LakeFile, discover
+from onepass.lake.discover import LakeFile
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
+from onepass.lake.tables.open import list_lake
 from onepass.model.file import ModelFile
 from onepass.model.memory import fit_shares, whole_bytes
 from onepass.model.state import ModelState
+from onepass.model.table_choice import trained_choice
 from onepass.partition import Group
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading, Streamed, as_is
@@ -56,7 +58,7 @@ class GroupLearner:
         )
         self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads_each)
         """Shares of a round in one process at the same time, and `Reading.whole_bytes` of each."""
-        self._lake = job.lake
+        self._lake, self._choice = job.lake, trained_choice(job)
         self._files: dict[str, LakeFile] | None = None
 
     @property
@@ -75,9 +77,9 @@ class GroupLearner:
         Raises
         ------
         JobError, EmptyLake, StoreError
-            If `discover` raises it, or a worker does not see the files.
+            If `list_lake` raises it, or a worker does not see the files.
         """
-        self._files = {file.key: file for file in discover(self._lake)}
+        self._files = {file.key: file for file in list_lake(self._lake, self._choice)}
         self.workers.see(list(self._files.values()))
         return self._files
 

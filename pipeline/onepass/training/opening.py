@@ -10,7 +10,8 @@ from onepass.errors import JobError, ModelNotFound
 from onepass.job import Job
 from onepass.job_fields import parse_job, resume_job
 from onepass.job_holdout import RollingHoldout
-from onepass.lake.discover import discover
+from onepass.lake.tables.open import list_lake
+from onepass.lake.tables.table import TableChoice
 from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
 from onepass.ledger.store import Store
@@ -91,4 +92,4 @@ def resumed(model: OpenModel, given: Mapping[str, Any]) -> Job:
 def check_holdout(job: Job) -> None:
     """Report a missing holdout lake before hours of training, not after."""
     if job.holdout is not None and not isinstance(job.holdout, RollingHoldout):
-        discover(job.holdout)
+        list_lake(job.holdout, TableChoice(as_files=job.as_files))

@@ -113,11 +113,11 @@ def _parallel(job: Job, solver: str, label: LabelProfile, schema: Schema, n_part
         return job.parallel
     # Squared loss is exact in any order. Others are expanded too far off if each partition has a
     # class of its own: the holdout loss rose by 0.3 to 26 %.
-    is_exact = label.loss == "squared" and not schema.n_hashed
+    is_exact = label.loss == "squared" and not schema.n_slots
     if label.between_files >= SORTED and job.interleave < INTERLEAVE and not is_exact:
         return 1
     n_groups = -(-n_partitions // job.interleave)
-    return automatic(n_groups, rule_of(schema.n_hashed))
+    return automatic(n_groups, rule_of(schema.n_selected))
 
 
 def _first_order(job: Job, solver: str, schema: Schema) -> dict[str, object]:
@@ -128,7 +128,7 @@ def _first_order(job: Job, solver: str, schema: Schema) -> dict[str, object]:
         _refuse(job, {"learning_rate": []}, "it finds its rate")
     if solver in {"adam", "ftrl"} and job.implicit:
         _refuse(job, {"implicit": None}, "its steps have no implicit form")
-    width = schema.n_dense + schema.n_hashed
+    width = schema.n_dense + schema.n_selected
     return {
         "learning_rate": job.learning_rate or [default_rate(solver, width)],
         "schedule": automatic.schedule if job.schedule == "auto" else job.schedule,

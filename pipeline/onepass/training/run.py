@@ -104,7 +104,7 @@ class Run:
                 left = self._train_some(left)
 
     def _rounds_of(self, planned: Sequence[Group]) -> Rounds:
-        job, rule = self._model.file.job, rule_of(self._model.file.encoder.n_hashed)
+        job, rule = self._model.file.job, rule_of(self._model.file.encoder.n_selected)
         # A half-life of partitions passes with each group.
         remembered = Remembered.of(job.half_life_rows, job.half_life_partitions)
         return Rounds(planned, self._most, rule, remembered)

@@ -26,6 +26,7 @@ from onepass.block import (
     SlotArray,
 )
 from onepass.encode.write.addresses import numbers_of, tables_of, validity_of, values_of
+from onepass.encode.write.matrices import Vectors, add_matrix
 from onepass.encode.write.sink import Scaled
 from onepass.encode.write.standardise import imputed, spread_bits, standardised
 from onepass.intrinsics import pointer, prefetch
@@ -104,6 +105,23 @@ class Margins:
             start,
             len(codes[0]),
         )
+
+    def vectors(self, vectors: Vectors, first: int, start: int) -> tuple[int, int]:
+        """See `Sink.vectors`."""
+        weights = np.ascontiguousarray(self._linear.dense[:, first : first + vectors.width])
+        features = np.empty((_TILE, vectors.width), np.float32)
+        rows, counts = np.arange(_TILE), np.zeros(2, np.int64)
+        for at in range(0, len(vectors.begin), _TILE):
+            tile = vectors.between(at, at + _TILE)
+            n = len(tile.begin)
+            counts += tile.write(rows[:n], features, 0)
+            add_matrix(features[:n], weights, self._margins, start + at)
+        return int(counts[0]), int(counts[1])
+
+    def matrix(self, features: Float32Array, first: int, start: int) -> None:
+        """See `Sink.matrix`."""
+        own = self._linear.dense[:, first : first + features.shape[1]]
+        add_matrix(features, np.ascontiguousarray(own), self._margins, start)
 
     def entries(
         self, lengths: IntArray, slots: SlotArray, values: Float32Array, start: int

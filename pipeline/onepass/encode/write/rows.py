@@ -10,6 +10,7 @@ from onepass.arrays import empty
 from onepass.block import Entries, Float32Array, FloatArray, IntArray, SlotArray
 from onepass.encode.write.addresses import numbers_of, tables_of, validity_of, values_of
 from onepass.encode.write.gather import SparseRows
+from onepass.encode.write.matrices import Vectors, scatter_matrix
 from onepass.encode.write.sink import Scaled
 from onepass.encode.write.transpose import spread_levels, transpose_numbers, transpose_slots
 
@@ -81,6 +82,16 @@ class Rows:
             self._place[start : start + len(codes[0])],
             self._slots,
         )
+
+    def vectors(self, vectors: Vectors, first: int, start: int) -> tuple[int, int]:
+        """See `Sink.vectors`."""
+        rows = self._place[start : start + len(vectors.begin)]
+        return vectors.write(rows, self._dense, first)
+
+    def matrix(self, features: Float32Array, first: int, start: int) -> None:
+        """See `Sink.matrix`."""
+        rows = self._place[start : start + len(features)]
+        scatter_matrix(features, rows, self._dense[:, first : first + features.shape[1]])
 
     def entries(
         self, lengths: IntArray, slots: SlotArray, values: Float32Array, start: int

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.block import Entries, Float32Array, FloatArray, IntArray, SlotArray
+from onepass.encode.write.matrices import Vectors
 
 PLAIN_TYPES = {
     *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
@@ -92,6 +93,19 @@ class Sink(Protocol):
             Table of each column: the slot of each code, followed by that of null. None if the codes
             are slots themselves.
         """
+        ...
+
+    def vectors(self, vectors: Vectors, first: int, start: int) -> tuple[int, int]:
+        """Take lists of numbers of one length, as the features from number `first` on.
+
+        Returns
+        -------
+        Number of elements that are not null but cannot be used, and number of null elements.
+        """
+        ...
+
+    def matrix(self, features: Float32Array, first: int, start: int) -> None:
+        """Take neighbouring features from number `first` on, shape (n_rows, n_features)."""
         ...
 
     def entries(

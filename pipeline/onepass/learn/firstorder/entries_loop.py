@@ -204,7 +204,7 @@ def entries_learner(
                     for k in range(n):
                         # A slot that the row hits twice moves twice.
                         place = at[k] + np.uint64(o * n_numbers)
-                        before, move = float(flat[place]), ratio * moves[k]
+                        before, move = np.float64(flat[place]), ratio * moves[k]
                         after = before - move
                         flat[place] = np.float32(after)
                         if rule == DOG:
@@ -261,9 +261,9 @@ def add_entry_margins(
         for e in range(start[i], start[i + 1]):
             for o in range(n_outputs):
                 at = np.uint64(np.uint32(slot[e])) * stride + np.uint64(o * n_numbers)
-                weight = float(flat[at])
+                weight = np.float64(flat[at])
                 if averages:
                     last = at + np.uint64(n_numbers - 1)
                     behind = exp_below(clock - flat[last])
-                    weight += (float(flat[last - np.uint64(1)]) - weight) * behind
-                margin[i, o] += value[e] * weight
+                    weight += (np.float64(flat[last - np.uint64(1)]) - weight) * behind
+                margin[i, o] += np.float64(value[e]) * weight

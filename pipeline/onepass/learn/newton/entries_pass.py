@@ -38,6 +38,7 @@ def entries_pass(
     weight: FloatArray,
     hashed: Float32Array,
     margin: FloatArray,
+    variance_of_margin: FloatArray,
 ) -> None:
     """Learn sparse rows in order, each several times over if asked to.
 
@@ -50,6 +51,8 @@ def entries_pass(
         Arrays of `onepass.block.Entries`.
     loss, a, width, dispersion, slots, offset, variance_of_offset, label, weight, hashed, margin
         As for `slots_pass.filter_pass`.
+    variance_of_margin
+        Output: variance of the first margin before its row is learnt, shape (n_rows,).
     """
     n_outputs = offset.shape[1]
     rate, n_shares, unknown = tempering
@@ -68,6 +71,7 @@ def entries_pass(
             margin[i, o] = own
             z[o] = offset[i, o] + own
         if weight[i] == 0.0:
+            variance_of_margin[i] = 0.0
             continue
         share = weight[i] / dispersion
         if loss == SOFTMAX:
@@ -76,11 +80,13 @@ def entries_pass(
             v = variance_of_offset[i, o]
             if rate > 0.0:
                 for k in range(n):
-                    variance = float(flat[at[k] + np.uint64(2 * o + 1)])
+                    variance = np.float64(flat[at[k] + np.uint64(2 * o + 1)])
                     hits = rate * (1.0 / variance - unknown)
                     times[k] = max(1.0, 0.5 * hits / (1.0 + hits / n_shares))
             for k in range(n):
                 v += times[k] * x[k] * x[k] * flat[at[k] + np.uint64(2 * o + 1)]
+            if o == 0:
+                variance_of_margin[i] = v
             if loss == SOFTMAX:
                 c = share * p[o] * (1.0 - p[o])
                 s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
@@ -91,14 +97,15 @@ def entries_pass(
                     c = share * (c + FLOOR * majoriser(loss, a, width, z[o], label[i]))
                 else:
                     c = share * curvature(loss, a, 0.0, z[o] - v * s, label[i])
+            shrink = 1.0 / (1.0 + c * v)
             for k in range(n):
                 mean = at[k] + np.uint64(2 * o)
-                variance = float(flat[mean + np.uint64(1)])
+                variance = np.float64(flat[mean + np.uint64(1)])
                 flat[mean] -= np.float32(times[k] * x[k] * variance * s)
                 # The shrunk variance as a product of positive factors: the difference
                 # 1 - own c / (1 + v c) would cancel where one value is large.
                 own = times[k] * x[k] * x[k] * variance
-                left = (1.0 + c * max(0.0, v - own)) / (1.0 + c * v)
+                left = (1.0 + c * max(0.0, v - own)) * shrink
                 flat[mean + np.uint64(1)] = np.float32(max(_NARROWEST, variance * left))
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Entries, Float32Array, FloatArray, SlotArray
 from onepass.learn.losses import Loss
+from onepass.learn.newton.dispersion import noise_and_bend
 from onepass.learn.newton.entries_pass import add_up_entries, entries_pass
 from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
@@ -134,7 +135,10 @@ class SlotFilter:
         -------
         Shape (n_rows, n_outputs).
         """
+        if entries is not None and int(self.n_rows) == 0:
+            self._narrow(entries)
         margin = np.empty_like(dense.margin)
+        known = None if entries is None else np.empty(len(label))
         learn_rows = self._pass(slots, entries)
         learn_rows(
             self.loss.code,
@@ -149,8 +153,13 @@ class SlotFilter:
             weight,
             self.hashed,
             margin,
+            *(() if known is None else (known,)),
         )
-        self._observe(dense.margin + margin, label, weight, width)
+        if not self.loss.has_unit_dispersion:
+            z = dense.margin + margin
+            self.dispersion *= 0.9
+            self._keep_dispersion *= 0.9
+            self.dispersion += 0.1 * noise_and_bend(self.loss, z, label, weight, width, known)
         self.n_rows += np.count_nonzero(weight)
         self._refresh_if_due()
         return margin
@@ -256,6 +265,12 @@ class SlotFilter:
             )
         return self._tempering
 
+    def _narrow(self, entries: Entries) -> None:
+        """Let the first prior of sparse rows give their margins the variance of one slot's."""
+        prior = FIRST_PRIOR / max(1.0, entries.mean_square_length())
+        self.hashed[:, :, 1] = prior
+        self.prior[()] = prior
+
     def _beliefs(self) -> Float32Array:
         return self.hashed.reshape(-1, 2)
 
@@ -263,15 +278,6 @@ class SlotFilter:
         if self.loss.has_unit_dispersion:
             return 1.0
         return max(float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION)
-
-    def _observe(self, z: FloatArray, label: FloatArray, weight: FloatArray, width: float) -> None:
-        """Update the dispersion from a block with margins z, shape (n_rows, n_outputs)."""
-        if self.loss.has_unit_dispersion:
-            return
-        _, g, c = self.loss.expand(np.ascontiguousarray(z[:, 0]), label, weight, width=width)
-        self.dispersion *= 0.9
-        self._keep_dispersion *= 0.9
-        self.dispersion += 0.1 * np.array([(g * g / np.maximum(weight, 1e-300)).sum(), c.sum()])
 
     def _refresh_if_due(self) -> None:
         is_due = int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed))

@@ -1,0 +1,1 @@
+"""Tables over Parquet files (Delta, Iceberg): their files, their columns and their history."""
