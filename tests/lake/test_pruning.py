@@ -1,6 +1,7 @@
 """Row groups and files are left out only if no row of them can meet a condition."""
 
 import datetime as dt
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -8,10 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from conditions import random_condition, random_table, rows_by_duckdb
+from footer_edits import COLUMNS, META_DATA, ROW_GROUPS, STATISTICS, footer_start
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer
 from onepass.lake.pruning import may_match, row_groups
 from onepass.selection.parse import parse_where
+from thrift import I64, read_struct, write_struct
 
 OPTIONS = [
     {},
@@ -114,3 +117,83 @@ def test_bounds_that_cannot_be_relied_on_leave_nothing_out(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet", write_statistics=False)
     assert left(tmp_path / "a.parquet", "f > 5") == [0]
     assert left(tmp_path / "a.parquet", "t is null") == [0]
+
+
+def edited(path, change):
+    """Rewrite the footer of a file after a change of its fields."""
+    data = path.read_bytes()
+    start = footer_start(data)
+    fields = read_struct(data[start:-8])
+    change(fields)
+    footer = write_struct(fields)
+    path.write_bytes(data[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+
+
+def statistics_of(fields, column=0):
+    for group in fields[ROW_GROUPS][1][1]:
+        yield group[COLUMNS][1][1][column][META_DATA][1][STATISTICS][1]
+
+
+NULLS, MAX_VALUE, MIN_VALUE, COLUMN_ORDERS = 3, 5, 6, 7
+
+
+def only_deprecated(fields):
+    for one in statistics_of(fields):
+        one[1], one[2] = one.pop(MAX_VALUE), one.pop(MIN_VALUE)
+
+
+def without_orders(fields):
+    del fields[COLUMN_ORDERS]
+
+
+def swapped(fields):
+    for one in statistics_of(fields):
+        one[MAX_VALUE], one[MIN_VALUE] = one[MIN_VALUE], one[MAX_VALUE]
+
+
+def without_null_counts(fields):
+    for one in statistics_of(fields):
+        del one[NULLS]
+
+
+def impossible_null_counts(fields):
+    for one in statistics_of(fields):
+        one[NULLS] = (I64, 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "condition", "expected"),
+    [
+        (only_deprecated, "i > 1000", [0, 1]),
+        (without_orders, "i > 1000", [0, 1]),
+        (swapped, "i > 1000", [0, 1]),
+        (without_null_counts, "i > 1000", []),
+        (without_null_counts, "i is null", [0, 1]),
+        (impossible_null_counts, "i is null", [0, 1]),
+        (lambda fields: None, "i is null", []),
+    ],
+)
+def test_statistics_that_prove_nothing_leave_nothing_out(change, condition, expected, tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"i": range(20)}), path, row_group_size=10)
+    edited(path, change)
+    assert left(path, condition) == expected
+
+
+@pytest.mark.parametrize("dtype", [pa.decimal128(9, 2), pa.decimal128(25, 2)], ids=str)
+def test_decimals_are_bounded_only_where_they_are_whole_numbers_in_the_file(dtype, tmp_path):
+    table = pa.table({"p": pa.array([Decimal("-1.5"), Decimal("2.25")], dtype)})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, store_decimal_as_integer=True)
+    assert left(path, "p > 2.25") == ([] if dtype.precision < 19 else [0])
+    assert left(path, "p >= 2.25") == [0]
+    pq.write_table(table, path)
+    assert left(path, "p > 2.25") == [0]
+
+
+def test_group_of_nan_alone_meets_no_comparison(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"f": [np.nan, np.nan, 1.0, 2.0]}), path, row_group_size=2)
+    assert left(path, "f > 1.5") in ([1], [0, 1])
+    assert 1 not in left(path, "f > 2")
+    assert left(path, "f is null") == [0, 1]

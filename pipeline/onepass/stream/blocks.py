@@ -75,7 +75,14 @@ def make_block(task: BlockTask, reading: Reading) -> Streamed:
 
 def _selected(step: Step, reading: Reading) -> Selected:
     rows, source = step.reader.read(step.unit), step.source
-    return select(rows, step.unit, source.file, source.footer, reading.selection)
+    return select(
+        rows,
+        step.unit,
+        source.file,
+        source.footer,
+        reading.selection,
+        without=reading.only_compared(),
+    )
 
 
 def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows: int) -> Streamed:

@@ -48,9 +48,19 @@ class Reading:
 
     def columns(self) -> list[str]:
         """Return the columns to decode."""
-        names = [*self.encoder.schema.names(label=self.label), *self.keep]
-        names += [] if self.selection is None else self.selection.columns
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*self._used(), *self._compared()]))
+
+    def only_compared(self) -> list[str]:
+        """Return the columns that the condition of the job alone needs."""
+        compared = self._compared()
+        used = set(self._used()) if compared else set()
+        return [name for name in compared if name not in used]
+
+    def _used(self) -> list[str]:
+        return [*self.encoder.schema.names(label=self.label), *self.keep]
+
+    def _compared(self) -> list[str]:
+        return [] if self.selection is None else self.selection.columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.block import IntArray
-from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.order import drawn
@@ -26,6 +25,7 @@ from onepass.partition import DELETED, LEFT_OUT_BY_SAMPLE, LEFT_OUT_BY_WHERE
 from onepass.selection.evaluate import holds
 from onepass.selection.rows import Selection
 from onepass.selection.types import CannotCompare
+from onepass.stream.check_where import not_comparable
 from onepass.stream.deleted_rows import OF_PROCESS
 
 
@@ -46,9 +46,19 @@ def selects(file: LakeFile, selection: Selection | None) -> bool:
 
 
 def select(
-    rows: pa.RecordBatch, unit: Unit, file: LakeFile, footer: Footer, selection: Selection | None
+    rows: pa.RecordBatch,
+    unit: Unit,
+    file: LakeFile,
+    footer: Footer,
+    selection: Selection | None,
+    without: Sequence[str] = (),
 ) -> Selected:
     """Return the rows of a unit that are neither deleted nor left out by the job.
+
+    Parameters
+    ----------
+    without
+        Columns that nobody needs once the condition is evaluated.
 
     Raises
     ------
@@ -63,6 +73,10 @@ def select(
     for reason, keep in _masks(rows, ranges, file, footer, selection):
         counts[reason] += int(np.count_nonzero(left & ~keep))
         left &= keep
+    if without and rows.num_columns:
+        # Rows without any column would lose their number.
+        names = rows.schema.names
+        rows = rows.select([one for one in names if one not in without] or names[:1])
     if left.all():
         return Selected(rows)
     places = np.flatnonzero(left)
@@ -104,11 +118,6 @@ def _deleted(positions: IntArray, place: tuple[int, int, int], footer: Footer) -
     found = np.zeros(n_rows, np.bool_)
     found[positions[low:high] - start] = True
     return found
-
-
-def not_comparable(error: CannotCompare, file: LakeFile) -> BadPartition:
-    """Return the error for a file whose column cannot be compared as the condition does."""
-    return BadPartition(f"--where: {error}", path=file.key, column=error.column)
 
 
 def pruned(steps: Iterable[Step]) -> Counter[str]:
