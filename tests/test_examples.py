@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -31,3 +32,17 @@ def test_a_delta_table_is_learnt_once_through_everything_that_is_done_to_it():
     assert told["OPTIMIZE"] == told["the same with --on-changed skip"] == told["VACUUM"] == nothing
     assert told["another append"].startswith("    trained 4,737 rows")
     assert "DELETE changed 1 trained file" in done.stdout
+
+
+def test_an_iceberg_table_is_learnt_once_as_it_grows():
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "iceberg_sqlite.py")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=300)
+    assert done.returncode == 0, done.stderr
+    said = re.sub(r"snapshot \d+", "snapshot N", done.stdout)
+    assert said.splitlines() == [
+        "10 days appended: 24,391 rows learnt, new files: 10",
+        "3 days appended: 7,747 rows learnt, new files: 3",
+        "nothing appended: 0 rows learnt",
+        "a shop deleted, a day appended: snapshot N overwrite changed 12 trained files",
+        "with on_changed skip: 3,042 rows learnt, new files: 1",
+    ]

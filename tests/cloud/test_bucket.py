@@ -85,6 +85,7 @@ def test_ranges_are_read_in_pieces_of_one_content(in_memory):
     in_memory.put("a", b"abcdefghij")
     with pytest.raises(Replaced, match="has changed since it was looked at"):
         in_memory.get_range("a", 0, 10, etag)
+    assert in_memory.get_range("a", 2, 4, None) == b"cd"
 
 
 def test_object_larger_than_the_caller_accepts_is_not_read(in_memory):

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyiceberg.avro.file import AvroOutputFile
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.conversions import to_bytes
+from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
@@ -236,6 +237,27 @@ def scanned(table: Table) -> list[dict[str, Any]]:
     """Rows of a table as pyiceberg itself reads them."""
     found = StaticTable.from_metadata(table.metadata_location).scan().to_arrow()
     return in_order(found.to_pylist())
+
+
+def say_replace(update: Any) -> None:
+    """Have pyiceberg write a snapshot as other writers do for a compaction."""
+    update._operation = Operation.REPLACE
+    update._summary = lambda properties: Summary(Operation.REPLACE)
+
+
+def compact(table: Table) -> None:
+    """Rewrite all rows into one file, as a compaction that changes no row."""
+    found = table.scan().to_arrow()
+    with table.transaction() as change:
+        old = [task.file for task in table.scan().plan_files()]
+        new = list(_dataframe_to_data_files(change.table_metadata, found, table.io))
+        with change.update_snapshot().overwrite() as update:
+            say_replace(update)
+            for one in old:
+                update.delete_data_file(one)
+            for one in new:
+                update.append_data_file(one)
+    table.refresh()
 
 
 def data_uris(table: Table) -> list[str]:

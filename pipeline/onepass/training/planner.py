@@ -34,9 +34,10 @@ class Planner:
         """Partitions to skip, each with the reason."""
         self.quarantines: list[tuple[Partition | UnreadFile, str, Look]] = []
         """Partitions to put in quarantine, each with the reason and the look of its file."""
+
         self.n_pruned = 0
         """Files that the log does not know, and of which no row can meet the job's condition."""
-        self._node = None if check.selection is None else check.selection.node
+        self.node = None if check.selection is None else check.selection.node
 
     def take(self, file: LakeFile) -> None:
         """Add the new partitions of a file, or leave it out if it is bad or has changed."""
@@ -117,7 +118,9 @@ class Planner:
         newest = trained[-1] if trained else None
         if newest and known.is_settled(file.key, newest) and is_unchanged(file, newest):
             return
-        if trained is None and self.prunes(file):
+        if trained is None and not may_match(self.node, file):
+            # Path or table alone tell it, so not even the footer is read.
+            self.n_pruned += 1
             return
         footer = read_footer(file)
         is_changed = trained is not None and footer.fingerprint not in trained
@@ -131,24 +134,9 @@ class Planner:
                 return
         self.add(file, footer, new, is_known=trained is not None)
 
-    def prunes(self, file: LakeFile) -> bool:
-        """Return whether a new file is left out because no row of it can meet the condition.
-
-        Its path or its table alone tell it, so not even the footer is read.
-        """
-        is_pruned = not may_match(self._node, file)
-        self.n_pruned += is_pruned
-        return is_pruned
-
     def add(self, file: LakeFile, footer: Footer, new: list[Partition], *, is_known: bool) -> None:
-        """Plan the new partitions of a file that may have rows which meet the condition.
-
-        Parameters
-        ----------
-        is_known
-            Whether the log knows the file.
-        """
-        matching = [one for one in new if row_groups(self._node, file, footer, one)]
+        """Add new partitions of a file, if a row of them can meet the job's condition."""
+        matching = [one for one in new if row_groups(self.node, file, footer, one)]
         self.n_pruned += bool(new) and not matching and not is_known
         if matching:
             self.check(file, footer)

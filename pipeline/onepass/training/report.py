@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import SkipEntry, TrainEntry
+from onepass.ledger.entries import PlanEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
 from onepass.ledger.trained import CandidateEntry, LastTenth
 from onepass.partition import DELETED, LEFT_OUT_BY_SAMPLE, LEFT_OUT_BY_WHERE, NOT_TAKEN, Group
@@ -43,13 +43,16 @@ class TrainReport(BaseModel):
     rows: int
     """Rows learnt by this run."""
     skipped: int
-    """Partitions that this run has skipped for good."""
+    """Partitions that this run has skipped for good, and files of a table that it has left out."""
     quarantined: list[Quarantined] = []
     """Files that this run has put in quarantine, each once."""
     in_quarantine: int = 0
     """Files of the lake that are in quarantine: bad when they were read, and the same since."""
     left_out: int
     """Partitions that this run or an earlier one has skipped, and that were not trained since."""
+    lake_version: int | None = None
+    """Version of the table up to which everything is trained, planned or left out; None if the lake
+    is no table."""
     pending: int
     """Partitions of the plan that are still to be trained."""
     not_taken: dict[str, int] = {}
@@ -144,7 +147,8 @@ def train_report(
         parallel=parallel,
         partitions=sum(len(entry.partitions) for entry in trained),
         rows=rows,
-        skipped=sum(entry.kind == "skip" for entry in left_out),
+        skipped=sum(entry.kind == "skip" for entry in left_out) + _n_left_out(history, since),
+        lake_version=marks[-1].version if (marks := history.table_marks()) else None,
         not_taken=_not_taken(trained),
         pruned_files=pruned[0],
         files=pruned[1],
@@ -192,6 +196,12 @@ def plan_report(
         left_out=history.n_left_out(),
         state_sha256=newest_sha256(history),
     )
+
+
+def _n_left_out(history: History, since: int) -> int:
+    """Return the number of files of a table that plans after a version have left out."""
+    plans = [one for one in history.line() if isinstance(one, PlanEntry) and one.version > since]
+    return sum(len(one.table.left_out) for one in plans if one.table is not None)
 
 
 def nothing_to_train(

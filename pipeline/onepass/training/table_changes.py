@@ -12,37 +12,12 @@ A file is named by its key and the identity of its deleted rows. The module read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 
 from onepass.lake.tables.table import Commit, FileOfTable
 from onepass.ledger.table_mark import FileName
 from onepass.text import counted
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A commit that has removed or changed settled rows."""
-
-    commit: Commit
-    changed: tuple[FileName, ...]
-    """Settled files that the commit has removed."""
-    added: tuple[FileName, ...]
-    """Files that it has put in their place, or added beside them."""
-
-
-@dataclass(slots=True)
-class Settled:
-    """Names of files whose rows a model has settled or planned, and of those that wait."""
-
-    files: set[FileName] = field(default_factory=set)
-    """Files that are trained, left out, or written from such files."""
-    planned: set[FileName] = field(default_factory=set)
-    """Files of an unfinished plan of which nothing has been trained."""
-    waiting: list[FileName] = field(default_factory=list)
-    """Files that are held out of the training, oldest first."""
-    past: list[FileName] = field(default_factory=list)
-    """Those of them that the table no longer has: it has merged them with settled ones."""
+from onepass.training.table_commits import Change, Settled, exchanged, is_return, named, reached
 
 
 class TableChanges:
@@ -58,7 +33,7 @@ class TableChanges:
 
     def __init__(self, settled: Settled, *, retrains: bool) -> None:
         self._files, self._planned = settled.files, settled.planned
-        self._retrains = retrains
+        self._untrained, self._retrains = settled.left_out, retrains
         self.rewritten: dict[FileName, Commit] = {}
         """Files whose rows are those of the files that they were written from."""
         self.left_out: dict[FileName, Commit] = {}
@@ -71,7 +46,7 @@ class TableChanges:
         """Commits that have removed or changed settled rows, oldest first."""
         self.rewrites: list[str] = []
         """One line for each commit that rewrote settled or planned rows."""
-        self._added: dict[FileName, None] = dict.fromkeys(settled.waiting)
+        self._added: dict[FileName, None] = dict.fromkeys([*settled.past, *settled.waiting])
         self._unsettled: set[FileName] = set()
         self._roots_of: dict[FileName, list[FileName]] = {}
         self._sources: dict[FileName, tuple[FileName, ...]] = {}
@@ -79,7 +54,7 @@ class TableChanges:
 
     def take(self, commit: Commit) -> None:
         """Take the next commit."""
-        removed, added = _exchanged(commit)
+        removed, added = exchanged(commit)
         self._reinstate(added)
         # A file that comes back is no news: all its rows are new, as they were before.
         unknown = [one for one in added if self._is_new(one) and one not in self._added]
@@ -196,7 +171,7 @@ class TableChanges:
         unknown: list[FileName],
     ) -> None:
         settled = [one for one in removed if self._is_settled(one)]
-        if all(one in self.left_out for one in settled) and not unknown:
+        if all(one in self.left_out or one in self._untrained for one in settled) and not unknown:
             # A RESTORE takes back what was left out.
             return
         self.changes.append(Change(commit, tuple(settled), tuple(unknown)))
@@ -223,7 +198,7 @@ class TableChanges:
             if self._is_new(name)
             and file.rows != 0
             # Their rows come back in the files that they were written from.
-            and not any(one in added for one in _reached(name, self._sources_of))
+            and not any(one in added for one in reached(name, self._sources_of))
         ]
         self.past |= dict.fromkeys(new, commit)
         self._added |= {one: None for one in new if one not in self._added}
@@ -297,45 +272,11 @@ class TableChanges:
 
     def _ancestors(self, name: FileName) -> list[FileName]:
         """Return the files that a file was rewritten from, and those that these were."""
-        return _reached(name, lambda one: self._sources[one] if one in self.rewritten else ())
+        return reached(name, lambda one: self._sources[one] if one in self.rewritten else ())
 
     def _sources_of(self, name: FileName) -> tuple[FileName, ...]:
         return self._sources.get(name, ())
 
     def _descendants(self, name: FileName) -> list[FileName]:
         """Return the files that commits have put in the place of a file, and of those."""
-        return _reached(name, lambda one: self._targets.get(one, ()))
-
-
-def _reached(name: FileName, step: Callable[[FileName], Iterable[FileName]]) -> list[FileName]:
-    """Return what steps from a file lead to, each once: a RESTORE may lead back."""
-    found: dict[FileName, None] = {}
-    left = [name]
-    while left:
-        for one in step(left.pop()):
-            if one not in found:
-                found[one] = None
-                left.append(one)
-    return list(found)
-
-
-def _exchanged(
-    commit: Commit,
-) -> tuple[dict[FileName, FileOfTable], dict[FileName, FileOfTable]]:
-    """Return what a commit removes and adds, without files that it only names again."""
-    added = {one.identity: one for one in commit.added}
-    removed = {one.identity: one for one in commit.removed}
-    return (
-        {name: one for name, one in removed.items() if name not in added},
-        {name: one for name, one in added.items() if name not in removed},
-    )
-
-
-def is_return(commit: Commit) -> bool:
-    """Return whether a commit brings back an older version."""
-    return commit.operation.upper() in {"RESTORE", "ROLLBACK"}
-
-
-def named(commit: Commit) -> str:
-    """Return the label and the operation of a commit."""
-    return f"{commit.label} {commit.operation}"
+        return reached(name, lambda one: self._targets.get(one, ()))

@@ -18,7 +18,8 @@ from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark
 from onepass.text import counted, listed, printable
 from onepass.training.known import Known
-from onepass.training.table_changes import Change, Settled, TableChanges, named
+from onepass.training.table_changes import TableChanges
+from onepass.training.table_commits import Change, Settled, named
 
 _MOST_NAMED = 3
 """Most files that a message names."""
@@ -43,6 +44,20 @@ def name_of(file: LakeFile) -> FileName:
     """Return the name of a file of a table."""
     deleted = None if file.view is None else file.view.deleted
     return (file.key, None if deleted is None else deleted.identity)
+
+
+def in_order(table: Table, files: Iterable[LakeFile]) -> list[LakeFile]:
+    """Return files in the order in which their table got them, as far as it can tell.
+
+    The files of commits that the table has forgotten come first, by name.
+    """
+    try:
+        commits = table.commits_since(None)
+    except HistoryGone:
+        return list(files)
+    names = [one.identity for commit in commits for one in commit.added]
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(files, key=lambda one: places.get(name_of(one), -1))
 
 
 def table_news(
@@ -92,7 +107,8 @@ class _Finder:
             raise _another_table(mark, self._table)
         settled = self._settled(mark)
         if self._is_fresh:
-            return self._all_new(settled, self._in_order())
+            known = settled.files | settled.planned
+            return self._found([one for one in self._active if one not in known])
         try:
             commits = self._table.commits_since(None if mark is None else mark.version)
         except HistoryGone as gone:
@@ -119,24 +135,13 @@ class _Finder:
             self._news.replanned = {one for one in planned if one not in self._active}
             planned -= self._news.replanned
         if mark is None:
-            return Settled(files, planned)
-        return Settled(files, planned, list(mark.waiting), list(mark.past))
+            return Settled(files, planned=planned)
+        left_out = {name for one in self._marks for name in one.left_out}
+        left_out -= self._known.settled_files()
+        return Settled(files, left_out, planned, list(mark.waiting), list(mark.past))
 
     def _is_stored(self, name: FileName) -> bool:
         return self._table.file(*name) is not None
-
-    def _in_order(self) -> list[FileName]:
-        """Return the files of the table in the order in which it got them, if it can tell."""
-        try:
-            commits = self._table.commits_since(None)
-        except HistoryGone:
-            return list(self._active)
-        added = dict.fromkeys(one.identity for commit in commits for one in commit.added)
-        return [*(one for one in added if one in self._active), *(self._active.keys() - added)]
-
-    def _all_new(self, settled: Settled, names: list[FileName]) -> News:
-        known = settled.files | settled.planned
-        return self._found([one for one in names if one not in known])
 
     def _fold(self, settled: Settled, commits: list[Commit]) -> News:
         on_changed, news = self._job.on_changed, self._news

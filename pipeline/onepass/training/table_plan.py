@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
+from onepass.lake.pruning import may_match
 from onepass.lake.tables.table import Table
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark, file_of
@@ -13,7 +14,7 @@ from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
-from onepass.training.table_news import name_of, table_news
+from onepass.training.table_news import in_order, name_of, table_news
 
 
 class TablePlanner(Planner):
@@ -24,7 +25,8 @@ class TablePlanner(Planner):
 
     def compare(self, file: LakeFile) -> None:
         """Add the partitions of a file that the log does not know."""
-        if self.prunes(file):
+        if not may_match(self.node, file):
+            self.n_pruned += 1
             return
         footer = read_footer(file)
         new = [one for one in self.partitions_of(file, footer) if one not in self.known.partitions]
@@ -45,7 +47,9 @@ def plan_table(
     known = planner.known
     news = table_news(table, files, history, known, planner.job)
     known.forget(news.replanned)
-    for file in news.files:
+    is_first = not history.table_marks()
+    orders = window is not None and window.rule.last is not None and is_first
+    for file in in_order(table, news.files) if orders else news.files:
         planner.take(file)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
@@ -54,8 +58,8 @@ def plan_table(
         planner.skips,
         planner.quarantines,
         held_out,
-        n_files=len(files),
-        n_pruned=planner.n_pruned,
+        len(files),
+        planner.n_pruned,
         notes=news.notes,
     )
     rest = rest_of(history, plan, news.replanned)

@@ -123,11 +123,11 @@ def test_vectors_of_every_form_are_decoded():
         found = vector_positions(vector_blob(numbers), len(numbers), 2**34)
         assert found.dtype == np.int64
         assert found.tolist() == numbers
-    bomb = vector_blob([1])
-    with pytest.raises(ValueError, match="expected 2 rows below 5, found 1"):
-        vector_positions(bomb, 2, 5)
-    with pytest.raises(ValueError, match="expected 1 rows below 1, found 1"):
-        vector_positions(bomb, 1, 1)
+    one = vector_blob([1])
+    with pytest.raises(ValueError, match="expected 2 numbers, found 1"):
+        vector_positions(one, 2, 5)
+    with pytest.raises(ValueError, match="expected rows of 1, found row 1"):
+        vector_positions(one, 1, 1)
 
 
 def test_every_damage_of_a_vector_is_noticed():

@@ -6,10 +6,10 @@ import json
 import random
 
 import pytest
-from pyiceberg.table.snapshots import Operation, Summary
 
 from iceberg_tables import (
     catalogue,
+    compact,
     data_uris,
     deletion_vector,
     equality_deletes,
@@ -18,6 +18,7 @@ from iceberg_tables import (
     opened,
     position_deletes,
     rows,
+    say_replace,
 )
 from onepass.errors import HistoryGone
 
@@ -57,34 +58,11 @@ def shapes(commits):
     return [(c.operation, c.is_rewrite, len(c.added), len(c.removed)) for c in commits]
 
 
-def say_replace(update):
-    """Have pyiceberg write a snapshot as other writers do for a compaction."""
-    update._operation = Operation.REPLACE
-    update._summary = lambda properties: Summary(Operation.REPLACE)
-
-
-def compacted(table):
-    """Rewrite all rows into one file, as a compaction that changes no row."""
-    found = table.scan().to_arrow()
-    with table.transaction() as change:
-        old = [task.file for task in table.scan().plan_files()]
-        from pyiceberg.io.pyarrow import _dataframe_to_data_files
-
-        new = list(_dataframe_to_data_files(change.table_metadata, found, table.io))
-        with change.update_snapshot().overwrite() as update:
-            say_replace(update)
-            for one in old:
-                update.delete_data_file(one)
-            for one in new:
-                update.append_data_file(one)
-    table.refresh()
-
-
 def test_each_snapshot_tells_what_it_added_and_removed(table):
     first = now(table)
     table.append(rows(10, 10))
     table.delete("id = 3")
-    compacted(table)
+    compact(table)
     table.overwrite(rows(50, 2))
     commits = opened(table).commits_since(first)
     assert shapes(commits) == [
@@ -142,7 +120,7 @@ def test_deleted_rows_are_another_file_and_only_where_rows_were_deleted(table):
     key = uris[0].removeprefix(f"{table.location()}/")
     assert {one.key for one in commits[0].added + commits[3].removed} == {key}
     assert folded(commits, state(table, first)) == state(table)
-    compacted(table)
+    compact(table)
     assert shapes(opened(table).commits_since(commits[-1].version)) == [("replace", True, 1, 3)]
     assert folded(opened(table).commits_since(first), state(table, first)) == state(table)
 
@@ -249,7 +227,7 @@ def test_the_commits_since_any_snapshot_lead_to_the_files_of_any_later_one(table
         elif act == "vector":
             deletion_vector(table, chance.choice(uris), [0, 1])
         else:
-            compacted(table)
+            compact(table)
         versions.append(now(table))
     for before, after in [(0, -1), (3, -1), (2, 7), (5, 6)]:
         found = opened(table, version=versions[after])

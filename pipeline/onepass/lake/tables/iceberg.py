@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,9 +93,14 @@ class IcebergTable:
         self._specs = source.metadata.specs()
         self._manifests = Manifests(source.metadata, source.places, source.read)
         self._history = History(source.metadata, self._manifests, source.places)
-        mapping = source.metadata.name_mapping()
+        try:
+            mapping = source.metadata.name_mapping()
+        except ValueError:
+            raise DataError(
+                f"the property schema.name-mapping.default of {source.name!r} is damaged"
+            ) from None
         self._fields = table_fields(schema, mapping)
-        self._constants: dict[tuple[int, tuple[Any, ...]], dict[str, Any]] = {}
+        self._views: dict[tuple[int, tuple[Any, ...]], View] = {}
         self._former: dict[str, ContentFile] | None = None
 
     @property
@@ -122,8 +128,12 @@ class IcebergTable:
         manifests = self._manifests.of(snapshot)
         found = self._manifests.files([one for one in manifests if not one.content])
         deletes = self._manifests.deletes(manifests)
-        objects = _described([self._places.location(one.path) for one in found])
-        files = {self._places.key(one.path): self._file(one, deletes, objects) for one in found}
+        named = [self._places.of(one.path) for one in found]
+        objects = _described([location for _, location in named])
+        files = {
+            key: self._file(one, key, location, deletes, objects)
+            for one, (key, location) in zip(found, named, strict=True)
+        }
         if len(files) != len(found):
             raise DataError(
                 f"{self.label} of the table lists {len(found) - len(files)} files more than once"
@@ -148,11 +158,12 @@ class IcebergTable:
         if self._former is None:
             self._former = self._ever()
         found = self._former.get(key)
-        if found is None or not exists(self._places.location(found.path)):
+        location = "" if found is None else self._places.location(found.path)
+        if found is None or not exists(location):
             return None
         none = self._manifests.deletes([])
         deletes = none if deleted is None else self._deletes_with(found, deleted)
-        return None if deletes is None else self._file(found, deletes, _described([]))
+        return None if deletes is None else self._file(found, key, location, deletes, {})
 
     def _ever(self) -> dict[str, ContentFile]:
         """Return the files of all snapshots whose manifests are still there, by key."""
@@ -178,9 +189,13 @@ class IcebergTable:
         return None
 
     def _file(
-        self, found: ContentFile, deletes: Deletes, objects: dict[str, RemoteObject]
+        self,
+        found: ContentFile,
+        key: str,
+        location: str,
+        deletes: Deletes,
+        objects: dict[str, RemoteObject],
     ) -> LakeFile:
-        key, location = self._places.key(found.path), self._places.location(found.path)
         if found.format != "PARQUET":
             raise DataError(
                 f"the table's file {key!r} is in {found.format}; onepass reads Parquet only"
@@ -190,19 +205,27 @@ class IcebergTable:
             # Without an etag the file is still the same: a table never replaces one.
             unlisted = RemoteObject(object_url(location).path, found.size, None)
             remote = objects.get(location, unlisted)
-        view = View(self._fields, self._constants_of(found), deletes.of(found))
+        deleted, view = deletes.of(found), self._view_of(found)
+        view = view if deleted is None else replace(view, deleted=deleted)
         return LakeFile(key, location, (), remote, view)
 
-    def _constants_of(self, found: ContentFile) -> dict[str, Any]:
+    def _view_of(self, found: ContentFile) -> View:
+        """Return the view of the files of one partition, which they share."""
         place = (found.spec_id, found.partition)
-        if place not in self._constants:
+        if place not in self._views:
             spec = self._specs.get(found.spec_id)
             if spec is None:
                 raise DataError(
                     f"the table has no partition spec {found.spec_id}, which {found.path!r} has"
                 )
-            self._constants[place] = identity_constants(spec, self._schema, found.partition)
-        return self._constants[place]
+            try:
+                constants = identity_constants(spec, self._schema, found.partition)
+            except (ValueError, OverflowError, TypeError):
+                raise DataError(
+                    f"the partition values of {found.path!r} are damaged: {found.partition}"
+                ) from None
+            self._views[place] = View(self._fields, constants)
+        return self._views[place]
 
 
 def _schema(source: Source, schema_id: int) -> Schema:

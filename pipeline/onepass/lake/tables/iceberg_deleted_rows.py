@@ -24,6 +24,7 @@ from onepass.lake.decoders import Decoders
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
 from onepass.lake.limits import DEFAULT_LIMITS
+from onepass.lake.tables.roaring import decoded_64
 
 _VECTOR_MAGIC = b"\xd1\xd3\x39\x64"
 
@@ -152,22 +153,16 @@ def vector_positions(blob: bytes, n_deleted: int, n_rows: int) -> IntArray:
     ValueError
         If it is damaged, or does not have `n_deleted` rows below `n_rows`.
     """
-    from pyroaring import BitMap64
-
     length = int.from_bytes(blob[:4], "big")
     body, check = blob[4 : 4 + length], blob[4 + length : 8 + length]
     if len(body) != length or body[:4] != _VECTOR_MAGIC:
         raise ValueError("expected a deletion vector")
     if zlib.crc32(body) != int.from_bytes(check, "big") or len(check) != 4:
         raise ValueError("the checksum of the deletion vector does not fit")
-    try:
-        found = BitMap64.deserialize(body[4:])
-    except (ValueError, MemoryError, OverflowError, RuntimeError):
-        raise ValueError("the bitmap of the deletion vector is damaged") from None
-    # A few bytes can stand for billions of rows, so count before the rows are listed.
-    if len(found) != n_deleted or (found and found.max() >= n_rows):
-        raise ValueError(f"expected {n_deleted:,} rows below {n_rows:,}, found {len(found):,}")
-    return np.array(list(found), np.int64)
+    found = decoded_64(body[4:], n_deleted)
+    if n_deleted and found[-1] >= n_rows:
+        raise ValueError(f"expected rows of {n_rows:,}, found row {found[-1]:,}")
+    return found
 
 
 @lru_cache(maxsize=2)

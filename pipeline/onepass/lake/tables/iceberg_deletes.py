@@ -62,7 +62,9 @@ class Deletes:
         self._of_file: dict[str, list[ContentFile]] = {}
         self._of_partition: dict[Partition, list[ContentFile]] = {}
         self._equality: dict[Partition | None, ContentFile] = {}
+        self._is_empty = True
         for one in files:
+            self._is_empty = False
             self._add(one, unpartitioned)
 
     def of(self, data: ContentFile) -> DeletedRows | None:
@@ -73,6 +75,8 @@ class Deletes:
         DataError
             If an equality delete file applies to the data file, or if a delete file cannot be read.
         """
+        if self._is_empty:
+            return None
         equality = self._equality_of(data)
         if equality is not None:
             raise DataError(
@@ -92,6 +96,8 @@ class Deletes:
 
     def identity(self, data: ContentFile) -> str | None:
         """Return the identity of the deleted rows of a data file, equality deletes included."""
+        if self._is_empty:
+            return None
         found, equality = self._applying(data), self._equality_of(data)
         found += [] if equality is None else [equality]
         return _identity(found) if found else None

@@ -63,23 +63,29 @@ class Places:
     declared: str
     actual: str
 
-    def key(self, uri: str) -> str:
-        """Return the key of a data file: its path below the table, or else its whole place."""
+    def of(self, uri: str) -> tuple[str, str]:
+        """Return key and location of a data file.
+
+        Returns
+        -------
+        key
+            Path below the table, or else the whole place.
+        location
+            Path or URL to open.
+        """
         place = opened(uri)
-        return place[len(self.declared) + 1 :] if self._is_below(place) else place
+        if not place.startswith(f"{self.declared}/"):
+            return place, place
+        below = place[len(self.declared) :]
+        return below[1:], self.actual + below
+
+    def key(self, uri: str) -> str:
+        """Return the key of a data file."""
+        return self.of(uri)[0]
 
     def location(self, uri: str) -> str:
         """Return the path or URL to open."""
-        place = opened(uri)
-        return self.actual + place[len(self.declared) :] if self._is_below(place) else place
-
-    def place_of(self, key: str) -> str:
-        """Return the path or URL to open for the key of a data file."""
-        is_whole = is_url(key) or os.path.isabs(key)
-        return key if is_whole else f"{self.actual}/{key}"
-
-    def _is_below(self, place: str) -> bool:
-        return place.startswith(f"{self.declared}/")
+        return self.of(uri)[1]
 
 
 def read_small(location: str) -> bytes:
@@ -102,7 +108,8 @@ def read_small(location: str) -> bytes:
             return file.read()
     except StoreError:
         raise
-    except (OSError, TooLarge) as error:
+    # A damaged name may hold a null byte, which is a ValueError.
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise DataError(
             f"the table's file of metadata {location!r} cannot be read: {reason}"
