@@ -11,7 +11,8 @@ import pytest
 from delta_tables import HandWritten, column, packed_rows, removed, rows_by_deltalake, z85
 from onepass.errors import BadPartition, DataError
 from onepass.lake.tables.delta import open_table
-from onepass.lake.tables.delta_deleted import unpacked
+from onepass.lake.tables.delta_deleted import deletion_vector, unpacked
+from onepass.lake.tables.delta_paths import TableRoot
 from onepass.lake.tables.table import TableChoice
 from table_rows import counted_rows, rows_of
 
@@ -34,6 +35,17 @@ def vector_table(path, rows: list[int], kind: str = "u", prefix: str = "", *, na
 def test_z85_is_decoded_as_its_specification_has_it():
     assert unpacked("HelloWorld") == bytes([0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B])
     assert unpacked(z85(bytes(range(256)))) == bytes(range(256))
+
+
+def test_the_examples_of_the_protocol_are_read_as_it_says():
+    root = TableRoot("s3://mytable")
+    sizes = {"sizeInBytes": 40, "cardinality": 6}
+    inline = "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L"
+    found = deletion_vector({"storageType": "i", "pathOrInlineDv": inline, **sizes}, root, "x")
+    assert found.positions().tolist() == [3, 4, 7, 11, 18, 29]
+    stored = {"storageType": "u", "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^", "offset": 4, **sizes}
+    place = "s3://mytable/ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
+    assert deletion_vector(stored, root, "x").location == place
 
 
 @pytest.mark.parametrize("text", ["Hello~", "Hell", "\x00\x00\x00\x00\x00", "#####"])
