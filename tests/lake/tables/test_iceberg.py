@@ -173,6 +173,12 @@ def test_hidden_partitions_are_no_columns_and_identity_values_fill_only_missing_
     files = opened(table).files()
     assert all(file.hive == () for file in files)
     assert {tuple(file.view.constants) for file in files} == {("k",), ("k", "c")}
+    # A value in the file counts.
+    found = pq.read_table(files[0].location, partitioning=None)
+    other = pa.array([9] * len(found), pa.int32())
+    changed = found.set_column(3, found.schema.field("k"), other)
+    pq.write_table(changed, files[0].location)
+    assert {row["k"] for row in read(files[:1])} == {9}
     # A file that was taken over from Hive lacks the column.
     for file in files:
         found = pq.read_table(file.location, partitioning=None)
