@@ -15,7 +15,7 @@ from onepass.lake.tables.recognise import NAMES, Mark
 from onepass.lake.tables.table import Table, TableChoice
 
 _READERS = {"delta": "onepass.lake.tables.delta", "iceberg": "onepass.lake.tables.iceberg"}
-"""Modules that read the formats; each has a function `open_table(lake, choice)`. They need the
+"""Modules that read the formats; each has a function `open_table(lake, choice)`. Iceberg needs the
 packages of the extra with the name of the format."""
 
 
