@@ -57,10 +57,14 @@ def plan_table(
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
     plan = Plan(
-        planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned, notes=news.notes
+        planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned
     )
     rest = rest_of(history, plan, news.replanned)
-    if news.mark is None or (rest and not news.replanned):
+    if rest and not news.replanned:
+        # The run plans again when it has trained the rest.
+        return plan
+    plan.notes, plan.told = news.notes, news.told
+    if news.mark is None:
         return plan
     new = sorted(planner.new, key=lambda one: (one.path, one.first_row_group))
     plan.groups = rest + (new_groups(history, plan, new, planner.job) if new else [])
