@@ -6,12 +6,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lakes import write_files
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.errors import JobError
+from onepass.job_fields import parse_job
+from onepass.ledger.store import open_store
 from onepass.survey.choice import Choice
 from onepass.survey.concat import concat_samples
 from onepass.survey.leaks import leak_warnings
 from onepass.survey.profile import profile_columns
+from onepass.training.create import create_model
+from onepass.wording import speaking
 
 N = 400
 
@@ -177,3 +182,17 @@ def test_a_list_whose_length_tells_the_label_is_a_leak():
     found = leak_warnings("y", length * 2.0, pa.table(columns), profiles(columns))
     assert len(found) == 1
     assert found[0].startswith("x: alone explains 100.0% of y")
+
+
+def test_vector_that_is_too_wide_for_newton_gets_advice(tmp_path):
+    rng = np.random.default_rng(0)
+    for width, words in ((520, "520 numbers a row, so nag learns them (--solver newton"), (20, "")):
+        emb = pa.array(list(rng.normal(size=(300, width)).astype(np.float32)))
+        lake = tmp_path / str(width)
+        write_files(lake, {"a.parquet": pa.table({"emb": emb, "y": rng.normal(size=300)})})
+        job = parse_job({"lake": str(lake), "label": "y", "model": str(tmp_path / f"m{width}")})
+        with speaking("flags"):
+            found = [
+                one for one in create_model(job, open_store(job.model)) if "numbers a row" in one
+            ]
+        assert [words in one for one in found] == [True] * bool(words)
