@@ -56,9 +56,7 @@ def plan_table(
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
-    plan = Plan(
-        planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned
-    )
+    plan = Plan(planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned)
     rest = rest_of(history, plan, news.replanned)
     if rest and not news.replanned:
         # The run plans again when it has trained the rest.
