@@ -21,6 +21,8 @@ FULL = LEAST | {
     "lake": ["/lake/a.parquet", "/lake/b.parquet"],
     "holdout": "/holdout",
     "as_files": True,
+    "where": "country = 'IS' and day >= 2026-01-01",
+    "sample": 0.1,
     "lake_version": 7,
     "lake_timestamp": "2026-03-01T00:00:00Z",
     "loss": "squared",
@@ -268,6 +270,8 @@ OTHER = {
     "lake": "/other",
     "label": "z",
     "as_files": False,
+    "where": "x > 1",
+    "sample": 0.5,
     "loss": "logistic",
     "quantile": [0.5],
     "delta": 2.5,
@@ -385,3 +389,14 @@ def test_unknown_or_unusable_field_is_refused_on_resume_as_well():
     for wrong in ({"lables": "y"}, {"seed": -1}, {"memory_limit": "much"}):
         with pytest.raises(JobError, match=next(iter(wrong))):
             resume_job(parse_job(FULL), wrong)
+
+
+def test_condition_is_checked_when_the_job_is_read():
+    assert parse_job(LEAST | {"where": "  "}).where is None
+    assert parse_job(LEAST | {"where": " x > 1 "}).where == "x > 1"
+    assert parse_job(LEAST | {"sample": 1}).selection is None
+    with pytest.raises(JobError, match=r"where: .*expected a date.*at character 8 of"):
+        parse_job(LEAST | {"where": "day >= 2026-02-30"})
+    for share in (0, -0.5, 1.5):
+        with pytest.raises(JobError, match="sample"):
+            parse_job(LEAST | {"sample": share})

@@ -75,7 +75,7 @@ def nothing_new(outcome: Outcome) -> str:
     """Return in a line why a run had nothing to train."""
     trained = outcome.trained
     if outcome.newest is None:
-        why = nothing_to_train(trained.left_out, has_trained=False)
+        why = nothing_to_train(trained.left_out, has_trained=False, n_pruned=trained.pruned_files)
     else:
         # The log has times in UTC, such as 2026-11-28T03:00:12.345+00:00.
         since = outcome.newest[:16].replace("T", " ")
@@ -89,6 +89,7 @@ def _left(trained: TrainReport) -> str:
         "left out": trained.left_out,
         "in quarantine": trained.in_quarantine,
         "held out": len(trained.held_out),
+        "left out by the condition": trained.pruned_files,
     }
     return "".join(f", {number:,} {what}" for what, number in numbers.items() if number)
 

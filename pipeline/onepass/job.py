@@ -11,6 +11,7 @@ from pydantic import ByteSize, Field, ValidationInfo, field_validator
 from onepass.job_columns import ColumnFields
 from onepass.job_values import LossName, comma_separated, parse_age, parse_parallel
 from onepass.scheduler import scheduler_address
+from onepass.selection.rows import Selection
 from onepass.wording import know
 
 _RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
@@ -168,6 +169,12 @@ class Job(ColumnFields):
     @classmethod
     def _parallel_is_automatic_or_a_number(cls, value: Any) -> int | str:
         return parse_parallel(value)
+
+    @property
+    def selection(self) -> Selection | None:
+        """The rows that are taken; None if all are."""
+        missing_is_null = self.on_missing_column == "null"
+        return Selection.of(self.where, self.sample, self.seed, missing_is_null)
 
     @property
     def n_parallel(self) -> int:

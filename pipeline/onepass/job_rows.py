@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from onepass.job_holdout import RollingHoldout, parse_holdout
 from onepass.job_values import absolute
+from onepass.selection.parse import parse_where
 
 
 class RowFields(BaseModel):
@@ -49,6 +50,17 @@ class RowFields(BaseModel):
         description="Another lake to evaluate the model on after training; or files of the lake "
         "to hold out, such as 'where: date >= today - 7d' or 'last: 3'.",
     )
+    where: str | None = Field(
+        default=None,
+        description="Condition on the rows to take, as in SQL: \"country = 'IS' and day >= "
+        '2026-01-01".',
+    )
+    sample: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the rows to take, such as 0.1; their places decide which.",
+    )
     weight: str | None = Field(default=None, description="Column with the importance of each row.")
     on_null_label: Literal["error", "drop"] = Field(
         default="error", description="Treatment of rows whose label is null or NaN."
@@ -72,6 +84,19 @@ class RowFields(BaseModel):
         if isinstance(value, list):
             return [absolute(path) for path in value]
         return absolute(value)
+
+    @field_validator("where")
+    @classmethod
+    def _condition_can_be_read(cls, value: str | None) -> str | None:
+        value = (value or "").strip() or None
+        if value is not None:
+            parse_where(value)
+        return value
+
+    @field_validator("sample")
+    @classmethod
+    def _all_rows_are_no_sample(cls, value: float | None) -> float | None:
+        return None if value == 1 else value
 
     @field_validator("on_missing_column", mode="before")
     @classmethod

@@ -24,6 +24,15 @@ from pydantic import (
 
 _CLOSED = ConfigDict(extra="forbid")
 
+DELETED, LEFT_OUT_BY_WHERE, LEFT_OUT_BY_SAMPLE = (
+    "deleted",
+    "left_out_by_where",
+    "left_out_by_sample",
+)
+"""Kinds of rows of a partition that are not taken: deleted by its table, or not selected."""
+
+NOT_TAKEN = (DELETED, LEFT_OUT_BY_WHERE, LEFT_OUT_BY_SAMPLE)
+
 
 @with_config(_CLOSED)
 @dataclass(frozen=True, slots=True)

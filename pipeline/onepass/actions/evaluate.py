@@ -151,7 +151,7 @@ def evaluate_version(
         Those of a record always do.
     """
     began, progress = time.perf_counter(), progress or Progress()
-    reading = predictor.reading(label=True)
+    reading = predictor.reading(label=True, selects=True)
     with Workers(dask, mixed=True) as workers:
         checked = check_files(files_of(lake, choice), reading, workers)
         files_sha256 = digest_of((file.key, file.fingerprint) for file in checked.files)

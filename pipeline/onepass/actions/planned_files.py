@@ -91,7 +91,7 @@ def plan_file(file: CheckedFile, parts: list[Placed], wanted: Wanted) -> Planned
     fields = prediction_fields(model)
     if wanted.version_column is not None:
         fields.append(pa.field(wanted.version_column, pa.int64()))
-    entry = wanted.file(file.fingerprint.content, file.fingerprint.rows)
+    entry = wanted.file(file.fingerprint.content, file.n_rows)
     metadata = {
         _MODEL: entry.model,
         _VERSION: str(version),

@@ -200,8 +200,8 @@ class _Refinement:
             _block_sums, settings.center, settings.scale, objective, point, curvature
         )
         nbytes = _sums_bytes(objective, point, curvature)
-        files = self._session.learner.files
-        parts = [Placed(one, files.get(one.path)) for one in self._partitions]
+        learner = self._session.learner
+        parts = [Placed(one, learner.file_of(one)) for one in self._partitions]
         fold = Fold(self._readers(nbytes), function, nbytes)
         total = folded(parts, fold, self._session.workers, progress.advanced)
         if total is None or not total.weight:

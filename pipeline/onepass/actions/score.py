@@ -17,12 +17,15 @@ from onepass.actions.planned_files import Wanted
 from onepass.actions.score_run import ScoreRun
 from onepass.environment import peak_rss_bytes
 from onepass.errors import JobError
+from onepass.lake.discover import LakeFile
+from onepass.lake.footer import read_footer
 from onepass.lake.tables.open import list_lake
 from onepass.model.directory import open_model
 from onepass.model.predictions import prediction_fields
 from onepass.model.table_choice import table_choice
 from onepass.model.versions import read_predictor
 from onepass.stream.advised import advised
+from onepass.survey.globs import expanded, is_pattern
 from onepass.training.progress import Progress
 
 
@@ -91,7 +94,8 @@ def score(
         Output directory. Files have the names that they have in the lake; files of a list have
         their whole paths below `out`.
     keep
-        Columns of the lake to copy beside the predictions, such as an id.
+        Columns of the lake to copy beside the predictions, such as an id, or patterns such as
+        ``id_*``, which are looked up in the first file.
     version
         See `Model.load`.
     new_only
@@ -127,7 +131,7 @@ def score(
     with output.exclusive(progress.noted) as waited:
         # A wait may take hours, in which files land and versions are trained.
         files = list_lake(source, choice) if waited else files
-        wanted = _wanted(model, keep, version, version_column)
+        wanted = _wanted(model, _kept(keep, files), version, version_column)
         run = ScoreRun(output, wanted, any_version=new_only, progress=progress)
         written = run.write(files, dask)
         pruned = run.prune() if prune else []
@@ -151,6 +155,13 @@ def score(
         rows_per_second=manifest.rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+def _kept(keep: list[str] | None, files: list[LakeFile]) -> list[str]:
+    """Return the columns to copy; the first file tells which ones a pattern matches."""
+    if not keep or not any(map(is_pattern, keep)):
+        return list(keep or ())
+    return expanded(keep, read_footer(files[0]).schema.names, "keep")
 
 
 def _wanted(

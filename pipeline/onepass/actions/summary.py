@@ -75,6 +75,10 @@ class Summary(BaseModel):
     label: str
     rows: int
     """Number of rows that the model has learnt."""
+    where: str | None = None
+    """Condition on the rows that the model learns; None for all."""
+    sample: float | None = None
+    """Share of the rows that the model learns; None for all."""
     intercepts: list[Coefficient]
     """Prediction for rows in which all numbers are zero and all categories are at their reference
     level; one for each class or quantile."""
@@ -107,6 +111,8 @@ def summarise(model: Model) -> Summary:
         loss=job.loss,
         label=schema.label.name,
         rows=model.rows,
+        where=job.where,
+        sample=job.sample,
         intercepts=[row for row, own in zip(rows, is_intercept, strict=True) if own],
         coefficients=sorted(
             (row for row, own in zip(rows, is_intercept, strict=True) if not own),

@@ -16,7 +16,7 @@ from onepass.survey.profile import ColumnProfile
 from onepass.survey.survey import Survey, survey
 from onepass.terminal.options import given_job, json_option, some_job_options
 from onepass.terminal.printing import print_table, say
-from onepass.text import megabytes, percent, printable, visible
+from onepass.text import counted, megabytes, percent, printable, visible
 from onepass.training.create import choice_of, decide
 from onepass.training.resolve import implied_loss
 
@@ -25,8 +25,8 @@ _CLASSES_SHOWN = 12
 
 _FIELDS = (
     *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
-    *("on_null_label", "unknown_class", "on_missing_column", "tails", "interleave", "dask"),
-    *("as_files", "lake_version", "lake_timestamp"),
+    *("where", "sample", "on_null_label", "unknown_class", "on_missing_column", "tails"),
+    *("interleave", "dask", "as_files", "lake_version", "lake_timestamp"),
 )
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
@@ -53,6 +53,7 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         on_missing_column=job.on_missing_column,
         choice=choice_of(job),
         seed=job.seed,
+        selection=job.selection,
         skip_bad=True,
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",
@@ -79,8 +80,13 @@ def _parallel(job: Job, found: Survey) -> int | None:
 def _print(found: Survey, parallel: int | None) -> None:
     say(
         f"{found.n_files} files, {found.n_rows:,} rows, {megabytes(found.nbytes)}; "
-        f"sample of {found.sampled_rows:,} rows\n"
+        f"sample of {found.sampled_rows:,} rows"
     )
+    if found.n_ruled_out:
+        say(f"{counted(found.n_ruled_out, 'more file')}: left out by --where")
+    if found.taken < 1:
+        say(f"about {percent(found.taken, 2)} of the rows are taken")
+    say("")
     header = ["column", "type", "nulls", "distinct", "use", "why"]
     print_table([_row(column) for column in found.columns], header, right=(2, 3))
     if found.label is not None:
@@ -120,6 +126,8 @@ def _as_json(found: Survey) -> dict[str, object]:
         "rows": found.n_rows,
         "bytes": found.nbytes,
         "sampled_rows": found.sampled_rows,
+        "ruled_out": found.n_ruled_out,
+        "taken": found.taken,
         "columns": [
             {
                 "name": column.name,

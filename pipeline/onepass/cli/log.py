@@ -14,6 +14,7 @@ from onepass.ledger.entries import (
     SkipEntry,
     TrainEntry,
 )
+from onepass.ledger.table_mark import TableMark, version_label
 from onepass.ledger.tags import Tags
 from onepass.model.directory import open_model
 from onepass.terminal.options import json_option
@@ -87,7 +88,16 @@ def _cells(entry: AnyEntry) -> list[str]:
         case PlanEntry():
             n_partitions = sum(len(group.partitions) for group in entry.groups)
             rows = sum(group.rows for group in entry.groups)
-            return [*head, counted(n_partitions, "partition"), f"{rows:,}", "", "", "", ""]
+            noticed = "" if entry.table is None else _table(entry.table)
+            return [*head, counted(n_partitions, "partition"), f"{rows:,}", "", "", "", noticed]
+
+
+def _table(mark: TableMark) -> str:
+    """Return what a plan says of a table."""
+    found = [f"{mark.format} {version_label(mark.format, mark.version)}"]
+    found += [f"{len(mark.rewritten):,} rewritten"] if mark.rewritten else []
+    found += [f"{len(mark.left_out):,} left out"] if mark.left_out else []
+    return ", ".join(found)
 
 
 def _shown(loss: float | None) -> str:

@@ -28,7 +28,7 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         return
     say(
         f"{found.solver}, {found.loss} loss of {printable(found.label)}, version {found.version}, "
-        f"{found.rows:,} rows\n"
+        f"{found.rows:,} rows{_taken(found)}\n"
     )
     _print_coefficients(found, top)
     if found.references:
@@ -38,6 +38,12 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         _print_hashed(found, top)
     for text in found.warnings:
         say(f"warning: {text}", err=True)
+
+
+def _taken(found: Summary) -> str:
+    """Return which rows the model learns, as the end of a phrase."""
+    sample = "" if found.sample is None else f", a sample of {found.sample:g}"
+    return sample + ("" if found.where is None else f", where {printable(found.where)}")
 
 
 def _print_coefficients(found: Summary, top: int) -> None:

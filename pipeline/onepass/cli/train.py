@@ -17,7 +17,7 @@ from onepass.terminal.options import given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
 from onepass.text import counted, megabytes
-from onepass.training.report import in_rounds, nothing_to_train
+from onepass.training.report import in_rounds, not_taken, nothing_to_train
 
 _SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", "below")
 """Metrics that are printed beside the loss, if the loss has them."""
@@ -100,14 +100,24 @@ def _describe(outcome: TrainOutcome) -> str:
                 outcome.left_out,
                 has_trained=bool(outcome.state_sha256),
                 n_held_out=len(outcome.held_out),
+                n_pruned=outcome.pruned_files,
             )
         )
+    lines += _not_taken(outcome)
     lines += _quarantine(outcome)
     if outcome.skipped:
         skipped = counted(outcome.skipped, "partition")
         lines.append(f"left out {skipped}: onepass log {outcome.model}")
     lines.append(f"model {_short(outcome.model)}, version {outcome.version}")
     return "\n".join(lines)
+
+
+def _not_taken(outcome: TrainOutcome) -> list[str]:
+    said = [not_taken(outcome.not_taken)] if outcome.not_taken else []
+    if outcome.partitions and outcome.pruned_files:
+        n_files, all_files = outcome.pruned_files, counted(outcome.files, "file")
+        said.append(f"{n_files:,} of {all_files} left out by --where")
+    return ["; ".join(said)] if said else []
 
 
 def _quarantine(outcome: TrainOutcome) -> list[str]:

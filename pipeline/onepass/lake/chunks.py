@@ -8,8 +8,8 @@ contradicts itself: their C++ exceptions are not caught. The fields that onepass
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,6 +27,7 @@ from onepass.lake.footer_fields import (
     TYPE,
     UNCOMPRESSED,
     chunk_fields,
+    span,
 )
 from onepass.lake.parquet_schema import parquet_schema
 
@@ -73,6 +74,14 @@ class ColumnChunks:
     """Fields of the chunks, shape (n_row_groups, n_columns, 10)."""
     is_encrypted: bool
     """Whether columns of the file are encrypted; others can be read."""
+    footer: bytes | None = field(default=None, repr=False)
+    """The bytes that hold the bounds of the chunks; None if these mean nothing, and on a worker
+    that got the chunks from elsewhere."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Who has read the footer knows which row groups to read; others need no bounds.
+        parts = [getattr(self, one.name) for one in fields(self) if one.name != "footer"]
+        return ColumnChunks, tuple(parts)
 
     def one(self, row_group: int, column: int) -> Chunk:
         """Return one chunk."""
@@ -116,8 +125,23 @@ class ColumnChunks:
         They are statistics, in the encoding of the column's type.
         """
         has = self.fields[:, :, PRESENT] >> MIN_BYTES & self.fields[:, :, PRESENT] >> MAX_BYTES & 1
-        least = np.minimum(self.fields[:, :, MIN_BYTES], self.fields[:, :, MAX_BYTES])
-        return np.where(has == 1, least, -1)
+        (_, shortest), (_, longest) = (span(self.fields[:, :, i]) for i in (MIN_BYTES, MAX_BYTES))
+        return np.where(has == 1, np.minimum(shortest, longest), -1)
+
+    def bounds(self, row_group: int, column: int) -> tuple[bytes | None, bytes | None]:
+        """Return least and greatest value of a chunk as the footer encodes them; None if unknown.
+
+        No value of the chunk is beyond them, but they may be no values themselves.
+        """
+        found = self.fields[row_group, column].tolist()
+        least, greatest = (self._bytes(found, place) for place in (MIN_BYTES, MAX_BYTES))
+        return least, greatest
+
+    def _bytes(self, found: list[int], place: int) -> bytes | None:
+        if self.footer is None or not found[PRESENT] >> place & 1:
+            return None
+        first, length = span(found[place])
+        return self.footer[first : first + length]
 
     def places(self) -> tuple[IntArray, IntArray]:
         """Return the offset of the first page of each chunk, and the bytes of its pages."""
@@ -145,12 +169,13 @@ def read_chunks(footer: bytes, metadata: pq.FileMetaData) -> ColumnChunks:
     schema = parquet_schema(metadata)
     columns = [schema.column(i) for i in range(metadata.num_columns)]
     paths = [column.path for column in columns]
-    fields, is_encrypted = chunk_fields(footer, metadata.num_row_groups, metadata.num_columns)
+    found = chunk_fields(footer, metadata.num_row_groups, metadata.num_columns)
     return ColumnChunks(
         paths,
         paths,
         [column.physical_type for column in columns],
         [not column.max_repetition_level for column in columns],
-        fields,
-        is_encrypted,
+        found.numbers,
+        found.is_encrypted,
+        footer if found.is_ordered else None,
     )

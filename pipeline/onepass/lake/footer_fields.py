@@ -13,6 +13,8 @@ Apache Parquet, ``parquet.thrift`` (apache/parquet-format).
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +23,11 @@ from onepass.jit import compiled, pasted
 
 TYPE, N_VALUES, UNCOMPRESSED, COMPRESSED, DATA_PAGE, DICTIONARY_PAGE = range(6)
 NULLS, MAX_BYTES, MIN_BYTES, PRESENT = range(6, 10)
-"""Places of a chunk's numbers; MAX_BYTES and MIN_BYTES are the lengths of its greatest and least
-value. Bit i of PRESENT tells whether the footer has the number i."""
+"""Places of a chunk's numbers; MAX_BYTES and MIN_BYTES tell where in the footer its greatest and
+least value are, see `span`. Bit i of PRESENT tells whether the footer has the number i."""
+
+_LENGTH_BITS = 31
+"""Bits of the length of a value; footers are shorter than 2^31 bytes."""
 
 _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(2, 13)
 """Kinds of values in the protocol."""
@@ -37,9 +42,9 @@ of a map take turns), its role, and its elements left (the last field number of 
 _MOST_DEPTH = 64
 """Maximum nesting of structs and lists, Thrift's own limit."""
 
-_OTHER, _FILE, _GROUP, _CHUNK, _METADATA, _STATISTICS, _ENCRYPTION = range(7)
-"""Roles of structs: all others, FileMetaData, RowGroup, ColumnChunk, ColumnMetaData, Statistics and
-EncryptionAlgorithm."""
+_OTHER, _FILE, _GROUP, _CHUNK, _METADATA, _STATISTICS, _ENCRYPTION, _ORDER = range(8)
+"""Roles of structs: all others, FileMetaData, RowGroup, ColumnChunk, ColumnMetaData, Statistics,
+EncryptionAlgorithm and ColumnOrder."""
 
 _BEYOND = 1 << 62
 """A position behind the end of any footer, after bytes that are wrong."""
@@ -49,7 +54,7 @@ _MOST_FIELDS = 16
 
 
 def _table(entries: dict[tuple[int, int, int], int], default: int) -> IntArray:
-    found = np.full((7, _MOST_FIELDS, 16), default, np.int64)
+    found = np.full((8, _MOST_FIELDS, 16), default, np.int64)
     for place, value in entries.items():
         found[place] = value
     return found
@@ -60,6 +65,7 @@ def _table(entries: dict[tuple[int, int, int], int], default: int) -> IntArray:
 _ROLES = _table(
     {
         (_FILE, 4, _LIST): _GROUP,
+        (_FILE, 7, _LIST): _ORDER,
         (_FILE, 8, _STRUCT): _ENCRYPTION,
         (_GROUP, 1, _LIST): _CHUNK,
         (_CHUNK, 3, _STRUCT): _METADATA,
@@ -84,8 +90,24 @@ _PLACES = _table(
 )
 
 
-def chunk_fields(footer: bytes, n_groups: int, n_columns: int) -> tuple[IntArray, bool]:
-    """Return the numbers of all column chunks, and whether columns of the file are encrypted.
+class Fields(NamedTuple):
+    """The numbers of all column chunks, and what the footer says of the whole file."""
+
+    numbers: IntArray
+    """Shape (n_groups, n_columns, 10)."""
+    is_encrypted: bool
+    """Whether the footer names an algorithm of encryption."""
+    is_ordered: bool
+    """Whether the footer names the order of each column, without which bounds mean nothing."""
+
+
+def span(number: IntArray | int) -> tuple[Any, Any]:
+    """Return first byte and length of a value in the footer, from the number of MAX_BYTES."""
+    return number >> _LENGTH_BITS, number & ((1 << _LENGTH_BITS) - 1)
+
+
+def chunk_fields(footer: bytes, n_groups: int, n_columns: int) -> Fields:
+    """Return the numbers of all column chunks.
 
     Parameters
     ----------
@@ -94,21 +116,14 @@ def chunk_fields(footer: bytes, n_groups: int, n_columns: int) -> tuple[IntArray
     n_groups, n_columns
         Numbers of row groups and columns, by pyarrow.
 
-    Returns
-    -------
-    fields
-        Shape (n_groups, n_columns, 10).
-    is_encrypted
-        Whether the footer names an algorithm of encryption.
-
     Raises
     ------
     ValueError
         If the bytes are not such a struct, or hold other numbers of row groups or columns.
     """
     fields = np.zeros((n_groups, n_columns, PRESENT + 1), np.int64)
-    # The last count is that of algorithms.
-    counts = np.zeros(n_groups + 1, np.int64)
+    # The last two counts are those of algorithms and of orders.
+    counts = np.zeros(n_groups + 2, np.int64)
     stack = np.zeros((_MOST_DEPTH, 4), np.int64)
     data = np.frombuffer(footer, np.uint8)
     found = _walk(data, _ROLES, _PLACES, stack, fields, counts)
@@ -116,13 +131,13 @@ def chunk_fields(footer: bytes, n_groups: int, n_columns: int) -> tuple[IntArray
         raise ValueError("a field of the footer goes beyond its end, or has an unknown kind")
     if found != n_groups:
         raise ValueError(f"the footer has {n_groups} row groups for pyarrow, but holds {found}")
-    wrong = np.flatnonzero(counts[:-1] != n_columns)
+    wrong = np.flatnonzero(counts[:-2] != n_columns)
     if len(wrong):
         group = int(wrong[0])
         raise ValueError(
             f"row group {group} has {counts[group]} columns, but the schema has {n_columns}"
         )
-    return fields, bool(counts[-1])
+    return Fields(fields, bool(counts[-2]), bool(counts[-1] == n_columns))
 
 
 @compiled
@@ -161,6 +176,7 @@ def _walk(
             stack[depth, _KEY], stack[depth, _ROLE], stack[depth, _LEFT] = _OPEN, role, 0
             group, column = group + (role == _GROUP), column + (role == _CHUNK)
             counts[n_groups] += role == _ENCRYPTION
+            counts[n_groups + 1] += role == _ORDER
             if group < n_groups and role == _CHUNK:
                 counts[group] = column + 1
                 if column < n_columns:
@@ -172,6 +188,7 @@ def _walk(
                 data, at, kind
             )
             # The last of several lists counts.
+            counts[n_groups + 1] *= role != _ORDER
             group = -1 if role == _GROUP else group
             column = -1 if role == _CHUNK else column
             if role == _CHUNK and group < n_groups:
@@ -180,6 +197,7 @@ def _walk(
             if kind == _BINARY:
                 value, at = _length(data, at)
                 at += value
+                value |= (at - value) << _LENGTH_BITS
             else:
                 value, at = _varint(data, at)
                 value = _signed(value)

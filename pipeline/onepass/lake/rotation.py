@@ -31,6 +31,23 @@ class Source:
     partition: Partition
     file: LakeFile
     footer: Footer
+    left: tuple[int, ...] | None = None
+    """Row groups to read, in stored order; None for all of the partition."""
+
+    @property
+    def row_groups(self) -> Sequence[int]:
+        """Row groups to read, in stored order."""
+        if self.left is not None:
+            return self.left
+        return range(self.partition.first_row_group, self.partition.end_row_group)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in these row groups."""
+        if self.left is None:
+            return self.partition.rows
+        rows = self.footer.row_group_rows()
+        return sum(rows[group] for group in self.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +121,10 @@ def rounds(
         If the decoders of all partitions together need more memory than `limits` allows.
     """
     rotation = _Rotation(columns, seed, epoch, len(sources), whole_bytes, spread_bytes, limits)
-    n_rows = sum(source.partition.rows for source in sources)
+    n_rows = sum(source.rows for source in sources)
     cursors: list[Iterator[Step]] = []
     for source in sources:
-        share = max(1, batch_rows * source.partition.rows // max(1, n_rows))
+        share = max(1, batch_rows * source.rows // max(1, n_rows))
         cursors += _cursors(source, share, rotation)
     _check_memory(sources, batch_rows, rotation)
     while steps := [step for cursor in cursors if (step := next(cursor, None)) is not None]:
@@ -117,7 +134,7 @@ def rounds(
 def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Iterator[Step]]:
     """Divide the row groups of a partition among cursors that together give `share_rows` rows."""
     partition, footer = source.partition, source.footer
-    order = _row_groups(partition, rotation)
+    order = _row_groups(source, rotation)
     n_cursors = 1 if rotation.seed is None else _n_cursors(source, share_rows, rotation)
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
     # A file may lack columns that the model reads as null.
@@ -158,8 +175,7 @@ def _is_spread(
     if rotation.seed is None or rotation.spread_bytes is None:
         return rotation.seed is not None
     rows_of, most = source.footer.row_group_rows(), rotation.spread_bytes
-    groups = range(source.partition.first_row_group, source.partition.end_row_group)
-    large = [group for group in groups if rows_of[group] > rows]
+    large = [group for group in source.row_groups if rows_of[group] > rows]
     if not large or not most:
         return False
     found = [reader.large.spread_bytes(group, -(-rows_of[group] // rows)) for group in large]
@@ -177,9 +193,9 @@ def _divide(order: list[int], n_cursors: int, rotation: _Rotation) -> list[list[
     return [[group for group in order if cursor_of[group] == n] for n in range(n_cursors)]
 
 
-def _row_groups(partition: Partition, rotation: _Rotation) -> list[int]:
+def _row_groups(source: Source, rotation: _Rotation) -> list[int]:
     """Return the row groups of a partition in the order to read them."""
-    stored = list(range(partition.first_row_group, partition.end_row_group))
+    partition, stored = source.partition, list(source.row_groups)
     if rotation.seed is None:
         return stored
     # The first pass is keyed without its number, which keeps its order as it has always been.
@@ -200,7 +216,7 @@ def _even(rows: int, group_rows: int) -> int:
 def _n_cursors(source: Source, share_rows: int, rotation: _Rotation) -> int:
     """Return the number of cursors that large row groups, memory and the share of rows allow."""
     limits, rows = rotation.limits, source.footer.row_group_rows()
-    groups = range(source.partition.first_row_group, source.partition.end_row_group)
+    groups = source.row_groups
     n_large = sum(rows[group] > share_rows for group in groups)
     affordable = limits.reader_bytes // max(1, _decoder_bytes(source, rotation))
     most_for_rows = share_rows // limits.min_cursor_rows

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from onepass.ledger.entries import AnyEntry, PlanEntry, TrainEntry
-from onepass.partition import Partition
+from onepass.partition import NOT_TAKEN, Partition
+
+_DROPPED = ("null_label", "unknown_class", *NOT_TAKEN)
+"""Kinds of rows that are not learnt."""
 
 
 def inconsistencies(line: Sequence[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
@@ -35,7 +38,7 @@ def inconsistencies(line: Sequence[AnyEntry]) -> Iterator[tuple[AnyEntry, str]]:
 
 def _wrong_rows(entry: TrainEntry) -> str:
     rows = sum(partition.rows for partition in entry.partitions)
-    dropped = sum(entry.counts.get(kind, 0) for kind in ("null_label", "unknown_class"))
+    dropped = sum(entry.counts.get(kind, 0) for kind in _DROPPED)
     expected = rows - dropped
     # With candidates, some rows are held out and not learnt, so fewer rows are right as well.
     is_right = 0 <= entry.rows <= expected if entry.candidates else entry.rows == expected

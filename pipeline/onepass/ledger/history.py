@@ -162,9 +162,16 @@ class History:
         return counted / once if once else 1.0
 
     def n_left_out(self) -> int:
-        """Return the number of partitions that are skipped and have not been trained since."""
+        """Return the number of partitions that are left out and have not been trained since.
+
+        A file that a table's commit has changed counts as one.
+        """
         is_out: dict[tuple[str, int], bool] = {}
-        for entry in self.decided():
+        for entry in self.line():
+            if isinstance(entry, PlanEntry) and entry.table is not None:
+                is_out |= {(path, 0): True for path, _ in entry.table.left_out}
+            if not isinstance(entry, TrainEntry | SkipEntry):
+                continue
             for one in entry.all_partitions():
                 first = one.first_row_group if isinstance(one, Partition) else 0
                 is_out[one.path, first] = isinstance(entry, SkipEntry)

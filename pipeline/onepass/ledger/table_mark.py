@@ -23,6 +23,11 @@ def file_of(partition: Partition) -> FileName:
     return (partition.path, partition.fingerprint.deleted)
 
 
+def version_label(format: str, version: int) -> str:
+    """Return the name of a version of a table in messages."""
+    return f"snapshot {version}" if format == "iceberg" else f"version {version}"
+
+
 _FileNames: TypeAlias = Annotated[list[FileName], FailFast()]
 
 

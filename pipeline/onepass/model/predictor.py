@@ -33,13 +33,15 @@ class Predictor:
         """Copy from a learner the weights that it predicts with."""
         return cls(file, entry, learner.linear(), learner.unit())
 
-    def reading(self, *, label: bool, keep: tuple[str, ...] = ()) -> Reading:
+    def reading(self, *, label: bool, keep: tuple[str, ...] = (), selects: bool = False) -> Reading:
         """Return settings that read rows in stored order and compute their margins.
 
         Parameters
         ----------
         label, keep
             See `Reading`.
+        selects
+            Whether to read only the rows that the model's job takes.
         """
         job, schema, batch_rows = self.file.job, self.file.encoder, self.file.batch_rows
         return Reading(
@@ -48,6 +50,7 @@ class Predictor:
             label=label,
             keep=keep,
             whole_bytes=whole_bytes(job, schema, batch_rows),
+            selection=job.selection if selects else None,
             linear=self.linear,
         )
 

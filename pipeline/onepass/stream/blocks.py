@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -15,12 +16,12 @@ from onepass.encode.classes import UnknownClass
 from onepass.encode.columns import plain
 from onepass.encode.encoder import Draft, Encoded, Part
 from onepass.encode.frequent import LONG, NOTED_EVERY
-from onepass.encode.schema import Label
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Step
 from onepass.stream.label_slices import unknown_classes
 from onepass.stream.reading import Reading, Streamed
+from onepass.stream.selected import Selected, pruned, select, selects
 
 HELD_OUT_SHARE = 1 / 32
 """Share of the rows that are never learnt, and by which the best candidate is chosen."""
@@ -65,53 +66,79 @@ def make_block(task: BlockTask, reading: Reading) -> Streamed:
     BadPartition
         If rows cannot be decoded or encoded. The error names file, row group and column.
     """
+    if any(selects(step.source.file, reading.selection) for step in task.steps):
+        # How many rows are left is known once all are decoded.
+        parts = [_selected(step, reading) for step in task.steps]
+        return _block(task, reading, parts, sum(part.rows.num_rows for part in parts))
+    return _block(task, reading, (_selected(step, reading) for step in task.steps), task.n_rows)
+
+
+def _selected(step: Step, reading: Reading) -> Selected:
+    rows, source = step.reader.read(step.unit), step.source
+    return select(
+        rows,
+        step.unit,
+        source.file,
+        source.footer,
+        reading.selection,
+        without=reading.only_compared(),
+    )
+
+
+def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows: int) -> Streamed:
+    """Encode the rows that are left of each step; `n_rows` is their number."""
     draft = reading.encoder.draft(
-        task.n_rows,
-        _order(task, reading),
+        n_rows,
+        _order(task, reading, n_rows),
         label=reading.label,
-        noted=_noted_columns(task, reading),
+        noted=_noted_columns(task, reading, n_rows),
         linear=reading.linear,
     )
-    kept = []
-    for step in task.steps:
-        rows = step.reader.read(step.unit)
-        _write(draft, rows, step, reading.encoder.schema.label)
+    kept, places, left_out = [], [], Counter[str]()
+    for step, part in zip(task.steps, parts, strict=True):
+        _write(draft, part.rows, step, reading)
+        places.append(part.places)
+        left_out += part.counts
         if reading.keep:
             # Tables to concatenate need equal types, and only some row groups store dictionaries.
-            columns = [plain(rows.column(name)) for name in reading.keep]
+            columns = [plain(part.rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
     encoded, held_out = draft.finish(), None
+    if not task.number:
+        left_out += pruned(task.steps)
+    if left_out:
+        encoded = replace(encoded, counts=encoded.counts + left_out)
     if reading.holds_out:
-        encoded, held_out = _set_apart(encoded, task.steps)
+        encoded, held_out = _set_apart(encoded, task.steps, places)
     return Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None)
 
 
-def _order(task: BlockTask, reading: Reading) -> IntArray | None:
+def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
     if reading.seed is None:
         return None
-    return permutation(task.n_rows, reading.seed, "rows", task.name, task.epoch, task.number)
+    return permutation(n_rows, reading.seed, "rows", task.name, task.epoch, task.number)
 
 
-def _noted_columns(task: BlockTask, reading: Reading) -> NDArray[np.bool_] | None:
+def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np.bool_] | None:
     """Choose the hashed columns whose frequent values are counted; None means all of them.
 
     In long blocks each column has its turn in one block of `NOTED_EVERY`. The first block of a
     group counts all columns, because it may be the only one.
     """
-    if task.n_rows <= LONG or not task.number:
+    if n_rows <= LONG or not task.number:
         return None
     turn = task.number + crc32(f"{task.name}\x1f{task.epoch}".encode())
     columns = np.arange(reading.encoder.schema.n_hashed)
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 
-def _write(draft: Draft, rows: pa.RecordBatch, step: Step, label: Label) -> None:
+def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> None:
     file, row_group = step.source.file, step.unit.row_groups[0]
     try:
         draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
         if isinstance(error, UnknownClass):
-            error = _of_whole_file(error, step, label)
+            error = _of_whole_file(error, step, reading)
         raise BadPartition(
             error.reason,
             path=file.key,
@@ -123,18 +150,28 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step, label: Label) -> None
         raise BadPartition(f"cannot convert: {error}", path=file.key, row_group=row_group) from None
 
 
-def _of_whole_file(error: UnknownClass, step: Step, label: Label) -> UnknownClass:
+def _of_whole_file(error: UnknownClass, step: Step, reading: Reading) -> UnknownClass:
     """Return the error with all unknown classes of the file, so that none comes up afterwards."""
-    found = unknown_classes(step.source.file, step.source.footer, label)
+    label = reading.encoder.schema.label
+    found = unknown_classes(step.source.file, step.source.footer, label, reading.selection)
     return UnknownClass(found, label) if found else error
 
 
-def _set_apart(encoded: Encoded, steps: list[Step]) -> tuple[Encoded, Block]:
+def _set_apart(
+    encoded: Encoded, steps: list[Step], places: list[IntArray | None]
+) -> tuple[Encoded, Block]:
     """Split off the rows that are held out.
 
     Only the place of a row in its file decides, so every epoch holds out the same rows.
+
+    Parameters
+    ----------
+    places
+        Places of the rows of each step that are left; None for all.
     """
-    apart = np.concatenate([_held_out_rows(step) for step in steps])[encoded.rows]
+    held_out = [_held_out_rows(step) for step in steps]
+    left = [rows if at is None else rows[at] for rows, at in zip(held_out, places, strict=True)]
+    apart = np.concatenate(left)[encoded.rows]
     block, learnt = encoded.block, np.flatnonzero(~apart)
     counts = encoded.counts + Counter(held_out=int(apart.sum()))
     rest = replace(encoded, block=block.take(learnt), counts=counts, rows=encoded.rows[learnt])

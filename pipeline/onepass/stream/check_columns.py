@@ -21,6 +21,8 @@ from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.footer_checks import check_claims
 from onepass.partition import Fingerprint
+from onepass.selection.rows import Selection
+from onepass.stream.check_where import WhereCheck
 from onepass.text import printable
 
 logger = logging.getLogger(__name__)
@@ -50,10 +52,21 @@ class ColumnCheck:
         Whether label and weight are read as well.
     keep
         Further columns that are read, of any type.
+    selection
+        Rows that are read; None for all.
     """
 
-    def __init__(self, schema: Schema, *, label: bool, keep: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        label: bool,
+        keep: Iterable[str] = (),
+        selection: Selection | None = None,
+    ) -> None:
         keep = list(keep)
+        self.selection = selection
+        self._where = WhereCheck(selection)
         self._names = list(dict.fromkeys([*schema.names(label=label), *keep]))
         self._uses = uses(schema, label=label)
         self._optional = frozenset(schema.optional) - {*keep}
@@ -90,6 +103,8 @@ class ColumnCheck:
             [(name, use) for name, use in self._uses if name not in lacking],
             is_empty=lambda name: bool(footer.empty([name])),
         )
+        schema, claims = footer.schema, footer.contradictions
+        self._where(file, schema, claims, is_empty=lambda name: bool(footer.empty([name])))
         self._passed.add(footer.fingerprint)
         return self._renamed(file, footer.schema.names, lacking)
 

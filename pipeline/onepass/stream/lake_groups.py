@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import partitions, read_footer
+from onepass.lake.pruning import row_groups
 from onepass.partition import Fingerprint, Partition
 from onepass.stream.check_columns import ColumnCheck, Renamed
 from onepass.stream.each_file import each_file
@@ -29,8 +30,16 @@ class CheckedFile:
     key: str
     fingerprint: Fingerprint
     partitions: list[Partition]
+    """The partitions that may have a row that is read."""
     kept: list[pa.Field]
     """Fields of the columns in `Reading.keep` that the file has."""
+    n_deleted: int = 0
+    """Number of rows that the file's table has deleted."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that the table has."""
+        return self.fingerprint.rows - self.n_deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class CheckedLake:
     @property
     def n_rows(self) -> int:
         """Number of rows of all files."""
-        return sum(file.fingerprint.rows for file in self.files)
+        return sum(file.n_rows for file in self.files)
 
     def placed(self, file: CheckedFile) -> list[Placed]:
         """Return the partitions of a file, in stored order."""
@@ -64,7 +73,12 @@ def check_files(found: Sequence[LakeFile], reading: Reading, workers: Workers) -
     JobError
         If a worker does not see the lake.
     """
-    check = ColumnCheck(reading.encoder.schema, label=reading.label, keep=reading.keep)
+    check = ColumnCheck(
+        reading.encoder.schema,
+        label=reading.label,
+        keep=reading.keep,
+        selection=reading.selection,
+    )
     look = _Look(check, reading.keep)
     workers.see(found)
     files = []
@@ -85,4 +99,8 @@ def _checked(look: _Look, file: LakeFile) -> tuple[CheckedFile, list[Renamed]]:
     footer = read_footer(file)
     renamed = look.check.compare(file, footer)
     kept = [found for name in look.keep if (found := footer.field(name)) is not None]
-    return CheckedFile(file.key, footer.fingerprint, list(partitions(file, footer)), kept), renamed
+    node = None if look.check.selection is None else look.check.selection.node
+    parts = [one for one in partitions(file, footer) if row_groups(node, file, footer, one)]
+    deleted = None if file.view is None else file.view.deleted
+    n_deleted = 0 if deleted is None else deleted.n_rows
+    return CheckedFile(file.key, footer.fingerprint, parts, kept, n_deleted), renamed

@@ -9,6 +9,7 @@ import pyarrow as pa
 from onepass.block import Block, Linear
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
+from onepass.selection.rows import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Reading:
     """See `onepass.lake.rotation.rounds`; it has no effect in stored order."""
     limits: ReadLimits = DEFAULT_LIMITS
     """Sizes that bound the memory of readers."""
+    selection: Selection | None = None
+    """Rows to take; None takes all that the file's table has not deleted."""
     linear: Linear | None = None
     """Model whose margins are computed in place of features; None to encode features."""
 
@@ -45,8 +48,19 @@ class Reading:
 
     def columns(self) -> list[str]:
         """Return the columns to decode."""
-        names = [*self.encoder.schema.names(label=self.label), *self.keep]
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*self._used(), *self._compared()]))
+
+    def only_compared(self) -> list[str]:
+        """Return the columns that the condition of the job alone needs."""
+        compared = self._compared()
+        used = set(self._used()) if compared else set()
+        return [name for name in compared if name not in used]
+
+    def _used(self) -> list[str]:
+        return [*self.encoder.schema.names(label=self.label), *self.keep]
+
+    def _compared(self) -> list[str]:
+        return [] if self.selection is None else self.selection.columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import LakeFile
-from onepass.lake.footer import is_unchanged, read_footer
+from onepass.lake.footer import Footer, is_unchanged, read_footer
+from onepass.lake.pruning import filled_groups, row_groups
 from onepass.lake.rotation import Source
 from onepass.partition import Partition
+from onepass.selection.rows import Selection
 from onepass.stream.check_columns import ColumnCheck
 from onepass.text import printable
 
@@ -60,7 +62,19 @@ def open_source(partition: Partition, files: Files, check: ColumnCheck) -> Sourc
             path=partition.path,
         )
     check(file, footer)
-    return Source(partition, file, footer)
+    return Source(partition, file, footer, _left(partition, file, footer, check.selection))
+
+
+def _left(
+    partition: Partition, file: LakeFile, footer: Footer, selection: Selection | None
+) -> tuple[int, ...] | None:
+    """Return the row groups to read of a partition; None for all."""
+    node = None if selection is None else selection.node
+    if node is None:
+        return None
+    # Of a planned partition one is read at least: a later version may prove more.
+    found = row_groups(node, file, footer, partition)
+    return tuple(found or filled_groups(footer, partition)[:1])
 
 
 def check_unchanged(partitions: Iterable[Partition], files: Files, check: ColumnCheck) -> None:

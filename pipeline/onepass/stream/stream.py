@@ -116,7 +116,9 @@ def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
     sources = group.open()
     # pyarrow reads only flat columns of text as dictionaries.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) == "text"}
-    texts = frozenset(reading.encoder.schema.text_names()) & in_files
+    selection = reading.selection
+    compared = [] if selection is None else selection.columns
+    texts = frozenset([*reading.encoder.schema.text_names(), *compared]) & in_files
     return rounds(
         sources,
         Columns(reading.columns(), texts),

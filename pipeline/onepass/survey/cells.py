@@ -19,9 +19,12 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, read_footer
 from onepass.lake.order import permutation
+from onepass.lake.pruning import row_groups
 from onepass.lake.read import PartitionReader
 from onepass.lake.units import Unit, units
 from onepass.partition import Fingerprint, Partition
+from onepass.selection.rows import Selection
+from onepass.stream.selected import select, selects
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.widths import Widths
 
@@ -74,10 +77,31 @@ class Draw:
     nbytes: int
     """Maximum size of the rows drawn from a cell."""
     seed: int
+    selection: Selection | None = None
+    """Rows that the job takes."""
 
 
-def choose_cells(files: Sequence[LakeFile], widths: Widths, bad: BadFiles) -> Iterator[Cell]:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Rows that were drawn from a cell."""
+
+    rows: pa.Table
+    stretch: IntArray
+    """Number of the stretch of the row group that each row comes from."""
+    n_looked: int
+    """Rows of the cell that were looked at."""
+    n_taken: int
+    """Those of them that the job takes, from which the rows were drawn."""
+
+
+def choose_cells(
+    files: Sequence[LakeFile],
+    widths: Widths,
+    bad: BadFiles,
+    selection: Selection | None = None,
+) -> Iterator[Cell]:
     """Choose evenly spaced row groups of evenly spaced files, and note the widths of columns."""
+    node = None if selection is None else selection.node
     for file in _evenly(files, SAMPLE_FILES):
         try:
             footer = read_footer(file)
@@ -85,13 +109,20 @@ def choose_cells(files: Sequence[LakeFile], widths: Widths, bad: BadFiles) -> It
             bad.add(error)
             continue
         rows = footer.row_group_rows()
-        for group in _evenly([i for i, n in enumerate(rows) if n], SAMPLE_GROUPS):
+        for group in _evenly(row_groups(node, file, footer), SAMPLE_GROUPS):
             widths.note(file, footer, group)
             yield Cell(file, footer.fingerprint, group, rows[group])
 
 
 def plan_draw(
-    widths: Widths, n_cells: int, *, n_rows: int, nbytes: int, decoded_rows: int, seed: int
+    widths: Widths,
+    n_cells: int,
+    *,
+    n_rows: int,
+    nbytes: int,
+    decoded_rows: int,
+    seed: int,
+    selection: Selection | None = None,
 ) -> Draw:
     """Divide rows and bytes of a sample among its cells, and columns and rows among decoders.
 
@@ -116,15 +147,12 @@ def plan_draw(
         # Estimated widths are rough, so cells that take more are rare but not refused.
         nbytes=2 * nbytes // n_cells,
         seed=seed,
+        selection=selection,
     )
 
 
-def draw_rows(cell: Cell, draw: Draw) -> tuple[pa.Table, IntArray]:
+def draw_rows(cell: Cell, draw: Draw) -> Drawn:
     """Draw rows from a cell, spread over as much of it as may be decoded.
-
-    Returns
-    -------
-    The rows, and the number of the stretch of the row group that each comes from.
 
     Raises
     ------
@@ -134,7 +162,7 @@ def draw_rows(cell: Cell, draw: Draw) -> tuple[pa.Table, IntArray]:
     footer = read_footer(cell.file)
     if footer.fingerprint != cell.fingerprint:
         raise BadPartition("has changed while it was read", path=cell.file.key)
-    chosen = list(_chosen(cell, footer, draw))
+    chosen, n_looked, n_taken = _chosen(cell, footer, draw)
     columns: dict[str, pa.ChunkedArray] = {}
     for names in draw.shares:
         part = _draw_share(cell, footer, names, draw, chosen)
@@ -142,20 +170,60 @@ def draw_rows(cell: Cell, draw: Draw) -> tuple[pa.Table, IntArray]:
     stretch = np.concatenate([(unit.offset + index) // _STRETCH_ROWS for unit, index in chosen])
     part = pa.table(columns)
     kept = _affordable(part, draw.nbytes)
-    return (part, stretch) if kept is None else (part.take(pa.array(kept)), stretch[kept])
+    if kept is not None:
+        part, stretch = part.take(pa.array(kept)), stretch[kept]
+    return Drawn(part, stretch, n_looked, n_taken)
 
 
-def _chosen(cell: Cell, footer: Footer, draw: Draw) -> Iterator[tuple[Unit, IntArray]]:
-    """Yield the units of a cell to decode, and the rows of each to draw."""
+def _chosen(cell: Cell, footer: Footer, draw: Draw) -> tuple[list[tuple[Unit, IntArray]], int, int]:
+    """Return the units of a cell to decode with the rows to draw of each.
+
+    Returns
+    -------
+    The units, the number of rows that were looked at, and of those that the job takes.
+    """
     within = min(cell.n_rows, max(draw.n_rows, draw.within))
-    n_rows = min(draw.n_rows, within)
+    taken = list(_taken(cell, footer, draw, within))
+    n_taken = sum(n for _, n, _ in taken)
+    n_rows, before, found = min(draw.n_rows, n_taken), 0, []
+    for unit, n, places in taken:
+        first, last = (n_rows * end // max(1, n_taken) for end in (before, before + n))
+        before += n
+        if places is None:
+            order = permutation(unit.rows, draw.seed, "sample", cell.file.key, *unit.place)
+            found.append((unit, np.sort(order[: last - first])))
+        else:
+            order = permutation(n, draw.seed, "sample", cell.file.key, *unit.place)
+            found.append((unit, np.sort(places[order[: last - first]])))
+    # Units without a row to draw need not be decoded; one tells the types of the columns.
+    needed = [one for one in found if len(one[1])] or found[:1]
+    return needed, within, n_taken
+
+
+def _taken(
+    cell: Cell, footer: Footer, draw: Draw, within: int
+) -> Iterator[tuple[Unit, int, IntArray | None]]:
+    """Yield the units of the first rows of a cell, and number and places of the rows taken.
+
+    The places are None where all rows are taken.
+    """
+    selection, file = draw.selection, cell.file
+    if not selects(file, selection):
+        for unit in _units_of(cell, footer, draw.slice_rows):
+            if unit.offset >= within:
+                return
+            yield unit, min(unit.rows, within - unit.offset), None
+        return
+    names = [] if selection is None else selection.columns
+    present = [name for name in names if name in footer.schema.names]
+    reader = PartitionReader(file, footer, present, [], batch_rows=draw.slice_rows)
     for unit in _units_of(cell, footer, draw.slice_rows):
         if unit.offset >= within:
-            break
-        ends = (unit.offset, min(unit.offset + unit.rows, within))
-        first, last = (n_rows * end // within for end in ends)
-        order = permutation(unit.rows, draw.seed, "sample", cell.file.key, *unit.place)
-        yield unit, np.sort(order[: last - first])
+            return
+        places = select(reader.read(unit), unit, file, footer, selection).places
+        places = np.arange(unit.rows) if places is None else places
+        places = places[places < within - unit.offset]
+        yield unit, len(places), places
 
 
 def _draw_share(

@@ -21,7 +21,9 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, partitions, read_footer
 from onepass.lake.footer_checks import Contradiction
+from onepass.lake.pruning import row_groups
 from onepass.partition import Fingerprint
+from onepass.selection.tree import Node
 from onepass.stream.check_columns import kinds
 from onepass.stream.each_file import each_file
 from onepass.stream.workers import Workers
@@ -51,6 +53,8 @@ class FooterSummary:
     """Number of nulls at each of `paths`; -1 where the statistics do not tell."""
     n_partitions: int
     """Number of partitions that the file is trained as."""
+    n_read: int = 0
+    """Number of rows in the row groups of which a row may meet the condition of the job."""
 
     def is_empty(self, name: str) -> bool:
         """Whether a column has no value, so that its type means nothing."""
@@ -58,7 +62,7 @@ class FooterSummary:
 
 
 def read_summaries(
-    files: Sequence[LakeFile], bad: BadFiles, workers: Workers
+    files: Sequence[LakeFile], bad: BadFiles, workers: Workers, node: Node | None = None
 ) -> list[FooterSummary]:
     """Read the footer of each file.
 
@@ -66,6 +70,8 @@ def read_summaries(
     ----------
     bad
         Files whose footer cannot be read are added here and left out.
+    node
+        Condition of the job on rows.
 
     Raises
     ------
@@ -77,7 +83,7 @@ def read_summaries(
     found = []
     each = each_file(
         _summarise_or_fail,
-        None,
+        node,
         files,
         workers,
         lambda file: file,
@@ -127,16 +133,20 @@ class _Shared:
         )
 
 
-def _summarise_or_fail(_: None, file: LakeFile) -> FooterSummary | BadPartition:
+def _summarise_or_fail(node: Node | None, file: LakeFile) -> FooterSummary | BadPartition:
     """Read the footer of a file. Return the error if it is bad."""
     try:
-        return _summarise(file)
+        return _summarise(node, file)
     except BadPartition as error:
         return error
 
 
-def _summarise(file: LakeFile) -> FooterSummary:
+def _summarise(node: Node | None, file: LakeFile) -> FooterSummary:
     footer = read_footer(file)
+    rows, groups = footer.row_group_rows(), row_groups(node, file, footer)
+    found = list(partitions(file, footer))
+    if node is not None:
+        found = [one for one in found if row_groups(node, file, footer, one)]
     names, nulls = _count_nulls(footer)
     all_null = np.flatnonzero(nulls == footer.fingerprint.rows)
     return FooterSummary(
@@ -147,7 +157,8 @@ def _summarise(file: LakeFile) -> FooterSummary:
         footer.contradictions,
         names,
         nulls,
-        sum(1 for _ in partitions(file, footer)),
+        len(found),
+        sum(rows[group] for group in groups),
     )
 
 

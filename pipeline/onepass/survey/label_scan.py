@@ -18,6 +18,7 @@ from onepass.encode.classes import MAX_CLASSES, Kind, class_counts, sort_classes
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
+from onepass.selection.rows import Selection
 from onepass.stream.each_file import each_file
 from onepass.stream.label_slices import MOST_ROWS, label_slices
 from onepass.stream.workers import Workers
@@ -70,6 +71,8 @@ class LabelScan:
     advanced
         Called with the number of rows of each file that has been looked at, and the number of rows
         to look at in all.
+    selection
+        Rows that the job takes.
     """
 
     files: Sequence[FooterSummary]
@@ -77,6 +80,7 @@ class LabelScan:
     bad: BadFiles
     workers: Workers
     advanced: Callable[[int, int], None] | None = None
+    selection: Selection | None = None
 
     def take(self, kind: Kind, *, blank_is_null: bool = True) -> ScannedLabel:
         """Look at the labels.
@@ -103,7 +107,7 @@ class LabelScan:
         total = sum(one.fingerprint.rows for one in chosen)
         counts: Counter[str] = Counter()
         n_null = 0
-        look = _Look(self.name, kind, blank_is_null)
+        look = _Look(self.name, kind, blank_is_null, self.selection)
         tasks = [_Task(one.file, one.fingerprint.rows, one.is_empty(self.name)) for one in chosen]
         each = each_file(
             _count_or_fail,
@@ -148,6 +152,7 @@ class _Look:
     name: str
     kind: Kind
     blank_is_null: bool
+    selection: Selection | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,8 @@ def _count_or_fail(look: _Look, one: _Task) -> _Counted:
     found = _Counts()
     try:
         footer = read_footer(one.file)
-        for labels in label_slices(one.file, footer, look.name, look.kind, SCAN_ROWS):
+        slices = label_slices(one.file, footer, look.name, look.kind, SCAN_ROWS, look.selection)
+        for labels in slices:
             counts = class_counts(labels, look.kind, blank_is_null=look.blank_is_null)
             found.counts.update(counts)
             found.n_null += len(labels) - sum(counts.values())

@@ -40,6 +40,7 @@ def decide_missing(
     choice: Choice,
     targets: Collection[str],
     on_missing: OnMissing,
+    asked: Choice | None = None,
 ) -> Lacking:
     """Decide which columns may be missing.
 
@@ -55,11 +56,14 @@ def decide_missing(
         Label and weight.
     on_missing
         The job's treatment of missing columns.
+    asked
+        The choice as the user wrote it. A column that a pattern matches is not named.
     """
+    asked = asked or choice
     seen: Counter[str] = Counter()
     for one in files:
         seen.update(_names(one))
-    asked_for = {*targets, *choice.features, *choice.numeric, *choice.categorical}
+    asked_for = {*targets, *asked.features, *asked.numeric, *asked.categorical}
     wanted = {name for name in seen if name not in targets and choice.wants(name)}
     rare = {name for name in wanted - asked_for if 2 * seen[name] < len(files)}
     if on_missing == "null":

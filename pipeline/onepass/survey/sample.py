@@ -17,8 +17,9 @@ from onepass.encode.columns import label_family, label_values, typed_hive
 from onepass.encode.schema import HiveType
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.discover import LakeFile
+from onepass.selection.rows import Selection
 from onepass.survey.bad_files import BadFiles
-from onepass.survey.cells import Cell, Draw, choose_cells, draw_rows, plan_draw
+from onepass.survey.cells import Cell, Draw, Drawn, choose_cells, draw_rows, plan_draw
 from onepass.survey.concat import concat_samples
 from onepass.survey.widths import Widths
 
@@ -52,6 +53,8 @@ class Sample:
     """Number of the file that each row comes from."""
     n_places: int
     """Number of row groups that rows were drawn from."""
+    taken: float = 1.0
+    """Share of the rows of these row groups that the job takes."""
 
     def widths(self) -> dict[str, float]:
         """Return the mean bytes of a value of each column."""
@@ -67,6 +70,7 @@ def draw_sample(
     label: str | None,
     seed: int,
     bad: BadFiles,
+    selection: Selection | None = None,
 ) -> Sample:
     """Draw rows from evenly spaced row groups of files that have rows.
 
@@ -82,6 +86,8 @@ def draw_sample(
         Column whose values must be usable as labels; None if there is no label.
     bad
         Files that cannot be decoded, or whose label cannot be used, are added here.
+    selection
+        Rows that the job takes.
 
     Raises
     ------
@@ -89,7 +95,7 @@ def draw_sample(
         If a file is bad and bad files are not skipped, or if all files are bad.
     """
     widths = Widths(names)
-    cells = list(choose_cells(files, widths, bad))
+    cells = list(choose_cells(files, widths, bad, selection))
     plan = plan_draw(
         widths,
         len(cells),
@@ -97,23 +103,27 @@ def draw_sample(
         nbytes=SAMPLE_BYTES,
         decoded_rows=DECODED_ROWS,
         seed=seed,
+        selection=selection,
     )
     draw = partial(_draw_or_fail, draw=plan, label=label)
     parts: list[pa.Table] = []
     places: list[IntArray] = []
     stretches: list[IntArray] = []
     files_of: list[IntArray] = []
+    n_rows, n_taken = 0, 0.0
     numbers = {file.key: number for number, file in enumerate(files)}
     with closing(_side_by_side(draw, cells)) as drawn:
         for place, (cell, found) in enumerate(zip(cells, drawn, strict=True)):
             if isinstance(found, BadPartition):
                 bad.add(found)
             elif cell.file.key not in bad:
-                part, at = found
-                parts.append(_with_folders(part, cell.file, hive))
-                places.append(np.full(len(part), place))
-                stretches.append(at * len(cells) + place)
-                files_of.append(np.full(len(part), numbers[cell.file.key]))
+                n_drawn = found.rows.num_rows
+                parts.append(_with_folders(found.rows, cell.file, hive))
+                places.append(np.full(n_drawn, place))
+                stretches.append(found.stretch * len(cells) + place)
+                files_of.append(np.full(n_drawn, numbers[cell.file.key]))
+                n_rows += cell.n_rows
+                n_taken += cell.n_rows * found.n_taken / max(1, found.n_looked)
     if not parts:
         raise next(error for error in bad if error.path in numbers)
     # Decoding took many times the memory of the sample, and Arrow would keep it for later.
@@ -124,6 +134,7 @@ def draw_sample(
         stretch=np.concatenate(stretches),
         file=np.concatenate(files_of),
         n_places=len(cells),
+        taken=n_taken / max(1, n_rows),
     )
 
 
@@ -136,16 +147,14 @@ def _side_by_side(draw: Callable[[Cell], _T], cells: list[Cell]) -> Generator[_T
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _draw_or_fail(
-    cell: Cell, *, draw: Draw, label: str | None
-) -> tuple[pa.Table, IntArray] | BadPartition:
+def _draw_or_fail(cell: Cell, *, draw: Draw, label: str | None) -> Drawn | BadPartition:
     """Draw rows from a row group; see `draw_rows`. Return the error if they are bad."""
     try:
-        part, stretch = draw_rows(cell, draw)
-        _check_label(part, label, cell)
+        drawn = draw_rows(cell, draw)
+        _check_label(drawn.rows, label, cell)
     except BadPartition as error:
         return error
-    return part, stretch
+    return drawn
 
 
 def _check_label(part: pa.Table, label: str | None, cell: Cell) -> None:

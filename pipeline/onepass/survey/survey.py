@@ -12,15 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
-from onepass.errors import BadPartition, EmptyLake, JobError, first_line
+from onepass.errors import BadPartition, EmptyLake, first_line
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.open import list_lake
 from onepass.lake.tables.table import TableChoice
+from onepass.selection.rows import Selection
 from onepass.stream.workers import Workers
 from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
-from onepass.survey.footers import FooterSummary, null_shares, read_summaries
+from onepass.survey.footers import FooterSummary, null_shares
+from onepass.survey.globs import check_names, without_patterns
 from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
@@ -31,6 +33,7 @@ from onepass.survey.profile import Choice, ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.tails import Tails, curb_tails
+from onepass.survey.taken import check_taken, known_nulls, take_files
 from onepass.survey.unread import no_columns, unread_columns, unread_warnings
 from onepass.survey.whole_numbers import Clues
 from onepass.text import counted
@@ -51,6 +54,11 @@ class Survey:
     """Size of these files."""
     sampled_rows: int
     """Number of rows of the sample."""
+    n_ruled_out: int
+    """Number of further files, of which no row can meet the condition of the job."""
+    taken: float
+    """Share of the rows of these files that are taken: neither deleted from their table nor left
+    out by the job. It is 1, or an estimate from the sample."""
     columns: list[ColumnProfile]
     """All columns except label and weight."""
     hive: dict[str, HiveType]
@@ -78,6 +86,7 @@ def survey(
     unknown_class: UnknownClass = "error",
     on_missing_column: OnMissing = "error",
     seed: int = 0,
+    selection: Selection | None = None,
     skip_bad: bool = False,
     interleaves: bool = False,
     drops_null_labels: bool = False,
@@ -99,6 +108,8 @@ def survey(
         As in the job; see `onepass.survey.optional_columns.decide_missing`.
     seed
         Seed of the sample.
+    selection
+        Rows that the job takes; all of them by default.
     skip_bad
         Whether to leave out files that cannot be used, and list them. Otherwise raise an error.
     interleaves
@@ -128,19 +139,23 @@ def survey(
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
         listed = list_lake(lake, table)
-        summaries = read_summaries(listed if left is None else left(listed), bad, workers)
+        listed = listed if left is None else left(listed)
+        summaries, n_ruled_out, taken = take_files(listed, selection, bad, workers, lake)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
         )
         files = [one.file for one in found.filled]
-        sample = draw_sample(files, found.names, found.folders, label=label, seed=seed, bad=bad)
+        sample = draw_sample(
+            files, found.names, found.folders, label=label, seed=seed, bad=bad, selection=selection,
+        )  # fmt: skip
+        check_taken(sample, selection, lake)
         usable = _usable(found.files, bad)
         shares = with_absent(null_shares(usable), usable, found.lacking.optional)
         filled = [one for one in usable if one.fingerprint.rows]
-        scan = LabelScan(filled, label or "", bad, workers, looked)
+        scan = LabelScan(filled, label or "", bad, workers, looked, selection)
         described, target = describe_label(
-            label, loss, classes, sample, unknown_class, scan.take, shares.get(label or "", 0.0),
-            drops_null=drops_null_labels,
+            label, loss, classes, sample, unknown_class, scan.take,
+            known_nulls(label, shares, selection), drops_null=drops_null_labels,
         )  # fmt: skip
     usable = _usable(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
@@ -163,6 +178,8 @@ def survey(
         n_rows=sum(one.fingerprint.rows for one in usable),
         nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,
+        n_ruled_out=n_ruled_out,
+        taken=taken * sample.taken,
         columns=columns,
         hive=found.hive,
         optional=found.lacking.optional,
@@ -222,8 +239,10 @@ def _compare_files(
     """Decide by all footers which columns to read, and find the files that differ."""
     targets = {name for name in (label, weight) if name is not None}
     hive = folder_types(one.file for one in files)
-    _check_names(label, weight, choice, files, hive, lake)
-    lacking = decide_missing(files, choice, targets, on_missing)
+    all_names = {name for one in files for name in one.schema.names} | set(hive)
+    asked, choice = choice, without_patterns(choice, all_names, targets)
+    check_names(label, weight, choice, all_names, hive, lake)
+    lacking = decide_missing(files, choice, targets, on_missing, asked)
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
     folders = {key: kind for key, kind in hive.items() if choice.wants(key)}
@@ -236,24 +255,6 @@ def _compare_files(
     if not names:
         raise no_columns(lake, unread)
     return _Footers(files, filled, hive, folders, names, unread, lacking, choice)
-
-
-def _check_names(
-    label: str | None,
-    weight: str | None,
-    choice: Choice,
-    files: Iterable[FooterSummary],
-    hive: Mapping[str, HiveType],
-    lake: str | list[str],
-) -> None:
-    """Check that the columns that the job names exist, and that label and weight are no folders."""
-    names = {name for one in files for name in one.schema.names} | set(hive)
-    for role, name in (("label", label), ("weight", weight)):
-        if name in hive:
-            raise JobError(f"the {role} {name!r} is a key=value folder; it must be in the files")
-        if name is not None and names and name not in names:
-            raise JobError(f"no column {name!r} in {lake!r}; the columns are {sorted(names)}")
-    choice.check_names(names)
 
 
 def _usable(files: Iterable[FooterSummary], bad: BadFiles) -> list[FooterSummary]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from onepass.encode.schema import Hashed, OneHot, Schema
 from onepass.errors import DataError, JobError
 from onepass.job import Job
+from onepass.lake.discover import LakeFile
+from onepass.lake.tables.open import open_lake
 from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
@@ -21,6 +24,7 @@ from onepass.text import clipped, listed, percent
 from onepass.training.progress import Progress
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 from onepass.training.rolling_holdout import Window
+from onepass.training.table_news import in_order
 
 MOST_LISTED = 8
 """Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
@@ -83,6 +87,7 @@ def create_model(
         spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
         start="careful",
         pass_over="columns",
+        taken=found.taken,
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):
@@ -143,6 +148,17 @@ def choice_of(job: Job) -> Choice:
     )
 
 
+def _outside(window: Window, job: Job, files: Sequence[LakeFile]) -> list[LakeFile]:
+    """Return the files of a lake that are not held out."""
+    table = None
+    if window.rule.last is not None:
+        table = open_lake(job.lake, trained_choice(job)).table
+    if table is None:
+        return window.before_survey(files)
+    left = window.before_survey(in_order(table, files), is_ordered=True)
+    return sorted(left, key=lambda one: one.key)
+
+
 def survey_job(
     job: Job,
     looked: Callable[[int, int], None] | None = None,
@@ -167,8 +183,9 @@ def survey_job(
         unknown_class=job.unknown_class,
         on_missing_column=job.on_missing_column,
         looked=looked,
-        left=None if window is None else window.before_survey,
+        left=None if window is None else partial(_outside, window, job),
         seed=job.seed,
+        selection=job.selection,
         skip_bad=job.on_bad != "error",
         interleaves=job.interleave > 1,
         drops_null_labels=job.on_null_label == "drop",

@@ -49,7 +49,8 @@ class GroupLearner:
         limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         self.file, self.workers, self.progress = file, workers, progress
-        self.check = ColumnCheck(file.encoder, label=True)
+        self.selection = file.job.selection
+        self.check = ColumnCheck(file.encoder, label=True, selection=self.selection)
         self.reading = Reading(
             Encoder(file.encoder, drop_null_label=file.job.on_null_label == "drop"),
             batch_rows=file.batch_rows,
@@ -57,6 +58,7 @@ class GroupLearner:
             holds_out=file.job.has_candidates,
             whole_bytes=whole_bytes(job, file.encoder, file.batch_rows),
             spread_bytes=file.spread_bytes,
+            selection=self.selection,
             limits=limits,
         )
         self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads_each)

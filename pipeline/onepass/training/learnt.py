@@ -12,8 +12,9 @@ from onepass.errors import DataError
 from onepass.learn.metrics import Metrics, Stretches
 from onepass.model.file import ModelFile
 from onepass.model.state import ModelState
-from onepass.partition import Group
+from onepass.partition import NOT_TAKEN, Group
 from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.joined import joined as joined_blocks
 from onepass.stream.reading import Streamed
 from onepass.stream.sources import Files, check_unchanged
 
@@ -77,7 +78,7 @@ def learn_blocks(
         Rows learnt before the plan of this group, and rows of the plan; learning rates may depend
         on them.
     advanced
-        Receives the number of rows of each block, once it is learnt.
+        Receives the number of rows of each block once it is learnt, with the rows not taken.
 
     Raises
     ------
@@ -106,8 +107,10 @@ def _learn(
 ) -> Learnt:
     is_careful, counts = file.start == "careful", Counter[str]()
     metrics, stretches = file.metrics(), Stretches(file.metrics)
-    state.learner.horizon(*horizon)
+    state.learner.horizon(*map(file.taken_rows, horizon))
     state.learner.partition_begins()
+    if file.job.selection is not None:
+        blocks = joined_blocks(blocks, file.batch_rows)
     for streamed in blocks:
         block = streamed.encoded.block
         # A line search shortens a step that overflows; other learners raise Diverged.
@@ -117,7 +120,8 @@ def _learn(
             to = stretches if is_careful else metrics
             to.add(predictions, block.label, block.weight)
         counts.update(streamed.encoded.counts)
-        advanced(block.n_rows)
+        not_taken = sum(streamed.encoded.counts[kind] for kind in NOT_TAKEN)
+        advanced(block.n_rows + not_taken)
     if is_careful:
         return Learnt(stretches.whole(), stretches, counts)
     return Learnt(metrics, Stretches(file.metrics, [metrics]), counts)

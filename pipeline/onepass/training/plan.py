@@ -73,7 +73,7 @@ def make_plan(
     planner.warn_of_copies()
     planner.skip_removed(files.keys())
     held_out = [] if window is None else planner.hold_out(window)
-    plan = Plan(planner.skips, planner.quarantines, held_out)
+    plan = Plan(planner.skips, planner.quarantines, held_out, len(files), planner.n_pruned)
     if planner.new and not rest_of(history, plan):
         plan.groups = new_groups(history, plan, planner.new, job)
     return plan

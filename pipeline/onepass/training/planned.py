@@ -23,12 +23,18 @@ class Plan:
     """Partitions to leave out until their files look different, with reason and present look."""
     held_out: list[LakeFile] = field(default_factory=list)
     """Files that are left for the evaluation, and trained once they leave the window."""
+    n_files: int = field(default=0, compare=False)
+    """Number of files of the lake."""
+    n_pruned: int = 0
+    """Number of files that are left out because no row of them can meet the job's condition."""
     groups: list[Group] = field(default_factory=list)
     """New groups in the order of training; empty while an older plan is unfinished."""
     table: TableMark | None = None
     """What the plan settles of a table; None if nothing is to be committed about it."""
     notes: list[str] = field(default_factory=list)
-    """What the commits of a table were."""
+    """Warnings about what commits of a table have changed."""
+    told: list[str] = field(default_factory=list)
+    """What commits of a table were that have changed no row."""
 
 
 def rest_of(history: History, plan: Plan, replanned: Collection[FileName] = ()) -> list[Group]:

@@ -10,6 +10,7 @@ from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer, is_unchanged, partitions, read_footer
 from onepass.lake.look import ABSENT, look_at
+from onepass.lake.pruning import may_match, row_groups
 from onepass.partition import Fingerprint, Look, Partition, UnreadFile
 from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.sources import gone
@@ -33,6 +34,10 @@ class Planner:
         """Partitions to skip, each with the reason."""
         self.quarantines: list[tuple[Partition | UnreadFile, str, Look]] = []
         """Partitions to put in quarantine, each with the reason and the look of its file."""
+
+        self.n_pruned = 0
+        """Files that the log does not know, and of which no row can meet the job's condition."""
+        self.node = None if check.selection is None else check.selection.node
 
     def take(self, file: LakeFile) -> None:
         """Add the new partitions of a file, or leave it out if it is bad or has changed."""
@@ -113,6 +118,10 @@ class Planner:
         newest = trained[-1] if trained else None
         if newest and known.is_settled(file.key, newest) and is_unchanged(file, newest):
             return
+        if trained is None and not may_match(self.node, file):
+            # Path or table alone tell it, so not even the footer is read.
+            self.n_pruned += 1
+            return
         footer = read_footer(file)
         is_changed = trained is not None and footer.fingerprint not in trained
         # With on_changed "retrain", a changed file is trained even if an earlier run skipped it.
@@ -123,9 +132,15 @@ class Planner:
             self._take_change(file, footer, newest)
             if job.on_changed == "skip":
                 return
-        if new:
+        self.add(file, footer, new, is_known=trained is not None)
+
+    def add(self, file: LakeFile, footer: Footer, new: list[Partition], *, is_known: bool) -> None:
+        """Add new partitions of a file, if a row of them can meet the job's condition."""
+        matching = [one for one in new if row_groups(self.node, file, footer, one)]
+        self.n_pruned += bool(new) and not matching and not is_known
+        if matching:
             self.check(file, footer)
-            self.new += new
+            self.new += matching
 
     def _take_change(self, file: LakeFile, footer: Footer, was: Fingerprint) -> None:
         """Raise the error for a changed file, or skip its planned partitions.

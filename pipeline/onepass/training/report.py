@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pydantic import BaseModel
 
 from onepass.environment import peak_rss_bytes
 from onepass.learn.metrics import Metrics
-from onepass.ledger.entries import SkipEntry, TrainEntry
+from onepass.ledger.entries import PlanEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
 from onepass.ledger.trained import CandidateEntry, LastTenth
-from onepass.partition import Group
+from onepass.partition import DELETED, LEFT_OUT_BY_SAMPLE, LEFT_OUT_BY_WHERE, NOT_TAKEN, Group
+
+_REASONS = {
+    DELETED: "deleted from the table",
+    LEFT_OUT_BY_WHERE: "left out by --where",
+    LEFT_OUT_BY_SAMPLE: "left out by --sample",
+}
 
 
 class Quarantined(BaseModel):
@@ -35,15 +43,25 @@ class TrainReport(BaseModel):
     rows: int
     """Rows learnt by this run."""
     skipped: int
-    """Partitions that this run has skipped for good."""
+    """Partitions that this run has skipped for good, and files of a table that it has left out."""
     quarantined: list[Quarantined] = []
     """Files that this run has put in quarantine, each once."""
     in_quarantine: int = 0
     """Files of the lake that are in quarantine: bad when they were read, and the same since."""
     left_out: int
     """Partitions that this run or an earlier one has skipped, and that were not trained since."""
+    lake_version: int | None = None
+    """Version of the table up to which everything is trained, planned or left out; None if the lake
+    is no table."""
     pending: int
     """Partitions of the plan that are still to be trained."""
+    not_taken: dict[str, int] = {}
+    """Rows of these partitions that were not taken, by reason: `deleted` from their table,
+    `left_out_by_where`, `left_out_by_sample`."""
+    pruned_files: int = 0
+    """Files of the lake of which no row can meet the condition of the job; they are not planned."""
+    files: int = 0
+    """Files of the lake, if the run has listed it."""
     held_out: list[str] = []
     """Files that a rolling holdout leaves for the evaluation, until they leave its window."""
     loss: float | None
@@ -96,6 +114,7 @@ def train_report(
     since: int,
     held_out: list[str],
     in_quarantine: int,
+    pruned: tuple[int, int] = (0, 0),
     total: Metrics,
     recent: Metrics | None,
     seconds: float,
@@ -110,6 +129,8 @@ def train_report(
         Newest version before the run.
     held_out, in_quarantine
         See `TrainReport`.
+    pruned
+        Files of which no row can meet the condition of the job, and files of the lake.
     total
         Progressive metrics of the run.
     recent
@@ -126,7 +147,11 @@ def train_report(
         parallel=parallel,
         partitions=sum(len(entry.partitions) for entry in trained),
         rows=rows,
-        skipped=sum(entry.kind == "skip" for entry in left_out),
+        skipped=sum(entry.kind == "skip" for entry in left_out) + _n_left_out(history, since),
+        lake_version=marks[-1].version if (marks := history.table_marks()) else None,
+        not_taken=_not_taken(trained),
+        pruned_files=pruned[0],
+        files=pruned[1],
         held_out=held_out,
         quarantined=[Quarantined(path=p, reason=reason) for p, reason in quarantined.items()],
         in_quarantine=in_quarantine,
@@ -141,6 +166,11 @@ def train_report(
         peak_rss_bytes=peak_rss_bytes(),
         state_sha256=newest_sha256(history),
     )
+
+
+def _not_taken(trained: Sequence[TrainEntry]) -> dict[str, int]:
+    counts = {kind: sum(entry.counts.get(kind, 0) for entry in trained) for kind in NOT_TAKEN}
+    return {kind: n for kind, n in counts.items() if n}
 
 
 def plan_report(
@@ -168,7 +198,15 @@ def plan_report(
     )
 
 
-def nothing_to_train(n_left_out: int, *, has_trained: bool, n_held_out: int = 0) -> str:
+def _n_left_out(history: History, since: int) -> int:
+    """Return the number of files of a table that plans after a version have left out."""
+    plans = [one for one in history.line() if isinstance(one, PlanEntry) and one.version > since]
+    return sum(len(one.table.left_out) for one in plans if one.table is not None)
+
+
+def nothing_to_train(
+    n_left_out: int, *, has_trained: bool, n_held_out: int = 0, n_pruned: int = 0
+) -> str:
     """Return a sentence that explains why a run had nothing to train.
 
     Parameters
@@ -179,14 +217,23 @@ def nothing_to_train(n_left_out: int, *, has_trained: bool, n_held_out: int = 0)
         Whether the model has learnt any partition.
     n_held_out
         Number of files that a rolling holdout holds out.
+    n_pruned
+        Number of files of which no row can meet the condition of the job.
     """
     why = f"{n_left_out:,} left out (onepass log says why)"
     if n_left_out and not has_trained:
         return f"nothing to train: the lake has no partitions but {why}"
     but = [f"{n_held_out:,} held out"] if n_held_out else []
     but += [why] if n_left_out else []
+    but += [f"{n_pruned:,} left out by --where"] if n_pruned else []
     rest = f" but {' and '.join(but)}" if but else ""
     return f"nothing to train: the model has seen every partition of its lake{rest}"
+
+
+def not_taken(counts: Mapping[str, int]) -> str:
+    """Return in words how many rows were not taken, and why; see `TrainReport.not_taken`."""
+    said = {kind: f"{n:,} {_REASONS[kind]}" for kind, n in counts.items()}
+    return f"rows not taken: {', '.join(said.values())}"
 
 
 def in_rounds(parallel: int, n_partitions: int) -> str:

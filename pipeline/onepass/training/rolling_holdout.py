@@ -92,8 +92,15 @@ class Window:
                     f"compares; it has {names or 'none'}"
                 )
 
-    def before_survey(self, files: Sequence[LakeFile]) -> list[LakeFile]:
+    def before_survey(
+        self, files: Sequence[LakeFile], *, is_ordered: bool = False
+    ) -> list[LakeFile]:
         """Return the files of a lake that a new model may see.
+
+        Parameters
+        ----------
+        files, is_ordered
+            As for `keys`.
 
         Raises
         ------
@@ -101,7 +108,7 @@ class Window:
             If none is left, or the conditions do not suit the lake.
         """
         self.check(files)
-        held = self.keys(files, _has_rows)
+        held = self.keys(files, _has_rows, is_ordered=is_ordered)
         left = [one for one in files if one.key not in held]
         if not left:
             raise self.nothing_left(len(held))

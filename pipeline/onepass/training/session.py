@@ -55,6 +55,7 @@ class Session:
         self.model, self.job, self.limits = model, job, limits
         self._window = Window.of_job(job, today or utc_today())
         self._held_out: list[LakeFile] | None = None
+        self._pruned = (0, 0)
         self.workers, self.progress = workers, progress
         self._created, self._warnings = created, warnings
         self.learner = GroupLearner(model.file, job, workers, progress, limits=limits.read)
@@ -90,11 +91,14 @@ class Session:
             self.progress.noted(f"left out: {reason}")
         for unit, reason, look in plan.quarantines:
             self.progress.noted(ledger.commit_skip(unit, reason, look).told)
+        for message in plan.told:
+            self.progress.told(message)
         for note in plan.notes:
             self.progress.noted(note)
         if plan.groups or plan.table is not None:
             ledger.commit_plan(plan.groups, plan.table)
         self._held_out = plan.held_out
+        self._pruned = (plan.n_pruned, plan.n_files)
         pending = ledger.history.pending()
         if not pending and ledger.history.newest_states(1):
             self.run.state()
@@ -186,6 +190,7 @@ class Session:
             since=self._since,
             held_out=[one.key for one in self._held_out or []],
             in_quarantine=self._n_in_quarantine(),
+            pruned=self._pruned,
             total=self.run.total,
             recent=self.run.stretches.last(),
             seconds=time.perf_counter() - self._began,

@@ -86,7 +86,7 @@ class Base:
     ) -> None:
         self.file, self.reading, self.state = file, reading, state
         self.watch = watch or Watch(Progress())
-        self.check = check or ColumnCheck(file.encoder, label=True)
+        self.check = check or ColumnCheck(file.encoder, label=True, selection=file.job.selection)
 
     def copied(self) -> ModelState:
         """Return a copy of the state, to learn with."""
@@ -123,7 +123,7 @@ class Task:
     n_shares: int = 1
     """Number of groups of the round; the share of a round of one returns the new state."""
     n_rows: int = 0
-    """Number of rows of all groups of the round, as they were planned."""
+    """Number of rows of all groups of the round, about as many as are taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,37 +12,12 @@ A file is named by its key and the identity of its deleted rows. The module read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 
 from onepass.lake.tables.table import Commit, FileOfTable
 from onepass.ledger.table_mark import FileName
 from onepass.text import counted
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A commit that has removed or changed settled rows."""
-
-    commit: Commit
-    changed: tuple[FileName, ...]
-    """Settled files that the commit has removed."""
-    added: tuple[FileName, ...]
-    """Files that it has put in their place, or added beside them."""
-
-
-@dataclass(slots=True)
-class Settled:
-    """Names of files whose rows a model has settled or planned, and of those that wait."""
-
-    files: set[FileName] = field(default_factory=set)
-    """Files that are trained, left out, or written from such files."""
-    planned: set[FileName] = field(default_factory=set)
-    """Files of an unfinished plan of which nothing has been trained."""
-    waiting: list[FileName] = field(default_factory=list)
-    """Files that are held out of the training, oldest first."""
-    past: list[FileName] = field(default_factory=list)
-    """Those of them that the table no longer has: it has merged them with settled ones."""
+from onepass.training.table_commits import Change, Settled, exchanged, is_return, named, reached
 
 
 class TableChanges:
@@ -58,7 +33,7 @@ class TableChanges:
 
     def __init__(self, settled: Settled, *, retrains: bool) -> None:
         self._files, self._planned = settled.files, settled.planned
-        self._retrains = retrains
+        self._untrained, self._retrains = settled.left_out, retrains
         self.rewritten: dict[FileName, Commit] = {}
         """Files whose rows are those of the files that they were written from."""
         self.left_out: dict[FileName, Commit] = {}
@@ -71,14 +46,16 @@ class TableChanges:
         """Commits that have removed or changed settled rows, oldest first."""
         self.rewrites: list[str] = []
         """One line for each commit that rewrote settled or planned rows."""
-        self._added: dict[FileName, None] = dict.fromkeys(settled.waiting)
+        self._added: dict[FileName, None] = dict.fromkeys([*settled.past, *settled.waiting])
+        self._unsettled: set[FileName] = set()
         self._roots_of: dict[FileName, list[FileName]] = {}
         self._sources: dict[FileName, tuple[FileName, ...]] = {}
         self._targets: dict[FileName, tuple[FileName, ...]] = {}
 
     def take(self, commit: Commit) -> None:
         """Take the next commit."""
-        removed, added = _exchanged(commit)
+        removed, added = exchanged(commit)
+        self._reinstate(added)
         # A file that comes back is no news: all its rows are new, as they were before.
         unknown = [one for one in added if self._is_new(one) and one not in self._added]
         self._trace(removed, added, unknown)
@@ -89,6 +66,7 @@ class TableChanges:
         else:
             self._supersede(commit, removed)
             self._added |= dict.fromkeys(unknown)
+        self._reinstate(added)
         self._return(commit, added)
 
     def new(self, active: Collection[FileName]) -> list[FileName]:
@@ -105,11 +83,21 @@ class TableChanges:
 
     def replaced(self, active: Collection[FileName]) -> list[FileName]:
         """Return the new files whose rows are in files that took their place."""
-        return [
+        new = [
             one
             for one, to in self._targets.items()
             if to and self._is_new(one) and one not in active and one not in self.past
         ]
+        return [*new, *(one for one in self.rewritten if self._is_superseded(one))]
+
+    def same_rows(self) -> list[FileName]:
+        """Return the files whose rows are settled by the files that they were written from."""
+        return [one for one in self.rewritten if not self._is_superseded(one)]
+
+    def _is_superseded(self, name: FileName) -> bool:
+        return name in self._unsettled or any(
+            root in self.superseded for root in self._roots_of[name]
+        )
 
     def true_changes(self, active: Collection[FileName]) -> list[Change]:
         """Return the changes that no later commit has taken back, as a RESTORE does."""
@@ -183,7 +171,7 @@ class TableChanges:
         unknown: list[FileName],
     ) -> None:
         settled = [one for one in removed if self._is_settled(one)]
-        if all(one in self.left_out for one in settled) and not unknown:
+        if all(one in self.left_out or one in self._untrained for one in settled) and not unknown:
             # A RESTORE takes back what was left out.
             return
         self.changes.append(Change(commit, tuple(settled), tuple(unknown)))
@@ -210,7 +198,7 @@ class TableChanges:
             if self._is_new(name)
             and file.rows != 0
             # Their rows come back in the files that they were written from.
-            and not any(one in added for one in _reached(name, self._sources_of))
+            and not any(one in added for one in reached(name, self._sources_of))
         ]
         self.past |= dict.fromkeys(new, commit)
         self._added |= {one: None for one in new if one not in self._added}
@@ -219,7 +207,10 @@ class TableChanges:
     def _forget_past(self, removed: Iterable[FileName]) -> None:
         """Do not read files as they were if all of what was written from them is trained."""
         for name in removed:
-            for one in self._ancestors(name):
+            found = [name, *self._ancestors(name)]
+            if any(one in self.past for one in found):
+                self._unsettled.update(one for one in found if one in self.rewritten)
+            for one in found:
                 self.past.pop(one, None)
 
     def _shrink(self, commit: Commit, before: dict[str, FileName], unknown: list[FileName]) -> None:
@@ -236,12 +227,20 @@ class TableChanges:
         for name in [one for one in removed if self._is_planned(one)]:
             self.superseded |= dict.fromkeys(self._roots(name), commit)
 
+    def _reinstate(self, added: Iterable[FileName]) -> None:
+        """Plan files again that a commit brings back."""
+        for name in added:
+            for root in self._roots_of.get(name, [name]):
+                self.superseded.pop(root, None)
+
     def _return(self, commit: Commit, added: Iterable[FileName]) -> None:
         """Undo what was noted of files that a commit brings back."""
         for name in added:
             self.past.pop(name, None)
-            for root in self._roots_of.get(name, [name]):
-                self.superseded.pop(root, None)
+            if not self._is_settled(name):
+                # What was written from it has no rows any more that it does not have.
+                for one in self._descendants(name):
+                    self.past.pop(one, None)
             if name in self.rewritten:
                 lost = [one for one in self._sources[name] if self._is_new(one)]
                 self.past |= dict.fromkeys(lost, commit)
@@ -273,45 +272,11 @@ class TableChanges:
 
     def _ancestors(self, name: FileName) -> list[FileName]:
         """Return the files that a file was rewritten from, and those that these were."""
-        return _reached(name, lambda one: self._sources[one] if one in self.rewritten else ())
+        return reached(name, lambda one: self._sources[one] if one in self.rewritten else ())
 
     def _sources_of(self, name: FileName) -> tuple[FileName, ...]:
         return self._sources.get(name, ())
 
     def _descendants(self, name: FileName) -> list[FileName]:
         """Return the files that commits have put in the place of a file, and of those."""
-        return _reached(name, lambda one: self._targets.get(one, ()))
-
-
-def _reached(name: FileName, step: Callable[[FileName], Iterable[FileName]]) -> list[FileName]:
-    """Return what steps from a file lead to, each once: a RESTORE may lead back."""
-    found: dict[FileName, None] = {}
-    left = [name]
-    while left:
-        for one in step(left.pop()):
-            if one not in found:
-                found[one] = None
-                left.append(one)
-    return list(found)
-
-
-def _exchanged(
-    commit: Commit,
-) -> tuple[dict[FileName, FileOfTable], dict[FileName, FileOfTable]]:
-    """Return what a commit removes and adds, without files that it only names again."""
-    added = {one.identity: one for one in commit.added}
-    removed = {one.identity: one for one in commit.removed}
-    return (
-        {name: one for name, one in removed.items() if name not in added},
-        {name: one for name, one in added.items() if name not in removed},
-    )
-
-
-def is_return(commit: Commit) -> bool:
-    """Return whether a commit brings back an older version."""
-    return commit.operation.upper() in {"RESTORE", "ROLLBACK"}
-
-
-def named(commit: Commit) -> str:
-    """Return the label and the operation of a commit."""
-    return f"{commit.label} {commit.operation}"
+        return reached(name, lambda one: self._targets.get(one, ()))

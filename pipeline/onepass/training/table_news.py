@@ -6,7 +6,7 @@ knows, looks whether the store still has files of the past, and acts as `Job.on_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onepass.errors import ChangedPartition, DataError, HistoryGone, first_line
@@ -18,7 +18,8 @@ from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark
 from onepass.text import counted, listed, printable
 from onepass.training.known import Known
-from onepass.training.table_changes import Change, Settled, TableChanges, named
+from onepass.training.table_changes import TableChanges
+from onepass.training.table_commits import Change, Settled, named
 
 _MOST_NAMED = 3
 """Most files that a message names."""
@@ -33,7 +34,9 @@ class News:
     replanned: set[FileName] = field(default_factory=set)
     """Planned files that are no longer to be trained as they were planned."""
     notes: list[str] = field(default_factory=list)
-    """What the commits were, for the user."""
+    """Warnings about what commits have changed."""
+    told: list[str] = field(default_factory=list)
+    """What commits were that have changed no row."""
     mark: TableMark | None = None
     """What a plan of these files settles, without the files that are held out; None if the table
     is older than what the model has settled."""
@@ -43,6 +46,20 @@ def name_of(file: LakeFile) -> FileName:
     """Return the name of a file of a table."""
     deleted = None if file.view is None else file.view.deleted
     return (file.key, None if deleted is None else deleted.identity)
+
+
+def in_order(table: Table, files: Iterable[LakeFile]) -> list[LakeFile]:
+    """Return files in the order in which their table got them, as far as it can tell.
+
+    The files of commits that the table has forgotten come first, by name.
+    """
+    try:
+        commits = table.commits_since(None)
+    except HistoryGone:
+        return list(files)
+    names = [one.identity for commit in commits for one in commit.added]
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(files, key=lambda one: places.get(name_of(one), -1))
 
 
 def table_news(
@@ -92,13 +109,14 @@ class _Finder:
             raise _another_table(mark, self._table)
         settled = self._settled(mark)
         if self._is_fresh:
-            return self._all_new(settled, self._in_order())
+            known = settled.files | settled.planned
+            return self._found([one for one in self._active if one not in known])
         try:
             commits = self._table.commits_since(None if mark is None else mark.version)
         except HistoryGone as gone:
             return self._without_history(settled, gone, is_marked=mark is not None)
         if not commits and mark is not None and mark.version != self._table.version:
-            self._news.notes.append(
+            self._news.told.append(
                 f"{self._table.label} of the table is older than what the model has seen: "
                 "nothing is new"
             )
@@ -119,24 +137,13 @@ class _Finder:
             self._news.replanned = {one for one in planned if one not in self._active}
             planned -= self._news.replanned
         if mark is None:
-            return Settled(files, planned)
-        return Settled(files, planned, list(mark.waiting), list(mark.past))
+            return Settled(files, planned=planned)
+        left_out = {name for one in self._marks for name in one.left_out}
+        left_out -= self._known.settled_files()
+        return Settled(files, left_out, planned, list(mark.waiting), list(mark.past))
 
     def _is_stored(self, name: FileName) -> bool:
         return self._table.file(*name) is not None
-
-    def _in_order(self) -> list[FileName]:
-        """Return the files of the table in the order in which it got them, if it can tell."""
-        try:
-            commits = self._table.commits_since(None)
-        except HistoryGone:
-            return list(self._active)
-        added = dict.fromkeys(one.identity for commit in commits for one in commit.added)
-        return [*(one for one in added if one in self._active), *(self._active.keys() - added)]
-
-    def _all_new(self, settled: Settled, names: list[FileName]) -> News:
-        known = settled.files | settled.planned
-        return self._found([one for one in names if one not in known])
 
     def _fold(self, settled: Settled, commits: list[Commit]) -> News:
         on_changed, news = self._job.on_changed, self._news
@@ -146,7 +153,8 @@ class _Finder:
         changes = folded.true_changes(self._active)
         if changes and on_changed == "error":
             raise _changed(changes)
-        news.notes += [*folded.rewrites, *(_told(one, folded) for one in changes)]
+        news.told += folded.rewrites
+        news.notes += [_told(one, folded) for one in changes]
         if on_changed == "retrain":
             news.replanned |= {
                 name for one in changes for name in one.changed if name not in self._active
@@ -205,12 +213,14 @@ class _Finder:
     ) -> News:
         """Return the news with these new files."""
         rewritten: Iterable[FileName] = ()
-        replaced: Iterable[FileName] = ()
+        replaced: Collection[FileName] = ()
         if folded is not None:
-            rewritten, left_out = folded.rewritten, folded.left_out
+            rewritten, left_out = folded.same_rows(), folded.left_out
             replaced = folded.replaced(self._active)
         table = self._table
-        self._news.files = [self._file(one) for one in dict.fromkeys([*new, *self._again()])]
+        self._news.files = [
+            self._file(one) for one in dict.fromkeys([*new, *self._again(replaced)])
+        ]
         self._news.mark = TableMark(
             format=table.format,
             id=table.id,
@@ -221,11 +231,17 @@ class _Finder:
         )
         return self._news
 
-    def _again(self) -> list[FileName]:
-        """Return files that are looked at again: in quarantine, or left out and to be retrained."""
+    def _again(self, replaced: Collection[FileName]) -> list[FileName]:
+        """Return files that are looked at again: in quarantine, or left out and to be retrained.
+
+        Parameters
+        ----------
+        replaced
+            See `TableChanges.replaced`.
+        """
         found = [one for one in self._active if one[0] in self._known.quarantined]
         if self._job.on_changed == "retrain":
-            left_out = self._not_trained() - self._known.settled_files()
+            left_out = (self._not_trained() | {*replaced}) - self._known.settled_files()
             found += [one for one in self._active if one in left_out]
         return found
 

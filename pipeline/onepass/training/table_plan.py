@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
+from onepass.lake.pruning import may_match
 from onepass.lake.tables.table import Table
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark, file_of
@@ -13,7 +14,7 @@ from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
-from onepass.training.table_news import name_of, table_news
+from onepass.training.table_news import in_order, name_of, table_news
 
 
 class TablePlanner(Planner):
@@ -24,11 +25,12 @@ class TablePlanner(Planner):
 
     def compare(self, file: LakeFile) -> None:
         """Add the partitions of a file that the log does not know."""
+        if not may_match(self.node, file):
+            self.n_pruned += 1
+            return
         footer = read_footer(file)
         new = [one for one in self.partitions_of(file, footer) if one not in self.known.partitions]
-        if new:
-            self.check(file, footer)
-            self.new += new
+        self.add(file, footer, new, is_known=False)
 
 
 def plan_table(
@@ -45,14 +47,26 @@ def plan_table(
     known = planner.known
     news = table_news(table, files, history, known, planner.job)
     known.forget(news.replanned)
-    for file in news.files:
+    is_first = not history.table_marks()
+    orders = window is not None and window.rule.last is not None and is_first
+    for file in in_order(table, news.files) if orders else news.files:
         planner.take(file)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
     held_out = [] if window is None else planner.hold_out(window, is_ordered=True)
-    plan = Plan(planner.skips, planner.quarantines, held_out, notes=news.notes)
+    plan = Plan(
+        planner.skips,
+        planner.quarantines,
+        held_out,
+        len(files),
+        planner.n_pruned,
+    )
     rest = rest_of(history, plan, news.replanned)
-    if news.mark is None or (rest and not news.replanned):
+    if rest and not news.replanned:
+        # The run plans again when it has trained the rest.
+        return plan
+    plan.notes, plan.told = news.notes, news.told
+    if news.mark is None:
         return plan
     new = sorted(planner.new, key=lambda one: (one.path, one.first_row_group))
     plan.groups = rest + (new_groups(history, plan, new, planner.job) if new else [])

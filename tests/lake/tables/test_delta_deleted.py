@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pytest
 from delta_tables import HandWritten, column, packed_rows, removed, rows_by_deltalake, z85
 from onepass.errors import BadPartition, DataError
 from onepass.lake.tables.delta import open_table
-from onepass.lake.tables.delta_deleted import unpacked
+from onepass.lake.tables.delta_deleted import deletion_vector, unpacked
+from onepass.lake.tables.delta_paths import TableRoot
 from onepass.lake.tables.table import TableChoice
 from table_rows import counted_rows, rows_of
 
@@ -33,6 +35,17 @@ def vector_table(path, rows: list[int], kind: str = "u", prefix: str = "", *, na
 def test_z85_is_decoded_as_its_specification_has_it():
     assert unpacked("HelloWorld") == bytes([0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B])
     assert unpacked(z85(bytes(range(256)))) == bytes(range(256))
+
+
+def test_the_examples_of_the_protocol_are_read_as_it_says():
+    root = TableRoot("s3://mytable")
+    sizes = {"sizeInBytes": 40, "cardinality": 6}
+    inline = "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L"
+    found = deletion_vector({"storageType": "i", "pathOrInlineDv": inline, **sizes}, root, "x")
+    assert found.positions().tolist() == [3, 4, 7, 11, 18, 29]
+    stored = {"storageType": "u", "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^", "offset": 4, **sizes}
+    place = "s3://mytable/ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
+    assert deletion_vector(stored, root, "x").location == place
 
 
 @pytest.mark.parametrize("text", ["Hello~", "Hell", "\x00\x00\x00\x00\x00", "#####"])
@@ -58,12 +71,13 @@ def test_a_vector_of_the_older_format_is_decoded(tmp_path):
     assert file.view.deleted.positions().tolist() == DELETED["runs"]
 
 
-def test_other_deleted_rows_have_another_identity(tmp_path):
-    table = vector_table(tmp_path / "t", [1], "i")
+@pytest.mark.parametrize("kind", ["u", "p", "i"])
+def test_other_deleted_rows_have_another_identity(tmp_path, kind):
+    table = vector_table(tmp_path / "t", [1], kind)
     (before,) = open_table(str(tmp_path / "t"), TableChoice()).files()
     file = {"add": {**table.add(pa.table({"x": [1]}))["add"], "path": before.key}}
-    one, other = table.without(file, [1], "i"), table.without(file, [2], "i")
-    table.commit("DELETE", removed(one), other)
+    vector = json.loads((table.log / f"{1:020}.json").read_text().splitlines()[2])["add"]
+    table.commit("DELETE", removed({"add": vector}), table.without(file, [2], kind))
     (after,) = open_table(str(tmp_path / "t"), TableChoice()).files()
     assert before.key == after.key
     assert before.view.deleted.identity != after.view.deleted.identity

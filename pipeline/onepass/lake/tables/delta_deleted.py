@@ -121,7 +121,8 @@ def deletion_vector(descriptor: dict[str, Any], root: TableRoot, key: str) -> De
         raise ValueError("a deletion vector without pathOrInlineDv")
     size = _size(descriptor, "sizeInBytes", _MOST)
     n_rows = _size(descriptor, "cardinality", 1 << 40)
-    offset = 0 if descriptor.get("offset") is None else _size(descriptor, "offset", _MOST)
+    # The first vector of a file stands behind the byte with the version of the format.
+    offset = 1 if descriptor.get("offset") is None else _size(descriptor, "offset", _MOST)
     if kind == "i":
         data = unpacked(text)[:size]
         if len(data) != size:
@@ -178,6 +179,9 @@ def _decoded(data: bytes, n_rows: int) -> IntArray:
         return decoded_64(data[4:], n_rows)
     if magic == _NATIVE:
         return decoded_native(data[4:], n_rows)
+    if int.from_bytes(data[:4], "big") == _NATIVE:
+        # The example of the protocol has this order.
+        return decoded_native(data[4:], n_rows, ">")
     raise ValueError(f"expected a bitmap of Delta, found the magic number {magic}")
 
 

@@ -12,6 +12,8 @@ Roaring bitmaps, format specification (RoaringBitmap/RoaringFormatSpec), with it
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from onepass.block import IntArray
@@ -76,7 +78,7 @@ def decoded_64(data: bytes, count: int) -> IntArray:
     return _joined(source, n_bitmaps, count, keyed=True)
 
 
-def decoded_native(data: bytes, count: int) -> IntArray:
+def decoded_native(data: bytes, count: int, order: Literal["<", ">"] = "<") -> IntArray:
     """Return the numbers of a bitmap in Delta's older format, as `decoded_64` does.
 
     Parameters
@@ -84,9 +86,11 @@ def decoded_native(data: bytes, count: int) -> IntArray:
     data
         The number of 32-bit bitmaps (4 bytes), and then each behind its length (4 bytes); the
         place in this list is the upper half of the numbers.
+    order
+        Order of the bytes of number and lengths, as numpy writes it.
     """
     source = _Bytes(data)
-    n_bitmaps = source.number("<i4")
+    n_bitmaps = source.number(f"{order}i4")
     if not 0 <= n_bitmaps <= len(data) // 12:
         raise ValueError(f"the bitmap claims {n_bitmaps:,} parts in {len(data):,} bytes")
     return _joined(source, n_bitmaps, count, keyed=False)
@@ -96,7 +100,8 @@ def _joined(source: _Bytes, n_bitmaps: int, count: int, *, keyed: bool) -> IntAr
     pieces, left, before = [np.empty(0, np.int64)], count, -1
     for at in range(n_bitmaps):
         # Without keys the number is the length of the bitmap, which its header tells as well.
-        key = source.number("<u4") if keyed else (source.number("<u4"), at)[1]
+        number = source.number("<u4")
+        key = number if keyed else at
         if not before < key < 1 << 31:
             raise ValueError("the parts of the bitmap are not in ascending order")
         piece = _decoded_32(source, left)
