@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import pyarrow as pa
 import pytest
 
+from delta_tables import HandWritten, column
 from lakes import number_table, write_files
 from onepass.errors import DataError, JobError
 from onepass.lake.tables.open import list_lake, open_lake
@@ -78,18 +80,29 @@ def test_hudi_is_refused_with_the_way_out(tmp_path):
         list_lake(lake)
 
 
-@pytest.mark.parametrize(("kind", "package"), [("Delta", "deltalake"), ("Iceberg", "pyiceberg")])
-def test_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, kind, package):
-    lake = str(table_folder(tmp_path / "t", kind))
+def forget(monkeypatch, package, kind):
+    """Make a package seem not to be installed, to modules that are imported anew."""
     loaded = [name for name in sys.modules if name.startswith(f"{package}.")]
     for name in (package, *loaded):
         monkeypatch.setitem(sys.modules, name, None)
     for name in [name for name in sys.modules if name.startswith("onepass.lake.tables.")]:
-        if name.rsplit(".", 1)[1].startswith(kind.lower()):
+        if name.rsplit(".", 1)[1].startswith(kind):
             monkeypatch.delitem(sys.modules, name)
-    said = rf"'{package}\S*' is not installed: pip install 'onepass\[{kind.lower()}\]'"
+
+
+def test_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
+    lake = str(table_folder(tmp_path / "t", "Iceberg"))
+    forget(monkeypatch, "pyiceberg", "iceberg")
+    said = r"'pyiceberg\S*' is not installed: pip install 'onepass\[iceberg\]'"
     with pytest.raises(JobError, match=said):
         list_lake(lake)
+
+
+def test_a_delta_table_needs_no_package(tmp_path, monkeypatch):
+    table = HandWritten(tmp_path / "t", [column("x", pa.int64())])
+    table.commit("WRITE", table.add(pa.table({"x": [1]})))
+    forget(monkeypatch, "deltalake", "delta")
+    assert len(list_lake(str(table.root))) == 1
 
 
 def test_version_of_a_lake_that_is_no_table_is_refused(tmp_path):
