@@ -128,6 +128,10 @@ def test_elements_behind_a_null_list_are_not_read():
     )
     column = vector(2)
     assert np.array_equal(encoded(column, lists).block.dense, scaled(column, [None, [1.0, 2.0]]))
+    bag = HashedBag(name="x", family="integers", per_row=2)
+    integers = lists.cast(pa.list_(pa.int64()))
+    expected = expected_rows([{"\0null": 1}, {"1": 1, "2": 1}])
+    assert np.array_equal(dense_rows(encoded(bag, integers).block), expected)
 
 
 TAGS = [["a", "b", "a"], None, [], ["c", None, "a", " "], ["zz"], ["b", "b", "b"]]
