@@ -40,6 +40,8 @@ FULL = LEAST | {
     "exclude": ["d"],
     "numeric": ["a"],
     "categorical": ["b"],
+    "sparse": ["i:v"],
+    "bag_counts": ["t"],
     "tails": "clip",
     "weight": "w",
     "hash_bits": 12,
@@ -285,6 +287,8 @@ OTHER = {
     "exclude": [],
     "numeric": ["c"],
     "categorical": [],
+    "sparse": ["k:v"],
+    "bag_counts": [],
     "tails": "keep",
     "weight": "v",
     "hash_bits": 9,
@@ -385,3 +389,9 @@ def test_unknown_or_unusable_field_is_refused_on_resume_as_well():
     for wrong in ({"lables": "y"}, {"seed": -1}, {"memory_limit": "much"}):
         with pytest.raises(JobError, match=next(iter(wrong))):
             resume_job(parse_job(FULL), wrong)
+
+
+@pytest.mark.parametrize("pair", ["a", "a:", ":b", "a:b:c", "a:a"])
+def test_sparse_rows_name_two_columns(pair):
+    with pytest.raises(JobError, match="sparse: expected two columns, as indices:values, found"):
+        parse_job(LEAST | {"sparse": pair})

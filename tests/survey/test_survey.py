@@ -236,13 +236,13 @@ def test_columns_that_cannot_be_used_are_left_out_beside_usable_ones(tmp_path):
     odd = {
         "s": pa.array([{"x": 1.0, "y": None}] * N),
         "s.x": np.arange(N) / 7,
-        "l": [[i] for i in range(N)],
-        "m": pa.array([[("k", 1)]] * N, pa.map_(pa.string(), pa.int64())),
+        "l": [[[i]] for i in range(N)],
+        "m": pa.array([[("k", True)]] * N, pa.map_(pa.string(), pa.bool_())),
         "b": [b"\xff"] * N,
         "t": [dt.time(1)] * N,
         "null": pa.nulls(N),
     }
-    other = {"s": pa.array([{"z": "?"}] * N), "l": [["x"]] * N, "m": [1] * N}
+    other = {"s": pa.array([{"z": "?"}] * N), "l": [[["x"]]] * N, "m": [{}] * N}
     found = look(write(tmp_path, rows(**odd), rows(**odd), rows(**(odd | other))))
     assert {c.name for c in found.columns if c.use} == {"a", "s.x"}
     reasons = {c.name: c.reason for c in found.columns if not c.use}
