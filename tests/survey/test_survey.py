@@ -242,7 +242,7 @@ def test_columns_that_cannot_be_used_are_left_out_beside_usable_ones(tmp_path):
         "t": [dt.time(1)] * N,
         "null": pa.nulls(N),
     }
-    other = {"s": pa.array([{"z": "?"}] * N), "l": [[["x"]]] * N, "m": [{}] * N}
+    other = {"s": pa.array([{"z": "?"}] * N), "l": [[["x"]]] * N, "m": [b"m"] * N}
     found = look(write(tmp_path, rows(**odd), rows(**odd), rows(**(odd | other))))
     assert {c.name for c in found.columns if c.use} == {"a", "s.x"}
     reasons = {c.name: c.reason for c in found.columns if not c.use}
