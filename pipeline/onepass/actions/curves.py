@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from onepass.block import FloatArray
-from onepass.encode.schema import Schema
-from onepass.encode.shapes import Spline
+from onepass.encode.schema import OneHot, Schema
+from onepass.encode.shapes import Bins, Spline
 from onepass.encode.splines import heights
 
 if TYPE_CHECKING:
@@ -63,6 +63,16 @@ def curves(
             yield CurveOf(
                 column=column.name, output=output, degree=column.degree, knots=found, line=line
             )
+
+
+def references(schema: Schema) -> Iterator[tuple[str, str]]:
+    """Yield the level, bin or knot with which the coefficients of a column compare the others."""
+    for column in schema.columns:
+        match column:
+            case OneHot() | Bins():
+                yield column.name, column.levels[0]
+            case Spline():
+                yield column.name, column.knot_texts()[0]
 
 
 def _line(column: Spline, effects: FloatArray) -> list[Point]:

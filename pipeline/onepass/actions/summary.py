@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +10,13 @@ from pydantic import BaseModel
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from onepass.actions.cautions import cautions
-from onepass.actions.curves import CurveOf, curves
+from onepass.actions.curves import CurveOf, curves, references
 from onepass.block import FloatArray
 from onepass.encode.crosses import slots_of_texts, spoken_combination
 from onepass.encode.hashing import slots_of
 from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
-from onepass.encode.schema import Column, Numeric, OneHot, Schema, Time
-from onepass.encode.shapes import Bins, Cross, Product, Spline
+from onepass.encode.schema import Column, Numeric, Schema, Time
+from onepass.encode.shapes import Cross, Product, Spline
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
@@ -128,20 +127,11 @@ def summarise(model: Model) -> Summary:
         curves=drawn,
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
-        references=dict(_references(schema)),
+        references=dict(references(schema)),
         warnings=cautions(
             model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
         ),
     )
-
-
-def _references(schema: Schema) -> Iterator[tuple[str, str]]:
-    for column in schema.columns:
-        match column:
-            case OneHot() | Bins():
-                yield column.name, column.levels[0]
-            case Spline():
-                yield column.name, column.knot_texts()[0]
 
 
 INTERCEPT = "(intercept)"

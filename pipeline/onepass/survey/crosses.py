@@ -71,9 +71,8 @@ def _part(cross: str, profile: ColumnProfile, sample: pa.Table) -> Numeric | Has
         case Spline():
             return profile.use.number
         case OneHot() as use:
-            return Hashed(
-                name=use.name, family=use.family, whole=use.whole, blank_is_null=use.blank_is_null
-            )
+            # The same reading of values, with whatever fields it has.
+            return Hashed(**use.model_dump(include={*Hashed.model_fields} - {"kind"}))
         case Bool():
             return Hashed(name=profile.name, family="bool")
         case None if family(sample.column(profile.name).type) == "text" and profile.distinct > 1:
