@@ -1,4 +1,4 @@
-"""Allocate arrays from Arrow's memory pool, and join rows to one Arrow batch."""
+"""Allocate arrays from Arrow's memory pool, join rows to one Arrow batch, and look into types."""
 
 from __future__ import annotations
 
@@ -46,3 +46,27 @@ def as_batch(rows: pa.Table | pa.RecordBatch) -> pa.RecordBatch:
         for column in rows.columns
     ]
     return pa.RecordBatch.from_arrays(columns, schema=rows.schema)
+
+
+def has_codes(dtype: pa.DataType) -> bool:
+    """Whether values of a type, or what is within them, are codes of a dictionary."""
+    if pa.types.is_dictionary(dtype):
+        return True
+    return any(has_codes(dtype.field(i).type) for i in range(dtype.num_fields))
+
+
+def without_codes(dtype: pa.DataType) -> pa.DataType:
+    """Return the type of the same values with the distinct values in place of their codes."""
+    if pa.types.is_dictionary(dtype):
+        return without_codes(dtype.value_type)
+    if pa.types.is_map(dtype):
+        return pa.map_(without_codes(dtype.key_type), without_codes(dtype.item_type))
+    if pa.types.is_fixed_size_list(dtype):
+        return pa.list_(without_codes(dtype.value_type), dtype.list_size)
+    if pa.types.is_list(dtype):
+        return pa.list_(without_codes(dtype.value_type))
+    if pa.types.is_large_list(dtype):
+        return pa.large_list(without_codes(dtype.value_type))
+    if pa.types.is_struct(dtype):
+        return pa.struct([field.with_type(without_codes(field.type)) for field in dtype])
+    return dtype

@@ -164,3 +164,26 @@ def test_memory_is_that_of_one_share_of_the_columns():
     for share in range(N_PARTS):
         group.take(share, 500)
     assert peak < 3 * rows.nbytes / 20
+
+
+def test_lists_and_maps_are_those_of_the_whole_row_group_without_codes():
+    rng = np.random.default_rng(0)
+    tags = [None if k == 3 else [f"tag {j}" for j in range(k)] for k in rng.integers(0, 4, N)]
+    pairs = [
+        None if row is None else [(one, float(k)) for one in row] for k, row in enumerate(tags)
+    ]
+    code = pa.dictionary(pa.int32(), pa.string())
+    rows = pa.record_batch(
+        {
+            "tags": pa.array(tags, pa.list_(pa.string())).cast(pa.list_(code)),
+            "map": pa.array(pairs, pa.map_(pa.string(), pa.float64())).cast(
+                pa.map_(code, pa.float64())
+            ),
+            "vector": pa.array([[i, None, 0] for i in range(N)], pa.list_(pa.float32(), 3)),
+        }
+    )
+    group, whole = spilled(rows=rows), SpreadWhole(lambda: rows, SPREAD)
+    for share in range(N_PARTS):
+        found = group.take(share, 500)
+        found.validate(full=True)
+        assert values(found) == values(whole.take(share, 500))

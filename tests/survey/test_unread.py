@@ -16,9 +16,9 @@ from small import train
 N = 40
 
 NESTED = {
-    "tags": pa.array([["a", "b"] * (i % 3) for i in range(N)]),
+    "tags": pa.array([[["a", "b"] * (i % 3)] for i in range(N)]),
     "points": pa.array([[{"x": 1.0, "y": i}] for i in range(N)]),
-    "props": pa.array([[("k", i)] for i in range(N)], pa.map_(pa.string(), pa.int32())),
+    "props": pa.array([[("k", True)] for i in range(N)], pa.map_(pa.string(), pa.bool_())),
     "blob": pa.array([b"\0x"] * N),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakes import write_files
@@ -59,3 +60,16 @@ def test_columns_are_decoded_in_shares_and_long_texts_in_slices_of_few_rows(tmp_
     assert found.shares(1, rows) == [[name] for name in table.schema.names]
     narrow = widths_of(tmp_path, table.select(["x0", "x1"]))
     assert narrow.slice_rows(1 << 20, most=16_384) == 16_384
+
+
+def test_width_of_a_list_is_that_of_a_row(tmp_path):
+    rows = pa.table(
+        {"x": pa.array([[0.5] * 100] * 500), "m": [[("a", 1.0)] * 20] * 500},
+        pa.schema({"x": pa.list_(pa.float32()), "m": pa.map_(pa.string(), pa.float64())}),
+    )
+    pq.write_table(rows, tmp_path / "a.parquet")
+    (file,) = discover(str(tmp_path))
+    widths = Widths(["x", "m"])
+    widths.note(file, read_footer(file), 0)
+    assert 100 * 4 <= widths.bytes["x"] <= 100 * 13
+    assert 20 * 8 <= widths.bytes["m"] <= 20 * 40

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from onepass.arrays import has_codes, without_codes
 from onepass.block import FloatArray
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadColumn
@@ -36,6 +37,8 @@ def plain(values: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         distinct = plain(values.dictionary)
         return pa.DictionaryArray.from_arrays(values.indices, distinct).dictionary_decode()
+    if pa.types.is_nested(values.type) and has_codes(values.type):
+        return values.cast(without_codes(values.type))
     return values.cast(pa.string()) if pa.types.is_string_view(values.type) else values
 
 

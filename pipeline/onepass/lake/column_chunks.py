@@ -31,9 +31,6 @@ def is_coded(chunk: Chunk, rows: int) -> bool:
     """
     if not chunk.has_dictionary_page or not chunk.num_values:
         return False
-    if chunk.physical_type != "BYTE_ARRAY":
-        # The numbers of a map whose keys are texts.
-        return False
     dictionary = chunk.data_page_offset - (chunk.dictionary_page_offset or 0)
     codes = chunk.total_uncompressed_size - dictionary
     most = min(_DICTIONARY_BYTES_PER_ROW * rows, _LARGEST_DICTIONARY)

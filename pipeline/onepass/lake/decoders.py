@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from onepass.arrays import as_batch
+from onepass.arrays import as_batch, has_codes
 from onepass.lake.chunks import Chunk
 from onepass.lake.column_chunks import check_texts, is_coded
 from onepass.lake.discover import LakeFile
@@ -154,7 +154,7 @@ class Decoders:
     def _has_coded_lists(self, columns: list[str]) -> bool:
         """Whether the file says that it has lists of codes, as pandas writes categories."""
         return any(
-            pa.types.is_nested(field.type) and _has_codes(field.type)
+            pa.types.is_nested(field.type) and has_codes(field.type)
             for field in self.footer.schema
             if field.name in columns
         )
@@ -208,12 +208,6 @@ def _batches(
         rows, row_groups=[group], columns=columns, use_threads=use_threads
     )
     return found
-
-
-def _has_codes(dtype: pa.DataType) -> bool:
-    if pa.types.is_dictionary(dtype):
-        return True
-    return any(_has_codes(dtype.field(i).type) for i in range(dtype.num_fields))
 
 
 def joined(table: pa.Table) -> pa.RecordBatch:

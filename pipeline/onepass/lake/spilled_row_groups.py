@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import numpy as np
 import pyarrow as pa
 
-from onepass.arrays import as_batch
+from onepass.arrays import as_batch, has_codes, without_codes
 from onepass.block import IntArray
 from onepass.lake.column_chunks import check_texts
 from onepass.lake.temporary_rows import Place, TemporaryRows
@@ -160,6 +160,9 @@ class _Share:
         """Return the batch with codes in place of texts, and dictionaries by place of column."""
         columns, dictionaries = batch.columns, {}
         for place, column in enumerate(columns):
+            if has_codes(column.type) and not pa.types.is_dictionary(column.type):
+                # Codes within lists and maps are not worth their bookkeeping.
+                columns[place] = column.cast(without_codes(column.type))
             if not pa.types.is_dictionary(column.type):
                 continue
             if self._keeps(place, column.dictionary):

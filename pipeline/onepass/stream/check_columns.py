@@ -82,6 +82,7 @@ class ColumnCheck:
         names = [name for name in self._names if name not in lacking]
         present = set(footer.schema.names)
         structs = {name for name in names if name not in present and footer.is_struct(name)}
+        _check_structs(file, footer, structs, self._uses)
         check_names(file, footer.schema, [name for name in names if name not in structs])
         check_claims(footer.contradictions, names, file.key)
         check_types(
@@ -142,6 +143,18 @@ class ColumnCheck:
             for name in sorted(set(lacking) - self._warned)
             if (like := hint(name, present, self._names))
         ]
+
+
+def _check_structs(
+    file: LakeFile, footer: Footer, structs: Collection[str], uses: Iterable[tuple[str, str]]
+) -> None:
+    """Refuse whole structs in place of columns that the model reads; they may be kept."""
+    for name, use in uses:
+        found = footer.field(name) if name in structs else None
+        if found is not None:
+            raise BadPartition(
+                f"expected {READS[use].text}, found type {found.type}", path=file.key, column=name
+            )
 
 
 def check_types(

@@ -66,6 +66,6 @@ def no_columns(lake: str | list[str], unread: Iterable[ColumnProfile]) -> DataEr
     found = listed(whys, _MOST_NAMED, "; ") or "its files have none"
     return DataError(
         f"no column of the lake {lake!r} can be used: {found}\n"
-        "Columns of numbers, truth values, dates, times and text can be used; write what lists, "
-        "structs, maps and bytes hold to such columns."
+        "Columns of numbers, truth values, dates, times and text can be used, and lists and maps "
+        "of numbers and text; write what bytes hold to such columns."
     )

@@ -22,8 +22,9 @@ from onepass.survey.profile import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
 from onepass.training.progress import Progress
-from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
+from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve, width_warnings
 from onepass.training.rolling_holdout import Window
+from onepass.wording import spoken
 
 MOST_LISTED = 8
 """Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
@@ -94,7 +95,7 @@ def create_model(
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):
         logger.warning("another process has created %s meanwhile; going on with it", job.model)
-    return found.warnings
+    return [*found.warnings, *map(spoken, width_warnings(job, resolved, schema))]
 
 
 def decide(job: Job, found: Survey) -> tuple[Job, Schema]:

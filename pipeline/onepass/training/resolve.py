@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onepass.encode.nested_kinds import Vector
 from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.job import Job
@@ -98,6 +99,27 @@ def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
     if fits and not _given(job, _FIRST_ORDER_ONLY):
         return "newton"
     return BEST
+
+
+def width_warnings(job: Job, resolved: Job, schema: Schema) -> list[str]:
+    """Return advice on the solver, if vectors alone made the design too wide for newton.
+
+    Parameters
+    ----------
+    job, resolved
+        The job as it was given, and with every automatic choice made.
+    """
+    vectors = [column for column in schema.columns if isinstance(column, Vector)]
+    width = sum(column.length for column in vectors)
+    narrow = schema.n_dense - width <= MAX_WIDTH < schema.n_dense
+    if job.solver != "auto" or resolved.solver == "newton" or not (vectors and narrow):
+        return []
+    names = ", ".join(column.name for column in vectors)
+    if max(1, len(resolved.classes)) * (schema.n_dense + 1) <= WIDEST:
+        advice = "--solver newton is slower, and needs no learning rate"
+    else:
+        advice = f"newton takes {WIDEST:,} weights at most; fewer numbers a row would suit it"
+    return [f"{names}: {width:,} numbers a row, so {resolved.solver} learns them ({advice})"]
 
 
 def _parallel(job: Job, solver: str, label: LabelProfile, schema: Schema, n_partitions: int) -> int:
