@@ -108,6 +108,7 @@ class Block:
         if len(blocks) == 1:
             return blocks[0]
         entries = [block.entries for block in blocks if block.entries is not None]
+        assert len(entries) in {0, len(blocks)}, "all blocks of a schema have entries, or none has"
         return Block(
             np.concatenate([block.dense for block in blocks]),
             np.concatenate([block.slots for block in blocks]),
