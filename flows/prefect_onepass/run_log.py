@@ -90,6 +90,12 @@ class RunLog(Progress):
             self._noted.add(message)
             self._logger().warning("%s", printable(spoken(message)))
 
+    def told(self, message: str) -> None:
+        """Log what a run has found, once."""
+        if message not in self._noted:
+            self._noted.add(message)
+            self._logger().info("%s", printable(spoken(message)))
+
     def flush(self) -> None:
         """Log the groups that have not been told yet."""
         if self._due:

@@ -19,6 +19,7 @@ from onepass.ledger.entries import (
     dump_entry,
     load_entry,
 )
+from onepass.ledger.table_mark import TableMark
 from onepass.ledger.trained import Trained
 from onepass.partition import Group, Look, Partition, UnreadFile
 
@@ -145,3 +146,14 @@ def test_groups_of_a_round_are_in_their_order():
         Group(2, partitions[:1]),
         Group(2, partitions[1:]),
     ]
+
+
+def test_plan_names_a_version_of_a_table_and_is_written_as_ever_without_one():
+    plain = PlanEntry(**HEADER, groups=[])
+    assert b"table" not in dump_entry(plain)
+    mark = TableMark(format="delta", id="t", version=7, rewritten=[("a", None), ("b", "dv")])
+    entry = PlanEntry(**HEADER, groups=[], table=mark)
+    data = dump_entry(entry)
+    assert b'"table":{"format":"delta","id":"t","version":7,"rewritten":' in data
+    assert b"left_out" not in data
+    assert load_entry(data, "log/1") == entry

@@ -129,7 +129,9 @@ def test_held_out_rows_are_the_same_whatever_else_is_left_out(tmp_path):
     by_place = [drawn(min(150, 2000 - at), 0, 1 / 32, "held out", file.key, at // 150)
                 for at in range(0, 2000, 150)]  # fmt: skip
     expected = set(np.flatnonzero(np.concatenate(by_place)).tolist())
-    blocks = read(without(file, range(100, 400)), Selection("i < 1500", 0.5), holds_out=True)
+    blocks = read(
+        without(file, range(100, 400)), Selection("i < 1500", 0.5), batch_rows=400, holds_out=True
+    )
     learnt = set(rows_of(blocks))
     held = {int(n) for one in blocks for n in one.held_out.label}
     assert held <= expected

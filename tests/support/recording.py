@@ -45,6 +45,9 @@ class Recorder(Progress):
     def noted(self, message: str) -> None:
         self.notes.append(message)
 
+    def told(self, message: str) -> None:
+        self.notes.append(message)
+
 
 class At(Recorder):
     """Acts at a step of a run, and records like a `Recorder`.

@@ -16,8 +16,8 @@ def rows(n, seed):
     x, country = rng.normal(size=n), rng.choice(["IS", "NO", "DE"], n)
     at = np.arange(n) + n * seed
     label = 2 * x + (country == "IS") + 0.1 * rng.normal(size=n)
-    label[rng.random(n) < 0.01] = np.nan
-    return pa.table({"x": x, "country": country, "at": at, "other": rng.random(n), "y": label})
+    y = pa.array(label, mask=rng.random(n) < 0.01)
+    return pa.table({"x": x, "country": country, "at": at, "other": rng.random(n), "y": y})
 
 
 @pytest.fixture
@@ -138,6 +138,21 @@ def test_labels_of_rows_that_are_not_taken_do_not_count(lake):
     model = json.loads((lake.parent / "model" / "model.json").read_text())
     assert model["encoder"]["label"]["classes"] == ["DE", "IS"]
     onepass.train(job(lake, "other", where="y is not null", on_null_label="error"))
+
+
+def test_learners_are_told_how_many_rows_to_expect(lake):
+    """A linear schedule ends with the rows that are taken, not with those of the files."""
+    fields = {"solver": "sgd", "schedule": "linear", "learning_rate": 0.1, "order": "stored"}
+    onepass.train(job(lake, sample=0.3, **fields))
+    onepass.train(job(lake, "all", **fields))
+    sample, everything = (
+        json.loads((lake.parent / name / "model.json").read_text())["taken"]
+        for name in ("model", "all")
+    )
+    assert sample == pytest.approx(0.3, abs=0.03)
+    assert everything == 1
+    state = onepass.Model.load(lake.parent / "model")
+    assert state.file.taken_rows(5000) == pytest.approx(state.rows, rel=0.1)
 
 
 def test_rolling_holdout_judges_the_rows_that_are_taken(lake):

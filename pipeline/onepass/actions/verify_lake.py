@@ -68,7 +68,7 @@ def compare_lake(
         named |= {path for path, _ in (*mark.rewritten, *mark.left_out)}
     if new := sorted(set(files) - named):
         more = f", as {len(new) - 1:,} more" if len(new) > 1 else ""
-        text = f"not learnt yet{more}: new, held out, or without rows"
+        text = f"not learnt yet{more}: new, held out, without rows, or without rows to take"
         findings.append(Finding(level="note", part="lake", where=new[0], text=text))
     return len(learnt), findings
 

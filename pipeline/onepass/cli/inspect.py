@@ -16,7 +16,7 @@ from onepass.survey.profile import ColumnProfile
 from onepass.survey.survey import Survey, survey
 from onepass.terminal.options import given_job, json_option, some_job_options
 from onepass.terminal.printing import print_table, say
-from onepass.text import megabytes, percent, printable, visible
+from onepass.text import counted, megabytes, percent, printable, visible
 from onepass.training.create import choice_of, decide
 from onepass.training.resolve import implied_loss
 
@@ -82,6 +82,8 @@ def _print(found: Survey, parallel: int | None) -> None:
         f"{found.n_files} files, {found.n_rows:,} rows, {megabytes(found.nbytes)}; "
         f"sample of {found.sampled_rows:,} rows"
     )
+    if found.n_ruled_out:
+        say(f"{counted(found.n_ruled_out, 'more file')}: left out by --where")
     if found.taken < 1:
         say(f"about {percent(found.taken, 2)} of the rows are taken")
     say("")
@@ -124,6 +126,7 @@ def _as_json(found: Survey) -> dict[str, object]:
         "rows": found.n_rows,
         "bytes": found.nbytes,
         "sampled_rows": found.sampled_rows,
+        "ruled_out": found.n_ruled_out,
         "taken": found.taken,
         "columns": [
             {

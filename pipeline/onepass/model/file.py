@@ -70,6 +70,12 @@ class ModelFile(BaseModel):
     Both compute the same up to rounding. Models without this field keep their order of operations.
     """
 
+    taken: float = Field(default=1.0, gt=0, le=1)
+    """Share of the rows of planned files that the job takes, as the survey has estimated it.
+
+    The ledger plans rows as the files have them, and learners compare them with the rows learnt.
+    """
+
     @model_validator(mode="before")
     @classmethod
     def _older_models_go_on_as_they_began(cls, values: Any) -> Any:
@@ -77,6 +83,10 @@ class ModelFile(BaseModel):
         if isinstance(job, dict):
             return values | {"job": _OF_OLDER_MODELS | job}
         return values
+
+    def taken_rows(self, n_rows: int) -> int:
+        """Return about how many of some planned rows the job takes."""
+        return n_rows if self.taken == 1 else max(min(n_rows, 1), round(n_rows * self.taken))
 
     def learners_bytes(self) -> int:
         """Return the bytes to set aside for the learners of all candidates; see `learner_bytes`."""

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from onepass.selection.parse import as_date, parse_moment
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from onepass.selection.moments import as_date, parse_moment
 from onepass.selection.tree import Compare, IsNull, Leaf, Like, Moment, OneOf, Value
 from onepass.selection.types import CannotCompare, told
 
@@ -54,7 +57,9 @@ def folder_holds(node: Leaf, found: str | None) -> bool | None:
 
 def matches(pattern: str, text: str) -> bool:
     """Return whether a text matches a pattern of ``like``."""
-    return re.fullmatch(regex_of(pattern), text, re.DOTALL) is not None
+    # pyarrow's expressions take linear time, whatever stands in the pattern.
+    found = pc.match_substring_regex(pa.array([text]), rf"(?s)\A{regex_of(pattern)}\z")
+    return bool(found[0].as_py())
 
 
 def regex_of(pattern: str) -> str:

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from onepass.selection.moments import parse_moment
 from onepass.selection.tree import (
     And,
     Compare,
@@ -49,12 +49,10 @@ _MOST_LETTERS = 100_000
 _MOST_DEPTH = 50
 """Maximum nesting of conditions; a chain of one operator is one level."""
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?\s*(Z|[+-]\d{2}:?\d{2})?)?"
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_OF_PATTERN = 1000
+"""Maximum length of a pattern; an expression is compiled from it."""
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FLIPPED: dict[Operator, Operator] = {
     "=": "=",
     "<>": "<>",
@@ -96,27 +94,6 @@ def parse_where(text: str) -> Node:
         return _Reader(text).node(_parsed(text))
     except RecursionError:
         raise ValueError("the condition is nested too deeply") from None
-
-
-def parse_moment(text: str) -> Moment | None:
-    """Return the date or time of a text in ISO 8601, with blank or T; None if it is none.
-
-    A time without a zone is taken as UTC.
-    """
-    found = _TIME.fullmatch(text.strip())
-    if found is None:
-        return None
-    day, clock, fraction, zone = found.groups()
-    try:
-        seconds = _seconds(f"{day}T{clock or '00:00'}{zone or '+00:00'}")
-    except ValueError:
-        return None
-    return Moment(seconds + Fraction(f"0.{fraction or 0}"), text)
-
-
-def _seconds(text: str) -> Fraction:
-    passed = datetime.fromisoformat(text) - _EPOCH
-    return Fraction(passed.days * 86_400 + passed.seconds)
 
 
 def _parsed(text: str) -> exp.Expr:
@@ -225,8 +202,9 @@ class _Reader:
 
     def _like(self, found: exp.Expr) -> Node:
         pattern = self._value(found.expression)
-        if not isinstance(pattern, str):
-            raise self._refused(found.expression, "expected 'text' behind like, found")
+        if not isinstance(pattern, str) or len(pattern) > _MOST_OF_PATTERN:
+            why = f"expected 'text' of at most {_MOST_OF_PATTERN:,} characters behind like, found"
+            raise self._refused(found.expression, why)
         return Like(self._column(found.this), pattern)
 
     def _is(self, found: exp.Expr) -> Node:
@@ -307,12 +285,3 @@ def _is_column(found: exp.Expr) -> bool:
         return _is_column(found.this) and type(found.expression).__name__ == "Identifier"
     # A star is a column for sqlglot.
     return type(found).__name__ == "Column" and bool(found.name) and found.name != "*"
-
-
-def as_date(text: str) -> date | None:
-    """Return the date that a folder such as ``day=20260131`` names; None if it is none."""
-    found = re.match(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)", text)
-    try:
-        return None if found is None else date(*map(int, found.groups()))
-    except ValueError:
-        return None

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.types as pt
 
-from onepass.selection.parse import parse_moment
+from onepass.selection.moments import parse_moment
 from onepass.selection.tree import Moment, Value
 
 Kind: TypeAlias = Literal["integer", "decimal", "float", "moment", "text", "bool", "null", "other"]
@@ -86,7 +86,10 @@ def bare(value: Value, dtype: pa.DataType, column: str) -> Bare:
                 f"a column of type {dtype} is compared with {value!r}, which is no date or time "
                 "such as 2026-01-31 12:00:00",
             )
-    raise CannotCompare(column, f"a column of type {dtype} cannot be compared with {told(value)}")
+    quoted = "; text stands in single quotes" if kind == "text" else ""
+    raise CannotCompare(
+        column, f"a column of type {dtype} cannot be compared with {told(value)}{quoted}"
+    )
 
 
 def told(value: Value) -> str:

@@ -61,9 +61,19 @@ class WhereCheck:
                 elif name in present or not selection.missing_is_null:
                     raise _missing(name, [*present, *folders], file)
             except CannotCompare as error:
-                raise BadPartition(f"--where: {error}", path=file.key, column=name) from None
+                raise not_comparable(error, file) from None
         read = [name for name in selection.columns if name in present]
         check_claims(contradictions, read, file.key)
+
+
+def not_comparable(error: CannotCompare, file: LakeFile) -> BadPartition:
+    """Return the error for a file whose column cannot be compared as the condition does."""
+    return BadPartition(
+        f"--where: {error}",
+        path=file.key,
+        column=error.column,
+        advice="Change the condition, or go on without such files: --on-bad skip.",
+    )
 
 
 def _missing(name: str, present: list[str], file: LakeFile) -> BadPartition:

@@ -15,7 +15,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.block import IntArray
-from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.order import drawn
@@ -26,6 +25,7 @@ from onepass.partition import DELETED, LEFT_OUT_BY_SAMPLE, LEFT_OUT_BY_WHERE
 from onepass.selection.evaluate import holds
 from onepass.selection.rows import Selection
 from onepass.selection.types import CannotCompare
+from onepass.stream.check_where import not_comparable
 from onepass.stream.deleted_rows import OF_PROCESS
 
 
@@ -128,11 +128,6 @@ def _deleted(positions: IntArray, place: tuple[int, int, int], footer: Footer) -
     found = np.zeros(n_rows, np.bool_)
     found[positions[low:high] - start] = True
     return found
-
-
-def not_comparable(error: CannotCompare, file: LakeFile) -> BadPartition:
-    """Return the error for a file whose column cannot be compared as the condition does."""
-    return BadPartition(f"--where: {error}", path=file.key, column=error.column)
 
 
 def pruned(steps: Iterable[Step]) -> Counter[str]:

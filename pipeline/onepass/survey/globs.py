@@ -1,11 +1,12 @@
-"""Names of columns that stand for several, such as ``ctx_*``."""
+"""The names of columns in a job: patterns such as ``ctx_*``, and whether the lake has them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from onepass.encode.schema import HiveType
 from onepass.errors import JobError
 from onepass.survey.profile import Choice
 
@@ -86,3 +87,26 @@ def without_patterns(choice: Choice, present: Collection[str], targets: Collecti
     if both:
         raise JobError(f"--numeric and --categorical both match {both}")
     return replace(choice, **fields)
+
+
+def check_names(
+    label: str | None,
+    weight: str | None,
+    choice: Choice,
+    names: set[str],
+    hive: Mapping[str, HiveType],
+    lake: str | list[str],
+) -> None:
+    """Check that the columns that the job names exist, and that label and weight are no folders.
+
+    Raises
+    ------
+    JobError
+        If a column does not exist, or a folder is the label or the weight.
+    """
+    for role, name in (("label", label), ("weight", weight)):
+        if name in hive:
+            raise JobError(f"the {role} {name!r} is a key=value folder; it must be in the files")
+        if name is not None and names and name not in names:
+            raise JobError(f"no column {name!r} in {lake!r}; the columns are {sorted(names)}")
+    choice.check_names(names)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
-from onepass.errors import BadPartition, EmptyLake, JobError, first_line
+from onepass.errors import BadPartition, EmptyLake, first_line
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.open import list_lake
 from onepass.lake.tables.table import TableChoice
@@ -22,7 +22,7 @@ from onepass.survey.agreement import check_agreement, check_uses, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.folders import folder_types, folder_warnings
 from onepass.survey.footers import FooterSummary, null_shares
-from onepass.survey.globs import without_patterns
+from onepass.survey.globs import check_names, without_patterns
 from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
@@ -54,6 +54,8 @@ class Survey:
     """Size of these files."""
     sampled_rows: int
     """Number of rows of the sample."""
+    n_ruled_out: int
+    """Number of further files, of which no row can meet the condition of the job."""
     taken: float
     """Share of the rows of these files that are taken: neither deleted from their table nor left
     out by the job. It is 1, or an estimate from the sample."""
@@ -138,7 +140,7 @@ def survey(
     with Workers(dask, mixed=True) as workers:
         listed = list_lake(lake, table)
         listed = listed if left is None else left(listed)
-        summaries, taken = take_files(listed, selection, bad, workers, lake)
+        summaries, n_ruled_out, taken = take_files(listed, selection, bad, workers, lake)
         found = _compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
         )
@@ -176,6 +178,7 @@ def survey(
         n_rows=sum(one.fingerprint.rows for one in usable),
         nbytes=sum(one.fingerprint.size for one in usable),
         sampled_rows=sample.rows.num_rows,
+        n_ruled_out=n_ruled_out,
         taken=taken * sample.taken,
         columns=columns,
         hive=found.hive,
@@ -238,7 +241,7 @@ def _compare_files(
     hive = folder_types(one.file for one in files)
     all_names = {name for one in files for name in one.schema.names} | set(hive)
     asked, choice = choice, without_patterns(choice, all_names, targets)
-    _check_names(label, weight, choice, all_names, hive, lake)
+    check_names(label, weight, choice, all_names, hive, lake)
     lacking = decide_missing(files, choice, targets, on_missing, asked)
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)
@@ -252,23 +255,6 @@ def _compare_files(
     if not names:
         raise no_columns(lake, unread)
     return _Footers(files, filled, hive, folders, names, unread, lacking, choice)
-
-
-def _check_names(
-    label: str | None,
-    weight: str | None,
-    choice: Choice,
-    names: set[str],
-    hive: Mapping[str, HiveType],
-    lake: str | list[str],
-) -> None:
-    """Check that the columns that the job names exist, and that label and weight are no folders."""
-    for role, name in (("label", label), ("weight", weight)):
-        if name in hive:
-            raise JobError(f"the {role} {name!r} is a key=value folder; it must be in the files")
-        if name is not None and names and name not in names:
-            raise JobError(f"no column {name!r} in {lake!r}; the columns are {sorted(names)}")
-    choice.check_names(names)
 
 
 def _usable(files: Iterable[FooterSummary], bad: BadFiles) -> list[FooterSummary]:

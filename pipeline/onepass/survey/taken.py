@@ -21,7 +21,7 @@ def take_files(
     bad: BadFiles,
     workers: Workers,
     lake: str | list[str],
-) -> tuple[list[FooterSummary], float]:
+) -> tuple[list[FooterSummary], int, float]:
     """Read all footers, and leave out the files of which no row can meet the condition of the job.
 
     Parameters
@@ -33,6 +33,8 @@ def take_files(
     -------
     files
         The files that may have rows to take.
+    n_ruled_out
+        Number of the others.
     share
         Share of their rows in row groups that may have such rows.
 
@@ -48,7 +50,7 @@ def take_files(
     node = None if selection is None else selection.node
     found = read_summaries(files, bad, workers, node)
     if selection is None or node is None:
-        return found, 1.0
+        return found, 0, 1.0
     _check_names(selection, found, lake)
     check = WhereCheck(selection)
     left = [one for one in found if one.n_partitions or not one.fingerprint.rows]
@@ -63,7 +65,7 @@ def take_files(
             f"statistics of its {counted(len(found), 'file')} rule it out"
         )
     n_rows = sum(one.fingerprint.rows for one in left)
-    return left, sum(one.n_read for one in left) / max(1, n_rows)
+    return left, len(found) - len(left), sum(one.n_read for one in left) / max(1, n_rows)
 
 
 def _check_names(

@@ -111,6 +111,13 @@ class Display(RunProgress):
         else:
             say(f"warning: {printable(message)}", err=True)
 
+    def told(self, message: str) -> None:
+        """Print what a run has found."""
+        if self._bar is not None:
+            self._bar.console.print(Text(printable(message)), highlight=False)
+        else:
+            say(printable(message), err=True)
+
     def _print_line(self, entry: TrainEntry) -> None:
         now = time.perf_counter()
         is_last = self._n_committed >= self._n_partitions

@@ -107,7 +107,7 @@ def _learn(
 ) -> Learnt:
     is_careful, counts = file.start == "careful", Counter[str]()
     metrics, stretches = file.metrics(), Stretches(file.metrics)
-    state.learner.horizon(*horizon)
+    state.learner.horizon(*map(file.taken_rows, horizon))
     state.learner.partition_begins()
     if file.job.selection is not None:
         blocks = joined_blocks(blocks, file.batch_rows)

@@ -32,7 +32,9 @@ class Plan:
     table: TableMark | None = None
     """What the plan settles of a table; None if nothing is to be committed about it."""
     notes: list[str] = field(default_factory=list)
-    """What the commits of a table were."""
+    """Warnings about what commits of a table have changed."""
+    told: list[str] = field(default_factory=list)
+    """What commits of a table were that have changed no row."""
 
 
 def rest_of(history: History, plan: Plan, replanned: Collection[FileName] = ()) -> list[Group]:

@@ -56,6 +56,9 @@ class Progress:
     def noted(self, message: str) -> None:
         """Receive a warning for the user."""
 
+    def told(self, message: str) -> None:
+        """Receive what a run has found that is no cause for concern."""
+
 
 class Notes(Progress):
     """Passes on warnings alone, where another step has a progress of its own."""
@@ -113,3 +116,8 @@ class Together(Progress):
         """Pass on the warning."""
         for receiver in self._receivers:
             receiver.noted(message)
+
+    def told(self, message: str) -> None:
+        """Pass on what a run has found."""
+        for receiver in self._receivers:
+            receiver.told(message)

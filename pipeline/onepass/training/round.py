@@ -104,7 +104,7 @@ def _shares(
     n_at_once, whole_bytes = learner.share_memory
     reading = replace(learner.reading, whole_bytes=whole_bytes)
     base = Base(learner.file, reading, state, watch=watch, check=learner.check)
-    n_rows = rows_of(groups)
+    n_rows = learner.file.taken_rows(rows_of(groups))
     tasks = [
         Task(
             group,

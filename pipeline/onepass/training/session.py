@@ -91,6 +91,8 @@ class Session:
             self.progress.noted(f"left out: {reason}")
         for unit, reason, look in plan.quarantines:
             self.progress.noted(ledger.commit_skip(unit, reason, look).told)
+        for message in plan.told:
+            self.progress.told(message)
         for note in plan.notes:
             self.progress.noted(note)
         if plan.groups or plan.table is not None:

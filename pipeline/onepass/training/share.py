@@ -123,7 +123,7 @@ class Task:
     n_shares: int = 1
     """Number of groups of the round; the share of a round of one returns the new state."""
     n_rows: int = 0
-    """Number of rows of all groups of the round, as they were planned."""
+    """Number of rows of all groups of the round, about as many as are taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ class News:
     replanned: set[FileName] = field(default_factory=set)
     """Planned files that are no longer to be trained as they were planned."""
     notes: list[str] = field(default_factory=list)
-    """What the commits were, for the user."""
+    """Warnings about what commits have changed."""
+    told: list[str] = field(default_factory=list)
+    """What commits were that have changed no row."""
     mark: TableMark | None = None
     """What a plan of these files settles, without the files that are held out; None if the table
     is older than what the model has settled."""
@@ -114,7 +116,7 @@ class _Finder:
         except HistoryGone as gone:
             return self._without_history(settled, gone, is_marked=mark is not None)
         if not commits and mark is not None and mark.version != self._table.version:
-            self._news.notes.append(
+            self._news.told.append(
                 f"{self._table.label} of the table is older than what the model has seen: "
                 "nothing is new"
             )
@@ -151,7 +153,8 @@ class _Finder:
         changes = folded.true_changes(self._active)
         if changes and on_changed == "error":
             raise _changed(changes)
-        news.notes += [*folded.rewrites, *(_told(one, folded) for one in changes)]
+        news.told += folded.rewrites
+        news.notes += [_told(one, folded) for one in changes]
         if on_changed == "retrain":
             news.replanned |= {
                 name for one in changes for name in one.changed if name not in self._active

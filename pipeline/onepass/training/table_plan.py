@@ -60,10 +60,13 @@ def plan_table(
         held_out,
         len(files),
         planner.n_pruned,
-        notes=news.notes,
     )
     rest = rest_of(history, plan, news.replanned)
-    if news.mark is None or (rest and not news.replanned):
+    if rest and not news.replanned:
+        # The run plans again when it has trained the rest.
+        return plan
+    plan.notes, plan.told = news.notes, news.told
+    if news.mark is None:
         return plan
     new = sorted(planner.new, key=lambda one: (one.path, one.first_row_group))
     plan.groups = rest + (new_groups(history, plan, new, planner.job) if new else [])

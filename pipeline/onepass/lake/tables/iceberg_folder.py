@@ -111,12 +111,12 @@ def _check_strangers(place: str, chosen: str, numbers: dict[str, int]) -> None:
     known = _parsed(place, chosen)
     log = [str(one.get("metadata-file", "")) for one in known.get("metadata-log") or []]
     chain = {chosen, *(path.rpartition("/")[2] for path in log)}
-    oldest = min(numbers.get(name, numbers[chosen]) for name in chain)
-    strangers = [name for name, at in numbers.items() if name not in chain and at >= oldest]
-    is_whole = len(strangers) <= _MOST_STRANGERS
-    tables = {_parsed(place, name).get("table-uuid") for name in strangers if is_whole}
-    if not is_whole or tables - {known.get("table-uuid")}:
-        raise _unclear(place, [chosen, *sorted(strangers)])
+    strangers = sorted(numbers.keys() - chain, key=lambda name: numbers[name], reverse=True)
+    # The log of a table may end before its oldest metadata file, so older ones may be strangers.
+    seen = strangers[:_MOST_STRANGERS]
+    tables = {_parsed(place, name).get("table-uuid") for name in seen}
+    if tables - {known.get("table-uuid")}:
+        raise _unclear(place, [chosen, *seen])
 
 
 def _parsed(place: str, name: str) -> dict[str, Any]:

@@ -1,0 +1,146 @@
+"""The fold of a table's commits: which files are new, rewritten, left out or read as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from onepass.lake.tables.table import Commit, FileOfTable
+from onepass.training.table_changes import TableChanges
+from onepass.training.table_commits import Settled
+
+TRAINED, PLANNED = {"a", "b"}, {"p", "q"}
+
+
+def name(file: str) -> tuple[str, str | None]:
+    """``a`` is a file; ``a-x`` is that file without the rows x."""
+    key, _, deleted = file.partition("-")
+    return (key, deleted or None)
+
+
+def commit(operation: str, removed: str = "", added: str = "", *, rows: int | None = 9) -> Commit:
+    files = [
+        tuple(FileOfTable(*name(one), rows=rows) for one in each.split())
+        for each in (removed, added)
+    ]
+    is_rewrite = operation in {"OPTIMIZE", "ALTER"}
+    return Commit(7, "version 7", operation, is_rewrite, added=files[1], removed=files[0])
+
+
+def folded(*commits: Commit, retrains: bool = False, waiting: Iterable[str] = ()) -> TableChanges:
+    settled = Settled(
+        {name(one) for one in TRAINED},
+        planned={name(one) for one in PLANNED},
+        waiting=[name(one) for one in waiting],
+    )
+    found = TableChanges(settled, retrains=retrains)
+    for one in commits:
+        found.take(one)
+    return found
+
+
+def files(names: Iterable[tuple[str, str | None]]) -> str:
+    return " ".join(key if deleted is None else f"{key}-{deleted}" for key, deleted in names)
+
+
+def new(found: TableChanges, active: str) -> str:
+    return files(found.new({name(one) for one in active.split()}))
+
+
+CASES = {
+    # what: (commits, files at the end, new, rewritten, left out)
+    "append": ([commit("WRITE", "", "c d")], "a b c d", "c d", "", ""),
+    "metadata": ([commit("ALTER")], "a b", "", "", ""),
+    "named again": ([commit("ALTER", "a", "a")], "a b", "", "", ""),
+    "compaction of trained": ([commit("OPTIMIZE", "a b", "c")], "c", "", "c", ""),
+    "compaction of new": (
+        [commit("WRITE", "", "c d"), commit("OPTIMIZE", "c d", "e")], "a b e", "e", "", "",
+    ),
+    "compaction of both": (
+        [commit("WRITE", "", "c"), commit("OPTIMIZE", "a c", "d")], "b d", "c", "d", "",
+    ),
+    "compaction of an empty file": ([commit("OPTIMIZE", "a z", "d", rows=0)], "d", "", "d", ""),
+    "compaction of planned": ([commit("OPTIMIZE", "p q", "c")], "c", "", "c", ""),
+    "rows deleted from trained": ([commit("DELETE", "a", "a-1")], "a-1 b", "", "", "a-1"),
+    "rows deleted from new": (
+        [commit("WRITE", "", "c"), commit("DELETE", "c", "c-1")], "a b c-1", "c-1", "", "",
+    ),
+    "rows deleted from both, by vectors": (
+        [commit("WRITE", "", "c"), commit("DELETE", "a c", "a-1 c-1")],
+        "a-1 b c-1", "c-1", "", "a-1",
+    ),
+    "rows deleted from both, written anew": (
+        [commit("WRITE", "", "c"), commit("DELETE", "a c", "d e")], "b d e", "c", "", "d e",
+    ),
+    "overwrite of all": ([commit("WRITE", "a b", "c")], "c", "", "", "c"),
+    "overwrite of new": (
+        [commit("WRITE", "", "c"), commit("WRITE", "c", "d")], "a b d", "d", "", "",
+    ),
+    "restored before it was seen": (
+        [commit("DELETE", "a", "c"), commit("RESTORE", "c", "a")], "a b", "", "", "c",
+    ),
+    "compaction that is restored": (
+        [commit("OPTIMIZE", "a b", "c"), commit("RESTORE", "c", "a b")], "a b", "", "c", "",
+    ),
+    "older files come back": ([commit("RESTORE", "", "c")], "a b c", "", "", "c"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_operation_gives_the_files_that_are_new_and_those_that_are_not(case):
+    commits, active, expected, rewritten, left_out = CASES[case]
+    found = folded(*commits)
+    assert new(found, active) == expected
+    assert files(found.same_rows()) == rewritten
+    assert files(found.left_out) == left_out
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_commits_that_settled_rows_have_not_survived_are_changes(case):
+    commits, active, *_ = CASES[case]
+    changes = folded(*commits).true_changes({name(one) for one in active.split()})
+    silent = {
+        "append",
+        "metadata",
+        "named again",
+        "restored before it was seen",
+        "overwrite of new",
+    }
+    is_silent = case in silent or "compaction" in case or case == "rows deleted from new"
+    assert bool(changes) == (not is_silent)
+
+
+def test_planned_files_are_replaced_by_those_that_changed_them():
+    found = folded(commit("OPTIMIZE", "p q", "c"), commit("DELETE", "c", "d"))
+    assert files(found.superseded) == "p q"
+    assert new(found, "a b d") == "d"
+    assert not found.changes
+    back = folded(commit("DELETE", "p", "d"), commit("RESTORE", "d", "p"))
+    assert not back.superseded
+    assert new(back, "a b p q") == ""
+
+
+def test_retraining_takes_changed_files_whole_and_nothing_of_their_past():
+    commits = [commit("WRITE", "", "c"), commit("OPTIMIZE", "a c", "d"), commit("DELETE", "d", "e")]
+    assert new(folded(*commits, retrains=True), "b e") == "e"
+    assert new(folded(*commits), "b e") == "c"
+
+
+def test_held_out_files_stay_in_the_order_in_which_they_were_added():
+    found = folded(commit("WRITE", "", "y"), commit("OPTIMIZE", "h a", "c"), waiting=["h", "g"])
+    assert new(found, "b c g y") == "h g y"
+
+
+def test_lost_file_of_the_past_is_left_out_or_trained_with_what_it_was_merged_into():
+    commits = [
+        commit("WRITE", "", "c"),
+        commit("OPTIMIZE", "a c", "d"),
+        commit("OPTIMIZE", "d b", "e"),
+    ]
+    found = folded(*commits)
+    found.leave_out(name("c"))
+    assert new(found, "e") == ""
+    found = folded(*commits)
+    found.train_whole(name("c"), {name("e")})
+    assert new(found, "e") == "e"
