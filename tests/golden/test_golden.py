@@ -82,9 +82,11 @@ def test_golden_model_can_be_rewound_and_trained_on(golden, folder, tmp_path):
 
 def trained_elsewhere(golden: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     from onepass.lake.discover import discover
+    from onepass.lake.tables.open import OpenLake
     from onepass.training import learn_group
 
-    monkeypatch.setattr(learn_group, "list_lake", lambda *_: discover(str(lake)))
+    opened = OpenLake(discover(str(lake)), None)
+    monkeypatch.setattr(learn_group, "open_lake", lambda *_: opened)
     return train({"model": str(golden)})
 
 
