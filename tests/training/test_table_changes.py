@@ -67,7 +67,8 @@ CASES = {
         [commit("WRITE", "", "c"), commit("DELETE", "c", "c-1")], "a b c-1", "c-1", "", "",
     ),
     "rows deleted from both, by vectors": (
-        [commit("WRITE", "", "c"), commit("DELETE", "a c", "a-1 c-1")], "a-1 b c-1", "c-1", "", "a-1",
+        [commit("WRITE", "", "c"), commit("DELETE", "a c", "a-1 c-1")],
+        *("a-1 b c-1", "c-1", "", "a-1"),
     ),
     "rows deleted from both, written anew": (
         [commit("WRITE", "", "c"), commit("DELETE", "a c", "d e")], "b d e", "c", "", "d e",

@@ -11,7 +11,7 @@ from onepass.encode.schema import HiveType
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 
-_FIELDS = ("features", "exclude", "numeric", "categorical")
+_FIELDS = ("features", "exclude", "numeric", "categorical", "bag_counts", "log")
 """Fields of a choice that are lists of names."""
 
 _CONTRARY = {
@@ -19,6 +19,8 @@ _CONTRARY = {
     "exclude": "features",
     "numeric": "categorical",
     "categorical": "numeric",
+    "bag_counts": "exclude",
+    "log": "exclude",
 }
 
 
