@@ -121,6 +121,17 @@ def test_planned_files_are_replaced_by_those_that_changed_them():
     assert new(back, "a b p q") == ""
 
 
+def test_planned_file_that_comes_back_is_planned_again_and_not_read_under_other_names():
+    found = folded(
+        commit("MERGE", "p", "d e"),
+        commit("OPTIMIZE", "d a", "f"),
+        commit("RESTORE", "f e", "a p"),
+    )
+    assert not found.superseded
+    assert not found.left_out
+    assert new(found, "a b p q") == ""
+
+
 def test_retraining_takes_changed_files_whole_and_nothing_of_their_past():
     commits = [commit("WRITE", "", "c"), commit("OPTIMIZE", "a c", "d"), commit("DELETE", "d", "e")]
     assert new(folded(*commits, retrains=True), "b e") == "e"
