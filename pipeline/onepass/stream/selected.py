@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.block import IntArray
+from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import Footer
 from onepass.lake.order import drawn
