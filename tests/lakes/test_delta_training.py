@@ -13,6 +13,7 @@ import pytest
 from delta_tables import HandWritten, column, removed, rows_by_deltalake
 from onepass import Model, evaluate, score
 from onepass.actions.summary import summarise
+from onepass.errors import BadPartition
 from small import train
 
 COLUMNS = {"x": pa.float64(), "site": pa.string(), "y": pa.float64(), "day": pa.date32()}
@@ -92,3 +93,11 @@ def test_scores_and_evaluations_leave_deleted_rows_out(table, plain, tmp_path):
     assert found == pytest.approx(expected, rel=1e-5)
     losses = [evaluate(str(lake), model=model).loss for lake in (table.root, plain)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_a_vector_with_rows_that_its_file_lacks_is_an_error(tmp_path):
+    columns = [column(name, COLUMNS[name]) for name in ("x", "site", "y")]
+    table = HandWritten(tmp_path / "t", columns, features=["deletionVectors"])
+    table.commit("WRITE", table.without(table.add(numbers(400, 1)), [5, 400]))
+    with pytest.raises(BadPartition, match="deleted row 400 of this file, which has 400 rows"):
+        train(job(table.root, tmp_path / "m"))

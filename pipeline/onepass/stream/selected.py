@@ -96,6 +96,7 @@ def _masks(
     """Yield each reason to leave rows out, with the rows that it leaves in."""
     deleted = OF_PROCESS.positions(file)
     if deleted is not None:
+        _check_within(deleted, file, footer)
         yield DELETED, np.concatenate([~_deleted(deleted, one, footer) for one in ranges])
     if selection is None:
         return
@@ -109,6 +110,15 @@ def _masks(
         place = ("sample of rows", selection.seed, file.key)
         parts = [drawn(n, first, selection.sample, *place, group) for group, first, n in ranges]
         yield LEFT_OUT_BY_SAMPLE, np.concatenate(parts)
+
+
+def _check_within(deleted: IntArray, file: LakeFile, footer: Footer) -> None:
+    n_rows = footer.fingerprint.rows
+    if len(deleted) and deleted[-1] >= n_rows:
+        raise BadPartition(
+            f"the table has deleted row {deleted[-1]:,} of this file, which has {n_rows:,} rows",
+            path=file.key,
+        )
 
 
 def _deleted(positions: IntArray, place: tuple[int, int, int], footer: Footer) -> NDArray[np.bool_]:
