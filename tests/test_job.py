@@ -74,7 +74,7 @@ FULL = LEAST | {
     "group_seconds": 1.5,
 }
 
-ALONE = {"dask": None, "mixed_workers": False}
+ALONE = {"dask": None, "mixed_workers": False, "lake_version": None, "lake_timestamp": None}
 """Fields that are never taken from a model."""
 
 

@@ -70,10 +70,10 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     -----
     The address of a Dask scheduler is never taken from the model: workers run the code that a
     scheduler sends them, and the directory may be a stranger's. What its workers may be is not
-    either.
+    either. The version of a table is that of one run: the next run reads the newest again.
     """
     given = _unfolded(given)
-    own = {"dask": None, "mixed_workers": False}
+    own = {"dask": None, "mixed_workers": False, "lake_version": None, "lake_timestamp": None}
     asked = parse_job(frozen.model_dump() | own | given)
     lines = []
     for name in sorted(set(given) - PER_RUN):

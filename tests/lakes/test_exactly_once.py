@@ -230,7 +230,7 @@ def test_run_goes_on_from_the_version_that_was_asked_for(delta, tmp_path):
     learnt = Learnt(delta, tmp_path)
     learnt.run(rows(0, 100), lake_version=0)
     learnt.run(rows(100, 100), lake_version=1)
-    learnt.run(rows(200, 100), lake_version=None)
+    learnt.run(rows(200, 100))
     learnt.check()
 
 
