@@ -73,7 +73,7 @@ def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
     either.
     """
     given = _unfolded(given)
-    own = {"dask": None, "mixed_workers": False}
+    own = {"dask": None, "mixed_workers": False, "lake_version": None, "lake_timestamp": None}
     asked = parse_job(frozen.model_dump() | own | given)
     lines = []
     for name in sorted(set(given) - PER_RUN):

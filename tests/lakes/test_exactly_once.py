@@ -230,7 +230,7 @@ def test_run_goes_on_from_the_version_that_was_asked_for(delta, tmp_path):
     learnt = Learnt(delta, tmp_path)
     learnt.run(rows(0, 100), lake_version=0)
     learnt.run(rows(100, 100), lake_version=1)
-    learnt.run(rows(200, 100), lake_version=None)
+    learnt.run(rows(200, 100))
     learnt.check()
 
 
@@ -396,7 +396,7 @@ def test_refining_reads_the_files_that_were_learnt_while_they_are_stored(learnt,
     learnt.run()
     assert refine({"model": learnt.job["model"]}).rows == 300
     vacuum(delta)
-    with pytest.raises(DataError, match=r"planned, but no longer in the lake"):
+    with pytest.raises(DataError, match=r"learnt, but no longer in the lake\n.*new model"):
         refine({"model": learnt.job["model"]})
 
 

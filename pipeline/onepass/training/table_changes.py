@@ -242,9 +242,8 @@ class TableChanges:
                 self._added[name] = None
 
     def _is_orphaned(self, name: FileName) -> bool:
-        roots = self._roots_of[name]
-        n_superseded = sum(root in self.superseded for root in roots)
-        return n_superseded > 0 and (n_superseded < len(roots) or name not in self._added)
+        left = [root not in self.superseded for root in self._roots_of[name]]
+        return not all(left) and (any(left) or name not in self._added)
 
     def _reinstate(self, added: Iterable[FileName]) -> None:
         """Plan files again that a commit brings back."""
