@@ -74,7 +74,8 @@ FULL = LEAST | {
     "group_seconds": 1.5,
 }
 
-ALONE = {"dask": None, "mixed_workers": False, "lake_version": None, "lake_timestamp": None}
+NEWEST = {"lake_version": None, "lake_timestamp": None}
+ALONE = {"dask": None, "mixed_workers": False}
 """Fields that are never taken from a model."""
 
 
@@ -348,9 +349,16 @@ def test_all_differing_fields_are_shown_at_once():
 
 
 def test_same_fields_again_or_left_out_give_the_frozen_job():
-    frozen = parse_job(FULL | ALONE)
-    for given in ({}, {"model": "/model"}, FULL | ALONE, {"seed": 7, "clip": False}):
+    frozen = parse_job(FULL | ALONE | NEWEST)
+    for given in ({}, {"model": "/model"}, FULL | ALONE | NEWEST, {"seed": 7, "clip": False}):
         assert resume_job(frozen, given) == frozen
+
+
+def test_version_of_a_table_is_for_the_run_that_names_it():
+    # A model that kept it would find nothing new in the table for ever.
+    frozen = parse_job(FULL | ALONE)
+    assert resume_job(frozen, {}) == frozen.model_copy(update=NEWEST)
+    assert resume_job(frozen, {"lake_version": 9}).lake_version == 9
 
 
 def test_address_of_a_scheduler_is_not_taken_from_a_model():
@@ -370,7 +378,7 @@ def test_a_cluster_or_client_stands_for_the_address_of_its_scheduler():
 
 
 def test_automatic_fields_never_contradict_and_stay_as_frozen():
-    frozen = parse_job(FULL | ALONE)
+    frozen = parse_job(FULL | ALONE | NEWEST)
     automatic = dict.fromkeys(["loss", "solver", "schedule", "averaging"], "auto")
     automatic |= dict.fromkeys(["learning_rate", "hash_bits", "delta", "implicit", "half_life"])
     automatic |= {"classes": []}

@@ -396,7 +396,7 @@ def test_refining_reads_the_files_that_were_learnt_while_they_are_stored(learnt,
     learnt.run()
     assert refine({"model": learnt.job["model"]}).rows == 300
     vacuum(delta)
-    with pytest.raises(DataError, match=r"planned, but no longer in the lake"):
+    with pytest.raises(DataError, match=r"learnt, but no longer in the lake\n.*new model"):
         refine({"model": learnt.job["model"]})
 
 

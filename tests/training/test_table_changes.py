@@ -138,6 +138,27 @@ def test_retraining_takes_changed_files_whole_and_nothing_of_their_past():
     assert new(folded(*commits), "b e") == "c"
 
 
+def test_change_of_one_of_several_files_that_a_compaction_wrote_loses_no_rows_of_the_others():
+    commits = [commit("WRITE", "", "c d"), commit("OPTIMIZE", "a b c d", "e f")]
+    commits.append(commit("WRITE", "e", "g"))
+    assert new(folded(*commits, retrains=True), "f g") == "c d g"
+    assert new(folded(*commits, commit("OPTIMIZE", "f", "h"), retrains=True), "g h") == "c d g"
+    both = folded(*commits, commit("WRITE", "f", "h"), retrains=True)
+    assert new(both, "g h") == "g h"
+
+
+def test_planned_files_are_new_as_all_files_that_a_compaction_wrote_if_one_of_these_changes():
+    commits = [commit("OPTIMIZE", "p q", "c d"), commit("DELETE", "c", "e")]
+    found = folded(*commits)
+    assert new(found, "a b d e") == "d e"
+    assert files(found.superseded) == "p q"
+    assert name("d") not in found.same_rows() + found.replaced({name(one) for one in "abde"})
+    assert new(folded(*commits, commit("OPTIMIZE", "d", "f")), "a b e f") == "e f"
+    back = folded(*commits, commit("RESTORE", "d e", "p q"))
+    assert new(back, "a b p q") == ""
+    assert not back.superseded
+
+
 def test_held_out_files_stay_in_the_order_in_which_they_were_added():
     found = folded(commit("WRITE", "", "y"), commit("OPTIMIZE", "h a", "c"), waiting=["h", "g"])
     assert new(found, "b c g y") == "h g y"

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from onepass.actions.publish import Publication, publish
 from onepass.block import FloatArray
 from onepass.environment import environment, peak_rss_bytes
-from onepass.errors import JobError, ModelNotFound
+from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.job import Job
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
@@ -203,7 +203,10 @@ class _Refinement:
         learner = self._session.learner
         parts = [Placed(one, learner.file_of(one)) for one in self._partitions]
         fold = Fold(self._readers(nbytes), function, nbytes)
-        total = folded(parts, fold, self._session.workers, progress.advanced)
+        try:
+            total = folded(parts, fold, self._session.workers, progress.advanced)
+        except BadPartition as error:
+            raise _as_learnt(error) from error
         if total is None or not total.weight:
             raise JobError("no row with a weight has been learnt, so there is nothing to refine")
         return total
@@ -219,6 +222,17 @@ class _Refinement:
             result_bytes=sums_bytes,
         )
         return Readers(replace(learner.reading, seed=None), learner.check, n_at_once)
+
+
+def _as_learnt(error: BadPartition) -> BadPartition:
+    """Return an error of a planned file as one of a learnt file, which no option leaves out."""
+    return BadPartition(
+        error.reason.replace("planned, but", "learnt, but"),
+        path=error.path,
+        row_group=error.row_group,
+        column=error.column,
+        advice="Put the file back as it was learnt, or create a new model with another --model.",
+    )
 
 
 def _is_adopted(minimum: Minimum) -> bool:

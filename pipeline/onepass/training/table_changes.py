@@ -77,9 +77,8 @@ class TableChanges:
         active
             Files of the version after the last commit. The others are files of the past.
         """
-        return [
-            one for one in self._added if self._is_new(one) and (one in active or one in self.past)
-        ]
+        new = filter(self._is_new, self._added)
+        return [one for one in new if one in active or one in self.past]
 
     def replaced(self, active: Collection[FileName]) -> list[FileName]:
         """Return the new files whose rows are in files that took their place."""
@@ -88,7 +87,8 @@ class TableChanges:
             for one, to in self._targets.items()
             if to and self._is_new(one) and one not in active and one not in self.past
         ]
-        return [*new, *(one for one in self.rewritten if self._is_superseded(one))]
+        written = {*filter(self._is_superseded, self.rewritten)} - {*self.new(active)}
+        return [*new, *(one for one in self.rewritten if one in written)]
 
     def same_rows(self) -> list[FileName]:
         """Return the files whose rows are settled by the files that they were written from."""
@@ -206,12 +206,19 @@ class TableChanges:
 
     def _forget_past(self, removed: Iterable[FileName]) -> None:
         """Do not read files as they were if all of what was written from them is trained."""
+        merged: dict[FileName, None] = {}
         for name in removed:
             found = [name, *self._ancestors(name)]
-            if any(one in self.past for one in found):
+            if past := {one: None for one in found if one in self.past}:
+                merged |= past
                 self._unsettled.update(one for one in found if one in self.rewritten)
-            for one in found:
-                self.past.pop(one, None)
+        for one in merged:
+            if not any(map(self._is_kept, self._descendants(one))):
+                del self.past[one]
+
+    def _is_kept(self, name: FileName) -> bool:
+        is_known = name in self.rewritten and name not in self._unsettled
+        return is_known and name not in self._targets
 
     def _shrink(self, commit: Commit, before: dict[str, FileName], unknown: list[FileName]) -> None:
         """Take files of which only rows were deleted: each has rows of its own past alone."""
@@ -224,8 +231,19 @@ class TableChanges:
                 self._added[name] = None
 
     def _supersede(self, commit: Commit, removed: Iterable[FileName]) -> None:
-        for name in [one for one in removed if self._is_planned(one)]:
+        planned = [one for one in removed if self._is_planned(one)]
+        for name in planned:
             self.superseded |= dict.fromkeys(self._roots(name), commit)
+        # A compaction writes several files, and does not tell which has the rows of which. So all
+        # of them are new, in the place of all the files that they were written from.
+        while planned and (found := [*filter(self._is_orphaned, self.rewritten)]):
+            for name in found:
+                self.superseded |= dict.fromkeys(self._roots_of[name], commit)
+                self._added[name] = None
+
+    def _is_orphaned(self, name: FileName) -> bool:
+        left = [root not in self.superseded for root in self._roots_of[name]]
+        return not all(left) and (any(left) or name not in self._added)
 
     def _reinstate(self, added: Iterable[FileName]) -> None:
         """Plan files again that a commit brings back."""
@@ -251,7 +269,7 @@ class TableChanges:
     def _is_settled(self, name: FileName) -> bool:
         if name in self._files or name in self.left_out:
             return True
-        return name in self.rewritten and not self._is_planned(name)
+        return name in self.rewritten and self._planned.isdisjoint(self._roots_of[name])
 
     def _is_planned(self, name: FileName) -> bool:
         roots = self._roots(name)
