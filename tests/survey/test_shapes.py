@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import write_files
-from onepass.encode.schema import Hashed, Numeric
+from onepass.encode.scalar_kinds import Hashed, Numeric
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.errors import JobError
 from onepass.job_fields import parse_job

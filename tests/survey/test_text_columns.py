@@ -11,7 +11,8 @@ import pytest
 
 from onepass.encode.encoder import Encoder
 from onepass.encode.missing import MISSING_TEXTS
-from onepass.encode.schema import Label, Numeric, Schema, Time
+from onepass.encode.scalar_kinds import Numeric, Time
+from onepass.encode.schema import Label, Schema
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 from onepass.survey.lake_warnings import absurd_warnings

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from onepass.block import FloatArray, IntArray
 from onepass.encode.crosses import read_levels, standardised
-from onepass.encode.schema import Bool, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import family
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.errors import JobError
 from onepass.survey.choice import Choice

@@ -20,7 +20,8 @@ import pyarrow as pa
 from onepass.encode.columns import floats, plain
 from onepass.encode.missing import as_words
 from onepass.encode.nested_kinds import Bag, Vector
-from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
+from onepass.encode.scalar_kinds import Bool, Numeric, OneHot, Time
+from onepass.encode.schema import Column, family
 from onepass.encode.shapes import Bins, Cross, Spline
 from onepass.errors import JobError
 from onepass.survey.choice import Choice

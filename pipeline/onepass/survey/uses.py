@@ -20,7 +20,8 @@ from onepass.encode.missing import (
     without_missing,
     without_numbers,
 )
-from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.scalar_kinds import Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Column, family
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.text_values import numbers_in_text
 from onepass.encode.texts import is_text
