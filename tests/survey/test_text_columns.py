@@ -244,6 +244,15 @@ def test_numbers_as_people_write_them_are_read_by_their_decimal_mark(values, mar
         assert (found.warning is None) == (mark == ".")
 
 
+def test_numbers_as_people_write_them_are_read_where_the_job_asks_for_numbers():
+    values = texts("1.234,50 €", "12", "7,25", None)
+    for choice in (Choice(numeric=("x",)), Choice(log=("x",))):
+        (found,) = profile_columns(pa.table({"x": values}), {}, choice, ())
+        assert isinstance(found.use, Numeric)
+        assert found.use.decimal_mark == ","
+        assert found.warning is None
+
+
 @pytest.mark.parametrize(
     "values",
     [texts("1,234", "56", "7,000"), texts("1.234", "56%", "7.000"), texts("1,234", "8,001")],
