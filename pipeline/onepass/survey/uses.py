@@ -120,7 +120,7 @@ def sampled(
     """
     stored = plain(values)
     n_rows = max(1, len(stored))
-    values, found = _present(stored, words)
+    values, found = present_values(stored, words)
     became_null = (values.null_count - stored.null_count) / n_rows
     nulls = min(1.0, (known_nulls or stored.null_count / n_rows) + became_null)
     usable = family(values.type) not in {"other", "null"}
@@ -131,7 +131,7 @@ def sampled(
     )
 
 
-def _present(values: pa.Array, words: Words) -> tuple[pa.Array, tuple[str, ...]]:
+def present_values(values: pa.Array, words: Words) -> tuple[pa.Array, tuple[str, ...]]:
     """Return values with null for those that stand for nothing, and these as they are written."""
     kind = family(values.type)
     if kind == "text":
