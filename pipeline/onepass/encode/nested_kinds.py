@@ -63,7 +63,8 @@ class _BagBase(Kind):
 class Bag(_BagBase):
     """Lists of a few values, whose order does not matter: a dense feature for each value.
 
-    Null elements, blank texts and words for a missing value are left out. An empty list is 0 in all features.
+    Null elements, blank texts and words for a missing value are left out. An empty list is 0 in all
+    features.
     """
 
     kind: Literal["bag"] = "bag"
@@ -101,7 +102,8 @@ class _Sparse(Kind):
 class HashedBag(_BagBase, _Sparse):
     """Lists of too many values to name: the hash of each value selects its weight.
 
-    Null elements, blank texts and words for a missing value are left out. A null list is one value of its own.
+    Null elements, blank texts and words for a missing value are left out. A null list is one value
+    of its own.
     """
 
     kind: Literal["hashed_bag"] = "hashed_bag"
