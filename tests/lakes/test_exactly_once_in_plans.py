@@ -25,6 +25,7 @@ from onepass.ledger.entries import Header, PlanEntry, RewindEntry, SkipEntry, St
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import file_of
 from onepass.stream.check_columns import ColumnCheck
+from onepass.stream.workers import Workers
 from onepass.training.plan import make_plan
 from onepass.training.planned import Plan
 
@@ -36,6 +37,9 @@ SCHEMA = Schema(
     hash_bits=10,
     hive={},
 )
+WORKERS = Workers()
+"""Not entered: the files of a plain disk are looked at in this thread."""
+
 SEED = int(os.environ.get("SEED", "0"))
 WALKS = int(os.environ.get("WALKS", "40"))
 
@@ -57,6 +61,7 @@ class Model:
             {one.key: one for one in pinned.files()},
             Job(**self.fields | fields),
             ColumnCheck(SCHEMA, label=True),
+            workers=WORKERS,
             split_bytes=1 << 30,
             table=pinned,
         )

@@ -20,7 +20,7 @@ from onepass.lake.limits import ReadLimits
 from onepass.ledger.entries import SkipEntry
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
-from onepass.training import planner as planning
+from onepass.training import compared as planning
 from onepass.training.limits import Limits
 from recording import Recorder
 from small import plan, train, train_pending

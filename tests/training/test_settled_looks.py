@@ -11,14 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table, write_files
+from onepass.actions.verify import verify
 from onepass.cloud.bucket import RemoteObject
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import read_footer
 from onepass.lake.look import look_at
+from onepass.ledger.leftovers import LOOKS_KEY
 from onepass.ledger.store import open_store
 from onepass.partition import Fingerprint
 from onepass.training import compared, settled_looks
-from onepass.training.settled_looks import KEY, SettledLooks
+from onepass.training.settled_looks import SettledLooks
 from small import train
 
 
@@ -71,10 +73,11 @@ def reads(monkeypatch):
 def test_the_next_run_reads_no_footer(fields, reads, tmp_path):
     assert train(fields).partitions == 6
     assert len(reads) == 6
-    assert (tmp_path / "model" / KEY).is_file()
+    assert (tmp_path / "model" / LOOKS_KEY).is_file()
     reads.clear()
     assert train(fields).partitions == 0
     assert reads == []
+    assert verify(fields["model"]).findings == []
 
 
 def test_a_new_file_is_the_only_one_that_is_read(fields, reads, lake):
@@ -138,7 +141,7 @@ def test_a_file_that_has_just_changed_is_read_again(fields, reads, monkeypatch):
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 no archive", None])
 def test_nothing_depends_on_what_is_remembered(fields, reads, tmp_path, data):
     train(fields)
-    path = tmp_path / "model" / KEY
+    path = tmp_path / "model" / LOOKS_KEY
     if data is None:
         np.savez(path, paths=np.zeros(3, np.uint8), numbers=np.zeros((9, 3)), contents=np.zeros(1))
     else:

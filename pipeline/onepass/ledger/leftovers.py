@@ -24,12 +24,15 @@ GRACE_SECONDS = 24 * 3600.0
 """Age from which leftovers are removed. The lock excludes writers on this machine only; a writer on
 another machine, over a shared file system, may still be at work on a younger file."""
 
+LOOKS_KEY = "looks.npz"
+"""Name of the file in which runs remember what the files of the lake looked like."""
+
 _STATE = r"(?P<version>\d{8,20})-(?P<attempt>[0-9a-f]{32})\.npz"
 _STATE_NAME = re.compile(_STATE)
 _RECORDS = ("log", "tags", "evaluations")
 """Folders whose other files are checked by those who read them."""
 _UNFINISHED = {
-    "": re.compile(r"model\.json\.[0-9a-f]{32}\.tmp"),
+    "": re.compile(r"(?:model\.json|looks\.npz)\.[0-9a-f]{32}\.tmp"),
     "log": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
     "tags": re.compile(r"\d{20}\.json\.[0-9a-f]{32}\.tmp"),
     "evaluations": re.compile(r"\d{8,20}-[0-9a-f]{32}\.json\.[0-9a-f]{32}\.tmp"),
@@ -87,6 +90,7 @@ def strangers(store: Store, ledger: Ledger) -> list[tuple[str, int | None]]:
     named |= {
         "model.json",
         LOCK_KEY,
+        LOOKS_KEY,
         EXPIRING_KEY,
         FEWEST_KEY,
         *(one.key for one in leftovers(store, ledger)),

@@ -20,11 +20,9 @@ import numpy as np
 
 from onepass.block import IntArray
 from onepass.lake.discover import LakeFile
+from onepass.ledger.leftovers import LOOKS_KEY
 from onepass.ledger.store import Store
 from onepass.partition import Fingerprint, Look
-
-KEY = "looks.npz"
-"""Name of the file in the model directory."""
 
 LEAST_FILES = 1000
 """Smaller lakes are not remembered: reading their footers takes less than a second."""
@@ -104,7 +102,7 @@ class SettledLooks:
             contents=np.concatenate([self._contents[at], np.frombuffer(digests, "V16")]),
         )
         try:
-            self._store.put(KEY, out.getvalue(), durable=False)
+            self._store.put(LOOKS_KEY, out.getvalue(), durable=False)
         except OSError as error:
             logger.debug("cannot remember the looks of files: %s", error)
 
@@ -117,7 +115,7 @@ class SettledLooks:
         if self._store is None:
             return {}
         try:
-            data = self._store.get(KEY, most_bytes=_MOST_BYTES)
+            data = self._store.get(LOOKS_KEY, most_bytes=_MOST_BYTES)
             with np.load(io.BytesIO(data), allow_pickle=False) as found:
                 paths = found["paths"].tobytes().decode().split("\0")
                 numbers, contents = found["numbers"], found["contents"]
@@ -126,7 +124,7 @@ class SettledLooks:
         except FileNotFoundError:
             return {}
         except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-            logger.debug("%s cannot be read, so all footers are: %s", KEY, error)
+            logger.debug("%s cannot be read, so all footers are: %s", LOOKS_KEY, error)
             return {}
         self._numbers, self._contents = numbers.astype(np.int64), contents
         return {path: at for at, path in enumerate(paths)}
