@@ -176,6 +176,25 @@ def test_score_keeps_lists_and_predicts_what_the_model_predicts(folder, tmp_path
     np.testing.assert_allclose(model.predict(table.to_pandas()), wanted, rtol=0, atol=1e-12)
 
 
+def test_fields_of_structs_are_predicted_from_as_from_their_lake(tmp_path):
+    rng = np.random.default_rng(0)
+    site = [
+        None if i % 7 == 0 else {"id": f"s{i % 3}", "at": {"x": float(i % 5)}} for i in range(600)
+    ]
+    table = pa.table({"site": site, "z": rng.normal(size=600), "y": rng.normal(size=600)})
+    (tmp_path / "lake").mkdir()
+    pq.write_table(table, tmp_path / "lake" / "a.parquet")
+    fields = {"lake": str(tmp_path / "lake"), "model": str(tmp_path / "model"), "label": "y"}
+    train(fields)
+    score(fields["lake"], fields["model"], str(tmp_path / "out"))
+    wanted, model = (
+        pq.read_table(tmp_path / "out").column("prediction"),
+        Model.load(fields["model"]),
+    )
+    for rows in (table, table.to_pandas(), {name: table[name] for name in table.column_names}):
+        np.testing.assert_allclose(model.predict(rows), wanted, rtol=0, atol=1e-12)
+
+
 def test_model_of_lists_is_sound_and_retrains_to_its_bytes(folder):
     assert verify(job(folder, "plain")["model"], retrain=True).sound
 

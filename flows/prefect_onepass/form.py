@@ -136,7 +136,7 @@ def _takes_none(field: FieldInfo) -> bool:
 
 def _described(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
-    if field.is_required() or default is None or default == []:
+    if field.is_required() or default is None or default in ([], {}):
         return str(field.description)
     return f"{field.description} Default: {_word(default)}."
 

@@ -70,9 +70,9 @@ _PAUSES = (1.0, 60.0)
 def command(lake: str, poll: float, settle: float, at_start: bool, credentials: str | None) -> None:
     """Send the event onepass.lake.landed to Prefect when files have landed in LAKE.
 
-    LAKE is a folder, a glob, a table, or a URL of an object store. The command needs a Prefect server
-    (PREFECT_API_URL) and runs until it is stopped. docs/events.md has the event and examples of
-    automations that train when it comes.
+    LAKE is a folder, a glob, a table, or a URL of an object store. The command needs a Prefect
+    server (PREFECT_API_URL) and runs until it is stopped. docs/events.md has the event and
+    examples of automations that train when it comes.
     """
     if PREFECT_API_URL.value() is None:
         raise click.UsageError(

@@ -12,7 +12,8 @@ from sklearn.utils.murmurhash import murmurhash3_bytes_u32
 
 from onepass.encode.crosses import slots_of_texts
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Hashed, Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Hashed, Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.encode.shapes import Bins, Cross
 
 SITE, DEVICE = (

@@ -12,7 +12,8 @@ import pytest
 
 from onepass.encode.encoder import Encoder
 from onepass.encode.hashing import hash_slots
-from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
+from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadColumn
 
 NAN, INF = float("nan"), float("inf")

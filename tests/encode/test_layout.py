@@ -10,7 +10,8 @@ import pytest
 
 from onepass.encode.encoder import Encoder
 from onepass.encode.layout import lay_out
-from onepass.encode.schema import Bool, Label, Numeric, OneHot, Schema
+from onepass.encode.scalar_kinds import Bool, Numeric, OneHot
+from onepass.encode.schema import Label, Schema
 
 SCHEMA = Schema(
     columns=[

@@ -10,7 +10,8 @@ import pytest
 
 from onepass.encode.encoder import Encoder
 from onepass.encode.level_values import whole_texts
-from onepass.encode.schema import Hashed, Label, OneHot, Schema
+from onepass.encode.scalar_kinds import Hashed, OneHot
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadColumn
 
 IDS = np.array([0, 7, 12, 2047, -3, 7, 12])

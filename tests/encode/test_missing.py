@@ -11,7 +11,8 @@ import pytest
 
 from onepass.encode.encoder import Encoder
 from onepass.encode.missing import MISSING_TEXTS, as_words, without_missing
-from onepass.encode.schema import Hashed, Label, Numeric, OneHot, Schema, Time
+from onepass.encode.scalar_kinds import Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Label, Schema
 
 TYPES = [pa.string(), pa.large_string(), pa.string_view()]
 POOL = ["", " ", "\t", "a", " b ", "NA", " na ", "N/A", "?", "-", "--", "unknown", "UNKNOWN ",

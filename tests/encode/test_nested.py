@@ -322,3 +322,48 @@ def test_a_column_of_another_type_is_refused(kind):
     for other in (pa.array([1.5, 2.5]), pa.array(["a", "b"]), pa.array([[True], [False]])):
         with pytest.raises(BadColumn, match=r"expected (lists|maps)"):
             encoded(column, other)
+
+
+WORDS = ["na", "-9"]
+
+
+@pytest.mark.parametrize("kind", ["texts", "integers", "entries"])
+@pytest.mark.parametrize("hashed", [False, True])
+def test_words_for_a_missing_value_are_left_out_of_bags_as_null_is(kind, hashed):
+    rows, dtype = [["a", "NA "], [" na"], ["b", "a"]], pa.list_(pa.string())
+    if kind == "integers":
+        rows, dtype = [[1, -9], [-9], [2, 1]], pa.list_(pa.int64())
+    elif kind == "entries":
+        rows = [[("k", "a"), ("l", "NA")], [("k", "na")], [("k", "b"), ("l", "-9")]]
+        dtype = pa.map_(pa.string(), pa.string())
+    named = {"name": "x", "family": kind, "per_row": 1.0, "missing_texts": WORDS}
+    levels = {"texts": ["a", "b"], "integers": ["1", "2"], "entries": ["k=a", "k=b"]}[kind]
+    column = HashedBag(**named) if hashed else Bag(**named, levels=levels, missing=False)
+    expected = [[levels[0]], [], [levels[1]] if kind == "entries" else levels[::-1]]
+    found = encoded(column, pa.array(rows, dtype))
+    assert found.counts["null_element"] == (3 if kind == "entries" else 2)
+    assert found.counts["unknown_level"] == 0
+    if hashed:
+        rows = expected_rows([dict.fromkeys(row, 1.0) for row in expected])
+        assert np.array_equal(dense_rows(found.block), rows)
+    else:
+        own = [[float(level in row) for level in levels] + [0.0] for row in expected]
+        assert np.array_equal(found.block.dense, own)
+
+
+def test_numbers_for_a_missing_value_are_missing_in_vectors_maps_and_pairs():
+    column = vector(2).model_copy(update={"missing_texts": WORDS})
+    for dtype in (pa.list_(pa.float64()), pa.list_(pa.int32(), 2), pa.list_(pa.float16())):
+        found = encoded(column, pa.array([[1, -9], None, [-9, 3]], dtype))
+        expected = scaled(column, [[1.0, None], None, [None, 3.0]])
+        assert np.array_equal(found.block.dense, expected)
+        assert found.counts["null_element"] == 2
+    weights = WeightMap(name="x", scale=1.0, per_row=1, missing_texts=WORDS)
+    maps = pa.array([[("a", -9), ("b", 2)], [("a", 1)]], pa.map_(pa.string(), pa.float64()))
+    found = encoded(weights, maps)
+    assert np.array_equal(dense_rows(found.block), expected_rows([{"b": 2.0}, {"a": 1.0}]))
+    pairs = PAIRS.model_copy(update={"missing_texts": WORDS, "scale": 1.0})
+    table = pair_table([[4, 5]], [[-9.0, 2.0]])
+    found = encoded(pairs, table)
+    assert np.array_equal(dense_rows(found.block), expected_rows([{"5": 2.0}], pairs.name))
+    assert found.counts["null_element"] == 1

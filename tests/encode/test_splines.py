@@ -10,7 +10,8 @@ from scipy.interpolate import CubicSpline
 from sklearn.preprocessing import SplineTransformer
 
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.splines import heights, spline_features
 

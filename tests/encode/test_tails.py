@@ -9,7 +9,8 @@ import pytest
 from encoders import linear
 from onepass.arrays import as_batch
 from onepass.encode.encoder import Encoder, Part
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 
 LOW, HIGH = -2.0, 5.0
 FORMS = {

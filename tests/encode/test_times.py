@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Label, Numeric, Schema, Time
+from onepass.encode.scalar_kinds import Numeric, Time
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadColumn
 
 SECONDS = np.random.default_rng(0).integers(1_600_000_000, 1_770_000_000, 400)

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.encode.written_numbers import written_numbers
 
 NUMBERS = np.round(np.random.default_rng(0).normal(0, 10 ** np.linspace(0, 8, 500)), 2)

@@ -16,7 +16,8 @@ import pytest
 from freed import held_bytes
 from lakes import write_files
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Hashed, Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Hashed, Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import _seen, partitions, read_footer

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table
-from onepass.encode.schema import Hashed
+from onepass.encode.scalar_kinds import Hashed
 from onepass.lake.limits import ReadLimits
 from onepass.ledger.entries import TrainEntry
 from onepass.model.directory import open_model

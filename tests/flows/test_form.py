@@ -47,6 +47,7 @@ def test_every_field_has_one_input_with_its_description_choices_and_bounds(prope
         assert shown["description"].startswith(field.description.rstrip(".")[:40])
         assert "default" not in shown
         assert {"type": "null"} not in shown.get("anyOf", [])
+        assert not shown["description"].endswith(("Default: .", "Default: {}.", "Default: []."))
     assert properties["solver"]["enum"][:2] == ["auto", "newton"]
     # The form would send no for a switch that nobody has touched.
     assert properties["clip"]["enum"] == [True, False]

@@ -19,7 +19,8 @@ import pytest
 from fake_table import FakeTable
 from lakes import logged_training
 from onepass import Job
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.ledger.entries import Header, PlanEntry, RewindEntry, SkipEntry, StateRef, TrainEntry
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import file_of

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from onepass.encode.nested_kinds import Pairs
-from onepass.encode.schema import Hashed, Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Hashed, Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.environment import peak_rss_bytes
 from onepass.errors import JobError
 from onepass.job import Job

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from lakes import number_table, write_files
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer

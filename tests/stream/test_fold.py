@@ -12,7 +12,8 @@ import pytest
 
 from lakes import corrupt_pages, number_table, write_files
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer

@@ -14,7 +14,8 @@ import pytest
 from lakes import corrupt_pages, number_table, write_files
 from onepass import evaluate, score, train
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import discover
 from onepass.stream.lake_groups import CheckedLake, check_files

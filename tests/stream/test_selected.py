@@ -10,7 +10,8 @@ import pytest
 
 from conditions import random_condition, random_table, rows_by_duckdb
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import partitions, read_footer

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import number_table, write_files
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import LakeFile, discover
 from onepass.lake.footer import partitions, read_footer

@@ -13,7 +13,8 @@ import pytest
 from lakes import number_table, write_files
 from onepass import Model, train
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Hashed, Label, Numeric, OneHot, Schema
+from onepass.encode.scalar_kinds import Hashed, Numeric, OneHot
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer

@@ -294,7 +294,8 @@ class _Here:
 
 def SCHEMA() -> Any:
     """What is read of the samples."""
-    from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
+    from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+    from onepass.encode.schema import Label, Schema
 
     return Schema(
         columns=[

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from onepass.block import Linear
 from onepass.encode.encoder import Encoder
-from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Schema, Time
+from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Label, Schema
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 
 NUMBERS = [

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from onepass.encode.schema import Numeric, Time
+from onepass.encode.scalar_kinds import Numeric, Time
 from onepass.survey.profile import Choice, profile_columns
 
 RNG = np.random.default_rng(0)

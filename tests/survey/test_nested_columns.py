@@ -140,6 +140,33 @@ def test_numbers_of_sparse_rows_are_scaled_by_their_root_mean_square():
     assert use.scale == pytest.approx(np.sqrt((np.arange(1, N) ** 2).mean()))
 
 
+def test_words_for_a_missing_value_are_no_values_of_lists_and_maps():
+    n = 200
+    columns = {
+        "tags": pa.array([["a", "NA"], ["b", "?", " "], ["a", "-999"], None] * (n // 4)),
+        "ids": pa.array([[1], [2, -999], [1, 2], []] * (n // 4)),
+        "v": pa.array([[1.0, 5.0], [3.0, -999.0], [2.0, 7.0], [4.0, 6.0]] * (n // 4)),
+        "m": pa.array(
+            [[("k", 2.0)], [("k", -999.0), ("l", 2.0)]] * (n // 2),
+            pa.map_(pa.string(), pa.float64()),
+        ),
+        "i": pa.array([[1, 2]] * n),
+        "w": pa.array([[3.0, -999.0]] * n),
+    }
+    found = {one.name: one for one in profiles(columns, missing=("-999",), sparse=("i:w",))}
+    assert found["tags"].use.levels == ["a", "b"]
+    assert found["tags"].reason.endswith("; blank, '-999', '?', 'NA' for missing")
+    assert found["ids"].use.levels == ["1", "2"]
+    assert found["v"].use.center == pytest.approx([2.5, 6.0])
+    assert (found["m"].use.scale, found["i:w"].use.scale) == (2.0, 3.0)
+    for name in ("ids", "v", "m", "i:w"):
+        assert found[name].use.missing_texts == ["-999"]
+        assert found[name].reason.endswith(" for missing")
+    plain = {one.name: one for one in profiles(columns, sparse=("i:w",))}
+    assert plain["tags"].use.levels == ["a", "-999", "b"]
+    assert plain["v"].use.missing_texts == []
+
+
 def test_pairs_of_other_columns_are_refused():
     for columns, message in (
         ({"i": FEW, "v": FEW}, "--sparse names 'v' for the lists of numbers"),

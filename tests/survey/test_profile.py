@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from onepass.encode.missing import MISSING_TEXTS
-from onepass.encode.schema import Hashed, Numeric, OneHot
+from onepass.encode.scalar_kinds import Hashed, Numeric, OneHot
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 from onepass.survey.naming import naming

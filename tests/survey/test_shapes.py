@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import write_files
-from onepass.encode.schema import Hashed, Numeric
+from onepass.encode.missing import MISSING_TEXTS
+from onepass.encode.scalar_kinds import Hashed, Numeric
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.errors import JobError
 from onepass.job_fields import parse_job
@@ -118,7 +119,7 @@ def test_parts_of_a_cross_are_read_by_their_use_and_are_features_unless_left_out
     assert found["user"].reason == "in crosses only, as the job says"
     slope = found["site*age"].use
     assert (slope.parts, [one.name for one in slope.numbers]) == (
-        [Hashed(name="site", family="text", blank_is_null=True)],
+        [Hashed(name="site", family="text", blank_is_null=True, missing_texts=[*MISSING_TEXTS])],
         ["age"],
     )
     assert found["site*age"].null_share == pytest.approx(0.1, abs=0.02)
@@ -151,6 +152,14 @@ def test_width_of_the_hash_counts_the_combinations(lake):
     parts = ["site", "user", "flag", "digits", "whole"]
     several = [f"text*{a}*{b}" for a, b in combinations(parts, 2)] + [f"text*{a}" for a in parts]
     assert bits(cross=[*several, "text*site*user*flag"], categorical=["whole", "digits"]) == 19
+
+
+def test_words_for_a_missing_value_are_missing_in_crosses_of_texts_that_are_left_out(lake):
+    found = surveyed(lake, cross="site*text", missing="unknown")
+    (cross,) = (one.use for one in found.columns if isinstance(one.use, Cross))
+    site, text = cross.parts
+    assert {"na", "unknown"} <= set(site.missing_texts)
+    assert text.missing_texts == site.missing_texts
 
 
 def test_warning_of_combinations_that_nearly_every_row_has_alone(lake):

@@ -11,7 +11,8 @@ import pytest
 
 from onepass.encode.encoder import Encoder
 from onepass.encode.missing import MISSING_TEXTS
-from onepass.encode.schema import Label, Numeric, Schema, Time
+from onepass.encode.scalar_kinds import Numeric, Time
+from onepass.encode.schema import Label, Schema
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 from onepass.survey.lake_warnings import absurd_warnings
@@ -241,6 +242,15 @@ def test_numbers_as_people_write_them_are_read_by_their_decimal_mark(values, mar
         assert found.use.decimal_mark == mark
         assert found.reason.startswith(f"numbers in text (as 1{'.234,5' if mark == ',' else ','}")
         assert (found.warning is None) == (mark == ".")
+
+
+def test_numbers_as_people_write_them_are_read_where_the_job_asks_for_numbers():
+    values = texts("1.234,50 €", "12", "7,25", None)
+    for choice in (Choice(numeric=("x",)), Choice(log=("x",))):
+        (found,) = profile_columns(pa.table({"x": values}), {}, choice, ())
+        assert isinstance(found.use, Numeric)
+        assert found.use.decimal_mark == ","
+        assert found.warning is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from onepass.encode.schema import Numeric, OneHot, Time
+from onepass.encode.scalar_kinds import Numeric, OneHot, Time
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 from onepass.survey.profile import profile_columns

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from onepass.encode.schema import OneHot
+from onepass.encode.scalar_kinds import OneHot
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 from onepass.survey.levels_or_line import Target

@@ -14,7 +14,8 @@ import pytest
 
 from lakes import logged_training, number_table, write_files
 from onepass import Job
-from onepass.encode.schema import Label, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Label, Schema
 from onepass.errors import BadPartition, ChangedPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer

@@ -178,7 +178,7 @@ def test_scikit_learn_predicts_by_curves_bins_and_products(trained):
 @pytest.mark.parametrize("cross", ["site*device", "site*temp"])
 def test_scikit_learn_has_no_counterpart_of_hashed_crosses(trained, cross):
     model = trained("curve", cross=[cross], features=["age"], exclude=[])
-    with pytest.raises(JobError, match="crosses of categories, has no counterpart"):
+    with pytest.raises(JobError, match="crosses of categories has no counterpart"):
         model.to_sklearn()
 
 

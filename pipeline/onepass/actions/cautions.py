@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from onepass.block import FloatArray
-from onepass.encode.schema import Bool, OneHot, Schema
+from onepass.encode.scalar_kinds import Bool, OneHot
+from onepass.encode.schema import Schema
 from onepass.encode.shapes import Bins
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry

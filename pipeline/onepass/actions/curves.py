@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from onepass.block import FloatArray
-from onepass.encode.schema import OneHot, Schema
+from onepass.encode.scalar_kinds import OneHot
+from onepass.encode.schema import Schema
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.splines import heights
 

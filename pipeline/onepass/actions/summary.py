@@ -15,7 +15,8 @@ from onepass.block import FloatArray
 from onepass.encode.crosses import slots_of_texts, spoken_combination
 from onepass.encode.hashing import slots_of
 from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
-from onepass.encode.schema import Column, Numeric, Schema, Time
+from onepass.encode.scalar_kinds import Numeric, Time
+from onepass.encode.schema import Column, Schema
 from onepass.encode.shapes import Cross, Product, Spline
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from onepass.block import Float32Array, IntArray
 from onepass.encode.columns import as_text, plain
 from onepass.encode.hashing import slot_codes
 from onepass.encode.lists import Lists, lists_of
-from onepass.encode.missing import without_missing
+from onepass.encode.missing import missing_numbers, without_missing, without_numbers
 from onepass.encode.nested_kinds import Bag, HashedBag
 from onepass.encode.schema import family
 from onepass.encode.write.sink import Sink
@@ -35,24 +36,36 @@ class Coded:
         return np.asarray(filled.to_numpy(zero_copy_only=False), np.int32)
 
 
-def coded_lists(values: pa.Array) -> Coded:
-    """Return the elements of lists, or the entries of maps as ``key=value``, as codes."""
+def coded_lists(values: pa.Array, missing: Sequence[str] = ()) -> Coded:
+    """Return the elements of lists, or the entries of maps as ``key=value``, as codes.
+
+    Parameters
+    ----------
+    missing
+        Words in lower case for a missing element, or for a missing value of an entry.
+    """
     lists = lists_of(values)
     if pa.types.is_map(values.type):
         keys, items = plain(lists.of(values.keys)), plain(lists.of(values.items))
+        items = without_missing(items.cast(pa.string()), missing) if missing else items
         texts = [as_text(keys).cast(pa.string()), items.cast(pa.string())]
         return Coded(lists, coded(pc.binary_join_element_wise(*texts, "=")))
-    return Coded(lists, coded(lists.of(values.values)))
+    return Coded(lists, coded(lists.of(values.values), missing))
 
 
-def coded(elements: pa.Array) -> pa.DictionaryArray:
-    """Return elements or keys as a dictionary; blank texts are null, and have no code."""
+def coded(elements: pa.Array, missing: Sequence[str] = ()) -> pa.DictionaryArray:
+    """Return elements or keys as a dictionary; blank texts are null, and have no code.
+
+    Neither have words for a missing value, nor numbers that are among these words.
+    """
     if pa.types.is_null(elements.type):
         elements = pa.nulls(len(elements), pa.string())
     if not pa.types.is_dictionary(elements.type):
         elements = pc.dictionary_encode(plain(elements))
     if family(elements.type) == "text":
-        elements = without_missing(elements)
+        elements = without_missing(elements, missing)
+    else:
+        elements = without_numbers(elements, missing_numbers(tuple(missing)))
     if not elements.dictionary.null_count:
         return elements
     # A code of null becomes null itself.

@@ -23,7 +23,7 @@ from onepass.encode.frequent import commonest, looked_at
 from onepass.encode.hashing import hash_codes, hash_strings, mix, murmur3_32, rotate, settle
 from onepass.encode.level_values import level_values
 from onepass.encode.numbers import read_number
-from onepass.encode.schema import Hashed, Numeric
+from onepass.encode.scalar_kinds import Hashed, Numeric
 from onepass.encode.shapes import Bins, Cross
 from onepass.jit import compiled
 

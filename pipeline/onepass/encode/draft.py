@@ -19,7 +19,8 @@ from onepass.encode.levels import write_category
 from onepass.encode.nested import Nested, write_nested
 from onepass.encode.numbers import Numbers, kinds_of_count
 from onepass.encode.reads import READS, is_readable, use_of, uses_of
-from onepass.encode.schema import Bool, Hashed, Label, Numeric, OneHot, Time
+from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Label
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.encode.target import label_target, row_weights, settle_unknown
 from onepass.encode.write.margins import Margins

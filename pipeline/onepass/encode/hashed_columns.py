@@ -14,7 +14,8 @@ from onepass.encode.crosses import Levels, combinations, cross_slots, factors, r
 from onepass.encode.frequent import NOTED_EVERY, commonest
 from onepass.encode.hashing import slot_codes
 from onepass.encode.level_values import is_real, level_values, not_whole
-from onepass.encode.schema import Hashed, Schema
+from onepass.encode.scalar_kinds import Hashed
+from onepass.encode.schema import Schema
 from onepass.encode.shapes import Bins, Cross
 from onepass.encode.write.sink import Sink
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.encode.missing import missing_numbers
-from onepass.encode.schema import Column, Numeric, Schema
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Column, Schema
 from onepass.encode.write.sink import PLAIN_TYPES, Scaled
 
 _MOST_KEPT = 4

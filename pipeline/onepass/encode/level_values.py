@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from onepass.block import FloatArray
 from onepass.encode.columns import floats, plain
 from onepass.encode.missing import missing_numbers, without_missing, without_numbers
-from onepass.encode.schema import Hashed, OneHot, family
+from onepass.encode.scalar_kinds import Hashed, OneHot
+from onepass.encode.schema import family
 from onepass.encode.texts import is_text
 
 

@@ -10,7 +10,7 @@ from onepass.encode.columns import as_text
 from onepass.encode.crosses import bin_codes
 from onepass.encode.level_values import level_values
 from onepass.encode.numbers import read_number
-from onepass.encode.schema import OneHot
+from onepass.encode.scalar_kinds import OneHot
 from onepass.encode.shapes import Bins
 from onepass.encode.write.sink import Sink
 

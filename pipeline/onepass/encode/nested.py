@@ -43,13 +43,14 @@ def write_nested(
         If lists have lengths that cannot be used.
     """
     values = [as_lists(one) for one in sources]
+    words = column.missing_texts
     match column:
         case Vector():
             return write_vector(sink, column, values[0], first, start), None
         case Bag():
-            return write_bag(sink, column, coded_lists(values[0]), first, start), None
+            return write_bag(sink, column, coded_lists(values[0], words), first, start), None
         case HashedBag():
-            found = coded_lists(values[0])
+            found = coded_lists(values[0], words)
             return write_hashed_bag(sink, column, found, start, bits), found.elements
         case WeightMap():
             weighted = map_of(_as_map(values[0]))

@@ -24,6 +24,8 @@ class Vector(Kind):
     """Standard deviation of each element in the sample."""
     missing: bool
     """Whether a 0/1 feature marks lists that are null."""
+    missing_texts: list[str] = Field(default_factory=list)
+    """Words for a missing value; the numbers among them are missing elements."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Vector:
@@ -53,12 +55,16 @@ class _BagBase(Kind):
     """Whether a value counts as often as a list has it; else once."""
     per_row: float = Field(ge=0)
     """Mean number of values of a row in the sample."""
+    missing_texts: list[str] = Field(default_factory=list)
+    """Words in lower case for a missing value, which is left out as null is; the numbers among them
+    stand for the same numbers."""
 
 
 class Bag(_BagBase):
     """Lists of a few values, whose order does not matter: a dense feature for each value.
 
-    Null elements and blank texts are left out. An empty list is 0 in all features.
+    Null elements, blank texts and words for a missing value are left out. An empty list is 0 in all
+    features.
     """
 
     kind: Literal["bag"] = "bag"
@@ -96,7 +102,8 @@ class _Sparse(Kind):
 class HashedBag(_BagBase, _Sparse):
     """Lists of too many values to name: the hash of each value selects its weight.
 
-    Null elements and blank texts are left out. A null list is one value of its own.
+    Null elements, blank texts and words for a missing value are left out. A null list is one value
+    of its own.
     """
 
     kind: Literal["hashed_bag"] = "hashed_bag"
@@ -112,6 +119,8 @@ class WeightMap(_Sparse):
     name: str
     scale: float = Field(gt=0)
     """Divides the numbers: the root of their mean square in the sample."""
+    missing_texts: list[str] = Field(default_factory=list)
+    """Words for a missing value; the numbers among them are left out as null is."""
 
 
 class Pairs(_Sparse):
@@ -130,6 +139,8 @@ class Pairs(_Sparse):
     """Column of the numbers."""
     scale: float = Field(gt=0)
     """Divides the numbers: the root of their mean square in the sample."""
+    missing_texts: list[str] = Field(default_factory=list)
+    """Words for a missing value; the numbers among them are left out as null is."""
 
     @property
     def source_names(self) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onepass.block import FloatArray
 from onepass.encode.columns import floats, plain
 from onepass.encode.missing import missing_numbers, without_numbers
-from onepass.encode.schema import Bool, Numeric, Time, family
+from onepass.encode.scalar_kinds import Bool, Numeric, Time
+from onepass.encode.schema import family
 from onepass.encode.shapes import Product, Spline
 from onepass.encode.splines import spline_features
 from onepass.encode.tails import curbed

@@ -7,17 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
-from onepass.encode.schema import (
-    Bool,
-    Column,
-    Hashed,
-    Label,
-    Numeric,
-    OneHot,
-    Schema,
-    Time,
-    family,
-)
+from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Column, Label, Schema, family
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from math import ceil
 from typing import Annotated, Literal, TypeAlias
@@ -10,10 +9,10 @@ from typing import Annotated, Literal, TypeAlias
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from onepass.encode.kind import Frozen as _Frozen
-from onepass.encode.kind import Kind
+from onepass.encode.kind import Frozen
 from onepass.encode.nested_family import NestedFamily, nested_family
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
+from onepass.encode.scalar_kinds import Bool, Category, Hashed, MayBeText, Numeric, OneHot, Time
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 
 Family: TypeAlias = (
@@ -27,171 +26,6 @@ OTHER = "other"
 HiveType: TypeAlias = Literal["integer", "date", "text"]
 """Types that the value of a key=value folder may have."""
 
-
-class _Column(Kind):
-    """A column of features."""
-
-
-class _MayBeText(_Column):
-    text: bool = False
-    """Whether files may store the numbers, or the times by ISO 8601, as text."""
-    missing_texts: list[str] = Field(default_factory=list)
-    """Texts in lower case that stand for a missing value, as blank text always does; those that
-    are numbers or moments stand for a missing value in columns of these types as well."""
-
-
-class _Category(_Column):
-    whole: bool = False
-    """Whether floats are read as well; a whole number is then the level of the same integer."""
-    text: bool = False
-    """Whether integers are read from text as well, and text from integers: the same digits are the
-    same level."""
-    blank_is_null: bool = False
-    """Whether empty and blank text is missing; a level like any other by default."""
-    missing_texts: list[str] = Field(default_factory=list)
-    """Texts in lower case that stand for a missing value, if blank text does; levels like any other
-    by default."""
-
-
-class Numeric(_MayBeText):
-    """A number, centred and scaled by the sample. Null and non-finite values are imputed."""
-
-    kind: Literal["numeric"] = "numeric"
-    name: str
-    center: float
-    """Mean of the sample. It is subtracted before rounding to float32, and is the imputed value."""
-    scale: float = Field(gt=0)
-    """Standard deviation of the sample."""
-    missing: bool
-    """Whether a 0/1 feature marks missing values."""
-    low: float | None = None
-    """Smaller finite values are read as this one; None if there is no such bound."""
-    high: float | None = None
-    """Larger finite values are read as this one; None if there is no such bound."""
-    log_unit: float | None = Field(default=None, gt=0)
-    """If set, x is read as sign(x) log(1 + |x| / log_unit), after clipping; `center` and `scale`
-    are those of the clipped values or of their logarithms."""
-    decimal_mark: Literal[".", ","] | None = None
-    """Decimal mark of texts with groups of thousands and with signs of currencies and percent,
-    which are left out; None for plain numbers, maybe with an exponent."""
-    duration: bool = False
-    """Whether the values are lengths of time, which are read in seconds."""
-
-    @property
-    def is_curbed(self) -> bool:
-        """Whether values are clipped or read as a logarithm."""
-        return not self.low is self.high is self.log_unit is None
-
-    def uncurbed(self, value: float) -> float:
-        """Return the number that is read as `value`, which lies within the bounds."""
-        if self.log_unit is None:
-            return value
-        return math.copysign(self.log_unit * math.expm1(abs(value)), value)
-
-    @property
-    def curb(self) -> str:
-        """How large values are treated, in a few words; empty if they are read as they are."""
-        log = "" if self.log_unit is None else f"log(1 + x/{self.log_unit:.4g})"
-        if self.low is not None and self.high is not None:
-            bounds = f"within [{self.low:.4g}, {self.high:.4g}]"
-        elif self.high is not None:
-            bounds = f"at most {self.high:.4g}"
-        else:
-            bounds = "" if self.low is None else f"at least {self.low:.4g}"
-        return ", ".join(text for text in (log, bounds) if text)
-
-    def feature_names(self) -> list[str]:
-        """Return the name of each dense feature, in order."""
-        return [self.name, *([f"{self.name} is null"] if self.missing else [])]
-
-
-class Bool(_Column):
-    """A truth value as 0 or 1."""
-
-    kind: Literal["bool"] = "bool"
-    name: str
-    missing: bool
-    """Whether a 0/1 feature marks missing values."""
-
-    def feature_names(self) -> list[str]:
-        """Return the name of each dense feature, in order."""
-        return [self.name, *([f"{self.name} is null"] if self.missing else [])]
-
-
-class Time(_MayBeText):
-    """A date or timestamp, as a trend and as the cycles that the sample spans."""
-
-    kind: Literal["time"] = "time"
-    name: str
-    center: float
-    """Mean of the sample, in seconds since 1970."""
-    scale: float = Field(gt=0)
-    """Standard deviation of the sample, in seconds."""
-    parts: list[Literal["trend", "hour", "weekday", "year"]]
-    """Groups of features: a linear trend; sine and cosine of the hour of the day and of the year;
-    0/1 for each weekday but Monday."""
-    missing: bool
-    """Whether a 0/1 feature marks missing values."""
-    zone: str | None = None
-    """Zone whose clocks and calendar the cycles follow; those of UTC if None. A value that does not
-    say its distance to UTC is taken as it is."""
-    format: str | None = None
-    """How text and numbers are read: the directives of `strptime`, or the unit of the numbers since
-    1970, a key of `onepass.time_words.EPOCHS`; text by ISO 8601 if None."""
-    clock: bool = False
-    """Whether the values are times of day, without a date."""
-
-    def feature_names(self) -> list[str]:
-        """Return the name of each dense feature, in order."""
-        names: list[str] = []
-        for part in self.parts:
-            match part:
-                case "trend":
-                    names.append(f"{self.name} (trend)")
-                case "weekday":
-                    names += [f"{self.name} is {day}" for day in _WEEKDAYS]
-                case cycle:
-                    names += [f"{self.name} {cycle} sin", f"{self.name} {cycle} cos"]
-        return [*names, *([f"{self.name} is null"] if self.missing else [])]
-
-
-class OneHot(_Category):
-    """A category with a 0/1 feature for each level but the first, which is the reference."""
-
-    kind: Literal["one_hot"] = "one_hot"
-    name: str
-    family: Literal["integer", "text", "bool"]
-    levels: list[str] = Field(min_length=1)
-    """Levels seen in the sample, most frequent first."""
-    missing: bool
-    """Whether a 0/1 feature marks missing values."""
-
-    def feature_names(self) -> list[str]:
-        """Return the name of each dense feature, in order."""
-        names = [f"{self.name} = {level}" for level in self.levels[1:]]
-        names += [f"{self.name} is null"] if self.missing else []
-        return [*names, f"{self.name} is unknown"]
-
-
-class Hashed(_Category):
-    """A category with too many levels to list. The hash of a value selects its weight."""
-
-    kind: Literal["hashed"] = "hashed"
-    name: str
-    family: Literal["integer", "text", "bool"]
-
-    @property
-    def is_hashed(self) -> bool:
-        """See `Kind.is_hashed`."""
-        return True
-
-    def feature_names(self) -> list[str]:
-        """Return no name: hashed columns have no dense feature."""
-        return []
-
-
-for _shape in (Bins, Spline, Product, Cross):
-    _shape.model_rebuild(_types_namespace={"Numeric": Numeric, "Hashed": Hashed, "Bins": Bins})
 
 Column: TypeAlias = Annotated[
     Numeric
@@ -212,7 +46,7 @@ Column: TypeAlias = Annotated[
 ]
 
 
-class Label(_Frozen):
+class Label(Frozen):
     """The column to predict."""
 
     name: str
@@ -250,7 +84,7 @@ class Label(_Frozen):
         return self
 
 
-class Schema(_Frozen):
+class Schema(Frozen):
     """Description of how the rows of a lake become blocks."""
 
     columns: list[Column]
@@ -332,8 +166,8 @@ class Schema(_Frozen):
         names = [
             name
             for source in self.sources()
-            if isinstance(source, _Category | Bag | HashedBag | WeightMap)
-            or (isinstance(source, _MayBeText) and source.text)
+            if isinstance(source, Category | Bag | HashedBag | WeightMap)
+            or (isinstance(source, MayBeText) and source.text)
             for name in source.source_names
         ]
         return [*names, *([self.label.name] if self.label.family == "text" else [])]
@@ -365,6 +199,3 @@ def family(dtype: pa.DataType) -> Family | Literal["null"]:
     ):
         return "text"
     return nested_family(dtype, family)
-
-
-_WEEKDAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -1,7 +1,6 @@
 """Column kinds that cross columns with each other, or bend the line of a number.
 
-They hold other kinds, which say how the columns of the files are read. `schema` defines those, and
-completes the types of this module.
+They hold other kinds, which say how the columns of the files are read.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from onepass.encode.kind import Kind
+from onepass.encode.scalar_kinds import Hashed, Numeric
 
 if TYPE_CHECKING:
-    from onepass.encode.schema import Column, Hashed, Numeric
+    from onepass.encode.schema import Column
 
 
 class Spline(Kind):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from onepass.arrays import empty
 from onepass.block import FloatArray
-from onepass.encode.schema import Numeric
+from onepass.encode.scalar_kinds import Numeric
 from onepass.jit import compiled
 
 _LARGEST = np.finfo(np.float64).max

@@ -12,7 +12,8 @@ from onepass.block import FloatArray
 from onepass.encode.columns import floats, plain
 from onepass.encode.level_values import whole_texts
 from onepass.encode.missing import missing_moments, missing_numbers, without_numbers
-from onepass.encode.schema import Time, family
+from onepass.encode.scalar_kinds import Time
+from onepass.encode.schema import family
 from onepass.encode.text_values import seconds_of, times_in_text
 from onepass.encode.texts import is_text
 from onepass.encode.zones import local_seconds

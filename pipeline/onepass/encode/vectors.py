@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
-from onepass.encode.columns import floats
+from onepass.encode.columns import floats, plain
 from onepass.encode.lists import Lists, lists_of
+from onepass.encode.missing import missing_numbers, without_numbers
 from onepass.encode.nested_kinds import Vector
 from onepass.encode.write.matrices import Vectors
 from onepass.encode.write.sink import PLAIN_TYPES, Sink
@@ -36,7 +39,7 @@ def write_vector(
     """
     lists = lists_of(values)
     _check_length(lists, column)
-    elements = lists.of(values.values)
+    elements = known_numbers(lists.of(values.values), column.missing_texts)
     valid = np.zeros(0, np.bool_)
     if elements.null_count:
         valid = elements.is_valid().to_numpy(zero_copy_only=False)
@@ -65,6 +68,12 @@ def _check_length(lists: Lists, column: Vector) -> None:
             column.name,
             "Repair the file, or skip it (--on-bad skip).",
         )
+
+
+def known_numbers(elements: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Return numbers with null in place of those that are among the words for a missing value."""
+    numbers = missing_numbers(tuple(missing))
+    return without_numbers(plain(elements), numbers) if len(numbers) else elements
 
 
 def element_numbers(elements: pa.Array) -> np.ndarray:

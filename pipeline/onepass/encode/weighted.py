@@ -14,6 +14,7 @@ from onepass.encode.columns import floats
 from onepass.encode.hashing import hash_slots, slot_codes
 from onepass.encode.lists import Lists, lists_of
 from onepass.encode.nested_kinds import Pairs, WeightMap
+from onepass.encode.vectors import known_numbers
 from onepass.encode.write.sink import Sink
 from onepass.errors import BadColumn
 from onepass.jit import compiled
@@ -70,6 +71,7 @@ def write_weighted(
 ) -> list[tuple[str, int]]:
     """Write the entries of maps or pairs; see `onepass.encode.vectors.write_vector`."""
     keys, numbers = found.keys.lists, found.numbers
+    elements = known_numbers(found.elements, column.missing_texts)
     _, slot_of = slot_codes(found.keys.elements, column.name, bits)
     assert slot_of is not None
     up = int(numbers.length[found.counts_up].max(initial=0))
@@ -80,11 +82,11 @@ def write_weighted(
     slots, values = np.empty(most, np.int32), np.empty(most, np.float32)
     n_taken, no_key, no_number = _weighted_entries(
         *(found.keys.codes, slot_of, keys.begin, is_null, found.counts_up, counted),
-        *(_floats(found.elements), numbers.begin, numbers.length, 1.0 / column.scale),
+        *(_floats(elements), numbers.begin, numbers.length, 1.0 / column.scale),
         *(lengths, slots, values),
     )
     sink.entries(lengths, slots[:n_taken], values[:n_taken], start)
-    nulls = min(found.elements.null_count, int(no_number))
+    nulls = min(elements.null_count, int(no_number))
     return [("null_element", int(no_key) + nulls), ("non_finite", int(no_number) - nulls)]
 
 

@@ -171,7 +171,7 @@ class Model:
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
         # These rows have a column in place of each key=value folder of the lake.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
-        table = _typed_like_lake(_as_table(rows), self.file.encoder)
+        table = _typed_like_lake(_without_structs(_as_table(rows)), self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)
 
     def __repr__(self) -> str:
@@ -196,6 +196,13 @@ def _as_table(rows: Any) -> pa.Table:
             "expected a pyarrow Table or RecordBatch, a pandas DataFrame, or a mapping of equally "
             f"long columns; found {type(rows).__name__}: {error}"
         ) from None
+
+
+def _without_structs(table: pa.Table) -> pa.Table:
+    """Return a table with a column ``a.b`` in place of each field of a struct, as in a lake."""
+    while any(pa.types.is_struct(field.type) and field.type.num_fields for field in table.schema):
+        table = table.flatten()
+    return table
 
 
 def _typed_like_lake(table: pa.Table, schema: Schema) -> pa.Table:

@@ -35,12 +35,12 @@ def to_sklearn(
     Raises
     ------
     JobError
-        If the model has hashed columns or several quantiles, or scikit-learn is not installed.
+        If the model has hashed weights or several quantiles, or scikit-learn is not installed.
     """
     if file.encoder.n_slots:
         raise JobError(
-            "a model with hashed columns, or crosses of categories, has no counterpart in "
-            "scikit-learn"
+            "a model with hashed columns, sparse rows or crosses of categories has no counterpart "
+            "in scikit-learn"
         )
     if len(weights) > 1:
         raise JobError("several quantiles are several models in scikit-learn; train them apart")

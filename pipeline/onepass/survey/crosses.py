@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from onepass.block import FloatArray, IntArray
 from onepass.encode.crosses import read_levels, standardised
-from onepass.encode.schema import Bool, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.missing import as_words
+from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import family
 from onepass.encode.shapes import Bins, Cross, Product, Spline
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.scale import location_and_scale
-from onepass.survey.uses import NEARLY_UNIQUE, is_whole, values_of
+from onepass.survey.uses import NEARLY_UNIQUE, Words, is_whole, values_of
 
 _FEWEST_ROWS = 100
 """Rows of a sample below which the number of combinations says nothing."""
@@ -45,7 +47,7 @@ def crossed(
         name = "*".join(names)
         if name in known:
             raise JobError(f"--cross {name}: the lake has a column of this name")
-        parts = [_part(name, known[one], sample) for one in names]
+        parts = [_part(name, known[one], sample, choice) for one in names]
         values = [sample.column(one).combine_chunks() for one in names]
         numbers = [part for part in parts if isinstance(part, Numeric)]
         if len(numbers) == len(parts):
@@ -65,7 +67,9 @@ def without_mere_parts(profiles: Sequence[ColumnProfile], choice: Choice) -> lis
     ]
 
 
-def _part(cross: str, profile: ColumnProfile, sample: pa.Table) -> Numeric | Hashed | Bins:
+def _part(
+    cross: str, profile: ColumnProfile, sample: pa.Table, choice: Choice
+) -> Numeric | Hashed | Bins:
     match profile.use:
         case Numeric() | Hashed() | Bins():
             return profile.use
@@ -78,7 +82,8 @@ def _part(cross: str, profile: ColumnProfile, sample: pa.Table) -> Numeric | Has
             return Hashed(name=profile.name, family="bool")
         case None if family(sample.column(profile.name).type) == "text" and profile.distinct > 1:
             # Nearly every text is different, but the user knows better.
-            return Hashed(name=profile.name, family="text", blank_is_null=True)
+            words = list(Words(as_words(choice.missing)).all)
+            return Hashed(name=profile.name, family="text", blank_is_null=True, missing_texts=words)
         case Time():
             why = "is a date or a time; write the part of it that matters, such as the hour, to a "
             why += "column of its own"

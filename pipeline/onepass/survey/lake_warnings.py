@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from onepass.block import FloatArray, IntArray
 from onepass.encode.columns import floats
-from onepass.encode.schema import Numeric
+from onepass.encode.scalar_kinds import Numeric
 from onepass.survey.dependence import explained_by_groups
 from onepass.survey.naming import naming
 from onepass.survey.profile import ColumnProfile

@@ -13,8 +13,9 @@ from onepass.encode.columns import floats, plain
 from onepass.encode.schema import family
 from onepass.survey.dependence import explained_by_column, explained_out_of_sample
 from onepass.survey.naming import naming
-from onepass.survey.nested_columns import NESTED, lengths
+from onepass.survey.nested_columns import NESTED
 from onepass.survey.profile import ColumnProfile
+from onepass.survey.sampled_lists import lengths
 from onepass.survey.uses import values_of
 
 LEAK = 0.95

@@ -7,6 +7,9 @@ import shlex
 
 from onepass.wording import spoken
 
+_MOST_WORDS = 6
+"""Maximum number of words for a missing value that a reason shows."""
+
 
 def naming(flag: str, *columns: str) -> str:
     """Return an option with columns (or classes) as its value, such as ``--exclude id``.
@@ -30,3 +33,11 @@ def assigning(field: str, column: str, value: str) -> str:
         shown = json.dumps({column: value}, ensure_ascii=False)
         return spoken(f"{flag}: {shown} in --config")
     return spoken(f"--{flag}={shlex.quote(f'{column}={value}')}")
+
+
+def for_missing(found: tuple[str, ...]) -> str:
+    """Return the words that stand for a missing value, as the end of a reason; "" for a blank."""
+    if not found:
+        return ""
+    shown = ", ".join(repr(word) if word else "blank" for word in found[:_MOST_WORDS])
+    return f"; {shown}{', ...' if len(found) > _MOST_WORDS else ''} for missing"

@@ -9,24 +9,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray
-from onepass.encode.bags import Coded, coded_lists
+from onepass.encode.bags import Coded
 from onepass.encode.columns import as_text, floats, plain
 from onepass.encode.lists import lists_of
 from onepass.encode.nested_kinds import Bag, HashedBag, Pairs, Vector, WeightMap
 from onepass.encode.schema import Column, family
-from onepass.encode.vectors import element_numbers
+from onepass.encode.vectors import element_numbers, known_numbers
 from onepass.encode.weighted import map_of
 from onepass.errors import JobError
 from onepass.survey.naming import naming
+from onepass.survey.sampled_lists import SampledLists, sampled_lists
 from onepass.survey.scale import location_and_scale
-from onepass.survey.uses import NEARLY_UNIQUE, ONE_HOT_LEVELS
+from onepass.survey.uses import NEARLY_UNIQUE, NO_WORDS, ONE_HOT_LEVELS, Words
 
 NESTED = frozenset({"integers", "reals", "texts", "nulls", "weights", "entries"})
 """Families of lists and maps."""
@@ -41,78 +42,6 @@ _NAMED_BAG = re.compile(
     r"(^|[_\W])(ids|keys|codes|tags|labels|categories|topics|items|skus)$", re.IGNORECASE
 )
 _CAMEL_BAG = re.compile(r"[a-z](Ids|IDs|Keys|Codes|Tags|Categories|Items)$")
-
-
-@dataclass(frozen=True, slots=True)
-class SampledLists:
-    """A column of lists or maps in the sample."""
-
-    name: str
-    values: pa.Array
-    kind: str
-    """Family of its type."""
-    null_share: float
-    """Share of null rows in the sample."""
-    n_lists: int
-    """Number of rows that are not null."""
-    mean_length: float
-    """Mean number of elements of these rows."""
-    longest: int
-    """Greatest number of elements."""
-    one_length: bool
-    """Whether all these rows have the same number of elements."""
-    coded: Coded | None
-    """The elements as codes; None if they are no values of a bag."""
-
-    @property
-    def distinct(self) -> int:
-        """Number of distinct texts, integers or keys; 0 for other numbers."""
-        return 0 if self.coded is None else len(self.coded.elements.dictionary)
-
-    @property
-    def n_elements(self) -> int:
-        """Number of elements of all rows."""
-        return round(self.mean_length * self.n_lists)
-
-    @property
-    def entries_per_row(self) -> float:
-        """Mean number of entries of a row, null rows included."""
-        return self.n_elements / max(1, len(self.values)) + self.null_share
-
-    @property
-    def sizes(self) -> str:
-        """The numbers of elements, in a few words."""
-        if self.one_length:
-            return f"{self.longest} a row"
-        return f"{self.mean_length:.3g} a row, at most {self.longest:,}"
-
-
-def sampled_lists(name: str, values: pa.Array) -> SampledLists:
-    """Count the elements of a column."""
-    kind, lists = family(values.type), lists_of(values)
-    length = lists.length[~lists.is_null]
-    found: Coded | None = None
-    if kind == "weights":
-        found = map_of(values).keys
-    elif kind != "reals":
-        found = coded_lists(values)
-    return SampledLists(
-        name,
-        values,
-        kind,
-        float(lists.is_null.mean()) if len(values) else 0.0,
-        len(length),
-        float(length.mean()) if len(length) else 0.0,
-        int(length.max(initial=0)),
-        bool(len(length)) and bool((length == length[0]).all()),
-        found,
-    )
-
-
-def lengths(values: pa.Array) -> pa.Array:
-    """Return the number of elements of each row, null for a null row."""
-    lists = lists_of(values)
-    return pa.array(lists.length, mask=lists.is_null)
 
 
 def planned_lists(use: Vector | Bag) -> str:
@@ -178,7 +107,13 @@ def _vector(column: SampledLists, as_what: ListUse) -> Decision:
             fault = f"lists of different lengths ({column.sizes})"
         raise JobError(f"--numeric names {column.name!r}, but it has {fault}")
     center, scale = _scales(column)
-    use = Vector(name=column.name, center=center, scale=scale, missing=column.null_share > 0)
+    use = Vector(
+        name=column.name,
+        center=center,
+        scale=scale,
+        missing=column.null_share > 0,
+        missing_texts=column.missing_texts,
+    )
     if as_what == "vector":
         return use, "the job says so", None
     reason = f"lists of {column.longest} numbers"
@@ -192,7 +127,7 @@ def _vector(column: SampledLists, as_what: ListUse) -> Decision:
 def _scales(column: SampledLists) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation of each element."""
     lists = lists_of(column.values)
-    elements = lists.of(column.values.values)
+    elements = known_numbers(lists.of(column.values.values), column.missing_texts)
     numbers, begin = element_numbers(elements), lists.begin[~lists.is_null]
     valid = elements.is_valid().to_numpy(zero_copy_only=False) if elements.null_count else None
     found = []
@@ -216,7 +151,7 @@ def _bag(column: SampledLists, as_what: ListUse, *, counted: bool) -> Decision:
     why = {"integers": "lists of integers", "texts": "lists of text", "entries": "map to text"}
     reason = "the job says so" if as_what == "bag" else f"{why[column.kind]}, {column.sizes}"
     fields: dict[str, object] = {"name": column.name, "family": column.kind, "counted": counted}
-    fields["per_row"] = column.entries_per_row
+    fields |= {"per_row": column.entries_per_row, "missing_texts": column.missing_texts}
     warning = None
     if column.kind == "integers" and as_what == "auto":
         reason += " (named like ids)" if column.one_length else ""
@@ -240,12 +175,15 @@ def _levels(found: Coded) -> list[str]:
 
 
 def _weight_map(column: SampledLists) -> WeightMap:
-    scale = _root_mean_square(map_of(column.values).elements)
-    return WeightMap(name=column.name, scale=scale, per_row=column.entries_per_row)
+    words = column.missing_texts
+    scale = _root_mean_square(known_numbers(map_of(column.values).elements, words))
+    return WeightMap(
+        name=column.name, scale=scale, per_row=column.entries_per_row, missing_texts=words
+    )
 
 
 def decide_pairs(
-    pair: str, index: pa.Array, value: pa.Array
+    pair: str, index: pa.Array, value: pa.Array, words: Words = NO_WORDS
 ) -> tuple[SampledLists, Pairs | None, str]:
     """Describe a pair of columns as sparse rows.
 
@@ -253,6 +191,8 @@ def decide_pairs(
     ----------
     pair
         Names of the columns, as ``indices:values``.
+    words
+        Words for a missing value; the numbers among them are missing numbers.
 
     Returns
     -------
@@ -273,7 +213,7 @@ def decide_pairs(
             raise JobError(
                 f"--sparse names {name!r} for the lists of {what}, but its type is {values.type}"
             )
-    keys, found = sampled_lists(names[0], index), sampled_lists(names[1], value)
+    keys, found = sampled_lists(names[0], index), sampled_lists(names[1], value, words)
     # A row is null if both of its lists are: a list of numbers alone has the indices 0, 1, 2, ...
     is_null = lists_of(index).is_null & lists_of(value).is_null
     found = replace(found, null_share=float(is_null.mean()), coded=keys.coded)
@@ -283,8 +223,11 @@ def decide_pairs(
         name=pair,
         index=names[0],
         value=names[1],
-        scale=_root_mean_square(lists_of(value).of(value.values)),
+        scale=_root_mean_square(
+            known_numbers(lists_of(value).of(value.values), found.missing_texts)
+        ),
         per_row=found.entries_per_row,
+        missing_texts=found.missing_texts,
     )
     return found, use, f"the job says so, {found.sizes}"
 

@@ -20,7 +20,8 @@ import pyarrow as pa
 from onepass.encode.columns import floats, plain
 from onepass.encode.missing import as_words
 from onepass.encode.nested_kinds import Bag, Vector
-from onepass.encode.schema import Bool, Column, Numeric, OneHot, Time, family
+from onepass.encode.scalar_kinds import Bool, Numeric, OneHot, Time
+from onepass.encode.schema import Column, family
 from onepass.encode.shapes import Bins, Cross, Spline
 from onepass.errors import JobError
 from onepass.survey.choice import Choice
@@ -30,16 +31,16 @@ from onepass.survey.column_advice import (
     advice_about_text,
 )
 from onepass.survey.levels_or_line import compare
-from onepass.survey.naming import naming
+from onepass.survey.naming import for_missing, naming
 from onepass.survey.nested_columns import (
     NESTED,
     ListUse,
     decide_lists,
     decide_pairs,
     planned_lists,
-    sampled_lists,
 )
 from onepass.survey.row_numbers import recurs
+from onepass.survey.sampled_lists import sampled_lists
 from onepass.survey.text_columns import TextForm, numbers_by_choice, text_form
 from onepass.survey.times import by_format, time_of_day, typed_time, with_local_cycles
 from onepass.survey.unusable import why_unusable
@@ -57,9 +58,6 @@ from onepass.text import percent
 
 _MARKED = {".": ",234.5", ",": ".234,5"}
 """Numbers above 1,000 behind their first digit, by the decimal mark."""
-
-_MOST_WORDS = 6
-"""Maximum number of words for a missing value that a reason shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +148,7 @@ def _profile(
     column = sampled(name, values, known_nulls, Words(as_words(choice.missing)))
     use, reason, warning = _decide(column, choice, clues)
     if use is not None and column.found:
-        shown = ", ".join(repr(word) if word else "blank" for word in column.found[:_MOST_WORDS])
-        more = ", ..." if len(column.found) > _MOST_WORDS else ""
-        reason += f"; {shown}{more} for missing ({percent(column.found_share, 2)})"
+        reason += f"{for_missing(column.found)} ({percent(column.found_share, 2)})"
     return ColumnProfile(
         name, str(plain(values).type), column.null_share, column.distinct, use, reason, warning
     )
@@ -164,8 +160,9 @@ def _profile_lists(name: str, values: pa.Array, choice: Choice) -> ColumnProfile
         as_what = "bag"
     elif name in choice.numeric:
         as_what = "vector"
-    found = sampled_lists(name, values)
+    found = sampled_lists(name, values, Words(as_words(choice.missing)))
     use, reason, warning = decide_lists(found, as_what, counted=name in choice.bag_counts)
+    reason += for_missing(found.found) if use is not None else ""
     return ColumnProfile(
         name, str(values.type), found.null_share, found.distinct, use, reason, warning
     )
@@ -176,9 +173,11 @@ def _profile_pairs(pair: str, sample: pa.Table, choice: Choice) -> ColumnProfile
     for name in (index, value):
         if name not in sample.column_names:
             raise JobError(f"--sparse names {name!r}, but the column is left out or no list")
-    columns = [sample.column(name).combine_chunks() for name in (index, value)]
-    found, use, reason = decide_pairs(pair, *columns)
-    types = ":".join(str(values.type) for values in columns)
+    indices, numbers = (sample.column(name).combine_chunks() for name in (index, value))
+    words = Words(as_words(choice.missing))
+    found, use, reason = decide_pairs(pair, indices, numbers, words)
+    reason += for_missing(found.found) if use is not None else ""
+    types = f"{indices.type}:{numbers.type}"
     return ColumnProfile(pair, types, found.null_share, found.distinct, use, reason)
 
 

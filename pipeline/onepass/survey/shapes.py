@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray
-from onepass.encode.schema import Column, Numeric
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Column
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.splines import heights
 from onepass.encode.tails import curbed_numbers

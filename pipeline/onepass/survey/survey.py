@@ -5,41 +5,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from onepass.encode.schema import HiveType, family
-from onepass.errors import BadPartition, EmptyLake, first_line
+from onepass.errors import BadPartition
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.open import list_lake
 from onepass.lake.tables.table import TableChoice
 from onepass.selection.rows import Selection
 from onepass.stream.workers import Workers
-from onepass.survey.agreement import check_agreement, check_uses, mixed_columns, usual_kinds
+from onepass.survey.agreement import check_uses, mixed_columns
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.choice import Choice
+from onepass.survey.compare_files import Footers, compare_files, usable_files
 from onepass.survey.crosses import crossed, without_mere_parts
-from onepass.survey.folders import folder_types, folder_warnings
-from onepass.survey.footers import FooterSummary, null_shares
-from onepass.survey.globs import check_names, without_patterns
+from onepass.survey.folders import folder_warnings
+from onepass.survey.footers import null_shares
 from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.lines import outcome
-from onepass.survey.optional_columns import Lacking, OnMissing, decide_missing, with_absent
+from onepass.survey.optional_columns import OnMissing, with_absent
 from onepass.survey.profile import ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
 from onepass.survey.sample import Sample, draw_sample
 from onepass.survey.shapes import shaped
 from onepass.survey.tails import Tails, curb_tails
 from onepass.survey.taken import check_taken, known_nulls, take_files
-from onepass.survey.unread import check_named, no_columns, unread_columns, unread_warnings
+from onepass.survey.unread import unread_warnings
 from onepass.survey.whole_numbers import Clues
-from onepass.text import counted
 from onepass.wording import spoken
 
 
@@ -147,7 +145,7 @@ def survey(
         listed = list_lake(lake, table)
         listed = listed if left is None else left(listed)
         summaries, n_ruled_out, taken = take_files(listed, selection, bad, workers, lake, compared)
-        found = _compare_files(
+        found = compare_files(
             summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
         )
         files = [one.file for one in found.filled]
@@ -155,7 +153,7 @@ def survey(
             files, found.names, found.folders, label=label, seed=seed, bad=bad, selection=selection,
         )  # fmt: skip
         check_taken(sample, selection, lake)
-        usable = _usable(found.files, bad)
+        usable = usable_files(found.files, bad)
         shares = with_absent(null_shares(usable), usable, found.lacking.optional)
         filled = [one for one in usable if one.fingerprint.rows]
         scan = LabelScan(filled, label or "", bad, workers, looked, selection)
@@ -164,7 +162,7 @@ def survey(
             known_nulls(label, shares, selection),
             drops_null=drops_null_labels, missing=found.choice.missing,
         )  # fmt: skip
-    usable = _usable(usable, bad)
+    usable = usable_files(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
     mixed = mixed_columns(found.filled)
     columns = profile_columns(
@@ -182,7 +180,7 @@ def survey(
     label_warnings: list[str] = []
     if described is not None and target is not None:
         label_warnings = warnings_of_label(described, target, sample, place, columns)
-    usable = _usable(usable, bad)
+    usable = usable_files(usable, bad)
     warnings = _warnings(found, columns, sample, weight)
     warnings += [cross.warning for cross in crosses if cross.warning]
     return Survey(
@@ -204,7 +202,7 @@ def survey(
 
 
 def _warnings(
-    found: _Footers, columns: list[ColumnProfile], sample: Sample, weight: str | None
+    found: Footers, columns: list[ColumnProfile], sample: Sample, weight: str | None
 ) -> list[str]:
     """Return the warnings about everything but the label."""
     return [
@@ -216,91 +214,6 @@ def _warnings(
         *absurd_warnings(sample.rows, columns),
         *_weight_warnings(weight, sample),
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Footers:
-    """The facts about a lake that its footers tell."""
-
-    files: list[FooterSummary]
-    """All files with a readable footer."""
-    filled: list[FooterSummary]
-    """Files that agree with most files, and have rows."""
-    hive: dict[str, HiveType]
-    """Type of each key=value folder."""
-    folders: dict[str, HiveType]
-    """Those of the folders that may be features."""
-    names: list[str]
-    """Columns to read from the files."""
-    unread: list[ColumnProfile]
-    """Columns that are not read, with the reason."""
-    lacking: Lacking
-    """Columns that some files lack."""
-    choice: Choice
-    """The user's choice, with the columns excluded that few files have."""
-
-
-def _compare_files(
-    files: list[FooterSummary],
-    lake: str | list[str],
-    label: str | None,
-    weight: str | None,
-    choice: Choice,
-    bad: BadFiles,
-    on_missing: OnMissing,
-) -> _Footers:
-    """Decide by all footers which columns to read, and find the files that differ."""
-    targets = {name for name in (label, weight) if name is not None}
-    hive = folder_types(one.file for one in files)
-    all_names = {name for one in files for name in one.schema.names} | set(hive)
-    asked, choice = choice, without_patterns(choice, all_names, targets)
-    check_names(label, weight, choice, all_names, hive, lake)
-    lacking = decide_missing(files, choice, targets, on_missing, asked)
-    choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
-    usual = usual_kinds(files, hive, choice, targets)
-    folders = {key: kind for key, kind in hive.items() if choice.reads(key)}
-    check_agreement(files, usual, targets, folders, bad, lacking.optional, choice)
-    filled = _filled(_usable(files, bad), lake, list(bad))
-    # The first file with rows decides the order, and later ones append what it lacks.
-    in_files = dict.fromkeys(name for one in filled for name in one.schema.names)
-    names = [name for name in in_files if name in usual]
-    types = _types(filled, hive)
-    check_named(types, choice)
-    unread = unread_columns(types, {*names, *folders}, lacking.left_out)
-    if not names:
-        raise no_columns(lake, unread)
-    return _Footers(files, filled, hive, folders, names, unread, lacking, choice)
-
-
-def _usable(files: Iterable[FooterSummary], bad: BadFiles) -> list[FooterSummary]:
-    return [one for one in files if one.file.key not in bad]
-
-
-def _filled(
-    usable: Sequence[FooterSummary], lake: str | list[str], bad: Sequence[BadPartition]
-) -> list[FooterSummary]:
-    """Return the files that have rows.
-
-    Raises
-    ------
-    EmptyLake
-        If there is none.
-    """
-    filled = [one for one in usable if one.fingerprint.rows]
-    if not filled:
-        files = f"{counted(len(usable), 'usable Parquet file')}, but no row"
-        fault = f"the lake {lake!r} has {files if usable else 'no usable Parquet file'}"
-        if bad:
-            fault += f"; {counted(len(bad), 'file')} cannot be used, first {first_line(bad[0])}"
-        raise EmptyLake(fault)
-    return filled
-
-
-def _types(
-    found: Sequence[FooterSummary], hive: Mapping[str, HiveType]
-) -> dict[str, pa.DataType | HiveType]:
-    """Return the types of the columns of the first file, and of the folders."""
-    return {field.name: field.type for field in found[0].schema} | dict(hive)
 
 
 def _weight_warnings(name: str | None, sample: Sample) -> list[str]:

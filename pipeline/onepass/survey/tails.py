@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray
-from onepass.encode.schema import Numeric
+from onepass.encode.scalar_kinds import Numeric
 from onepass.encode.tails import curbed_numbers
 from onepass.survey.lake_warnings import absurd_value
 from onepass.survey.lines import Lines, Outcome

@@ -106,7 +106,12 @@ def text_form(texts: pa.Array, missing: tuple[str, ...] = MISSING_TEXTS) -> Text
 
 def numbers_by_choice(texts: pa.Array, missing: tuple[str, ...] = MISSING_TEXTS) -> TextForm | None:
     """Return the numbers of a column of text, even if few texts are numbers; None if none is."""
-    return _form("number", texts, missing, least=0.0)
+    plain = _form("number", texts, missing, least=0.0)
+    marks = marks_of(texts, missing)
+    written = _form("number", texts, missing, marks[0]) if len(marks) == 1 else None
+    if plain is None or written is None:
+        return plain or written
+    return min(plain, written, key=lambda form: form.unreadable_share)
 
 
 def times_by_choice(texts: pa.Array, missing: tuple[str, ...], form: str) -> TextForm | None:

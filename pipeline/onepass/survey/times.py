@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from onepass.encode.columns import floats
-from onepass.encode.schema import Column, Time, family
+from onepass.encode.scalar_kinds import Time
+from onepass.encode.schema import Column, family
 from onepass.encode.times import moments, shown_zone
 from onepass.errors import JobError
 from onepass.survey.naming import assigning

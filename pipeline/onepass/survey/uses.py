@@ -20,7 +20,8 @@ from onepass.encode.missing import (
     without_missing,
     without_numbers,
 )
-from onepass.encode.schema import Column, Hashed, Numeric, OneHot, Time, family
+from onepass.encode.scalar_kinds import Hashed, Numeric, OneHot, Time
+from onepass.encode.schema import Column, family
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.text_values import numbers_in_text
 from onepass.encode.texts import is_text
@@ -119,7 +120,7 @@ def sampled(
     """
     stored = plain(values)
     n_rows = max(1, len(stored))
-    values, found = _present(stored, words)
+    values, found = present_values(stored, words)
     became_null = (values.null_count - stored.null_count) / n_rows
     nulls = min(1.0, (known_nulls or stored.null_count / n_rows) + became_null)
     usable = family(values.type) not in {"other", "null"}
@@ -130,7 +131,7 @@ def sampled(
     )
 
 
-def _present(values: pa.Array, words: Words) -> tuple[pa.Array, tuple[str, ...]]:
+def present_values(values: pa.Array, words: Words) -> tuple[pa.Array, tuple[str, ...]]:
     """Return values with null for those that stand for nothing, and these as they are written."""
     kind = family(values.type)
     if kind == "text":

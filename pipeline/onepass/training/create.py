@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from onepass.encode.nested_kinds import Bag, HashedBag
-from onepass.encode.schema import Column, Hashed, OneHot, Schema
+from onepass.encode.scalar_kinds import Hashed, OneHot
+from onepass.encode.schema import Column, Schema
 from onepass.encode.shapes import Cross
 from onepass.errors import DataError, JobError
 from onepass.job import Job
