@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterable
 
 from onepass.wording import spoken
 
@@ -30,3 +31,9 @@ def assigning(field: str, column: str, value: str) -> str:
         shown = json.dumps({column: value}, ensure_ascii=False)
         return spoken(f"{flag}: {shown} in --config")
     return spoken(f"--{flag}={shlex.quote(f'{column}={value}')}")
+
+
+def fields_of(names: Iterable[str], present: Iterable[str]) -> str:
+    """Return a hint at the fields of names that are structs; empty if none is."""
+    found = [name for one in names for name in sorted(present) if name.startswith(f"{one}.")]
+    return f" (a struct is read as its fields, such as {found[0]})" if found else ""
