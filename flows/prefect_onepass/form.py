@@ -30,7 +30,7 @@ from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_fields import explained
 from onepass.job_holdout import is_rolling, parse_holdout
-from prefect_onepass.paths import PATTERN, check_absolute
+from prefect_onepass.paths import LAKE_PATTERN, PATTERN, check_absolute
 
 PATHS = ("lake", "model", "holdout")
 """Fields that are paths or URLs, or lists of them."""
@@ -56,7 +56,8 @@ def _readable(schema: dict[str, Any]) -> None:
         if name in PATHS:
             for option in options or [field]:
                 if "$ref" not in option:
-                    option.get("items", option)["pattern"] = PATTERN
+                    pattern = PATTERN if name == "model" else LAKE_PATTERN
+                    option.get("items", option)["pattern"] = pattern
         if name == "holdout":
             field["anyOf"][0]["pattern"] += r"|^\s*(where|last)\s*:"
 

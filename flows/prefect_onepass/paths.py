@@ -7,14 +7,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from onepass.cloud.url import SCHEMES, is_url
+from onepass.cloud.url import CATALOGUE, SCHEMES, is_url
 from onepass.text import shown
 
 PATTERN = rf"^(/|({'|'.join(SCHEMES)})://)"
 """Beginning of a path or URL. The API refuses other values before there is a run."""
 
+LAKE_PATTERN = rf"^(/|({'|'.join([*SCHEMES, CATALOGUE])})://)"
+"""Beginning of a lake, which may also be a table of a catalogue."""
 
 _SCHEMA = {"type": "string", "pattern": PATTERN}
+_LAKE_SCHEMA = {"type": "string", "pattern": LAKE_PATTERN}
 
 
 def check_absolute(value: Any) -> Any:
@@ -42,6 +45,6 @@ Place = Annotated[str, AfterValidator(check_absolute), WithJsonSchema(_SCHEMA)]
 Lake = Annotated[
     str | list[str],
     AfterValidator(check_absolute),
-    WithJsonSchema({"anyOf": [_SCHEMA, {"type": "array", "items": _SCHEMA}]}),
+    WithJsonSchema({"anyOf": [_LAKE_SCHEMA, {"type": "array", "items": _LAKE_SCHEMA}]}),
 ]
 """A directory, glob or file, or a list of files, by absolute paths or URLs."""

@@ -16,7 +16,7 @@ import click
 from prefect.events import Event
 from prefect.settings import PREFECT_API_URL
 
-from onepass.cloud.url import is_url, parse_url
+from onepass.cloud.url import canonical, is_url
 from onepass.errors import OnepassError
 from onepass.lake.landing import Landed, Landing, Stamp, stamps
 from onepass.terminal.printing import say
@@ -70,7 +70,7 @@ _PAUSES = (1.0, 60.0)
 def command(lake: str, poll: float, settle: float, at_start: bool, credentials: str | None) -> None:
     """Send the event onepass.lake.landed to Prefect when files have landed in LAKE.
 
-    LAKE is a folder, a glob, or a URL of an object store. The command needs a Prefect server
+    LAKE is a folder, a glob, a table, or a URL of an object store. The command needs a Prefect server
     (PREFECT_API_URL) and runs until it is stopped. docs/events.md has the event and examples of
     automations that train when it comes.
     """
@@ -79,7 +79,7 @@ def command(lake: str, poll: float, settle: float, at_start: bool, credentials: 
             "events need a Prefect server: run 'prefect server start' and set PREFECT_API_URL, "
             "for instance to http://127.0.0.1:4200/api"
         )
-    place = str(parse_url(lake)) if is_url(lake) else os.path.abspath(lake)
+    place = canonical(lake) if is_url(lake) else os.path.abspath(lake)
     with lent(credentials):
         _watch(place, poll, settle, at_start)
 

@@ -24,7 +24,8 @@ class RowFields(BaseModel):
     )
 
     lake: str | list[str] = Field(
-        description="Directory, glob, file, URL or list of files with the Parquet rows to train on."
+        description="Directory, glob, file, URL, Delta or Iceberg table, or list of files with the "
+        "Parquet rows to train on."
     )
     as_files: bool = Field(
         default=False,
