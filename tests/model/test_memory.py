@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,18 @@ def test_blocks_of_rows_with_thousands_of_entries_fit_into_the_limit():
     assert 2e9 / 20 < few * 10_000 * 16 * 5 < 2e9 / 2
     with pytest.raises(JobError, match="dense and 1000000 hashed features: at least"):
         fitted(1e6)
+
+
+@pytest.mark.parametrize("width", [300, 450, 601, 768])
+def test_the_least_limit_that_an_error_names_is_enough(width):
+    columns = [Numeric(name=f"x{i}", center=0.0, scale=1.0, missing=False) for i in range(width)]
+    label = Label(name="y", family="number", domain="real")
+    schema = Schema(columns=columns, label=label, weight=None, hash_bits=4, hive={})
+    job = {"lake": "lake", "label": "y", "model": "model", "solver": "newton", "loss": "squared"}
+    with pytest.raises(JobError, match="at least") as caught:
+        fit_batch_rows(Job(**job, memory_limit="410MiB"), schema)
+    (least,) = re.findall(r"at least (\d+) MiB", str(caught.value))
+    assert fit_batch_rows(Job(**job, memory_limit=f"{least}MiB"), schema) > 0
 
 
 def test_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():

@@ -156,3 +156,43 @@ def test_record_batch_is_taken_and_other_things_are_named(path, rows):
     for wrong in ("rows.parquet", None, [{"a": 1}], {"a": 1}, {"a": [1], "b": [1, 2]}):
         with pytest.raises(TypeError, match=f"found {type(wrong).__name__}"):
             model.predict(wrong)
+
+
+@pytest.fixture
+def nested(tmp_path) -> tuple[Model, pa.Table]:
+    """A model of a struct in a struct and of maps, with its rows."""
+    pick = np.random.default_rng(9)
+    x, k = pick.normal(size=600), pick.integers(0, 5, 600)
+    struct = [None if i % 9 == 0 else {"x": x[i], "in": {"k": f"k{k[i]}"}} for i in range(600)]
+    table = pa.table(
+        {
+            "s": pa.array(struct),
+            "from": pa.array([[(f"w{j}", 0.5 + j)] for j in k], pa.map_(pa.string(), pa.float64())),
+            "by": pa.array([[(int(j), 2.0)] for j in k], pa.map_(pa.int64(), pa.float64())),
+            "y": x + k,
+        }
+    )
+    (tmp_path / "lake").mkdir()
+    pq.write_table(table, tmp_path / "lake" / "a.parquet")
+    train({"lake": str(tmp_path / "lake"), "label": "y", "model": str(tmp_path / "model")})
+    return Model.load(tmp_path / "model"), table
+
+
+def test_a_struct_is_read_as_its_fields(nested):
+    model, rows = nested
+    expected = model.predict(rows)
+    assert np.square(rows["y"].to_numpy() - expected).mean() < 0.3 * rows["y"].to_numpy().var()
+    flat = rows.flatten().flatten()
+    assert "s.in.k" in flat.column_names
+    np.testing.assert_array_equal(model.predict(flat), expected)
+    np.testing.assert_array_equal(model.predict(rows.slice(7, 50)), expected[7:57])
+
+
+def test_frames_and_mappings_may_have_structs_and_maps(nested):
+    pandas = pytest.importorskip("pandas")
+    model, rows = nested
+    expected = model.predict(rows)
+    np.testing.assert_array_equal(model.predict(rows.to_pydict()), expected)
+    np.testing.assert_array_equal(model.predict(rows.to_pandas()), expected)
+    frame = pandas.DataFrame([row | {"from": dict(row["from"])} for row in rows.to_pylist()])
+    np.testing.assert_array_equal(model.predict(frame), expected)

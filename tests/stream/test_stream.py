@@ -160,6 +160,19 @@ def test_unusable_values_name_file_row_group_and_column_even_from_another_proces
     assert "--on-null-label drop" in str(error)
 
 
+def test_small_row_groups_that_are_encoded_together_are_named_together(tmp_path):
+    labels = np.zeros(900)
+    labels[700] = np.nan
+    table = user_table(900)
+    table = table.set_column(table.schema.get_field_index("y"), "y", [labels])
+    write_files(tmp_path, {"a.parquet": table}, row_group_size=300)
+    with pytest.raises(BadPartition) as caught:
+        read(tmp_path, batch_rows=900)
+    error = caught.value
+    assert (error.path, error.row_group, error.column) == ("a.parquet", None, "y")
+    assert "(row groups 0 to 2)" in str(error)
+
+
 @pytest.mark.parametrize("values", [[["x"]], [{"z": "x"}], [1.5], [True], [b"x"]])
 @pytest.mark.parametrize("column", ["user", "level", "number", "a"])
 def test_column_of_another_type_is_a_bad_partition(tmp_path, column, values):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakes import SAMPLES, number_table, write_files
+from onepass import train
 from onepass.errors import BadPartition, DataError, EmptyLake, JobError
 from onepass.lake.discover import discover
 from onepass.stream.workers import Workers
@@ -434,3 +435,23 @@ def test_a_cluster_reads_footers_and_labels_to_the_same_survey(tmp_path, monkeyp
     together = survey(lake, label="y", skip_bad=True)
     assert len(alone.bad) == 1
     assert repr(together) == repr(alone)
+
+
+def test_a_struct_that_is_named_as_a_column_is_pointed_to_its_fields(tmp_path):
+    table = pa.table({"s": [{"n": i} for i in range(200)], "y": [float(i % 7) for i in range(200)]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    job = {"lake": str(tmp_path), "label": "y", "model": str(tmp_path / "model")}
+    for wrong in ({"features": ["s"]}, {"exclude": ["s"]}, {"where": "s = 1"}):
+        with pytest.raises(JobError, match=r"a struct is read as its fields, such as s\.n"):
+            train(job | wrong)
+
+
+def test_a_struct_without_a_type_in_some_file_is_missing_there_with_advice_that_works(tmp_path):
+    y = [float(i % 7) for i in range(200)]
+    for name, s in {"a": pa.array([{"n": i % 5} for i in range(200)]), "b": pa.nulls(200)}.items():
+        pq.write_table(pa.table({"s": s, "y": y}), tmp_path / f"{name}.parquet")
+    job = {"lake": str(tmp_path), "label": "y", "model": str(tmp_path / "model")}
+    with pytest.raises(BadPartition, match=r"^b\.parquet, column 's\.n'.*has no type") as caught:
+        train(job)
+    assert "--on-missing-column null" in str(caught.value)
+    assert train(job | {"on_missing_column": "null"}).rows == 400

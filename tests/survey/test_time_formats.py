@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +95,16 @@ def test_years_of_two_digits_are_left_to_the_user():
     found = profile(written("%d/%m/%y"))
     assert "looks like dates with years of two digits; --time-format x=%d/%m/%y" in found.warning
     assert profile(written("%d/%m/%y"), time_format={"x": "%d/%m/%y"}).use.parts[0] == "trend"
+
+
+@pytest.mark.parametrize(
+    "form", ["%m-%d-%y", "%m/%d/%y %H:%M", "%d.%m.%y, %H:%M:%S", "%m-%d-%y %I:%M:%S %p"]
+)
+def test_the_advised_format_of_short_years_reads_the_texts(form):
+    found = profile(written(form))
+    options = re.findall(r"--time-format x=(.+?)(?= or --| reads)", found.warning.replace("'", ""))
+    assert form in options
+    assert profile(written(form), time_format={"x": form}).use.parts[0] == "trend"
 
 
 SECONDS = np.array([int(day.replace(tzinfo=dt.UTC).timestamp()) for day in DAYS])

@@ -81,8 +81,8 @@ def fit_batch_rows(
         needed = job.memory_limit - free + least * per_row
         raise JobError(
             f"--memory-limit {job.memory_limit.human_readable()} is too low for {schema.n_dense} "
-            f"dense and {schema.n_selected} hashed features: at least {needed / 2**20:.0f} MiB are "
-            "needed"
+            f"dense and {schema.n_selected} hashed features: at least {ceil(needed / 2**20)} MiB "
+            "are needed"
         )
     return min(max_batch_rows, 1 << (int(rows).bit_length() - 1))
 

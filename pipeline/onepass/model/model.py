@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray, Linear
 from onepass.encode.classes import class_values
 from onepass.encode.encoder import Encoded, Encoder
-from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.learn.learns import Learns
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
 from onepass.model.directory import OpenModel, open_model
 from onepass.model.predictor import Predictor, predicted
+from onepass.model.rows import Rows, table_of
 from onepass.model.sklearn_export import to_sklearn
 from onepass.model.state import ModelState
 from onepass.model.versions import read_version
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-Rows: TypeAlias = "pa.Table | pa.RecordBatch | pd.DataFrame | Mapping[str, Any]"
-"""Columns by name, of equal length."""
 
 
 class Model:
@@ -99,7 +91,8 @@ class Model:
         Parameters
         ----------
         rows
-            The feature columns, those of key=value folders included, in any order.
+            The feature columns, those of key=value folders included, in any order. A struct is read
+            as its fields, as in files.
 
         Returns
         -------
@@ -171,7 +164,7 @@ class Model:
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
         # These rows have a column in place of each key=value folder of the lake.
         flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
-        table = _typed_like_lake(_without_structs(_as_table(rows)), self.file.encoder)
+        table = table_of(rows, self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)
 
     def __repr__(self) -> str:
@@ -180,35 +173,3 @@ class Model:
             f"<Model {job.model}: {job.solver}, {job.loss} loss of {job.label!r}, "
             f"version {self.version}>"
         )
-
-
-def _as_table(rows: Any) -> pa.Table:
-    if isinstance(rows, pa.Table):
-        return rows
-    if isinstance(rows, pa.RecordBatch):
-        return pa.Table.from_batches([rows])
-    try:
-        if isinstance(rows, Mapping):
-            return pa.table(dict(rows))
-        return pa.Table.from_pandas(rows, preserve_index=False)
-    except (AttributeError, TypeError, pa.ArrowException) as error:
-        raise TypeError(
-            "expected a pyarrow Table or RecordBatch, a pandas DataFrame, or a mapping of equally "
-            f"long columns; found {type(rows).__name__}: {error}"
-        ) from None
-
-
-def _without_structs(table: pa.Table) -> pa.Table:
-    """Return a table with a column ``a.b`` in place of each field of a struct, as in a lake."""
-    while any(pa.types.is_struct(field.type) and field.type.num_fields for field in table.schema):
-        table = table.flatten()
-    return table
-
-
-def _typed_like_lake(table: pa.Table, schema: Schema) -> pa.Table:
-    types = {"integer": pa.int64(), "date": pa.date32(), "text": pa.string()}
-    for name, kind in schema.hive.items():
-        at = table.schema.get_field_index(name)
-        if at >= 0 and table.schema.field(at).type != types[kind]:
-            table = table.set_column(at, name, table.column(at).cast(types[kind]))
-    return table

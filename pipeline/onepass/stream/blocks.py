@@ -133,21 +133,26 @@ def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np
 
 
 def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> None:
-    file, row_group = step.source.file, step.unit.row_groups[0]
+    file, groups = step.source.file, step.unit.row_groups
+    # A unit of several row groups is encoded as one, so the row is in one of them.
+    row_group = groups[0] if len(groups) == 1 else None
+    among = "" if len(groups) == 1 else f" (row groups {min(groups)} to {max(groups)})"
     try:
         draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
         if isinstance(error, UnknownClass):
             error = _of_whole_file(error, step, reading)
         raise BadPartition(
-            error.reason,
+            f"{error.reason}{among}",
             path=file.key,
             row_group=row_group,
             column=error.column,
             advice=error.advice,
         ) from None
     except pa.ArrowException as error:
-        raise BadPartition(f"cannot convert: {error}", path=file.key, row_group=row_group) from None
+        raise BadPartition(
+            f"cannot convert: {error}{among}", path=file.key, row_group=row_group
+        ) from None
 
 
 def _of_whole_file(error: UnknownClass, step: Step, reading: Reading) -> UnknownClass:

@@ -41,7 +41,16 @@ def usual_kinds(
     for (name, kind), _ in sorted(seen.most_common(), key=lambda item: item[0][1] == "null"):
         if name not in hive and (name in targets or choice.reads(name)):
             usual.setdefault(name, kind)
-    return {name: kind for name, kind in usual.items() if kind != "other" or name in targets}
+    return {
+        name: kind
+        for name, kind in usual.items()
+        if name in targets or not (kind == "other" or (kind == "null" and _is_struct(name, usual)))
+    }
+
+
+def _is_struct(name: str, names: Iterable[str]) -> bool:
+    """Whether other columns are fields of this one, which is a struct in other files."""
+    return any(other.startswith(f"{name}.") for other in names)
 
 
 def mixed_columns(files: Iterable[FooterSummary]) -> set[str]:
@@ -160,6 +169,8 @@ def _check_columns(
         if name not in one.kinds:
             like = hint(name, one.schema.names, in_all)
             reason = f"the column is missing here, but not in other files{like}"
+            if any(kind == "null" and _is_struct(at, [name]) for at, kind in one.kinds.items()):
+                reason += "; its struct has no type here, as if a writer saw nothing but nulls"
             _refuse(one, name, reason, or_null=not like and name not in targets)
     try:
         check_names(one.file, one.schema, here)

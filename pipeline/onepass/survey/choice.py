@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from onepass.errors import JobError
 from onepass.job_shapes import Curve
+from onepass.survey.naming import fields_of
 
 _SHAPES = ("spline", "log", "bins")
 """Fields of a job that shape numbers."""
@@ -106,7 +107,10 @@ class Choice:
             unknown = sorted(set(self.named(group)) - present)
             if unknown:
                 flag = group.replace("_", "-")
-                raise JobError(f"--{flag} names {unknown}, but the lake has {sorted(present)}")
+                structs = fields_of(unknown, present)
+                raise JobError(
+                    f"--{flag} names {unknown}, but the lake has {sorted(present)}{structs}"
+                )
         for group in _SHAPES:
             unread = [name for name in self.named(group) if not self.wants(name)]
             if unread:

@@ -13,12 +13,19 @@ import pyarrow as pa
 from onepass.block import FloatArray
 from onepass.encode.times import DAY
 from onepass.survey.naming import assigning, naming
-from onepass.survey.text_columns import format_of, marks_of, may_be_written, nearly_form, some_of
-from onepass.survey.time_formats import FEWEST_DATES, TRIED, Found, share_read
+from onepass.survey.text_columns import (
+    LEAST_READ,
+    format_of,
+    marks_of,
+    may_be_written,
+    nearly_form,
+    some_of,
+)
+from onepass.survey.time_formats import FEWEST_DATES, TRIED, Found, share_read, short_formats
 from onepass.text import listed, percent
 from onepass.time_words import EPOCHS
 
-_SHORT_YEAR = re.compile(r"^\s*\d{1,2}([/.-])\d{1,2}\1\d{2}(\s.*)?$")
+_SHORT_YEAR = re.compile(r"^\s*\d{1,2}([/.-])\d{1,2}\1\d{2}(,?\s.*)?$")
 
 _OFTEN_FROM, _OFTEN_TO = 25 * 365.25 * DAY, 80 * 365.25 * DAY
 """Seconds since 1970 of the years from 1995 to 2050, in which moments counted since 1970 lie."""
@@ -47,7 +54,7 @@ def advice_about_text(name: str, texts: pa.Array, missing: tuple[str, ...]) -> s
             "between thousands; write them as numbers"
         )
     if may_be_written(few):
-        advice = _advice_about_dates(name, few, format_of(texts, missing))
+        advice = _advice_about_dates(name, few, missing, format_of(texts, missing))
         if advice is not None:
             return advice
     form = nearly_form(texts, missing)
@@ -62,7 +69,9 @@ def advice_about_text(name: str, texts: pa.Array, missing: tuple[str, ...]) -> s
     )
 
 
-def _advice_about_dates(name: str, few: pa.Array, found: Found) -> str | None:
+def _advice_about_dates(
+    name: str, few: pa.Array, missing: tuple[str, ...], found: Found
+) -> str | None:
     """Return advice about texts that are dates whose format is left open; None if they are not."""
     if found.others:
         options = " or ".join(assigning("time_format", name, form) for form in found.others[:2])
@@ -70,10 +79,10 @@ def _advice_about_dates(name: str, few: pa.Array, found: Found) -> str | None:
             f"{name}: dates in which day and month cannot be told apart; read them with {options}"
         )
     present = few.drop_null().slice(0, TRIED).to_pylist()
-    if present and all(_SHORT_YEAR.match(text) for text in present):
-        mark = present[0].strip().lstrip("0123456789")[:1]
-        option = assigning("time_format", name, f"%d{mark}%m{mark}%y")
-        return f"{name}: looks like dates with years of two digits; {option} reads such dates"
+    short = [text for text in present if _SHORT_YEAR.match(text)]
+    if 2 * len(short) > len(present) and (forms := short_formats(few, missing, LEAST_READ)):
+        options = " or ".join(assigning("time_format", name, form) for form in forms)
+        return f"{name}: looks like dates with years of two digits; {options} reads such dates"
     return None
 
 

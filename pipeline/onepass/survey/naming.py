@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterable
 
 from onepass.wording import spoken
 
@@ -41,3 +42,9 @@ def for_missing(found: tuple[str, ...]) -> str:
         return ""
     shown = ", ".join(repr(word) if word else "blank" for word in found[:_MOST_WORDS])
     return f"; {shown}{', ...' if len(found) > _MOST_WORDS else ''} for missing"
+
+
+def fields_of(names: Iterable[str], present: Iterable[str]) -> str:
+    """Return a hint at the fields of names that are structs; empty if none is."""
+    found = [name for one in names for name in sorted(present) if name.startswith(f"{one}.")]
+    return f" (a struct is read as its fields, such as {found[0]})" if found else ""

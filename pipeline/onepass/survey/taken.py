@@ -11,6 +11,7 @@ from onepass.stream.check_where import WhereCheck, like
 from onepass.stream.workers import Workers
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.footers import FooterSummary, read_summaries
+from onepass.survey.naming import fields_of
 from onepass.survey.sample import Sample
 from onepass.text import counted
 
@@ -78,7 +79,8 @@ def _check_names(
     names |= {key for one in found for key, _ in one.file.hive}
     for name in selection.columns:
         if found and name not in names:
-            near = like(name, sorted(names)) or f"; the columns are {sorted(names)}"
+            near = fields_of([name], names) or like(name, sorted(names))
+            near = near or f"; the columns are {sorted(names)}"
             raise JobError(f"--where names {name!r}, and no file of {lake!r} has it{near}")
 
 

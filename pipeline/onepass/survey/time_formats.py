@@ -27,6 +27,12 @@ _FORMATS = (
     *("%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ"),
     *_CLOCKS,
 )
+_SHORT = tuple(
+    f"{date}{clock}"
+    for mark in "/.-"
+    for date in (f"%d{mark}%m{mark}%y", f"%m{mark}%d{mark}%y", f"%y{mark}%m{mark}%d")
+    for clock in ("", *(f"{gap}{clock}" for gap in (" ", ", ") for clock in _CLOCKS))
+)
 
 TRIED = 20
 """Number of texts that a format must read in order to be tried on more."""
@@ -74,6 +80,19 @@ def find_format(few: pa.Array, missing: tuple[str, ...], least: float) -> Found:
     if best[0].startswith("%Y%m%d") and len(few.unique()) < FEWEST_DATES:
         return Found(None)
     return Found(best[0]) if len(best) == 1 else Found(None, tuple(best))
+
+
+def short_formats(few: pa.Array, missing: tuple[str, ...], least: float) -> tuple[str, ...]:
+    """Return the formats with years of two digits that read most texts, and enough of them.
+
+    Parameters
+    ----------
+    few, missing, least
+        See `find_format`.
+    """
+    shares = {form: share_read(few, missing, form) for form in _SHORT}
+    most = max(least, *shares.values())
+    return tuple(form for form, share in shares.items() if share == most)
 
 
 def share_read(texts: pa.Array, missing: tuple[str, ...], form: str) -> float:
