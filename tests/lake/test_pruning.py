@@ -1,6 +1,7 @@
 """Row groups and files are left out only if no row of them can meet a condition."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -13,6 +14,7 @@ from footer_edits import COLUMNS, META_DATA, ROW_GROUPS, STATISTICS, footer_star
 from onepass.lake.discover import discover
 from onepass.lake.footer import read_footer
 from onepass.lake.pruning import may_match, row_groups
+from onepass.lake.view import TableField, View
 from onepass.selection.parse import parse_where
 from thrift import I64, read_struct, write_struct
 
@@ -197,3 +199,25 @@ def test_group_of_nan_alone_meets_no_comparison(tmp_path):
     assert left(path, "f > 1.5") in ([1], [0, 1])
     assert 1 not in left(path, "f > 2")
     assert left(path, "f is null") == [0, 1]
+
+
+@pytest.mark.parametrize(("default", "condition"), [(None, "a is null"), (7, "a = 7")])
+def test_a_dropped_column_tells_nothing_of_a_new_one_of_the_same_name(default, condition, tmp_path):
+    fields = [pa.field("a", pa.int64(), metadata={"PARQUET:field_id": "1"})]
+    pq.write_table(pa.table([[1, 2]], schema=pa.schema(fields)), tmp_path / "a.parquet")
+    (file,) = discover(str(tmp_path))
+    file = replace(file, view=View((TableField("a", pa.int64(), id=2, default=default),)))
+    assert row_groups(parse_where(condition), file, read_footer(file)) == [0]
+
+
+def test_a_dropped_column_without_values_does_not_empty_one_that_took_its_name(tmp_path):
+    fields = [
+        pa.field(n, pa.int64(), metadata={"PARQUET:field_id": i})
+        for n, i in zip("ab", "12", strict=True)
+    ]
+    pq.write_table(pa.table([[None], [5]], schema=pa.schema(fields)), tmp_path / "a.parquet")
+    (file,) = discover(str(tmp_path))
+    renamed = replace(file, view=View((TableField("a", pa.int64(), id=2),)))
+    assert not read_footer(renamed).empty(["a"])
+    late = replace(file, view=View((TableField("a", pa.int64(), id=3, default=7),)))
+    assert not read_footer(late).empty(["a"])

@@ -107,7 +107,10 @@ def resolved(found: pa.Schema, view: View | None) -> tuple[pa.Schema, FileColumn
 
 
 def columns_of_leaves(paths: list[str], found: pa.Schema, columns: FileColumns | None) -> list[str]:
-    """Return the column that each leaf of the Parquet schema belongs to; its path if it has none.
+    """Return the column that each leaf of the Parquet schema belongs to.
+
+    A leaf without a column has its path; or no name, if another column has that name. So a column
+    that a table has dropped is not taken for a new one of the same name.
 
     Parameters
     ----------
@@ -117,10 +120,14 @@ def columns_of_leaves(paths: list[str], found: pa.Schema, columns: FileColumns |
         Schema of the file.
     """
     if columns is None:
-        names = {name: name for name in found.names}
+        names, taken = {name: name for name in found.names}, set[str]()
     else:
         names = {column.path: name for name, column in columns.stored.items()}
-    return [next((names[at] for at in _upwards(path) if at in names), path) for path in paths]
+        taken = columns.stored.keys() | columns.supplied.keys()
+    return [
+        next((names[at] for at in _upwards(path) if at in names), "" if path in taken else path)
+        for path in paths
+    ]
 
 
 def _upwards(path: str) -> Iterator[str]:
