@@ -12,7 +12,8 @@ import pytest
 import statsmodels.formula.api as smf
 
 from onepass import Model, refine, train
-from onepass.actions.summary import Coefficient, Summary, summarise
+from onepass.actions.coefficient import Coefficient
+from onepass.actions.summary import Summary, summarise
 
 
 def frame(n_rows: int, seed: int) -> pd.DataFrame:

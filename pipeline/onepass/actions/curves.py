@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel
 
+from onepass.actions.coefficient import Coefficient
 from onepass.block import FloatArray
 from onepass.encode.scalar_kinds import OneHot
 from onepass.encode.schema import Schema
 from onepass.encode.shapes import Bins, Spline
 from onepass.encode.splines import heights
-
-if TYPE_CHECKING:
-    from onepass.actions.summary import Coefficient
 
 _POINTS = 49
 """Points of a curve between its outer knots."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from onepass.actions.cautions import cautions
+from onepass.actions.coefficient import Coefficient
 from onepass.actions.curves import CurveOf, curves, references
 from onepass.block import FloatArray
 from onepass.encode.crosses import slots_of_texts, spoken_combination
@@ -25,36 +26,6 @@ LEVEL = 0.95
 """Coverage of the confidence intervals."""
 
 _DAY = 86_400.0
-
-
-class Coefficient(BaseModel):
-    """Coefficient of one feature."""
-
-    feature: str
-    output: str | None
-    """Class or quantile of the coefficient; None if the model has a single margin."""
-    coefficient: float
-    """Change of the prediction per unit of the column; per day for a trend. The change is in
-    log-odds for logistic and softmax, in the log of the mean for poisson and gamma, and in the
-    margin for hinge. 0 for an aliased feature."""
-    aliased: bool
-    """Whether the feature is a linear combination of those before it, and was left out."""
-    std_error: float | None
-    """Standard error; None if the solver has no curvature, or the feature is aliased or never
-    varied."""
-    z: float | None
-    """Coefficient over its standard error."""
-    p_value: float | None
-    """Two-sided p-value of the hypothesis that the coefficient is 0: by Student's t for squared
-    loss, else by the normal distribution."""
-    low: float | None
-    high: float | None
-    """Upper end of the 95 % confidence interval; `low` is its lower end."""
-    read_as: str | None = None
-    """Form in which the column is read, such as "within [0, 1]"; None if as it is. The coefficient
-    is per unit of the column within the bounds, or per unit of the logarithm."""
-    effect: float
-    """Change of the prediction per standard deviation of a number, or as a 0/1 feature turns 1."""
 
 
 class HashedValue(BaseModel):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from onepass.actions.coefficient import Coefficient
 from onepass.actions.curves import CurveOf
-from onepass.actions.summary import Coefficient, HashedValue, Summary, summarise
+from onepass.actions.summary import HashedValue, Summary, summarise
 from onepass.model.model import Model
 from onepass.terminal.options import json_option, version_option
 from onepass.terminal.printing import print_json, print_table, say

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from onepass.actions.summary import Coefficient, Summary
+from onepass.actions.coefficient import Coefficient
+from onepass.actions.summary import Summary
 from onepass.job import Job
 from onepass.ledger.entries import TrainEntry
 from onepass.partition import Partition

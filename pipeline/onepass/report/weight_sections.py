@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from onepass.actions.summary import Coefficient, HashedValue
+from onepass.actions.coefficient import Coefficient
+from onepass.actions.summary import HashedValue
 from onepass.report import tables, weight_figures
 from onepass.report.contents import Contents
 from onepass.report.section import Figure, Section
