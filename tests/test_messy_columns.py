@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from lakes import write_files
 from onepass import Model, evaluate, rewind, score, train, verify
 from onepass.actions.summary import summarise
 from onepass.errors import JobError
 from onepass.model.directory import open_model
-from onepass.survey.profile import Choice
+from onepass.survey.choice import Choice
 from onepass.survey.survey import survey
+from recording import Recorder
 
 MARKERS = ["?", "NA", "", " ", "null", "N/A", "-", "None"]
 KINDS = ["messy", "clean"]
@@ -355,3 +357,19 @@ def test_bytes_cannot_be_chosen_as_a_category(tmp_path):
     pq.write_table(table, tmp_path / "lake" / "0.parquet")
     with pytest.raises(JobError, match=r"--categorical names 'uid' of type .*16.*write it as text"):
         survey(str(tmp_path / "lake"), label="y", choice=Choice(categorical=("uid",)))
+
+
+def test_dates_of_later_files_in_another_form_are_warned_of(tmp_path):
+    days = [f"{1 + i % 28:02}.{1 + i % 12:02}.2025" for i in range(400)]
+    y = [float(i % 28) for i in range(400)]
+    lake = write_files(tmp_path / "lake", {"a.parquet": pa.table({"day": days, "y": y})})
+    job = {"lake": str(lake), "label": "y", "model": str(tmp_path / "m")}
+    recorder = Recorder()
+    train(job, progress=recorder)
+    assert not any("another form" in note for note in recorder.notes)
+    other = [f"2025-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(400)]
+    for name in ("b", "c"):
+        pq.write_table(pa.table({"day": other, "y": y}), lake / f"{name}.parquet")
+    train(job, progress=recorder)
+    [said] = [note for note in recorder.notes if "another form" in note]
+    assert said.startswith(("b.parquet: 400 texts in 400 rows", "c.parquet: 400 texts in 400 rows"))

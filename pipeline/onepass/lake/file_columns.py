@@ -192,6 +192,11 @@ def _field(
     return next((by_name[name] for name in one.names if name in by_name), None)
 
 
+def table_names(view: View) -> set[str]:
+    """Return the names of all columns of a table, a struct as one for each of its fields."""
+    return {name for one in view.fields for name in _names_of(one.name, one.type)}
+
+
 def _names_of(name: str, dtype: pa.DataType) -> Iterator[str]:
     return (leaf.name for leaf in _leaves(name, dtype, ()))
 

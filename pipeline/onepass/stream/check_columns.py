@@ -87,6 +87,10 @@ class ColumnCheck:
         """
         self.warn(self.compare(file, footer))
 
+    def absent_from(self, present: Collection[str]) -> list[str]:
+        """Return the columns that must be read and are not among those present."""
+        return [name for name in self._names if name not in present and name not in self._optional]
+
     def compare(self, file: LakeFile, footer: Footer) -> list[Renamed]:
         """Compare a file as a call does, but return what there is to warn of."""
         if not footer.fingerprint.rows or footer.fingerprint in self._passed:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onepass.encode.numbers import UNREADABLE
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, ChangedPartition, DataError, ForeignModel, first_line
 from onepass.job import Job
@@ -19,6 +20,7 @@ from onepass.ledger.trained import CandidateEntry, Trained
 from onepass.model.directory import OpenModel
 from onepass.model.state import ModelState
 from onepass.partition import Group, Look, Partition
+from onepass.text import listed, printable
 from onepass.training.committer import Committer
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt
@@ -28,6 +30,12 @@ from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
 from onepass.training.round import BadRound, learn_round
 from onepass.training.round_sizes import Remembered, Rounds, rows_of, rule_of
+
+_UNREADABLE_SHARE = 0.9
+"""Unreadable texts for each row from which a whole column seems to be written in another way."""
+
+_MOST_NAMED = 3
+"""Most partitions that a warning names."""
 
 
 class Run:
@@ -65,6 +73,7 @@ class Run:
         """Newest version that this run has committed; 0 before the first."""
         self._committer = Committer(model.ledger, self._committed)
         self._looks = Looks(learner)
+        self._has_warned = False
 
     def state(self) -> ModelState:
         """Return the newest state; restore it first if this run has not yet done so."""
@@ -178,6 +187,19 @@ class Run:
             self.stretches.extend(learnt.stretches)
         self.newest_version = entry.version
         self._progress.committed(entry, self.total)
+        self._warn_of_unreadable(entry)
+
+    def _warn_of_unreadable(self, entry: TrainEntry) -> None:
+        """Warn, once a run, if a whole column of texts seems to be written in another way now."""
+        n_texts = entry.counts.get(UNREADABLE, 0)
+        if self._has_warned or n_texts < _UNREADABLE_SHARE * entry.rows or not entry.rows:
+            return
+        self._has_warned = True
+        names = listed([printable(one.name) for one in entry.partitions], _MOST_NAMED)
+        self._progress.noted(
+            f"{names}: {n_texts:,} texts in {entry.rows:,} rows hold no number or time that the "
+            "model can read, and are learnt as missing: are they written in another form now?"
+        )
 
     def _at_fault(self, faults: Sequence[tuple[Group, DataError]]) -> list[_Fault]:
         """Return the partitions to skip, with the reasons; raise the first error to be raised."""

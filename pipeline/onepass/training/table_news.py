@@ -150,6 +150,7 @@ class _Finder:
         folded = TableChanges(settled, retrains=on_changed == "retrain")
         for commit in commits:
             folded.take(commit)
+            self._tell_of_quarantine(commit)
         changes = folded.true_changes(self._active)
         if changes and on_changed == "error":
             raise _changed(changes)
@@ -164,6 +165,20 @@ class _Finder:
                 self._give_up(folded, name)
         news.replanned |= folded.superseded.keys()
         return self._found(folded.new(self._active), folded)
+
+    def _tell_of_quarantine(self, commit: Commit) -> None:
+        """Warn of files in quarantine that a commit has replaced: nothing can be trained of them.
+
+        Rows that could be read are in the files that took their place, beside trained ones.
+        """
+        still = {one.key for one in commit.added}
+        gone = {one.key for one in commit.removed} & self._known.quarantined.keys() - still
+        if gone:
+            names = listed([printable(key) for key in sorted(gone)], _MOST_NAMED)
+            self._news.notes.append(
+                f"{named(commit)} replaced {counted(len(gone), 'file')} in quarantine, whose rows "
+                f"stay untrained: {names}"
+            )
 
     def _give_up(self, folded: TableChanges, name: FileName) -> None:
         """Decide what becomes of a new file that the store has lost."""

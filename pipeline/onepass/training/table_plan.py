@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from onepass.errors import DataError
 from onepass.lake.discover import LakeFile
+from onepass.lake.file_columns import table_names
 from onepass.lake.tables.table import Table
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import FileName, TableMark, file_of
 from onepass.stream.workers import Workers
+from onepass.text import listed
 from onepass.training.compared import Found
 from onepass.training.known import Known
 from onepass.training.planned import Plan, new_groups, rest_of
 from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
 from onepass.training.table_news import in_order, name_of, table_news
+
+_MOST_NAMED = 3
+"""Most columns that a message names."""
 
 
 class TablePlanner(Planner):
@@ -52,6 +58,7 @@ def plan_table(
     is_first = not history.table_marks()
     orders = window is not None and window.rule.last is not None and is_first
     files_in_order = in_order(table, news.files) if orders else news.files
+    _check_columns(table, files_in_order, planner)
     planner.take(files_in_order, workers, advanced)
     active = {name_of(file) for file in files.values()}
     planner.skip_removed(_readable(known, active, table))
@@ -71,6 +78,21 @@ def plan_table(
     if plan.groups or news.replanned or before is None or _says_more(mark, before):
         plan.table = mark
     return plan
+
+
+def _check_columns(table: Table, new: Sequence[LakeFile], planner: TablePlanner) -> None:
+    """Raise DataError if the table has lost a column that the model reads.
+
+    Each file would be refused for it, although the files are as they were.
+    """
+    view = new[0].view if new else None
+    absent = [] if view is None else planner.check.absent_from(table_names(view))
+    if absent:
+        raise DataError(
+            f"{table.label} of the table has no column {listed(absent, _MOST_NAMED)}, which the "
+            "model reads; it was renamed or dropped\nGive the column back its name, train up to an earlier version "
+            "(--lake-version), or create a new model with another --model."
+        )
 
 
 def _readable(known: Known, active: set[FileName], table: Table) -> set[str]:
