@@ -90,8 +90,8 @@ def _check_columns(table: Table, new: Sequence[LakeFile], planner: TablePlanner)
     if absent:
         raise DataError(
             f"{table.label} of the table has no column {listed(absent, _MOST_NAMED)}, which the "
-            "model reads; it was renamed or dropped\nGive the column back its name, train up to an earlier version "
-            "(--lake-version), or create a new model with another --model."
+            "model reads; it was renamed or dropped\nGive the column back its name, train up to an "
+            "earlier version (--lake-version), or create a new model with another --model."
         )
 
 
