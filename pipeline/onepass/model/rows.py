@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from onepass.arrays import as_batch
-from onepass.encode.reads import use_of
+from onepass.encode.reads import uses
 from onepass.encode.schema import Schema
 from onepass.lake.file_columns import resolved
 
@@ -40,11 +40,11 @@ def _as_table(rows: Any, schema: Schema) -> pa.Table:
         return pa.Table.from_batches([rows])
     try:
         maps = {
-            column.name: made
-            for column in schema.columns
-            if use_of(column) in _MAPS
-            and column.name in rows
-            and (made := _as_map(rows[column.name], _MAPS[use_of(column)])) is not None
+            name: made
+            for name, use in uses(schema, label=False)
+            if use in _MAPS
+            and name in rows
+            and (made := _as_map(rows[name], _MAPS[use])) is not None
         }
         if isinstance(rows, Mapping):
             return pa.table({**rows, **maps})
