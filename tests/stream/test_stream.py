@@ -169,8 +169,9 @@ def test_small_row_groups_that_are_encoded_together_are_named_together(tmp_path)
     with pytest.raises(BadPartition) as caught:
         read(tmp_path, batch_rows=900)
     error = caught.value
-    assert (error.path, error.row_group, error.column) == ("a.parquet", None, "y")
-    assert "(row groups 0 to 2)" in str(error)
+    # By the row group training finds the partition at fault.
+    assert (error.path, error.row_group, error.column) == ("a.parquet", 0, "y")
+    assert "(row groups 0 to 2 were read together)" in str(error)
 
 
 @pytest.mark.parametrize("values", [[["x"]], [{"z": "x"}], [1.5], [True], [b"x"]])

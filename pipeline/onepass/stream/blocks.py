@@ -134,9 +134,10 @@ def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np
 
 def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> None:
     file, groups = step.source.file, step.unit.row_groups
-    # A unit of several row groups is encoded as one, so the row is in one of them.
-    row_group = groups[0] if len(groups) == 1 else None
-    among = "" if len(groups) == 1 else f" (row groups {min(groups)} to {max(groups)})"
+    # A unit of several row groups is encoded as one, so the row is in any of them. The error names
+    # one, by which the partition at fault is found.
+    first, last = min(groups), max(groups)
+    among = "" if first == last else f" (row groups {first} to {last} were read together)"
     try:
         draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
@@ -145,13 +146,13 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> 
         raise BadPartition(
             f"{error.reason}{among}",
             path=file.key,
-            row_group=row_group,
+            row_group=first,
             column=error.column,
             advice=error.advice,
         ) from None
     except pa.ArrowException as error:
         raise BadPartition(
-            f"cannot convert: {error}{among}", path=file.key, row_group=row_group
+            f"cannot convert: {error}{among}", path=file.key, row_group=first
         ) from None
 
 
