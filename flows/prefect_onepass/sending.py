@@ -18,7 +18,7 @@ _POST_SECONDS = 10
 
 
 class Sends(Protocol):
-    """What `emit` needs of the run's background."""
+    """The method of a run's background by which `emit` sends events."""
 
     def send(self, what: str, call: Callable[[], object]) -> None:
         """Call a function in the background, again if it fails; never raise."""

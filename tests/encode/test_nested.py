@@ -303,12 +303,15 @@ def test_the_order_of_a_block_only_moves_its_rows(kind):
             assert np.array_equal(getattr(found.entries, name), getattr(whole.entries, name))
 
 
-@pytest.mark.parametrize("kind", EVERY)
-@pytest.mark.parametrize("dtype", [pa.null(), pa.list_(pa.null())], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    # A writer of maps never makes lists.
+    [(kind, pa.null()) for kind in EVERY]
+    + [(kind, pa.list_(pa.null())) for kind in EVERY if kind != "map"],
+    ids=str,
+)
 def test_a_file_without_a_value_has_null_rows(kind, dtype):
     column, values = EVERY[kind]
-    if kind == "map" and pa.types.is_list(dtype):
-        pytest.skip("a writer of maps never makes lists")
     null = encoded(column, pa.nulls(3, values.type)).block
     found = encoded(column, pa.nulls(3, dtype)).block
     assert np.array_equal(found.dense, null.dense)

@@ -22,8 +22,8 @@ class Judgement(BaseModel):
     """Two losses, and whether the new one is too high."""
 
     by: Literal["holdout", "progressive", "nothing"]
-    """What was compared: losses on the holdout lake, or the progressive losses of the newest
-    partitions with the band in which they were expected; nothing if the band is not known yet."""
+    """The losses that were compared: those on the holdout lake, or the progressive ones of the
+    newest partitions with the band in which they were expected; nothing if there is no band yet."""
     version: int
     """The version that is judged."""
     current: int

@@ -112,7 +112,7 @@ def column_key(keep: str, version_column: str | None) -> str:
 
 
 class Record:
-    """What is known of the files of an output without opening them.
+    """The manifest and the listing of an output, which tell of its files without opening them.
 
     Attributes
     ----------

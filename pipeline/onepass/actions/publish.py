@@ -31,7 +31,7 @@ class Publication(BaseModel):
     """Which version predictions use after a run, and why."""
 
     outcome: Literal["published", "unchanged", "pinned", "superseded", "refused"]
-    """What became of the newest version.
+    """Whether predictions use the newest version now.
 
     - published: predictions use it from now on
     - unchanged: predictions use it already, or nothing has been trained

@@ -48,7 +48,7 @@ class LakeFile:
     remote: RemoteObject | None = None
     """Description of the object when the lake was listed; None on a local disk."""
     view: View | None = None
-    """What the table of the file makes of it; None for a file of a plain lake."""
+    """Columns and deleted rows by the table of the file; None for a file of a plain lake."""
 
 
 def discover(lake: str | list[str]) -> list[LakeFile]:

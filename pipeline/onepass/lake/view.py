@@ -72,7 +72,7 @@ class TableField:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a table makes of one of its files."""
+    """The columns and rows that a table has of one of its files."""
 
     fields: tuple[TableField, ...]
     """Columns of the table, in its order; the files of a version share one tuple."""

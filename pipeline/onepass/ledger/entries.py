@@ -139,7 +139,7 @@ class SkipEntry(Header):
     """The partition, or the file if its footer could not be read."""
     reason: str
     quarantine: Look | None = None
-    """What the file looked like before it was read, if it is in quarantine: it is taken up again
+    """Look of the file before it was read, if it is in quarantine: it is taken up again
     once it looks different. None if the partition is left out for good."""
 
     @property
@@ -149,7 +149,7 @@ class SkipEntry(Header):
 
     @property
     def told(self) -> str:
-        """What the entry does and why, in one line."""
+        """The effect of the entry and the reason, in one line."""
         if self.quarantine is None:
             return f"left out: {self.reason}"
         return f"in quarantine until it is replaced: {self.reason}"

@@ -76,6 +76,7 @@ def compare_files(
 
 
 def usable_files(files: Iterable[FooterSummary], bad: BadFiles) -> list[FooterSummary]:
+    """Return the files that are not among the bad ones."""
     return [one for one in files if one.file.key not in bad]
 
 

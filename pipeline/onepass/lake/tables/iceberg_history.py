@@ -1,4 +1,4 @@
-"""What changed between two snapshots of an Iceberg table.
+"""Compare the snapshots of an Iceberg table: which files each one adds and removes.
 
 The files of a snapshot are compared with those of its parent. The operation that a snapshot names
 is not enough: pyiceberg's overwrite is a delete and an append, and its append scan leaves out both

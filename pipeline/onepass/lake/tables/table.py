@@ -1,4 +1,4 @@
-"""What onepass asks of a table: its files as of one version, and the commits that led there.
+"""The interface of a table: its files as of one version, and the commits that led there.
 
 A table (Delta, Iceberg) lists the Parquet files that count, and replaces files by others: when
 small files are compacted, and when rows are deleted or updated. Its commits tell which. The
@@ -57,7 +57,7 @@ class Commit:
     label: str
     """Name in messages: ``version 7``, ``snapshot 5012345678901234567``."""
     operation: str
-    """What the table says it did: WRITE, OPTIMIZE, DELETE, append, replace, ..."""
+    """The operation by the table's own word: WRITE, OPTIMIZE, DELETE, append, replace, ..."""
     is_rewrite: bool
     """Whether the rows of the table are the same after the commit, as after a compaction."""
     added: tuple[FileOfTable, ...] = ()
