@@ -22,6 +22,8 @@ def numbered_block(n_rows: int) -> Block:
         at.astype(float),
         at + 0.5,
         Entries(start, own.astype(np.int32), own.astype(np.float32)),
+        at + 0.25,
+        at + (1 << 40),
     )
 
 
@@ -32,6 +34,8 @@ def assert_rows(block: Block, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(block.slots, np.stack([at, at + 1], axis=1))
     np.testing.assert_array_equal(block.label, at)
     np.testing.assert_array_equal(block.weight, at + 0.5)
+    np.testing.assert_array_equal(block.offset, at + 0.25)
+    np.testing.assert_array_equal(block.cluster, at + (1 << 40))
     own, entries = np.repeat(at, (at % 3).astype(int)), block.entries
     np.testing.assert_array_equal(entries.lengths, at % 3)
     assert entries.start[0] == 0

@@ -54,6 +54,9 @@ FULL = LEAST | {
     "log": ["a", "g"],
     "bins": ["PM2.5:4"],
     "weight": "w",
+    "offset": "known",
+    "exposure": "years",
+    "cluster": "customer",
     "hash_bits": 12,
     "clip": False,
     "on_null_label": "drop",
@@ -239,11 +242,15 @@ def test_other_half_lives_are_refused(text):
         {"features": ["b"], "exclude": ["a", "b"]},
         {"features": ["a", "y"]},
         {"weight": "y"},
+        {"offset": "w", "weight": "w"},
+        {"exposure": "a", "features": ["a"]},
+        {"cluster": "y"},
+        {"offset": "k", "cross": ["a*k"]},
     ],
     ids=str,
 )
 def test_contradictions_are_refused(wrong):
-    with pytest.raises(JobError, match=r"\['b'\] are named in both|'y' cannot be a feature or the"):
+    with pytest.raises(JobError, match=r"\['b'\] are named in both|cannot be (a|the|part)"):
         parse_job(LEAST | wrong)
 
 
@@ -314,6 +321,9 @@ OTHER = {
     "log": [],
     "bins": ["h:10"],
     "weight": "v",
+    "offset": "log_years",
+    "exposure": "months",
+    "cluster": "shop",
     "hash_bits": 9,
     "clip": True,
     "on_null_label": "error",

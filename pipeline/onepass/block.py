@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ RealArray: TypeAlias = NDArray[np.floating[Any]]
 """An array in single or double precision."""
 IntArray: TypeAlias = NDArray[np.int64]
 SlotArray: TypeAlias = NDArray[np.int32]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ class Block:
     """Importance of each row, shape (n_rows,); 1 if the job names no weight column."""
     entries: Entries | None = None
     """Sparse rows, whose slots are those of the hashed columns; None if the schema has none."""
+    offset: FloatArray | None = None
+    """Known part of each margin, in the label's unit, shape (n_rows,); None if the job has none."""
+    cluster: IntArray | None = None
+    """Hash of the cluster of each row, shape (n_rows,); None if the job names no such column."""
 
     @property
     def n_rows(self) -> int:
@@ -100,6 +106,8 @@ class Block:
             self.label[index],
             self.weight[index],
             None if self.entries is None else self.entries.take(index),
+            None if self.offset is None else self.offset[index],
+            None if self.cluster is None else self.cluster[index],
         )
 
     @staticmethod
@@ -107,14 +115,16 @@ class Block:
         """Return the rows of several blocks, one block after another."""
         if len(blocks) == 1:
             return blocks[0]
-        entries = [block.entries for block in blocks if block.entries is not None]
-        assert len(entries) in {0, len(blocks)}, "all blocks of a schema have entries, or none has"
+        entries = _of_all(block.entries for block in blocks)
+        offsets, clusters = (_of_all(getattr(block, n) for block in blocks) for n in _OPTIONAL)
         return Block(
             np.concatenate([block.dense for block in blocks]),
             np.concatenate([block.slots for block in blocks]),
             np.concatenate([block.label for block in blocks]),
             np.concatenate([block.weight for block in blocks]),
             Entries.concatenated(entries) if entries else None,
+            np.concatenate(offsets) if offsets else None,
+            np.concatenate(clusters) if clusters else None,
         )
 
     def pieces(self, n_rows: int) -> Iterator[Block]:
@@ -132,6 +142,8 @@ class Block:
                 self.label[rows],
                 self.weight[rows],
                 None if self.entries is None else self.entries.between(start, stop),
+                None if self.offset is None else self.offset[rows],
+                None if self.cluster is None else self.cluster[rows],
             )
 
 
@@ -148,6 +160,18 @@ class Linear:
     """Weights of the dense features, shape (n_outputs, n_dense)."""
     hashed: RealArray
     """Weights of the slots, shape (n_slots, n_outputs). A margin sums those of its row's slots."""
+
+
+_OPTIONAL = ("offset", "cluster")
+"""Arrays that blocks have where the job asks for them."""
+
+
+def _of_all(values: Iterable[_T | None]) -> list[_T]:
+    """Return the values that all blocks of a schema have, or nothing where none has one."""
+    values = list(values)
+    found = [one for one in values if one is not None]
+    assert len(found) in {0, len(values)}, "all blocks of a schema have it, or none has"
+    return found
 
 
 def _starts(lengths: IntArray) -> IntArray:

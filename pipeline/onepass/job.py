@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
-from pydantic import ByteSize, Field, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, field_validator
 
-from onepass.job_shapes import ShapeFields
-from onepass.job_values import LossName, comma_separated, parse_age, parse_parallel
+from onepass.job_penalties import PenaltyFields
+from onepass.job_values import distinct_numbers, parse_age, parse_parallel, several_numbers
 from onepass.scheduler import scheduler_address
 from onepass.selection.rows import Selection
 from onepass.wording import know
 
-_RANGES: dict[str, tuple[Callable[[float], bool], float, str]] = {
-    "learning_rate": (lambda x: x > 0, math.inf, "a number above 0"),
-    "l2": (lambda x: x >= 0, math.inf, "a number of at least 0"),
-    "quantile": (lambda x: x > 0, 1.0, "a number above 0 and below 1"),
-}
-"""Allowed numbers by field: test of the lower bound, exclusive upper bound, words for messages."""
-
 Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
 
 
-class Job(ShapeFields):
+class Job(PenaltyFields):
     """Description of a training: the lake, the label, the options, and where to keep the model.
 
     The first run freezes the job in the model directory. Later runs may leave out all fields but
     `model`. They may not contradict a frozen field, except those that steer a single run.
     """
 
-    loss: LossName = Field(
-        default="auto", description="Loss to minimise; auto chooses it by the label."
-    )
-    quantile: list[float] = Field(
-        default=[0.5],
-        min_length=1,
-        max_length=1000,
-        description="Quantiles of quantile loss, above 0 and below 1; one pass learns several.",
-    )
-    delta: float | None = Field(
-        default=None,
-        gt=0,
-        description="Residual at which huber loss turns linear; unset: a scale of the label.",
-    )
-    classes: list[str] = Field(
-        default_factory=list,
-        description="Classes of the label; empty: those of the lake.",
-    )
     solver: Solver = Field(
         default="auto", description="The learner; auto is newton where the width allows."
     )
@@ -57,13 +30,6 @@ class Job(ShapeFields):
         max_length=64,
         description="Step size of a first-order solver; one pass tries several.",
     )
-    l2: list[float] = Field(
-        default=[0.0],
-        min_length=1,
-        max_length=64,
-        description="L2 penalty per row on standardised features; one pass tries several.",
-    )
-    l1: float = Field(default=0.0, ge=0, description="L1 penalty per row of ftrl.")
     schedule: Literal["auto", "constant", "inverse_scaling", "linear"] = Field(
         default="auto", description="Fall of the learning rate; linear reaches 0 as the plan ends."
     )
@@ -140,30 +106,15 @@ class Job(ShapeFields):
     def _a_cluster_is_known_by_its_address(cls, value: Any) -> str | None:
         return scheduler_address(value)
 
-    @field_validator("classes", mode="before")
+    @field_validator("learning_rate", mode="before")
     @classmethod
-    def _classes_may_be_separated_by_commas(cls, value: Any) -> Any:
-        return comma_separated(value)
+    def _rates_may_stand_alone_or_be_separated_by_commas(cls, value: Any) -> Any:
+        return several_numbers(value)
 
-    @field_validator("learning_rate", "l2", "quantile", mode="before")
+    @field_validator("learning_rate")
     @classmethod
-    def _numbers_may_stand_alone_or_be_separated_by_commas(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [part.strip() for part in value.split(",") if part.strip()]
-        return [] if value is None else value if isinstance(value, list) else [value]
-
-    @field_validator("learning_rate", "l2", "quantile")
-    @classmethod
-    def _numbers_are_distinct_and_in_range(
-        cls, value: list[float], info: ValidationInfo
-    ) -> list[float]:
-        above, below, text = _RANGES[str(info.field_name)]
-        wrong = [number for number in value if not (above(number) and number < below)]
-        if wrong:
-            raise ValueError(f"expected {text}, found {wrong[0]:g}")
-        if len(set(value)) < len(value):
-            raise ValueError(f"expected each value once, found {value}")
-        return sorted(value) if info.field_name == "quantile" else value
+    def _rates_are_distinct_and_positive(cls, value: list[float]) -> list[float]:
+        return distinct_numbers(value, least=0.0, text="a number above 0")
 
     @field_validator("half_life", mode="before")
     @classmethod

@@ -109,6 +109,11 @@ class ColumnFields(RowFields):
             both = sorted(set(getattr(self, one)) & set(getattr(self, other)))
             if both:
                 raise ValueError(f"columns {both} are named in both {one!r} and {other!r}")
-        if self.label in self.features or self.label == self.weight:
-            raise ValueError(f"the label {self.label!r} cannot be a feature or the weight as well")
+        taken: dict[str, str] = {}
+        for role, name in self.roles.named().items():
+            if name in self.features and role != "weight":
+                raise ValueError(f"the {role} {name!r} cannot be a feature as well")
+            if name in taken:
+                raise ValueError(f"the {taken[name]} {name!r} cannot be the {role} as well")
+            taken[name] = role
         return self

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from onepass.job_holdout import RollingHoldout, parse_holdout
-from onepass.job_values import absolute
+from onepass.job_values import Roles, absolute
 from onepass.selection.parse import parse_where
 
 
@@ -63,6 +63,18 @@ class RowFields(BaseModel):
         description="Share of the rows to take, such as 0.1; their places decide which.",
     )
     weight: str | None = Field(default=None, description="Column with the importance of each row.")
+    offset: str | None = Field(
+        default=None, description="Column to add to the margin, with a weight of 1."
+    )
+    exposure: str | None = Field(
+        default=None,
+        description="Column, above 0, whose logarithm is added to the margin: rates of counts.",
+    )
+    cluster: str | None = Field(
+        default=None,
+        description="Column, such as customer, whose rows depend on each other; standard errors "
+        "allow for it.",
+    )
     on_null_label: Literal["error", "drop"] = Field(
         default="error", description="Treatment of rows whose label is null or NaN."
     )
@@ -76,6 +88,11 @@ class RowFields(BaseModel):
         description="Treatment of a file that lacks a column of the features; null reads it as "
         "null.",
     )
+
+    @property
+    def roles(self) -> Roles:
+        """The columns that are no features."""
+        return Roles(self.label, self.weight, self.offset, self.exposure, self.cluster)
 
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod

@@ -81,9 +81,9 @@ class ShapeFields(ColumnFields):
         named += [("log", name) for name in self.log]
         named += [("bins", name) for name, _ in self.cuts]
         for field, name in named:
-            if name in {self.label, self.weight}:
-                role = "label" if name == self.label else "weight"
-                raise ValueError(f"the {role} {name!r} cannot be a part of {field!r}")
+            for role, own in self.roles.named().items():
+                if name == own:
+                    raise ValueError(f"the {role} {name!r} cannot be a part of {field!r}")
         for field, name in named:
             if field == "cross":
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from onepass.cloud.url import canonical, is_url
@@ -23,6 +24,26 @@ LossName: TypeAlias = Literal[
 
 MOST_PARALLEL = 1024
 """Largest number of units of training that may be learnt at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The columns of a lake that are no features; None for those that the job does not name."""
+
+    label: str | None = None
+    weight: str | None = None
+    offset: str | None = None
+    exposure: str | None = None
+    cluster: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """Return the columns that the job names, by role."""
+        return {role: name for role, name in asdict(self).items() if name is not None}
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that have a role."""
+        return frozenset(self.named().values())
 
 
 def parse_age(text: str) -> tuple[float, str]:
@@ -94,4 +115,38 @@ def comma_separated(value: Any) -> Any:
     """Return the names in a text, which commas separate, and any other value as it is."""
     if isinstance(value, str):
         return [name.strip() for name in value.split(",") if name.strip()]
+    return value
+
+
+def several_numbers(value: Any) -> Any:
+    """Return numbers that stand alone, or in a text with commas between them, as a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def distinct_numbers(
+    value: list[float], *, least: float, below: float = math.inf, is_open: bool = True, text: str
+) -> list[float]:
+    """Return numbers that are distinct and in range.
+
+    Parameters
+    ----------
+    least, below
+        Bounds of the range.
+    is_open
+        Whether the lower bound is outside of the range; the upper one always is.
+    text
+        The range in words.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or is there twice.
+    """
+    for number in value:
+        if not ((number > least or (number == least and not is_open)) and number < below):
+            raise ValueError(f"expected {text}, found {number:g}")
+    if len(set(value)) < len(value):
+        raise ValueError(f"expected each value once, found {value}")
     return value

@@ -24,7 +24,19 @@ _CLASSES_SHOWN = 12
 
 
 _FIELDS = (
-    *("label", "weight", "loss", "classes", "features", "exclude", "numeric", "categorical"),
+    *(
+        "label",
+        "weight",
+        "offset",
+        "exposure",
+        "cluster",
+        "loss",
+        "classes",
+        "features",
+        "exclude",
+        "numeric",
+        "categorical",
+    ),
     *("where", "sample", "on_null_label", "unknown_class", "on_missing_column", "tails"),
     *("sparse", "bag_counts"),
     *("interleave", "dask", "as_files", "lake_version", "lake_timestamp"),
@@ -50,6 +62,9 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
         job.lake,
         label=job.label if "label" in given else None,
         weight=job.weight,
+        offset=job.offset,
+        exposure=job.exposure,
+        cluster=job.cluster,
         loss=implied_loss(job),
         classes=job.classes,
         unknown_class=job.unknown_class,

@@ -19,6 +19,7 @@ from onepass.encode.levels import write_category
 from onepass.encode.nested import Nested, write_nested
 from onepass.encode.numbers import Numbers, kinds_of_count
 from onepass.encode.reads import READS, is_readable, use_of, uses_of
+from onepass.encode.roles import log_exposures, row_clusters, row_offsets
 from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
 from onepass.encode.schema import Label
 from onepass.encode.shapes import Bins, Cross, Product, Spline
@@ -115,6 +116,10 @@ class Draft:
             self._sink = Margins(linear, n_rows)
         self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
         self._weight = filled(n_rows, 1.0)
+        has_offset = bool(self._schema.offset or self._schema.exposure)
+        self._offset = filled(n_rows, 0.0) if has_offset else None
+        has_clusters = label and self._schema.cluster is not None
+        self._cluster = empty((n_rows,), np.int64) if has_clusters else None
         self._counts: Counter[str] = Counter()
         self._frequent: dict[str, Counter[str]] = {}
 
@@ -159,14 +164,25 @@ class Draft:
                     numbers.add(column, values[0], first)
         self._count(numbers.write(self._sink, start))
         hashed.write(self._sink, start)
+        rows = self._place[start : start + n_rows]
         if self._label:
-            self._write_target(part.batch, self._place[start : start + n_rows])
+            self._write_target(part.batch, rows)
+        self._write_roles(part.batch, rows)
 
     def finish(self) -> Encoded:
         """Return the block, without the rows that have no label or one of an unknown class."""
         assert self._n_written == len(self._order)
         rows, margins = self._order, self._sink.margins
-        block = Block(*self._sink.features(), self._target, self._weight, self._sink.sparse())
+        block = Block(
+            *self._sink.features(),
+            self._target,
+            self._weight,
+            self._sink.sparse(),
+            self._offset,
+            self._cluster,
+        )
+        if margins is not None and self._offset is not None:
+            margins = margins + self._offset / self._schema.label.scale
         if self._label and (self._counts["null_label"] or self._counts["unknown_class"]):
             kept = np.flatnonzero(np.isfinite(self._target))
             block, rows = block.take(kept), rows[kept]
@@ -256,6 +272,19 @@ class Draft:
         if self._schema.weight is not None:
             weight = row_weights(_column(batch, self._schema.weight), self._schema.weight)
             scatter(weight, rows, self._weight)
+
+    def _write_roles(self, batch: pa.RecordBatch, rows: IntArray) -> None:
+        """Write offsets and clusters to these rows of the block."""
+        schema = self._schema
+        if self._offset is not None:
+            offset = np.zeros(len(rows))
+            if schema.offset is not None:
+                offset += row_offsets(_column(batch, schema.offset), schema.offset)
+            if schema.exposure is not None:
+                offset += log_exposures(_column(batch, schema.exposure), schema.exposure)
+            self._offset[rows] = offset
+        if self._cluster is not None and schema.cluster is not None:
+            self._cluster[rows] = row_clusters(_column(batch, schema.cluster), schema.cluster)
 
 
 def _about_words(label: Label) -> str:

@@ -57,11 +57,15 @@ READS = {
     "label of numbers": Reads(("integer", "real", "bool"), "a number or a bool"),
     "label of text": Reads(("text",), "text"),
     "weight": Reads(("integer", "real", "bool"), "a number or a bool"),
+    "offset": Reads(("integer", "real"), "a number"),
+    "exposure": Reads(("integer", "real"), "a number"),
+    "cluster": Reads(("text", "integer", "bool"), "text, an integer or a bool"),
 }
 """Arrow types that each use of a column accepts; any other type raises.
 
 The files of a lake may differ within a use, and each type may be that of a dictionary's values. A
-column without a value is accepted whatever its type, except as a weight.
+column without a value is accepted whatever its type, except one that says how a row counts, such as
+its weight.
 """
 
 
@@ -71,13 +75,15 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     Parameters
     ----------
     label
-        Whether label and weight are read as well.
+        Whether label, weight and cluster are read as well.
     """
     found = [one for source in schema.sources() for one in uses_of(source)]
     found = list(dict.fromkeys(found))
+    roles = [(schema.offset, "offset"), (schema.exposure, "exposure")]
     if label:
         found.append((schema.label.name, label_use(schema.label)))
-        found += [(schema.weight, "weight")] if schema.weight else []
+        roles += [(schema.weight, "weight"), (schema.cluster, "cluster")]
+    found += [(name, use) for name, use in roles if name]
     return [(name, use) for name, use in found if name not in schema.hive]
 
 

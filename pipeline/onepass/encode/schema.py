@@ -91,6 +91,12 @@ class Schema(Frozen):
     label: Label
     weight: str | None
     """Column with the importance of each row; None if all rows count 1."""
+    offset: str | None = None
+    """Column that is added to the margin; None if there is none."""
+    exposure: str | None = None
+    """Column whose logarithm is added to the margin; None if there is none."""
+    cluster: str | None = None
+    """Column whose values tell which rows depend on each other; None if no rows do."""
     hash_bits: int = Field(ge=1, le=26)
     """log2 of the number of hashed weights; unused without hashed columns and entries."""
     hive: dict[str, HiveType]
@@ -154,11 +160,12 @@ class Schema(Frozen):
         Parameters
         ----------
         label
-            Whether label and weight are read as well.
+            Whether label, weight and cluster are read as well.
         """
         names = [name for column in self.columns for name in column.source_names]
+        names += [name for name in (self.offset, self.exposure) if name]
         if label:
-            names += [self.label.name, *([self.weight] if self.weight else [])]
+            names += [name for name in (self.label.name, self.weight, self.cluster) if name]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
 
     def text_names(self) -> list[str]:

@@ -30,7 +30,7 @@ def usual_kinds(
     hive
         Columns that are key=value folders, which are not read from the files.
     targets
-        Label and weight.
+        Columns that have a role, such as the label.
     """
     seen: Counter[tuple[str, str]] = Counter()
     for one in files:
@@ -81,7 +81,7 @@ def check_agreement(
     usual
         Columns to read and their kinds, see `usual_kinds`.
     targets
-        Label and weight, which all files must have, in the same kind.
+        Columns that have a role, such as the label; all files must have them, in the same kind.
     folders
         Key=value folders that every file must lie in.
     bad

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from onepass.encode.schema import HiveType
 from onepass.errors import BadPartition, EmptyLake, first_line
+from onepass.job_values import Roles
 from onepass.survey.agreement import check_agreement, usual_kinds
 from onepass.survey.bad_files import BadFiles
 from onepass.survey.choice import Choice
@@ -46,18 +47,17 @@ class Footers:
 def compare_files(
     files: list[FooterSummary],
     lake: str | list[str],
-    label: str | None,
-    weight: str | None,
+    roles: Roles,
     choice: Choice,
     bad: BadFiles,
     on_missing: OnMissing,
 ) -> Footers:
     """Decide by all footers which columns to read, and find the files that differ."""
-    targets = {name for name in (label, weight) if name is not None}
+    targets = roles.columns
     hive = folder_types(one.file for one in files)
     all_names = {name for one in files for name in one.schema.names} | set(hive)
     asked, choice = choice, without_patterns(choice, all_names, targets)
-    check_names(label, weight, choice, all_names, hive, lake)
+    check_names(roles, choice, all_names, hive, lake)
     lacking = decide_missing(files, choice, targets, on_missing, asked)
     choice = replace(choice, exclude=(*choice.exclude, *lacking.left_out))
     usual = usual_kinds(files, hive, choice, targets)

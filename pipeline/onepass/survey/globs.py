@@ -9,6 +9,7 @@ from typing import Any
 
 from onepass.encode.schema import HiveType
 from onepass.errors import JobError
+from onepass.job_values import Roles
 from onepass.survey.choice import Choice
 
 _FIELDS = ("features", "exclude", "numeric", "categorical", "bag_counts", "log")
@@ -70,7 +71,7 @@ def without_patterns(choice: Choice, present: Collection[str], targets: Collecti
     Parameters
     ----------
     targets
-        Label and weight, which patterns pass over.
+        Columns that have a role, such as the label; patterns pass over them.
 
     Raises
     ------
@@ -93,23 +94,22 @@ def without_patterns(choice: Choice, present: Collection[str], targets: Collecti
 
 
 def check_names(
-    label: str | None,
-    weight: str | None,
+    roles: Roles,
     choice: Choice,
     names: set[str],
     hive: Mapping[str, HiveType],
     lake: str | list[str],
 ) -> None:
-    """Check that the columns that the job names exist, and that label and weight are no folders.
+    """Check that the columns that the job names exist, and that those of a role are no folders.
 
     Raises
     ------
     JobError
-        If a column does not exist, or a folder is the label or the weight.
+        If a column does not exist, or a folder has a role, such as the label.
     """
-    for role, name in (("label", label), ("weight", weight)):
+    for role, name in roles.named().items():
         if name in hive:
             raise JobError(f"the {role} {name!r} is a key=value folder; it must be in the files")
-        if name is not None and names and name not in names:
+        if names and name not in names:
             raise JobError(f"no column {name!r} in {lake!r}; the columns are {sorted(names)}")
     choice.check_names(names)

@@ -53,7 +53,7 @@ def decide_missing(
     files
         All files of the lake with a readable footer.
     targets
-        Label and weight.
+        Columns that have a role, such as the label.
     on_missing
         The job's treatment of missing columns.
     asked

@@ -120,7 +120,7 @@ def profile_columns(
     choice
         The user's choice of columns and uses.
     skip
-        Columns that are no features: label and weight.
+        Columns that are no features, such as the label.
     clues
         The labels and places of the rows, as far as they are known.
 

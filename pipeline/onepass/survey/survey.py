@@ -12,6 +12,7 @@ import numpy as np
 
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadPartition
+from onepass.job_values import Roles
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.open import list_lake
 from onepass.lake.tables.table import TableChoice
@@ -61,7 +62,7 @@ class Survey:
     """Share of the rows of these files that are taken: neither deleted from their table nor left
     out by the job. It is 1, or an estimate from the sample."""
     columns: list[ColumnProfile]
-    """All columns except label and weight."""
+    """All columns except those that have a role, such as the label."""
     hive: dict[str, HiveType]
     """Type of each column that is written as a key=value folder."""
     optional: frozenset[str]
@@ -81,6 +82,9 @@ def survey(
     *,
     label: str | None,
     weight: str | None = None,
+    offset: str | None = None,
+    exposure: str | None = None,
+    cluster: str | None = None,
     choice: Choice | None = None,
     loss: str = "auto",
     classes: Sequence[str] = (),
@@ -104,6 +108,8 @@ def survey(
 
     Parameters
     ----------
+    label, weight, offset, exposure, cluster
+        Columns that are no features, as in the job.
     loss, classes, unknown_class
         As in the job; see `onepass.survey.label.profile_label`.
     on_missing_column
@@ -139,15 +145,13 @@ def survey(
     DataError
         If there is no row, or a file cannot be used (unless `skip_bad`).
     """
-    targets = {name for name in (label, weight) if name is not None}
+    roles = Roles(label, weight, offset, exposure, cluster)
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
         listed = list_lake(lake, table)
         listed = listed if left is None else left(listed)
         summaries, n_ruled_out, taken = take_files(listed, selection, bad, workers, lake, compared)
-        found = compare_files(
-            summaries, lake, label, weight, choice or Choice(), bad, on_missing_column
-        )
+        found = compare_files(summaries, lake, roles, choice or Choice(), bad, on_missing_column)
         files = [one.file for one in found.filled]
         sample = draw_sample(
             files, found.names, found.folders, label=label, seed=seed, bad=bad, selection=selection,
@@ -166,7 +170,7 @@ def survey(
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
     mixed = mixed_columns(found.filled)
     columns = profile_columns(
-        sample.rows, shares, found.choice, targets, Clues(target, rows, mixed)
+        sample.rows, shares, found.choice, roles.columns, Clues(target, rows, mixed)
     )
     check_uses(usable, columns, found.folders, bad)
     labels = None

@@ -209,6 +209,9 @@ def survey_job(
         job.lake,
         label=job.label,
         weight=job.weight,
+        offset=job.offset,
+        exposure=job.exposure,
+        cluster=job.cluster,
         choice=choice_of(job),
         loss=implied_loss(job),
         classes=job.classes,
@@ -244,11 +247,14 @@ def _schema(job: Job, found: Survey) -> Schema:
         raise JobError(
             f"no column is left to learn from{why}; see: onepass inspect LAKE --label COLUMN"
         )
-    used = {*_source_names(columns), job.weight}
+    used = set(_source_names(columns))
     return Schema(
         columns=columns,
         label=label.label,
         weight=job.weight,
+        offset=job.offset,
+        exposure=job.exposure,
+        cluster=job.cluster,
         hash_bits=job.hash_bits or _hash_bits(found),
         hive={name: kind for name, kind in found.hive.items() if name in used},
         optional=[one for one in dict.fromkeys(_source_names(columns)) if one in found.optional],

@@ -1,0 +1,80 @@
+"""Convert the columns that say how a row counts: offset, exposure and cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from onepass.block import FloatArray, IntArray
+from onepass.encode.columns import as_text, floats, plain
+from onepass.encode.hashing import hash_strings
+from onepass.encode.reads import READS, is_readable
+from onepass.errors import BadColumn
+
+LARGEST_OFFSET = 1e15
+"""Largest absolute offset; beyond it the features could not change the margin."""
+
+_SEEDS = (0x5BD1E995, 0x27D4EB2F)
+"""Seeds of the two halves of the hash of a cluster."""
+
+
+def row_offsets(values: pa.Array, name: str) -> FloatArray:
+    """Return the offsets of rows, shape (len(values),).
+
+    Raises
+    ------
+    BadColumn
+        If the column is not one of numbers, or an offset is null, not finite, or beyond
+        `LARGEST_OFFSET`.
+    """
+    _check("offset", values, name)
+    offset = floats(values)
+    usable = np.abs(offset) <= LARGEST_OFFSET
+    if not usable.all():
+        row = int(np.flatnonzero(~usable)[0])
+        raise BadColumn(f"expected finite offsets, found {offset[row]:g} in row {row:,}", name)
+    return offset
+
+
+def log_exposures(values: pa.Array, name: str) -> FloatArray:
+    """Return the logarithms of the exposures of rows, shape (len(values),).
+
+    Raises
+    ------
+    BadColumn
+        If the column is not one of numbers, or an exposure is null, not above 0, or not finite.
+    """
+    _check("exposure", values, name)
+    exposure = floats(values)
+    usable = (exposure > 0) & np.isfinite(exposure)
+    if not usable.all():
+        row = int(np.flatnonzero(~usable)[0])
+        raise BadColumn(f"expected exposures above 0, found {exposure[row]:g} in row {row:,}", name)
+    return np.asarray(np.log(exposure))
+
+
+def row_clusters(values: pa.Array, name: str) -> IntArray:
+    """Return a hash of 64 bits of the cluster of each row, shape (len(values),).
+
+    Equal values have equal hashes, whether they are stored as text, integers or a dictionary.
+
+    Raises
+    ------
+    BadColumn
+        If the column is of another type, or a value is null.
+    """
+    _check("cluster", values, name)
+    if values.null_count:
+        raise BadColumn(f"{values.null_count} of {len(values)} rows have no cluster", name)
+    codes, distinct = None, values
+    if pa.types.is_dictionary(values.type):
+        codes, distinct = values.indices.to_numpy(zero_copy_only=False), values.dictionary
+    texts = as_text(plain(distinct))
+    low, high = (hash_strings(texts, seed).astype(np.int64) for seed in _SEEDS)
+    found = low | high << np.int64(32)
+    return np.asarray(found if codes is None else found[codes], np.int64)
+
+
+def _check(use: str, values: pa.Array, name: str) -> None:
+    if pa.types.is_null(values.type) or not is_readable(use, values.type):
+        raise BadColumn(f"expected {READS[use].text}, found type {values.type}", name)
