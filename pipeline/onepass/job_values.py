@@ -20,6 +20,7 @@ LossName: TypeAlias = Literal[
     "logistic",
     "hinge",
     "softmax",
+    "ordinal",
 ]
 
 MOST_PARALLEL = 1024

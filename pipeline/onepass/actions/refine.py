@@ -23,8 +23,9 @@ from onepass.job import Job
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
-from onepass.learn.objective import Objective, Sums
+from onepass.learn.objective import Sums
 from onepass.learn.updater import Updater
+from onepass.learn.walk import BatchObjective
 from onepass.ledger.entries import LearntEntry, Refined
 from onepass.ledger.history import History
 from onepass.model.memory import partitions_at_once
@@ -191,7 +192,7 @@ class _Refinement:
         )
         self._session.model.ledger.commit_refine(self._state.dump(), refined)
 
-    def _pass(self, objective: Objective, point: FloatArray, curvature: bool) -> Sums:
+    def _pass(self, objective: BatchObjective, point: FloatArray, curvature: bool) -> Sums:
         """Sum the objective and its derivatives at one point over every partition."""
         progress = self._session.progress
         progress.started(len(self._partitions), sum(one.rows for one in self._partitions))
@@ -239,7 +240,7 @@ def _is_adopted(minimum: Minimum) -> bool:
     return minimum.improved or minimum.settled
 
 
-def _sums_bytes(objective: Objective, point: FloatArray, curvature: bool) -> int:
+def _sums_bytes(objective: BatchObjective, point: FloatArray, curvature: bool) -> int:
     """Return the bytes of the sums of a pass: a slope, and perhaps a curvature."""
     if not curvature:
         return int(point.nbytes)
@@ -249,7 +250,7 @@ def _sums_bytes(objective: Objective, point: FloatArray, curvature: bool) -> int
 def _block_sums(
     center: float,
     scale: float,
-    objective: Objective,
+    objective: BatchObjective,
     point: FloatArray,
     curvature: bool,
     streamed: Streamed,
@@ -272,8 +273,9 @@ def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
     if job.l1:
         raise JobError("an l1 penalty has a kink at zero, which no batch rule here can pass")
     settings = learner.settings
-    n_weights = learner.losses[0].n_outputs * (settings.n_dense + 1)
-    fits = not settings.n_slots and n_weights <= 2 * MAX_WIDTH
+    n_weights = learner.heads[0].objective().n_dense_weights
+    is_ordered = learner.losses[0].is_ordered
+    fits = not settings.n_slots and (n_weights <= 2 * MAX_WIDTH or is_ordered)
     match rule:
         case "auto":
             return "newton" if fits else "lbfgs"
@@ -282,6 +284,10 @@ def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
                 f"newton needs a matrix of all weights, and this model has {n_weights} dense and "
                 f"{settings.n_slots} hashed ones; use --rule lbfgs"
             )
-        case "newton" | "lbfgs" | "gradient_descent":
+        case "newton":
+            return rule
+        case "lbfgs" | "gradient_descent" if is_ordered:
+            raise JobError("only newton keeps the thresholds of ordinal loss in their order")
+        case "lbfgs" | "gradient_descent":
             return rule
     raise JobError(f"--rule must be auto or one of {', '.join(get_args(Rule))}, found {rule!r}")

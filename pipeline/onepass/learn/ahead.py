@@ -18,6 +18,7 @@ from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
+from onepass.learn.newton.ordinal import Ordinal
 from onepass.learn.updater import Updater
 
 FIRST_ROWS = 32
@@ -68,7 +69,7 @@ def margins_ahead(
     None if `Updater.update` gives as good margins: if there is one piece, or the updater learns row
     by row. Also if the scout diverges on a piece, as a learner does not on the whole.
     """
-    if len(pieces) < 2 or not isinstance(updater, Newton | Hybrid):
+    if len(pieces) < 2 or not isinstance(updater, Newton | Hybrid | Ordinal):
         return None
     scout, margins = deepcopy(updater), []
     try:

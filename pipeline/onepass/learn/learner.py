@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
+from onepass.learn.cumulative import thresholds_of
 from onepass.learn.firstorder.solver import FirstOrder, Steps
-from onepass.learn.losses import COUNTS, REGRESSION, Loss
+from onepass.learn.losses import COUNTS, REGRESSION, SEVERAL, Loss
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
+from onepass.learn.newton.ordinal import Ordinal
 from onepass.learn.settings import Settings
 from onepass.learn.unit import NO_RANGE, LabelUnit
 from onepass.learn.updater import (
@@ -131,7 +133,9 @@ class Learner:
     @property
     def adds_up(self) -> bool:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
-        return all(isinstance(head, Newton | Hybrid) and head.adds_up for head in self.heads)
+        return len(self._additive()) == len(self.heads) and all(
+            head.adds_up for head in self._additive()
+        )
 
     def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
@@ -171,8 +175,8 @@ class Learner:
         restored(self.heads, state)
         self._label_range = label_range
 
-    def _additive(self) -> list[Newton | Hybrid]:
-        return [head for head in self.heads if isinstance(head, Newton | Hybrid)]
+    def _additive(self) -> list[Newton | Hybrid | Ordinal]:
+        return [head for head in self.heads if isinstance(head, Newton | Hybrid | Ordinal)]
 
     def _update(self, head: Updater, block: Block, pieces: list[tuple[int, int]]) -> FloatArray:
         """Learn a block with one head; return the margins from before each piece was learnt."""
@@ -222,7 +226,9 @@ def _n_heads(settings: Settings) -> int:
 def _head_bytes(settings: Settings) -> tuple[int, int]:
     """Return the bytes of one head's state, and of what to set aside for it."""
     s = settings
-    loss = Loss(s.loss, n_classes=max(1, s.n_classes) if s.loss == "softmax" else 0)
+    loss = Loss(s.loss, n_classes=max(1, s.n_classes) if s.loss in SEVERAL else 0)
+    if loss.is_ordered:
+        return Ordinal.nbytes(loss, s.n_dense), Ordinal.working_bytes(loss, s.n_dense)
     if s.solver != "newton":
         shape, averages = (s.solver, loss, s.n_dense, s.n_slots), s.averaging == "polynomial"
         return (
@@ -250,6 +256,9 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
         # Starting at the shares of two classes, most rules end some percent further off.
         base = s.base if s.loss in COUNTS else 0.0
         return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
+    if loss.is_ordered:
+        cuts = thresholds_of(np.array(s.bases) if s.bases else np.zeros(s.n_classes))
+        return Ordinal(loss, s.n_dense, l2=s.l2, base=cuts, half_life=s.half_life_rows)
     start = np.array(s.bases) if s.bases else s.base
     if s.n_slots:
         return Hybrid(

@@ -8,11 +8,13 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.jit import compiled, reordered
+from onepass.learn.cumulative import probabilities
 from onepass.learn.pointwise import (
     GAMMA,
     HINGE,
     HUBER,
     LOGISTIC,
+    ORDINAL,
     POISSON,
     QUANTILE,
     SOFTMAX,
@@ -34,10 +36,14 @@ _CODES = {
     "gamma": GAMMA,
     "hinge": HINGE,
     "softmax": SOFTMAX,
+    "ordinal": ORDINAL,
 }
 
 REGRESSION = frozenset({"squared", "huber", "quantile", "poisson", "gamma"})
 """Losses whose labels and predictions are numbers, not classes."""
+
+SEVERAL = frozenset({"softmax", "ordinal"})
+"""Losses that predict a probability for each of several classes."""
 
 COUNTS = frozenset({"poisson", "gamma"})
 """Losses with a logarithmic link, whose labels are neither centred nor scaled."""
@@ -123,7 +129,7 @@ class Loss:
     shape: float = 0.0
     """The residual at which huber turns linear; the quantile of quantile loss."""
     n_classes: int = 0
-    """Number of classes of softmax; 0 for other losses."""
+    """Number of classes of softmax and ordinal; 0 for other losses."""
 
     @property
     def code(self) -> int:
@@ -133,7 +139,18 @@ class Loss:
     @property
     def n_outputs(self) -> int:
         """Number of margins of a row."""
-        return self.n_classes if self.name == "softmax" else 1
+        match self.name:
+            case "softmax":
+                return self.n_classes
+            case "ordinal":
+                return self.n_classes - 1
+            case _:
+                return 1
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its classes are ordered, with thresholds between them."""
+        return self.code == ORDINAL
 
     @property
     def is_kinked(self) -> bool:
@@ -143,7 +160,7 @@ class Loss:
     @property
     def has_unit_dispersion(self) -> bool:
         """Whether it is a negative log likelihood without a scale parameter."""
-        return self.name in {"logistic", "softmax", "poisson"}
+        return self.name in {"logistic", "softmax", "poisson", "ordinal"}
 
     def expand(
         self,
@@ -201,10 +218,13 @@ class Loss:
         Parameters
         ----------
         z
-            Shape (n_rows,), or (n_rows, n_classes) for softmax.
+            Shape (n_rows,), or (n_rows, n_outputs) for several classes.
         width
             Width over which a kink is rounded.
         """
+        if self.is_ordered:
+            of_label = probabilities(z)[np.arange(len(z)), y.astype(np.int64)]
+            return float(-weight @ np.log(np.maximum(of_label, 1e-300)))
         if self.code == SOFTMAX:
             return self.expand_softmax(z, y, weight)[0]
         return float(_total(self.code, self.shape, width, z, y, weight))
@@ -212,10 +232,12 @@ class Loss:
     def mean(self, z: FloatArray) -> FloatArray:
         """Return the predictions of margins: probabilities, positive means, or the margins.
 
-        Margins of softmax, shape (n_rows, n_classes), give probabilities of that shape.
+        Margins of several classes, shape (n_rows, n_outputs), give the probabilities of each.
         """
         if self.code == LOGISTIC:
             return _probabilities(z)
+        if self.is_ordered:
+            return probabilities(z)
         if self.name in COUNTS:
             # exp(z) overflows a little above 700.
             return np.exp(np.minimum(z, 700.0))

@@ -17,6 +17,7 @@ import numpy as np
 from onepass.block import FloatArray
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.hybrid import HybridDifference
+from onepass.learn.newton.ordinal_difference import OrdinalDifference
 
 
 class Composes(Protocol):
@@ -43,7 +44,7 @@ def composed(differences: Iterable[Found]) -> Found | None:
     return None if first is None else reduce(lambda one, later: one.then(later), rest, first)
 
 
-HeadDifference: TypeAlias = NewtonDifference | HybridDifference
+HeadDifference: TypeAlias = NewtonDifference | HybridDifference | OrdinalDifference
 
 
 @dataclass(frozen=True, slots=True, eq=False)

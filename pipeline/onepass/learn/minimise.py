@@ -17,8 +17,8 @@ from scipy.optimize import minimize
 
 from onepass.block import FloatArray
 from onepass.learn.damped_newton import newton
-from onepass.learn.objective import Objective, Sums
-from onepass.learn.walk import Evaluate, Pass, Place, Walk
+from onepass.learn.objective import Sums
+from onepass.learn.walk import BatchObjective, Evaluate, Pass, Place, Walk
 
 Rule: TypeAlias = Literal["newton", "lbfgs", "gradient_descent"]
 
@@ -55,7 +55,7 @@ class Minimum:
 
 def minimise(
     rule: Rule,
-    objective: Objective,
+    objective: BatchObjective,
     point: FloatArray,
     evaluate: Evaluate,
     n_passes: int,

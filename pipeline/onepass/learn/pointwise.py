@@ -24,6 +24,7 @@ POISSON = 4
 GAMMA = 5
 HINGE = 6
 SOFTMAX = 7
+ORDINAL = 64
 
 
 @inlined_as_written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onepass.learn.losses import Loss
+from onepass.learn.losses import SEVERAL, Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Settings:
     On some real data sets extrapolations of a linear model cost several percent of holdout loss.
     """
     bases: tuple[float, ...] = ()
-    """Margins of the classes of softmax to start from; empty for 0."""
+    """Logarithms of the shares of several classes, to start from; empty for equal shares."""
     careful: bool = False
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
     by_columns: bool = False
@@ -54,4 +54,4 @@ class Settings:
             case "huber":
                 return [Loss("huber", self.delta / self.scale)]
             case name:
-                return [Loss(name, n_classes=self.n_classes if name == "softmax" else 0)]
+                return [Loss(name, n_classes=self.n_classes if name in SEVERAL else 0)]

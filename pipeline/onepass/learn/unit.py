@@ -8,7 +8,6 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.learn.losses import Loss
-from onepass.learn.pointwise import SOFTMAX
 
 NO_RANGE = (np.inf, -np.inf)
 """Least and largest label before the first label."""
@@ -40,7 +39,9 @@ class LabelUnit:
         heads, first = [], 0
         for loss in self.losses:
             own = margins[first : first + loss.n_outputs]
-            heads.append(np.ascontiguousarray(own.T) if loss.code == SOFTMAX else own[0])
+            heads.append(
+                np.ascontiguousarray(own.T) if loss.n_outputs > 1 or loss.is_ordered else own[0]
+            )
             first += loss.n_outputs
         return self.of_heads(heads)
 
@@ -50,14 +51,14 @@ class LabelUnit:
         Parameters
         ----------
         margins
-            For each head shape (n_rows,), or (n_rows, n_classes) for softmax.
+            For each head shape (n_rows,), or (n_rows, n_outputs) for several classes.
 
         Returns
         -------
         - regression: shape (n_rows,)
         - logistic: the probability of the positive class, shape (n_rows,)
         - hinge: the margin, shape (n_rows,)
-        - softmax: probabilities, shape (n_rows, n_classes)
+        - softmax, ordinal: probabilities, shape (n_rows, n_classes)
         - several quantiles: shape (n_rows, n_quantiles), in rising order. Where quantiles of a row
           cross they are sorted, which never raises the loss (V. Chernozhukov et al., Econometrica
           78, 2010, prop. 4).

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
-from onepass.learn.objective import Objective, Sums
+from onepass.learn.objective import Sums
+from onepass.learn.walk import BatchObjective
 
 State = Mapping[str, NDArray[np.generic]]
 """Arrays by name, with which a learner goes on as if it had never stopped."""
@@ -38,6 +39,9 @@ class Identified:
     For a 0/1 feature it is the sum over its rows: of p (1 - p) for classes, of the mean for
     counts.
     """
+    n_thresholds: int = 0
+    """Number of thresholds of ordered classes, which then stand in place of the intercept: the last
+    columns of `weights`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class Updater(Protocol):
         """Note that `planned` rows follow the first `done` ones, for rates that end there."""
         ...
 
-    def objective(self) -> Objective:
+    def objective(self) -> BatchObjective:
         """Return the objective that a batch rule minimises over all rows."""
         ...
 

@@ -6,13 +6,44 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from onepass.block import FloatArray
+from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
-from onepass.learn.objective import Objective, Sums
+from onepass.learn.losses import Loss
+from onepass.learn.objective import Sums
+
+
+class BatchObjective(Protocol):
+    """A function of all weights that a batch rule minimises."""
+
+    @property
+    def loss(self) -> Loss:
+        """Loss of the rows."""
+        ...
+
+    @property
+    def n_dense_weights(self) -> int:
+        """Number of weights in the matrix of second derivatives."""
+        ...
+
+    @property
+    def origin(self) -> FloatArray:
+        """The point from which learning began, flat."""
+        ...
+
+    def sums(
+        self, point: FloatArray, block: Block, *, width: float = 0.0, curvature: bool = False
+    ) -> Sums:
+        """Evaluate the loss of a block at a point; see `Objective.sums`."""
+        ...
+
+    def penalty(self, weight: float) -> FloatArray:
+        """Return the coefficient of ``w^2 / 2`` for each weight, for rows of this total weight."""
+        ...
+
 
 Evaluate: TypeAlias = Callable[[FloatArray, bool], Sums]
 """One pass over all rows; arguments: the point, and whether to compute the curvature."""
@@ -47,7 +78,7 @@ class Place:
 class Walk:
     """Evaluates the penalised objective, records each pass, and remembers the best point."""
 
-    def __init__(self, objective: Objective, evaluate: Evaluate) -> None:
+    def __init__(self, objective: BatchObjective, evaluate: Evaluate) -> None:
         self._objective, self._evaluate = objective, evaluate
         self.passes: list[Pass] = []
         self.judged_at_start = math.inf

@@ -14,6 +14,7 @@ from onepass.encode.classes import class_values
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.errors import JobError
 from onepass.learn.learns import Learns
+from onepass.learn.losses import SEVERAL
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
 from onepass.model.directory import OpenModel, open_model
@@ -97,7 +98,8 @@ class Model:
         Returns
         -------
         Shape (n_rows,): a number; the probability of the positive class for logistic loss; the
-        margin for hinge loss; the most likely class for softmax loss, as in the label's column.
+        margin for hinge loss; the most likely class for softmax and ordinal loss, as in the
+        label's column.
         Shape (n_rows, n_quantiles) for several quantiles, in rising order.
 
         Raises
@@ -108,7 +110,7 @@ class Model:
             If `rows` is not a collection of columns.
         """
         found = self._predictions(rows)
-        if self.file.job.loss != "softmax":
+        if self.file.job.loss not in SEVERAL:
             return found
         classes: NDArray[Any] = np.asarray(class_values(self.file.encoder.label))
         return np.asarray(classes[found.argmax(axis=1)])
@@ -124,10 +126,10 @@ class Model:
             If `predict` raises it.
         """
         loss = self.file.job.loss
-        if loss not in {"logistic", "softmax"}:
+        if loss != "logistic" and loss not in SEVERAL:
             raise JobError(f"a model of {loss} loss has no probabilities; use predict")
         found = self._predictions(rows)
-        return found if loss == "softmax" else np.column_stack([1 - found, found])
+        return found if loss in SEVERAL else np.column_stack([1 - found, found])
 
     @property
     def classes(self) -> list[Any] | None:

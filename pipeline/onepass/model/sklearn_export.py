@@ -35,13 +35,15 @@ def to_sklearn(
     Raises
     ------
     JobError
-        If the model has hashed weights or several quantiles, or scikit-learn is not installed.
+        If scikit-learn has no such model, or is not installed.
     """
     if file.encoder.n_slots:
         raise JobError(
             "a model with hashed columns, sparse rows or crosses of categories has no counterpart "
             "in scikit-learn"
         )
+    if file.job.loss == "ordinal":
+        raise JobError("a model of ordinal loss has no counterpart in scikit-learn")
     if len(weights) > 1:
         raise JobError("several quantiles are several models in scikit-learn; train them apart")
     try:

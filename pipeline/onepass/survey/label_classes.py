@@ -27,6 +27,9 @@ from onepass.text import listed, visible
 
 UnknownClass: TypeAlias = Literal["error", "drop", "other"]
 
+_SEVERAL = frozenset({"softmax", "ordinal"})
+"""Losses that take more than two classes."""
+
 MISSING_WORDS = frozenset(MISSING_TEXTS) - {"none", "nil"}
 """Words, in lower case, that stand for a missing label; "none" may well be a class."""
 
@@ -118,7 +121,7 @@ class Described:
 
 
 def describe_classes(sample: SampledLabel, loss: str) -> Described:
-    """Describe the label of logistic, hinge or softmax loss.
+    """Describe the label of logistic, hinge, softmax or ordinal loss.
 
     Raises
     ------
@@ -128,11 +131,13 @@ def describe_classes(sample: SampledLabel, loss: str) -> Described:
     counts, kind = sample.counts, sample.kind
     classes = _given_classes(sample, loss, counts)
     if not classes:
-        classes = list(counts) if loss == "softmax" else _two_classes(sample, loss, counts)
+        if loss == "ordinal":
+            _check_order(sample)
+        classes = list(counts) if loss in _SEVERAL else _two_classes(sample, loss, counts)
         has_too_many = sample.scanned is not None and sample.scanned.has_too_many
         if has_too_many or len(classes) > MAX_CLASSES:
             raise JobError(
-                f"the label {sample.name!r} has {sample.number} classes; softmax keeps weights for "
+                f"the label {sample.name!r} has {sample.number} classes; {loss} keeps weights for "
                 f"each and takes at most {MAX_CLASSES:,}; with --classes and --unknown-class drop "
                 "it learns some of them"
             )
@@ -160,7 +165,7 @@ def _start(loss: str, counts: Mapping[str, int]) -> dict[str, object]:
     match loss:
         case "logistic":
             return {"base": float(logs[1] - logs[0])}
-        case "softmax":
+        case "softmax" | "ordinal":
             return {"bases": (logs - logs.mean()).tolist()}
     return {}
 
@@ -183,6 +188,21 @@ def _with_other(sample: SampledLabel, loss: str, classes: list[str]) -> list[str
     return [*classes, OTHER] if sample.classes else sort_classes([*classes, OTHER], sample.kind)
 
 
+def _check_order(sample: SampledLabel) -> None:
+    """Refuse words whose order nobody knows.
+
+    Raises
+    ------
+    JobError
+        If the classes are texts.
+    """
+    if sample.kind == "text":
+        raise JobError(
+            f"ordinal loss needs the order of the classes of {sample.name!r}, which are texts "
+            f"({sample.shown()}); name them with --classes, the lowest first"
+        )
+
+
 def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
     if not sample.classes:
         return []
@@ -194,7 +214,7 @@ def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -
         ) from None
     if len(set(classes)) < len(classes):
         raise JobError(f"--classes names a class twice: {_named(list(sample.classes))}")
-    if loss != "softmax" and len(classes) != 2:
+    if loss not in _SEVERAL and len(classes) != 2:
         raise JobError(f"{loss} loss needs two --classes, the negative one first, not {classes}")
     further = {text: n for text, n in counts.items() if text not in classes}
     if further and sample.unknown == "error":
@@ -235,7 +255,7 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
 def _choice_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
     name, classes = sample.name, list(counts)
     is_complete = sample.scanned is not None and sample.scanned.is_complete
-    if loss == "softmax":
+    if loss in _SEVERAL:
         once = [text for text, n in counts.items() if n == 1]
         is_due = once and not sample.classes and not is_complete
         return [_warning_of_rare(name, once)] if is_due else []

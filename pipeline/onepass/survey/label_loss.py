@@ -10,7 +10,7 @@ from onepass.errors import JobError
 from onepass.survey.label_classes import SampledLabel
 from onepass.survey.naming import naming
 
-CLASSIFICATION = frozenset({"logistic", "hinge", "softmax"})
+CLASSIFICATION = frozenset({"logistic", "hinge", "softmax", "ordinal"})
 """Losses whose labels are classes."""
 
 AUTO_CLASSES = 100
@@ -32,7 +32,9 @@ def choose_loss(sample: SampledLabel, loss: str) -> tuple[str, list[str]]:
     name = sample.name
     if loss != "auto":
         if sample.classes and loss not in CLASSIFICATION:
-            raise JobError(f"--classes belongs to logistic, hinge and softmax loss, not to {loss}")
+            raise JobError(
+                f"--classes belongs to logistic, hinge, softmax and ordinal loss, not to {loss}"
+            )
         return loss, []
     if sample.classes:
         return ("logistic" if len(sample.classes) == 2 else "softmax"), []

@@ -32,7 +32,7 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
     name, numbers = sample.name, sample.numbers
     if sample.unknown != "error":
         raise JobError(
-            f"--unknown-class belongs to logistic, hinge and softmax loss, not to {loss}"
+            f"--unknown-class belongs to logistic, hinge, softmax and ordinal loss, not to {loss}"
         )
     if sample.kind == "text":
         raise JobError(

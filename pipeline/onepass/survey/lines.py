@@ -73,7 +73,7 @@ def outcome(target: FloatArray, loss: str) -> Outcome:
     known = target[~np.isnan(target)]
     if loss in {"logistic", "hinge"}:
         return Outcome(LOGIT, target[None])
-    if loss == "softmax":
+    if loss in {"softmax", "ordinal"}:
         classes, counts = np.unique(known, return_counts=True)
         chosen = classes[np.argsort(-counts, kind="stable")[:_CLASSES], None]
         return Outcome(LOGIT, np.where(np.isnan(target), np.nan, target == chosen))

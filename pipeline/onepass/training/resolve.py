@@ -11,6 +11,7 @@ from onepass.learn.firstorder.defaults import BEST, DEFAULTS, default_rate
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
 from onepass.survey.lake_warnings import INTERLEAVE, SORTED
+from onepass.text import listed
 from onepass.training.round_sizes import automatic, rule_of
 
 WIDEST = 4 * MAX_WIDTH
@@ -86,6 +87,8 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
 
 
 def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
+    if label.loss == "ordinal":
+        return _ordinal_solver(job, label, schema)
     n_outputs = len(label.label.classes or ()) if label.loss == "softmax" else 1
     weights = n_outputs * (schema.n_dense + 1)
     if job.solver == "newton" and weights > WIDEST:
@@ -99,6 +102,32 @@ def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
     if fits and not _given(job, _FIRST_ORDER_ONLY):
         return "newton"
     return BEST
+
+
+def _ordinal_solver(job: Job, label: LabelProfile, schema: Schema) -> str:
+    """Return newton, the one solver of ordered classes.
+
+    Raises
+    ------
+    JobError
+        If the job names another, or columns that newton cannot take.
+    """
+    if job.solver not in {"auto", "newton"} or _given(job, _FIRST_ORDER_ONLY):
+        asked = job.solver if job.solver != "auto" else "a first-order solver"
+        raise JobError(f"ordinal loss is learnt by newton, but the job asks for {asked}")
+    if schema.n_slots:
+        raise JobError(
+            "ordinal loss takes no hashed columns, but these are hashed: "
+            f"{listed(schema.counted_names(), 6)}; leave them out with --exclude, or take "
+            "--loss softmax"
+        )
+    weights = schema.n_dense + len(label.label.classes or ()) - 1
+    if weights > WIDEST:
+        raise JobError(
+            f"newton keeps a matrix of weights by weights, and this design has {weights} of them "
+            f"(at most {WIDEST}); use fewer columns"
+        )
+    return "newton"
 
 
 def width_warnings(job: Job, resolved: Job, schema: Schema) -> list[str]:

@@ -41,7 +41,7 @@ def make_metrics(
     quantiles
         Quantiles of quantile loss, ascending.
     classes
-        Texts of the classes of softmax loss, in the order of their indices.
+        Texts of the classes of softmax and ordinal loss, in the order of their indices.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def make_metrics(
             return BinaryMetrics()
         case "hinge":
             return HingeMetrics()
-        case "softmax":
+        case "softmax" | "ordinal":
             return ClassMetrics(classes)
     raise ValueError(f"expected the name of a loss, found {loss!r}")
 
