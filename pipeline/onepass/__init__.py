@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from onepass.actions.compare import CompareReport, compare
     from onepass.actions.evaluate import EvaluateReport, evaluate
     from onepass.actions.refine import RefineReport, refine
     from onepass.actions.rewind import RewindReport, rewind
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from onepass.training.report import PlanReport, TrainReport
 
 _HOME = {
+    "CompareReport": "actions.compare",
     "EvaluateReport": "actions.evaluate",
     "Job": "job",
     "Model": "model.model",
@@ -36,6 +38,7 @@ _HOME = {
     "TrainOutcome": "actions.train",
     "TrainReport": "training.report",
     "VerifyReport": "actions.verify_report",
+    "compare": "actions.compare",
     "evaluate": "actions.evaluate",
     "plan": "actions.train",
     "refine": "actions.refine",
@@ -49,6 +52,7 @@ _HOME = {
 }
 
 __all__ = [
+    "CompareReport",
     "EvaluateReport",
     "Job",
     "Model",
@@ -61,6 +65,7 @@ __all__ = [
     "TrainOutcome",
     "TrainReport",
     "VerifyReport",
+    "compare",
     "evaluate",
     "plan",
     "refine",

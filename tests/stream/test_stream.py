@@ -19,7 +19,7 @@ from onepass.errors import BadPartition
 from onepass.lake.discover import discover
 from onepass.lake.footer import partitions, read_footer
 from onepass.lake.rotation import Source
-from onepass.stream.reading import Reading
+from onepass.stream.reading import Beside, Reading
 from onepass.stream.stream import ReadGroup
 from onepass.stream.stream import blocks_of as in_this_thread
 from onepass.stream.workers import Workers
@@ -140,6 +140,23 @@ def test_kept_columns_lie_beside_their_rows(tmp_path):
     kept = pa.concat_tables([one.kept.cast(wanted.schema) for one in streamed])
     assert kept.combine_chunks().equals(wanted)
     assert all(np.isnan(one.encoded.block.label).all() for one in streamed)
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_a_model_beside_another_sees_the_blocks_that_it_would_see_alone(tmp_path, seed):
+    write_files(tmp_path, {"a.parquet": user_table()}, row_group_size=700)
+    others = [COLUMNS[2:], [*COLUMNS[:1], Numeric(name="b", center=0, scale=1, missing=False)]]
+    beside = tuple(Beside(encoder(columns)) for columns in others)
+    both = read(tmp_path, columns=COLUMNS[1:2], seed=seed, beside=beside)
+    for place, columns in enumerate(others):
+        alone = read(tmp_path, columns=columns, seed=seed)
+        for one, other in zip(both, alone, strict=True):
+            found, wanted = one.beside[place], other.encoded
+            for name in ("dense", "slots", "label", "weight"):
+                np.testing.assert_array_equal(
+                    getattr(found.block, name), getattr(wanted.block, name)
+                )
+            assert (found.counts, found.frequent) == (wanted.counts, wanted.frequent)
 
 
 def bad(folder, table, **options):

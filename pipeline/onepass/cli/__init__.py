@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "Create a model, or train it on what is new in its lake.",
     "refine": "Take batch passes over what a model has learnt, to the optimum.",
     "evaluate": "Compute the metrics of a model on a lake with labels.",
+    "compare": "Compare the losses of two models on the same rows.",
     "score": "Write predictions for a lake, as Parquet.",
     "tag": "Name a version, list the names, or choose the version that predictions use.",
     "log": "Show the ledger of a model: what was trained when, and how well.",

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from onepass.block import Block, IntArray
 from onepass.encode.classes import UnknownClass
 from onepass.encode.columns import plain
-from onepass.encode.encoder import Draft, Encoded, Part
+from onepass.encode.encoder import Draft, Encoded, Encoder, Part
 from onepass.encode.frequent import LONG, NOTED_EVERY
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Step
 from onepass.stream.label_slices import unknown_classes
-from onepass.stream.reading import Reading, Streamed
+from onepass.stream.reading import Beside, Reading, Streamed
 from onepass.stream.selected import Selected, pruned, select, selects
 
 HELD_OUT_SHARE = 1 / 32
@@ -87,30 +87,36 @@ def _selected(step: Step, reading: Reading) -> Selected:
 
 def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows: int) -> Streamed:
     """Encode the rows that are left of each step; `n_rows` is their number."""
-    draft = reading.encoder.draft(
-        n_rows,
-        _order(task, reading, n_rows),
-        label=reading.label,
-        noted=_noted_columns(task, reading, n_rows),
-        linear=reading.linear,
-    )
+    order = _order(task, reading, n_rows)
+    drafts = [
+        one.encoder.draft(
+            n_rows,
+            order,
+            label=reading.label,
+            noted=_noted_columns(task, one.encoder, n_rows),
+            linear=one.linear,
+        )
+        for one in (Beside(reading.encoder, reading.linear), *reading.beside)
+    ]
     kept, places, left_out = [], [], Counter[str]()
     for step, part in zip(task.steps, parts, strict=True):
-        _write(draft, part.rows, step, reading)
+        for draft in drafts:
+            _write(draft, part.rows, step, reading)
         places.append(part.places)
         left_out += part.counts
         if reading.keep:
             # Tables to concatenate need equal types, and only some row groups store dictionaries.
             columns = [plain(part.rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
-    encoded, held_out = draft.finish(), None
+    encoded, *beside = (draft.finish() for draft in drafts)
+    held_out = None
     if not task.number:
         left_out += pruned(task.steps)
     if left_out:
         encoded = replace(encoded, counts=encoded.counts + left_out)
     if reading.holds_out:
         encoded, held_out = _set_apart(encoded, task.steps, places)
-    return Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None)
+    return Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None, tuple(beside))
 
 
 def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
@@ -119,7 +125,7 @@ def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
     return permutation(n_rows, reading.seed, "rows", task.name, task.epoch, task.number)
 
 
-def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np.bool_] | None:
+def _noted_columns(task: BlockTask, encoder: Encoder, n_rows: int) -> NDArray[np.bool_] | None:
     """Choose the hashed columns and crosses whose values are counted; None means all of them.
 
     In long blocks each column has its turn in one block of `NOTED_EVERY`. The first block of a
@@ -128,7 +134,7 @@ def _noted_columns(task: BlockTask, reading: Reading, n_rows: int) -> NDArray[np
     if n_rows <= LONG or not task.number:
         return None
     turn = task.number + crc32(f"{task.name}\x1f{task.epoch}".encode())
-    columns = np.arange(len(reading.encoder.schema.counted_names()))
+    columns = np.arange(len(encoder.schema.counted_names()))
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 

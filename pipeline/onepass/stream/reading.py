@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
@@ -10,6 +11,15 @@ from onepass.block import Block, Linear
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
 from onepass.selection.rows import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Another model that sees the same rows, which are decoded once."""
+
+    encoder: Encoder
+    linear: Linear | None = None
+    """Weights whose margins are computed in place of features; None to encode features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +51,22 @@ class Reading:
     """Rows to take; None takes all that the file's table has not deleted."""
     linear: Linear | None = None
     """Model whose margins are computed in place of features; None to encode features."""
+    beside: tuple[Beside, ...] = ()
+    """Further models; each has a block of its own of the same rows in the same order."""
 
     def __post_init__(self) -> None:
         if self.linear is not None and (self.holds_out or self.seed is not None):
             raise ValueError("margins need all rows in stored order: no seed, no held-out rows")
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The encoder, and those of the models beside it."""
+        return [self.encoder, *(one.encoder for one in self.beside)]
+
+    def text_names(self) -> list[str]:
+        """Return the columns whose texts are looked up once per distinct value."""
+        named = [one.schema.text_names() for one in self.encoders]
+        return [*chain.from_iterable(named), *self._compared()]
 
     def columns(self) -> list[str]:
         """Return the columns to decode."""
@@ -57,7 +79,8 @@ class Reading:
         return [name for name in compared if name not in used]
 
     def _used(self) -> list[str]:
-        return [*self.encoder.schema.names(label=self.label), *self.keep]
+        named = [one.schema.names(label=self.label) for one in self.encoders]
+        return [*chain.from_iterable(named), *self.keep]
 
     def _compared(self) -> list[str]:
         return [] if self.selection is None else self.selection.columns
@@ -72,7 +95,9 @@ class Streamed:
     held_out: Block | None
     """Rows that are held out and never learnt; None unless `Reading.holds_out`."""
     kept: pa.Table | None
-    """Columns named in `Reading.keep`; None if it names none."""
+    """Columns named in `Reading.keep`, of all rows that were read; None if it names none."""
+    beside: tuple[Encoded, ...] = ()
+    """The blocks of the models of `Reading.beside`."""
 
 
 def as_is(streamed: Streamed) -> Streamed:

@@ -119,9 +119,7 @@ def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
     sources = group.open()
     # The reader may ask only for texts as dictionaries, be they those of lists or of maps.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) in _WITH_TEXTS}
-    selection = reading.selection
-    compared = [] if selection is None else selection.columns
-    texts = frozenset([*reading.encoder.schema.text_names(), *compared]) & in_files
+    texts = frozenset(reading.text_names()) & in_files
     return rounds(
         sources,
         Columns(reading.columns(), texts, reading.encoder.schema.int96),
