@@ -47,8 +47,21 @@ def with_entries(case: Case) -> Case:
     return make, found
 
 
-def newton(loss: Loss, n_slots: int, **options) -> Updater:
-    return Hybrid(loss, 4, n_slots, **options) if n_slots else Newton(loss, 4, **options)
+def with_offsets(case: Case) -> Case:
+    """Return the case with a known part of each margin."""
+    make, stream = case
+    rngs = (np.random.default_rng(seed) for seed in range(len(stream)))
+    found = [
+        replace(block, offset=rng.uniform(-1, 1, block.n_rows))
+        for rng, block in zip(rngs, stream, strict=True)
+    ]
+    return partial(make, has_offset=True) if make.func is newton else make, found
+
+
+def newton(loss: Loss, n_slots: int, *, has_offset: bool = False, **options) -> Updater:
+    if n_slots:
+        return Hybrid(loss, 4, n_slots, **options)
+    return Newton(loss, 4, has_offset=has_offset, **options)
 
 
 def first_order(rule: str, loss: Loss, steps: Steps, n_slots: int) -> Updater:
@@ -82,6 +95,8 @@ for name in ("newton logistic hashed", "newton softmax hashed", "newton half-lif
     CASES[name.replace("hashed", "sparse")] = with_entries(CASES[name])
 for rule in ("sgd", "nag"):
     CASES[f"{rule} averaged, implicit, sparse"] = with_entries(CASES[f"{rule} averaged, implicit"])
+for name in ("newton poisson", "newton logistic hashed", "sgd squared", "nag logistic"):
+    CASES[f"{name} offset"] = with_offsets(CASES[name])
 every_updater = pytest.mark.parametrize(("make", "stream"), CASES.values(), ids=CASES)
 
 
@@ -225,6 +240,7 @@ def test_weights_are_what_predict_uses(make, stream):
     if probe.entries is not None:
         own = np.repeat(np.arange(probe.n_rows), probe.entries.lengths)
         np.add.at(z, own, (weights.hashed[probe.entries.slot].T * probe.entries.value).T)
+    z = z if probe.offset is None else z + probe.offset
     np.testing.assert_allclose(updater.predict(probe), z, rtol=1e-9, atol=1e-12)
 
 

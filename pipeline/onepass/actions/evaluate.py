@@ -16,6 +16,7 @@ from onepass.errors import EmptyLake
 from onepass.lake.discover import Lake, LakeFile
 from onepass.lake.tables.open import files_of
 from onepass.lake.tables.table import TableChoice
+from onepass.learn.known import judged
 from onepass.learn.metrics import Metrics, Tables
 from onepass.learn.metrics.quantile import middle
 from onepass.learn.metrics.residuals import Residuals
@@ -246,7 +247,7 @@ def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed, *, residuals:
     # An overflow makes an infinite prediction, whose error shows in the metrics.
     with np.errstate(over="ignore", invalid="ignore"):
         prediction = predicted(streamed.encoded, unit)
-        metrics.add(prediction, block.label, block.weight)
+        metrics.add(*judged(prediction, block, file.job.loss), block.weight)
     if sample is not None:
         several = prediction.ndim > 1
         one = prediction[:, middle(file.job.quantile)] if several else prediction

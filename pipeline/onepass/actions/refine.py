@@ -20,6 +20,7 @@ from onepass.block import FloatArray
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.job import Job
+from onepass.learn.known import scaled
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
@@ -256,8 +257,8 @@ def _block_sums(
     streamed: Streamed,
 ) -> Sums:
     block = streamed.encoded.block
-    scaled = replace(block, label=(block.label - center) / scale)
-    return objective.sums(point, scaled, width=KINK_WIDTH, curvature=curvature)
+    own = scaled(block, center, scale)
+    return objective.sums(point, own, width=KINK_WIDTH, curvature=curvature)
 
 
 def _learnt_partitions(history: History) -> list[Partition]:

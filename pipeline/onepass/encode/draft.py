@@ -116,8 +116,7 @@ class Draft:
             self._sink = Margins(linear, n_rows)
         self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
         self._weight = filled(n_rows, 1.0)
-        has_offset = bool(self._schema.offset or self._schema.exposure)
-        self._offset = filled(n_rows, 0.0) if has_offset else None
+        self._offset = filled(n_rows, 0.0) if self._schema.has_offset else None
         has_clusters = label and self._schema.cluster is not None
         self._cluster = empty((n_rows,), np.int64) if has_clusters else None
         self._counts: Counter[str] = Counter()

@@ -121,6 +121,11 @@ class Schema(Frozen):
         return sum(column.is_hashed for column in self.columns)
 
     @property
+    def has_offset(self) -> bool:
+        """Whether rows have a known part of their margin."""
+        return self.offset is not None or self.exposure is not None
+
+    @property
     def has_entries(self) -> bool:
         """Whether rows have entries, beside the one slot of each hashed column."""
         return any(column.has_entries for column in self.columns)

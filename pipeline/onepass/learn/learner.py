@@ -12,6 +12,7 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
 from onepass.learn.cumulative import thresholds_of
 from onepass.learn.firstorder.solver import FirstOrder, Steps
+from onepass.learn.known import explained, scaled
 from onepass.learn.losses import COUNTS, REGRESSION, SEVERAL, Loss
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
@@ -31,7 +32,7 @@ from onepass.learn.updater import (
 )
 
 LABEL_RANGE = "label_range"
-"""Name of the state array with the least and the largest label learnt so far."""
+"""Name of the state array with the least and the largest label learnt so far, less the offset."""
 
 
 class Learner:
@@ -56,21 +57,24 @@ class Learner:
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
-        scaled = self._scaled(block)
+        own = self._scaled(block)
         pieces = [(0, block.n_rows)]
         if self.settings.careful:
             pieces = growing_pieces(block.n_rows, self.heads[0].n_rows)
-        margins = [self._update(head, scaled, pieces) for head in self.heads]
-        predictions = []
+        margins = [self._update(head, own, pieces) for head in self.heads]
+        left, predictions = explained(block.label, block.offset, self.settings.loss), []
         for first, last in pieces:
             rows = slice(first, last)
-            predictions.append(self.unit().of_heads([of_head[rows] for of_head in margins]))
-            self._widen_range(block.label[rows])
+            offset = None if block.offset is None else block.offset[rows]
+            of_piece = [of_head[rows] for of_head in margins]
+            predictions.append(self.unit().of_heads(of_piece, offset))
+            self._widen_range(left[rows])
         return predictions[0] if len(pieces) == 1 else np.concatenate(predictions)
 
     def predict(self, block: Block) -> FloatArray:
         """Return predictions in the label's unit; see `LabelUnit.of_heads`."""
-        return self.unit().of_heads([head.predict(block) for head in self.heads])
+        own = block if block.offset is None else self._scaled(block)
+        return self.unit().of_heads([head.predict(own) for head in self.heads], block.offset)
 
     def linear(self) -> Linear:
         """Return the weights of all margins, head by head; `unit` maps margins to predictions."""
@@ -92,9 +96,9 @@ class Learner:
 
     def loss(self, block: Block) -> float:
         """Return the loss of the present model, on scaled labels, summed over rows and heads."""
-        scaled = self._scaled(block)
+        own = self._scaled(block)
         return sum(
-            loss.total(head.predict(scaled), scaled.label, scaled.weight)
+            loss.total(head.predict(own), own.label, own.weight)
             for loss, head in zip(self.losses, self.heads, strict=True)
         )
 
@@ -190,9 +194,7 @@ class Learner:
             self._label_range = np.array([min(low, labels.min()), max(high, labels.max())])
 
     def _scaled(self, block: Block) -> Block:
-        if (self.settings.center, self.settings.scale) == (0.0, 1.0):
-            return block
-        return replace(block, label=(block.label - self.settings.center) / self.settings.scale)
+        return scaled(block, self.settings.center, self.settings.scale)
 
 
 def _in_unit(known: Identified | None, center: float, scale: float) -> Identified | None:
@@ -238,7 +240,8 @@ def _head_bytes(settings: Settings) -> tuple[int, int]:
     if s.n_slots:
         sizes = (loss, s.n_dense, s.n_slots)
         return Hybrid.nbytes(*sizes), Hybrid.working_bytes(*sizes)
-    return Newton.nbytes(loss, s.n_dense), Newton.working_bytes(loss, s.n_dense)
+    state = Newton.nbytes(loss, s.n_dense, has_offset=s.has_offset)
+    return state, Newton.working_bytes(loss, s.n_dense)
 
 
 def _make_updater(settings: Settings, loss: Loss) -> Updater:
@@ -279,4 +282,5 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
         half_life=s.half_life_rows,
         careful=s.careful,
         by_columns=s.by_columns,
+        has_offset=s.has_offset,
     )

@@ -14,6 +14,7 @@ import numpy as np
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, softmax_gram
 from onepass.learn.kernels import standardise
+from onepass.learn.known import with_offset
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import floored
 from onepass.learn.pointwise import SOFTMAX
@@ -122,6 +123,7 @@ class Objective:
             z += hashed[column]
         if block.entries is not None:
             add_products(block.entries, hashed, z)
+        z = with_offset(z, block)
         value, g, c, p = self._derivatives(z, block, width)
         slope = np.concatenate([(g.T @ x).ravel(), self._scatter(block, g, 1)])
         lengths = np.einsum("ij,ij->i", x, x) + block.slots.shape[1]
@@ -130,7 +132,7 @@ class Objective:
         return Sums(
             value=value,
             plain=self._total(z, block) if self.loss.is_kinked else value,
-            at_origin=self._total(np.full_like(z, self.base), block) if curvature else 0.0,
+            at_origin=self._at_origin(z, block) if curvature else 0.0,
             slope=slope,
             curvature=self._dense_curvature(x, block, c, p) if curvature else None,
             slot_curvature=self._scatter(block, c, 2) if curvature else None,
@@ -149,6 +151,9 @@ class Objective:
         """Return dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
         at, n_outputs = self.n_dense_weights, self.loss.n_outputs
         return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
+
+    def _at_origin(self, z: FloatArray, block: Block) -> float:
+        return self._total(with_offset(np.full_like(z, self.base), block), block)
 
     def _total(self, z: FloatArray, block: Block) -> float:
         margins = z if self.loss.code == SOFTMAX else np.ascontiguousarray(z[:, 0])

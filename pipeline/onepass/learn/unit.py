@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.block import FloatArray
+from onepass.learn.known import restored
 from onepass.learn.losses import Loss
 
 NO_RANGE = (np.inf, -np.inf)
@@ -22,15 +23,17 @@ class LabelUnit:
     center: float
     scale: float
     range: tuple[float, float]
-    """Least and largest prediction; `NO_RANGE` for no bounds."""
+    """Least and largest prediction, apart from the offset; `NO_RANGE` for no bounds."""
 
-    def predictions(self, margins: FloatArray) -> FloatArray:
+    def predictions(self, margins: FloatArray, offset: FloatArray | None = None) -> FloatArray:
         """Return predictions from the margins of all heads.
 
         Parameters
         ----------
         margins
-            Shape (n_outputs, n_rows), head by head.
+            Shape (n_outputs, n_rows), head by head, offset included.
+        offset
+            See `of_heads`.
 
         Returns
         -------
@@ -43,15 +46,20 @@ class LabelUnit:
                 np.ascontiguousarray(own.T) if loss.n_outputs > 1 or loss.is_ordered else own[0]
             )
             first += loss.n_outputs
-        return self.of_heads(heads)
+        return self.of_heads(heads, offset)
 
-    def of_heads(self, margins: list[FloatArray]) -> FloatArray:
+    def of_heads(self, margins: list[FloatArray], offset: FloatArray | None = None) -> FloatArray:
         """Return predictions from the margins of each head.
 
         Parameters
         ----------
         margins
-            For each head shape (n_rows,), or (n_rows, n_outputs) for several classes.
+            For each head shape (n_rows,), or (n_rows, n_outputs) for several classes;
+            offset included.
+        offset
+            Offset of each row in the label's unit, shape (n_rows,); None if there is none. The
+            range of predictions moves along with it: a row of ten times the exposure may have ten
+            times the count.
 
         Returns
         -------
@@ -69,6 +77,10 @@ class LabelUnit:
             found = found * self.scale + self.center
         low, high = self.range
         # Before the first row the range is empty and nothing can be clipped to it.
-        if low <= high:
+        if low <= high and offset is None:
             found = np.clip(found, low, high)
+        elif low <= high and offset is not None:
+            own = offset if found.ndim == 1 else offset[:, None]
+            bounds = (restored(one, own, self.losses[0].name) for one in (low, high))
+            found = np.clip(found, *bounds)
         return np.asarray(found)

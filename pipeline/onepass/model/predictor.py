@@ -69,4 +69,4 @@ class Predictor:
 def predicted(encoded: Encoded, unit: LabelUnit) -> FloatArray:
     """Return the predictions of rows encoded as margins; see `LabelUnit.predictions`."""
     assert encoded.margins is not None
-    return unit.predictions(encoded.margins)
+    return unit.predictions(encoded.margins, encoded.block.offset)

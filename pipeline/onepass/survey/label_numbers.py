@@ -14,7 +14,7 @@ from onepass.survey.label_classes import Described, SampledLabel
 from onepass.survey.scale import location_and_scale, median, robust_scale, winsorised_scale
 from onepass.text import percent
 
-_LOG_LINK = {"poisson": "non_negative", "gamma": "positive"}
+LOG_LINK = {"poisson": "non_negative", "gamma": "positive"}
 """Losses whose margin is the logarithm of the mean, with the domain of their labels."""
 
 
@@ -41,17 +41,17 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
         )
     fields: dict[str, object] = {"name": name, "family": sample.kind}
     fields["missing_texts"] = list(sample.missing_texts)
-    if loss in _LOG_LINK:
+    if loss in LOG_LINK:
         _check_domain(sample, loss)
-        fields |= {"domain": _LOG_LINK[loss], "base": math.log(numbers.mean())}
+        fields |= {"domain": LOG_LINK[loss], "base": math.log(numbers.mean())}
     else:
-        fields["center"], fields["scale"] = _center_and_scale(numbers, loss)
+        fields["center"], fields["scale"] = center_and_scale(numbers, loss)
     is_constant = len(np.unique(numbers)) == 1
     warning = f"{name}: the label is {numbers[0]:g} in every sampled row; nothing to learn"
     return Described(Label.model_validate(fields), {}, [warning] if is_constant else [])
 
 
-def _center_and_scale(numbers: FloatArray, loss: str) -> tuple[float, float]:
+def center_and_scale(numbers: FloatArray, loss: str) -> tuple[float, float]:
     """Return the center and the scale on which a loss sees usual labels at a size of about 1.
 
     A few giant labels move the mean and the deviation, but hardly the minimum of quantile and huber

@@ -30,6 +30,13 @@ from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
 from onepass.survey.lines import outcome
+from onepass.survey.offsets import (
+    beside_offset,
+    check_loss,
+    left_to_features,
+    loss_beside,
+    sampled_offset,
+)
 from onepass.survey.optional_columns import OnMissing, with_absent
 from onepass.survey.profile import ColumnProfile, profile_columns
 from onepass.survey.row_numbers import Rows
@@ -146,6 +153,7 @@ def survey(
         If there is no row, or a file cannot be used (unless `skip_bad`).
     """
     roles = Roles(label, weight, offset, exposure, cluster)
+    check_loss(roles, loss)
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
         listed = list_lake(lake, table)
@@ -161,11 +169,14 @@ def survey(
         shares = with_absent(null_shares(usable), usable, found.lacking.optional)
         filled = [one for one in usable if one.fingerprint.rows]
         scan = LabelScan(filled, label or "", bad, workers, looked, selection)
+        known = sampled_offset(roles, sample.rows)
         described, target = describe_label(
-            label, loss, classes, sample, unknown_class, scan.take,
+            label, loss_beside(roles, loss, sample.rows), classes, sample, unknown_class, scan.take,
             known_nulls(label, shares, selection),
             drops_null=drops_null_labels, missing=found.choice.missing,
         )  # fmt: skip
+    if known is not None and described is not None and target is not None:
+        described = beside_offset(described, target, known)
     usable = usable_files(usable, bad)
     rows = Rows(sample.file, np.array([one.fingerprint.rows for one in found.filled]))
     mixed = mixed_columns(found.filled)
@@ -175,7 +186,8 @@ def survey(
     check_uses(usable, columns, found.folders, bad)
     labels = None
     if described is not None and target is not None:
-        labels = outcome(target.values, described.loss)
+        of_features = left_to_features(target.values, described.loss, known)
+        labels = outcome(of_features, described.loss)
     columns = shaped(columns, sample.rows, found.choice)
     columns, tail_warnings = curb_tails(columns, sample.rows, labels, tails)
     crosses = crossed(columns, sample.rows, found.choice)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.errors import DataError
+from onepass.learn.known import judged
 from onepass.learn.metrics import Metrics, Stretches
 from onepass.model.file import ModelFile
 from onepass.model.state import ModelState
@@ -118,7 +119,7 @@ def _learn(
             predictions = state.learn(streamed.encoded, streamed.held_out)
             # The sums of older models are added up block by block, to the last bit.
             to = stretches if is_careful else metrics
-            to.add(predictions, block.label, block.weight)
+            to.add(*judged(predictions, block, file.job.loss), block.weight)
         counts.update(streamed.encoded.counts)
         not_taken = sum(streamed.encoded.counts[kind] for kind in NOT_TAKEN)
         advanced(block.n_rows + not_taken)

@@ -52,7 +52,13 @@ from onepass.learn.pointwise import exp_below, gradient, softmax
 
 @cache
 def entries_learner(
-    rule: int, n_remembered: int, *, averages: bool, has_classes: bool, has_batches: bool
+    rule: int,
+    n_remembered: int,
+    *,
+    averages: bool,
+    has_classes: bool,
+    has_batches: bool,
+    has_offset: bool,
 ) -> Callable[..., None]:
     """Return the loop of one rule for sparse rows; see `onepass.learn.firstorder.loop`."""
     n_numbers = n_remembered + (2 if averages else 0)
@@ -74,6 +80,7 @@ def entries_learner(
         value: Float32Array,
         label: FloatArray,
         weight: FloatArray,
+        offset: FloatArray,
         dense: FloatArray,
         hashed: Float32Array,
         average: FloatArray,
@@ -123,6 +130,8 @@ def entries_learner(
                     total = dense_margin(row, dense, o)
                     for k in range(n):
                         total += own_x[k] * flat[at[k] + np.uint64(o * n_numbers)]
+                    if has_offset:
+                        total += offset[i]
                     z[o] = margin[i, o] = total
                 importance += share_of_row * weight[i]
                 if has_classes:

@@ -62,6 +62,7 @@ def rows_learner(
     has_slots: bool,
     has_classes: bool,
     has_batches: bool,
+    has_offset: bool,
 ) -> Callable[..., None]:
     """Return the loop of one rule, to be compiled when it is first called.
 
@@ -75,6 +76,8 @@ def rows_learner(
         Whether weights are averaged.
     has_slots, has_classes, has_batches
         Whether rows hit hashed slots, the loss is softmax, and a step takes several rows.
+    has_offset
+        Whether rows have offsets, which softmax has not.
     """
     n_numbers = n_remembered + (2 if averages else 0)
     # With one margin and one row a step, the numbers of a row's slots are gathered once, for both
@@ -95,6 +98,7 @@ def rows_learner(
         slots: SlotArray,
         label: FloatArray,
         weight: FloatArray,
+        offset: FloatArray,
         dense: FloatArray,
         hashed: Float32Array,
         average: FloatArray,
@@ -111,6 +115,8 @@ def rows_learner(
             Arguments of `scheduled`: alpha, schedule, done, planned.
         base
             Intercept at the start, from which dog counts distances.
+        offset
+            Known part of each margin, shape (n_rows,); not read without `has_offset`.
         dense, hashed, average, scalars
             State, updated in place.
         average
@@ -154,6 +160,8 @@ def rows_learner(
                     elif has_slots:
                         for k in range(n_columns):
                             total += flat[place(slots[i, k], stride, o, n_numbers)]
+                    if has_offset:
+                        total += offset[i]
                     z[o] = margin[i, o] = total
                 importance += share_of_row * weight[i]
                 if has_classes:

@@ -33,10 +33,14 @@ from onepass.learn.firstorder.loop import (
 )
 from onepass.learn.firstorder.rules import CODES, N_NUMBERS, N_SLOT_NUMBERS, SCHEDULES
 from onepass.learn.kernels import dense_margins, padded
+from onepass.learn.known import with_offset
 from onepass.learn.losses import Loss
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
+
+_NO_OFFSET = np.empty(0)
+"""Passed to loops of rows without offsets, which do not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ class FirstOrder:
             *(() if block.entries is None else block.entries.arrays),
             block.label,
             block.weight,
+            _NO_OFFSET if block.offset is None else block.offset,
             self._dense,
             self._hashed,
             self._average,
@@ -175,7 +180,7 @@ class FirstOrder:
         if block.entries is not None:
             entries = block.entries.arrays
             add_entry_margins(self.steps.averages, self._hashed, *entries, clock, margin)
-        return self._shaped(margin)
+        return self._shaped(with_offset(margin, block))
 
     def linear(self) -> Linear:
         """Return copies of the weights that `predict` uses."""
@@ -246,6 +251,7 @@ class FirstOrder:
                 "averages": self.steps.averages,
                 "has_classes": self.loss.code == SOFTMAX,
                 "has_batches": self.steps.minibatch > 1,
+                "has_offset": block.offset is not None,
             },
         )
         if block.entries is not None:

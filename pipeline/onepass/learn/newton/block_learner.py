@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, is_well_conditioned
+from onepass.learn.known import with_offset
 from onepass.learn.newton.column_pass import column_pass
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import Rows
@@ -32,18 +33,24 @@ class BlockLearner:
     ----------
     solution
         Updated in place.
-    cautious, by_columns, limits
+    cautious, by_columns, has_offset, limits
         As for `Newton`.
     """
 
     def __init__(
-        self, solution: Solution, *, cautious: bool, by_columns: bool, limits: Limits
+        self,
+        solution: Solution,
+        *,
+        cautious: bool,
+        by_columns: bool,
+        has_offset: bool,
+        limits: Limits,
     ) -> None:
         self.loss, self.solution = solution.loss, solution
         self._cautious, self._by_columns, self._limits = cautious, by_columns, limits
         self.single = np.zeros((), np.bool_)
         """Whether blocks are in single precision."""
-        self.kept = Kept(solution.w.shape[1] - 1)
+        self.kept = Kept(solution.w.shape[1] - 1, has_offset=has_offset)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change, by name, without copying them."""
@@ -65,7 +72,8 @@ class BlockLearner:
         counted
             Weights that do not age: those of the moments of the features.
         offset
-            Part of each margin that comes from elsewhere, shape (n_rows, n_outputs).
+            Part of each margin that features do not explain, shape (n_rows, n_outputs): the offset
+            of the block, and what comes from elsewhere.
         """
         is_first, varied = not self.solution.n_rows, self.solution.scaling.varies()
         passed = self._observe(block, counted, offset)
@@ -172,7 +180,7 @@ class BlockLearner:
         """Learn a block together with all rows before it, as if they had come at once."""
         together = self.kept.with_more(block)
         self.solution.past.forget_expansions()
-        rows = self._rows(together, np.zeros((together.n_rows, 1)))
+        rows = self._rows(together, with_offset(np.zeros((together.n_rows, 1)), together))
         self._fit(rows, rows.margins(self.solution.w))
         self.kept.keep(together, self.solution.w.size)
 

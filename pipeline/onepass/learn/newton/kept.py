@@ -23,16 +23,18 @@ class Kept:
     ----------
     n_dense
         Number of dense features.
+    has_offset
+        Whether rows are kept with their offsets.
     """
 
-    def __init__(self, n_dense: int) -> None:
-        self._n_dense = n_dense
+    def __init__(self, n_dense: int, *, has_offset: bool = False) -> None:
+        self._n_dense, self._has_offset = n_dense, has_offset
         self.clear()
 
     @staticmethod
-    def nbytes(n_dense: int, n_weights: int) -> int:
+    def nbytes(n_dense: int, n_weights: int, *, has_offset: bool = False) -> int:
         """Return the bytes of the most rows that are kept: one less than `kept_rows`."""
-        return (kept_rows(n_weights) - 1) * (4 * n_dense + 2 * 8)
+        return (kept_rows(n_weights) - 1) * (4 * n_dense + (2 + has_offset) * 8)
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -42,24 +44,32 @@ class Kept:
         self.dense = np.empty((0, self._n_dense), np.float32)
         self.label = np.empty(0)
         self.weight = np.empty(0)
+        self.offset = np.empty(0) if self._has_offset else None
 
     def with_more(self, block: Block) -> Block:
         """Return the kept rows followed by those of a block, without slots and entries."""
         no_slots = np.empty((len(self.label), 0), np.int32)
-        kept = Block(self.dense, no_slots, self.label, self.weight)
+        kept = Block(self.dense, no_slots, self.label, self.weight, offset=self.offset)
         return Block.concatenated([kept, replace(block, slots=block.slots[:, :0], entries=None)])
 
     def keep(self, block: Block, n_weights: int) -> None:
         """Replace the kept rows by those of a block; keep none if there are `kept_rows` or more."""
         if block.n_rows < kept_rows(n_weights):
             self.dense, self.label, self.weight = block.dense, block.label, block.weight
+            self.offset = block.offset
         else:
             self.clear()
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays, by name, without copying them."""
-        return {"kept_dense": self.dense, "kept_label": self.label, "kept_weight": self.weight}
+        found: dict[str, NDArray[np.generic]] = {
+            "kept_dense": self.dense,
+            "kept_label": self.label,
+            "kept_weight": self.weight,
+        }
+        return found if self.offset is None else found | {"kept_offset": self.offset}
 
     def take(self, state: dict[str, NDArray[Any]]) -> None:
         """Put arrays, named as in `arrays`, in place of the present ones."""
-        self.dense, self.label, self.weight = (state[name] for name in self.arrays())
+        for name in self.arrays():
+            setattr(self, name.removeprefix("kept_"), state[name])

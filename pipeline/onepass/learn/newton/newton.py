@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.errors import Diverged
+from onepass.learn.known import with_offset
 from onepass.learn.losses import Loss
 from onepass.learn.newton.block_learner import BlockLearner
 from onepass.learn.newton.difference import NewtonDifference
@@ -63,6 +64,8 @@ class Newton:
         the prior before they are learnt, also for squared loss.
     by_columns
         Whether `column_pass` learns settled blocks in place of `expansion_pass`.
+    has_offset
+        Whether the blocks have offsets.
     limits
         Sizes of blocks.
     """
@@ -78,22 +81,30 @@ class Newton:
         cautious: bool = False,
         careful: bool = False,
         by_columns: bool = False,
+        has_offset: bool = False,
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._limits = limits
         self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
         self._blocks = BlockLearner(
-            self._solution, cautious=cautious, by_columns=by_columns, limits=limits
+            self._solution,
+            cautious=cautious,
+            by_columns=by_columns,
+            has_offset=has_offset,
+            limits=limits,
         )
         self._keep = 1.0
         """Product of the factors by which rows have faded since `hold`."""
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int, *, cautious: bool = False) -> int:
+    def nbytes(
+        loss: Loss, n_dense: int, *, cautious: bool = False, has_offset: bool = False
+    ) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         keeps = loss.code != SQUARED and not cautious
-        kept = Kept.nbytes(n_dense, loss.n_outputs * (n_dense + 1)) if keeps else 0
+        n_weights = loss.n_outputs * (n_dense + 1)
+        kept = Kept.nbytes(n_dense, n_weights, has_offset=has_offset) if keeps else 0
         return Solution.nbytes(loss, n_dense) + 1 + kept
 
     @staticmethod
@@ -135,13 +146,14 @@ class Newton:
         margins = [self.learn(piece) for piece in block.pieces(self.block_rows) if piece.n_rows]
         return np.concatenate(margins) if margins else self.predict(block)
 
-    def learn(self, block: Block, offset: FloatArray | None = None) -> FloatArray:
-        """Learn one block as a whole; return the margins from before, offset included.
+    def learn(self, block: Block, others: FloatArray | None = None) -> FloatArray:
+        """Learn one block as a whole; return the margins from before, with all their parts.
 
         Parameters
         ----------
-        offset
-            Part of each margin that comes from elsewhere, shape (n_rows, n_outputs).
+        others
+            Part of each margin that another learner knows, beside the offset of the block; shape
+            (n_rows, n_outputs).
 
         Raises
         ------
@@ -151,9 +163,8 @@ class Newton:
         aged = replace(
             block, dense=np.ascontiguousarray(block.dense), weight=self._aged(block.weight)
         )
-        if offset is None:
-            offset = np.zeros((block.n_rows, 1))
-        before = self._blocks.learn(aged, block.weight, offset)
+        known = np.zeros((block.n_rows, 1)) if others is None else others
+        before = self._blocks.learn(aged, block.weight, with_offset(known, block))
         self._check()
         return before
 
@@ -165,12 +176,12 @@ class Newton:
 
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
-        return shaped(self.loss, self._solution.margins(block.dense))
+        return shaped(self.loss, with_offset(self._solution.margins(block.dense), block))
 
     def foresee(self, block: Block) -> FloatArray:
         """Return the margins that `update` would return, without learning."""
         margins = self._solution.moved_by(self._solution.foresight(), block.dense)
-        return shaped(self.loss, margins)
+        return shaped(self.loss, with_offset(margins, block))
 
     def horizon(self, done: int, planned: int) -> None:
         """Do nothing: no rate depends on how many rows follow."""
