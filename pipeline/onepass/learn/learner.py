@@ -230,7 +230,9 @@ def _head_bytes(settings: Settings) -> tuple[int, int]:
     s = settings
     loss = Loss(s.loss, n_classes=max(1, s.n_classes) if s.loss in SEVERAL else 0)
     if loss.is_ordered:
-        return Ordinal.nbytes(loss, s.n_dense), Ordinal.working_bytes(loss, s.n_dense)
+        return Ordinal.nbytes(loss, s.n_dense, has_offset=s.has_offset), Ordinal.working_bytes(
+            loss, s.n_dense
+        )
     if s.solver != "newton":
         shape, averages = (s.solver, loss, s.n_dense, s.n_slots), s.averaging == "polynomial"
         return (
@@ -261,7 +263,14 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
         return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
     if loss.is_ordered:
         cuts = thresholds_of(np.array(s.bases) if s.bases else np.zeros(s.n_classes))
-        return Ordinal(loss, s.n_dense, l2=s.l2, base=cuts, half_life=s.half_life_rows)
+        return Ordinal(
+            loss,
+            s.n_dense,
+            l2=s.l2,
+            base=cuts,
+            half_life=s.half_life_rows,
+            has_offset=s.has_offset,
+        )
     start = np.array(s.bases) if s.bases else s.base
     if s.n_slots:
         return Hybrid(

@@ -43,7 +43,7 @@ def fresh(y, **settings):
 
 
 def learnt(x, y, n_rows=4096, **more):
-    learner = fresh(y)
+    learner = fresh(y, has_offset="offset" in more)
     for block in pieces(x, y, n_rows, **more):
         learner.update(block)
     return learner

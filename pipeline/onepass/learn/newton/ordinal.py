@@ -49,6 +49,8 @@ class Ordinal:
         Thresholds to start from, rising, shape (n_classes - 1,).
     half_life
         Age in rows at which a row counts half; None: all rows count alike.
+    has_offset
+        Whether the blocks have offsets.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Ordinal:
         l2: float = 0.0,
         base: FloatArray,
         half_life: float | None = None,
+        has_offset: bool = False,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._base = np.asarray(base, float)
@@ -66,15 +69,15 @@ class Ordinal:
         self.u = np.append(np.zeros(n_dense), self._base)
         """Weights on standardised features, then thresholds."""
         self.past = Past(self.u.size)
-        self._kept = Kept(n_dense)
+        self._kept = Kept(n_dense, has_offset=has_offset)
         self._keep = 1.0
         """Product of the factors by which rows have faded since `hold`."""
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int) -> int:
+    def nbytes(loss: Loss, n_dense: int, *, has_offset: bool = False) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         n_weights = n_dense + loss.n_outputs
-        kept = Kept.nbytes(n_dense, n_weights)
+        kept = Kept.nbytes(n_dense, n_weights, has_offset=has_offset)
         return Standardiser.nbytes(n_dense) + Past.nbytes(n_weights) + 8 * n_weights + kept
 
     @staticmethod
