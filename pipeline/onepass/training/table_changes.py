@@ -62,8 +62,8 @@ class TableChanges:
         self._whole: set[FileName] = set()
         self._keeps_plan = True
         self._empty(self._seen.without_rows)
-        self._rows = SettledRows(self._lineage, self._files)
         if settled.is_marked:
+            self._rows = SettledRows(self._lineage, self._files)
             self._empty(self._never_planned(settled.rewritten))
         self._decide()
 

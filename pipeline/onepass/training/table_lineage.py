@@ -64,7 +64,7 @@ class Step:
     def joined(self, parts: Iterable[Rows]) -> Rows:
         """Return how much is settled on one side of the step, if parts are on the other."""
         found = set(parts)
-        if found <= {Rows.NONE}:
+        if not found or found == {Rows.NONE}:
             return Rows.NONE
         return Rows.ALL if self.same_rows and found == {Rows.ALL} else Rows.SOME
 
@@ -176,10 +176,17 @@ class SettledRows:
 
     def _without(self, name: FileName, step: Step) -> Rows:
         """Return how much of a file is settled, not counting what a step wrote from it."""
-        after = [rows for one, rows in self.after(name).items() if one is not step]
+        steps = self._lineage.ends[name]
+        after = [self._after[id(one), name] for one in steps if one is not step]
         return _either([self._own(name), self.before(name), *after])
 
 
 def _either(parts: Iterable[Rows]) -> Rows:
     """Return how much is settled of a file of which several views tell something."""
-    return max(parts, key=lambda one: one.value)
+    found = Rows.NONE
+    for one in parts:
+        if one is Rows.ALL:
+            return one
+        if one is Rows.SOME:
+            found = one
+    return found
