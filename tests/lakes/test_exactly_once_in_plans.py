@@ -21,6 +21,7 @@ from lakes import logged_training
 from onepass import Job
 from onepass.encode.scalar_kinds import Numeric
 from onepass.encode.schema import Label, Schema
+from onepass.errors import ChangedPartition
 from onepass.ledger.entries import Header, PlanEntry, RewindEntry, SkipEntry, StateRef, TrainEntry
 from onepass.ledger.history import History
 from onepass.ledger.table_mark import file_of
@@ -55,8 +56,25 @@ class Model:
 
     def plan(self, **fields: Any) -> Plan:
         """Plan, and commit what was found, as a session does."""
+        plan = self._made(**fields)
+        for partition, reason in plan.skips:
+            self.history.append(SkipEntry(**self._head(), partition=partition, reason=reason))
+        if plan.groups or plan.table is not None:
+            entry = PlanEntry(**self._head(), groups=plan.groups, table=plan.table)
+            self.history.append(PlanEntry.model_validate_json(entry.model_dump_json()))
+        return plan
+
+    def is_refused(self) -> bool:
+        """Return whether a run ends with an error that names what commits have changed."""
+        try:
+            self._made(on_changed="error")
+        except ChangedPartition:
+            return True
+        return False
+
+    def _made(self, **fields: Any) -> Plan:
         pinned = self.table.pinned()
-        plan = make_plan(
+        return make_plan(
             self.history,
             {one.key: one for one in pinned.files()},
             Job(**self.fields | fields),
@@ -65,12 +83,6 @@ class Model:
             split_bytes=1 << 30,
             table=pinned,
         )
-        for partition, reason in plan.skips:
-            self.history.append(SkipEntry(**self._head(), partition=partition, reason=reason))
-        if plan.groups or plan.table is not None:
-            entry = PlanEntry(**self._head(), groups=plan.groups, table=plan.table)
-            self.history.append(PlanEntry.model_validate_json(entry.model_dump_json()))
-        return plan
 
     def train(self, most: int | None = None) -> None:
         """Train the pending groups, as far as their files can be read."""
@@ -123,15 +135,28 @@ class Walk:
     vacuums
         Whether the store may lose files that the newest version does not need. Then a run may find
         rows gone before they were trained.
+    splits
+        Whether a compaction may write several files, each with rows of all.
     """
 
-    def __init__(self, folder: Path, seed: int, on_changed: str, *, vacuums: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        on_changed: str,
+        *,
+        vacuums: bool = False,
+        splits: bool = False,
+    ) -> None:
         self.rng, self.on_changed, self.vacuums = random.Random(seed), on_changed, vacuums
+        self.n_written = random.Random(seed) if splits else None
         self.table = FakeTable(folder)
         self.model = Model(self.table, epochs=self.rng.choice([1, 1, 2]))
         self.n_rows = 0
         self.mixed: set[int] = set()
         """Rows that came with a commit which also changed others: they may be left out."""
+        self.told: set[int] = set()
+        """Rows of versions that a run refuses which may leave out none, and of files left out."""
         self.done: list[str] = []
         self.table.append(self.rows(3), self.rows(2))
 
@@ -160,7 +185,8 @@ class Walk:
 
     def optimize(self) -> None:
         if names := self.some(self.table.active):
-            self.table.optimize(names)
+            n_files = 1 if self.n_written is None else self.n_written.randint(1, 3)
+            self.table.optimize(names, n_files)
 
     def delete(self) -> None:
         if ids := self.some(self.table.rows()):
@@ -196,10 +222,12 @@ class Walk:
 
     def train_a_part(self) -> None:
         """A run that is killed after its plan, or after some groups."""
+        self.note_what_is_told()
         self.model.plan(on_changed=self.on_changed, on_bad=self.on_bad)
         self.model.train(self.rng.randint(0, 2))
 
     def train(self) -> None:
+        self.note_what_is_told()
         self.model.run(on_changed=self.on_changed, on_bad=self.on_bad)
         assert not self.model.history.pending()
         if not self.vacuums:
@@ -207,6 +235,10 @@ class Walk:
         before = self.model.history.version
         self.model.run(on_changed=self.on_changed, on_bad=self.on_bad)
         assert self.model.history.version == before, "a run without news has committed"
+
+    def note_what_is_told(self) -> None:
+        if self.on_changed == "skip" and self.model.is_refused():
+            self.told |= self.table.rows().keys()
 
     @property
     def on_bad(self) -> str:
@@ -217,7 +249,11 @@ class Walk:
         if self.on_changed == "retrain":
             missing = {i for i, value in present.items() if (i, value) not in learnt}
         else:
-            missing = present.keys() - {i for i, _ in learnt} - self.mixed
+            missing = present.keys() - {i for i, _ in learnt}
+            for mark in self.model.history.table_marks():
+                self.told.update(*(self.table.contents[one] for one in mark.left_out))
+            assert missing <= self.told, f"left out in silence: {sorted(missing - self.told)}"
+            missing -= self.mixed
         assert not missing, f"never learnt: {sorted(missing)}"
 
     def check_nothing_is_learnt_twice(self) -> None:
@@ -231,15 +267,53 @@ class Walk:
         assert not twice, f"learnt twice: {twice}"
 
 
-@pytest.mark.parametrize("vacuums", [False, True], ids=["kept", "vacuumed"])
-@pytest.mark.parametrize("on_changed", ["skip", "retrain"])
-def test_each_row_of_a_table_is_learnt_once_across_all_orders_of_operations(
-    tmp_path, on_changed, vacuums
-):
-    for seed in range(SEED, SEED + WALKS):
-        walk = Walk(tmp_path, seed, on_changed, vacuums=vacuums)
+def walk_all(folder: Path, seeds: Iterable[int], on_changed: str, **kinds: bool) -> None:
+    for seed in seeds:
+        walk = Walk(folder, seed, on_changed, **kinds)
         try:
             walk.go(n_steps=25)
         except Exception as error:
             steps = " ".join(walk.done)
             raise AssertionError(f"seed {seed}: {steps}: {error!r}") from error
+
+
+@pytest.mark.parametrize(
+    "kinds", [(), ("vacuums",), ("splits",)], ids=["kept", "vacuumed", "split"]
+)
+@pytest.mark.parametrize("on_changed", ["skip", "retrain"])
+def test_each_row_of_a_table_is_learnt_once_across_all_orders_of_operations(
+    tmp_path, on_changed, kinds
+):
+    walk_all(tmp_path, range(SEED, SEED + WALKS), on_changed, **dict.fromkeys(kinds, True))
+
+
+ONCE_WRONG = {
+    "skip": [362, 409, 1034, 1140, 1727, 2207, 2526, 2597],
+    "retrain": [105, 1074, 1322, 2933],
+}
+"""Walks on which a decision was wrong that looks right: a RESTORE or a rewind undid what it was
+drawn from, or brought back rows of which a plan was under way."""
+
+
+@pytest.mark.parametrize("on_changed", ONCE_WRONG)
+def test_each_row_is_learnt_once_if_a_restore_or_a_rewind_undoes_what_a_plan_relied_on(
+    tmp_path, on_changed
+):
+    walk_all(tmp_path, ONCE_WRONG[on_changed], on_changed)
+
+
+def test_marks_of_older_versions_settle_the_files_that_they_name(tmp_path):
+    table = FakeTable(tmp_path)
+    model = Model(table)
+    table.append({0: 0, 1: 0}, {2: 0})
+    model.run()
+    table.append({3: 0})
+    table.optimize(table.active)
+    model.run()
+    [*_, mark] = model.history.table_marks()
+    assert (len(mark.exchanges), len(mark.rewritten)) == (1, 1)
+    mark.exchanges.clear()
+    table.append({4: 0})
+    table.optimize(table.active)
+    model.run()
+    assert sorted(model.learnt().items()) == [((i, 0), 1) for i in range(5)]

@@ -83,12 +83,15 @@ class FakeTable:
     def append(self, *files: Rows) -> None:
         self._commit("WRITE", [self._write(rows) for rows in files], [])
 
-    def optimize(self, names: Iterable[Name]) -> None:
+    def optimize(self, names: Iterable[Name], n_files: int = 1) -> None:
+        """Write the rows of files into others, at most `n_files`, which have rows of any."""
         names = list(names)
         rows: Rows = {}
         for name in names:
             rows |= self.contents[name]
-        self._commit("OPTIMIZE", [self._write(rows)], names, is_rewrite=True)
+        parts = [dict(list(rows.items())[first::n_files]) for first in range(n_files)]
+        added = [self._write(part) for part in parts if part]
+        self._commit("OPTIMIZE", added, names, is_rewrite=True)
 
     def delete(self, ids: Iterable[int], *, vectors: bool = False) -> None:
         """Delete rows: files are written anew, or get a set of deleted rows."""

@@ -28,24 +28,25 @@ def commit(operation: str, removed: str = "", added: str = "", *, rows: int | No
     return Commit(7, "version 7", operation, is_rewrite, added=files[1], removed=files[0])
 
 
-def folded(*commits: Commit, retrains: bool = False, waiting: Iterable[str] = ()) -> TableChanges:
+def folded(
+    *commits: Commit,
+    active: str,
+    retrains: bool = False,
+    waiting: Iterable[str] = (),
+    planned: Iterable[str] = PLANNED,
+) -> TableChanges:
     settled = Settled(
         {name(one) for one in TRAINED},
-        planned={name(one) for one in PLANNED},
+        planned={name(one) for one in planned},
         waiting=[name(one) for one in waiting],
     )
-    found = TableChanges(settled, retrains=retrains)
-    for one in commits:
-        found.take(one)
-    return found
+    return TableChanges(
+        settled, commits, {name(one): None for one in active.split()}, retrains=retrains
+    )
 
 
 def files(names: Iterable[tuple[str, str | None]]) -> str:
     return " ".join(key if deleted is None else f"{key}-{deleted}" for key, deleted in names)
-
-
-def new(found: TableChanges, active: str) -> str:
-    return files(found.new({name(one) for one in active.split()}))
 
 
 CASES = {
@@ -61,6 +62,9 @@ CASES = {
         [commit("WRITE", "", "c"), commit("OPTIMIZE", "a c", "d")], "b d", "c", "d", "",
     ),
     "compaction of an empty file": ([commit("OPTIMIZE", "a z", "d", rows=0)], "d", "", "d", ""),
+    "compaction with a file of which no plan has taken a row": (
+        [commit("OPTIMIZE", "a c", "d")], "b d", "", "d", "",
+    ),
     "compaction of planned": ([commit("OPTIMIZE", "p q", "c")], "c", "", "c", ""),
     "rows deleted from trained": ([commit("DELETE", "a", "a-1")], "a-1 b", "", "", "a-1"),
     "rows deleted from new": (
@@ -78,7 +82,7 @@ CASES = {
         [commit("WRITE", "", "c"), commit("WRITE", "c", "d")], "a b d", "d", "", "",
     ),
     "restored before it was seen": (
-        [commit("DELETE", "a", "c"), commit("RESTORE", "c", "a")], "a b", "", "", "c",
+        [commit("DELETE", "a", "c"), commit("RESTORE", "c", "a")], "a b", "", "", "",
     ),
     "compaction that is restored": (
         [commit("OPTIMIZE", "a b", "c"), commit("RESTORE", "c", "a b")], "a b", "", "c", "",
@@ -90,16 +94,16 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_each_operation_gives_the_files_that_are_new_and_those_that_are_not(case):
     commits, active, expected, rewritten, left_out = CASES[case]
-    found = folded(*commits)
-    assert new(found, active) == expected
-    assert files(found.same_rows()) == rewritten
+    found = folded(*commits, active=active)
+    assert files(found.new) == expected
+    assert files(found.rewritten) == rewritten
     assert files(found.left_out) == left_out
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_only_commits_that_settled_rows_have_not_survived_are_changes(case):
     commits, active, *_ = CASES[case]
-    changes = folded(*commits).true_changes({name(one) for one in active.split()})
+    changes = folded(*commits, active=active).changes()
     silent = {
         "append",
         "metadata",
@@ -112,13 +116,14 @@ def test_only_commits_that_settled_rows_have_not_survived_are_changes(case):
 
 
 def test_planned_files_are_replaced_by_those_that_changed_them():
-    found = folded(commit("OPTIMIZE", "p q", "c"), commit("DELETE", "c", "d"))
-    assert files(found.superseded) == "p q"
-    assert new(found, "a b d") == "d"
-    assert not found.changes
-    back = folded(commit("DELETE", "p", "d"), commit("RESTORE", "d", "p"))
+    commits = [commit("OPTIMIZE", "p q", "c"), commit("DELETE", "c", "d")]
+    found = folded(*commits, active="a b d")
+    assert sorted(files(found.superseded).split()) == ["p", "q"]
+    assert files(found.new) == "d"
+    assert not found.changes()
+    back = folded(commit("DELETE", "p", "d"), commit("RESTORE", "d", "p"), active="a b p q")
     assert not back.superseded
-    assert new(back, "a b p q") == ""
+    assert not back.new
 
 
 def test_planned_file_that_comes_back_is_planned_again_and_not_read_under_other_names():
@@ -126,42 +131,44 @@ def test_planned_file_that_comes_back_is_planned_again_and_not_read_under_other_
         commit("MERGE", "p", "d e"),
         commit("OPTIMIZE", "d a", "f"),
         commit("RESTORE", "f e", "a p"),
+        active="a b p q",
     )
     assert not found.superseded
     assert not found.left_out
-    assert new(found, "a b p q") == ""
+    assert not found.new
 
 
 def test_retraining_takes_changed_files_whole_and_nothing_of_their_past():
     commits = [commit("WRITE", "", "c"), commit("OPTIMIZE", "a c", "d"), commit("DELETE", "d", "e")]
-    assert new(folded(*commits, retrains=True), "b e") == "e"
-    assert new(folded(*commits), "b e") == "c"
+    assert files(folded(*commits, active="b e", retrains=True).new) == "e"
+    assert files(folded(*commits, active="b e").new) == "c"
 
 
 def test_change_of_one_of_several_files_that_a_compaction_wrote_loses_no_rows_of_the_others():
     commits = [commit("WRITE", "", "c d"), commit("OPTIMIZE", "a b c d", "e f")]
     commits.append(commit("WRITE", "e", "g"))
-    assert new(folded(*commits, retrains=True), "f g") == "c d g"
-    assert new(folded(*commits, commit("OPTIMIZE", "f", "h"), retrains=True), "g h") == "c d g"
-    both = folded(*commits, commit("WRITE", "f", "h"), retrains=True)
-    assert new(both, "g h") == "g h"
+    assert files(folded(*commits, active="f g", retrains=True).new) == "c d g"
+    rewritten = [*commits, commit("OPTIMIZE", "f", "h")]
+    assert files(folded(*rewritten, active="g h", retrains=True).new) == "c d g"
+    both = [*commits, commit("WRITE", "f", "h")]
+    assert files(folded(*both, active="g h", retrains=True).new) == "g h"
 
 
 def test_planned_files_are_new_as_all_files_that_a_compaction_wrote_if_one_of_these_changes():
     commits = [commit("OPTIMIZE", "p q", "c d"), commit("DELETE", "c", "e")]
-    found = folded(*commits)
-    assert new(found, "a b d e") == "d e"
-    assert files(found.superseded) == "p q"
-    assert name("d") not in found.same_rows() + found.replaced({name(one) for one in "abde"})
-    assert new(folded(*commits, commit("OPTIMIZE", "d", "f")), "a b e f") == "e f"
-    back = folded(*commits, commit("RESTORE", "d e", "p q"))
-    assert new(back, "a b p q") == ""
+    found = folded(*commits, active="a b d e")
+    assert files(found.new) == "d e"
+    assert sorted(files(found.superseded).split()) == ["p", "q"]
+    assert name("d") not in found.rewritten
+    assert files(folded(*commits, commit("OPTIMIZE", "d", "f"), active="a b e f").new) == "e f"
+    back = folded(*commits, commit("RESTORE", "d e", "p q"), active="a b p q")
+    assert not back.new
     assert not back.superseded
 
 
 def test_held_out_files_stay_in_the_order_in_which_they_were_added():
-    found = folded(commit("WRITE", "", "y"), commit("OPTIMIZE", "h a", "c"), waiting=["h", "g"])
-    assert new(found, "b c g y") == "h g y"
+    commits = [commit("WRITE", "", "y"), commit("OPTIMIZE", "h a", "c")]
+    assert files(folded(*commits, active="b c g y", waiting=["h", "g"]).new) == "h g y"
 
 
 def test_lost_file_of_the_past_is_left_out_or_trained_with_what_it_was_merged_into():
@@ -170,9 +177,10 @@ def test_lost_file_of_the_past_is_left_out_or_trained_with_what_it_was_merged_in
         commit("OPTIMIZE", "a c", "d"),
         commit("OPTIMIZE", "d b", "e"),
     ]
-    found = folded(*commits)
-    found.leave_out(name("c"))
-    assert new(found, "e") == ""
-    found = folded(*commits)
-    found.train_whole(name("c"), {name("e")})
-    assert new(found, "e") == "e"
+    found = folded(*commits, active="e", planned=())
+    assert files(found.new) == "c"
+    found.leave_out([name("c")])
+    assert not found.new
+    found = folded(*commits, active="e", planned=())
+    found.train_whole([name("c")])
+    assert files(found.new) == "e"

@@ -1,8 +1,9 @@
 """Up to which version of a table everything is trained, planned or left out.
 
 A table replaces files by others that hold the same rows, so the names of what was trained do not
-tell what is new. A plan therefore names the version of the table that it has settled, and the
-files that hold rows which are settled under another name.
+tell what is new. A plan therefore names the version of the table that it has settled, and which
+files the table has written from which. It does not conclude from that which rows are settled: a
+RESTORE or a rewind may undo the conclusion.
 """
 
 from __future__ import annotations
@@ -31,7 +32,28 @@ def version_label(format: str, version: int) -> str:
 _FileNames: TypeAlias = Annotated[list[FileName], FailFast()]
 
 
-class TableMark(Value):
+class _Brief(Value):
+    """A value that is written without its empty fields."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if value != [] and value is not False}
+
+
+class Exchange(_Brief):
+    """Files that a commit of a table has removed, and those that it has written from them."""
+
+    removed: _FileNames = Field(default_factory=list)
+    added: _FileNames = Field(default_factory=list)
+    """Files that were in no version that the model has seen."""
+    same_rows: bool = False
+    """Whether these have the rows of the removed ones, all together, as after a compaction."""
+    returned: bool = False
+    """Whether they are of an older version that came back, and may have rows of any file."""
+
+
+class TableMark(_Brief):
     """A version of a table that a plan has settled."""
 
     format: str = Field(max_length=20)
@@ -40,13 +62,17 @@ class TableMark(Value):
     """The table's own id."""
     version: int
     """Version of a Delta table, snapshot of an Iceberg table."""
+    exchanges: list[Exchange] = Field(default_factory=list)
+    """What the commits since the mark before have removed, oldest first. Whether a file's rows are
+    settled follows from it, whichever version comes back."""
     rewritten: _FileNames = Field(default_factory=list)
-    """Files of which all rows are settled by the files that they were written from."""
+    """Files of which all rows are in the files that they were written from, settled or planned."""
     left_out: _FileNames = Field(default_factory=list)
     """Files of commits that changed trained rows, which are not trained."""
+    empty: _FileNames = Field(default_factory=list)
+    """Files without a row to learn: none that the job selects, or the file is gone."""
     replaced: _FileNames = Field(default_factory=list)
-    """Files that others had replaced before they were trained. Were they to come back, most of
-    their rows would be trained already."""
+    """In marks without exchanges: files that others had replaced before they were trained."""
     waiting: _FileNames = Field(default_factory=list)
     """Files that are not planned yet, because they are held out; oldest first."""
     past: _FileNames = Field(default_factory=list)
@@ -55,8 +81,3 @@ class TableMark(Value):
     def is_same_table(self, format: str, id: str) -> bool:
         """Return whether a table is the one of the mark."""
         return (self.format, self.id) == (format, id)
-
-    @model_serializer(mode="wrap")
-    def _without_empty_lists(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        return {name: value for name, value in fields.items() if value != []}

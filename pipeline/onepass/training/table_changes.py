@@ -1,300 +1,276 @@
 """What the commits of a table have changed since the version that a model has settled.
 
 A table replaces files by others, so what is new does not follow from the names of its files. This
-module goes through the commits one by one, and decides for each file what its rows are:
+module keeps one invariant: each row of the present version is settled once. It goes from each file
+of that version back to files of which nothing is settled, through the steps in which files were
+written from others (see `onepass.training.table_lineage`):
 
-- *settled*: they are trained or left out, under this name or another;
-- *planned*: they wait in an unfinished plan, and none of them is trained;
-- *new*: nothing of them is trained or planned, so they are to be.
+- a file of which all rows are settled needs nothing;
+- one of which nothing is settled is trained;
+- one of which some rows are settled is rewritten from files that are looked at in its place, or a
+  commit has changed it, and then `Job.on_changed` decides.
 
-A file is named by its key and the identity of its deleted rows. The module reads no file.
+What an earlier plan has concluded does not count, only what is trained. A file is named by its key
+and the identity of its deleted rows. The module reads no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-from onepass.lake.tables.table import Commit, FileOfTable
+from onepass.lake.tables.table import Commit
 from onepass.ledger.table_mark import FileName
 from onepass.text import counted
-from onepass.training.table_commits import Change, Settled, exchanged, is_return, named, reached
+from onepass.training.table_commits import Change, Settled, has_same_rows, named
+from onepass.training.table_lineage import Lineage, Rows, SettledRows, Step
+from onepass.training.table_planned import Unchanged
+from onepass.training.table_seen import SeenCommits
 
 
 class TableChanges:
-    """Folds the commits of a table, oldest first, with what a model has settled.
+    """Decides which files are to be trained, so that each row of a version is settled once.
 
     Parameters
     ----------
     settled
         What the model has settled as of the first of the commits.
+    commits
+        The commits since then, oldest first.
+    active
+        Files of the version after the last commit.
     retrains
         Whether to train the files of commits that change settled rows. Otherwise they are left out.
     """
 
-    def __init__(self, settled: Settled, *, retrains: bool) -> None:
-        self._files, self._planned = settled.files, settled.planned
-        self._untrained, self._retrains = settled.left_out, retrains
-        self.rewritten: dict[FileName, Commit] = {}
-        """Files whose rows are those of the files that they were written from."""
-        self.left_out: dict[FileName, Commit] = {}
-        """Files of commits that changed settled rows, which are not trained."""
-        self.past: dict[FileName, Commit | None] = dict.fromkeys(settled.past)
-        """New files that a commit has merged with others: they are read as they were."""
-        self.superseded: dict[FileName, Commit] = {}
-        """Planned files that others have replaced before anything of them was trained."""
-        self.changes: list[Change] = []
-        """Commits that have removed or changed settled rows, oldest first."""
-        self.rewrites: list[str] = []
-        """One line for each commit that rewrote settled or planned rows."""
-        self._added: dict[FileName, None] = dict.fromkeys([*settled.past, *settled.waiting])
-        self._unsettled: set[FileName] = set()
-        self._roots_of: dict[FileName, list[FileName]] = {}
-        self._sources: dict[FileName, tuple[FileName, ...]] = {}
-        self._targets: dict[FileName, tuple[FileName, ...]] = {}
+    def __init__(
+        self,
+        settled: Settled,
+        commits: Sequence[Commit],
+        active: Collection[FileName],
+        *,
+        retrains: bool,
+    ) -> None:
+        self._active, self._retrains = active, retrains
+        self._files, self._planned = set(settled.files), set(settled.planned)
+        self._waiting, self._known_left_out = settled.waiting, settled.left_out
+        self._lineage = Lineage(settled.exchanges)
+        self._lineage.unknown |= settled.left_out - self._lineage.birth.keys()
+        self._seen = SeenCommits(commits, self._lineage, settled)
+        self.exchanges = self._seen.exchanges
+        self.empty: dict[FileName, None] = {}
+        """Files without a row to learn that a commit has touched."""
+        self._whole: set[FileName] = set()
+        self._keeps_plan = True
+        self._empty(self._seen.without_rows)
+        if settled.is_marked:
+            self._rows = SettledRows(self._lineage, self._files)
+            self._empty(self._never_planned(settled.rewritten))
+        self._decide()
 
-    def take(self, commit: Commit) -> None:
-        """Take the next commit."""
-        removed, added = exchanged(commit)
-        self._reinstate(added)
-        # A file that comes back is no news: all its rows are new, as they were before.
-        unknown = [one for one in added if self._is_new(one) and one not in self._added]
-        self._trace(removed, added, unknown)
-        if self._is_rewrite(commit) and not all(map(self._is_new, removed)):
-            self._rewrite(commit, removed, added, unknown)
-        elif any(map(self._is_settled, removed)) or self._may_repeat(commit, unknown):
-            self._change(commit, removed, added, unknown)
-        else:
-            self._supersede(commit, removed)
-            self._added |= dict.fromkeys(unknown)
-        self._reinstate(added)
-        self._return(commit, added)
+    @property
+    def new(self) -> list[FileName]:
+        """Files to train that are not planned yet, in the order in which the table got them.
 
-    def new(self, active: Collection[FileName]) -> list[FileName]:
-        """Return the files to train, in the order in which the table got them.
-
-        Parameters
-        ----------
-        active
-            Files of the version after the last commit. The others are files of the past.
+        Those that the version does not have are read as they were.
         """
-        new = filter(self._is_new, self._added)
-        return [one for one in new if one in active or one in self.past]
+        return [one for one in self._seen.in_order(self._needed) if one not in self._planned]
 
-    def replaced(self, active: Collection[FileName]) -> list[FileName]:
-        """Return the new files whose rows are in files that took their place."""
-        new = [
-            one
-            for one, to in self._targets.items()
-            if to and self._is_new(one) and one not in active and one not in self.past
-        ]
-        written = {*filter(self._is_superseded, self.rewritten)} - {*self.new(active)}
-        return [*new, *(one for one in self.rewritten if one in written)]
+    @property
+    def needed(self) -> Collection[FileName]:
+        """Files to train, planned ones included."""
+        return self._needed.keys()
 
-    def same_rows(self) -> list[FileName]:
-        """Return the files whose rows are settled by the files that they were written from."""
-        return [one for one in self.rewritten if not self._is_superseded(one)]
+    @property
+    def superseded(self) -> list[FileName]:
+        """Planned files that are not to be trained any more: others have their rows."""
+        return [one for one in self._planned if one not in self._needed]
 
-    def _is_superseded(self, name: FileName) -> bool:
-        return name in self._unsettled or any(
-            root in self.superseded for root in self._roots_of[name]
-        )
-
-    def true_changes(self, active: Collection[FileName]) -> list[Change]:
-        """Return the changes that no later commit has taken back, as a RESTORE does."""
+    @property
+    def rewritten(self) -> list[FileName]:
+        """Files that the commits have written whose rows are settled or planned as they were."""
         return [
-            change
-            for change in self.changes
-            if not all(self._is_back(one, active) for one in change.changed)
-            or (not change.changed and any(one in active for one in change.added))
-        ]
-
-    def leave_out(self, name: FileName) -> None:
-        """Leave a file of the past out, because the store no longer has it."""
-        del self.past[name]
-
-    def train_whole(self, name: FileName, active: Collection[FileName]) -> None:
-        """Take the files that have the rows of a lost file of the past for new."""
-        del self.past[name]
-        for one in self._descendants(name):
-            if one in active and one not in self._files:
-                self.rewritten.pop(one, None)
-                self.left_out.pop(one, None)
-                self._added[one] = None
-
-    def _trace(
-        self,
-        removed: Iterable[FileName],
-        added: Collection[FileName],
-        unknown: Iterable[FileName],
-    ) -> None:
-        """Note from which files a commit wrote which."""
-        for name in unknown:
-            self._sources[name] = tuple(removed)
-        for name in removed:
-            self._targets[name] = tuple(added)
-
-    def _is_rewrite(self, commit: Commit) -> bool:
-        # A RESTORE may call itself a commit without new data, but the rows are others after it.
-        return commit.is_rewrite and not is_return(commit)
-
-    def _may_repeat(self, commit: Commit, unknown: list[FileName]) -> bool:
-        """Return whether a commit brings files back that may have rows of settled ones.
-
-        They are older than the commits that this object has seen.
-        """
-        return is_return(commit) and bool(unknown) and bool(self._files)
-
-    def _rewrite(
-        self,
-        commit: Commit,
-        removed: dict[FileName, FileOfTable],
-        added: Collection[FileName],
-        unknown: list[FileName],
-    ) -> None:
-        new = self._keep(commit, removed, added)
-        roots: dict[FileName, None] = {}
-        if all(map(self._is_planned, removed)):
-            roots = {root: None for one in removed for root in self._roots(one)}
-        for name in unknown:
-            self.rewritten[name] = commit
-            self._roots_of[name] = list(roots)
-        if unknown:
-            text = f"{named(commit)}: {counted(len(removed), 'file')} rewritten"
-            rest = f"{len(new):,} of them not trained yet, which are read as they were"
-            self.rewrites.append(f"{text}, {rest if new else 'nothing to train'}")
-
-    def _change(
-        self,
-        commit: Commit,
-        removed: dict[FileName, FileOfTable],
-        added: Collection[FileName],
-        unknown: list[FileName],
-    ) -> None:
-        settled = [one for one in removed if self._is_settled(one)]
-        if all(one in self.left_out or one in self._untrained for one in settled) and not unknown:
-            # A RESTORE takes back what was left out.
-            return
-        self.changes.append(Change(commit, tuple(settled), tuple(unknown)))
-        if self._retrains:
-            self._forget_past(removed)
-            self._supersede(commit, removed)
-            self._added |= dict.fromkeys(unknown)
-            return
-        before = {name[0]: name for name in removed}
-        if unknown and all(name[0] in before for name in unknown):
-            self._shrink(commit, before, unknown)
-            return
-        # The commit does not tell which of the removed rows the new files have.
-        self._keep(commit, removed, added)
-        self.left_out |= dict.fromkeys(unknown, commit)
-
-    def _keep(
-        self, commit: Commit, removed: dict[FileName, FileOfTable], added: Collection[FileName]
-    ) -> list[FileName]:
-        """Read the new files that a commit removes as they were; return them."""
-        new = [
             name
-            for name, file in removed.items()
-            if self._is_new(name)
-            and file.rows != 0
-            # Their rows come back in the files that they were written from.
-            and not any(one in added for one in reached(name, self._sources_of))
+            for step in self._lineage.steps
+            for name in step.added
+            if step.same_rows and name in self._seen.written and name not in self._needed
+            if name in self._active or self._is_touched(name)
         ]
-        self.past |= dict.fromkeys(new, commit)
-        self._added |= {one: None for one in new if one not in self._added}
-        return new
 
-    def _forget_past(self, removed: Iterable[FileName]) -> None:
-        """Do not read files as they were if all of what was written from them is trained."""
-        merged: dict[FileName, None] = {}
-        for name in removed:
-            found = [name, *self._ancestors(name)]
-            if past := {one: None for one in found if one in self.past}:
-                merged |= past
-                self._unsettled.update(one for one in found if one in self.rewritten)
-        for one in merged:
-            if not any(map(self._is_kept, self._descendants(one))):
-                del self.past[one]
+    @property
+    def left_out(self) -> list[FileName]:
+        """Files of changed rows that are not trained, and that no earlier plan has left out."""
+        told = self._known_left_out
+        found = self._seen.in_order(one for one in self._left_out if one not in told)
+        return [one for one in found if one in self._seen.brought or one in self._active]
 
-    def _is_kept(self, name: FileName) -> bool:
-        is_known = name in self.rewritten and name not in self._unsettled
-        return is_known and name not in self._targets
+    def changes(self) -> list[Change]:
+        """Return the commits that have removed or changed settled rows, oldest first.
 
-    def _shrink(self, commit: Commit, before: dict[str, FileName], unknown: list[FileName]) -> None:
-        """Take files of which only rows were deleted: each has rows of its own past alone."""
-        for name in unknown:
-            was = before[name[0]]
-            if self._is_settled(was):
-                self.left_out[name] = commit
-            else:
-                self._supersede(commit, [was])
-                self._added[name] = None
+        A change that a later commit has taken back, as a RESTORE does, is none.
+        """
+        found = [one for commit in self._seen.commits for one in self._changes_of(commit)]
+        told = {name for one in found for name in one.added}
+        for name in self.left_out:
+            if name in self._active and name not in told and name in self._seen.brought:
+                found.append(Change(self._seen.brought[name], (), (name,)))
+        return found
 
-    def _supersede(self, commit: Commit, removed: Iterable[FileName]) -> None:
-        planned = [one for one in removed if self._is_planned(one)]
-        for name in planned:
-            self.superseded |= dict.fromkeys(self._roots(name), commit)
-        # A compaction writes several files, and does not tell which has the rows of which. So all
-        # of them are new, in the place of all the files that they were written from.
-        while planned and (found := [*filter(self._is_orphaned, self.rewritten)]):
-            for name in found:
-                self.superseded |= dict.fromkeys(self._roots_of[name], commit)
-                self._added[name] = None
+    def rewrites(self) -> list[str]:
+        """Return one line for each commit that rewrote settled or planned rows."""
+        found = []
+        for commit in filter(has_same_rows, self._seen.commits):
+            removed = self._seen.removed_by(commit)
+            if all(one in self._needed for one in self._seen.written_by(commit)):
+                continue
+            past = [one for one in removed if one in self._needed and one not in self._planned]
+            if len(past) < len(removed):
+                text = f"{named(commit)}: {counted(len(removed), 'file')} rewritten"
+                rest = f"{len(past):,} of them not trained yet, which are read as they were"
+                found.append(f"{text}, {rest if past else 'nothing to train'}")
+        return found
 
-    def _is_orphaned(self, name: FileName) -> bool:
-        left = [root not in self.superseded for root in self._roots_of[name]]
-        return not all(left) and (any(left) or name not in self._added)
+    def remover(self, name: FileName) -> Commit | None:
+        """Return the last of the commits that removed a file; None if an earlier one did."""
+        return self._seen.removed.get(name)
 
-    def _reinstate(self, added: Iterable[FileName]) -> None:
-        """Plan files again that a commit brings back."""
-        for name in added:
-            for root in self._roots_of.get(name, [name]):
-                self.superseded.pop(root, None)
+    def drop_plan(self) -> bool:
+        """Train what planned files were rewritten to in their place; return whether any were."""
+        had, self._keeps_plan = self._keeps_plan, False
+        before = self._needed
+        self._decide()
+        return had and before != self._needed
 
-    def _return(self, commit: Commit, added: Iterable[FileName]) -> None:
-        """Undo what was noted of files that a commit brings back."""
-        for name in added:
-            self.past.pop(name, None)
-            if not self._is_settled(name):
-                # What was written from it has no rows any more that it does not have.
-                for one in self._descendants(name):
-                    self.past.pop(one, None)
-            if name in self.rewritten:
-                lost = [one for one in self._sources[name] if self._is_new(one)]
-                self.past |= dict.fromkeys(lost, commit)
+    def leave_out(self, names: Iterable[FileName]) -> None:
+        """Leave files of the past out, because the store no longer has them."""
+        self._empty(names)
+        self._decide()
 
-    def _is_new(self, name: FileName) -> bool:
-        return not self._is_settled(name) and not self._is_planned(name)
+    def train_whole(self, names: Sequence[FileName]) -> None:
+        """Train the files that have the rows of lost files of the past, settled rows included."""
+        found = {one for name in names for one in self._lineage.descendants(name)}
+        self._whole.update(found.intersection(self._active) - self._files)
+        self.leave_out(names)
 
-    def _is_settled(self, name: FileName) -> bool:
-        if name in self._files or name in self.left_out:
-            return True
-        return name in self.rewritten and self._planned.isdisjoint(self._roots_of[name])
+    # -- the decision ----------------------------------------------------------------------------
 
-    def _is_planned(self, name: FileName) -> bool:
-        roots = self._roots(name)
-        return bool(roots) and all(one in self._planned for one in roots)
+    def _never_planned(self, rewritten: Collection[FileName]) -> list[FileName]:
+        """Return the files of the version before the commits that have no row to learn.
 
-    def _roots(self, name: FileName) -> list[FileName]:
-        """Return the planned files that a file is, or was rewritten from; none if it is settled."""
-        roots = self._roots_of.get(name, [name])
-        return [one for one in roots if one not in self.superseded]
+        All of that version that could be trained was trained, planned or held out.
+        """
+        settled = self._files.union(self._planned, self._waiting, rewritten)
+        return [
+            one
+            for one in self._seen.before(self._active)
+            if one in self._lineage.known and one not in settled and not self._is_touched(one)
+        ]
 
-    def _is_back(self, name: FileName, active: Collection[FileName]) -> bool:
-        """Return whether a version has a file, or all files that it was rewritten from."""
-        if name in active:
-            return True
-        found = self._ancestors(name)
-        leaves = [one for one in found if one not in self.rewritten]
-        return bool(leaves) and all(one in active for one in leaves)
+    def _empty(self, names: Iterable[FileName]) -> None:
+        found = dict.fromkeys(names)
+        self.empty |= found
+        self._files |= found.keys()
 
-    def _ancestors(self, name: FileName) -> list[FileName]:
-        """Return the files that a file was rewritten from, and those that these were."""
-        return reached(name, lambda one: self._sources[one] if one in self.rewritten else ())
+    def _decide(self) -> None:
+        """Find the files that are needed to settle each row of the version."""
+        self._rows = SettledRows(self._lineage, self._files)
+        planned = self._planned if self._keeps_plan else ()
+        self._unchanged = Unchanged(self._lineage, self._rows, planned, self._active)
+        self._needed: dict[FileName, None] = {}
+        self._left_out: dict[FileName, None] = {}
+        seen: set[FileName] = set()
+        left = self._first()
+        while left:
+            name = left.pop()
+            if name not in seen:
+                seen.add(name)
+                left += self._instead(name)
+        if not self._lineage.unknown.isdisjoint(self._left_out):
+            self._keep_apart()
 
-    def _sources_of(self, name: FileName) -> tuple[FileName, ...]:
-        return self._sources.get(name, ())
+    def _keep_apart(self) -> None:
+        """Keep planned files that share no row with the others.
 
-    def _descendants(self, name: FileName) -> list[FileName]:
-        """Return the files that commits have put in the place of a file, and of those."""
-        return reached(name, lambda one: self._targets.get(one, ()))
+        Files that were left out may have their rows, and no step tells.
+        """
+        others = SettledRows(self._lineage, self._files | self._needed.keys())
+        kept = [one for one in self._planned if others.of(one) is Rows.NONE]
+        self._needed |= dict.fromkeys(kept)
+
+    def _first(self) -> list[FileName]:
+        """Return the files to begin with: those of the version that a commit has touched."""
+        touched = {*self._lineage.known, *self._planned, *self._waiting, *self._lineage.unknown}
+        # Of files that the version does not have, the lineage tells where their rows are.
+        lost = [*self._planned, *self._waiting]
+        return [
+            *(one for one in self._active if one in touched),
+            *(one for one in lost if one not in self._active and one not in self._lineage.known),
+        ]
+
+    def _instead(self, name: FileName) -> Collection[FileName]:
+        """Decide about a file; return those to look at in its place."""
+        if name in self._files:
+            return ()
+        if name in self._whole or name in self._planned:
+            self._needed[name] = None
+            return ()
+        match self._rows.of(name):
+            case Rows.ALL:
+                return ()
+            case Rows.SOME:
+                return self._parts(name)
+            case Rows.NONE:
+                step = self._lineage.birth.get(name)
+                if step is not None and self._unchanged.is_planned(step):
+                    return step.removed
+                self._needed[name] = None
+                return ()
+
+    def _parts(self, name: FileName) -> Collection[FileName]:
+        """Return the files to look at in the place of one of which some rows are settled."""
+        rows, birth = self._rows, self._lineage.birth.get(name)
+        steps: list[tuple[Step | None, Collection[FileName]]] = []
+        if rows.before(name) is not Rows.NONE:
+            steps.append((birth, () if birth is None else birth.sources(name)))
+        for step, found in rows.after(name).items():
+            if found is not Rows.NONE:
+                steps.append((step, step.targets(name)))
+        if all(step is not None and step.same_rows for step, _ in steps):
+            return [one for _, files in steps for one in files]
+        # A commit does not tell which of the removed rows the files have that it wrote.
+        if self._retrains:
+            self._needed[name] = None
+            return ()
+        self._left_out[name] = None
+        return [one for _, files in steps for one in files]
+
+    # -- what is told ----------------------------------------------------------------------------
+
+    def _changes_of(self, commit: Commit) -> list[Change]:
+        if has_same_rows(commit):
+            return []
+        removed = self._seen.removed_by(commit)
+        changed = tuple(one for one in removed if one not in self.empty and self._is_touched(one))
+        written = self._seen.written_by(commit)
+        if not changed and self._lineage.unknown.isdisjoint(written):
+            return []
+        if not written and all(map(self._was_left_out, changed)):
+            # A RESTORE takes back what was left out.
+            return []
+        is_back = all(map(self._is_back, changed))
+        if is_back and (changed or not any(one in self._active for one in written)):
+            return []
+        return [Change(commit, changed, written)]
+
+    def _is_touched(self, name: FileName) -> bool:
+        return name in self._files or self._rows.of(name) is not Rows.NONE
+
+    def _was_left_out(self, name: FileName) -> bool:
+        birth = self._lineage.birth.get(name)
+        is_changed = birth is not None and not birth.same_rows
+        return name not in self._files and (is_changed or name in self._known_left_out)
+
+    def _is_back(self, name: FileName) -> bool:
+        """Return whether the version has a file, or all files that it was rewritten from."""
+        return name in self._active or all(
+            one in self._active for one in self._lineage.origins(name)
+        )

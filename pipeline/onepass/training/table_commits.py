@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from onepass.lake.tables.table import Commit, FileOfTable
-from onepass.ledger.table_mark import FileName
+from onepass.ledger.table_mark import Exchange, FileName
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +21,22 @@ class Change:
 
 @dataclass(slots=True)
 class Settled:
-    """Names of files whose rows a model has settled or planned, and of those that wait."""
+    """What a model has settled of a table, and which files wait."""
 
     files: set[FileName] = field(default_factory=set)
-    """Files that are trained, left out, or written from such files."""
+    """Files of which anything is trained, and those of which nothing is to be."""
     left_out: set[FileName] = field(default_factory=set)
-    """Those of them that commits which changed trained rows have added, and that were left out."""
+    """Files of commits that changed trained rows, which were left out."""
     planned: set[FileName] = field(default_factory=set)
     """Files of an unfinished plan of which nothing has been trained."""
     waiting: list[FileName] = field(default_factory=list)
     """Files that are held out of the training, oldest first."""
-    past: list[FileName] = field(default_factory=list)
-    """Those of them that the table no longer has: it has merged them with settled ones."""
-
-
-def reached(name: FileName, step: Callable[[FileName], Iterable[FileName]]) -> list[FileName]:
-    """Return what steps from a file lead to, each once: a RESTORE may lead back."""
-    found: dict[FileName, None] = {}
-    left = [name]
-    while left:
-        for one in step(left.pop()):
-            if one not in found:
-                found[one] = None
-                left.append(one)
-    return list(found)
+    exchanges: list[Exchange] = field(default_factory=list)
+    """What earlier commits have written from which files, oldest first."""
+    rewritten: set[FileName] = field(default_factory=set)
+    """Files whose rows were settled or planned as they were, when they were written."""
+    is_marked: bool = True
+    """Whether the model has settled a version of the table before the commits."""
 
 
 def exchanged(
@@ -63,6 +54,12 @@ def exchanged(
 def is_return(commit: Commit) -> bool:
     """Return whether a commit brings back an older version."""
     return commit.operation.upper() in {"RESTORE", "ROLLBACK"}
+
+
+def has_same_rows(commit: Commit) -> bool:
+    """Return whether the rows of the table are the same after a commit."""
+    # A RESTORE may call itself a commit without new data, but the rows are others after it.
+    return commit.is_rewrite and not is_return(commit)
 
 
 def named(commit: Commit) -> str:

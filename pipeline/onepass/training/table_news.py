@@ -15,7 +15,7 @@ from onepass.lake.discover import LakeFile
 from onepass.lake.tables.table import Commit, Table
 from onepass.ledger.entries import PlanEntry
 from onepass.ledger.history import History
-from onepass.ledger.table_mark import FileName, TableMark
+from onepass.ledger.table_mark import Exchange, FileName, TableMark
 from onepass.text import counted, listed, printable
 from onepass.training.known import Known
 from onepass.training.table_changes import TableChanges
@@ -126,45 +126,53 @@ class _Finder:
     def _settled(self, mark: TableMark | None) -> Settled:
         planned = self._known.waiting_files()
         files = self._known.settled_files() - planned
+        left_out: set[FileName] = set()
+        exchanges: list[Exchange] = []
         for one in self._marks:
-            files.update(one.rewritten)
-        if self._job.on_changed != "retrain":
-            files |= self._not_trained()
-        lost = [one for one in planned if one not in self._active and not self._is_stored(one)]
-        if lost:
-            # What these files were rewritten to may be new as a whole. That can only be told if
-            # the files that were rewritten with them are taken for new as well.
-            self._news.replanned = {one for one in planned if one not in self._active}
-            planned -= self._news.replanned
-        if mark is None:
-            return Settled(files, planned=planned)
-        left_out = {name for one in self._marks for name in one.left_out}
-        left_out -= self._known.settled_files()
-        return Settled(files, left_out, planned, list(mark.waiting), list(mark.past))
+            files.update(one.empty)
+            left_out.update(one.left_out)
+            exchanges += one.exchanges
+            if not one.exchanges:
+                # Marks of older versions hold conclusions, and not what these follow from.
+                files.update(one.rewritten)
+                left_out.update(one.replaced)
+        left_out -= files | planned
+        waiting = [] if mark is None else [*mark.past, *mark.waiting]
+        rewritten = {name for one in self._marks for name in one.rewritten}
+        return Settled(
+            files, left_out, planned, waiting, exchanges, rewritten, is_marked=mark is not None
+        )
 
     def _is_stored(self, name: FileName) -> bool:
         return self._table.file(*name) is not None
 
     def _fold(self, settled: Settled, commits: list[Commit]) -> News:
         on_changed, news = self._job.on_changed, self._news
-        folded = TableChanges(settled, retrains=on_changed == "retrain")
         for commit in commits:
-            folded.take(commit)
             self._tell_of_quarantine(commit)
-        changes = folded.true_changes(self._active)
+        folded = TableChanges(settled, commits, self._active, retrains=on_changed == "retrain")
+        changes = folded.changes()
         if changes and on_changed == "error":
             raise _changed(changes)
-        news.told += folded.rewrites
-        news.notes += [_told(one, folded) for one in changes]
+        lost = self._lost(folded)
+        if lost and folded.drop_plan():
+            lost = self._lost(folded)
+        if lost:
+            self._give_up(folded, lost)
+        news.told += folded.rewrites()
+        left_out = {*folded.left_out}
+        news.notes += [_told(one, left_out) for one in changes]
+        news.replanned.update(folded.superseded)
         if on_changed == "retrain":
             news.replanned |= {
                 name for one in changes for name in one.changed if name not in self._active
             }
-        for name in folded.new(self._active):
-            if name not in self._active and not self._is_stored(name):
-                self._give_up(folded, name)
-        news.replanned |= folded.superseded.keys()
-        return self._found(folded.new(self._active), folded)
+        return self._found(folded.new, folded)
+
+    def _lost(self, folded: TableChanges) -> list[FileName]:
+        return [
+            one for one in folded.needed if one not in self._active and not self._is_stored(one)
+        ]
 
     def _tell_of_quarantine(self, commit: Commit) -> None:
         """Warn of files in quarantine that a commit has replaced: nothing can be trained of them.
@@ -180,26 +188,24 @@ class _Finder:
                 f"stay untrained: {names}"
             )
 
-    def _give_up(self, folded: TableChanges, name: FileName) -> None:
-        """Decide what becomes of a new file that the store has lost."""
-        commit = folded.past[name]
-        by = "a later commit" if commit is None else named(commit)
-        what = f"{printable(name[0])} was not trained before {by} merged its rows with trained ones"
+    def _give_up(self, folded: TableChanges, lost: Sequence[FileName]) -> None:
+        """Decide what becomes of files that are to be read as they were, and are gone."""
+        told = [_gone(name, folded.remover(name)) for name in lost]
         match self._job.on_changed:
             case "error":
                 raise ChangedPartition(
-                    f"{what}, and the file is no longer in the store\nTo go on without its rows, "
-                    "choose --on-changed skip; to learn the merged files whole, trained rows "
+                    f"{told[0]}, and the file is no longer in the store\nTo go on without its "
+                    "rows, choose --on-changed skip; to learn the merged files whole, trained rows "
                     "included, --on-changed retrain.",
-                    path=name[0],
+                    path=lost[0][0],
                 )
             case "skip":
-                folded.leave_out(name)
-                self._news.notes.append(f"{what}, and the file is gone: its rows are left out")
+                folded.leave_out(lost)
+                then = "its rows are left out"
             case "retrain":
-                folded.train_whole(name, self._active)
-                text = f"{what}, and the file is gone: the merged files are trained whole"
-                self._news.notes.append(text)
+                folded.train_whole(lost)
+                then = "the merged files are trained whole"
+        self._news.notes += [f"{what}, and the file is gone: {then}" for what in told]
 
     def _without_history(self, settled: Settled, gone: HistoryGone, *, is_marked: bool) -> News:
         """Decide what is new by the names of the files alone."""
@@ -227,47 +233,35 @@ class _Finder:
         left_out: Iterable[FileName] = (),
     ) -> News:
         """Return the news with these new files."""
-        rewritten: Iterable[FileName] = ()
-        replaced: Collection[FileName] = ()
-        if folded is not None:
-            rewritten, left_out = folded.same_rows(), folded.left_out
-            replaced = folded.replaced(self._active)
-        table = self._table
-        self._news.files = [
-            self._file(one) for one in dict.fromkeys([*new, *self._again(replaced)])
-        ]
-        self._news.mark = TableMark(
-            format=table.format,
-            id=table.id,
-            version=table.version,
-            rewritten=list(rewritten),
-            left_out=list(left_out),
-            replaced=list(replaced),
+        table, again = self._table, self._in_quarantine()
+        self._news.files = [self._file(one) for one in dict.fromkeys([*new, *again])]
+        mark = TableMark(
+            format=table.format, id=table.id, version=table.version, left_out=list(left_out)
         )
+        if folded is not None:
+            found = {
+                "exchanges": folded.exchanges,
+                "rewritten": folded.rewritten,
+                "left_out": folded.left_out,
+                "empty": list(folded.empty),
+            }
+            mark = mark.model_copy(update=found)
+        self._news.mark = mark
         return self._news
 
-    def _again(self, replaced: Collection[FileName]) -> list[FileName]:
-        """Return files that are looked at again: in quarantine, or left out and to be retrained.
-
-        Parameters
-        ----------
-        replaced
-            See `TableChanges.replaced`.
-        """
-        found = [one for one in self._active if one[0] in self._known.quarantined]
-        if self._job.on_changed == "retrain":
-            left_out = (self._not_trained() | {*replaced}) - self._known.settled_files()
-            found += [one for one in self._active if one in left_out]
-        return found
-
-    def _not_trained(self) -> set[FileName]:
-        """Return the files that were left out, or replaced before they were trained."""
-        return {name for one in self._marks for name in (*one.left_out, *one.replaced)}
+    def _in_quarantine(self) -> list[FileName]:
+        """Return the files in quarantine, which are looked at again."""
+        return [one for one in self._active if one[0] in self._known.quarantined]
 
     def _file(self, name: FileName) -> LakeFile:
         found = self._active.get(name) or self._table.file(*name)
         assert found is not None
         return found
+
+
+def _gone(name: FileName, commit: Commit | None) -> str:
+    by = "a later commit" if commit is None else named(commit)
+    return f"{printable(name[0])} was not trained before {by} merged its rows with trained ones"
 
 
 def _changed(changes: Sequence[Change]) -> ChangedPartition:
@@ -288,9 +282,9 @@ def _what(change: Change) -> str:
     return f"{named(change.commit)} changed {counted(len(change.changed), 'trained file')}"
 
 
-def _told(change: Change, folded: TableChanges) -> str:
+def _told(change: Change, files_left_out: Collection[FileName]) -> str:
     """Return what a change was, and what becomes of it."""
-    left_out = sum(one in folded.left_out for one in change.added)
+    left_out = sum(one in files_left_out for one in change.added)
     whole = len(change.added) - left_out
     found = [f"{counted(left_out, 'file')} left out"] if left_out else []
     found += [f"{counted(whole, 'file')} trained whole"] if whole else []

@@ -73,7 +73,12 @@ def plan_table(
         return plan
     new = sorted(planner.new, key=lambda one: (one.path, one.first_row_group))
     plan.groups = rest + (new_groups(history, plan, new, planner.job) if new else [])
-    mark = news.mark.model_copy(update=_held([name_of(file) for file in held_out], active))
+    held = [name_of(file) for file in held_out]
+    # What is read as it was gives rows now, or never.
+    tried = [one for one in map(name_of, files_in_order) if one not in active]
+    useful = {*map(file_of, new), *held}
+    empty = [*news.mark.empty, *(one for one in tried if one not in useful)]
+    mark = news.mark.model_copy(update={**_held(held, active), "empty": empty})
     before = next(reversed(history.table_marks()), None)
     if plan.groups or news.replanned or before is None or _says_more(mark, before):
         plan.table = mark
@@ -115,4 +120,4 @@ def _held(names: list[FileName], active: set[FileName]) -> dict[str, list[FileNa
 def _says_more(mark: TableMark, before: TableMark) -> bool:
     """Return whether a mark says anything that the one before it does not."""
     now, then = ((one.version, one.waiting, one.past) for one in (mark, before))
-    return bool(mark.rewritten or mark.left_out or mark.replaced) or now != then
+    return bool(mark.exchanges or mark.left_out or mark.empty) or now != then
