@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
 from onepass.learn.firstorder.solver import FirstOrder, Steps
-from onepass.learn.losses import COUNTS, REGRESSION, Loss
+from onepass.learn.losses import LOG_LINK, REGRESSION, Loss
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
@@ -248,7 +248,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             l2=s.l2,
         )
         # Starting at the shares of two classes, most rules end some percent further off.
-        base = s.base if s.loss in COUNTS else 0.0
+        base = s.base if s.loss in LOG_LINK else 0.0
         return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
     start = np.array(s.bases) if s.bases else s.base
     if s.n_slots:

@@ -39,7 +39,7 @@ _CODES = {
 REGRESSION = frozenset({"squared", "huber", "quantile", "poisson", "gamma"})
 """Losses whose labels and predictions are numbers, not classes."""
 
-COUNTS = frozenset({"poisson", "gamma"})
+LOG_LINK = frozenset({"poisson", "gamma"})
 """Losses with a logarithmic link, whose labels are neither centred nor scaled."""
 
 
@@ -216,7 +216,7 @@ class Loss:
         """
         if self.code == LOGISTIC:
             return _probabilities(z)
-        if self.name in COUNTS:
+        if self.name in LOG_LINK:
             # exp(z) overflows a little above 700.
             return np.exp(np.minimum(z, 700.0))
         if self.code == SOFTMAX:
