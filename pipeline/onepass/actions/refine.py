@@ -24,6 +24,7 @@ from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.settings import Settings
 from onepass.learn.updater import Updater
 from onepass.ledger.entries import LearntEntry, Refined
 from onepass.ledger.history import History
@@ -196,9 +197,7 @@ class _Refinement:
         progress = self._session.progress
         progress.started(len(self._partitions), sum(one.rows for one in self._partitions))
         settings = self._learner.settings
-        function = partial(
-            _block_sums, settings.center, settings.scale, objective, point, curvature
-        )
+        function = partial(_block_sums, settings, objective, point, curvature)
         nbytes = _sums_bytes(objective, point, curvature)
         learner = self._session.learner
         parts = [Placed(one, learner.file_of(one)) for one in self._partitions]
@@ -247,16 +246,14 @@ def _sums_bytes(objective: Objective, point: FloatArray, curvature: bool) -> int
 
 
 def _block_sums(
-    center: float,
-    scale: float,
+    settings: Settings,
     objective: Objective,
     point: FloatArray,
     curvature: bool,
     streamed: Streamed,
 ) -> Sums:
-    block = streamed.encoded.block
-    scaled = replace(block, label=(block.label - center) / scale)
-    return objective.sums(point, scaled, width=KINK_WIDTH, curvature=curvature)
+    block = settings.scaled(streamed.encoded.block)
+    return objective.sums(point, block, width=KINK_WIDTH, curvature=curvature)
 
 
 def _learnt_partitions(history: History) -> list[Partition]:

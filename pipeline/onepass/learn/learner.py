@@ -15,7 +15,9 @@ from onepass.learn.losses import LOG_LINK, REGRESSION, Loss
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
+from onepass.learn.overdispersion import Overdispersion
 from onepass.learn.settings import Settings
+from onepass.learn.tweedie import negative_log_likelihoods
 from onepass.learn.unit import NO_RANGE, LabelUnit
 from onepass.learn.updater import (
     Identified,
@@ -44,17 +46,21 @@ class Learner:
         self.losses = settings.losses()
         self.heads = [_make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
+        self._free: Overdispersion | None = None
+        if settings.estimates_overdispersion:
+            self._free = Overdispersion(settings.overdispersion)
         self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
 
     @staticmethod
     def nbytes(settings: Settings) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         state, _ = _head_bytes(settings)
-        return _n_heads(settings) * state + 2 * 8
+        free = Overdispersion.nbytes() if settings.estimates_overdispersion else 0
+        return _n_heads(settings) * state + 2 * 8 + free
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
-        scaled = self._scaled(block)
+        scaled = self.settings.scaled(block)
         pieces = [(0, block.n_rows)]
         if self.settings.careful:
             pieces = growing_pieces(block.n_rows, self.heads[0].n_rows)
@@ -64,6 +70,8 @@ class Learner:
             rows = slice(first, last)
             predictions.append(self.unit().of_heads([of_head[rows] for of_head in margins]))
             self._widen_range(block.label[rows])
+        if self._free is not None and self._free.add(margins[0], scaled.label, scaled.weight):
+            self.losses[0].tune(self._free.value)
         return predictions[0] if len(pieces) == 1 else np.concatenate(predictions)
 
     def predict(self, block: Block) -> FloatArray:
@@ -88,11 +96,19 @@ class Learner:
         low, high = map(float, self._label_range if clips else NO_RANGE)
         return LabelUnit(self.losses, s.center, s.scale, (low, high))
 
-    def loss(self, block: Block) -> float:
-        """Return the loss of the present model, on scaled labels, summed over rows and heads."""
-        scaled = self._scaled(block)
+    def loss(self, block: Block) -> float | FloatArray:
+        """Return the loss of the present model, on scaled labels, summed over rows and heads.
+
+        It is comparable with that of learners whose losses have another shape. So for tweedie it is
+        the negative log likelihood at each dispersion of a grid; see `tweedie.profiled`.
+        """
+        scaled, s = self.settings.scaled(block), self.settings
+        if s.loss == "tweedie":
+            rows = self.heads[0].predict(scaled), scaled.label, scaled.weight
+            return negative_log_likelihoods(s.power, s.dispersion, *rows)
         return sum(
             loss.total(head.predict(scaled), scaled.label, scaled.weight)
+            + loss.normaliser(scaled.label, scaled.weight)
             for loss, head in zip(self.losses, self.heads, strict=True)
         )
 
@@ -137,6 +153,8 @@ class Learner:
         """Begin to learn a share of a round; see `Learns.hold`."""
         for head in self._additive():
             head.hold(n_shares, n_rows)
+        if self._free is not None:
+            self._free.hold()
 
     def difference(self, base: Learner) -> LearnerDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
@@ -146,6 +164,7 @@ class Learner:
         return LearnerDifference(
             tuple(head.difference(other) for head, other in heads),  # type: ignore[arg-type]
             self._label_range.copy(),
+            None if self._free is None or base._free is None else self._free.difference(base._free),
         )
 
     def merge(self, differences: Iterable[LearnerDifference]) -> None:
@@ -156,6 +175,8 @@ class Learner:
         for head, own in zip(self._additive(), found.heads, strict=True):
             head.merge(own)  # type: ignore[arg-type]
         self._widen_range(found.label_range)
+        if self._free is not None and found.free is not None and self._free.merge(found.free):
+            self.losses[0].tune(self._free.value)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays; see `Updater.state`."""
@@ -163,13 +184,17 @@ class Learner:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
-        return numbered(self.heads) | {LABEL_RANGE: self._label_range}
+        free = {} if self._free is None else self._free.arrays()
+        return numbered(self.heads) | {LABEL_RANGE: self._label_range} | free
 
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         label_range = checked(state, LABEL_RANGE, self._label_range)
+        free = None if self._free is None else self._free.restored(state)
         restored(self.heads, state)
-        self._label_range = label_range
+        self._label_range, self._free = label_range, free
+        if free is not None:
+            self.losses[0].tune(free.value)
 
     def _additive(self) -> list[Newton | Hybrid]:
         return [head for head in self.heads if isinstance(head, Newton | Hybrid)]
@@ -184,11 +209,6 @@ class Learner:
         if len(labels):
             low, high = self._label_range
             self._label_range = np.array([min(low, labels.min()), max(high, labels.max())])
-
-    def _scaled(self, block: Block) -> Block:
-        if (self.settings.center, self.settings.scale) == (0.0, 1.0):
-            return block
-        return replace(block, label=(block.label - self.settings.center) / self.settings.scale)
 
 
 def _in_unit(known: Identified | None, center: float, scale: float) -> Identified | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from onepass.block import Block
 from onepass.learn.losses import Loss
 
 
@@ -45,6 +48,16 @@ class Settings:
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
     by_columns: bool = False
     """Whether newton works column by column; see `ModelFile.pass_over`."""
+    power: float = 1.5
+    """Power of the mean that the variance of tweedie loss is proportional to."""
+    overdispersion: float = 1.0
+    """Overdispersion of negative binomial loss."""
+    estimates_overdispersion: bool = False
+    """Whether learning only starts from this overdispersion, and estimates it."""
+    dispersion: float = 1.0
+    """Dispersion of tweedie labels about a constant prediction."""
+    class_weights: tuple[float, ...] = ()
+    """Factor of the weight of the rows of each class; empty for 1."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""
@@ -53,5 +66,18 @@ class Settings:
                 return [Loss("quantile", quantile) for quantile in self.quantiles]
             case "huber":
                 return [Loss("huber", self.delta / self.scale)]
+            case "tweedie":
+                return [Loss("tweedie", self.power)]
+            case "negative_binomial":
+                return [Loss("negative_binomial", self.overdispersion)]
             case name:
                 return [Loss(name, n_classes=self.n_classes if name == "softmax" else 0)]
+
+    def scaled(self, block: Block) -> Block:
+        """Return a block as updaters learn it: labels scaled, rows weighted by their class."""
+        if self.class_weights:
+            own = np.array(self.class_weights)[block.label.astype(np.int64)]
+            return replace(block, weight=block.weight * own)
+        if (self.center, self.scale) == (0.0, 1.0):
+            return block
+        return replace(block, label=(block.label - self.center) / self.scale)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import ndtr, ndtri
 
 from onepass.block import FloatArray
 from onepass.encode.classes import (
@@ -26,6 +27,9 @@ from onepass.survey.naming import naming
 from onepass.text import listed, visible
 
 UnknownClass: TypeAlias = Literal["error", "drop", "other"]
+
+CLASSIFICATION = ("logistic", "probit", "cloglog", "hinge", "softmax")
+"""Losses whose labels are classes."""
 
 MISSING_WORDS = frozenset(MISSING_TEXTS) - {"none", "nil"}
 """Words, in lower case, that stand for a missing label; "none" may well be a class."""
@@ -117,8 +121,13 @@ class Described:
     """Messages to the user about choices that may be unintended."""
 
 
+def listed_losses(names: Sequence[str]) -> str:
+    """Return names of losses in words, such as ``a, b and c``."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def describe_classes(sample: SampledLabel, loss: str) -> Described:
-    """Describe the label of logistic, hinge or softmax loss.
+    """Describe the label of a loss of classes.
 
     Raises
     ------
@@ -160,9 +169,21 @@ def _start(loss: str, counts: Mapping[str, int]) -> dict[str, object]:
     match loss:
         case "logistic":
             return {"base": float(logs[1] - logs[0])}
+        case "probit" | "cloglog":
+            return {"base": margin_of_share(loss, float(1 / (1 + np.exp(logs[0] - logs[1]))))}
         case "softmax":
             return {"bases": (logs - logs.mean()).tolist()}
     return {}
+
+
+def margin_of_share(loss: str, share: float) -> float:
+    """Return the margin at which probit or cloglog loss predicts a share of positives."""
+    return float(ndtri(share) if loss == "probit" else np.log(-np.log1p(-share)))
+
+
+def share_of(loss: str, margin: float) -> float:
+    """Return the probability that probit or cloglog loss predicts at a margin."""
+    return float(ndtr(margin) if loss == "probit" else -np.expm1(-np.exp(margin)))
 
 
 def _with_other(sample: SampledLabel, loss: str, classes: list[str]) -> list[str]:

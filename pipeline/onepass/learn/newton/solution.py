@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onepass.block import Float32Array, FloatArray, Linear
 from onepass.learn.curvature import Curvature, solve
 from onepass.learn.kernels import dense_margins
-from onepass.learn.losses import Loss
+from onepass.learn.losses import PROBABILITY, Loss
 from onepass.learn.newton.identified import identified
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
@@ -25,6 +25,17 @@ _INTERCEPT_PRIOR = 1e-6
 
 _NEGLIGIBLE = 0.02
 """Share of the start-up prior, before its cube is taken, from which on it counts as faded."""
+
+
+def _information_at(loss: Loss, base: float | FloatArray) -> float:
+    """Return 4 p (1 - p) for the share p of positives at the start; 1 for other losses."""
+    if loss.code == LOGISTIC:
+        rare = math.exp(-abs(float(base)))
+        return 4 * rare / (1 + rare) ** 2
+    if loss.name not in PROBABILITY:
+        return 1.0
+    share = float(loss.mean(np.array([float(base)]))[0])
+    return max(4 * share * (1 - share), 1e-300)
 
 
 class Solution:
@@ -46,8 +57,7 @@ class Solution:
         careful: bool = False,
     ) -> None:
         self.loss, self.l2, self.base, self._careful = loss, l2, base, careful
-        rare = math.exp(-abs(float(base))) if loss.code == LOGISTIC else 1.0
-        self._informative = 4 * rare / (1 + rare) ** 2
+        self._informative = _information_at(loss, base)
         """Information of a row at the start, beside that of a row of two equally frequent
         classes."""
         self.scaling = Standardiser(n_dense)
