@@ -60,8 +60,8 @@ class Label(Frozen):
     """Margin at which learning starts: log of the mean label for losses with a logarithmic link,
     that of the share of the positive class for losses with probabilities, else 0."""
     variation: float = Field(default=1.0, ge=0)
-    """Standard deviation of the label in the sample over its mean, from which tweedie and negative
-    binomial loss start; 1 for other losses."""
+    """Standard deviation of the label in the sample over its mean, from which gamma, tweedie,
+    inverse gaussian and negative binomial loss start; 1 for other losses."""
     domain: Literal["real", "non_negative", "positive"] = "real"
     """Set of numbers that the loss can learn from."""
     domain_of: str | None = None

@@ -155,6 +155,12 @@ class Loss:
     tweedie; the overdispersion of negative binomial."""
     n_classes: int = 0
     """Number of classes of softmax; 0 for other losses."""
+    steepness: float = 1.0
+    """Usual second derivative at the margin where learning starts, in whose unit steps are judged.
+    It is 1 for losses that have no unit; that of tweedie and inverse gaussian depends on the
+    label's unit."""
+    dispersion: float = 1.0
+    """Dispersion of the labels about a constant prediction, from which its estimate starts."""
 
     @property
     def code(self) -> int:
@@ -175,6 +181,11 @@ class Loss:
     def has_unit_dispersion(self) -> bool:
         """Whether it is a negative log likelihood without a scale parameter."""
         return self.name in PROBABILITY | {"softmax", "poisson", "negative_binomial"}
+
+    @property
+    def unit(self) -> float:
+        """Size of the loss that counts as 1 in thresholds and in the start-up prior."""
+        return self.steepness * min(1.0, self.dispersion / self.steepness)
 
     def tune(self, shape: float) -> None:
         """Change the shape, for every part of a learner that shares this loss."""

@@ -30,11 +30,14 @@ _FIRST_ROWS = 256
 _GROWTH = 1.25
 """Growth of the number of rows from one step to the next."""
 
-_KEPT = 0.8
-"""Share of the information that is kept at a step, so that rows predicted badly are forgotten."""
-
 _FARTHEST = 1.0
 """Largest change of the logarithm in one step."""
+
+_FAR = 3.0
+"""Slope, in its standard deviations, from which on the estimate is far off.
+
+The information of earlier rows is then forgotten, because they were seen from even farther away.
+"""
 
 _SLOPE, _SQUARES = range(2)
 
@@ -122,12 +125,18 @@ class Overdispersion:
         return math.exp(float(self._log))
 
     def add(self, z: FloatArray, label: FloatArray, weight: FloatArray) -> bool:
-        """Add rows with their margins from before they were learnt; return whether a step is due.
+        """Add rows with their margins from before they were learnt; return whether a step was taken.
 
-        Each argument has shape (n_rows,).
+        Steps are taken between the rows. Each argument has shape (n_rows,).
         """
-        self._rows[0] += _add(self.value, z, label, weight, self._sums)
-        return self._step_if_due()
+        first, moved = 0, False
+        while first < len(z):
+            last = len(z) if self.is_held else first + self._due() - int(self._rows[0])
+            rows = slice(first, last)
+            self._rows[0] += _add(self.value, z[rows], label[rows], weight[rows], self._sums)
+            moved |= self._step_if_due()
+            first = last
+        return moved
 
     def hold(self) -> None:
         """Take no step from now on; see `Learns.hold`."""
@@ -163,12 +172,17 @@ class Overdispersion:
     def _all(self) -> tuple[NDArray[np.generic], ...]:
         return self._log, self._sums, self._known, self._rows
 
+    def _due(self) -> int:
+        """Return the number of rows at which the next step is due."""
+        return max(_FIRST_ROWS, int(_GROWTH * int(self._rows[1])))
+
     def _step_if_due(self) -> bool:
-        due = max(_FIRST_ROWS, int(_GROWTH * int(self._rows[1])))
-        if self.is_held or self._rows[0] < due:
+        if self.is_held or self._rows[0] < self._due():
             return False
-        self._known[()] = _KEPT * float(self._known) + self._sums[_SQUARES]
-        step = self._sums[_SLOPE] / max(float(self._known), 1e-300)
+        slope, squares = self._sums
+        is_far = slope**2 > _FAR**2 * squares
+        self._known[()] = squares + (0.0 if is_far else float(self._known))
+        step = slope / max(float(self._known), 1e-300)
         log = float(self._log) + min(max(step, -_FARTHEST), _FARTHEST)
         self._log[()] = min(max(log, math.log(LEAST)), math.log(MOST))
         self._sums[:] = 0.0

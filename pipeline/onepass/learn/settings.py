@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,8 +55,8 @@ class Settings:
     """Overdispersion of negative binomial loss."""
     estimates_overdispersion: bool = False
     """Whether learning only starts from this overdispersion, and estimates it."""
-    dispersion: float = 1.0
-    """Dispersion of tweedie labels about a constant prediction."""
+    variation: float = 1.0
+    """Standard deviation of the label over its mean, for losses that start from it."""
     class_weights: tuple[float, ...] = ()
     """Factor of the weight of the rows of each class; empty for 1."""
 
@@ -67,11 +68,26 @@ class Settings:
             case "huber":
                 return [Loss("huber", self.delta / self.scale)]
             case "tweedie":
-                return [Loss("tweedie", self.power)]
+                return [self._of_amounts("tweedie", self.power, self.power)]
+            case "gamma":
+                return [self._of_amounts("gamma", 0.0, 2.0)]
+            case "inverse_gaussian":
+                return [self._of_amounts("inverse_gaussian", 0.0, 3.0)]
             case "negative_binomial":
                 return [Loss("negative_binomial", self.overdispersion)]
             case name:
                 return [Loss(name, n_classes=self.n_classes if name == "softmax" else 0)]
+
+    @property
+    def dispersion(self) -> float:
+        """Dispersion of labels about a constant prediction."""
+        return self.losses()[0].dispersion
+
+    def _of_amounts(self, name: str, shape: float, power: float) -> Loss:
+        """Return a loss whose variance is the dispersion times this power of the mean."""
+        steepness = math.exp((2 - power) * self.base)
+        dispersion = max(self.variation**2, 1e-6) * steepness
+        return Loss(name, shape, steepness=steepness, dispersion=dispersion)
 
     def scaled(self, block: Block) -> Block:
         """Return a block as updaters learn it: labels scaled, rows weighted by their class."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.errors import Diverged
+from onepass.learn.losses import Loss
 from onepass.learn.objective import Objective, Sums
 
 Evaluate: TypeAlias = Callable[[FloatArray, bool], Sums]
@@ -95,6 +96,11 @@ class Walk:
         if self._best.sums.curvature is None:
             self._best = self(self._best.point, curvature=True)
         return self._best
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the objective."""
+        return self._objective.loss
 
     def unit(self, sums: Sums) -> float:
         """Return the dispersion of the loss, in whose unit a decrease is large or small."""

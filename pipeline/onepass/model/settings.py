@@ -57,7 +57,7 @@ def candidate_settings(
             power=power,
             overdispersion=first_overdispersion(job, label),
             estimates_overdispersion=job.loss == "negative_binomial" and job.overdispersion is None,
-            dispersion=_first_dispersion(label, power),
+            variation=label.variation,
             class_weights=tuple(label.class_weights or ()),
         )
         for rate, l2, power in product(rates, job.l2, powers)
@@ -73,8 +73,3 @@ def first_overdispersion(job: Job, label: Label) -> float:
     if job.loss != "negative_binomial":
         return 1.0
     return job.overdispersion or max(label.variation**2 - math.exp(-label.base), 1e-3)
-
-
-def _first_dispersion(label: Label, power: float) -> float:
-    """Return the dispersion of tweedie labels about a constant prediction."""
-    return max(label.variation**2, 1e-12) * math.exp((2 - power) * label.base)

@@ -51,9 +51,8 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
     if loss in DOMAINS:
         _check_domain(sample, loss)
         fields |= {"domain": DOMAINS[loss], "base": math.log(numbers.mean())}
-        if loss not in {"poisson", "gamma"}:
+        if loss != "poisson":
             fields["domain_of"] = loss
-        if loss in {"tweedie", "negative_binomial"}:
             fields["variation"] = float(numbers.std() / numbers.mean())
     else:
         fields["center"], fields["scale"] = _center_and_scale(numbers, loss)

@@ -136,6 +136,8 @@ class Solution:
         covariance = Curvature(self.past.h + np.diag(self.penalty())).inverse()
         if self.n_rows:
             covariance *= self.past.dispersion(self.loss, self.w[0], self.n_rows)
+        else:
+            covariance *= self.loss.unit
         x = self.scaling.apply(np.ascontiguousarray(dense))
         of_classes = self.loss.code == SOFTMAX
         return variance_of_margins(covariance, x, len(self.w), of_classes=of_classes)
@@ -204,7 +206,7 @@ class Solution:
         # tens of thousands of rows if features are ill-conditioned and the weights are large.
         prior = self._share_of_prior() ** 3
         if not self._careful:
-            return prior
+            return self.loss.unit * prior
         # With hardly more rows than weights, the prior gives the margins a variance of about 1. It
         # ends soon: with the cube it would still cost 0.3 % of the loss at 100 rows a weight, where
         # features are ill-conditioned. Rows of two classes tell little where one class is rare.
@@ -217,7 +219,8 @@ class Solution:
         # margin by about 1; otherwise one more day could move it by any amount. It fades slowly,
         # because it does nothing to a feature whose mean is within 0.3 deviations of the center.
         far = np.square(self.scaling.mean / self.scaling.scale)
-        return np.asarray(prior + min(1.0, 200 * self.w.size / rows) * np.maximum(far - 0.1, 0.0))
+        slow = min(1.0, 200 * self.w.size / rows) * np.maximum(far - 0.1, 0.0)
+        return np.asarray(self.loss.unit * (prior + slow))
 
     def _share_of_prior(self) -> float:
         return min(1.0, 20 * self.w.size / max(1, int(self.scaling.n_rows)))
