@@ -140,7 +140,8 @@ class Job(PenaltyFields):
     @property
     def has_candidates(self) -> bool:
         """Whether one pass trains several learners, of which the best becomes the model."""
-        return max(1, len(self.learning_rate)) * len(self.l2) > 1
+        n_powers = len(self.power) if self.loss == "tweedie" else 1
+        return max(1, len(self.learning_rate)) * len(self.l2) * n_powers > 1
 
     @property
     def half_life_rows(self) -> float | None:

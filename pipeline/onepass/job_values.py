@@ -17,7 +17,12 @@ LossName: TypeAlias = Literal[
     "quantile",
     "poisson",
     "gamma",
+    "tweedie",
+    "negative_binomial",
+    "inverse_gaussian",
     "logistic",
+    "probit",
+    "cloglog",
     "hinge",
     "softmax",
     "ordinal",
@@ -110,6 +115,30 @@ def assignments(value: Any) -> Any:
             raise ValueError(f"the column {name.strip()!r} is named twice")
         found[name.strip()] = given.strip()
     return found
+
+
+def parse_class_weight(value: Any) -> Any:
+    """Return ``balanced``, or weights by class from a text such as ``no=1,yes=5``.
+
+    Raises
+    ------
+    ValueError
+        If a part of a text is not a class and a weight with ``=`` between them.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        # The classes of a mapping in YAML may be numbers or truth values.
+        return {_class_name(name): one for name, one in dict(value or {}).items()}
+    parts = [part for text in texts for part in str(text).split(",") if part.strip()]
+    if [part.strip() for part in parts] == ["balanced"]:
+        return "balanced"
+    if any("=" not in part for part in parts):
+        raise ValueError(f"expected balanced, or CLASS=WEIGHT, found {','.join(parts)!r}")
+    return assignments([part.strip() for part in parts])
+
+
+def _class_name(name: Any) -> str:
+    return str(name).lower() if isinstance(name, bool) else str(name)
 
 
 def comma_separated(value: Any) -> Any:

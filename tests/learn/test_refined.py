@@ -12,7 +12,7 @@ from blocks import LOSSES, SOFTMAX, make_block, random_block, split
 from onepass.block import Block
 from onepass.errors import Diverged
 from onepass.learn.firstorder.solver import FirstOrder, Steps
-from onepass.learn.losses import COUNTS, Loss
+from onepass.learn.losses import LOG_LINK, Loss
 from onepass.learn.minimise import KINK_WIDTH, Minimum, minimise
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
@@ -46,7 +46,7 @@ def rows(loss: Loss, data: str, n_rows: int, seed: int) -> Block:
 
 
 def learner(kind: str, loss: Loss, block: Block) -> Updater:
-    base = float(np.log(block.label.mean())) if loss.name in COUNTS else 0.0
+    base = float(np.log(block.label.mean())) if loss.name in LOG_LINK else 0.0
     match kind:
         case "newton":
             return Newton(loss, block.dense.shape[1], base=base)

@@ -15,6 +15,11 @@ LOSSES = [
     Loss("poisson"),
     Loss("gamma"),
     Loss("hinge"),
+    Loss("tweedie", 1.4),
+    Loss("negative_binomial", 0.8),
+    Loss("inverse_gaussian"),
+    Loss("probit"),
+    Loss("cloglog"),
 ]
 """Every loss with one margin."""
 
@@ -67,10 +72,29 @@ def labels_for(loss: Loss | str, z: np.ndarray, rng: np.random.Generator) -> np.
             return rng.poisson(np.exp(np.clip(0.5 * z, -4, 3))).astype(float)
         case "gamma":
             return rng.gamma(2.0, np.exp(np.clip(0.5 * z, -4, 3)) / 2) + 1e-6
+        case "tweedie":
+            return compound(np.exp(np.clip(0.5 * z, -4, 3)), 1.0, 1.4, rng)
+        case "negative_binomial":
+            return rng.poisson(np.exp(np.clip(0.5 * z, -4, 3)) * rng.gamma(1.25, 0.8, len(z))) * 1.0
+        case "inverse_gaussian":
+            return rng.wald(np.exp(np.clip(0.5 * z, -4, 3)), 2.0)
+        case "probit":
+            return (z + rng.normal(size=len(z)) > 0).astype(float)
+        case "cloglog":
+            return (rng.random(len(z)) < -np.expm1(-np.exp(np.clip(z, -20, 3)))).astype(float)
         case "softmax":
             return np.digitize(z + rng.logistic(size=len(z)), [-1.0, 1.0]).astype(float)
         case _:
             return z + rng.normal(size=len(z))
+
+
+def compound(
+    mean: np.ndarray, dispersion: float, power: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return tweedie labels: sums of a Poisson number of gamma amounts, 0 where there is none."""
+    number = rng.poisson(mean ** (2 - power) / (dispersion * (2 - power)))
+    shape, unit = (2 - power) / (power - 1), dispersion * (power - 1) * mean ** (power - 1)
+    return np.where(number > 0, rng.gamma(shape * np.maximum(number, 1e-9)) * unit, 0.0)
 
 
 def random_block(

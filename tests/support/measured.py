@@ -21,6 +21,9 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gamma": ("gamma", {}),
     "logistic": ("logistic", {}),
     "hinge": ("hinge", {}),
+    "tweedie": ("tweedie", {"power": 1.4}),
+    "negative_binomial": ("negative_binomial", {"overdispersion": 0.7}),
+    "inverse_gaussian": ("inverse_gaussian", {}),
     "softmax": ("softmax", {"classes": CLASSES}),
 }
 CASES = tuple(SETTINGS)
@@ -38,6 +41,13 @@ def rows(case: str, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             return np.exp(z / 2), rng.poisson(np.exp(z / 2)).astype(float), weight
         case "gamma":
             return np.exp(z / 2), rng.gamma(2, np.exp(z / 2) / 2) + 1e-3, weight
+        case "tweedie":
+            return np.exp(z / 2), rng.poisson(1.0, N_ROWS) * rng.gamma(2, np.exp(z / 2) / 2), weight
+        case "negative_binomial":
+            mean = np.exp(z / 2)
+            return mean, rng.poisson(mean * rng.gamma(2, 0.5, N_ROWS)).astype(float), weight
+        case "inverse_gaussian":
+            return np.exp(z / 2), rng.wald(np.exp(z / 2), 2.0), weight
         case "softmax":
             odds = np.exp(rng.normal(size=(N_ROWS, 4)) * 2) * [1, 1, 1, 1e-9]
             p = odds / odds.sum(axis=1, keepdims=True)

@@ -10,6 +10,7 @@ from onepass.block import FloatArray
 from onepass.encode.scalar_kinds import Bool, OneHot
 from onepass.encode.schema import Schema
 from onepass.encode.shapes import Bins
+from onepass.learn.losses import LOG_LINK, PROBABILITY
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
 from onepass.model.model import Model
@@ -41,7 +42,9 @@ def cautions(model: Model, known: Sequence[tuple[str | None, Identified, int]]) 
     """
     schema, loss = model.file.encoder, model.file.job.loss
     found = _aliased(schema, known[0][1]) if known else []
-    if known and loss in {"logistic", "softmax", "poisson"}:
+    if weights := schema.label.class_weights:
+        found.append(_weighted(schema.label.classes or [], weights, loss))
+    if known and loss in PROBABILITY | {"softmax", "poisson", "negative_binomial"}:
         found += _separated(schema, loss, known)
     if known and loss != "squared" and not _is_refined(model):
         found.append(
@@ -49,6 +52,22 @@ def cautions(model: Model, known: Sequence[tuple[str | None, Identified, int]]) 
             f"`onepass refine {printable(model.file.job.model)}` before you draw conclusions"
         )
     return found
+
+
+def _weighted(classes: Sequence[str], weights: Sequence[float], loss: str) -> str:
+    """Say what class weights do to predictions, metrics and standard errors."""
+    given = ", ".join(
+        f"{printable(name)} {weight:.4g}" for name, weight in zip(classes, weights, strict=True)
+    )
+    shift = (
+        "probabilities are those of the weighted rows, not of the lake"
+        if loss in PROBABILITY | {"softmax"}
+        else "margins are those of the weighted rows"
+    )
+    return (
+        f"rows are weighted by class ({given}): {shift}, metrics count each row as it is, and "
+        "standard errors take the weights for numbers of rows"
+    )
 
 
 def _aliased(schema: Schema, known: Identified) -> list[str]:
@@ -67,7 +86,7 @@ def _separated(
     flags = _flags(schema)
     n_weights = sum(one.weights.shape[1] for _, one, _ in known)
     total = sum(float(one.information[k, -1]) for _, one, k in known)
-    if loss != "poisson" and total < n_weights:
+    if loss not in LOG_LINK and total < n_weights:
         return [
             "the columns separate the classes (almost) exactly: fitted probabilities are 0 or 1, "
             "and nothing bounds the coefficients; train with --l2 to bound them"
@@ -81,7 +100,7 @@ def _separated(
                 levels.append(f"{name}{of}")
             elif errors[j] > _UNBOUNDED:
                 others.append(f"{name}{of}")
-    kind = "have the label 0" if loss == "poisson" else "are of one class, or none is of this one"
+    kind = "have the label 0" if loss in LOG_LINK else "are of one class, or none is of this one"
     reasons = [
         (levels, f"(almost) all rows {kind}, so the best coefficient is infinite"),
         (

@@ -20,11 +20,11 @@ from onepass.block import FloatArray
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.job import Job
-from onepass.learn.known import scaled
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.learn.objective import Sums
+from onepass.learn.settings import Settings
 from onepass.learn.updater import Updater
 from onepass.learn.walk import BatchObjective
 from onepass.ledger.entries import LearntEntry, Refined
@@ -198,9 +198,7 @@ class _Refinement:
         progress = self._session.progress
         progress.started(len(self._partitions), sum(one.rows for one in self._partitions))
         settings = self._learner.settings
-        function = partial(
-            _block_sums, settings.center, settings.scale, objective, point, curvature
-        )
+        function = partial(_block_sums, settings, objective, point, curvature)
         nbytes = _sums_bytes(objective, point, curvature)
         learner = self._session.learner
         parts = [Placed(one, learner.file_of(one)) for one in self._partitions]
@@ -249,16 +247,14 @@ def _sums_bytes(objective: BatchObjective, point: FloatArray, curvature: bool) -
 
 
 def _block_sums(
-    center: float,
-    scale: float,
+    settings: Settings,
     objective: BatchObjective,
     point: FloatArray,
     curvature: bool,
     streamed: Streamed,
 ) -> Sums:
-    block = streamed.encoded.block
-    own = scaled(block, center, scale)
-    return objective.sums(point, own, width=KINK_WIDTH, curvature=curvature)
+    block = settings.scaled(streamed.encoded.block)
+    return objective.sums(point, block, width=KINK_WIDTH, curvature=curvature)
 
 
 def _learnt_partitions(history: History) -> list[Partition]:

@@ -19,6 +19,7 @@ from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
 from onepass.encode.scalar_kinds import Numeric, Time
 from onepass.encode.schema import Column, Schema
 from onepass.encode.shapes import Cross, Product, Spline
+from onepass.learn.losses import link_of
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
@@ -50,6 +51,10 @@ class Summary(BaseModel):
     version: int
     solver: str
     loss: str
+    link: str
+    """Link of the loss: identity, log, logit, probit or cloglog."""
+    shape: str | None
+    """Power of tweedie loss or overdispersion of negative_binomial loss, in words."""
     label: str
     rows: int
     """Number of rows that the model has learnt."""
@@ -93,6 +98,8 @@ def summarise(model: Model) -> Summary:
         version=model.version,
         solver=job.solver,
         loss=job.loss,
+        link=link_of(job.loss),
+        shape=_shape(model),
         label=schema.label.name,
         rows=model.rows,
         where=job.where,
@@ -110,6 +117,17 @@ def summarise(model: Model) -> Summary:
             model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
         ),
     )
+
+
+def _shape(model: Model) -> str | None:
+    """Return the number that a loss has beside its weights, in words, and where it comes from."""
+    job, value = model.file.job, f"{model.loss_shape:.4g}"
+    match job.loss:
+        case "tweedie":
+            return f"power {value}" + (" chosen" if len(job.power) > 1 else "")
+        case "negative_binomial":
+            return f"overdispersion {value}" + ("" if job.overdispersion else " estimated")
+    return None
 
 
 INTERCEPT = "(intercept)"

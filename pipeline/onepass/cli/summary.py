@@ -29,8 +29,8 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         print_json(found)
         return
     say(
-        f"{found.solver}, {found.loss} loss of {printable(found.label)}, version {found.version}, "
-        f"{found.rows:,} rows{_taken(found)}\n"
+        f"{found.solver}, {found.loss} loss of {printable(found.label)}{_form(found)}, "
+        f"version {found.version}, {found.rows:,} rows{_taken(found)}\n"
     )
     _print_coefficients(found, top)
     if found.references:
@@ -42,6 +42,13 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         _print_hashed(found, top)
     for text in found.warnings:
         say(f"warning: {text}", err=True)
+
+
+def _form(found: Summary) -> str:
+    """Return the link and the shape of the loss in brackets; nothing for the identity."""
+    link = "" if found.link == "identity" else f"{found.link} link"
+    words = ", ".join(word for word in (link, found.shape) if word)
+    return f" ({words})" if words else ""
 
 
 def _taken(found: Summary) -> str:

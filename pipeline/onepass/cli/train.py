@@ -130,19 +130,22 @@ def _quarantine(outcome: TrainOutcome) -> list[str]:
 
 
 def _print_candidates(candidates: list[CandidateEntry]) -> None:
-    say("on held-out rows (mean loss on scaled labels):")
+    has_powers = candidates[0].power is not None
+    score = "negative log likelihood" if has_powers else "loss on scaled labels"
+    say(f"on held-out rows (mean {score}):")
     print_table(
         [
             [
                 "*" if one.chosen else "",
                 "-" if one.learning_rate is None else f"{one.learning_rate:g}",
                 f"{one.l2:g}",
+                *([] if one.power is None else [f"{one.power:g}"]),
                 "out" if one.loss is None else f"{one.loss:.6g}",
             ]
             for one in candidates
         ],
-        ["", "learning rate", "l2", "loss"],
-        right=(1, 2, 3),
+        ["", "learning rate", "l2", *(["power"] if has_powers else []), "loss"],
+        right=(1, 2, 3, 4) if has_powers else (1, 2, 3),
     )
 
 

@@ -57,14 +57,21 @@ class Label(Frozen):
     scale: float = Field(default=1.0, gt=0)
     """Divides the label for squared, huber and quantile loss; 1 for other losses."""
     base: float = 0.0
-    """Margin at which learning starts: log of the mean label for poisson and gamma loss, log odds
-    of the positive class for logistic loss, else 0."""
+    """Margin at which learning starts: log of the mean label for losses with a logarithmic link,
+    that of the share of the positive class for losses with probabilities, else 0."""
+    variation: float = Field(default=1.0, ge=0)
+    """Standard deviation of the label in the sample over its mean, from which gamma, tweedie,
+    inverse gaussian and negative binomial loss start; 1 for other losses."""
     domain: Literal["real", "non_negative", "positive"] = "real"
     """Set of numbers that the loss can learn from."""
+    domain_of: str | None = None
+    """The loss, for messages about labels outside of the domain; None for poisson and gamma."""
     classes: list[str] | None = None
     """Texts of the classes, the negative one of two first. None for the label of a regression."""
     bases: list[float] | None = None
     """Margin of each class at which softmax starts: log of its share, centred. None for 0."""
+    class_weights: list[float] | None = None
+    """Factor of the weight of the rows of each class; None for 1."""
     unknown: Literal["error", "drop", "other"] = "error"
     """Treatment of a label of none of the classes; "other" is the class `OTHER`."""
     blank_is_null: bool = False
@@ -79,6 +86,8 @@ class Label(Frozen):
         classes = self.classes or []
         if self.bases is not None and len(self.bases) != len(classes):
             raise ValueError(f"{len(self.bases)} bases of {len(classes)} classes")
+        if self.class_weights is not None and len(self.class_weights) != len(classes):
+            raise ValueError(f"{len(self.class_weights)} weights of {len(classes)} classes")
         if self.unknown == "other" and OTHER not in classes:
             raise ValueError(f"unknown classes are learnt as {OTHER!r}, which is not a class")
         return self

@@ -11,11 +11,8 @@ from onepass.encode.columns import floats, label_family, label_values
 from onepass.encode.schema import OTHER, Label, family
 from onepass.errors import BadColumn
 
-OUTSIDE = {
-    "non_negative": "poisson loss needs labels of at least 0, found {}",
-    "positive": "gamma loss needs labels above 0, found {}",
-}
-"""Message for a label outside of each domain."""
+_DOMAINS = {"non_negative": ("poisson", "of at least 0"), "positive": ("gamma", "above 0")}
+"""Loss that older models have with each domain, and the domain in words."""
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e15
 """Range of the weights above 0. Larger ones would drown all other rows in sums of weights; squares
@@ -45,9 +42,14 @@ def label_target(values: pa.Array, label: Label) -> FloatArray:
     if label.domain != "real":
         outside = np.flatnonzero(target < 0 if label.domain == "non_negative" else target <= 0)
         if len(outside):
-            reason = OUTSIDE[label.domain].format(f"{target[outside[0]]:g}")
-            raise BadColumn(reason, label.name)
+            raise BadColumn(outside_of_domain(label, float(target[outside[0]])), label.name)
     return target
+
+
+def outside_of_domain(label: Label, found: float) -> str:
+    """Return a message for a label outside of the domain of the loss."""
+    loss, words = _DOMAINS[label.domain]
+    return f"{label.domain_of or loss} loss needs labels {words}, found {found:g}"
 
 
 def settle_unknown(target: FloatArray, label: Label) -> int:

@@ -18,6 +18,7 @@ from onepass.errors import Diverged
 from onepass.learn.learner import Learner
 from onepass.learn.merging import CandidatesDifference, LearnerDifference, composed
 from onepass.learn.settings import Settings
+from onepass.learn.tweedie import N_DISPERSIONS, profiled
 from onepass.learn.updater import State, Weights, checked, copied, numbered, restored
 
 _FIRST_WINDOW = 256
@@ -37,6 +38,8 @@ class Standing:
     """
     chosen: bool
     """Whether the candidate is the model now."""
+    power: float | None = None
+    """Power of the variance of tweedie loss; None for other losses."""
 
 
 class Candidates:
@@ -54,7 +57,8 @@ class Candidates:
 
     def __init__(self, settings: Sequence[Settings]) -> None:
         self._learners = [Learner(one) for one in settings]
-        self._losses = np.zeros((2, len(self._learners)))
+        shape = (N_DISPERSIONS,) if settings[0].loss == "tweedie" else ()
+        self._losses = np.zeros((2, len(self._learners), *shape))
         self._weight = np.zeros(2)
         self._n_rows = np.zeros(2, np.int64)
         self._out = np.zeros(len(self._learners), bool)
@@ -79,8 +83,8 @@ class Candidates:
         if not block.n_rows:
             return
         self._begin_window_if_due()
-        self._losses[0] += [learner.loss(block) for learner in self._learners]
-        self._weight[0] += block.weight.sum()
+        self._losses[0] += np.array([learner.loss(block) for learner in self._learners])
+        self._weight[0] += self._learners[0].settings.scaled(block).weight.sum()
         self._n_rows[0] += block.n_rows
 
     def best(self) -> Learner:
@@ -102,7 +106,7 @@ class Candidates:
     def difference(self, base: Candidates) -> CandidatesDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
         learners = zip(self._learners, base._learners, self._out, strict=True)
-        losses = np.where(self._out, 0.0, self._losses[0] - base._losses[0])
+        losses = self._of_those_left(self._losses[0] - base._losses[0])
         return CandidatesDifference(
             tuple(None if is_out else one.difference(other) for one, other, is_out in learners),
             losses,
@@ -123,20 +127,21 @@ class Candidates:
         for number, one in enumerate(found.learners):
             if not self._out[number]:
                 self._merge(number, one)
-        self._losses[0] += np.where(self._out, 0.0, found.losses)
+        self._losses[0] += self._of_those_left(found.losses)
         self._weight[0] += found.weight
         self._n_rows[0] += found.n_rows
 
     def standings(self) -> list[Standing]:
         """Return each candidate with its score, in the order of the settings."""
         weight, best = float(self._weight.sum()), self._best()
-        losses = self._losses.sum(axis=0) / weight if weight else None
+        losses = self._totals() / weight if weight else None
         return [
             Standing(
                 learner.settings.learning_rate,
                 learner.settings.l2,
                 None if losses is None or self._out[i] else float(losses[i]),
                 i == best,
+                learner.settings.power if learner.settings.loss == "tweedie" else None,
             )
             for i, learner in enumerate(self._learners)
         ]
@@ -178,8 +183,17 @@ class Candidates:
             "out": self._out,
         }
 
+    def _of_those_left(self, losses: FloatArray) -> FloatArray:
+        out = self._out.reshape(-1, *[1] * (losses.ndim - 1))
+        return np.where(out, 0.0, losses)
+
+    def _totals(self) -> FloatArray:
+        """Return the sum of losses of each candidate over both windows."""
+        losses: FloatArray = self._losses.sum(axis=0)
+        return losses if losses.ndim == 1 else profiled(losses)
+
     def _best(self) -> int:
-        losses = self._losses.sum(axis=0)
+        losses = self._totals()
         usable = np.isfinite(losses) & ~self._out
         return int(np.argmin(np.where(usable, losses, np.inf)))
 

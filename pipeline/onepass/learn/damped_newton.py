@@ -90,7 +90,7 @@ def _full_step(walk: Walk, here: Place) -> _Step:
 def _damped_step(walk: Walk, here: Place, factor: float) -> _Step:
     bend = _bend(walk, here)
     # With logistic loss a row has the curvature 1/4 at most.
-    fixed = factor * max(0.25 * here.sums.weight, here.sums.bend)
+    fixed = factor * max(0.25 * walk.loss.unit * here.sums.weight, here.sums.bend)
     move = solve(bend + fixed * np.eye(len(bend)), here.slope)
     return _Step(move, float(here.slope @ move - 0.5 * move @ bend @ move))
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 
 from onepass.jit import compiled
-from onepass.learn.pointwise import HINGE, HUBER, LOGISTIC, POISSON, QUANTILE, SQUARED, gradient
+from onepass.learn.amounts import inverse_gaussian_curvature
+from onepass.learn.pointwise import (
+    HINGE,
+    HUBER,
+    INVERSE_GAUSSIAN,
+    LOGISTIC,
+    POISSON,
+    PROBIT,
+    QUANTILE,
+    SQUARED,
+    TWEEDIE,
+    curvature,
+    gradient,
+)
 
 _CLOSE = 2e-6
 """Relative error that an implicit step may have."""
@@ -27,6 +40,41 @@ def _smooth_curvatures(loss: int, g: float, y: float) -> tuple[float, float]:
 
 
 @compiled
+def _bracketed(loss: int, a: float, z: float, y: float, q: float, g: float) -> float:
+    """Solve for the gradient at the end of a step, where no closed form gives the curvature there.
+
+    The solution lies between 0 and the gradient at z where the loss is convex. Inverse gaussian is
+    not, and its gradient may grow on the way. No step goes beyond the margin log(y), the best for
+    its own row, so the bracket ends there. The solution found is a minimum of the step's objective.
+    """
+    end = g
+    if loss < PROBIT and y > 0.0:
+        best = (z - math.log(y)) / q
+        if loss != INVERSE_GAUSSIAN:
+            best = max(end, best) if g < 0.0 else min(end, best)
+        end = best
+    low, high = min(0.0, end), max(0.0, end)
+    s = min(max(g / (1.0 + q * curvature(loss, a, 0.0, z, y)), low), high)
+    for _ in range(100):
+        excess = s - gradient(loss, a, 0.0, z - q * s, y)
+        if excess > 0.0:
+            high = s
+        else:
+            low = s
+        if loss == INVERSE_GAUSSIAN:
+            bend = 1.0 + q * inverse_gaussian_curvature(z - q * s, y)
+        else:
+            bend = 1.0 + q * curvature(loss, a, 0.0, z - q * s, y)
+        step = excess / bend
+        s -= step
+        if bend > 0.5 and abs(q * step) < 1.0 and abs(step) <= 1e-9 * abs(s):
+            break
+        if bend < 0.5 or not low < s < high:
+            s = 0.5 * (low + high)
+    return s
+
+
+@compiled
 def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g: float) -> float:
     """Return the s that solves ``s = gradient(z - q * s)``: the gradient at the end of a step.
 
@@ -44,6 +92,8 @@ def implicit_gradient_from(loss: int, a: float, z: float, y: float, q: float, g:
     """
     if q <= 0.0 or g == 0.0:
         return g
+    if loss >= TWEEDIE:
+        return _bracketed(loss, a, z, y, q, g)
     if loss == SQUARED:
         return g / (1.0 + q)
     if loss == HUBER:

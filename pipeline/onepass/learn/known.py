@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from onepass.block import Block, FloatArray
-from onepass.learn.losses import COUNTS, REGRESSION
+from onepass.learn.losses import LOG_LINK, REGRESSION
 
 _LARGEST = 700.0
 """Largest offset whose exp is taken; exp overflows a little above it."""
@@ -54,7 +54,7 @@ def explained(values: FloatArray, offset: FloatArray | None, loss: str) -> Float
     if offset is None or loss not in REGRESSION:
         return values
     offset = offset if values.ndim == 1 else offset[:, None]
-    return values / _factor(offset) if loss in COUNTS else values - offset
+    return values / _factor(offset) if loss in LOG_LINK else values - offset
 
 
 def judged(prediction: FloatArray, block: Block, loss: str) -> tuple[FloatArray, FloatArray]:
@@ -63,14 +63,14 @@ def judged(prediction: FloatArray, block: Block, loss: str) -> tuple[FloatArray,
     Where a loss depends on their difference alone, both are without the offset. So the best
     constant, with which a model is compared, has the offset as well.
     """
-    if block.offset is None or loss not in REGRESSION or loss in COUNTS:
+    if block.offset is None or loss not in REGRESSION or loss in LOG_LINK:
         return prediction, block.label
     return explained(prediction, block.offset, loss), explained(block.label, block.offset, loss)
 
 
 def restored(value: float, offset: FloatArray, loss: str) -> FloatArray:
     """Return the labels of rows whose `explained` part is one value, shape of `offset`."""
-    return value * _factor(offset) if loss in COUNTS else value + offset
+    return value * _factor(offset) if loss in LOG_LINK else value + offset
 
 
 def _factor(offset: FloatArray) -> FloatArray:

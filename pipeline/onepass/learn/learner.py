@@ -13,12 +13,14 @@ from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
 from onepass.learn.cumulative import thresholds_of
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.known import explained, scaled
-from onepass.learn.losses import COUNTS, REGRESSION, SEVERAL, Loss
+from onepass.learn.losses import LOG_LINK, REGRESSION, SEVERAL, Loss
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.ordinal import Ordinal
+from onepass.learn.overdispersion import Overdispersion
 from onepass.learn.settings import Settings
+from onepass.learn.tweedie import negative_log_likelihoods
 from onepass.learn.unit import NO_RANGE, LabelUnit
 from onepass.learn.updater import (
     Identified,
@@ -47,17 +49,21 @@ class Learner:
         self.losses = settings.losses()
         self.heads = [_make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
+        self._free: Overdispersion | None = None
+        if settings.estimates_overdispersion:
+            self._free = Overdispersion(settings.overdispersion)
         self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
 
     @staticmethod
     def nbytes(settings: Settings) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         state, _ = _head_bytes(settings)
-        return _n_heads(settings) * state + 2 * 8
+        free = Overdispersion.nbytes() if settings.estimates_overdispersion else 0
+        return _n_heads(settings) * state + 2 * 8 + free
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
-        own = self._scaled(block)
+        own = self.settings.scaled(block)
         pieces = [(0, block.n_rows)]
         if self.settings.careful:
             pieces = growing_pieces(block.n_rows, self.heads[0].n_rows)
@@ -69,11 +75,14 @@ class Learner:
             of_piece = [of_head[rows] for of_head in margins]
             predictions.append(self.unit().of_heads(of_piece, offset))
             self._widen_range(left[rows])
+        if self._free is not None and self._free.add(margins[0], own.label, own.weight):
+            self.losses[0].tune(self._free.value)
         return predictions[0] if len(pieces) == 1 else np.concatenate(predictions)
 
     def predict(self, block: Block) -> FloatArray:
         """Return predictions in the label's unit; see `LabelUnit.of_heads`."""
-        own = block if block.offset is None else self._scaled(block)
+        s = self.settings
+        own = block if block.offset is None else scaled(block, s.center, s.scale)
         return self.unit().of_heads([head.predict(own) for head in self.heads], block.offset)
 
     def linear(self) -> Linear:
@@ -94,11 +103,19 @@ class Learner:
         low, high = map(float, self._label_range if clips else NO_RANGE)
         return LabelUnit(self.losses, s.center, s.scale, (low, high))
 
-    def loss(self, block: Block) -> float:
-        """Return the loss of the present model, on scaled labels, summed over rows and heads."""
-        own = self._scaled(block)
+    def loss(self, block: Block) -> float | FloatArray:
+        """Return the loss of the present model, on scaled labels, summed over rows and heads.
+
+        It is comparable with that of learners whose losses have another shape. So for tweedie it is
+        the negative log likelihood at each dispersion of a grid; see `tweedie.profiled`.
+        """
+        own, s = self.settings.scaled(block), self.settings
+        if s.loss == "tweedie":
+            rows = self.heads[0].predict(own), own.label, own.weight
+            return negative_log_likelihoods(s.power, s.dispersion, *rows)
         return sum(
             loss.total(head.predict(own), own.label, own.weight)
+            + loss.normaliser(own.label, own.weight)
             for loss, head in zip(self.losses, self.heads, strict=True)
         )
 
@@ -145,6 +162,8 @@ class Learner:
         """Begin to learn a share of a round; see `Learns.hold`."""
         for head in self._additive():
             head.hold(n_shares, n_rows)
+        if self._free is not None:
+            self._free.hold()
 
     def difference(self, base: Learner) -> LearnerDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
@@ -154,6 +173,7 @@ class Learner:
         return LearnerDifference(
             tuple(head.difference(other) for head, other in heads),  # type: ignore[arg-type]
             self._label_range.copy(),
+            None if self._free is None or base._free is None else self._free.difference(base._free),
         )
 
     def merge(self, differences: Iterable[LearnerDifference]) -> None:
@@ -164,6 +184,8 @@ class Learner:
         for head, own in zip(self._additive(), found.heads, strict=True):
             head.merge(own)  # type: ignore[arg-type]
         self._widen_range(found.label_range)
+        if self._free is not None and found.free is not None and self._free.merge(found.free):
+            self.losses[0].tune(self._free.value)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return copies of all arrays; see `Updater.state`."""
@@ -171,13 +193,17 @@ class Learner:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
-        return numbered(self.heads) | {LABEL_RANGE: self._label_range}
+        free = {} if self._free is None else self._free.arrays()
+        return numbered(self.heads) | {LABEL_RANGE: self._label_range} | free
 
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         label_range = checked(state, LABEL_RANGE, self._label_range)
+        free = None if self._free is None else self._free.restored(state)
         restored(self.heads, state)
-        self._label_range = label_range
+        self._label_range, self._free = label_range, free
+        if free is not None:
+            self.losses[0].tune(free.value)
 
     def _additive(self) -> list[Newton | Hybrid | Ordinal]:
         return [head for head in self.heads if isinstance(head, Newton | Hybrid | Ordinal)]
@@ -192,9 +218,6 @@ class Learner:
         if len(labels):
             low, high = self._label_range
             self._label_range = np.array([min(low, labels.min()), max(high, labels.max())])
-
-    def _scaled(self, block: Block) -> Block:
-        return scaled(block, self.settings.center, self.settings.scale)
 
 
 def _in_unit(known: Identified | None, center: float, scale: float) -> Identified | None:
@@ -259,7 +282,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             l2=s.l2,
         )
         # Starting at the shares of two classes, most rules end some percent further off.
-        base = s.base if s.loss in COUNTS else 0.0
+        base = s.base if s.loss in LOG_LINK else 0.0
         return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
     if loss.is_ordered:
         cuts = thresholds_of(np.array(s.bases) if s.bases else np.zeros(s.n_classes))

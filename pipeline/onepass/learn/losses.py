@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 from onepass.block import FloatArray
 from onepass.jit import compiled, reordered
+from onepass.learn.binary_links import normal_distribution
 from onepass.learn.cumulative import probabilities
 from onepass.learn.pointwise import (
+    CLOGLOG,
     GAMMA,
     HINGE,
     HUBER,
+    INVERSE_GAUSSIAN,
     LOGISTIC,
+    NEGATIVE_BINOMIAL,
     ORDINAL,
     POISSON,
+    PROBIT,
     QUANTILE,
     SOFTMAX,
     SQUARED,
+    TWEEDIE,
     curvature,
     exp_below,
     gradient,
@@ -37,16 +44,26 @@ _CODES = {
     "hinge": HINGE,
     "softmax": SOFTMAX,
     "ordinal": ORDINAL,
+    "tweedie": TWEEDIE,
+    "negative_binomial": NEGATIVE_BINOMIAL,
+    "inverse_gaussian": INVERSE_GAUSSIAN,
+    "probit": PROBIT,
+    "cloglog": CLOGLOG,
 }
 
-REGRESSION = frozenset({"squared", "huber", "quantile", "poisson", "gamma"})
+LOG_LINK = frozenset({"poisson", "gamma", "tweedie", "negative_binomial", "inverse_gaussian"})
+"""Losses with a logarithmic link, whose labels are neither centred nor scaled."""
+
+REGRESSION = LOG_LINK | {"squared", "huber", "quantile"}
 """Losses whose labels and predictions are numbers, not classes."""
 
 SEVERAL = frozenset({"softmax", "ordinal"})
 """Losses that predict a probability for each of several classes."""
 
-COUNTS = frozenset({"poisson", "gamma"})
-"""Losses with a logarithmic link, whose labels are neither centred nor scaled."""
+PROBABILITY = frozenset({"logistic", "probit", "cloglog"})
+"""Losses whose prediction is the probability of the positive one of two classes."""
+
+_LINKS = {"logistic": "logit", "softmax": "logit", "probit": "probit", "cloglog": "cloglog"}
 
 
 @compiled
@@ -114,6 +131,19 @@ def _probabilities(z: FloatArray) -> FloatArray:
     return p
 
 
+@reordered
+def _normal_probabilities(z: FloatArray) -> FloatArray:
+    p = np.empty(len(z))
+    for i in range(len(z)):
+        p[i] = normal_distribution(z[i])
+    return p
+
+
+def link_of(loss: str) -> str:
+    """Return the name of the link of a loss: identity where the margin is the prediction."""
+    return "log" if loss in LOG_LINK else _LINKS.get(loss, "identity")
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A loss, by its name.
@@ -127,9 +157,16 @@ class Loss:
 
     name: str
     shape: float = 0.0
-    """The residual at which huber turns linear; the quantile of quantile loss."""
+    """The residual at which huber turns linear; the quantile of quantile loss; the power of
+    tweedie; the overdispersion of negative binomial."""
     n_classes: int = 0
     """Number of classes of softmax and ordinal; 0 for other losses."""
+    steepness: float = 1.0
+    """Usual second derivative at the margin where learning starts, in whose unit steps are judged.
+    It is 1 for losses that have no unit; that of tweedie and inverse gaussian depends on the
+    label's unit."""
+    dispersion: float = 1.0
+    """Dispersion of the labels about a constant prediction, from which its estimate starts."""
 
     @property
     def code(self) -> int:
@@ -160,7 +197,16 @@ class Loss:
     @property
     def has_unit_dispersion(self) -> bool:
         """Whether it is a negative log likelihood without a scale parameter."""
-        return self.name in {"logistic", "softmax", "poisson", "ordinal"}
+        return self.name in PROBABILITY | SEVERAL | {"poisson", "negative_binomial"}
+
+    @property
+    def unit(self) -> float:
+        """Size of the loss that counts as 1 in thresholds and in the start-up prior."""
+        return self.steepness * min(1.0, self.dispersion / self.steepness)
+
+    def tune(self, shape: float) -> None:
+        """Change the shape, for every part of a learner that shares this loss."""
+        object.__setattr__(self, "shape", shape)
 
     def expand(
         self,
@@ -229,6 +275,18 @@ class Loss:
             return self.expand_softmax(z, y, weight)[0]
         return float(_total(self.code, self.shape, width, z, y, weight))
 
+    def normaliser(self, y: FloatArray, weight: FloatArray) -> float:
+        """Return what makes sums of the loss comparable between shapes; 0 if each has its own unit.
+
+        For negative binomial it is the part of the negative log likelihood that depends on the
+        overdispersion and the labels alone.
+        """
+        if self.code != NEGATIVE_BINOMIAL:
+            return 0.0
+        r = 1 / self.shape
+        terms = gammaln(r) - gammaln(y + r) + y * np.log(r)
+        return float(weight @ terms)
+
     def mean(self, z: FloatArray) -> FloatArray:
         """Return the predictions of margins: probabilities, positive means, or the margins.
 
@@ -238,7 +296,11 @@ class Loss:
             return _probabilities(z)
         if self.is_ordered:
             return probabilities(z)
-        if self.name in COUNTS:
+        if self.code == PROBIT:
+            return _normal_probabilities(z)
+        if self.code == CLOGLOG:
+            return np.asarray(-np.expm1(-np.exp(np.minimum(z, 700.0))))
+        if self.name in LOG_LINK:
             # exp(z) overflows a little above 700.
             return np.exp(np.minimum(z, 700.0))
         if self.code == SOFTMAX:

@@ -54,6 +54,8 @@ class LearnerDifference:
     heads: tuple[HeadDifference, ...]
     label_range: FloatArray
     """Least and largest label, those of the base included."""
+    free: FloatArray | None = None
+    """Sums of `Overdispersion.difference`; None for a loss without a free shape."""
 
     def then(self, later: LearnerDifference) -> LearnerDifference:
         """Return the difference of a learner that learns these rows, then the later ones."""
@@ -62,6 +64,7 @@ class LearnerDifference:
         return LearnerDifference(
             tuple(one.then(other) for one, other in heads),  # type: ignore[arg-type]
             np.array([min(low), max(high)]),
+            None if self.free is None or later.free is None else self.free + later.free,
         )
 
 

@@ -1,8 +1,9 @@
 """The losses of one margin z and one label y, as compiled functions with derivatives.
 
 Compiled code knows a loss by its code, one shape parameter ``a`` (the residual at which huber turns
-linear, or the quantile), and a width ``h`` over which the kink of hinge and quantile is rounded;
-``h = 0`` is the loss itself. Derivatives are with respect to the margin.
+linear, the quantile, the power of tweedie, or the overdispersion of negative binomial), and a width
+``h`` over which the kink of hinge and quantile is rounded; ``h = 0`` is the loss itself.
+Derivatives are with respect to the margin.
 
 Labels of two classes are 0 and 1, those of softmax are 0 to n_classes - 1.
 """
@@ -15,6 +16,27 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.jit import compiled, inlined_as_written
+from onepass.learn.amounts import (
+    inverse_gaussian_bound,
+    inverse_gaussian_gradient,
+    inverse_gaussian_information,
+    inverse_gaussian_value,
+    negative_binomial_curvature,
+    negative_binomial_gradient,
+    negative_binomial_majoriser,
+    negative_binomial_value,
+    tweedie_curvature,
+    tweedie_gradient,
+    tweedie_value,
+)
+from onepass.learn.binary_links import (
+    cloglog_curvature,
+    cloglog_gradient,
+    cloglog_value,
+    probit_curvature,
+    probit_gradient,
+    probit_value,
+)
 
 SQUARED = 0
 LOGISTIC = 1
@@ -24,7 +46,12 @@ POISSON = 4
 GAMMA = 5
 HINGE = 6
 SOFTMAX = 7
-ORDINAL = 64
+TWEEDIE = 8
+NEGATIVE_BINOMIAL = 9
+INVERSE_GAUSSIAN = 10
+PROBIT = 11
+CLOGLOG = 12
+ORDINAL = 13
 
 
 @inlined_as_written
@@ -66,6 +93,19 @@ def sigmoid(z: float) -> float:
 
 
 @compiled
+def _later_value(loss: int, a: float, z: float, y: float) -> float:
+    if loss == TWEEDIE:
+        return tweedie_value(a, z, y)
+    if loss == NEGATIVE_BINOMIAL:
+        return negative_binomial_value(a, z, y)
+    if loss == INVERSE_GAUSSIAN:
+        return inverse_gaussian_value(z, y)
+    if loss == PROBIT:
+        return probit_value(z, y)
+    return cloglog_value(z, y)
+
+
+@compiled
 def value(loss: int, a: float, h: float, z: float, y: float) -> float:
     """Return the loss.
 
@@ -87,10 +127,25 @@ def value(loss: int, a: float, h: float, z: float, y: float) -> float:
         return math.exp(z) - y * z
     if loss == GAMMA:
         return y * math.exp(-z) + z
+    if loss >= TWEEDIE:
+        return _later_value(loss, a, z, y)
     u = 1.0 - (2.0 * y - 1.0) * z
     if abs(u) >= h:
         return max(u, 0.0)
     return (u + h) * (u + h) / (4.0 * h)
+
+
+@compiled
+def _later_gradient(loss: int, a: float, z: float, y: float) -> float:
+    if loss == TWEEDIE:
+        return tweedie_gradient(a, z, y)
+    if loss == NEGATIVE_BINOMIAL:
+        return negative_binomial_gradient(a, z, y)
+    if loss == INVERSE_GAUSSIAN:
+        return inverse_gaussian_gradient(z, y)
+    if loss == PROBIT:
+        return probit_gradient(z, y)
+    return cloglog_gradient(z, y)
 
 
 @compiled
@@ -111,6 +166,8 @@ def gradient(loss: int, a: float, h: float, z: float, y: float) -> float:
         return math.exp(z) - y
     if loss == GAMMA:
         return 1.0 - y * math.exp(-z)
+    if loss >= TWEEDIE:
+        return _later_gradient(loss, a, z, y)
     side = 2.0 * y - 1.0
     u = 1.0 - side * z
     if abs(u) >= h:
@@ -119,8 +176,24 @@ def gradient(loss: int, a: float, h: float, z: float, y: float) -> float:
 
 
 @compiled
+def _later_curvature(loss: int, a: float, z: float, y: float) -> float:
+    if loss == TWEEDIE:
+        return tweedie_curvature(a, z, y)
+    if loss == NEGATIVE_BINOMIAL:
+        return negative_binomial_curvature(a, z, y)
+    if loss == INVERSE_GAUSSIAN:
+        return inverse_gaussian_information(z)
+    if loss == PROBIT:
+        return probit_curvature(z, y)
+    return cloglog_curvature(z, y)
+
+
+@compiled
 def curvature(loss: int, a: float, h: float, z: float, y: float) -> float:
-    """Return the second derivative of `value`; 0 at a kink that is not rounded."""
+    """Return the second derivative of `value`; 0 at a kink that is not rounded.
+
+    For inverse gaussian, which is not convex, it is the expected one at the margin.
+    """
     if loss == SQUARED:
         return 1.0
     if loss == LOGISTIC:
@@ -134,6 +207,8 @@ def curvature(loss: int, a: float, h: float, z: float, y: float) -> float:
         return math.exp(z)
     if loss == GAMMA:
         return y * math.exp(-z)
+    if loss >= TWEEDIE:
+        return _later_curvature(loss, a, z, y)
     return 0.5 / h if abs(1.0 - (2.0 * y - 1.0) * z) < h else 0.0
 
 
@@ -143,7 +218,7 @@ def majoriser(loss: int, a: float, h: float, z: float, y: float) -> float:
 
     It is positive everywhere. Such a parabola exists for losses of bounded curvature (D. Hunter, K.
     Lange, "A tutorial on MM algorithms", 2004, sec. 3; for logistic T. Jaakkola, M. Jordan, 2000,
-    eq. 6); for the others the result is `curvature`.
+    eq. 6); for the others the result is `curvature`, for inverse gaussian at least.
     """
     if loss == LOGISTIC:
         m = abs(z)
@@ -154,6 +229,12 @@ def majoriser(loss: int, a: float, h: float, z: float, y: float) -> float:
         return 0.5 / max(abs(y - z), h)
     if loss == HINGE:
         return 0.5 / max(abs(1.0 - (2.0 * y - 1.0) * z), h)
+    if loss == NEGATIVE_BINOMIAL:
+        return negative_binomial_majoriser(a, z, y)
+    if loss == INVERSE_GAUSSIAN:
+        return inverse_gaussian_bound(z, y)
+    if loss == PROBIT:
+        return 1.0
     return curvature(loss, a, h, z, y)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from onepass.block import Block
+from onepass.learn.known import scaled
 from onepass.learn.losses import SEVERAL, Loss
 
 
@@ -47,6 +52,16 @@ class Settings:
     """Whether newton works column by column; see `ModelFile.pass_over`."""
     has_offset: bool = False
     """Whether rows have an offset, so that the first rows are kept with theirs."""
+    power: float = 1.5
+    """Power of the mean that the variance of tweedie loss is proportional to."""
+    overdispersion: float = 1.0
+    """Overdispersion of negative binomial loss."""
+    estimates_overdispersion: bool = False
+    """Whether learning only starts from this overdispersion, and estimates it."""
+    variation: float = 1.0
+    """Standard deviation of the label over its mean, for losses that start from it."""
+    class_weights: tuple[float, ...] = ()
+    """Factor of the weight of the rows of each class; empty for 1."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""
@@ -55,5 +70,31 @@ class Settings:
                 return [Loss("quantile", quantile) for quantile in self.quantiles]
             case "huber":
                 return [Loss("huber", self.delta / self.scale)]
+            case "tweedie":
+                return [self._of_amounts("tweedie", self.power, self.power)]
+            case "gamma":
+                return [self._of_amounts("gamma", 0.0, 2.0)]
+            case "inverse_gaussian":
+                return [self._of_amounts("inverse_gaussian", 0.0, 3.0)]
+            case "negative_binomial":
+                return [Loss("negative_binomial", self.overdispersion)]
             case name:
                 return [Loss(name, n_classes=self.n_classes if name in SEVERAL else 0)]
+
+    @property
+    def dispersion(self) -> float:
+        """Dispersion of labels about a constant prediction."""
+        return self.losses()[0].dispersion
+
+    def _of_amounts(self, name: str, shape: float, power: float) -> Loss:
+        """Return a loss whose variance is the dispersion times this power of the mean."""
+        steepness = math.exp((2 - power) * self.base)
+        dispersion = max(self.variation**2, 1e-6) * steepness
+        return Loss(name, shape, steepness=steepness, dispersion=dispersion)
+
+    def scaled(self, block: Block) -> Block:
+        """Return a block as updaters learn it: labels scaled, rows weighted by their class."""
+        if self.class_weights:
+            own = np.array(self.class_weights)[block.label.astype(np.int64)]
+            return replace(block, weight=block.weight * own)
+        return scaled(block, self.center, self.scale)

@@ -127,6 +127,11 @@ class Walk:
             self._best = self(self._best.point, curvature=True)
         return self._best
 
+    @property
+    def loss(self) -> Loss:
+        """The loss of the objective."""
+        return self._objective.loss
+
     def unit(self, sums: Sums) -> float:
         """Return the dispersion of the loss, in whose unit a decrease is large or small."""
         if self._objective.loss.has_unit_dispersion:

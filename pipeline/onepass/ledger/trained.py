@@ -32,6 +32,8 @@ class CandidateEntry(Value):
     loss: float | None
     """Mean loss per held-out row, on scaled labels; None before the first or after divergence."""
     chosen: bool
+    power: float | None = None
+    """Power of the variance of tweedie loss; None for other losses."""
 
 
 class LastTenth(Value):

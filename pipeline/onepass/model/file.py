@@ -17,7 +17,7 @@ from onepass.learn.learner import Learner, learner_bytes
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.learn.settings import Settings
 from onepass.ledger.entries import FORMAT, first_fault
-from onepass.model.settings import candidate_settings
+from onepass.model.settings import candidate_settings, first_overdispersion
 from onepass.model.state import ModelState
 
 MODEL_KEY = "model.json"
@@ -140,6 +140,8 @@ class ModelFile(BaseModel):
             delta=self.job.delta or 1.0,
             quantiles=tuple(self.job.quantile),
             classes=tuple(label.classes or ()),
+            power=self.job.power[len(self.job.power) // 2],
+            overdispersion=first_overdispersion(self.job, label),
         )
 
 

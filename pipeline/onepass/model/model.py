@@ -14,7 +14,7 @@ from onepass.encode.classes import class_values
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.errors import JobError
 from onepass.learn.learns import Learns
-from onepass.learn.losses import SEVERAL
+from onepass.learn.losses import PROBABILITY, SEVERAL
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
 from onepass.model.directory import OpenModel, open_model
@@ -82,7 +82,7 @@ class Model:
         """Weights of the encoded features: one `Weights`, or one for each quantile.
 
         They are in the label's unit. For a loss with a link they are in the unit of the margin:
-        log-odds for logistic, logarithm of the mean for poisson and gamma.
+        log-odds for logistic, logarithm of the mean for poisson and gamma; see `losses.link_of`.
         """
         return self.learner.weights(self.repeats)
 
@@ -97,9 +97,9 @@ class Model:
 
         Returns
         -------
-        Shape (n_rows,): a number; the probability of the positive class for logistic loss; the
-        margin for hinge loss; the most likely class for softmax and ordinal loss, as in the
-        label's column.
+        Shape (n_rows,): a number; the probability of the positive class for logistic, probit and
+        cloglog loss; the margin for hinge loss; the most likely class for softmax and ordinal loss,
+        as in the label's column.
         Shape (n_rows, n_quantiles) for several quantiles, in rising order.
 
         Raises
@@ -126,7 +126,7 @@ class Model:
             If `predict` raises it.
         """
         loss = self.file.job.loss
-        if loss != "logistic" and loss not in SEVERAL:
+        if loss not in PROBABILITY | SEVERAL:
             raise JobError(f"a model of {loss} loss has no probabilities; use predict")
         found = self._predictions(rows)
         return found if loss in SEVERAL else np.column_stack([1 - found, found])
@@ -152,7 +152,13 @@ class Model:
         JobError
             If scikit-learn has no counterpart of the model, or is not installed.
         """
-        return to_sklearn(self.file, self.weights, self.features, self.classes)
+        power = 3.0 if self.file.job.loss == "inverse_gaussian" else self.loss_shape
+        return to_sklearn(self.file, self.weights, self.features, self.classes, power)
+
+    @property
+    def loss_shape(self) -> float:
+        """Power of tweedie, or overdispersion of negative binomial loss: as given, or as found."""
+        return self.learner.best().losses[0].shape
 
     @cached_property
     def predictor(self) -> Predictor:

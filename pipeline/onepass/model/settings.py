@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
-from onepass.encode.schema import Schema
+from onepass.encode.schema import Label, Schema
 from onepass.job import Job
 from onepass.learn.settings import Settings
 
@@ -12,7 +13,7 @@ from onepass.learn.settings import Settings
 def candidate_settings(
     job: Job, schema: Schema, *, careful: bool = False, by_columns: bool = False
 ) -> list[Settings]:
-    """Return the settings of each candidate: every learning rate of the job with every l2.
+    """Return the settings of each candidate: every learning rate with every l2 and power.
 
     Parameters
     ----------
@@ -27,6 +28,7 @@ def candidate_settings(
     """
     label, n_dense = schema.label, schema.n_dense
     rates: list[float | None] = [*job.learning_rate] or [None]
+    powers = job.power if job.loss == "tweedie" else job.power[:1]
     return [
         Settings(
             solver=job.solver,
@@ -53,6 +55,22 @@ def candidate_settings(
             careful=careful,
             by_columns=by_columns,
             has_offset=schema.has_offset,
+            power=power,
+            overdispersion=first_overdispersion(job, label),
+            estimates_overdispersion=job.loss == "negative_binomial" and job.overdispersion is None,
+            variation=label.variation,
+            class_weights=tuple(label.class_weights or ()),
         )
-        for rate, l2 in product(rates, job.l2)
+        for rate, l2, power in product(rates, job.l2, powers)
     ]
+
+
+def first_overdispersion(job: Job, label: Label) -> float:
+    """Return the overdispersion that negative binomial loss starts from; 1 for other losses.
+
+    It is the job's, or that of the sample about a constant prediction. Labels whose variance is
+    their mean have none; one in a thousand keeps the estimate going.
+    """
+    if job.loss != "negative_binomial":
+        return 1.0
+    return job.overdispersion or max(label.variation**2 - math.exp(-label.base), 1e-3)

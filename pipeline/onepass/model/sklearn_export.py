@@ -18,6 +18,7 @@ def to_sklearn(
     weights: list[Weights],
     encode: Callable[[Any], Float32Array],
     classes: list[Any] | None,
+    power: float,
 ) -> Any:
     """Return a fitted `sklearn.pipeline.Pipeline` for the rows that `Model.predict` takes.
 
@@ -31,19 +32,25 @@ def to_sklearn(
         Returns the dense features of rows, shape (n_rows, n_dense).
     classes
         Classes of the label in the order of their probabilities; None for a regression.
+    power
+        Power of the variance of tweedie loss, and 3 for inverse gaussian.
 
     Raises
     ------
     JobError
-        If scikit-learn has no such model, or is not installed.
+        If the model has hashed weights or several quantiles, scikit-learn has no model of its loss,
+        or is not installed.
     """
     if file.encoder.n_slots:
         raise JobError(
             "a model with hashed columns, sparse rows or crosses of categories has no counterpart "
             "in scikit-learn"
         )
-    if file.job.loss == "ordinal":
-        raise JobError("a model of ordinal loss has no counterpart in scikit-learn")
+    if file.job.loss in {"negative_binomial", "probit", "cloglog", "ordinal"}:
+        raise JobError(
+            f"scikit-learn has no linear model of {file.job.loss} loss; Model.weights has the "
+            "coefficients"
+        )
     if len(weights) > 1:
         raise JobError("several quantiles are several models in scikit-learn; train them apart")
     try:
@@ -53,7 +60,7 @@ def to_sklearn(
         raise JobError("to_sklearn needs scikit-learn: pip install scikit-learn") from None
     names = _Names(file.encoder.feature_names())
     features = FunctionTransformer(encode, feature_names_out=names)
-    linear = _estimator(file)
+    linear = _estimator(file, power)
     _set_weights(linear, weights[0], classes)
     return Pipeline([("encode", features), ("linear", linear)])
 
@@ -68,7 +75,7 @@ class _Names:
         return np.asarray(self.names, object)
 
 
-def _estimator(file: ModelFile) -> Any:
+def _estimator(file: ModelFile, power: float) -> Any:
     from sklearn import linear_model
     from sklearn.svm import LinearSVC
 
@@ -81,6 +88,9 @@ def _estimator(file: ModelFile) -> Any:
             return _fitted_to_nothing(linear_model.PoissonRegressor(), file.encoder.n_dense)
         case "gamma":
             return _fitted_to_nothing(linear_model.GammaRegressor(), file.encoder.n_dense)
+        case "tweedie" | "inverse_gaussian":
+            linear = linear_model.TweedieRegressor(power=power, link="log")
+            return _fitted_to_nothing(linear, file.encoder.n_dense)
         case "hinge":
             return LinearSVC()
         case _:

@@ -7,6 +7,7 @@ from typing import Any
 
 from onepass.actions.coefficient import Coefficient
 from onepass.actions.summary import HashedValue
+from onepass.learn.losses import link_of
 from onepass.report import tables, weight_figures
 from onepass.report.contents import Contents
 from onepass.report.section import Figure, Section
@@ -130,8 +131,13 @@ def _with_output(text: str, output: str | None) -> str:
 
 
 def _unit(loss: str) -> str:
-    if loss in {"logistic", "softmax"}:
-        return "the log-odds"
-    return {"poisson": "the log of the mean", "gamma": "the log of the mean"}.get(
-        loss, "the margin" if loss == "hinge" else "the prediction"
-    )
+    match link_of(loss):
+        case "logit":
+            return "the log-odds"
+        case "log":
+            return "the log of the mean"
+        case "probit":
+            return "the quantile of the standard normal at the probability"
+        case "cloglog":
+            return "the log of the rate, log(-log(1 - probability))"
+    return "the margin" if loss == "hinge" else "the prediction"

@@ -19,8 +19,13 @@ from onepass.encode.schema import Label
 from onepass.encode.target import label_target, settle_unknown
 from onepass.errors import JobError
 from onepass.survey.dependence import explained_by_groups
-from onepass.survey.label_classes import SampledLabel, UnknownClass, describe_classes
-from onepass.survey.label_loss import CLASSIFICATION, choose_loss
+from onepass.survey.label_classes import (
+    CLASSIFICATION,
+    SampledLabel,
+    UnknownClass,
+    describe_classes,
+)
+from onepass.survey.label_loss import choose_loss
 from onepass.survey.label_numbers import describe_numbers
 from onepass.survey.label_scan import Scan
 from onepass.survey.lake_warnings import Place, drift_warnings, label_order_warnings

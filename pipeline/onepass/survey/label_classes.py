@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import ndtr, ndtri
 
 from onepass.block import FloatArray
 from onepass.encode.classes import (
@@ -27,8 +28,11 @@ from onepass.text import listed, visible
 
 UnknownClass: TypeAlias = Literal["error", "drop", "other"]
 
-_SEVERAL = frozenset({"softmax", "ordinal"})
+SEVERAL = ("softmax", "ordinal")
 """Losses that take more than two classes."""
+
+CLASSIFICATION = ("logistic", "probit", "cloglog", "hinge", *SEVERAL)
+"""Losses whose labels are classes."""
 
 MISSING_WORDS = frozenset(MISSING_TEXTS) - {"none", "nil"}
 """Words, in lower case, that stand for a missing label; "none" may well be a class."""
@@ -120,8 +124,13 @@ class Described:
     """Messages to the user about choices that may be unintended."""
 
 
+def listed_losses(names: Sequence[str]) -> str:
+    """Return names of losses in words, such as ``a, b and c``."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def describe_classes(sample: SampledLabel, loss: str) -> Described:
-    """Describe the label of logistic, hinge, softmax or ordinal loss.
+    """Describe the label of a loss of classes.
 
     Raises
     ------
@@ -133,7 +142,7 @@ def describe_classes(sample: SampledLabel, loss: str) -> Described:
     if not classes:
         if loss == "ordinal":
             _check_order(sample)
-        classes = list(counts) if loss in _SEVERAL else _two_classes(sample, loss, counts)
+        classes = list(counts) if loss in SEVERAL else _two_classes(sample, loss, counts)
         has_too_many = sample.scanned is not None and sample.scanned.has_too_many
         if has_too_many or len(classes) > MAX_CLASSES:
             raise JobError(
@@ -165,9 +174,21 @@ def _start(loss: str, counts: Mapping[str, int]) -> dict[str, object]:
     match loss:
         case "logistic":
             return {"base": float(logs[1] - logs[0])}
+        case "probit" | "cloglog":
+            return {"base": margin_of_share(loss, float(1 / (1 + np.exp(logs[0] - logs[1]))))}
         case "softmax" | "ordinal":
             return {"bases": (logs - logs.mean()).tolist()}
     return {}
+
+
+def margin_of_share(loss: str, share: float) -> float:
+    """Return the margin at which probit or cloglog loss predicts a share of positives."""
+    return float(ndtri(share) if loss == "probit" else np.log(-np.log1p(-share)))
+
+
+def share_of(loss: str, margin: float) -> float:
+    """Return the probability that probit or cloglog loss predicts at a margin."""
+    return float(ndtr(margin) if loss == "probit" else -np.expm1(-np.exp(margin)))
 
 
 def _with_other(sample: SampledLabel, loss: str, classes: list[str]) -> list[str]:
@@ -214,7 +235,7 @@ def _given_classes(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -
         ) from None
     if len(set(classes)) < len(classes):
         raise JobError(f"--classes names a class twice: {_named(list(sample.classes))}")
-    if loss not in _SEVERAL and len(classes) != 2:
+    if loss not in SEVERAL and len(classes) != 2:
         raise JobError(f"{loss} loss needs two --classes, the negative one first, not {classes}")
     further = {text: n for text, n in counts.items() if text not in classes}
     if further and sample.unknown == "error":
@@ -255,7 +276,7 @@ def _class_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) 
 def _choice_warnings(sample: SampledLabel, loss: str, counts: Mapping[str, int]) -> list[str]:
     name, classes = sample.name, list(counts)
     is_complete = sample.scanned is not None and sample.scanned.is_complete
-    if loss in _SEVERAL:
+    if loss in SEVERAL:
         once = [text for text, n in counts.items() if n == 1]
         is_due = once and not sample.classes and not is_complete
         return [_warning_of_rare(name, once)] if is_due else []

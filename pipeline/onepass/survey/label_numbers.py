@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
 from onepass.block import FloatArray
 from onepass.encode.schema import Label
-from onepass.encode.target import OUTSIDE
+from onepass.encode.target import outside_of_domain
 from onepass.errors import JobError
-from onepass.survey.label_classes import Described, SampledLabel
+from onepass.survey.label_classes import CLASSIFICATION, Described, SampledLabel, listed_losses
 from onepass.survey.scale import location_and_scale, median, robust_scale, winsorised_scale
 from onepass.text import percent
 
-LOG_LINK = {"poisson": "non_negative", "gamma": "positive"}
+DOMAINS: dict[str, Literal["non_negative", "positive"]] = {
+    "poisson": "non_negative",
+    "gamma": "positive",
+    "tweedie": "non_negative",
+    "negative_binomial": "non_negative",
+    "inverse_gaussian": "positive",
+}
 """Losses whose margin is the logarithm of the mean, with the domain of their labels."""
 
 
 def describe_numbers(sample: SampledLabel, loss: str) -> Described:
     """Describe the label of a regression loss.
 
-    Poisson and gamma learn on the logarithm of the label's mean, so their labels are neither
-    centred nor scaled.
+    Losses of counts and amounts learn on the logarithm of the label's mean, so their labels are
+    neither centred nor scaled.
 
     Raises
     ------
@@ -32,7 +39,7 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
     name, numbers = sample.name, sample.numbers
     if sample.unknown != "error":
         raise JobError(
-            f"--unknown-class belongs to logistic, hinge, softmax and ordinal loss, not to {loss}"
+            f"--unknown-class belongs to {listed_losses(CLASSIFICATION)} loss, not to {loss}"
         )
     if sample.kind == "text":
         raise JobError(
@@ -41,9 +48,12 @@ def describe_numbers(sample: SampledLabel, loss: str) -> Described:
         )
     fields: dict[str, object] = {"name": name, "family": sample.kind}
     fields["missing_texts"] = list(sample.missing_texts)
-    if loss in LOG_LINK:
+    if loss in DOMAINS:
         _check_domain(sample, loss)
-        fields |= {"domain": LOG_LINK[loss], "base": math.log(numbers.mean())}
+        fields |= {"domain": DOMAINS[loss], "base": math.log(numbers.mean())}
+        if loss != "poisson":
+            fields["domain_of"] = loss
+            fields["variation"] = float(numbers.std() / numbers.mean())
     else:
         fields["center"], fields["scale"] = center_and_scale(numbers, loss)
     is_constant = len(np.unique(numbers)) == 1
@@ -68,18 +78,20 @@ def center_and_scale(numbers: FloatArray, loss: str) -> tuple[float, float]:
 
 
 def _check_domain(sample: SampledLabel, loss: str) -> None:
-    least, name = sample.numbers.min(), sample.name
-    if loss == "poisson":
+    """Refuse labels outside of the domain of a loss with a logarithmic link."""
+    least, name = float(sample.numbers.min()), sample.name
+    label = Label(name=name, domain=DOMAINS[loss], domain_of=loss)
+    if label.domain == "non_negative":
         if least < 0:
-            found = f"{OUTSIDE['non_negative'].format(f'{least:g}')} in {name!r}"
+            found = f"{outside_of_domain(label, least)} in {name!r}"
             raise JobError(f"{found}; --loss squared or huber take any number")
         if not sample.numbers.any():
-            raise JobError(f"poisson loss needs a label above 0 somewhere, but {name!r} is all 0")
+            raise JobError(f"{loss} loss needs a label above 0 somewhere, but {name!r} is all 0")
     elif least <= 0:
         share = float(np.mean(sample.numbers <= 0))
-        found = f"{OUTSIDE['positive'].format(f'{least:g}')} in {name!r}"
+        found = f"{outside_of_domain(label, least)} in {name!r}"
         advice = (
-            "--loss poisson takes zeros, or train gamma on a lake without these rows"
+            f"--loss poisson or tweedie take zeros, or train {loss} on a lake without these rows"
             if least == 0
             else "--loss squared or huber take any number"
         )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import FloatArray, IntArray
+from onepass.survey.label_numbers import DOMAINS
 
 _LARGEST_MARGIN = 30.0
 """Largest magnitude of a margin; exp of it is still far from overflow."""
@@ -71,7 +72,7 @@ def outcome(target: FloatArray, loss: str) -> Outcome:
         Labels, or the indices of their classes; NaN where null.
     """
     known = target[~np.isnan(target)]
-    if loss in {"logistic", "hinge"}:
+    if loss in {"logistic", "probit", "cloglog", "hinge"}:
         return Outcome(LOGIT, target[None])
     if loss in {"softmax", "ordinal"}:
         classes, counts = np.unique(known, return_counts=True)
@@ -79,7 +80,7 @@ def outcome(target: FloatArray, loss: str) -> Outcome:
         return Outcome(LOGIT, np.where(np.isnan(target), np.nan, target == chosen))
     unit = float(np.abs(known).max(initial=0)) or 1.0
     known, target = known / unit, target / unit
-    if loss in {"poisson", "gamma"}:
+    if loss in DOMAINS:
         return Outcome(LOG, target[None] / (known.mean() or 1.0))
     if loss in {"huber", "quantile"}:
         # Both grow linearly, so a few labels must not decide as they do for squared loss.

@@ -17,7 +17,7 @@ from onepass.encode.reads import READS, is_readable
 from onepass.errors import JobError
 from onepass.job_values import Roles
 from onepass.survey.label import LabelProfile
-from onepass.survey.label_numbers import LOG_LINK, center_and_scale
+from onepass.survey.label_numbers import DOMAINS, center_and_scale
 from onepass.survey.lake_warnings import ABSURD, absurd_value
 from onepass.survey.levels_or_line import Target
 from onepass.survey.scale import robust_scale
@@ -26,7 +26,7 @@ from onepass.text import percent
 _LARGE = 30.0
 """Offset of a loss with a link beyond which the column is hardly a logarithm or log odds."""
 
-_LOG_LINK = ", ".join(sorted(LOG_LINK))
+_DOMAINS = ", ".join(sorted(DOMAINS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ def check_loss(roles: Roles, loss: str) -> None:
             f"{named[0]} cannot be used with hinge loss, whose margins have no unit; use --loss "
             "logistic, whose margins are log odds"
         )
-    if roles.exposure is not None and loss not in LOG_LINK:
+    if roles.exposure is not None and loss not in DOMAINS:
         raise JobError(
-            f"--exposure belongs to a loss with a logarithmic link ({_LOG_LINK}), not to {loss} "
+            f"--exposure belongs to a loss with a logarithmic link ({_DOMAINS}), not to {loss} "
             "loss; --offset adds a column to the margin as it is"
         )
 
@@ -114,7 +114,7 @@ def loss_beside(roles: Roles, loss: str, rows: pa.Table) -> str:
         shown = f"{other[0]:g}"
     raise JobError(
         f"with --exposure, auto takes a label of counts for poisson loss, but {roles.label!r} has "
-        f"{shown}; name a loss with a logarithmic link ({_LOG_LINK})"
+        f"{shown}; name a loss with a logarithmic link ({_DOMAINS})"
     )
 
 
@@ -141,7 +141,7 @@ def beside_offset(found: LabelProfile, target: Target, offset: SampledOffset) ->
     update: dict[str, float] = {}
     if loss == "logistic":
         update["base"] = _log_odds(label, known)
-    elif loss in LOG_LINK:
+    elif loss in DOMAINS:
         update["base"] = math.log(label.sum()) - float(logsumexp(known))
     elif loss in {"squared", "huber", "quantile"}:
         left = label - known
@@ -152,7 +152,7 @@ def beside_offset(found: LabelProfile, target: Target, offset: SampledOffset) ->
 
 def left_to_features(target: FloatArray, loss: str, offset: SampledOffset | None) -> FloatArray:
     """Return labels less the offset where the loss depends on their difference alone."""
-    if offset is None or loss in LOG_LINK or loss == "logistic":
+    if offset is None or loss in DOMAINS or loss == "logistic":
         return target
     return target - offset.values
 
@@ -195,7 +195,7 @@ def _warnings_of_link(
     roles: Roles, loss: str, label: FloatArray, known: FloatArray
 ) -> Iterator[str]:
     largest = float(np.abs(known).max(initial=0.0))
-    if roles.offset is not None and largest > _LARGE and (loss in LOG_LINK or loss == "logistic"):
+    if roles.offset is not None and largest > _LARGE and (loss in DOMAINS or loss == "logistic"):
         unit = "log odds" if loss == "logistic" else "logarithms"
         advice = "" if loss == "logistic" else "; --exposure takes the logarithm of its column"
         yield (

@@ -87,13 +87,15 @@ def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
     kind = _kind(field.annotation)
     if kind is bool:
         flag = f"{flag}/--no-{name.replace('_', '-')}"
-    if get_origin(field.annotation) is dict:
+    kinds = [field.annotation, *get_args(field.annotation)]
+    if any(get_origin(one) is dict for one in kinds):
+        words = [word for one in kinds if get_origin(one) is Literal for word in get_args(one)]
         # Without the option the callback turns an empty tuple into None, as for other options.
         return click.option(
             flag,
             name,
             multiple=True,
-            metavar="COLUMN=VALUE",
+            metavar="|".join([*words, "NAME=VALUE" if words else "COLUMN=VALUE"]),
             callback=lambda _ctx, _param, value: list(value) or None,
             help=field.description,
         )

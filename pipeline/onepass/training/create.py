@@ -25,6 +25,7 @@ from onepass.model.table_choice import trained_choice
 from onepass.survey.choice import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
+from onepass.training.class_weights import weighted_label
 from onepass.training.progress import Progress
 from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve, width_warnings
 from onepass.training.rolling_holdout import Window
@@ -250,7 +251,7 @@ def _schema(job: Job, found: Survey) -> Schema:
     used = set(_source_names(columns))
     return Schema(
         columns=columns,
-        label=label.label,
+        label=weighted_label(job, label),
         weight=job.weight,
         offset=job.offset,
         exposure=job.exposure,

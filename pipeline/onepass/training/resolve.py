@@ -20,7 +20,12 @@ WIDEST = 4 * MAX_WIDTH
 DEFAULT_HASH_BITS = 18
 """log2 of the number of hashed weights of a job that names none."""
 
-_LOSS_OF: dict[str, LossName] = {"quantile": "quantile", "delta": "huber"}
+_LOSS_OF: dict[str, LossName] = {
+    "quantile": "quantile",
+    "delta": "huber",
+    "power": "tweedie",
+    "overdispersion": "negative_binomial",
+}
 """Settings that belong to a single loss, each with that loss."""
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from blocks import LOSSES, SOFTMAX, make_block, random_block, split
 from onepass.block import Block
-from onepass.learn.losses import COUNTS, Loss
+from onepass.learn.losses import LOG_LINK, Loss
 from onepass.learn.minimise import minimise
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
@@ -196,7 +196,7 @@ def test_l2_narrows_the_prior():
 def test_every_loss_learns_dense_and_hashed_parts_nearly_as_well_as_batch(loss):
     block = random_block(30_000, 3, 11, loss=loss, n_hashed=2, n_slots=60)
     probe = random_block(10_000, 3, 12, loss=loss, n_hashed=2, n_slots=60)
-    base = float(np.log(block.label.mean())) if loss.name in COUNTS else 0.0
+    base = float(np.log(block.label.mean())) if loss.name in LOG_LINK else 0.0
     hybrid = Hybrid(loss, 3, 60, base=base)
     for piece in split(block, 3000):
         hybrid.update(piece)

@@ -10,7 +10,7 @@ import statsmodels.api as sm
 
 from blocks import LOSSES, SOFTMAX, make_block, random_block, split
 from onepass.block import Block
-from onepass.learn.losses import COUNTS, Loss
+from onepass.learn.losses import LOG_LINK, Loss
 from onepass.learn.newton.newton import Newton
 
 every_likelihood = pytest.mark.parametrize(
@@ -20,7 +20,7 @@ every_likelihood = pytest.mark.parametrize(
 
 def one_pass(loss: Loss, *blocks: Block) -> Newton:
     first = blocks[0]
-    base = float(np.log(first.label.mean())) if loss.name in COUNTS else 0.0
+    base = float(np.log(first.label.mean())) if loss.name in LOG_LINK else 0.0
     newton = Newton(loss, first.dense.shape[1], base=base)
     for block in blocks:
         for piece in split(block, 3000):

@@ -17,7 +17,7 @@ from sklearn.linear_model import (
 
 from blocks import LOSSES, labels_for, make_block, random_block, split
 from onepass.block import Block
-from onepass.learn.losses import COUNTS, Loss
+from onepass.learn.losses import LOG_LINK, Loss
 from onepass.learn.newton.newton import Newton
 
 WIDTH = 6
@@ -40,7 +40,7 @@ def task(loss: Loss, n_rows: int, seed: int, d: int = WIDTH) -> tuple[Block, Blo
 
 
 def one_pass(loss: Loss, block: Block, n_rows: int = 3000, **options) -> Newton:
-    base = float(np.log(block.label.mean())) if loss.name in COUNTS else 0.0
+    base = float(np.log(block.label.mean())) if loss.name in LOG_LINK else 0.0
     newton = Newton(loss, block.dense.shape[1], base=base, **options)
     for piece in split(block, n_rows):
         newton.update(piece)

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from onepass.learn.metrics.amounts import (
+    InverseGaussianMetrics,
+    NegativeBinomialMetrics,
+    TweedieMetrics,
+)
 from onepass.learn.metrics.base import Metrics, Tables, Values
 from onepass.learn.metrics.binary import BinaryMetrics, HingeMetrics
 from onepass.learn.metrics.multiclass import ClassMetrics
@@ -29,6 +34,8 @@ def make_metrics(
     delta: float = 1.0,
     quantiles: Sequence[float] = (0.5,),
     classes: Sequence[str] = (),
+    power: float = 1.5,
+    overdispersion: float = 1.0,
 ) -> Metrics:
     """Return an empty accumulator for a loss.
 
@@ -42,6 +49,10 @@ def make_metrics(
         Quantiles of quantile loss, ascending.
     classes
         Texts of the classes of softmax and ordinal loss, in the order of their indices.
+    power
+        Power of the variance of tweedie loss.
+    overdispersion
+        Overdispersion of negative binomial loss.
 
     Raises
     ------
@@ -59,7 +70,13 @@ def make_metrics(
             return PoissonMetrics(label_center)
         case "gamma":
             return GammaMetrics(label_center)
-        case "logistic":
+        case "tweedie":
+            return TweedieMetrics(label_center, power)
+        case "negative_binomial":
+            return NegativeBinomialMetrics(label_center, overdispersion)
+        case "inverse_gaussian":
+            return InverseGaussianMetrics(label_center)
+        case "logistic" | "probit" | "cloglog":
             return BinaryMetrics()
         case "hinge":
             return HingeMetrics()

@@ -8,7 +8,8 @@ from onepass.block import FloatArray
 from onepass.learn.metrics.base import Metrics, Sums, Values
 from onepass.learn.metrics.sketch import Sketch
 
-_LEAST_MEAN = 1e-100
+LEAST_MEAN = 1e-100
+"""Least prediction whose deviance is computed."""
 _ROUNDING = 1e-13
 """A difference of sums that is smaller than this share of them counts as 0."""
 
@@ -144,10 +145,10 @@ class PoissonMetrics(RegressionMetrics):
         """Return the deviance of the mean m of the labels: 2 (mean(y log y) - m log m)."""
         mean, y_log_y = self._mean_label(), self._mean("y_log_y")
         deviance = 2 * (y_log_y - (mean * np.log(mean) if mean > 0 else 0.0 * mean))
-        return _unless_rounding(deviance, abs(y_log_y))
+        return unless_rounding(deviance, abs(y_log_y))
 
     def _terms(self, prediction: FloatArray, label: FloatArray) -> tuple[FloatArray, ...]:
-        p = np.maximum(prediction, _LEAST_MEAN)
+        p = np.maximum(prediction, LEAST_MEAN)
         log_y = np.log(np.where(label > 0, label, 1.0))
         deviance = 2 * (label * (log_y - np.where(label > 0, np.log(p), 0.0)) - (label - p))
         return deviance, label * log_y
@@ -169,10 +170,10 @@ class GammaMetrics(RegressionMetrics):
         """Return the deviance of the mean m of the labels: 2 (log m - mean(log y))."""
         mean, log_y = self._mean_label(), self._mean("log_y")
         deviance = 2 * ((np.log(mean) if mean > 0 else 0.0 * mean) - log_y)
-        return _unless_rounding(deviance, max(1.0, abs(log_y)))
+        return unless_rounding(deviance, max(1.0, abs(log_y)))
 
     def _terms(self, prediction: FloatArray, label: FloatArray) -> tuple[FloatArray, ...]:
-        p = np.maximum(prediction, _LEAST_MEAN)
+        p = np.maximum(prediction, LEAST_MEAN)
         log_y = np.log(label)
         return 2 * (np.log(p) - log_y + (label - p) / p), log_y
 
@@ -180,6 +181,6 @@ class GammaMetrics(RegressionMetrics):
         return {"deviance": self.loss()}
 
 
-def _unless_rounding(deviance: float, size: float) -> float:
+def unless_rounding(deviance: float, size: float) -> float:
     """Return a deviance; 0 if it is within the rounding of sums of this size."""
     return 0.0 if deviance < _ROUNDING * size else float(deviance)

@@ -136,7 +136,8 @@ class BlockLearner:
         def farthest(step: FloatArray) -> float:
             return float(np.abs(self.solution.moved_by(step, block.dense)).max())
 
-        w = full_step(self.solution.past, self.solution.w, found, self.solution.penalty(), farthest)
+        penalty, unit = self.solution.penalty(), self.loss.unit
+        w = full_step(self.solution.past, self.solution.w, found, penalty, farthest, unit)
         if w is None:
             self._fit(self._rows(block, offset), passed.margin[:, None])
         else:

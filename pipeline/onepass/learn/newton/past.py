@@ -133,7 +133,7 @@ class Past:
         """
         assert sums.curvature is not None
         self.h = sums.curvature.copy()
-        curved = max(_STEEPEST * sums.weight, sums.bend)
+        curved = max(_STEEPEST * loss.unit * sums.weight, sums.bend)
         self.anchor[()] = 0.0 if trusted or loss.code == SQUARED else _ANCHOR * curved
         pull = (
             -sums.slope[: len(self.b)] if loss.code == SQUARED else (penalty + self.anchor) * point

@@ -55,6 +55,7 @@ def full_step(
     found: Expansion,
     penalty: FloatArray,
     farthest: Callable[[FloatArray], float],
+    unit: float,
 ) -> FloatArray | None:
     """Return the weights after one full step, or None if the step needs a line search.
 
@@ -66,11 +67,13 @@ def full_step(
         Coefficient of ``w^2 / 2`` of each weight, flat.
     farthest
         Computes the largest change of a margin of the block from a step of the shape of `w`.
+    unit
+        See `Loss.unit`.
     """
     point = w.ravel()
     slope = found.slope + past.h @ point - past.b + penalty * point
     step = solve(past.h + found.curvature + np.diag(penalty), slope)
-    is_settled = float(slope @ step) < _SETTLED
+    is_settled = float(slope @ step) < _SETTLED * unit
     if not is_settled and not farthest(step.reshape(w.shape)) < _SHORT:
         return None
     return (point - step).reshape(w.shape)
@@ -111,7 +114,7 @@ def fit_block(
         step = solve(past.h + found.curvature + np.diag(penalty), slope)
         decrement = float(slope @ step)
         dz = rows.x @ step.reshape(w.shape).T
-        is_small = decrement < (_SETTLED_FIRST if is_first else _SETTLED)
+        is_small = decrement < loss.unit * (_SETTLED_FIRST if is_first else _SETTLED)
         if is_small or (not is_first and np.abs(dz).max() < _SHORT):
             # A full step ends at the minimum of the quadratic model that the past keeps.
             w = (point - step).reshape(w.shape)

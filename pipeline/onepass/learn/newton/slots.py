@@ -71,7 +71,7 @@ class SlotFilter:
         self.hashed[:, :, 1] = FIRST_PRIOR
         self.prior = np.array(FIRST_PRIOR)
         """Variance of a slot that no row has hit."""
-        self.dispersion = np.ones(2)
+        self.dispersion = np.array([loss.dispersion, 1.0])
         """Running sums of squared gradients and of curvatures; their ratio is the dispersion."""
         self.n_rows = np.zeros((), np.int64)
         """Rows of positive weight so far."""
@@ -277,7 +277,9 @@ class SlotFilter:
     def _dispersion(self) -> float:
         if self.loss.has_unit_dispersion:
             return 1.0
-        return max(float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION)
+        return max(
+            float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION * self.loss.unit
+        )
 
     def _refresh_if_due(self) -> None:
         is_due = int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onepass.block import Float32Array, FloatArray, Linear
 from onepass.learn.curvature import Curvature, solve
 from onepass.learn.kernels import dense_margins
-from onepass.learn.losses import Loss
+from onepass.learn.losses import PROBABILITY, Loss
 from onepass.learn.newton.identified import identified
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
@@ -25,6 +25,17 @@ _INTERCEPT_PRIOR = 1e-6
 
 _NEGLIGIBLE = 0.02
 """Share of the start-up prior, before its cube is taken, from which on it counts as faded."""
+
+
+def _information_at(loss: Loss, base: float | FloatArray) -> float:
+    """Return 4 p (1 - p) for the share p of positives at the start; 1 for other losses."""
+    if loss.code == LOGISTIC:
+        rare = math.exp(-abs(float(base)))
+        return 4 * rare / (1 + rare) ** 2
+    if loss.name not in PROBABILITY:
+        return 1.0
+    share = float(loss.mean(np.array([float(base)]))[0])
+    return max(4 * share * (1 - share), 1e-300)
 
 
 class Solution:
@@ -46,8 +57,7 @@ class Solution:
         careful: bool = False,
     ) -> None:
         self.loss, self.l2, self.base, self._careful = loss, l2, base, careful
-        rare = math.exp(-abs(float(base))) if loss.code == LOGISTIC else 1.0
-        self._informative = 4 * rare / (1 + rare) ** 2
+        self._informative = _information_at(loss, base)
         """Information of a row at the start, beside that of a row of two equally frequent
         classes."""
         self.scaling = Standardiser(n_dense)
@@ -126,6 +136,8 @@ class Solution:
         covariance = Curvature(self.past.h + np.diag(self.penalty())).inverse()
         if self.n_rows:
             covariance *= self.past.dispersion(self.loss, self.w[0], self.n_rows)
+        else:
+            covariance *= self.loss.unit
         x = self.scaling.apply(np.ascontiguousarray(dense))
         of_classes = self.loss.code == SOFTMAX
         return variance_of_margins(covariance, x, len(self.w), of_classes=of_classes)
@@ -194,7 +206,7 @@ class Solution:
         # tens of thousands of rows if features are ill-conditioned and the weights are large.
         prior = self._share_of_prior() ** 3
         if not self._careful:
-            return prior
+            return self.loss.unit * prior
         # With hardly more rows than weights, the prior gives the margins a variance of about 1. It
         # ends soon: with the cube it would still cost 0.3 % of the loss at 100 rows a weight, where
         # features are ill-conditioned. Rows of two classes tell little where one class is rare.
@@ -207,7 +219,8 @@ class Solution:
         # margin by about 1; otherwise one more day could move it by any amount. It fades slowly,
         # because it does nothing to a feature whose mean is within 0.3 deviations of the center.
         far = np.square(self.scaling.mean / self.scaling.scale)
-        return np.asarray(prior + min(1.0, 200 * self.w.size / rows) * np.maximum(far - 0.1, 0.0))
+        slow = min(1.0, 200 * self.w.size / rows) * np.maximum(far - 0.1, 0.0)
+        return np.asarray(self.loss.unit * (prior + slow))
 
     def _share_of_prior(self) -> float:
         return min(1.0, 20 * self.w.size / max(1, int(self.scaling.n_rows)))
