@@ -10,6 +10,7 @@ from onepass.block import Block, FloatArray
 from onepass.learn.cumulative import cumulative, rises, total
 from onepass.learn.kernels import standardise
 from onepass.learn.losses import Loss
+from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.objective import Sums
 
 
@@ -24,6 +25,8 @@ class OrdinalObjective:
     """Coefficient of ``u^2 / 2`` for each weight and threshold, per unit of row weight."""
     base: FloatArray
     """Thresholds from which learning began, shape (n_classes - 1,)."""
+    keeps: Keeps = NOTHING
+    """Nothing: no robust errors are computed."""
 
     @property
     def n_dense_weights(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from onepass.block import Block
 from onepass.learn.known import scaled
 from onepass.learn.losses import SEVERAL, Loss
+from onepass.learn.newton.keeps import NOTHING, Keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Settings:
     """Standard deviation of the label over its mean, for losses that start from it."""
     class_weights: tuple[float, ...] = ()
     """Factor of the weight of the rows of each class; empty for 1."""
+    keeps: Keeps = NOTHING
+    """What newton keeps for inference; see `ModelFile.keeps`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

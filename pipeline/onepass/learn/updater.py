@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
+from onepass.learn.likelihood import FitStatistics
 from onepass.learn.objective import Sums
 from onepass.learn.walk import BatchObjective
 
@@ -42,6 +43,13 @@ class Identified:
     n_thresholds: int = 0
     """Number of thresholds of ordered classes, which then stand in place of the intercept: the last
     columns of `weights`."""
+    robust: FloatArray | None = None
+    """Covariance of `weights` that holds for any variance of the labels, of the shape of
+    `covariance`: for rows that are independent, or for clusters that are; None if not kept."""
+    clusters: int | None = None
+    """Number of clusters; None if rows are taken as independent."""
+    fit: FitStatistics | None = None
+    """How well the weights fit the rows."""
 
 
 @dataclass(frozen=True, slots=True)

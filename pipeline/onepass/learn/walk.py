@@ -13,6 +13,7 @@ import numpy as np
 from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
 from onepass.learn.losses import Loss
+from onepass.learn.newton.keeps import Keeps
 from onepass.learn.objective import Sums
 
 
@@ -27,6 +28,11 @@ class BatchObjective(Protocol):
     @property
     def n_dense_weights(self) -> int:
         """Number of weights in the matrix of second derivatives."""
+        ...
+
+    @property
+    def keeps(self) -> Keeps:
+        """What the sums keep for inference."""
         ...
 
     @property

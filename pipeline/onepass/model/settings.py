@@ -7,11 +7,17 @@ from itertools import product
 
 from onepass.encode.schema import Label, Schema
 from onepass.job import Job
+from onepass.learn.newton.keeps import Keeps, ScoreKind
 from onepass.learn.settings import Settings
 
 
 def candidate_settings(
-    job: Job, schema: Schema, *, careful: bool = False, by_columns: bool = False
+    job: Job,
+    schema: Schema,
+    *,
+    careful: bool = False,
+    by_columns: bool = False,
+    likelihood: bool = False,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
 
@@ -25,8 +31,11 @@ def candidate_settings(
         Whether a learner of few rows predicts carefully; see `ModelFile.start`.
     by_columns
         Whether newton works column by column; see `ModelFile.pass_over`.
+    likelihood
+        Whether newton keeps the sums of the likelihood; see `ModelFile.keeps`.
     """
     label, n_dense = schema.label, schema.n_dense
+    scores: ScoreKind = "clusters" if job.cluster else "rows" if job.robust else "none"
     rates: list[float | None] = [*job.learning_rate] or [None]
     powers = job.power if job.loss == "tweedie" else job.power[:1]
     return [
@@ -60,6 +69,7 @@ def candidate_settings(
             estimates_overdispersion=job.loss == "negative_binomial" and job.overdispersion is None,
             variation=label.variation,
             class_weights=tuple(label.class_weights or ()),
+            keeps=Keeps(likelihood, scores),
         )
         for rate, l2, power in product(rates, job.l2, powers)
     ]

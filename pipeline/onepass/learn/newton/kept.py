@@ -23,18 +23,23 @@ class Kept:
     ----------
     n_dense
         Number of dense features.
-    has_offset
-        Whether rows are kept with their offsets.
+    has_offset, has_clusters
+        Whether rows are kept with their offsets, and with their clusters.
     """
 
-    def __init__(self, n_dense: int, *, has_offset: bool = False) -> None:
-        self._n_dense, self._has_offset = n_dense, has_offset
+    def __init__(
+        self, n_dense: int, *, has_offset: bool = False, has_clusters: bool = False
+    ) -> None:
+        self._n_dense, self._has_offset, self._has_clusters = n_dense, has_offset, has_clusters
         self.clear()
 
     @staticmethod
-    def nbytes(n_dense: int, n_weights: int, *, has_offset: bool = False) -> int:
+    def nbytes(
+        n_dense: int, n_weights: int, *, has_offset: bool = False, has_clusters: bool = False
+    ) -> int:
         """Return the bytes of the most rows that are kept: one less than `kept_rows`."""
-        return (kept_rows(n_weights) - 1) * (4 * n_dense + (2 + has_offset) * 8)
+        per_row = 4 * n_dense + (2 + has_offset + has_clusters) * 8
+        return (kept_rows(n_weights) - 1) * per_row
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -45,18 +50,28 @@ class Kept:
         self.label = np.empty(0)
         self.weight = np.empty(0)
         self.offset = np.empty(0) if self._has_offset else None
+        self.cluster = np.empty(0, np.int64) if self._has_clusters else None
 
     def with_more(self, block: Block) -> Block:
         """Return the kept rows followed by those of a block, without slots and entries."""
         no_slots = np.empty((len(self.label), 0), np.int32)
-        kept = Block(self.dense, no_slots, self.label, self.weight, offset=self.offset)
-        return Block.concatenated([kept, replace(block, slots=block.slots[:, :0], entries=None)])
+        own = block.cluster if self._has_clusters else None
+        more = replace(block, slots=block.slots[:, :0], entries=None, cluster=own)
+        kept = Block(
+            self.dense,
+            no_slots,
+            self.label,
+            self.weight,
+            offset=self.offset,
+            cluster=self.cluster,
+        )
+        return Block.concatenated([kept, more])
 
     def keep(self, block: Block, n_weights: int) -> None:
         """Replace the kept rows by those of a block; keep none if there are `kept_rows` or more."""
         if block.n_rows < kept_rows(n_weights):
             self.dense, self.label, self.weight = block.dense, block.label, block.weight
-            self.offset = block.offset
+            self.offset, self.cluster = block.offset, block.cluster
         else:
             self.clear()
 
@@ -67,7 +82,11 @@ class Kept:
             "kept_label": self.label,
             "kept_weight": self.weight,
         }
-        return found if self.offset is None else found | {"kept_offset": self.offset}
+        if self.offset is not None:
+            found["kept_offset"] = self.offset
+        if self.cluster is not None:
+            found["kept_cluster"] = self.cluster
+        return found
 
     def take(self, state: dict[str, NDArray[Any]]) -> None:
         """Put arrays, named as in `arrays`, in place of the present ones."""

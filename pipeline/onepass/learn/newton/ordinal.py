@@ -8,6 +8,7 @@ where thresholds would not rise any more; see `ordinal_fit`.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -115,6 +116,10 @@ class Ordinal:
         """Return each threshold less the margin of each row, shape (n_rows, n_classes - 1)."""
         return self._cumulative_margins(self._x(block), block.offset)
 
+    def scout(self) -> Ordinal:
+        """Return a copy that learns the same weights."""
+        return deepcopy(self)
+
     def foresee(self, block: Block) -> FloatArray:
         """Return the margins that `update` would return, without learning."""
         return self.predict(block)
@@ -183,7 +188,7 @@ class Ordinal:
     def difference(self, base: Ordinal) -> OrdinalDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
         return OrdinalDifference.between(
-            self.scaling, self.past, base.scaling, base.past, self._keep
+            self.scaling, self.past, base.scaling, base.past, self._keep, self.u
         )
 
     def merge(self, found: OrdinalDifference) -> None:
@@ -196,7 +201,7 @@ class Ordinal:
         """
         if found.is_empty:
             return
-        found.add_to(self.scaling, self.past)
+        found.add_to(self.scaling, self.past, self.u)
         if self.scaling.is_due():
             self._rescale()
         slope = self.past.h @ self.u - self.past.b + self._penalty() * self.u

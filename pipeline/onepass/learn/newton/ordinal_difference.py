@@ -21,7 +21,13 @@ class OrdinalDifference:
 
     @classmethod
     def between(
-        cls, scaling: Standardiser, past: Past, base: Standardiser, of_base: Past, keep: float
+        cls,
+        scaling: Standardiser,
+        past: Past,
+        base: Standardiser,
+        of_base: Past,
+        keep: float,
+        point: FloatArray,
     ) -> OrdinalDifference:
         """Return what has been learnt since moments and past were copies of those of the base.
 
@@ -31,19 +37,22 @@ class OrdinalDifference:
         ----------
         keep
             The factor by which all rows of the base have faded since.
+        point
+            Weights and thresholds now.
         """
         return cls(
-            MomentsDifference.between(scaling, base), PastDifference.between(past, of_base, keep)
+            MomentsDifference.between(scaling, base),
+            PastDifference.between(past, of_base, keep, point),
         )
 
     def then(self, later: OrdinalDifference) -> OrdinalDifference:
         """Return what is learnt by this and then by a later share of rows."""
         return OrdinalDifference(self.moments.then(later.moments), self.past.then(later.past))
 
-    def add_to(self, scaling: Standardiser, past: Past) -> None:
-        """Add moments and past to those of the base."""
+    def add_to(self, scaling: Standardiser, past: Past, point: FloatArray) -> None:
+        """Add moments and past to those of the base, whose weights and thresholds are `point`."""
         self.moments.add_to(scaling)
-        self.past.add_to(past)
+        self.past.add_to(past, point)
 
     @property
     def is_empty(self) -> bool:
