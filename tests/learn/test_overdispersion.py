@@ -67,16 +67,12 @@ def test_counts_without_overdispersion_are_learnt_as_by_poisson_loss():
     x = rng.normal(size=(40_000, 3)).astype(np.float32)
     block = make_block(x, rng.poisson(np.exp(0.3 + x @ [0.5, -0.4, 0.2])))
     found = learner(block.label, overdispersion=1.0)
-    poisson = Learner(
-        replace(found.settings, loss="poisson", estimates_overdispersion=False)
-    )
+    poisson = Learner(replace(found.settings, loss="poisson", estimates_overdispersion=False))
     for piece in split(block, 4096):
         found.update(piece)
         poisson.update(piece)
     assert found.losses[0].shape < 0.01
     np.testing.assert_allclose(found.weights()[0].dense, poisson.weights()[0].dense, atol=1e-3)
-
-
 
 
 def test_learner_that_is_restored_goes_on_with_the_same_bytes():
