@@ -21,11 +21,16 @@ JOBS: dict[str, dict[str, Any]] = {
     "quantile": {"loss": "quantile", "quantile": 0.8},
     "poisson": {"loss": "poisson"},
     "gamma": {"loss": "gamma"},
+    "tweedie": {"loss": "tweedie", "power": 1.3},
+    "inverse_gaussian": {"loss": "inverse_gaussian"},
     "logistic": {"loss": "logistic"},
     "hinge": {"loss": "hinge"},
     "softmax": {"loss": "softmax"},
 }
-REGRESSIONS = ("squared", "huber", "quantile", "poisson", "gamma")
+REGRESSIONS = (
+    *("squared", "huber", "quantile", "poisson", "gamma"),
+    *("tweedie", "inverse_gaussian"),
+)
 CLASSIFIERS = ("logistic", "hinge", "softmax")
 WITH_PROBABILITIES = ("logistic", "softmax")
 
@@ -37,9 +42,13 @@ def labels(loss: str, z: np.ndarray) -> pa.Array:
     match loss:
         case "poisson":
             return pa.array(rng.poisson(mean))
-        case "gamma":
+        case "tweedie":
+            return pa.array(rng.poisson(1.0, len(mean)) * rng.gamma(2, mean / 2))
+        case "negative_binomial":
+            return pa.array(rng.poisson(mean * rng.gamma(2, 0.5, len(mean))))
+        case "gamma" | "inverse_gaussian":
             return pa.array(rng.gamma(2, mean / 2) + 1e-3)
-        case "logistic" | "hinge":
+        case "logistic" | "probit" | "cloglog" | "hinge":
             return pa.array((z > 0.7).astype(np.int8))
         case "softmax":
             return pa.array(np.array(CLASSES)[np.digitize(z, [0.0, 1.5])])
@@ -122,6 +131,12 @@ def test_encoding_names_its_features(trained, rows):
     names = encode.get_feature_names_out(rows.column_names).tolist()
     assert names == model.file.encoder.feature_names()
     assert linear.n_features_in_ == len(names) == encode.transform(rows).shape[1]
+
+
+@pytest.mark.parametrize("loss", ["negative_binomial", "probit", "cloglog"])
+def test_loss_that_scikit_learn_lacks_is_refused(trained, loss):
+    with pytest.raises(JobError, match=f"scikit-learn has no linear model of {loss} loss"):
+        trained(loss).to_sklearn()
 
 
 @pytest.mark.parametrize("solver", ["newton", "sgd"])
