@@ -79,7 +79,7 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
         choice = _first_order(job, solver, schema)
     if label.loss in {"hinge", "ordinal"} and _given(job, _ROBUST):
         flags = " and ".join(f"--{name}" for name in _given(job, _ROBUST))
-        raise JobError(f"{flags} cannot be used with hinge loss, which has no standard errors")
+        raise JobError(f"{flags} cannot be used with {label.loss} loss, which has no robust errors")
     if job.l1 and solver != "ftrl":
         raise JobError(f"--l1 is a penalty of ftrl, but the solver is {solver}; use --solver ftrl")
     return job.model_copy(
