@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 
 from onepass.encode.schema import Schema
 from onepass.job import Job
 from onepass.learn.settings import Settings
+from onepass.model.penalties import dense_penalties
 
 
 def candidate_settings(
-    job: Job, schema: Schema, *, careful: bool = False, by_columns: bool = False
+    job: Job,
+    schema: Schema,
+    *,
+    careful: bool = False,
+    by_columns: bool = False,
+    prior: Mapping[str, float] | None = None,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate of the job with every l2.
 
@@ -24,7 +31,10 @@ def candidate_settings(
         Whether a learner of few rows predicts carefully; see `ModelFile.start`.
     by_columns
         Whether newton works column by column; see `ModelFile.pass_over`.
+    prior
+        See `ModelFile.prior`.
     """
+    penalties = dense_penalties(job, schema, prior)
     label, n_dense = schema.label, schema.n_dense
     rates: list[float | None] = [*job.learning_rate] or [None]
     return [
@@ -52,6 +62,7 @@ def candidate_settings(
             bases=tuple(label.bases or ()),
             careful=careful,
             by_columns=by_columns,
+            penalties=penalties,
         )
         for rate, l2 in product(rates, job.l2)
     ]

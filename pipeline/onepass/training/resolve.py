@@ -70,8 +70,6 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
     else:
         _refuse(job, {"half_life": None}, "only newton forgets")
         choice = _first_order(job, solver, schema)
-    if job.l1 and solver != "ftrl":
-        raise JobError(f"--l1 is a penalty of ftrl, but the solver is {solver}; use --solver ftrl")
     return job.model_copy(
         update={
             "loss": label.loss,
@@ -165,7 +163,6 @@ _FIRST_ORDER_ONLY: dict[str, object] = {
     "averaging": "auto",
     "implicit": None,
     "minibatch": 1,
-    "l1": 0.0,
 }
 """Settings that only first-order solvers have, with the values that they have when unset."""
 

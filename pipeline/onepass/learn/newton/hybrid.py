@@ -23,6 +23,7 @@ from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
 from onepass.learn.newton.slots_difference import SlotsDifference
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
 
@@ -53,7 +54,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful, by_columns
+    loss, n_dense, l2, base, half_life, careful, by_columns, penalties
         As for `Newton`.
     n_slots
         Number of slots.
@@ -70,6 +71,7 @@ class Hybrid:
         half_life: float | None = None,
         careful: bool = False,
         by_columns: bool = False,
+        penalties: Penalties = NONE,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -81,6 +83,7 @@ class Hybrid:
             cautious=True,
             careful=careful,
             by_columns=by_columns,
+            penalties=penalties,
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 

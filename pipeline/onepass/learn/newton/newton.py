@@ -30,6 +30,7 @@ from onepass.learn.newton.limits import Limits, least_rows
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import SOFTMAX, SQUARED
 from onepass.learn.updater import Identified, State, Weights, checked, copied
 
@@ -37,6 +38,9 @@ MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
 
 _LIMITS = Limits()
+
+_RARE: dict[str, NDArray[np.generic]] = {"anchor": np.zeros(()), "chosen": np.zeros(0)}
+"""Arrays that only some states have, as they are in the others."""
 
 
 class Newton:
@@ -63,6 +67,8 @@ class Newton:
         the prior before they are learnt, also for squared loss.
     by_columns
         Whether `column_pass` learns settled blocks in place of `expansion_pass`.
+    penalties
+        Penalties and constraints beside `l2`; all but factors are for losses with one margin.
     limits
         Sizes of blocks.
     """
@@ -78,11 +84,14 @@ class Newton:
         cautious: bool = False,
         careful: bool = False,
         by_columns: bool = False,
+        penalties: Penalties = NONE,
         limits: Limits = _LIMITS,
     ) -> None:
-        self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
+        self.loss, self.n_dense, self.half_life = loss, n_dense, half_life
         self._limits = limits
-        self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
+        self._solution = Solution(
+            loss, n_dense, l2=l2, base=base, careful=careful, penalties=penalties
+        )
         self._blocks = BlockLearner(
             self._solution, cautious=cautious, by_columns=by_columns, limits=limits
         )
@@ -243,10 +252,10 @@ class Newton:
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         # States of the first format have no "single": all of them were in double precision.
-        state = {"single": np.zeros((), np.bool_), "anchor": np.zeros(()), **state}
+        state = {"single": np.zeros((), np.bool_), **_RARE, **state}
         found = {
-            name: checked(state, name, like, any_rows=name.startswith("kept"))
-            for name, like in ({"anchor": np.zeros(())} | self.arrays()).items()
+            name: checked(state, name, like, any_rows=name.startswith(("kept", "chosen")))
+            for name, like in (_RARE | self.arrays()).items()
         }
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
         if len(set(lengths.values())) > 1:

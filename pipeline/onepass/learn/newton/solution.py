@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray, Linear
-from onepass.learn.curvature import Curvature, solve
+from onepass.learn.curvature import Curvature
 from onepass.learn.kernels import dense_margins
 from onepass.learn.losses import Loss
 from onepass.learn.newton.identified import identified
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
+from onepass.learn.newton.restraint import Kinks, Restraint, kinks_of
 from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import LOGISTIC, SOFTMAX, SQUARED
 from onepass.learn.scaling import Standardiser
 from onepass.learn.updater import Identified
@@ -32,7 +34,7 @@ class Solution:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, careful
+    loss, n_dense, l2, base, careful, penalties
         As for `Newton`.
     """
 
@@ -44,8 +46,12 @@ class Solution:
         l2: float,
         base: float | FloatArray,
         careful: bool = False,
+        penalties: Penalties = NONE,
     ) -> None:
-        self.loss, self.l2, self.base, self._careful = loss, l2, base, careful
+        self.loss, self.base, self._careful = loss, base, careful
+        self.penalties, self._l2 = penalties, l2
+        self.chosen = np.zeros(0)
+        """Penalties that a user has chosen since: l1, l2, and 1 if by column; empty for none."""
         rare = math.exp(-abs(float(base))) if loss.code == LOGISTIC else 1.0
         self._informative = 4 * rare / (1 + rare) ** 2
         """Information of a row at the start, beside that of a row of two equally frequent
@@ -76,14 +82,16 @@ class Solution:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays, by name, without copying them."""
         scaling = {f"scaling.{name}": array for name, array in self.scaling.arrays().items()}
-        return scaling | self.past.arrays() | {"w": self.w}
+        # Only models whose penalties were chosen from the path have this array.
+        chosen = {"chosen": self.chosen} if len(self.chosen) else {}
+        return scaling | self.past.arrays() | {"w": self.w} | chosen
 
     def take(self, state: dict[str, NDArray[Any]]) -> None:
         """Put arrays, named as in `arrays`, in place of the present ones."""
         for name in self.scaling.arrays():
             setattr(self.scaling, name, state[f"scaling.{name}"])
         self.past.take(state)
-        self.w = state["w"]
+        self.w, self.chosen = state["w"], state.get("chosen", np.zeros(0))
 
     def margins(self, dense: Float32Array) -> FloatArray:
         """Return the margins of rows, shape (n_rows, n_outputs)."""
@@ -114,6 +122,10 @@ class Solution:
         repeats
             How often each row was learnt, on average.
         """
+        if self.has_kinks:
+            # The weights are no smooth function of the rows, so no inverse curvature is their
+            # covariance (R. Tibshirani, JRSS-B 58, 1996, sec. 2.5).
+            return None
         return identified(self.loss, self.past, self.w, self.scaling, self.ridge(0.0), repeats)
 
     def margin_variance(self, dense: Float32Array) -> FloatArray:
@@ -133,6 +145,8 @@ class Solution:
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""
         free = np.append(np.full(self.w.shape[1] - 1, self.l2), 0.0)
+        if self.penalties.factors:
+            free[:-1] *= np.array(self.penalties.factors)
         return Objective(
             loss=self.loss,
             center=self.scaling.center,
@@ -158,19 +172,30 @@ class Solution:
         before = self.w.ravel()
         self.w = (move @ before).reshape(self.w.shape)
         self.past.move(move, before)
+        kinks = self._kinks()
+        if kinks is not None:
+            # The weights of 0 at the start need not be within the bounds.
+            self.w[0] = kinks.nearest(self.w[0])
 
-    def solve_exactly(self, penalty: FloatArray) -> None:
-        """Move to the minimum of the past and the penalty, for squared loss."""
-        self.w[0] = solve(self.past.h + np.diag(penalty), self.past.b)
+    def solve_exactly(self, *, with_prior: bool) -> None:
+        """Move to the minimum of the past and the penalty, for squared loss.
+
+        Parameters
+        ----------
+        with_prior
+            Whether the start-up prior is a part of the penalty.
+        """
+        restraint = self.restraint() if with_prior else self.restrained(self.ridge(0.0))
+        self.w[0] = restraint.solve(self.past.h, self.past.b, self.w[0])
 
     def solve_step(self) -> None:
         """Move to the minimum of the past and the penalty by a step from the present weights.
 
         Weights stay where they are along directions in which no row has any curvature.
         """
-        point, penalty = self.w.ravel(), self.penalty()
-        slope = self.past.h @ point - self.past.b + penalty * point
-        step = solve(self.past.h + np.diag(penalty), slope)
+        point, penalty = self.w.ravel(), self.restraint()
+        slope = self.past.h @ point - self.past.b + penalty.slope(point)
+        step = penalty.step(self.past.h, slope, point)
         self.w = centred(self.loss, (point - step).reshape(self.w.shape))
 
     def penalty(self) -> FloatArray:
@@ -186,7 +211,48 @@ class Solution:
         is_exact = self.loss.code == SQUARED and self._careful and bool(self.past.weight)
         if not is_exact or self._share_of_prior() < _NEGLIGIBLE:
             return self.w
-        return solve(self.past.h + np.diag(self.penalty()), self.past.b).reshape(self.w.shape)
+        found = self.restraint().solve(self.past.h, self.past.b, self.w[0])
+        return found.reshape(self.w.shape)
+
+    @property
+    def l1(self) -> float:
+        """L1 penalty per row."""
+        return float(self.chosen[0]) if len(self.chosen) else self.penalties.l1
+
+    @property
+    def l2(self) -> float:
+        """Ridge penalty per row."""
+        return float(self.chosen[1]) if len(self.chosen) else self._l2
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether an l1 penalty or constraints hold the weights back."""
+        return self.l1 > 0 or self.penalties.is_constrained
+
+    def restraint(self) -> Restraint:
+        """Return all penalties and constraints, with the start-up prior."""
+        return self.restrained(self.penalty())
+
+    def restrained(self, ridge: FloatArray) -> Restraint:
+        """Return penalties and constraints with this coefficient of ``w^2 / 2``, flat."""
+        target, pull = self.target(), None
+        if target is not None:
+            # The linear part of an anchor is in the past.
+            pull = (ridge - self.past.anchor) * target
+        return Restraint(ridge, pull, self._kinks())
+
+    def target(self) -> FloatArray | None:
+        """Return the weights to which the ridge penalty pulls, flat; None for 0."""
+        if not self.penalties.target:
+            return None
+        return np.append(np.array(self.penalties.target) * self.scaling.scale, 0.0)
+
+    def _kinks(self) -> Kinks | None:
+        by_column = len(self.chosen) > 0 and bool(self.chosen[2])
+        total = self.l1 * float(self.past.weight)
+        if not self.has_kinks:
+            return None
+        return kinks_of(self.penalties, self.scaling, total, by_column=by_column)
 
     def _prior(self) -> float | FloatArray:
         """Return the coefficient of ``w^2 / 2`` in the start-up prior of the dense weights."""
@@ -216,5 +282,7 @@ class Solution:
         """Return the coefficient of ``w^2 / 2`` of each weight, flat, with a prior added."""
         # The penalty is on features of unit variance; those in use had it at the last refresh.
         unit = np.square(self.scaling.deviation() / self.scaling.scale)
+        if self.penalties.factors:
+            unit = unit * np.array(self.penalties.factors)
         one = np.append(prior + self.l2 * float(self.past.weight) * unit, _INTERCEPT_PRIOR)
         return np.tile(one, len(self.w))
