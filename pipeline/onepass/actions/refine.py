@@ -269,8 +269,11 @@ def _learnt_partitions(history: History) -> list[Partition]:
 
 
 def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
-    if job.l1:
-        raise JobError("an l1 penalty has a kink at zero, which no batch rule here can pass")
+    if job.l1 or any(getattr(head, "has_kinks", False) for head in learner.heads):
+        raise JobError(
+            "an l1 penalty has a kink at zero and a constraint has an end, which no batch rule "
+            "here can pass; newton learns with them in its pass, and --epochs 2 takes another one"
+        )
     settings = learner.settings
     n_weights = learner.losses[0].n_outputs * (settings.n_dense + 1)
     fits = not settings.n_slots and n_weights <= 2 * MAX_WIDTH

@@ -71,9 +71,10 @@ class Walk:
         """Evaluate a point in one pass."""
         sums = self._evaluate(point, curvature)
         coefficient = self.penalty(sums)
-        penalty = 0.5 * float(coefficient @ np.square(point))
+        away = self._objective.away(point)
+        penalty = 0.5 * float(coefficient @ np.square(away))
         value, judged = (_or_infinity(one + penalty) for one in (sums.value, sums.plain))
-        place = Place(point, value, judged, sums.slope + coefficient * point, sums)
+        place = Place(point, value, judged, sums.slope + coefficient * away, sums)
         slope = _or_infinity(float(np.linalg.norm(place.slope)))
         self.passes.append(Pass(_finite(value / sums.weight), _finite(slope / sums.weight)))
         if self._best is None or self._is_better(place, self._best):

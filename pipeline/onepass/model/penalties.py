@@ -18,7 +18,7 @@ from onepass.text import listed, shown
 
 _MOST_NAMED = 8
 
-_REFUSED = frozenset({"softmax", "quantile", "hinge"})
+REFUSED = frozenset({"softmax", "quantile", "hinge"})
 """Losses of several margins, and those with a kink where most rows lie."""
 
 Chain = tuple[tuple[int, float], ...]
@@ -43,7 +43,7 @@ def check_penalties(job: Job, schema: Schema) -> None:
                 "--solver newton or --solver ftrl"
             )
         return
-    if job.loss in _REFUSED and (job.l1 or job.constraint or job.prior):
+    if job.loss in REFUSED and (job.l1 or job.constraint or job.prior):
         raise JobError(
             f"--l1, --constraint and --prior cannot be used with {job.loss} loss; leave them out, "
             "or use --l2"
@@ -72,17 +72,17 @@ def dense_penalties(job: Job, schema: Schema, prior: Mapping[str, float] | None)
         Coefficients by feature, in the units of their columns and of the label, to which the L2
         penalty pulls; None for 0.
     """
-    if job.solver != "newton" or not (
-        job.l1 or job.penalty_factor or job.constraint or prior is not None
-    ):
+    if job.solver != "newton":
         return NONE
     factors, low, high, target = [], [], [], []
+    groups: list[int] = []
     chains: list[Chain] = []
     scale = schema.label.scale
-    for column in schema.columns:
+    for number, column in enumerate(schema.columns):
         units = [unit / scale for unit, _ in feature_units(column)]
         names = column.feature_names()
         factors += [job.penalty_factor.get(column.name, 1.0)] * len(names)
+        groups += [number] * len(names)
         constraint = job.constraints.get(column.name, Constraint())
         bounds = _bounds(column, constraint)
         low += [a * unit for (a, _), unit in zip(bounds, units, strict=True)]
@@ -98,12 +98,8 @@ def dense_penalties(job: Job, schema: Schema, prior: Mapping[str, float] | None)
         high=tuple(high) if bounded else (),
         chains=tuple(chains),
         target=tuple(target) if prior is not None else (),
+        groups=tuple(groups),
     )
-
-
-def column_groups(schema: Schema) -> list[int]:
-    """Return the number of the column of each dense feature."""
-    return [k for k, column in enumerate(schema.columns) for _ in column.feature_names()]
 
 
 def _columns(schema: Schema, name: str, field: str) -> list[Column]:

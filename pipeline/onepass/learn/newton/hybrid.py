@@ -103,6 +103,11 @@ class Hybrid:
         return self._newton.n_rows
 
     @property
+    def has_kinks(self) -> bool:
+        """Whether constraints hold the dense weights back."""
+        return self._newton.has_kinks
+
+    @property
     def block_rows(self) -> int:
         """Number of rows to learn at once.
 

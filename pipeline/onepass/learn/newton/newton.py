@@ -27,6 +27,7 @@ from onepass.learn.newton.block_learner import BlockLearner
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
+from onepass.learn.newton.path import Mix, PathPoint, choose, path
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
@@ -206,6 +207,29 @@ class Newton:
     def margin_variance(self, block: Block) -> FloatArray:
         """Return the variance of each margin; see `Solution.margin_variance`."""
         return self._solution.margin_variance(block.dense)
+
+    def path(self, mix: Mix, n_points: int, ratio: float, repeats: float = 1.0) -> list[PathPoint]:
+        """Return the weights at each of many penalties; see `path`."""
+        return path(self._solution, mix, n_points, ratio, repeats)
+
+    def choose(self, mix: Mix, penalty: float) -> float:
+        """Move to the weights at one penalty, which holds them from now on.
+
+        Returns
+        -------
+        Increase of the mean loss by that, as the past's quadratic predicts it, on scaled labels.
+        """
+        return choose(self._solution, mix, penalty)
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether an l1 penalty or constraints hold the weights back."""
+        return self._solution.has_kinks
+
+    @property
+    def deviation(self) -> FloatArray:
+        """Standard deviation of each feature; 1 where it is constant."""
+        return self._solution.scaling.deviation()
 
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""

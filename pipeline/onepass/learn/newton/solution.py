@@ -154,6 +154,7 @@ class Solution:
             n_slots=0,
             ridge=np.tile(free, len(self.w)),
             prior=np.zeros(self.w.size),
+            target=self.target(),
             base=self.base,
         )
 
@@ -162,8 +163,9 @@ class Solution:
         self.w = centred(self.loss, point.reshape(self.w.shape).copy())
         # The ridge penalty is per unit of this weight.
         self.past.weight[()] = sums.weight
-        penalty = self.ridge(0.0)
-        self.past.replace(self.loss, self.w.ravel(), sums, penalty, trusted=trusted)
+        self.past.replace(
+            self.loss, self.w.ravel(), sums, self.restrained(self.ridge(0.0)), trusted=trusted
+        )
 
     def rescale(self) -> None:
         """Standardise features by their current moments, and move weights and past along."""
@@ -231,15 +233,19 @@ class Solution:
 
     def restraint(self) -> Restraint:
         """Return all penalties and constraints, with the start-up prior."""
-        return self.restrained(self.penalty())
+        return self.restrained(self.ridge(self._prior()), self.past.anchor)
 
-    def restrained(self, ridge: FloatArray) -> Restraint:
-        """Return penalties and constraints with this coefficient of ``w^2 / 2``, flat."""
-        target, pull = self.target(), None
-        if target is not None:
-            # The linear part of an anchor is in the past.
-            pull = (ridge - self.past.anchor) * target
-        return Restraint(ridge, pull, self._kinks())
+    def restrained(self, ridge: FloatArray, anchor: float | FloatArray = 0.0) -> Restraint:
+        """Return penalties and constraints with this coefficient of ``w^2 / 2``, flat.
+
+        Parameters
+        ----------
+        anchor
+            Coefficient of the past's anchor, whose linear part is in the past.
+        """
+        target = self.target()
+        pull = None if target is None else ridge * target
+        return Restraint(ridge + anchor, pull, self._kinks())
 
     def target(self) -> FloatArray | None:
         """Return the weights to which the ridge penalty pulls, flat; None for 0."""
