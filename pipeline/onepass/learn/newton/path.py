@@ -74,6 +74,8 @@ def path(
     own = copy(solution)
     weight = float(own.past.weight)
     largest, start = _largest(own, mix)
+    # At the penalty itself, rounding would decide whether the first weight is 0.
+    largest *= 1 + 1e-9
     grid = np.geomspace(largest, largest * ratio, n_points) if largest else np.zeros(1)
     floor = at_penalty(own, mix, 0.0, start)
     found = []
