@@ -23,7 +23,7 @@ _LISTS = frozenset(
 )
 """Fields that are lists of names."""
 
-_MAPS = frozenset({"time_format"})
+_MAPS = frozenset({"time_format", "penalty_factor", "constraint"})
 """Fields that give columns values."""
 
 _options: dict[str, tuple[str, frozenset[str]]] = {

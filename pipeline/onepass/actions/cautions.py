@@ -46,6 +46,11 @@ def cautions(model: Model, known: Sequence[tuple[str | None, Identified, int]]) 
         found.append(_weighted(schema.label.classes or [], weights, loss))
     if known and loss in PROBABILITY | {"softmax", "poisson", "negative_binomial"}:
         found += _separated(schema, loss, known)
+    if not known and model.file.job.solver == "newton" and loss != "hinge":
+        found.append(
+            "an l1 penalty or a constraint holds coefficients back, so no standard errors are "
+            "known: those of the curvature would not count the choice of the coefficients"
+        )
     if known and loss != "squared" and not _is_refined(model):
         found.append(
             f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "

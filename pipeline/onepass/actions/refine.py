@@ -270,8 +270,11 @@ def _learnt_partitions(history: History) -> list[Partition]:
 
 
 def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
-    if job.l1:
-        raise JobError("an l1 penalty has a kink at zero, which no batch rule here can pass")
+    if job.l1 or any(getattr(head, "has_kinks", False) for head in learner.heads):
+        raise JobError(
+            "an l1 penalty has a kink at zero and a constraint has an end, which no batch rule "
+            "here can pass; newton learns with them in its pass, and --epochs 2 takes another one"
+        )
     settings = learner.settings
     n_weights = learner.heads[0].objective().n_dense_weights
     is_ordered = learner.losses[0].is_ordered

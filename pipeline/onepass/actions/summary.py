@@ -14,19 +14,18 @@ from onepass.actions.coefficient import Coefficient
 from onepass.actions.curves import CurveOf, curves, references
 from onepass.block import FloatArray
 from onepass.encode.crosses import slots_of_texts, spoken_combination
+from onepass.encode.feature_units import feature_units
 from onepass.encode.hashing import slots_of
-from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
-from onepass.encode.scalar_kinds import Numeric, Time
-from onepass.encode.schema import Column, Schema
-from onepass.encode.shapes import Cross, Product, Spline
+from onepass.encode.nested_kinds import Pairs, WeightMap
+from onepass.encode.scalar_kinds import Numeric
+from onepass.encode.schema import Schema
+from onepass.encode.shapes import Cross, Product
 from onepass.learn.losses import link_of
 from onepass.learn.updater import Identified, Weights
 from onepass.model.model import Model
 
 LEVEL = 0.95
 """Coverage of the confidence intervals."""
-
-_DAY = 86_400.0
 
 
 class HashedValue(BaseModel):
@@ -216,7 +215,7 @@ def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
     units = [
         (name, *unit)
         for column in schema.columns
-        for name, unit in zip(column.feature_names(), _units(column), strict=True)
+        for name, unit in zip(column.feature_names(), feature_units(column), strict=True)
     ]
     matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
     matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
@@ -239,27 +238,6 @@ def _below(z: float, freedom: float) -> float:
 
 def _quantile(share: float, freedom: float) -> float:
     return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
-
-
-def _units(column: Column) -> list[tuple[float, float]]:
-    """Return the units of the column in one unit of each feature, and the column's value at 0.
-
-    The unit of a spline is the height of the curve at the knot.
-    """
-    units = [(1.0, 0.0)] * len(column.feature_names())
-    match column:
-        case Numeric():
-            units[0] = column.scale, column.center
-        case Vector():
-            units[: column.length] = zip(column.scale, column.center, strict=True)
-        case Spline():
-            units[: len(column.scale)] = zip(column.scale, column.center, strict=True)
-        case Product():
-            own = math.prod(number.scale for number in column.numbers)
-            units[0] = column.scale * own, column.center * own
-        case Time() if column.parts[:1] == ["trend"]:
-            units[0] = column.scale / _DAY, 0.0
-    return units
 
 
 def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:

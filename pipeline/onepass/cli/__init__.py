@@ -13,6 +13,7 @@ COMMANDS = {
     "inspect": "Show what is in a lake and how each column would be used.",
     "train": "Create a model, or train it on what is new in its lake.",
     "refine": "Take batch passes over what a model has learnt, to the optimum.",
+    "path": "Show the coefficients at each of many penalties; choose one.",
     "evaluate": "Compute the metrics of a model on a lake with labels.",
     "compare": "Compare the losses of two models on the same rows.",
     "score": "Write predictions for a lake, as Parquet.",

@@ -77,6 +77,9 @@ def _cells(entry: AnyEntry) -> list[str]:
             return [*head, name, f"{entry.rows:,}", _shown(entry.loss), last, seconds, noticed]
         case SkipEntry():
             return [*head, entry.partition.path, "", "", "", "", entry.reason]
+        case RefineEntry(n_passes=0):
+            noticed = f"the quadratic model of the loss rises by {entry.losses[-1]:.5g}"
+            return [*head, f"chosen from the {entry.rule}", "", "", "", "", noticed]
         case RefineEntry():
             text = f"{len(entry.losses)} passes of {entry.rule}"
             first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))

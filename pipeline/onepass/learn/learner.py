@@ -313,6 +313,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             careful=s.careful,
             by_columns=s.by_columns,
             keeps=s.keeps,
+            penalties=s.penalties,
         )
     return Newton(
         loss,
@@ -324,4 +325,5 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
         by_columns=s.by_columns,
         has_offset=s.has_offset,
         keeps=s.keeps,
+        penalties=s.penalties,
     )

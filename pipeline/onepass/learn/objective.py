@@ -93,6 +93,8 @@ class Objective:
     """Coefficient of ``w^2 / 2`` for each weight, per unit of row weight, flat."""
     prior: FloatArray
     """Coefficient of ``w^2 / 2`` for each weight, independent of the rows, flat."""
+    target: FloatArray | None = None
+    """Dense weights to which the penalty pulls, flat; None for 0."""
     base: float | FloatArray = 0.0
     """Intercepts of `origin`, the point from which learning began: one, or shape (n_outputs,)."""
     keeps: Keeps = NOTHING
@@ -162,6 +164,14 @@ class Objective:
     def penalty(self, weight: float) -> FloatArray:
         """Return the coefficient of ``w^2 / 2`` for each weight, for rows of this total weight."""
         return self.prior + weight * self.ridge
+
+    def away(self, point: FloatArray) -> FloatArray:
+        """Return how far each weight is from that to which the penalty pulls, flat."""
+        if self.target is None:
+            return point
+        away = point.copy()
+        away[: len(self.target)] -= self.target
+        return away
 
     def split(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""

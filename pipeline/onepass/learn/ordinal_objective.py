@@ -42,6 +42,10 @@ class OrdinalObjective:
         """Return the coefficient of ``u^2 / 2`` for rows of this total weight."""
         return weight * self.ridge
 
+    def away(self, point: FloatArray) -> FloatArray:
+        """Return how far each weight is from that to which the penalty pulls: from 0."""
+        return point
+
     def sums(
         self, point: FloatArray, block: Block, *, width: float = 0.0, curvature: bool = False
     ) -> Sums:

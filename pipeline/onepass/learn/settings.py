@@ -11,6 +11,7 @@ from onepass.block import Block
 from onepass.learn.known import scaled
 from onepass.learn.losses import SEVERAL, Loss
 from onepass.learn.newton.keeps import NOTHING, Keeps
+from onepass.learn.penalties import NONE, Penalties
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Settings:
     """Factor of the weight of the rows of each class; empty for 1."""
     keeps: Keeps = NOTHING
     """What newton keeps for inference; see `ModelFile.keeps`."""
+    penalties: Penalties = NONE
+    """Penalties and constraints of newton beside `l2`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -152,7 +152,8 @@ class Updater(Protocol):
         """Return all arrays that change, by name, without copying them.
 
         Names and dtypes are the same at any time, except for the anchor that some refined weights
-        have. So are the shapes, except for those of the first rows that newton keeps for a while.
+        have, and for penalties that a user has chosen. So are the shapes, except for those of the
+        first rows that newton keeps for a while.
         """
         ...
 

@@ -50,6 +50,10 @@ class BatchObjective(Protocol):
         """Return the coefficient of ``w^2 / 2`` for each weight, for rows of this total weight."""
         ...
 
+    def away(self, point: FloatArray) -> FloatArray:
+        """Return how far each weight is from that to which the penalty pulls, flat."""
+        ...
+
 
 Evaluate: TypeAlias = Callable[[FloatArray, bool], Sums]
 """One pass over all rows; arguments: the point, and whether to compute the curvature."""
@@ -108,9 +112,10 @@ class Walk:
         """Evaluate a point in one pass."""
         sums = self._evaluate(point, curvature)
         coefficient = self.penalty(sums)
-        penalty = 0.5 * float(coefficient @ np.square(point))
+        away = self._objective.away(point)
+        penalty = 0.5 * float(coefficient @ np.square(away))
         value, judged = (_or_infinity(one + penalty) for one in (sums.value, sums.plain))
-        place = Place(point, value, judged, sums.slope + coefficient * point, sums)
+        place = Place(point, value, judged, sums.slope + coefficient * away, sums)
         slope = _or_infinity(float(np.linalg.norm(place.slope)))
         self.passes.append(Pass(_finite(value / sums.weight), _finite(slope / sums.weight)))
         if self._best is None or self._is_better(place, self._best):

@@ -79,6 +79,10 @@ class ModelFile(BaseModel):
     The ledger plans rows as the files have them, and learners compare them with the rows learnt.
     """
 
+    prior: dict[str, float] | None = None
+    """Coefficients of the model that `Job.prior` names, by feature, in the units of their columns;
+    None without one. The directory of that model is not needed any more."""
+
     @model_validator(mode="before")
     @classmethod
     def _older_models_go_on_as_they_began(cls, values: Any) -> Any:
@@ -103,6 +107,7 @@ class ModelFile(BaseModel):
             careful=self.start == "careful",
             by_columns=self.pass_over == "columns",
             likelihood=self.keeps == "likelihood",
+            prior=self.prior,
         )
 
     def max_state_bytes(self) -> int:

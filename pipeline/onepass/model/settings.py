@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 
 from onepass.encode.schema import Label, Schema
 from onepass.job import Job
 from onepass.learn.newton.keeps import Keeps, ScoreKind
 from onepass.learn.settings import Settings
+from onepass.model.penalties import dense_penalties
 
 
 def candidate_settings(
@@ -18,6 +20,7 @@ def candidate_settings(
     careful: bool = False,
     by_columns: bool = False,
     likelihood: bool = False,
+    prior: Mapping[str, float] | None = None,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
 
@@ -33,7 +36,10 @@ def candidate_settings(
         Whether newton works column by column; see `ModelFile.pass_over`.
     likelihood
         Whether newton keeps the sums of the likelihood; see `ModelFile.keeps`.
+    prior
+        See `ModelFile.prior`.
     """
+    penalties = dense_penalties(job, schema, prior)
     label, n_dense = schema.label, schema.n_dense
     scores: ScoreKind = "clusters" if job.cluster else "rows" if job.robust else "none"
     rates: list[float | None] = [*job.learning_rate] or [None]
@@ -70,6 +76,7 @@ def candidate_settings(
             variation=label.variation,
             class_weights=tuple(label.class_weights or ()),
             keeps=Keeps(likelihood, scores),
+            penalties=penalties,
         )
         for rate, l2, power in product(rates, job.l2, powers)
     ]

@@ -21,6 +21,8 @@ from onepass.ledger.entries import FORMAT
 from onepass.ledger.store import Store
 from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
+from onepass.model.penalties import check_penalties
+from onepass.model.prior import prior_of
 from onepass.model.table_choice import trained_choice
 from onepass.survey.choice import Choice
 from onepass.survey.survey import Survey, survey
@@ -99,6 +101,7 @@ def create_model(
         pass_over="columns",
         keeps="likelihood",
         taken=found.taken,
+        prior=prior_of(resolved.prior, resolved.loss, schema) if resolved.prior else None,
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"
     if not store.create(MODEL_KEY, data):
@@ -125,6 +128,7 @@ def decide(job: Job, found: Survey) -> tuple[Job, Schema]:
     assert found.label is not None
     resolved = resolve(job, found.label, schema, found.n_partitions)
     schema = _hashed(schema, resolved.solver).model_copy(update={"hash_bits": resolved.hash_bits})
+    check_penalties(resolved, schema)
     return resolved, schema
 
 

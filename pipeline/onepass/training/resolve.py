@@ -80,8 +80,6 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
     if label.loss in {"hinge", "ordinal"} and _given(job, _ROBUST):
         flags = " and ".join(f"--{name}" for name in _given(job, _ROBUST))
         raise JobError(f"{flags} cannot be used with {label.loss} loss, which has no robust errors")
-    if job.l1 and solver != "ftrl":
-        raise JobError(f"--l1 is a penalty of ftrl, but the solver is {solver}; use --solver ftrl")
     return job.model_copy(
         update={
             "loss": label.loss,
@@ -206,7 +204,6 @@ _FIRST_ORDER_ONLY: dict[str, object] = {
     "averaging": "auto",
     "implicit": None,
     "minibatch": 1,
-    "l1": 0.0,
 }
 """Settings that only first-order solvers have, with the values that they have when unset."""
 

@@ -141,8 +141,10 @@ class BlockLearner:
         def farthest(step: FloatArray) -> float:
             return float(np.abs(self.solution.moved_by(step, block.dense)).max())
 
-        penalty, unit = self.solution.penalty(), self.loss.unit
-        w = full_step(self.solution.past, self.solution.w, found, penalty, farthest, unit)
+        solution = self.solution
+        w = full_step(
+            solution.past, solution.w, found, solution.restraint(), farthest, self.loss.unit
+        )
         if w is None:
             self._fit(self._rows(block, offset), passed.margin[:, None])
         else:
@@ -202,7 +204,7 @@ class BlockLearner:
     def _fit(self, rows: Rows, z: FloatArray) -> None:
         """Minimise the past plus the loss of rows with margins z, and add their expansion."""
         is_first = self.solution.n_rows <= 5 * self.solution.w.size + len(z)
-        penalty = self.solution.penalty()
+        penalty = self.solution.restraint()
         fit = fit_block(
             self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first,
             with_value=self.solution.keeps.likelihood,
@@ -226,8 +228,7 @@ class BlockLearner:
             scores.add(own, block.cluster)
 
     def _solve_exactly(self) -> None:
-        solution = self.solution
-        solution.solve_exactly(solution.penalty() if self._cautious else solution.ridge(0.0))
+        self.solution.solve_exactly(with_prior=self._cautious)
 
     def _rows(self, block: Block, offset: FloatArray) -> Rows:
         x = self.solution.scaling.apply(np.ascontiguousarray(block.dense), single=bool(self.single))

@@ -24,6 +24,7 @@ from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
 from onepass.learn.newton.slots_difference import SlotsDifference
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
 
@@ -54,7 +55,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful, by_columns
+    loss, n_dense, l2, base, half_life, careful, by_columns, penalties
         As for `Newton`.
     keeps
         As for `Newton`, but no likelihood: slots predict rows before they learn them.
@@ -74,6 +75,7 @@ class Hybrid:
         careful: bool = False,
         by_columns: bool = False,
         keeps: Keeps = NOTHING,
+        penalties: Penalties = NONE,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -86,6 +88,7 @@ class Hybrid:
             careful=careful,
             by_columns=by_columns,
             keeps=replace(keeps, likelihood=False),
+            penalties=penalties,
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 
@@ -105,6 +108,11 @@ class Hybrid:
     def n_rows(self) -> int:
         """Number of rows of positive weight learnt so far."""
         return self._newton.n_rows
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether constraints hold the dense weights back."""
+        return self._newton.has_kinks
 
     @property
     def block_rows(self) -> int:

@@ -16,13 +16,17 @@ class Line:
     """Twice the decrease that the quadratic model predicts for a full step."""
 
 
-def step_length(line: Line, value: Callable[[float], float]) -> float:
+def step_length(
+    line: Line, value: Callable[[float], float], kinks: Callable[[float], float] = lambda _: 0.0
+) -> float:
     """Return the first of 1, 0.4, 0.16, ... at which the objective has decreased enough.
 
     Parameters
     ----------
     value
         Computes the loss of the block after a part of the step.
+    kinks
+        Computes the increase of the penalties that are not quadratic; 0 if there are none.
 
     Notes
     -----
@@ -32,7 +36,7 @@ def step_length(line: Line, value: Callable[[float], float]) -> float:
     start, length = value(0.0), 1.0
     while length > 1e-6:
         change = value(length) - start
-        change += -length * line.slope + 0.5 * length**2 * line.bend
+        change += -length * line.slope + 0.5 * length**2 * line.bend + kinks(length)
         if change <= -1e-4 * length * line.decrement + 1e-9 * abs(start):
             break
         length *= 0.4

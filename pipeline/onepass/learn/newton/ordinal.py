@@ -25,6 +25,7 @@ from onepass.learn.newton.ordinal_difference import OrdinalDifference, on_thresh
 from onepass.learn.newton.ordinal_fit import fit_ordered, longest, margins
 from onepass.learn.newton.ordinal_identified import identified
 from onepass.learn.newton.past import Past
+from onepass.learn.newton.restraint import Restraint
 from onepass.learn.objective import Sums
 from onepass.learn.ordinal_objective import OrdinalObjective
 from onepass.learn.scaling import Standardiser
@@ -173,7 +174,8 @@ class Ordinal:
         """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
         self.u = point.copy()
         self.past.weight[()] = sums.weight
-        self.past.replace(self.loss, self.u, sums, self._ridge(0.0), trusted=trusted)
+        held = Restraint(self._ridge(0.0))
+        self.past.replace(self.loss, self.u, sums, held, trusted=trusted)
         self._kept.clear()
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from onepass.learn.newton.expansion import Expansion
 from onepass.learn.newton.scores import Scores
 from onepass.learn.objective import Sums
 from onepass.learn.pointwise import SQUARED
+
+if TYPE_CHECKING:
+    from onepass.learn.newton.restraint import Restraint
 
 _ANCHOR = 3e-3
 """Anchor of refined weights, as a share of the curvature of standardised rows.
@@ -152,7 +155,7 @@ class Past:
             self.likelihood[CONSTANT] += value - self.value(move @ w)
 
     def replace(
-        self, loss: Loss, point: FloatArray, sums: Sums, penalty: FloatArray, *, trusted: bool
+        self, loss: Loss, point: FloatArray, sums: Sums, penalty: Restraint, *, trusted: bool
     ) -> None:
         """Replace the model by one with its minimum, and the curvature of all rows, at a point.
 
@@ -167,7 +170,7 @@ class Past:
         sums
             Derivatives at the point; its slope may go on with slots.
         penalty
-            Coefficient of ``w^2 / 2`` of each weight, flat.
+            Penalty of the weights, flat, without kinks.
         trusted
             Whether the curvature at the point tells what happens at some distance. If not, an
             anchor makes up for the curvature that rows have as soon as they are fitted less well.
@@ -176,9 +179,10 @@ class Past:
         self.h = sums.curvature.copy()
         curved = max(_STEEPEST * loss.unit * sums.weight, sums.bend)
         self.anchor[()] = 0.0 if trusted or loss.code == SQUARED else _ANCHOR * curved
-        pull = (
-            -sums.slope[: len(self.b)] if loss.code == SQUARED else (penalty + self.anchor) * point
-        )
+        pull = -sums.slope[: len(self.b)]
+        if loss.code != SQUARED:
+            pull = (penalty.ridge + self.anchor) * point
+            pull = pull if penalty.pull is None else pull - penalty.pull
         self.b = self.h @ point + pull
         self.noise[()], self.bend[()] = sums.noise, sums.bend
         # Twice the value of squared loss is the sum of squared residuals, y'y - 2 b'w + w'Hw.

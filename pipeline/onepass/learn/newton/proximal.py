@@ -13,12 +13,12 @@ from functools import partial
 import numpy as np
 
 from onepass.block import FloatArray
-from onepass.learn.curvature import solve
 from onepass.learn.label_sums import loss_and_pearson
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion, Rows, expand, kink_width
 from onepass.learn.newton.linesearch import Line, step_length
 from onepass.learn.newton.past import Past
+from onepass.learn.newton.restraint import Restraint
 from onepass.learn.pointwise import SOFTMAX
 
 _SETTLED = 0.5
@@ -54,7 +54,7 @@ def full_step(
     past: Past,
     w: FloatArray,
     found: Expansion,
-    penalty: FloatArray,
+    penalty: Restraint,
     farthest: Callable[[FloatArray], float],
     unit: float,
 ) -> FloatArray | None:
@@ -65,16 +65,17 @@ def full_step(
     w
         Weights around which `found` expands the loss of the block, shape (n_outputs, width).
     penalty
-        Coefficient of ``w^2 / 2`` of each weight, flat.
+        Penalties and constraints of the weights, flat.
     farthest
         Computes the largest change of a margin of the block from a step of the shape of `w`.
     unit
         See `Loss.unit`.
     """
     point = w.ravel()
-    slope = found.slope + past.h @ point - past.b + penalty * point
-    step = solve(past.h + found.curvature + np.diag(penalty), slope)
-    is_settled = float(slope @ step) < _SETTLED * unit
+    slope = found.slope + past.h @ point - past.b + penalty.slope(point)
+    bend = past.h + found.curvature
+    step = penalty.step(bend, slope, point)
+    is_settled = penalty.decrement(bend, slope, step, point) < _SETTLED * unit
     if not is_settled and not farthest(step.reshape(w.shape)) < _SHORT:
         return None
     return (point - step).reshape(w.shape)
@@ -86,7 +87,7 @@ def fit_block(
     w: FloatArray,
     rows: Rows,
     z: FloatArray,
-    penalty: FloatArray,
+    penalty: Restraint,
     *,
     is_first: bool,
     with_value: bool = False,
@@ -100,7 +101,7 @@ def fit_block(
     z
         Margins of the rows by `w`, shape (n_rows, n_outputs).
     penalty
-        Coefficient of ``w^2 / 2`` of each weight, flat.
+        Penalties and constraints of the weights, flat.
     is_first
         Whether little is known before this block. Then steps start with a majorising parabola, and
         go on until the minimum is met more closely.
@@ -113,19 +114,20 @@ def fit_block(
         width = kink_width(loss, rows.y, z) if is_first else width
         point, at, is_majorised = w.ravel(), z, majorise
         found = expand(loss, rows, z, width, majorise)
-        slope_of_past = past.h @ point - past.b + penalty * point
-        slope = found.slope + slope_of_past
-        step = solve(past.h + found.curvature + np.diag(penalty), slope)
-        decrement = float(slope @ step)
+        slope_of_past = past.h @ point - past.b + penalty.slope(point)
+        slope, curved = found.slope + slope_of_past, past.h + found.curvature
+        step = penalty.step(curved, slope, point)
+        decrement = penalty.decrement(curved, slope, step, point)
         dz = rows.x @ step.reshape(w.shape).T
         is_small = decrement < loss.unit * (_SETTLED_FIRST if is_first else _SETTLED)
         if is_small or (not is_first and np.abs(dz).max() < _SHORT):
             # A full step ends at the minimum of the quadratic model that the past keeps.
             w = (point - step).reshape(w.shape)
             break
-        bend = float(step @ (past.h @ step + penalty * step))
+        bend = float(step @ (past.h @ step + penalty.ridge * step))
         line = Line(float(step @ slope_of_past), bend, decrement)
-        length = step_length(line, partial(_value, loss, rows, z, dz, width))
+        of_block = partial(_value, loss, rows, z, dz, width)
+        length = step_length(line, of_block, partial(_kinks, penalty, point, step))
         majorise = length < _MAJORISED_LENGTH
         w = (point - length * step).reshape(w.shape)
         z = rows.margins(w)
@@ -153,6 +155,10 @@ def centred(loss: Loss, w: FloatArray) -> FloatArray:
 def shaped(loss: Loss, margins: FloatArray) -> FloatArray:
     """Return margins, shape (n_rows, n_outputs), in the shape of the loss: (n_rows,) for one."""
     return margins if loss.code == SOFTMAX else margins[:, 0]
+
+
+def _kinks(penalty: Restraint, point: FloatArray, step: FloatArray, length: float) -> float:
+    return penalty.kinks_change(point, length * step)
 
 
 def _value(

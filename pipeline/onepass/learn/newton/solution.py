@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Float32Array, FloatArray, Linear
-from onepass.learn.curvature import Curvature, solve
+from onepass.learn.curvature import Curvature
 from onepass.learn.kernels import dense_margins
 from onepass.learn.label_sums import n_sums
 from onepass.learn.losses import PROBABILITY, Loss
@@ -18,9 +18,11 @@ from onepass.learn.newton.identified import identified
 from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
+from onepass.learn.newton.restraint import Kinks, Restraint, kinks_of
 from onepass.learn.newton.scores import make_scores, scores_bytes
 from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.objective import Objective, Sums
+from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import LOGISTIC, SOFTMAX, SQUARED
 from onepass.learn.scaling import Standardiser
 from onepass.learn.updater import Identified
@@ -47,7 +49,7 @@ class Solution:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, careful, keeps
+    loss, n_dense, l2, base, careful, keeps, penalties
         As for `Newton`.
     """
 
@@ -60,9 +62,13 @@ class Solution:
         base: float | FloatArray,
         careful: bool = False,
         keeps: Keeps = NOTHING,
+        penalties: Penalties = NONE,
     ) -> None:
-        self.loss, self.l2, self.base, self._careful = loss, l2, base, careful
+        self.loss, self.base, self._careful = loss, base, careful
         self.keeps = replace(keeps, likelihood=keeps.likelihood and n_sums(loss) > 0)
+        self.penalties, self._l2 = penalties, l2
+        self.chosen = np.zeros(0)
+        """Penalties that a user has chosen since: l1, l2, and 1 if by column; empty for none."""
         self._informative = _information_at(loss, base)
         """Information of a row at the start, beside that of a row of two equally frequent
         classes."""
@@ -95,14 +101,16 @@ class Solution:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays, by name, without copying them."""
         scaling = {f"scaling.{name}": array for name, array in self.scaling.arrays().items()}
-        return scaling | self.past.arrays() | {"w": self.w}
+        # Only models whose penalties were chosen from the path have this array.
+        chosen = {"chosen": self.chosen} if len(self.chosen) else {}
+        return scaling | self.past.arrays() | {"w": self.w} | chosen
 
     def take(self, state: dict[str, NDArray[Any]]) -> None:
         """Put arrays, named as in `arrays`, in place of the present ones."""
         for name in self.scaling.arrays():
             setattr(self.scaling, name, state[f"scaling.{name}"])
         self.past.take(state)
-        self.w = state["w"]
+        self.w, self.chosen = state["w"], state.get("chosen", np.zeros(0))
 
     def margins(self, dense: Float32Array) -> FloatArray:
         """Return the margins of rows, shape (n_rows, n_outputs)."""
@@ -133,6 +141,10 @@ class Solution:
         repeats
             How often each row was learnt, on average.
         """
+        if self.has_kinks:
+            # The weights are no smooth function of the rows, so no inverse curvature is their
+            # covariance (R. Tibshirani, JRSS-B 58, 1996, sec. 2.5).
+            return None
         return identified(
             self.loss,
             self.past,
@@ -162,6 +174,8 @@ class Solution:
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""
         free = np.append(np.full(self.w.shape[1] - 1, self.l2), 0.0)
+        if self.penalties.factors:
+            free[:-1] *= np.array(self.penalties.factors)
         return Objective(
             loss=self.loss,
             center=self.scaling.center,
@@ -169,6 +183,7 @@ class Solution:
             n_slots=0,
             ridge=np.tile(free, len(self.w)),
             prior=np.zeros(self.w.size),
+            target=self.target(),
             base=self.base,
             keeps=self.keeps,
         )
@@ -178,8 +193,9 @@ class Solution:
         self.w = centred(self.loss, point.reshape(self.w.shape).copy())
         # The ridge penalty is per unit of this weight.
         self.past.weight[()] = sums.weight
-        penalty = self.ridge(0.0)
-        self.past.replace(self.loss, self.w.ravel(), sums, penalty, trusted=trusted)
+        self.past.replace(
+            self.loss, self.w.ravel(), sums, self.restrained(self.ridge(0.0)), trusted=trusted
+        )
 
     def rescale(self) -> None:
         """Standardise features by their current moments, and move weights and past along."""
@@ -188,19 +204,30 @@ class Solution:
         before = self.w.ravel()
         self.w = (move @ before).reshape(self.w.shape)
         self.past.move(move, before)
+        kinks = self._kinks()
+        if kinks is not None:
+            # The weights of 0 at the start need not be within the bounds.
+            self.w[0] = kinks.nearest(self.w[0])
 
-    def solve_exactly(self, penalty: FloatArray) -> None:
-        """Move to the minimum of the past and the penalty, for squared loss."""
-        self.w[0] = solve(self.past.h + np.diag(penalty), self.past.b)
+    def solve_exactly(self, *, with_prior: bool) -> None:
+        """Move to the minimum of the past and the penalty, for squared loss.
+
+        Parameters
+        ----------
+        with_prior
+            Whether the start-up prior is a part of the penalty.
+        """
+        restraint = self.restraint() if with_prior else self.restrained(self.ridge(0.0))
+        self.w[0] = restraint.solve(self.past.h, self.past.b, self.w[0])
 
     def solve_step(self) -> None:
         """Move to the minimum of the past and the penalty by a step from the present weights.
 
         Weights stay where they are along directions in which no row has any curvature.
         """
-        point, penalty = self.w.ravel(), self.penalty()
-        slope = self.past.h @ point - self.past.b + penalty * point
-        step = solve(self.past.h + np.diag(penalty), slope)
+        point, penalty = self.w.ravel(), self.restraint()
+        slope = self.past.h @ point - self.past.b + penalty.slope(point)
+        step = penalty.step(self.past.h, slope, point)
         self.w = centred(self.loss, (point - step).reshape(self.w.shape))
 
     def penalty(self) -> FloatArray:
@@ -216,7 +243,52 @@ class Solution:
         is_exact = self.loss.code == SQUARED and self._careful and bool(self.past.weight)
         if not is_exact or self._share_of_prior() < _NEGLIGIBLE:
             return self.w
-        return solve(self.past.h + np.diag(self.penalty()), self.past.b).reshape(self.w.shape)
+        found = self.restraint().solve(self.past.h, self.past.b, self.w[0])
+        return found.reshape(self.w.shape)
+
+    @property
+    def l1(self) -> float:
+        """L1 penalty per row."""
+        return float(self.chosen[0]) if len(self.chosen) else self.penalties.l1
+
+    @property
+    def l2(self) -> float:
+        """Ridge penalty per row."""
+        return float(self.chosen[1]) if len(self.chosen) else self._l2
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether an l1 penalty or constraints hold the weights back."""
+        return self.l1 > 0 or self.penalties.is_constrained
+
+    def restraint(self) -> Restraint:
+        """Return all penalties and constraints, with the start-up prior."""
+        return self.restrained(self.ridge(self._prior()), self.past.anchor)
+
+    def restrained(self, ridge: FloatArray, anchor: float | FloatArray = 0.0) -> Restraint:
+        """Return penalties and constraints with this coefficient of ``w^2 / 2``, flat.
+
+        Parameters
+        ----------
+        anchor
+            Coefficient of the past's anchor, whose linear part is in the past.
+        """
+        target = self.target()
+        pull = None if target is None else ridge * target
+        return Restraint(ridge + anchor, pull, self._kinks())
+
+    def target(self) -> FloatArray | None:
+        """Return the weights to which the ridge penalty pulls, flat; None for 0."""
+        if not self.penalties.target:
+            return None
+        return np.append(np.array(self.penalties.target) * self.scaling.scale, 0.0)
+
+    def _kinks(self) -> Kinks | None:
+        by_column = len(self.chosen) > 0 and bool(self.chosen[2])
+        total = self.l1 * float(self.past.weight)
+        if not self.has_kinks:
+            return None
+        return kinks_of(self.penalties, self.scaling, total, by_column=by_column)
 
     def _prior(self) -> float | FloatArray:
         """Return the coefficient of ``w^2 / 2`` in the start-up prior of the dense weights."""
@@ -247,5 +319,7 @@ class Solution:
         """Return the coefficient of ``w^2 / 2`` of each weight, flat, with a prior added."""
         # The penalty is on features of unit variance; those in use had it at the last refresh.
         unit = np.square(self.scaling.deviation() / self.scaling.scale)
+        if self.penalties.factors:
+            unit = unit * np.array(self.penalties.factors)
         one = np.append(prior + self.l2 * float(self.past.weight) * unit, _INTERCEPT_PRIOR)
         return np.tile(one, len(self.w))
