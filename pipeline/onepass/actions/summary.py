@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel
 
@@ -16,6 +17,7 @@ from onepass.actions.inference.hashed_values import HashedValue, hashed_values
 from onepass.actions.inference.margin import margins
 from onepass.actions.inference.profiles import Profile, profiles
 from onepass.actions.inference.ratios import ratio_name
+from onepass.actions.inference.thresholds import split_thresholds
 from onepass.actions.inference.wald import ColumnTest, column_tests
 from onepass.errors import JobError
 from onepass.learn.losses import link_of
@@ -60,6 +62,9 @@ class Summary(BaseModel):
     intercepts: list[Coefficient]
     """Prediction for rows in which all numbers are zero and all categories are at their reference
     level; one for each class or quantile."""
+    thresholds: list[Coefficient] = []
+    """Thresholds between neighbouring classes of ordinal loss, for the same rows as intercepts: the
+    margin at which the class below and those above are equally likely to be reached."""
     coefficients: list[Coefficient]
     """Dense features, largest effect first unless they are asked for by column."""
     curves: list[CurveOf]
@@ -124,6 +129,10 @@ def summarise(
     ratios = ratio_name(job.loss, base)
     has_ratios = ratios is not None
     rows = [c for one in found for c in coefficients(made, one, level, ratios=has_ratios)]
+    thresholds: list[Coefficient] = []
+    if job.loss == "ordinal":
+        rows, thresholds = split_thresholds(rows)
+        found = [replace(found[0], name=None)]
     values = [value for one in found for value in hashed_values(model, one, level)]
     values.sort(key=lambda value: -abs(value.weight))
     others = [row for row in rows if row.feature != INTERCEPT]
@@ -149,6 +158,7 @@ def summarise(
         ratio=ratios,
         fit=fit_statistics(model),
         intercepts=[row for row in rows if row.feature == INTERCEPT],
+        thresholds=thresholds,
         coefficients=others if by_column else sorted(others, key=lambda row: -abs(row.effect)),
         curves=[c for one in found for c in curves(schema, one, made.references, level)],
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),

@@ -63,7 +63,9 @@ SEVERAL = frozenset({"softmax", "ordinal"})
 PROBABILITY = frozenset({"logistic", "probit", "cloglog"})
 """Losses whose prediction is the probability of the positive one of two classes."""
 
-_LINKS = {"logistic": "logit", "softmax": "logit", "probit": "probit", "cloglog": "cloglog"}
+_LINKS = {"probit": "probit", "cloglog": "cloglog"} | dict.fromkeys(
+    ("logistic", "softmax", "ordinal"), "logit"
+)
 
 
 @compiled

@@ -18,7 +18,7 @@ from onepass.text import listed, shown
 
 _MOST_NAMED = 8
 
-REFUSED = frozenset({"softmax", "quantile", "hinge"})
+REFUSED = frozenset({"softmax", "quantile", "hinge", "ordinal"})
 """Losses of several margins, and those with a kink where most rows lie."""
 
 Chain = tuple[tuple[int, float], ...]
@@ -53,6 +53,8 @@ def check_penalties(job: Job, schema: Schema) -> None:
             f"--l1 cannot be used with hashed columns ({_named(schema.counted_names())}): newton "
             "keeps no curvature between them; leave them out, or use --solver ftrl"
         )
+    if job.loss == "ordinal" and job.penalty_factor:
+        raise JobError("--penalty-factor cannot be used with ordinal loss; leave it out")
     if job.prior and not any(job.l2):
         raise JobError("--prior says where the L2 penalty pulls to, so it needs --l2 above 0")
     for field in ("penalty_factor", "constraint"):

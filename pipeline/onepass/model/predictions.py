@@ -61,7 +61,7 @@ def interval_columns(low: FloatArray, high: FloatArray, file: ModelFile) -> list
         Of the shape of the predictions in `prediction_columns`.
     """
     ends = [prediction_columns(one, file) for one in (low, high)]
-    first = 1 if file.job.loss == "softmax" else 0
+    first = 1 if file.job.loss in SEVERAL else 0
     pairs = zip(ends[0][first:], ends[1][first:], strict=True)
     return [pc.if_else(pc.is_nan(end), None, end) for pair in pairs for end in pair]
 

@@ -45,6 +45,8 @@ class Spread:
             If the learner does not know the covariance of its weights.
         """
         known, variance = weights.identified, weights.hashed_variance
+        if known is not None and known.n_thresholds:
+            raise JobError("probabilities of ordinal loss have no intervals; leave --interval out")
         if known is None or (weights.hashed.size and variance is None):
             raise JobError(
                 "an interval of predictions needs the covariance of the weights, which "

@@ -73,7 +73,7 @@ def _fit(fit: FitStatistics | None) -> Iterator[str]:
 
 def coefficient_table(found: Summary, wanted: Wanted) -> Table:
     """Return the coefficients with their errors and intervals, or with their ratios."""
-    shown = [*found.intercepts, *found.coefficients[: wanted.top]]
+    shown = [*found.intercepts, *found.thresholds, *found.coefficients[: wanted.top]]
     several = any(one.output is not None for one in shown)
     low, high = f"low {_share(found)}", f"high {_share(found)}"
     if found.level == 0.95:
@@ -87,7 +87,9 @@ def coefficient_table(found: Summary, wanted: Wanted) -> Table:
         for one in shown
     ]
     first = 2 if several else 1
-    left_out = len(found.coefficients) - (len(shown) - len(found.intercepts))
+    left_out = len(found.coefficients) - (
+        len(shown) - len(found.intercepts) - len(found.thresholds)
+    )
     return Table(
         [*(["of"] if several else []), *header],
         rows,

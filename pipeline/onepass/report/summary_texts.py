@@ -76,7 +76,7 @@ def csv_text(found: Summary, wanted: Wanted) -> str:
 
 
 def _coefficients(found: Summary, wanted: Wanted) -> Iterator[dict[str, Any]]:
-    for one in found.intercepts:
+    for one in (*found.intercepts, *found.thresholds):
         yield _of("intercept", one)
     for one in found.coefficients[: wanted.top]:
         yield _of("coefficient", one)

@@ -48,7 +48,7 @@ def job_table(job: Job) -> Table:
 
 def coefficient_table(summary: Summary) -> Table:
     """Return coefficients with standard errors and intervals."""
-    found = [*summary.intercepts, *summary.coefficients]
+    found = [*summary.intercepts, *summary.thresholds, *summary.coefficients]
     several = any(one.output is not None for one in found)
     header = ["feature", "per unit", "std error", "95 % interval", "p", "effect"]
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,8 @@ def margins(model: Model, errors: Errors | None, base: str | None = None) -> lis
     if job.loss == "softmax":
         classes = model.file.encoder.label.classes or []
         return list(_of_classes(heads[0], classes, errors, base))
+    if job.loss == "ordinal":
+        return list(_of_thresholds(heads[0], model.file.encoder.label.classes or []))
     several = len(heads) > 1
     names: list[str | None] = [f"{q:g}" for q in job.quantile] if several else [None]
     is_squared = job.loss == "squared"
@@ -128,6 +131,33 @@ def _of_classes(
         shown_one = by_scores if errors == "robust" else by_model
         yield Margin(
             name, own, hashed, variance, shown_one, by_model, by_scores, known, k, math.inf
+        )
+
+
+def _of_thresholds(head: Weights, classes: list[str]) -> Iterator[Margin]:
+    """Yield a margin for each threshold between classes; all have the same weights but it.
+
+    The threshold with its sign changed is the intercept: a class above it is the likelier, the
+    larger the margin is.
+    """
+    known = head.identified
+    assert known is not None
+    n = known.weights.shape[1] - known.n_thresholds
+    sign = np.append(np.ones(n), -1.0)
+    for k, pair in enumerate(pairwise(classes)):
+        own = np.append(np.arange(n), n + k)
+        covariance = known.covariance[np.ix_(own, own)] * np.outer(sign, sign)
+        yield Margin(
+            " | ".join(pair),
+            known.weights[0, own] * sign,
+            head.hashed,
+            None,
+            covariance,
+            covariance,
+            None,
+            known,
+            0,
+            math.inf,
         )
 
 

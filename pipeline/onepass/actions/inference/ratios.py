@@ -8,6 +8,7 @@ from onepass.errors import JobError
 
 _NAMES = {
     "logistic": "odds ratio",
+    "ordinal": "odds ratio of the higher classes",
     "poisson": "rate ratio",
     "negative_binomial": "rate ratio",
     "gamma": "ratio of means",

@@ -8,16 +8,14 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 
 from onepass.block import FloatArray
-from onepass.encode.nested_kinds import Vector
-from onepass.encode.scalar_kinds import Bool, Numeric, OneHot, Time
+from onepass.encode.feature_units import feature_units
+from onepass.encode.scalar_kinds import Bool, Numeric, OneHot
 from onepass.encode.schema import Column, Schema
-from onepass.encode.shapes import Bins, Product, Spline
+from onepass.encode.shapes import Bins, Spline
 from onepass.encode.splines import heights
 from onepass.encode.tails import curbed_numbers
 from onepass.errors import JobError
 from onepass.text import clipped, listed, shown
-
-_DAY = 86_400.0
 
 _NAMED = 12
 """Levels that a message names."""
@@ -29,7 +27,7 @@ def to_columns(schema: Schema) -> csr_array:
     It is sparse, because a category may have 100,000 levels.
     """
     units = np.array(
-        [unit for column in schema.columns for unit in _units(column)], np.float64
+        [unit for column in schema.columns for unit in feature_units(column)], np.float64
     ).reshape(-1, 2)
     n, own = len(units), np.arange(len(units) + 1)
     shifted = np.flatnonzero(units[:, 1])
@@ -109,24 +107,3 @@ def _level(column: OneHot | Bins, text: str, flag: str) -> int:
         f"{flag}: {shown(column.name)} has no level {shown(text)}; its levels: "
         f"{listed([clipped(one) for one in levels], _NAMED)}"
     )
-
-
-def _units(column: Column) -> list[tuple[float, float]]:
-    """Return the units of the column in one unit of each feature, and the column's value at 0.
-
-    The unit of a spline is the height of the curve at the knot.
-    """
-    units = [(1.0, 0.0)] * len(column.feature_names())
-    match column:
-        case Numeric():
-            units[0] = column.scale, column.center
-        case Vector():
-            units[: column.length] = zip(column.scale, column.center, strict=True)
-        case Spline():
-            units[: len(column.scale)] = zip(column.scale, column.center, strict=True)
-        case Product():
-            own = math.prod(number.scale for number in column.numbers)
-            units[0] = column.scale * own, column.center * own
-        case Time() if column.parts[:1] == ["trend"]:
-            units[0] = column.scale / _DAY, 0.0
-    return units
