@@ -51,6 +51,10 @@ class Summary(BaseModel):
     solver: str
     loss: str
     label: str
+    offset: str | None = None
+    """Column that is added to the margin; coefficients are for an offset of 0."""
+    exposure: str | None = None
+    """Column whose logarithm is added to the margin; coefficients are for an exposure of 1."""
     rows: int
     """Number of rows that the model has learnt."""
     where: str | None = None
@@ -94,6 +98,8 @@ def summarise(model: Model) -> Summary:
         solver=job.solver,
         loss=job.loss,
         label=schema.label.name,
+        offset=schema.offset,
+        exposure=schema.exposure,
         rows=model.rows,
         where=job.where,
         sample=job.sample,

@@ -30,8 +30,11 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         return
     say(
         f"{found.solver}, {found.loss} loss of {printable(found.label)}, version {found.version}, "
-        f"{found.rows:,} rows{_taken(found)}\n"
+        f"{found.rows:,} rows{_taken(found)}"
     )
+    for known in _known(found):
+        say(printable(known))
+    say("")
     _print_coefficients(found, top)
     if found.references:
         levels = ", ".join(f"{column} = {level}" for column, level in found.references.items())
@@ -42,6 +45,14 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         _print_hashed(found, top)
     for text in found.warnings:
         say(f"warning: {text}", err=True)
+
+
+def _known(found: Summary) -> list[str]:
+    """Return what the margins know beside the coefficients, a line for each column."""
+    of_offset = f"offset: {found.offset}, added to the margin; the intercept is for an offset of 0"
+    of_exposure = f"exposure: {found.exposure}, whose log is added; predictions at exposure 1"
+    lines = {of_offset: found.offset, of_exposure: found.exposure}
+    return [text for text, name in lines.items() if name is not None]
 
 
 def _taken(found: Summary) -> str:

@@ -162,8 +162,11 @@ class Model:
         return predicted(encoded, self.predictor.unit)
 
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
-        # These rows have a column in place of each key=value folder of the lake.
-        flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
+        # These rows have a column in place of each key=value folder of the lake. Features alone
+        # need no offset.
+        update: dict[str, Any] = {"hive": {}}
+        update |= {} if linear is not None else {"offset": None, "exposure": None}
+        flat = Encoder(self.file.encoder.model_copy(update=update))
         table = table_of(rows, self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)
 
