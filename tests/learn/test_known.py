@@ -146,13 +146,15 @@ def test_sparse_rows_take_the_steps_of_the_same_slots(rule):
     )
 
 
-def test_an_optimum_of_counts_with_an_exposure_is_that_of_rates_with_it_as_weight():
-    block = rows_with_offset("poisson", 3000)
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_an_optimum_with_an_exposure_is_that_of_rates_with_the_weight_of_the_loss(loss):
+    block = rows_with_offset(loss, 3000)
     exposure = np.exp(block.offset)
-    rates = replace(block, label=block.label / exposure, weight=exposure, offset=None)
+    weight = exposure if loss == "poisson" else np.ones(block.n_rows)
+    rates = replace(block, label=block.label / exposure, weight=weight, offset=None)
     found = []
     for rows in (block, rates):
-        newton = learnt(Newton(Loss("poisson"), 3, has_offset=rows is block), rows)
+        newton = learnt(Newton(Loss(loss), 3, has_offset=rows is block), rows)
         objective = newton.objective()
         minimum = minimise(
             "newton", objective, newton.point(),
