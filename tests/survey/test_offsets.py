@@ -9,6 +9,7 @@ import statsmodels.api as sm
 
 from lakes import write_files
 from onepass.errors import JobError
+from onepass.survey.lines import Lines, outcome
 from onepass.survey.survey import survey
 
 N = 600
@@ -137,3 +138,30 @@ def test_an_absurd_exposure_is_told(look):
     years[3] = 1e9
     found = look("claims", rows(years=years), exposure="years")
     assert any("the exposure 1e+09 is over" in w for w in warned(found))
+
+
+def test_forms_of_a_column_are_compared_beside_the_exposure():
+    rng = np.random.default_rng(0)
+    x, offset = rng.normal(size=20_000), rng.uniform(-3, 0, 20_000)
+    offset -= 0.8 * x
+    label = rng.poisson(np.exp(offset + 0.5 * x)).astype(float)
+    lines = Lines(x, outcome(label, "poisson", offset))
+    oracle = sm.GLM(label, sm.add_constant(x), family=sm.families.Poisson(), offset=offset).fit()
+    for m in lines.margins(lines.x):
+        slope = np.polyfit(lines.x, m, 1)[0]
+        assert slope == pytest.approx(oracle.params[1], abs=0.05)
+    # Counts alone fall where rates rise.
+    lines = Lines(x, outcome(label, "poisson"))
+    assert all(np.polyfit(lines.x, m, 1)[0] < 0 for m in lines.margins(lines.x))
+
+
+def test_an_exposure_of_one_for_all_rows_changes_no_comparison():
+    rng = np.random.default_rng(0)
+    x, label = rng.gamma(0.3, size=2000), rng.poisson(1.0, 2000).astype(float)
+    found = []
+    for offset in (None, np.full(2000, 0.7)):
+        lines = Lines(x, outcome(label, "poisson", offset))
+        old, new = lines.margins(lines.x), lines.margins(np.log1p(lines.x))
+        found.append([*old, *new, lines.gain(new, old)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)

@@ -62,8 +62,8 @@ class Summary(BaseModel):
     sample: float | None = None
     """Share of the rows that the model learns; None for all."""
     intercepts: list[Coefficient]
-    """Prediction for rows in which all numbers are zero and all categories are at their reference
-    level; one for each class or quantile."""
+    """Prediction for rows in which all numbers, and the offset, are zero and all categories are at
+    their reference level; one for each class or quantile."""
     coefficients: list[Coefficient]
     """Dense features, largest effect first."""
     curves: list[CurveOf]

@@ -57,8 +57,8 @@ class Label(Frozen):
     scale: float = Field(default=1.0, gt=0)
     """Divides the label for squared, huber and quantile loss; 1 for other losses."""
     base: float = 0.0
-    """Margin at which learning starts: log of the mean label for poisson and gamma loss, log odds
-    of the positive class for logistic loss, else 0."""
+    """Margin at which learning starts, beside the offset if there is one: log of the mean label for
+    poisson and gamma loss, log odds of the positive class for logistic loss, else 0."""
     domain: Literal["real", "non_negative", "positive"] = "real"
     """Set of numbers that the loss can learn from."""
     classes: list[str] | None = None
@@ -165,7 +165,7 @@ class Schema(Frozen):
         Parameters
         ----------
         label
-            Whether label, weight and cluster are read as well.
+            Whether label, weight and cluster are read as well; an offset always is.
         """
         names = [name for column in self.columns for name in column.source_names]
         names += [name for name in (self.offset, self.exposure) if name]

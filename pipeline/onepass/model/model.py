@@ -91,8 +91,9 @@ class Model:
         Parameters
         ----------
         rows
-            The feature columns, those of key=value folders included, in any order. A struct is read
-            as its fields, as in files.
+            The feature columns, those of key=value folders included, in any order, with the columns
+            of offset and exposure if the model has them. A struct is read as its fields, as in
+            files.
 
         Returns
         -------
@@ -144,6 +145,8 @@ class Model:
 
     def to_sklearn(self) -> Any:
         """Return a fitted scikit-learn pipeline of the same encoding and coefficients.
+
+        It predicts for an offset of 0 and an exposure of 1, which scikit-learn does not have.
 
         Raises
         ------

@@ -20,6 +20,7 @@ from onepass.survey.label import LabelProfile
 from onepass.survey.label_numbers import LOG_LINK, center_and_scale
 from onepass.survey.lake_warnings import ABSURD, absurd_value
 from onepass.survey.levels_or_line import Target
+from onepass.survey.lines import Outcome, outcome
 from onepass.survey.scale import robust_scale
 from onepass.text import percent
 
@@ -150,11 +151,16 @@ def beside_offset(found: LabelProfile, target: Target, offset: SampledOffset) ->
     return replace(found, label=found.label.model_copy(update=update))
 
 
-def left_to_features(target: FloatArray, loss: str, offset: SampledOffset | None) -> FloatArray:
-    """Return labels less the offset where the loss depends on their difference alone."""
-    if offset is None or loss in LOG_LINK or loss == "logistic":
-        return target
-    return target - offset.values
+def outcome_beside(target: FloatArray, loss: str, offset: SampledOffset | None) -> Outcome:
+    """Return the labels that lines are fitted to: what the offset leaves of them.
+
+    For logistic loss it is left aside, because sums over rows cannot tell its part.
+    """
+    if offset is None or loss == "logistic":
+        return outcome(target, loss)
+    if loss in LOG_LINK:
+        return outcome(target, loss, offset.values)
+    return outcome(target - offset.values, loss)
 
 
 def _numbers(role: str, name: str, rows: pa.Table) -> FloatArray:
