@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
 
 from blocks import entries_of_slots, make_block, random_block, split
+from learners import settings as plain_settings
 from onepass.block import Block
 from onepass.learn.candidates import Candidates
 from onepass.learn.firstorder.solver import FirstOrder, Steps
@@ -17,7 +19,6 @@ from onepass.learn.losses import Loss
 from onepass.learn.minimise import minimise
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
-from onepass.learn.settings import Settings
 from onepass.ledger.npz import dump_state, load_state
 
 N_SLOTS = 16
@@ -25,14 +26,7 @@ RULES = ("sgd", "adagrad", "nag", "adam", "ftrl", "dog")
 FAMILIES = {"poisson": sm.families.Poisson(), "gamma": sm.families.Gamma(sm.families.links.Log())}
 
 
-def settings(loss: str = "squared", **options) -> Settings:
-    fields = dict(
-        solver="newton", loss=loss, n_dense=3, n_slots=0, learning_rate=None, l2=0.0, l1=0.0,
-        schedule="constant", averaging="none", implicit=False, minibatch=1, half_life_rows=None,
-        half_life_partitions=None, quantiles=(0.3,), delta=1.0, n_classes=0, center=0.0, scale=1.0,
-        base=0.0, clip=False, careful=True, by_columns=True, has_offset=True,
-    )  # fmt: skip
-    return Settings(**(fields | options))
+settings = partial(plain_settings, careful=True, by_columns=True, has_offset=True)
 
 
 def rows_with_offset(loss: str, n_rows: int, seed: int = 0, *, n_hashed: int = 0) -> Block:
@@ -109,9 +103,9 @@ def test_one_pass_with_an_offset_ends_near_the_batch_optimum(loss, n_hashed):
 def test_difference_losses_with_an_offset_learn_the_label_less_it(loss, n_slots):
     block = rows_with_offset(loss, 9000, n_hashed=int(n_slots > 0))
     scale = {"center": 0.4, "scale": 1.7, "clip": True, "n_slots": n_slots}
-    one = learnt(Learner(settings(loss, **scale)), block)
+    one = learnt(Learner(settings(loss=loss, **scale)), block)
     less = replace(block, label=block.label - block.offset, offset=None)
-    other = learnt(Learner(settings(loss, has_offset=False, **scale)), less)
+    other = learnt(Learner(settings(loss=loss, has_offset=False, **scale)), less)
     probe = rows_with_offset(loss, 500, 1, n_hashed=int(n_slots > 0))
     np.testing.assert_allclose(
         one.predict(probe) - probe.offset, other.predict(replace(probe, offset=None)), atol=1e-5
@@ -146,13 +140,15 @@ def test_sparse_rows_take_the_steps_of_the_same_slots(rule):
     )
 
 
-def test_an_optimum_of_counts_with_an_exposure_is_that_of_rates_with_it_as_weight():
-    block = rows_with_offset("poisson", 3000)
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_an_optimum_with_an_exposure_is_that_of_rates_with_the_weight_of_the_loss(loss):
+    block = rows_with_offset(loss, 3000)
     exposure = np.exp(block.offset)
-    rates = replace(block, label=block.label / exposure, weight=exposure, offset=None)
+    weight = exposure if loss == "poisson" else np.ones(block.n_rows)
+    rates = replace(block, label=block.label / exposure, weight=weight, offset=None)
     found = []
     for rows in (block, rates):
-        newton = learnt(Newton(Loss("poisson"), 3, has_offset=rows is block), rows)
+        newton = learnt(Newton(Loss(loss), 3, has_offset=rows is block), rows)
         objective = newton.objective()
         minimum = minimise(
             "newton", objective, newton.point(),
@@ -170,13 +166,13 @@ def test_an_optimum_of_counts_with_an_exposure_is_that_of_rates_with_it_as_weigh
 @pytest.mark.parametrize("loss", ["poisson", "logistic", "squared"])
 def test_a_resume_within_the_kept_rows_gives_the_same_bytes(loss, n_slots):
     block = rows_with_offset(loss, 6000, n_hashed=int(n_slots > 0))
-    whole = Learner(settings(loss, n_slots=n_slots))
+    whole = Learner(settings(loss=loss, n_slots=n_slots))
     pieces, states = split(block, 150), []
     for piece in pieces:
         states.append(dump_state(whole.state()))
         whole.update(piece)
     for step in (1, 3, 20):
-        resumed = Learner(settings(loss, n_slots=n_slots))
+        resumed = Learner(settings(loss=loss, n_slots=n_slots))
         resumed.restore(load_state(states[step]))
         for piece in pieces[step:]:
             resumed.update(piece)
@@ -184,9 +180,9 @@ def test_a_resume_within_the_kept_rows_gives_the_same_bytes(loss, n_slots):
 
 
 def test_only_a_learner_of_offsets_keeps_them():
-    assert "0.kept_offset" in Learner(settings("poisson")).arrays()
-    assert "0.kept_offset" not in Learner(settings("poisson", has_offset=False)).arrays()
-    arrays = learnt(Learner(settings("poisson")), rows_with_offset("poisson", 100)).arrays()
+    assert "0.kept_offset" in Learner(settings(loss="poisson")).arrays()
+    assert "0.kept_offset" not in Learner(settings(loss="poisson", has_offset=False)).arrays()
+    arrays = learnt(Learner(settings(loss="poisson")), rows_with_offset("poisson", 100)).arrays()
     assert len(arrays["0.kept_offset"]) == len(arrays["0.kept_label"]) == 100
 
 
@@ -195,7 +191,7 @@ def test_only_a_learner_of_offsets_keeps_them():
 def test_learners_of_a_round_learn_offsets_as_one_learner_does(loss, n_slots):
     block = rows_with_offset(loss, 30_000, n_hashed=int(n_slots > 0))
     parts = split(block, 10_000)
-    base = learnt(Learner(settings(loss, n_slots=n_slots)), parts[0])
+    base = learnt(Learner(settings(loss=loss, n_slots=n_slots)), parts[0])
     one = Learner(base.settings)
     one.restore(base.state())
     learnt(one, parts[1])
@@ -215,7 +211,7 @@ def test_learners_of_a_round_learn_offsets_as_one_learner_does(loss, n_slots):
 
 
 def test_predictions_of_counts_are_clipped_to_the_rates_seen():
-    learner = Learner(settings("poisson", clip=True, base=-1.0))
+    learner = Learner(settings(loss="poisson", clip=True, base=-1.0))
     dense = np.zeros((4, 3), np.float32)
     label, exposure = np.array([0.0, 1.0, 2.0, 4.0]), np.array([1.0, 2.0, 4.0, 2.0])
     learner.update(replace(make_block(dense, label), offset=np.log(exposure)))
@@ -227,7 +223,7 @@ def test_predictions_of_counts_are_clipped_to_the_rates_seen():
 
 
 def test_predictions_beside_an_offset_are_clipped_to_what_it_left_of_the_labels():
-    learner = Learner(settings("quantile", quantiles=(0.3, 0.6), clip=True))
+    learner = Learner(settings(loss="quantile", quantiles=(0.3, 0.6), clip=True))
     dense = np.zeros((3, 3), np.float32)
     block = replace(make_block(dense, [101.0, 203.0, 302.0]), offset=np.array([100.0, 200, 300]))
     learner.update(block)
@@ -240,13 +236,13 @@ def test_predictions_beside_an_offset_are_clipped_to_what_it_left_of_the_labels(
 def test_first_rows_are_predicted_with_their_offsets():
     block = rows_with_offset("squared", 300)
     moved = replace(block, label=block.label + 1e3, offset=block.offset + 1e3)
-    predictions = Learner(settings("squared")).update(moved)
+    predictions = Learner(settings(loss="squared")).update(moved)
     assert np.abs(predictions - moved.label).max() < 100
 
 
 def test_the_candidate_that_fits_beside_the_offset_is_chosen():
     block = rows_with_offset("poisson", 5000)
-    candidates = Candidates([settings("poisson", l2=l2) for l2 in (10.0, 1e-6)])
+    candidates = Candidates([settings(loss="poisson", l2=l2) for l2 in (10.0, 1e-6)])
     learnt(candidates, block)
     candidates.judge(rows_with_offset("poisson", 500, 1))
     assert [one.chosen for one in candidates.standings()] == [False, True]

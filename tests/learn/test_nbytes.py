@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from blocks import random_block
@@ -36,11 +38,10 @@ def fullest(given: Settings) -> Learner:
     n_rows = kept_rows(n_margins * (given.n_dense + 1)) - 1
     n_hashed = 2 if given.n_slots else 0
     learner = Learner(given)
-    learner.update(
-        random_block(
-            n_rows, given.n_dense, 0, loss=given.loss, n_hashed=n_hashed, n_slots=given.n_slots
-        )
+    block = random_block(
+        n_rows, given.n_dense, 0, loss=given.loss, n_hashed=n_hashed, n_slots=given.n_slots
     )
+    learner.update(replace(block, offset=np.zeros(n_rows)) if given.has_offset else block)
     return learner
 
 
@@ -51,6 +52,13 @@ def test_bytes_of_newton_are_those_of_its_arrays(loss, n_slots):
     learner = fullest(given)
     anchors = 8 * len(learner.heads)  # which only some refined weights have
     assert real_bytes(learner) + anchors == Learner.nbytes(given) <= learner_bytes(given)
+
+
+@pytest.mark.parametrize("n_slots", [0, 1024])
+def test_bytes_of_newton_count_the_offsets_of_the_rows_it_keeps(n_slots):
+    given = settings(loss="logistic", n_dense=5, n_slots=n_slots, has_offset=True)
+    learner = fullest(given)
+    assert real_bytes(learner) + 8 == Learner.nbytes(given)
 
 
 @pytest.mark.parametrize("averaging", ["none", "polynomial"])

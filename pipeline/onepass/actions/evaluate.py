@@ -16,8 +16,8 @@ from onepass.errors import EmptyLake
 from onepass.lake.discover import Lake, LakeFile
 from onepass.lake.tables.open import files_of
 from onepass.lake.tables.table import TableChoice
-from onepass.learn.known import judged
 from onepass.learn.metrics import Metrics, Tables
+from onepass.learn.metrics.beside import judged
 from onepass.learn.metrics.quantile import middle
 from onepass.learn.metrics.residuals import Residuals
 from onepass.learn.unit import LabelUnit

@@ -41,6 +41,10 @@ class Summary(BaseModel):
     shape: str | None
     """Power of tweedie loss or overdispersion of negative_binomial loss, in words."""
     label: str
+    offset: str | None = None
+    """Column that is added to the margin; coefficients are for an offset of 0."""
+    exposure: str | None = None
+    """Column whose logarithm is added to the margin; coefficients are for an exposure of 1."""
     rows: int
     """Number of rows that the model has learnt."""
     where: str | None = None
@@ -60,8 +64,8 @@ class Summary(BaseModel):
     fit: FitStatistics | None = None
     """How well the model fits the rows that it has learnt."""
     intercepts: list[Coefficient]
-    """Prediction for rows in which all numbers are zero and all categories are at their reference
-    level; one for each class or quantile."""
+    """Prediction for rows in which all numbers, and the offset, are zero and all categories are at
+    their reference level; one for each class or quantile."""
     thresholds: list[Coefficient] = []
     """Thresholds between neighbouring classes of ordinal loss, for the same rows as intercepts: the
     margin at which the class below and those above are equally likely to be reached."""
@@ -148,6 +152,8 @@ def summarise(
         link=link_of(job.loss),
         shape=_shape(model),
         label=schema.label.name,
+        offset=schema.offset,
+        exposure=schema.exposure,
         rows=model.rows,
         where=job.where,
         sample=job.sample,

@@ -109,3 +109,16 @@ def label_values(values: pa.Array, name: str, missing: Sequence[str] = ()) -> Fl
     if np.isinf(target).any():
         raise BadColumn(f"{int(np.isinf(target).sum())} labels are infinite", name)
     return target
+
+
+def column_of(batch: pa.RecordBatch, name: str, advice: str | None = None) -> pa.Array:
+    """Return a column of the rows of a file.
+
+    Raises
+    ------
+    BadColumn
+        If the column is missing; with the advice, if there is any.
+    """
+    if batch.schema.get_field_index(name) < 0:
+        raise BadColumn(f"the column is missing; the file has {batch.schema.names}", name, advice)
+    return batch.column(name)

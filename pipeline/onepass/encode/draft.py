@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from onepass.arrays import empty, filled
 from onepass.block import Block, FloatArray, IntArray, Linear
-from onepass.encode.columns import typed_hive
+from onepass.encode.columns import column_of, typed_hive
 from onepass.encode.hashed_columns import HashedColumns
 from onepass.encode.layout import Layouts, NumberGroup
 from onepass.encode.levels import write_category
 from onepass.encode.nested import Nested, write_nested
 from onepass.encode.numbers import Numbers, kinds_of_count
 from onepass.encode.reads import READS, is_readable, use_of, uses_of
-from onepass.encode.roles import log_exposures, row_clusters, row_offsets
+from onepass.encode.roles import known_margins, row_clusters
 from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
 from onepass.encode.schema import Label
 from onepass.encode.shapes import Bins, Cross, Product, Spline
@@ -206,7 +206,7 @@ class Draft:
             return typed_hive(name, [part.hive.get(name)], hive[name])
         if is_optional and part.batch.schema.get_field_index(name) < 0:
             return pa.nulls(part.batch.num_rows)
-        values = _column(part.batch, name)
+        values = column_of(part.batch, name)
         if is_readable(use, values.type):
             return values
         if values.null_count < len(values):
@@ -254,7 +254,7 @@ class Draft:
     def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         """Write labels and weights to these rows of the block."""
         label = self._schema.label
-        target = label_target(_column(batch, label.name), label)
+        target = label_target(column_of(batch, label.name), label)
         unknown = settle_unknown(target, label)
         dropped = unknown if label.unknown == "drop" else 0
         missing = int(scatter(target, rows, self._target)) - dropped
@@ -269,29 +269,18 @@ class Draft:
         self._count([("null_label", missing), ("unknown_class", dropped)])
         self._count([("learnt_as_other", unknown - dropped)])
         if self._schema.weight is not None:
-            weight = row_weights(_column(batch, self._schema.weight), self._schema.weight)
+            weight = row_weights(column_of(batch, self._schema.weight), self._schema.weight)
             scatter(weight, rows, self._weight)
 
     def _write_roles(self, batch: pa.RecordBatch, rows: IntArray) -> None:
         """Write offsets and clusters to these rows of the block."""
         schema = self._schema
         if self._offset is not None:
-            offset = np.zeros(len(rows))
-            if schema.offset is not None:
-                offset += row_offsets(_column(batch, schema.offset), schema.offset)
-            if schema.exposure is not None:
-                offset += log_exposures(_column(batch, schema.exposure), schema.exposure)
-            self._offset[rows] = offset
+            self._offset[rows] = known_margins(batch, schema.offset, schema.exposure)
         if self._cluster is not None and schema.cluster is not None:
-            self._cluster[rows] = row_clusters(_column(batch, schema.cluster), schema.cluster)
+            self._cluster[rows] = row_clusters(column_of(batch, schema.cluster), schema.cluster)
 
 
 def _about_words(label: Label) -> str:
     is_told = label.family == "text" and label.missing_texts
     return " Words such as 'NA' are missing labels unless --classes names them." if is_told else ""
-
-
-def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    if batch.schema.get_field_index(name) < 0:
-        raise BadColumn(f"the column is missing; the file has {batch.schema.names}", name)
-    return batch.column(name)

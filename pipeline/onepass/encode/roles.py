@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from onepass.block import FloatArray, IntArray
-from onepass.encode.columns import as_text, floats, plain
+from onepass.encode.columns import as_text, column_of, floats, plain
 from onepass.encode.hashing import hash_strings
 from onepass.encode.reads import READS, is_readable
 from onepass.errors import BadColumn
@@ -16,6 +16,31 @@ LARGEST_OFFSET = 1e15
 
 _SEEDS = (0x5BD1E995, 0x27D4EB2F)
 """Seeds of the two halves of the hash of a cluster."""
+
+
+_WITHOUT_OFFSET = "Predictions include the offset of their rows; a column of 0 leaves it out."
+_WITHOUT_EXPOSURE = "Predictions are for the exposure of their rows; a column of 1 gives rates."
+
+
+def known_margins(batch: pa.RecordBatch, offset: str | None, exposure: str | None) -> FloatArray:
+    """Return the known part of the margins of rows: offset + log(exposure), shape (n_rows,).
+
+    Parameters
+    ----------
+    offset, exposure
+        Names of the columns; None for one that there is not.
+
+    Raises
+    ------
+    BadColumn
+        If a column is missing, or `row_offsets` or `log_exposures` raises it.
+    """
+    total = np.zeros(batch.num_rows)
+    if offset is not None:
+        total += row_offsets(column_of(batch, offset, _WITHOUT_OFFSET), offset)
+    if exposure is not None:
+        total += log_exposures(column_of(batch, exposure, _WITHOUT_EXPOSURE), exposure)
+    return total
 
 
 def row_offsets(values: pa.Array, name: str) -> FloatArray:

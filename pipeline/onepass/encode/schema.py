@@ -57,8 +57,9 @@ class Label(Frozen):
     scale: float = Field(default=1.0, gt=0)
     """Divides the label for squared, huber and quantile loss; 1 for other losses."""
     base: float = 0.0
-    """Margin at which learning starts: log of the mean label for losses with a logarithmic link,
-    that of the share of the positive class for losses with probabilities, else 0."""
+    """Margin at which learning starts, beside the offset if there is one: log of the mean label for
+    losses with a logarithmic link, that of the share of the positive class for losses with
+    probabilities, else 0."""
     variation: float = Field(default=1.0, ge=0)
     """Standard deviation of the label in the sample over its mean, from which gamma, tweedie,
     inverse gaussian and negative binomial loss start; 1 for other losses."""
@@ -174,7 +175,7 @@ class Schema(Frozen):
         Parameters
         ----------
         label
-            Whether label, weight and cluster are read as well.
+            Whether label, weight and cluster are read as well; an offset always is.
         """
         names = [name for column in self.columns for name in column.source_names]
         names += [name for name in (self.offset, self.exposure) if name]

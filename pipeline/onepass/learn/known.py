@@ -57,17 +57,6 @@ def explained(values: FloatArray, offset: FloatArray | None, loss: str) -> Float
     return values / _factor(offset) if loss in LOG_LINK else values - offset
 
 
-def judged(prediction: FloatArray, block: Block, loss: str) -> tuple[FloatArray, FloatArray]:
-    """Return predictions and labels as metrics compare them.
-
-    Where a loss depends on their difference alone, both are without the offset. So the best
-    constant, with which a model is compared, has the offset as well.
-    """
-    if block.offset is None or loss not in REGRESSION or loss in LOG_LINK:
-        return prediction, block.label
-    return explained(prediction, block.offset, loss), explained(block.label, block.offset, loss)
-
-
 def restored(value: float, offset: FloatArray, loss: str) -> FloatArray:
     """Return the labels of rows whose `explained` part is one value, shape of `offset`."""
     return value * _factor(offset) if loss in LOG_LINK else value + offset

@@ -15,6 +15,7 @@ from onepass.job import Job
 from onepass.learn.candidates import Candidates
 from onepass.learn.learner import Learner, learner_bytes
 from onepass.learn.metrics import Metrics, make_metrics
+from onepass.learn.metrics.beside import beside_offset
 from onepass.learn.settings import Settings
 from onepass.ledger.entries import FORMAT, first_fault
 from onepass.model.settings import candidate_settings, first_overdispersion
@@ -143,7 +144,7 @@ class ModelFile(BaseModel):
     def metrics(self) -> Metrics:
         """Return an empty accumulator of the metrics of this model's loss."""
         label = self.encoder.label
-        return make_metrics(
+        found = make_metrics(
             self.job.loss,
             label_center=label.center,
             delta=self.job.delta or 1.0,
@@ -152,6 +153,7 @@ class ModelFile(BaseModel):
             power=self.job.power[len(self.job.power) // 2],
             overdispersion=first_overdispersion(self.job, label),
         )
+        return beside_offset(found, self.job.loss) if self.encoder.has_offset else found
 
 
 def parse_model_file(data: bytes, place: str) -> ModelFile:

@@ -94,8 +94,9 @@ class Model:
         Parameters
         ----------
         rows
-            The feature columns, those of key=value folders included, in any order. A struct is read
-            as its fields, as in files.
+            The feature columns, those of key=value folders included, in any order, with the columns
+            of offset and exposure if the model has them. A struct is read as its fields, as in
+            files.
 
         Returns
         -------
@@ -203,6 +204,8 @@ class Model:
     def to_sklearn(self) -> Any:
         """Return a fitted scikit-learn pipeline of the same encoding and coefficients.
 
+        It predicts for an offset of 0 and an exposure of 1, which scikit-learn does not have.
+
         Raises
         ------
         JobError
@@ -226,8 +229,11 @@ class Model:
         return predicted(encoded, self.predictor.unit)
 
     def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
-        # These rows have a column in place of each key=value folder of the lake.
-        flat = Encoder(self.file.encoder.model_copy(update={"hive": {}}))
+        # These rows have a column in place of each key=value folder of the lake. Features alone
+        # need no offset.
+        update: dict[str, Any] = {"hive": {}}
+        update |= {} if linear is not None else {"offset": None, "exposure": None}
+        flat = Encoder(self.file.encoder.model_copy(update=update))
         table = table_of(rows, self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)
 

@@ -23,8 +23,9 @@ def to_sklearn(
     """Return a fitted `sklearn.pipeline.Pipeline` for the rows that `Model.predict` takes.
 
     Its first step makes the dense features; its second is scikit-learn's linear model of the same
-    loss. Predictions equal those of the model, except that those of a regression are not clipped
-    to the range of the labels. Classifiers predict classes, and probabilities by `predict_proba`.
+    loss. Predictions equal those of the model for an offset of 0 and an exposure of 1, except that
+    those of a regression are not clipped to the range of the labels. Classifiers predict classes,
+    and probabilities by `predict_proba`.
 
     Parameters
     ----------

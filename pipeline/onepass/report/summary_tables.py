@@ -37,6 +37,10 @@ def facts(found: Summary) -> Iterator[str]:
         f"{found.solver}, {found.loss} loss of {found.label}{_form(found)}, "
         f"version {found.version}, {found.rows:,} rows{taken}"
     )
+    if found.offset is not None:
+        yield f"offset: {found.offset}, added to the margin; the intercept is for an offset of 0"
+    if found.exposure is not None:
+        yield f"exposure: {found.exposure}, whose log is added; predictions at exposure 1"
     if found.errors == "robust":
         kind = f"cluster-robust, {found.clusters:,} clusters" if found.clusters else "robust"
         yield f"standard errors: {kind}"

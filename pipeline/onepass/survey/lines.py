@@ -61,15 +61,20 @@ class Outcome:
     link: Link
     values: FloatArray
     """Shape (n_outputs, n_rows), NaN where the label is null: one row of 0/1 for each class."""
+    exposure: FloatArray | None = None
+    """Number of rows for which each row counts, shape (n_rows,); None for 1."""
 
 
-def outcome(target: FloatArray, loss: str) -> Outcome:
+def outcome(target: FloatArray, loss: str, offset: FloatArray | None = None) -> Outcome:
     """Return the labels of a loss, scaled where that changes nothing.
 
     Parameters
     ----------
     target
         Labels, or the indices of their classes; NaN where null.
+    offset
+        Known part of each margin, shape (n_rows,), for poisson and gamma loss: labels become rates
+        that count as often as their exposure. None if there is none.
     """
     known = target[~np.isnan(target)]
     if loss in {"logistic", "probit", "cloglog", "hinge"}:
@@ -81,7 +86,13 @@ def outcome(target: FloatArray, loss: str) -> Outcome:
     unit = float(np.abs(known).max(initial=0)) or 1.0
     known, target = known / unit, target / unit
     if loss in DOMAINS:
-        return Outcome(LOG, target[None] / (known.mean() or 1.0))
+        if offset is None:
+            return Outcome(LOG, target[None] / (known.mean() or 1.0))
+        exposure = np.exp(offset - offset[~np.isnan(offset)].max(initial=-np.inf))
+        used = ~np.isnan(target) & ~np.isnan(exposure)
+        rate = float(target[used].sum() / exposure[used].sum()) if used.any() else 1.0
+        mean = float(exposure[used].mean()) if used.any() else 1.0
+        return Outcome(LOG, target[None] / exposure / (rate or 1.0), exposure / mean)
     if loss in {"huber", "quantile"}:
         # Both grow linearly, so a few labels must not decide as they do for squared loss.
         target = np.clip(target, *np.quantile(known, [0.01, 0.99]))
@@ -103,6 +114,7 @@ class Lines:
     def __init__(self, x: FloatArray, labels: Outcome) -> None:
         used = np.isfinite(x) & np.isfinite(labels.values).all(axis=0)
         x, y = x[used], labels.values[:, used]
+        exposure = None if labels.exposure is None else labels.exposure[used]
         self._link, self.n_rows = labels.link, len(x)
         point = _points(x)
         n_points = int(point.max(initial=-1)) + 1
@@ -113,8 +125,8 @@ class Lines:
         halves = np.random.default_rng(0).permutation(len(x)) % 2
         self._folds = [
             (
-                _moments(point, y, halves == fit, n_points),
-                _moments(point, y, halves != fit, n_points),
+                _moments(point, y, exposure, halves == fit, n_points),
+                _moments(point, y, exposure, halves != fit, n_points),
             )
             for fit in (0, 1)
         ]
@@ -131,7 +143,7 @@ class Lines:
         """Return the margins at each point of the lines through one form of `x`."""
         found = []
         for (fitted, _), limits in zip(self._folds, self._limits, strict=True):
-            for (n, total, _), (least, most) in zip(fitted, limits, strict=True):
+            for (n, total, *_), (least, most) in zip(fitted, limits, strict=True):
                 m = _fit(form, n, total, self._link)
                 # Predictions of a regression stay within the labels seen, as those of a model do.
                 if self._link is IDENTITY:
@@ -145,27 +157,39 @@ class Lines:
         """Return by how much the loss of `new` is below that of `old`, and the standard error."""
         total, square = 0.0, 0.0
         judged = [moments for _, judged in self._folds for moments in judged]
-        for m_new, m_old, (n, y, yy) in zip(new, old, judged, strict=True):
+        for m_new, m_old, (n, y, nn, ny, yy) in zip(new, old, judged, strict=True):
             constant = self._link.b(m_old) - self._link.b(m_new)
             slope = m_old - m_new
             total += float((n * constant - slope * y).sum())
-            square += float((n * constant**2 - 2 * constant * slope * y + slope**2 * yy).sum())
+            square += float((nn * constant**2 - 2 * constant * slope * ny + slope**2 * yy).sum())
         return total, float(np.sqrt(max(0.0, square - total**2 / max(1, self.n_rows))))
 
 
-_Moments: TypeAlias = tuple[FloatArray, Any, Any]
-"""At each point: the number of rows, the sum of labels, and that of their squares."""
+_Moments: TypeAlias = tuple[FloatArray, Any, FloatArray, Any, Any]
+"""At each point: the number of rows, the sum of labels, and sums of the squares of both and of
+their products. A row counts by its exposure, and its label times that."""
 
 
 def _moments(
-    point: IntArray, y: FloatArray, rows: NDArray[np.bool_], n_points: int
+    point: IntArray,
+    y: FloatArray,
+    exposure: FloatArray | None,
+    rows: NDArray[np.bool_],
+    n_points: int,
 ) -> list[_Moments]:
-    at = point[rows]
+    at, found = point[rows], list[_Moments]()
     n = np.bincount(at, minlength=n_points).astype(np.float64)
-    return [
-        (n, np.bincount(at, one[rows], n_points), np.bincount(at, one[rows] ** 2, n_points))
-        for one in y
-    ]
+    for one in y:
+        labels = one[rows]
+        if exposure is None:
+            total = np.bincount(at, labels, n_points)
+            found.append((n, total, n, total, np.bincount(at, labels**2, n_points)))
+            continue
+        own = exposure[rows]
+        terms = (own, own * labels, own**2, own**2 * labels, (own * labels) ** 2)
+        sums: list[Any] = [np.bincount(at, term, n_points) for term in terms]
+        found.append((sums[0], sums[1], sums[2], sums[3], sums[4]))
+    return found
 
 
 def _points(x: FloatArray) -> IntArray:

@@ -17,9 +17,11 @@ from onepass.encode.reads import READS, is_readable
 from onepass.errors import JobError
 from onepass.job_values import Roles
 from onepass.survey.label import LabelProfile
+from onepass.survey.label_classes import CLASSIFICATION
 from onepass.survey.label_numbers import DOMAINS, center_and_scale
 from onepass.survey.lake_warnings import ABSURD, absurd_value
 from onepass.survey.levels_or_line import Target
+from onepass.survey.lines import Outcome, outcome
 from onepass.survey.scale import robust_scale
 from onepass.text import percent
 
@@ -141,6 +143,8 @@ def beside_offset(found: LabelProfile, target: Target, offset: SampledOffset) ->
     update: dict[str, float] = {}
     if loss == "logistic":
         update["base"] = _log_odds(label, known)
+    elif loss in {"probit", "cloglog"}:
+        update["base"] = found.label.base - float(known.mean())
     elif loss in DOMAINS:
         update["base"] = math.log(label.sum()) - float(logsumexp(known))
     elif loss in {"squared", "huber", "quantile"}:
@@ -150,11 +154,16 @@ def beside_offset(found: LabelProfile, target: Target, offset: SampledOffset) ->
     return replace(found, label=found.label.model_copy(update=update))
 
 
-def left_to_features(target: FloatArray, loss: str, offset: SampledOffset | None) -> FloatArray:
-    """Return labels less the offset where the loss depends on their difference alone."""
-    if offset is None or loss in DOMAINS or loss == "logistic":
-        return target
-    return target - offset.values
+def outcome_beside(target: FloatArray, loss: str, offset: SampledOffset | None) -> Outcome:
+    """Return the labels that lines are fitted to: what the offset leaves of them.
+
+    For losses of classes it is left aside, because sums over rows cannot tell its part.
+    """
+    if offset is None or loss in CLASSIFICATION:
+        return outcome(target, loss)
+    if loss in DOMAINS:
+        return outcome(target, loss, offset.values)
+    return outcome(target - offset.values, loss)
 
 
 def _numbers(role: str, name: str, rows: pa.Table) -> FloatArray:

@@ -29,12 +29,11 @@ from onepass.survey.label import LabelProfile, describe_label, warnings_of_label
 from onepass.survey.label_classes import UnknownClass
 from onepass.survey.label_scan import LabelScan
 from onepass.survey.lake_warnings import Place, absurd_warnings, weight_warnings
-from onepass.survey.lines import outcome
 from onepass.survey.offsets import (
     beside_offset,
     check_loss,
-    left_to_features,
     loss_beside,
+    outcome_beside,
     sampled_offset,
 )
 from onepass.survey.optional_columns import OnMissing, with_absent
@@ -186,8 +185,7 @@ def survey(
     check_uses(usable, columns, found.folders, bad)
     labels = None
     if described is not None and target is not None:
-        of_features = left_to_features(target.values, described.loss, known)
-        labels = outcome(of_features, described.loss)
+        labels = outcome_beside(target.values, described.loss, known)
     columns = shaped(columns, sample.rows, found.choice)
     columns, tail_warnings = curb_tails(columns, sample.rows, labels, tails)
     crosses = crossed(columns, sample.rows, found.choice)

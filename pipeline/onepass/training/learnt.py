@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.errors import DataError
-from onepass.learn.known import judged
 from onepass.learn.metrics import Metrics, Stretches
+from onepass.learn.metrics.beside import judged
 from onepass.model.file import ModelFile
 from onepass.model.state import ModelState
 from onepass.partition import NOT_TAKEN, Group

@@ -74,10 +74,8 @@ def rows_learner(
         Numbers of a hashed weight, not counting its average and clock.
     averages
         Whether weights are averaged.
-    has_slots, has_classes, has_batches
-        Whether rows hit hashed slots, the loss is softmax, and a step takes several rows.
-    has_offset
-        Whether rows have offsets, which softmax has not.
+    has_slots, has_classes, has_batches, has_offset
+        Whether rows hit slots, the loss is softmax, a step takes several rows, rows have offsets.
     """
     n_numbers = n_remembered + (2 if averages else 0)
     # With one margin and one row a step, the numbers of a row's slots are gathered once, for both
@@ -115,8 +113,6 @@ def rows_learner(
             Arguments of `scheduled`: alpha, schedule, done, planned.
         base
             Intercept at the start, from which dog counts distances.
-        offset
-            Known part of each margin, shape (n_rows,); not read without `has_offset`.
         dense, hashed, average, scalars
             State, updated in place.
         average
