@@ -77,7 +77,7 @@ def label_sums(loss: Loss, block: Block) -> FloatArray:
     if not len(y):
         return found
     found[N_ROWS], found[LOG_WEIGHT] = len(y), _logarithms(weight)
-    found[LABEL], found[SQUARE_WEIGHT] = weight @ y, weight @ weight
+    found[LABEL], found[SQUARE_WEIGHT] = _dot(weight, y), _dot(weight, weight)
     found[LEAST], found[OWN] = _terms(loss, y, weight)
     found[SCALED], found[RATE] = found[LABEL], weight.sum()
     if block.offset is not None:
@@ -163,8 +163,13 @@ def _poisson(z: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, f
     return total, pearson
 
 
+@reordered
 def _dot(a: FloatArray, b: FloatArray) -> float:
-    return float(a @ b)
+    # BLAS would use threads here, which wait for each other where cores are busy.
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
 
 
 def _logarithms(weight: FloatArray) -> float:
@@ -179,7 +184,7 @@ def _of_offsets(
 ) -> tuple[float, float, float]:
     p = mean_power(loss)
     if p is None:
-        return 0.0, 0.0, float(weight @ np.abs(offset))
+        return 0.0, 0.0, _dot(weight, np.abs(offset))
     scaled, rate = np.exp((1 - p) * offset), np.exp((2 - p) * offset)
     shift = {1.0: weight * y, 2.0: weight}.get(p)
     by_offset = 0.0 if shift is None else _dot(shift, offset)

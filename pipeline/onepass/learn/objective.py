@@ -190,7 +190,7 @@ class Objective:
         scores = make_scores(self.keeps.scores, self.n_dense_weights, is_curved=False)
         if scores is not None:
             none = np.empty((0, 1, 1))
-            scores.add(Scored(x, g, none, np.empty(0)), block.cluster)
+            scores.add(Scored(x, g, none, np.empty(0), np.empty((0, 1))), block.cluster)
         return scores
 
     def _total(self, z: FloatArray, block: Block) -> float:

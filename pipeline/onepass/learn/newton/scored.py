@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.block import FloatArray, RealArray
+from onepass.jit import reordered
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Rows, kink_width
 from onepass.learn.pointwise import SOFTMAX
@@ -28,6 +29,8 @@ class Scored:
     """Second derivatives, shape (n_rows, n_outputs, n_outputs)."""
     point: FloatArray
     """All dense weights, flat, at which the derivatives are taken."""
+    margins: FloatArray
+    """Margins by these weights, shape (n_rows, n_outputs)."""
 
     def pieces(self) -> Iterator[FloatArray]:
         """Yield the scores of consecutive rows, shape (n, n_outputs * width)."""
@@ -47,13 +50,26 @@ def scored(loss: Loss, rows: Rows, w: FloatArray, *, curvature: bool) -> Scored:
     curvature
         Whether second derivatives are needed; they are empty if not.
     """
-    z, none = rows.margins(w), np.empty((0, 1, 1))
+    own, none = _margins(rows.x, w), np.empty((0, 1, 1))
+    z = own + rows.offset
     if loss.code == SOFTMAX:
         _, g, p = loss.expand_softmax(z, rows.y, rows.weight)
-        return Scored(rows.x, g, _of_classes(p, rows.weight) if curvature else none, w.ravel())
+        return Scored(rows.x, g, _of_classes(p, rows.weight) if curvature else none, w.ravel(), own)
     width = kink_width(loss, rows.y, z)
     g, c = loss.derivatives(np.ascontiguousarray(z[:, 0]), rows.y, rows.weight, width=width)
-    return Scored(rows.x, g[:, None], c[:, None, None] if curvature else none, w.ravel())
+    return Scored(rows.x, g[:, None], c[:, None, None] if curvature else none, w.ravel(), own)
+
+
+@reordered
+def _margins(x: RealArray, w: FloatArray) -> FloatArray:
+    z = np.zeros((len(x), len(w)))
+    for i in range(len(x)):
+        for k in range(len(w)):
+            total = 0.0
+            for j in range(x.shape[1]):
+                total += x[i, j] * w[k, j]
+            z[i, k] = total
+    return z
 
 
 def _of_classes(p: FloatArray, weight: FloatArray) -> FloatArray:
