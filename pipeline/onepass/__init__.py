@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from onepass.actions.evaluate import EvaluateReport, evaluate
+    from onepass.actions.path import PathReport, choose_penalty, penalty_path
     from onepass.actions.refine import RefineReport, refine
     from onepass.actions.rewind import RewindReport, rewind
     from onepass.actions.score import ScoreReport, score
@@ -28,6 +29,7 @@ _HOME = {
     "Job": "job",
     "Model": "model.model",
     "PageReport": "report.write",
+    "PathReport": "actions.path",
     "PlanReport": "training.report",
     "RefineReport": "actions.refine",
     "RewindReport": "actions.rewind",
@@ -36,7 +38,9 @@ _HOME = {
     "TrainOutcome": "actions.train",
     "TrainReport": "training.report",
     "VerifyReport": "actions.verify_report",
+    "choose_penalty": "actions.path",
     "evaluate": "actions.evaluate",
+    "penalty_path": "actions.path",
     "plan": "actions.train",
     "refine": "actions.refine",
     "rewind": "actions.rewind",
@@ -53,6 +57,7 @@ __all__ = [
     "Job",
     "Model",
     "PageReport",
+    "PathReport",
     "PlanReport",
     "RefineReport",
     "RewindReport",
@@ -61,7 +66,9 @@ __all__ = [
     "TrainOutcome",
     "TrainReport",
     "VerifyReport",
+    "choose_penalty",
     "evaluate",
+    "penalty_path",
     "plan",
     "refine",
     "rewind",
