@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onepass.actions.compare import CompareReport, compare
     from onepass.actions.evaluate import EvaluateReport, evaluate
+    from onepass.actions.path import PathReport, choose_penalty, penalty_path
     from onepass.actions.refine import RefineReport, refine
     from onepass.actions.rewind import RewindReport, rewind
     from onepass.actions.score import ScoreReport, score
@@ -30,6 +31,7 @@ _HOME = {
     "Job": "job",
     "Model": "model.model",
     "PageReport": "report.write",
+    "PathReport": "actions.path",
     "PlanReport": "training.report",
     "RefineReport": "actions.refine",
     "RewindReport": "actions.rewind",
@@ -38,8 +40,10 @@ _HOME = {
     "TrainOutcome": "actions.train",
     "TrainReport": "training.report",
     "VerifyReport": "actions.verify_report",
+    "choose_penalty": "actions.path",
     "compare": "actions.compare",
     "evaluate": "actions.evaluate",
+    "penalty_path": "actions.path",
     "plan": "actions.train",
     "refine": "actions.refine",
     "rewind": "actions.rewind",
@@ -57,6 +61,7 @@ __all__ = [
     "Job",
     "Model",
     "PageReport",
+    "PathReport",
     "PlanReport",
     "RefineReport",
     "RewindReport",
@@ -65,8 +70,10 @@ __all__ = [
     "TrainOutcome",
     "TrainReport",
     "VerifyReport",
+    "choose_penalty",
     "compare",
     "evaluate",
+    "penalty_path",
     "plan",
     "refine",
     "rewind",

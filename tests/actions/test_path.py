@@ -11,7 +11,7 @@ import pytest
 from tests.support.lakes import write_files
 
 from onepass import Model, evaluate, refine, train
-from onepass.actions.path import choose, penalty_path
+from onepass.actions.path import choose_penalty, penalty_path
 from onepass.actions.summary import summarise
 from onepass.cli import onepass as command
 from onepass.errors import JobError
@@ -55,7 +55,7 @@ def test_the_loss_of_a_choice_is_the_one_that_evaluate_finds(job, tmp_path):
     train(job)
     report = penalty_path(job["model"], lake=str(tmp_path / "holdout"), n_penalties=15)
     assert report.rows == 3000
-    chosen = choose(report, report.steps[6].penalty)
+    chosen = choose_penalty(report, report.steps[6].penalty)
     assert evaluate(str(tmp_path / "holdout"), job["model"]).loss == pytest.approx(
         report.steps[6].holdout_loss, rel=1e-9
     )
@@ -71,7 +71,7 @@ def test_a_choice_holds_what_lands_later_as_if_it_had_been_the_job(job, tmp_path
     train(job | {"parallel": 1})
     report = penalty_path(job["model"], alpha=0.5, n_penalties=10)
     penalty = report.steps[5].penalty
-    choose(report, penalty)
+    choose_penalty(report, penalty)
     other = job | {"l1": penalty / 2, "l2": penalty / 2, "model": str(tmp_path / "other")}
     train(other)
     write_files(tmp_path / "lake", {"part-9.parquet": table(20)})
@@ -92,9 +92,9 @@ def test_columns_enter_whole_and_criteria_choose(job):
         effects = zip(report.features, step.effects, strict=True)
         inside = {name.split()[0] for name, one in effects if one}
         assert len(inside) == step.columns
-    assert choose(report, "bic").chosen == report.steps[report.best["bic"]].penalty
+    assert choose_penalty(report, "bic").chosen == report.steps[report.best["bic"]].penalty
     with pytest.raises(JobError, match="holdout needs --lake"):
-        choose(report, "holdout")
+        choose_penalty(report, "holdout")
 
 
 def test_constraints_of_a_job_hold_for_curves_levels_and_numbers(job):
@@ -113,6 +113,31 @@ def test_constraints_of_a_job_hold_for_curves_levels_and_numbers(job):
     assert value["noise"] <= 0
     assert all(one.std_error is None for one in found.coefficients)
     assert any("no standard errors" in text for text in found.warnings)
+
+
+def test_constraints_hold_beside_hashed_columns_and_after_a_restart(job, tmp_path):
+    given = job | {"cross": "town*stars", "constraint": "income=0..0.0005", "parallel": 1}
+    train(given)
+    write_files(tmp_path / "lake", {"part-9.parquet": table(20)})
+    train({"model": given["model"]})
+    found = summarise(Model.load(given["model"]))
+    value = {one.feature: one.coefficient for one in found.coefficients}
+    assert found.hashed
+    assert value["income"] == pytest.approx(0.0005)
+    with pytest.raises(JobError, match="none of hashed columns"):
+        penalty_path(given["model"])
+
+
+def test_a_refinement_keeps_the_pull_of_a_prior(job, tmp_path):
+    own = job | {"label": "late", "exclude": "y"}
+    train(own)
+    new = own | {"model": str(tmp_path / "n"), "prior": own["model"], "l2": 1e4}
+    train(new | {"lake": str(write_files(tmp_path / "few", {"a.parquet": table(40, 400)}))})
+    before = Model.load(new["model"]).weights[0].dense
+    refine({"model": new["model"]})
+    after = Model.load(new["model"]).weights[0].dense
+    assert np.abs(before).max() > 0.3
+    np.testing.assert_allclose(after, before, atol=1e-3)
 
 
 def test_a_prior_pulls_to_the_effects_of_an_earlier_model_with_other_references(job, tmp_path):

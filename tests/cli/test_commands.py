@@ -81,6 +81,7 @@ JSON_FIELDS = {
     "verify": "sound exit_code version head_sha256 usable_version findings advice",
     "rewind": "version to partitions rows pending excluded retrained state_sha256",
     "summary": "intercepts coefficients",
+    "path": "model version alpha features steps best chosen",
     "inspect": "files rows columns label warnings",
 }
 
@@ -93,6 +94,7 @@ def test_last_line_with_json_is_one_object_with_the_promised_fields(make_lake, t
         "score": ("score", lake, "--model", model, "--out", out),
         "log": ("log", model),
         "summary": ("summary", model),
+        "path": ("path", model, "--penalties", "3"),
         "verify": ("verify", model),
         "rewind": ("rewind", model, "--to", 6),
         "inspect": ("inspect", lake, "--label", "y"),

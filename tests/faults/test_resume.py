@@ -44,6 +44,7 @@ SOLVERS: dict[str, dict[str, Any]] = {
         "bins": ["c:4"],
     },
     "newton-fading": {"solver": "newton", "half_life": "3 partitions"},
+    "newton-l1": {"solver": "newton", "l1": 1e-3, "l2": 1e-3, "loss": "logistic"},
     "sgd": {"solver": "sgd"},
     "sgd-hinge-hashed": {"solver": "sgd", "loss": "hinge", "categorical": ["shop"]},
     "sgd-candidates": {"solver": "sgd", "learning_rate": [0.001, 0.1]},

@@ -160,7 +160,7 @@ def penalty_path(
     )
 
 
-def choose(report: PathReport, given: float | Criterion) -> PathReport:
+def choose_penalty(report: PathReport, given: float | Criterion) -> PathReport:
     """Commit the weights at one penalty of a path as a new version of its model.
 
     The penalty holds the weights from then on, in place of ``--l1`` and ``--l2`` of the job: rows

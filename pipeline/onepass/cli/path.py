@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from onepass.actions.path import PathReport, PathStep, choose, penalty_path
+from onepass.actions.path import PathReport, PathStep, choose_penalty, penalty_path
 from onepass.terminal.options import dask_option, json_option, version_option
 from onepass.terminal.printing import print_json, print_table, say
 from onepass.terminal.progress import Display
@@ -77,7 +77,7 @@ def command(
 
         write_path(found, out)
     if chosen:
-        found = choose(found, _choice(chosen))
+        found = choose_penalty(found, _choice(chosen))
     if as_json:
         print_json(found)
         return

@@ -143,17 +143,17 @@ class ModelFile(BaseModel):
 
     def metrics(self) -> Metrics:
         """Return an empty accumulator of the metrics of this model's loss."""
-        label = self.encoder.label
+        label, power = self.encoder.label, self.job.power[len(self.job.power) // 2]
         found = make_metrics(
             self.job.loss,
             label_center=label.center,
             delta=self.job.delta or 1.0,
             quantiles=tuple(self.job.quantile),
             classes=tuple(label.classes or ()),
-            power=self.job.power[len(self.job.power) // 2],
+            power=power,
             overdispersion=first_overdispersion(self.job, label),
         )
-        return beside_offset(found, self.job.loss) if self.encoder.has_offset else found
+        return beside_offset(found, self.job.loss, power) if self.encoder.has_offset else found
 
 
 def parse_model_file(data: bytes, place: str) -> ModelFile:

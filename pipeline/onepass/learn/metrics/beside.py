@@ -17,8 +17,8 @@ from onepass.learn.known import explained
 from onepass.learn.losses import LOG_LINK, REGRESSION
 from onepass.learn.metrics.base import Metrics, Sums, Tables, Values
 
-_POWERS = {"poisson": 1.0, "gamma": 2.0}
-"""Powers of the mean to which the variance is proportional, by loss."""
+_POWERS = {"poisson": 1.0, "gamma": 2.0, "inverse_gaussian": 3.0}
+"""Powers of the mean to which the variance is proportional, by loss; tweedie is given its own."""
 
 
 class BesideOffset(Sums):
@@ -82,20 +82,33 @@ class BesideOffset(Sums):
         return self.inner.tables()
 
 
-def beside_offset(metrics: Metrics, loss: str) -> Metrics:
-    """Return metrics for rows with offsets, which `judged` prepares."""
-    return BesideOffset(metrics, _POWERS[loss]) if loss in _POWERS else metrics
+def beside_offset(metrics: Metrics, loss: str, power: float) -> Metrics:
+    """Return metrics for rows with offsets, which `judged` prepares.
+
+    Parameters
+    ----------
+    power
+        Power of tweedie loss.
+    """
+    if not _has_rate(loss):
+        return metrics
+    return BesideOffset(metrics, power if loss == "tweedie" else _POWERS[loss])
 
 
 def judged(prediction: FloatArray, block: Block, loss: str) -> tuple[FloatArray, FloatArray]:
     """Return predictions and labels of a block as its metrics take them."""
     if block.offset is None:
         return prediction, block.label
-    if loss in _POWERS:
+    if _has_rate(loss):
         return np.column_stack([prediction, block.offset]), block.label
     if loss not in REGRESSION or loss in LOG_LINK:
         return prediction, block.label
     return explained(prediction, block.offset, loss), explained(block.label, block.offset, loss)
+
+
+def _has_rate(loss: str) -> bool:
+    """Return whether the variance is a power of the mean, so that the best rate is a quotient."""
+    return loss in _POWERS or loss == "tweedie"
 
 
 def _cost(p: float, rate: float, weight: float, label: float, pull: float, push: float) -> float:
