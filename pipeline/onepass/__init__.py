@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onepass.actions.compare import CompareReport, compare
+    from onepass.actions.compare import compare
+    from onepass.actions.comparison import CompareReport
     from onepass.actions.evaluate import EvaluateReport, evaluate
     from onepass.actions.path import PathReport, choose_penalty, penalty_path
     from onepass.actions.refine import RefineReport, refine
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from onepass.training.report import PlanReport, TrainReport
 
 _HOME = {
-    "CompareReport": "actions.compare",
+    "CompareReport": "actions.comparison",
     "EvaluateReport": "actions.evaluate",
     "Job": "job",
     "Model": "model.model",

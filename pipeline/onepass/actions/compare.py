@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel
 
+from onepass.actions.comparison import CompareReport, difference
 from onepass.block import FloatArray
+from onepass.encode.encoder import Encoded
 from onepass.environment import peak_rss_bytes
 from onepass.errors import EmptyLake, JobError
 from onepass.lake.tables.open import files_of
 from onepass.learn.losses import REGRESSION
+from onepass.learn.metrics import Metrics
+from onepass.learn.metrics.beside import judged
 from onepass.learn.metrics.paired import PairedLosses
-from onepass.learn.metrics.row_losses import row_losses
+from onepass.learn.metrics.regression import RegressionMetrics
 from onepass.model.directory import open_model
 from onepass.model.file import ModelFile
 from onepass.model.predictor import Predictor, predicted
@@ -31,56 +34,11 @@ from onepass.stream.lake_groups import check_files
 from onepass.stream.reading import Beside, Streamed
 from onepass.stream.workers import Workers
 from onepass.training.progress import Progress
-from onepass.training.report import finite
-
-LEVEL = 0.95
-"""Coverage of the interval of a difference."""
 
 MOST_SEGMENTS = 1000
 """Most values of the column by which losses are compared."""
 
 _ADVICE = "Repair the file or take it out of the lake: a comparison on a part of it would mislead."
-
-
-class Difference(BaseModel):
-    """Losses of two models on some rows."""
-
-    segment: str | None
-    """Value of the column by which rows are divided; None for all rows."""
-    rows: int
-    first: float | None
-    """Weighted mean loss of the first model."""
-    second: float | None
-    difference: float | None
-    """Loss of the first model less that of the second: below 0, the first is better."""
-    std_error: float | None
-    """Standard error of the difference, for independent rows."""
-    p_value: float | None
-    """Two-sided p value of no difference."""
-    low: float | None
-    high: float | None
-    """Bounds of the interval of the difference that covers 95 %."""
-
-
-class CompareReport(BaseModel):
-    """Two models compared on a lake."""
-
-    first: str
-    second: str
-    """Model directories."""
-    versions: tuple[int, int]
-    loss: str
-    """Loss that is compared, as `evaluate` reports it."""
-    by: str | None
-    """Column by which the rows are divided."""
-    total: Difference
-    segments: list[Difference]
-    """Segments with the most rows first."""
-    left_out: int
-    """Rows that one of the models cannot use: without a label, or of a class that it lacks."""
-    seconds: float
-    rows_per_second: float
-    peak_rss_bytes: int
 
 
 def compare(
@@ -177,8 +135,8 @@ def _compared(
         versions=(pair.one.entry.version, pair.other.entry.version),
         loss=pair.loss,
         by=pair.by,
-        total=_difference(None, total.whole),
-        segments=[_difference(name, losses) for name, losses in segments],
+        total=difference(None, total.whole),
+        segments=[difference(name, losses) for name, losses in segments],
         left_out=total.left_out,
         seconds=seconds,
         rows_per_second=total.n_rows / seconds if seconds > 0 else 0.0,
@@ -195,7 +153,7 @@ def _measure_of(one: ModelFile, other: ModelFile) -> str:
         If their predictions cannot be compared on the same rows.
     """
     ours, theirs = one.job, other.job
-    for name in ("label", "weight", "where", "sample"):
+    for name in ("label", "weight", "offset", "exposure", "where", "sample"):
         if getattr(ours, name) != getattr(theirs, name):
             raise JobError(
                 f"the models have different rows or labels, {name}: {getattr(ours, name)!r} and "
@@ -204,7 +162,7 @@ def _measure_of(one: ModelFile, other: ModelFile) -> str:
     if one.encoder.int96 != other.encoder.int96:
         raise JobError("the models read INT96 timestamps in different units; train one anew")
     same = ours.loss == theirs.loss and all(
-        getattr(ours, name) == getattr(theirs, name) for name in ("delta", "quantile")
+        getattr(ours, name) == getattr(theirs, name) for name in ("delta", "quantile", "power")
     )
     if one.encoder.label.classes != other.encoder.label.classes:
         raise JobError(
@@ -255,8 +213,11 @@ def _measured(pair: _Pair, streamed: Streamed) -> _Measured:
         encoded.rows, other.rows, assume_unique=True, return_indices=True
     )
     weight = encoded.block.weight[own]
-    first = _losses(pair.one, pair.loss, encoded, own)
-    second = _losses(pair.other, pair.loss, other, theirs)
+    # Two losses for numbers are compared by squared error, with which neither was trained.
+    file = pair.one.file
+    metrics = file.metrics() if pair.loss == file.job.loss else RegressionMetrics()
+    first = _losses(pair.one, metrics, pair.loss, encoded)[own]
+    second = _losses(pair.other, metrics, pair.loss, other)[theirs]
     found = _Measured(
         n_rows=encoded.block.n_rows, left_out=len({*encoded.rows, *other.rows}) - len(places)
     )
@@ -273,17 +234,10 @@ def _measured(pair: _Pair, streamed: Streamed) -> _Measured:
     return found
 
 
-def _losses(model: Predictor, loss: str, encoded: Any, rows: Any) -> FloatArray:
+def _losses(model: Predictor, metrics: Metrics, loss: str, encoded: Encoded) -> FloatArray:
     with np.errstate(over="ignore", invalid="ignore"):
-        prediction = predicted(encoded, model.unit)[rows]
-        job = model.file.job
-        return row_losses(
-            loss,
-            prediction,
-            encoded.block.label[rows],
-            delta=job.delta or 1.0,
-            quantiles=job.quantile,
-        )
+        prediction = predicted(encoded, model.unit)
+        return metrics.row_losses(*judged(prediction, encoded.block, loss))
 
 
 def _texts(values: pa.ChunkedArray, name: str) -> pa.Array:
@@ -296,19 +250,3 @@ def _texts(values: pa.ChunkedArray, name: str) -> pa.Array:
             f"{values.type}"
         ) from None
     return pc.fill_null(texts, "null")
-
-
-def _difference(segment: str | None, losses: PairedLosses) -> Difference:
-    low, high = losses.interval(LEVEL)
-    first, second = losses.losses
-    return Difference(
-        segment=segment,
-        rows=losses.n_rows,
-        first=finite(first),
-        second=finite(second),
-        difference=finite(losses.difference),
-        std_error=finite(losses.std_error),
-        p_value=finite(losses.p_value),
-        low=finite(low),
-        high=finite(high),
-    )

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from onepass.actions.compare import LEVEL, CompareReport, Difference, compare
+from onepass.actions.compare import compare
+from onepass.actions.comparison import LEVEL, CompareReport, Difference
 from onepass.terminal.options import as_lake, dask_option, json_option, table_options
 from onepass.terminal.printing import print_json, print_table, say
 from onepass.terminal.progress import Display

@@ -1,4 +1,4 @@
-"""The mean over rows of `row_losses` is the loss of the metrics."""
+"""The loss of each row, whose weighted mean is the loss of the metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 
 from onepass.learn.losses import LOSSES
 from onepass.learn.metrics import make_metrics
-from onepass.learn.metrics.row_losses import row_losses
 
 N = 500
 
@@ -38,11 +37,6 @@ def test_the_mean_over_rows_is_the_loss_of_the_metrics(loss):
     settings = {"delta": 0.7, "quantiles": (0.2, 0.9)}
     metrics = make_metrics(loss, classes="abcd", **settings)
     metrics.add(prediction, label, weight)
-    each = row_losses(loss, prediction, label, **settings)
+    each = metrics.row_losses(prediction, label)
     assert each.shape == (N,)
     np.testing.assert_allclose(weight @ each / weight.sum(), metrics.loss(), rtol=1e-12)
-
-
-def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="expected the name of a loss"):
-        row_losses("cubic", np.zeros(1), np.zeros(1))

@@ -35,6 +35,10 @@ class Metrics(Protocol):
         """
         ...
 
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the loss of each row, shape (n_rows,); `loss` is its weighted mean."""
+        ...
+
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator of the same kind and settings."""
         ...

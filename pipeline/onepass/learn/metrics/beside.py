@@ -45,6 +45,10 @@ class BesideOffset(Sums):
         pull = label * (offset if p == 1 else np.exp((1 - p) * offset))
         self._add(weight, label, pull, offset if p == 2 else np.exp((2 - p) * offset))
 
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the deviance of each row; `prediction` is as `add` takes it."""
+        return self.inner.row_losses(np.ascontiguousarray(prediction[:, 0]), label)
+
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         assert isinstance(other, BesideOffset)

@@ -100,6 +100,11 @@ class BinaryMetrics(Sums):
         self.n_rows += len(label)
         _add_rows(prediction, label, weight, self.sums, self.ranking.bins)
 
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the negative log likelihood of each row."""
+        p = np.clip(prediction, _TINY, 1 - _TINY)
+        return np.asarray(-np.log(np.where(label > 0.5, p, 1 - p)))
+
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         super().merge(other)
@@ -165,10 +170,14 @@ class HingeMetrics(Sums):
 
     def add(self, prediction: FloatArray, label: FloatArray, weight: FloatArray) -> None:
         """Add rows; labels are 0 or 1."""
-        positive = label > 0.5
-        hinge = np.maximum(0.0, 1 - np.where(positive, prediction, -prediction))
+        positive, hinge = label > 0.5, self.row_losses(prediction, label)
         self._add(weight, hinge, (prediction > 0) == positive, positive)
         self.ranking.add(prediction, positive, weight, prediction)
+
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the hinge loss of each row."""
+        margin = np.where(label > 0.5, prediction, -prediction)
+        return np.asarray(np.maximum(0.0, 1 - margin))
 
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""

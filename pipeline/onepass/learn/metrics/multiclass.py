@@ -48,6 +48,11 @@ class ClassMetrics(Sums):
             counted(truth, weight * nll, n_classes),
         ]
 
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the negative log likelihood of each row."""
+        of_truth = prediction[np.arange(len(label)), label.astype(np.int64)]
+        return np.asarray(-np.log(np.clip(of_truth, _TINY, 1.0)))
+
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         assert isinstance(other, ClassMetrics)

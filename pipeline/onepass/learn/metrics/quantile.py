@@ -43,6 +43,11 @@ class QuantileMetrics(Sums):
         self.per_quantile += [weight @ _pinball(residual, self.quantiles), weight @ (residual <= 0)]
         self.labels.add(label, weight)
 
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the pinball loss of each row, the mean over the quantiles."""
+        residual = label[:, None] - prediction.reshape(len(label), -1)
+        return np.asarray(_pinball(residual, self.quantiles).mean(axis=1))
+
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         assert isinstance(other, QuantileMetrics)

@@ -33,6 +33,11 @@ class RegressionMetrics(Sums):
         more = self._terms(prediction, label)
         self._add(weight, error, error**2, np.abs(error), shifted, shifted**2, *more)
 
+    def row_losses(self, prediction: FloatArray, label: FloatArray) -> FloatArray:
+        """Return the loss of each row."""
+        own = self._terms(prediction, label)
+        return own[0] if own else np.asarray((prediction - label) ** 2)
+
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         assert isinstance(other, RegressionMetrics)
@@ -59,7 +64,7 @@ class RegressionMetrics(Sums):
         }
 
     def _terms(self, prediction: FloatArray, label: FloatArray) -> tuple[FloatArray, ...]:
-        """Return the terms of the sums that a subclass adds to `names`."""
+        """Return the terms of the sums that a subclass adds to `names`, its loss first."""
         del prediction, label
         return ()
 
