@@ -232,7 +232,7 @@ def _head_bytes(settings: Settings) -> tuple[int, int]:
         )
     if s.n_slots:
         sizes = (loss, s.n_dense, s.n_slots)
-        return Hybrid.nbytes(*sizes), Hybrid.working_bytes(*sizes)
+        return Hybrid.nbytes(*sizes, widens=s.widens), Hybrid.working_bytes(*sizes)
     return Newton.nbytes(loss, s.n_dense), Newton.working_bytes(loss, s.n_dense)
 
 
@@ -262,6 +262,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             half_life=s.half_life_rows,
             careful=s.careful,
             by_columns=s.by_columns,
+            widens=s.widens,
         )
     return Newton(
         loss,

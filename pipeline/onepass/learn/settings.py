@@ -45,6 +45,8 @@ class Settings:
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
     by_columns: bool = False
     """Whether newton works column by column; see `ModelFile.pass_over`."""
+    widens: bool = False
+    """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -69,6 +69,12 @@ class ModelFile(BaseModel):
 
     Both compute the same up to rounding. Models without this field keep their order of operations.
     """
+    slot_prior: Literal["believed", "widened"] = "believed"
+    """How newton finds the prior of hashed weights.
+
+    - believed: from the weights and their variances
+    - widened: that prior times a factor, which the loss of rows before they are learnt decides on
+    """
 
     taken: float = Field(default=1.0, gt=0, le=1)
     """Share of the rows of planned files that the job takes, as the survey has estimated it.
@@ -99,6 +105,7 @@ class ModelFile(BaseModel):
             self.encoder,
             careful=self.start == "careful",
             by_columns=self.pass_over == "columns",
+            widens=self.slot_prior == "widened",
         )
 
     def max_state_bytes(self) -> int:

@@ -96,6 +96,8 @@ def create_model(
         spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
         start="careful",
         pass_over="columns",
+        # Rows that were learnt before tell nothing about the loss of new ones.
+        slot_prior="widened" if resolved.epochs == 1 else "believed",
         taken=found.taken,
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"

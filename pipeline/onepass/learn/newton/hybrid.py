@@ -58,6 +58,8 @@ class Hybrid:
         As for `Newton`.
     n_slots
         Number of slots.
+    widens
+        As for `SlotFilter`.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Hybrid:
         half_life: float | None = None,
         careful: bool = False,
         by_columns: bool = False,
+        widens: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -83,12 +86,13 @@ class Hybrid:
             careful=careful,
             by_columns=by_columns,
         )
-        self._slots = SlotFilter(loss, n_slots, l2=l2)
+        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens)
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int, n_slots: int) -> int:
+    def nbytes(loss: Loss, n_dense: int, n_slots: int, *, widens: bool = False) -> int:
         """Return the most bytes that `arrays` take, without making them."""
-        return Newton.nbytes(loss, n_dense, cautious=True) + SlotFilter.nbytes(loss, n_slots)
+        slots = SlotFilter.nbytes(loss, n_slots, widens=widens)
+        return Newton.nbytes(loss, n_dense, cautious=True) + slots
 
     @staticmethod
     def working_bytes(loss: Loss, n_dense: int, n_slots: int) -> int:
