@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from ids import id_tasks
 from peers import SKLEARN_RATES, VW_RATES, sklearn_sgd, vowpal_wabbit, vw_lines
 from reference import batch_margins, hashed_margins
 from rounds import lines, measured, round_tasks, write
@@ -94,10 +95,8 @@ def encode(file: ModelFile, table: pa.Table) -> Block:
 def reference(file: ModelFile, learnt: Block, judged: Block) -> float:
     """Holdout loss of the batch optimum on the same features."""
     label = file.encoder.label
-    if file.encoder.n_hashed:
-        at = (judged.dense, judged.slots)
-        n_slots = file.encoder.n_slots
-        fits = hashed_margins(learnt.dense, learnt.slots, learnt.label, at, n_slots)
+    if file.encoder.n_slots:
+        fits = hashed_margins(file.job.loss, learnt, judged)
         return min(loss_of(file, mean(file, z), learnt, judged) for z in fits.values())
     margins = batch_margins(
         file.job.loss,
@@ -212,7 +211,7 @@ def print_table(rows: list[Row]) -> None:
     print("|---|---|---|---|---|" + "---|" * len(names))
     for row in rows:
         cells = " | ".join(shown(row.excess.get(name)) for name in names)
-        mark = " (small)" if row.is_small and row.kind != "hashed" else ""
+        mark = " (small)" if row.is_small and row.kind not in {"hashed", "ids"} else ""
         print(
             f"| {row.name}{mark} | {row.loss} | {row.n_rows:,} | {row.width} "
             f"| {row.batch:.6g} | {cells} |"
@@ -231,7 +230,7 @@ def print_summary(rows: list[Row]) -> None:
     if len(ours):
         tell("dense within 0.5 %", bool((ours <= 0.5).all()))
         tell("dense median within 0.05 %", bool(np.median(ours) <= 0.05))
-    for kind, limit in (("hashed", 1.0), ("sorted", 0.5), ("stored", 0.5)):
+    for kind, limit in (("hashed", 1.0), ("ids", 2.0), ("sorted", 0.5), ("stored", 0.5)):
         found = [r.excess["onepass"] for r in rows if r.kind == kind]
         if found:
             tell(f"{kind} within {limit} %", max(found) <= limit)
@@ -270,12 +269,12 @@ def main() -> None:
     packages = ["numpy", "scipy", "pyarrow", "numba", "scikit-learn", "vowpalwabbit"]
     print(", ".join(f"{name} {installed(name) or 'absent'}" for name in packages))
     if given.parallel:
-        tasks = chosen(chain(all_tasks(), round_tasks()), given.only, size)
+        tasks = chosen(chain(all_tasks(), id_tasks(), round_tasks()), given.only, size)
         found = [measured(task, given.parallel.split(",")) for task in tasks]
         print("", *lines(found), sep="\n")
         return
     rows = []
-    for task in chosen(chain(all_tasks(), stored_tasks()), given.only, size):
+    for task in chosen(chain(all_tasks(), id_tasks(), stored_tasks()), given.only, size):
         row = run(task, given.peers)
         rows.append(row)
         line = ", ".join(f"{k.strip()} {shown(v)}" for k, v in row.excess.items())

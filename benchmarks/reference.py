@@ -9,6 +9,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp, softmax
 
+from onepass.block import Block
+
 WIDTHS = (0.3, 0.1, 0.03, 0.01, 0.003)
 """Over which kinks are rounded, one after another, on labels of unit scale."""
 
@@ -122,36 +124,50 @@ def _rounded_hinge(u, width):
     return value, np.where(near, (u + width) / (2 * width), (u > 0).astype(float))
 
 
-def hashed_margins(
-    dense: np.ndarray,
-    slots: np.ndarray,
-    y: np.ndarray,
-    at: tuple[np.ndarray, np.ndarray],
-    n_slots: int,
-) -> dict[float, np.ndarray]:
-    """Margins of L2 logistic batch fits on the same hashed design, by penalty of the slots."""
+PENALTIES = (100.0, 30.0, 10.0, 5.0, 2.0, 1.0, 0.5)
+"""Of the hashed weights of batch fits, on labels of unit scale."""
+
+
+def hashed_margins(loss: str, learnt: Block, judged: Block) -> dict[float, np.ndarray]:
+    """Margins of L2 batch fits on the same hashed design, by penalty of the slots."""
     from scipy.sparse import csr_matrix, hstack
 
-    def design(dense: np.ndarray, slots: np.ndarray):
-        n, m = slots.shape
-        hits = csr_matrix(
-            (np.ones(n * m), slots.ravel().astype(np.int64), np.arange(0, n * m + 1, m)),
-            shape=(n, n_slots),
-        )
-        return hstack([csr_matrix(dense.astype(float)), hits, np.ones((n, 1))]).tocsr()
+    y, mean, std = learnt.label, learnt.dense.mean(0, dtype=float), learnt.dense.std(0, dtype=float)
+    std[std <= 1e-7 * np.abs(mean)] = np.inf
+    # Slots that no row learns have the weight 0; most of them are left out.
+    entries = learnt.slots[:, :0].ravel() if learnt.entries is None else learnt.entries.slot
+    used = np.unique(np.append(learnt.slots, entries))
 
-    x, rows = design(dense, slots), design(*at)
+    def hits(slot: np.ndarray, value: np.ndarray, start: np.ndarray):
+        place = np.minimum(np.searchsorted(used, slot), len(used) - 1)
+        known = np.where(used[place] == slot, value, 0.0)
+        return csr_matrix((known, place, start), shape=(len(start) - 1, len(used)))
+
+    def design(block: Block):
+        n, m = block.slots.shape
+        found = hits(block.slots.ravel(), np.ones(n * m), m * np.arange(n + 1))
+        if block.entries is not None:
+            found += hits(block.entries.slot, block.entries.value, block.entries.start)
+        scaled = csr_matrix((block.dense - mean) / std)
+        return hstack([scaled, found, np.ones((n, 1))]).tocsr()
+
+    x, rows = design(learnt), design(judged)
+    turned = x.T.tocsr()
+    center, scale = (float(y.mean()), float(y.std())) if loss == "squared" else (0.0, 1.0)
+    target = (y - center) / scale
     found = {}
     w = np.zeros(x.shape[1])
-    for l2 in (30.0, 10.0, 5.0, 2.0):
+    if loss == "poisson":
+        w[-1] = np.log(y.mean())
+    for l2 in PENALTIES:
         penalty = np.full(x.shape[1], l2)
-        penalty[: dense.shape[1]], penalty[-1] = 1e-3, 0.0
+        penalty[: learnt.dense.shape[1]], penalty[-1] = 1e-3, 0.0
 
         def objective(w: np.ndarray, penalty: np.ndarray = penalty) -> tuple[float, np.ndarray]:
-            z = x @ w
-            value = np.logaddexp(0, z) - y * z
-            return value.sum() + 0.5 * penalty @ w**2, x.T @ (expit(z) - y) + penalty * w
+            value, slope = _loss(loss, (x @ w)[:, None], target, 0.5, 1.0, 0.0)
+            gradient = turned @ slope[:, 0] + penalty * w
+            return value * len(target) + 0.5 * penalty @ w**2, gradient
 
         w = minimize(objective, w, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
-        found[l2] = rows @ w
+        found[l2] = (rows @ w) * scale + center
     return found

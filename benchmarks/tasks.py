@@ -28,7 +28,7 @@ class Task:
     """Fields that the task asks for, such as a quantile; nothing that tunes."""
     n_files: int = 8
     kind: str = "dense"
-    """dense, hashed, sorted or stored: which target it belongs to."""
+    """dense, hashed, ids, sorted or stored: which target it belongs to."""
     row_group_rows: int = 20_000
 
 

@@ -268,7 +268,7 @@ def _head_bytes(settings: Settings) -> tuple[int, int]:
     if s.n_slots:
         sizes = (loss, s.n_dense, s.n_slots)
         return (
-            Hybrid.nbytes(*sizes, keeps=s.keeps),
+            Hybrid.nbytes(*sizes, keeps=s.keeps, widens=s.widens),
             Hybrid.working_bytes(*sizes, keeps=s.keeps),
         )
     return (
@@ -315,6 +315,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             by_columns=s.by_columns,
             keeps=s.keeps,
             penalties=s.penalties,
+            widens=s.widens,
         )
     return Newton(
         loss,

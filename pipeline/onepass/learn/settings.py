@@ -68,6 +68,8 @@ class Settings:
     """What newton keeps for inference; see `ModelFile.keeps`."""
     penalties: Penalties = NONE
     """Penalties and constraints of newton beside `l2`."""
+    widens: bool = False
+    """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -70,6 +70,12 @@ class ModelFile(BaseModel):
 
     Both compute the same up to rounding. Models without this field keep their order of operations.
     """
+    slot_prior: Literal["believed", "widened"] = "believed"
+    """How newton finds the prior of hashed weights.
+
+    - believed: from the weights and their variances
+    - widened: that prior times a factor, which the loss of rows before they are learnt decides on
+    """
 
     keeps: Literal["curvature", "likelihood"] = "curvature"
     """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
@@ -109,6 +115,7 @@ class ModelFile(BaseModel):
             by_columns=self.pass_over == "columns",
             likelihood=self.keeps == "likelihood",
             prior=self.prior,
+            widens=self.slot_prior == "widened",
         )
 
     def max_state_bytes(self) -> int:

@@ -21,6 +21,7 @@ def candidate_settings(
     by_columns: bool = False,
     likelihood: bool = False,
     prior: Mapping[str, float] | None = None,
+    widens: bool = False,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
 
@@ -38,6 +39,8 @@ def candidate_settings(
         Whether newton keeps the sums of the likelihood; see `ModelFile.keeps`.
     prior
         See `ModelFile.prior`.
+    widens
+        Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`.
     """
     penalties = dense_penalties(job, schema, prior)
     label, n_dense = schema.label, schema.n_dense
@@ -77,6 +80,7 @@ def candidate_settings(
             class_weights=tuple(label.class_weights or ()),
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
+            widens=widens,
         )
         for rate, l2, power in product(rates, job.l2, powers)
     ]

@@ -100,6 +100,8 @@ def create_model(
         start="careful",
         pass_over="columns",
         keeps="likelihood",
+        # Rows that were learnt before tell nothing about the loss of new ones.
+        slot_prior="widened" if resolved.epochs == 1 else "believed",
         taken=found.taken,
         prior=prior_of(resolved.prior, resolved.loss, schema) if resolved.prior else None,
     )

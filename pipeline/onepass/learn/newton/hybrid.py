@@ -62,6 +62,8 @@ class Hybrid:
         As for `Newton`, but no likelihood: slots predict rows before they learn them.
     n_slots
         Number of slots.
+    widens
+        As for `SlotFilter`.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Hybrid:
         by_columns: bool = False,
         keeps: Keeps = NOTHING,
         penalties: Penalties = NONE,
+        widens: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -91,13 +94,15 @@ class Hybrid:
             keeps=replace(keeps, likelihood=False),
             penalties=penalties,
         )
-        self._slots = SlotFilter(loss, n_slots, l2=l2)
+        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens)
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING) -> int:
+    def nbytes(
+        loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING, widens: bool = False
+    ) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         dense = Newton.nbytes(loss, n_dense, cautious=True, keeps=keeps)
-        return dense + SlotFilter.nbytes(loss, n_slots)
+        return dense + SlotFilter.nbytes(loss, n_slots, widens=widens)
 
     @staticmethod
     def working_bytes(loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING) -> int:

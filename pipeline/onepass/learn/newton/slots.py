@@ -12,7 +12,8 @@ Kalman filter. Where the dense part of the margin is uncertain, v includes its v
 loss and one slot a row, the weight is the running mean of its labels, shrunk by the prior. An entry
 of a sparse row has a value beside its slot; see `entries_pass`.
 
-The variance of the prior is learnt whenever the rows have doubled; see `slots_prior`.
+The variance of the prior is learnt whenever the rows have doubled; see `slots_prior` and
+`slots_widening`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from onepass.learn.newton.dispersion import noise_and_bend
 from onepass.learn.newton.entries_pass import add_up_entries, entries_pass
 from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
-from onepass.learn.newton.slots_prior import FIRST_PRIOR, learnt_prior, reweigh
-from onepass.learn.newton.slots_tempered import Tempering, tempered_pass
+from onepass.learn.newton.slots_prior import FIRST_PRIOR, bounded, learnt_prior, reweigh
+from onepass.learn.newton.slots_tempered import Round, tempered_pass
+from onepass.learn.newton.slots_widening import derivatives_by_prior, slope_and_bend, widened
 
 _FIRST_DOUBLING = 4096
 """Rows after which the prior is learnt for the first time."""
@@ -63,10 +65,12 @@ class SlotFilter:
     l2
         Ridge penalty per row. It bounds the learnt prior: a ridge penalty is a normal prior whose
         variance is the inverse of the penalty.
+    widens
+        Whether the loss before learning decides on a factor of the prior; see `slots_widening`.
     """
 
-    def __init__(self, loss: Loss, n_slots: int, *, l2: float = 0.0) -> None:
-        self.loss, self.l2 = loss, l2
+    def __init__(self, loss: Loss, n_slots: int, *, l2: float = 0.0, widens: bool = False) -> None:
+        self.loss, self.l2, self.widens = loss, l2, widens
         self.hashed = np.zeros((n_slots, loss.n_outputs, 2), np.float32)
         self.hashed[:, :, 1] = FIRST_PRIOR
         self.prior = np.array(FIRST_PRIOR)
@@ -77,20 +81,20 @@ class SlotFilter:
         """Rows of positive weight so far."""
         self.n_refreshed = np.zeros((), np.int64)
         """`n_rows` when the prior was last learnt."""
+        self.widening = np.ones(())
+        """Factor of the prior beside what the beliefs tell."""
+        self.slope = np.zeros(3)
+        """Sums of `slope_and_bend` since the prior was last learnt."""
         self.is_held = False
         """Whether the prior is held, because other learners share it; see `Learns.hold`."""
         self._keep, self._keep_dispersion = 1.0, 1.0
         """Factors by which rows, and the sums of `dispersion`, have faded since `hold`."""
-        self._round = (1, 0, 0)
-        """Learners and rows of the round, and rows before it; see `hold`."""
-        self._n_selected: float | None = None
-        """Slots that a row of the round selects, by its first block."""
-        self._tempering: Tempering | None = None
+        self._round = Round()
 
     @staticmethod
-    def nbytes(loss: Loss, n_slots: int) -> int:
+    def nbytes(loss: Loss, n_slots: int, *, widens: bool = False) -> int:
         """Return the bytes of `arrays`, without making them."""
-        return _slot_bytes(loss, n_slots) + 8 + 2 * 8 + 2 * 8
+        return _slot_bytes(loss, n_slots) + 8 + 2 * 8 + 2 * 8 + (4 * 8 if widens else 0)
 
     @staticmethod
     def working_bytes(loss: Loss, n_slots: int) -> int:
@@ -139,12 +143,15 @@ class SlotFilter:
             self._narrow(entries)
         margin = np.empty_like(dense.margin)
         known = None if entries is None else np.empty(len(label))
+        dispersion, by_prior = self._dispersion(), None
+        if self.widens:
+            by_prior = derivatives_by_prior(self.hashed, float(self.prior), slots, entries)
         learn_rows = self._pass(slots, entries)
         learn_rows(
             self.loss.code,
             self.loss.shape,
             width,
-            self._dispersion(),
+            dispersion,
             np.ascontiguousarray(slots),
             *(() if entries is None else entries.arrays),
             np.ascontiguousarray(dense.margin),
@@ -155,8 +162,10 @@ class SlotFilter:
             margin,
             *(() if known is None else (known,)),
         )
+        z = dense.margin + margin
+        if by_prior is not None:
+            self.slope += slope_and_bend(self.loss, z, label, weight, width, dispersion, by_prior)
         if not self.loss.has_unit_dispersion:
-            z = dense.margin + margin
             self.dispersion *= 0.9
             self._keep_dispersion *= 0.9
             self.dispersion += 0.1 * noise_and_bend(self.loss, z, label, weight, width, known)
@@ -189,7 +198,8 @@ class SlotFilter:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change, by name, without copying them."""
-        names = ("hashed", "prior", "dispersion", "n_rows", "n_refreshed")
+        names = ["hashed", "prior", "dispersion", "n_rows", "n_refreshed"]
+        names += ["widening", "slope"] if self.widens else []
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -206,19 +216,19 @@ class SlotFilter:
             Number of rows learnt so far; rows that have faded count less.
         """
         self.is_held, self._keep, self._keep_dispersion = True, 1.0, 1.0
-        self._round = (n_shares, n_rows, known_rows)
-        self._n_selected, self._tempering = None, None
+        self._round = Round(n_shares, n_rows, known_rows)
 
     def difference(self, base: SlotFilter) -> SlotsDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
         keep = self._keep_dispersion
         evidence = Evidence.between(
-            self._beliefs(), base._beliefs(), float(base.prior), self._keep, self._tempering
+            self._beliefs(), base._beliefs(), float(base.prior), self._keep, self._round.tempering
         )
         return SlotsDifference(
             (evidence,),
             int(self.n_rows) - int(base.n_rows),
             (keep, self.dispersion - keep * base.dispersion),
+            self.slope - base.slope,
         )
 
     def merge(self, found: SlotsDifference) -> None:
@@ -228,13 +238,14 @@ class SlotFilter:
         keep, new = found.dispersion
         self.dispersion *= keep
         self.dispersion += new
+        self.slope += found.slope
         self.n_rows += found.n_rows
         if found.n_rows:
             self._refresh_if_due()
 
     def _pass(self, slots: SlotArray, entries: Entries | None) -> Callable[..., None]:
         """Return the loop that learns rows, tempered if the moves of a round might overshoot."""
-        tempering = self._tempered(slots, entries)
+        tempering = self._round.tempered(self.hashed, float(self.prior), slots, entries)
         if tempering is None:
             once = (0.0, 1.0, 0.0)
             return filter_pass if entries is None else partial(entries_pass, once)
@@ -242,28 +253,6 @@ class SlotFilter:
         if entries is None:
             return partial(tempered_pass, rate, n_shares, unknown)
         return partial(entries_pass, (rate, n_shares, unknown))
-
-    def _tempered(self, slots: SlotArray, entries: Entries | None) -> Tempering | None:
-        n_shares, n_rows, known_rows = self._round
-        if self._n_selected is None:
-            n_entries = 0 if entries is None else len(entries.slot)
-            self._n_selected = slots.shape[1] + n_entries / max(1, len(slots))
-        # Several columns may all tell the same. The moves of a round then add up to at most this
-        # many times what is missing to the weights; once needs no tempering. Rounds keep to this,
-        # unless they were planned with rows that have no label or no weight.
-        if n_shares <= 2 or (self._n_selected - 1) * n_rows <= known_rows:
-            return None
-        if self._tempering is None:
-            # An entry adds to the precision of its slot by the square of its value.
-            length = slots.shape[1] + (0.0 if entries is None else entries.mean_square_length())
-            self._tempering = Tempering.of_round(
-                self._beliefs(),
-                float(self.prior),
-                length * self.loss.n_outputs,
-                n_shares,
-                n_rows,
-            )
-        return self._tempering
 
     def _narrow(self, entries: Entries) -> None:
         """Let the first prior of sparse rows give their margins the variance of one slot's."""
@@ -290,6 +279,10 @@ class SlotFilter:
         self.n_refreshed[()] = self.n_rows
         beliefs, before = self._beliefs(), float(self.prior)
         prior = learnt_prior(beliefs, before)
+        if self.widens:
+            self.widening[()] = widened(float(self.widening), self.slope)
+            self.slope[:] = 0.0
+            prior = bounded(prior * float(self.widening))
         if self.l2:
             prior = min(prior, 1 / (self.l2 * float(self.n_rows)))
         reweigh(beliefs, before, 1.0, prior)

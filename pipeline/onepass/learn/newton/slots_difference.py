@@ -77,6 +77,8 @@ class SlotsDifference:
     """Rows of positive weight."""
     dispersion: tuple[float, FloatArray]
     """The map ``x -> keep * x + new`` of the sums that give the dispersion."""
+    slope: FloatArray
+    """What the rows add to `SlotFilter.slope`; 0 if the prior has no factor."""
 
     def then(self, later: SlotsDifference) -> SlotsDifference:
         """Return the difference of a learner that learns these rows, then the later ones."""
@@ -85,6 +87,7 @@ class SlotsDifference:
             _compact(self.evidence + later.evidence),
             self.n_rows + later.n_rows,
             (later_keep * keep, later_keep * new + later_new),
+            self.slope + later.slope,
         )
 
 

@@ -39,7 +39,12 @@ def learnt_prior(beliefs: Float32Array, prior: float) -> float:
     """
     step = max(1, _n_used(beliefs, prior) // _N_SAMPLED)
     found = _maximised(*_used(beliefs, prior, step), prior)
-    return min(max(found, _NARROWEST), _WIDEST)
+    return bounded(found)
+
+
+def bounded(prior: float) -> float:
+    """Return the prior variance nearest to a given one that any slots may have."""
+    return min(max(prior, _NARROWEST), _WIDEST)
 
 
 @reordered

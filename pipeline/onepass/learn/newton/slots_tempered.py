@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onepass.block import Float32Array, FloatArray, SlotArray
+from onepass.block import Entries, Float32Array, FloatArray, SlotArray
 from onepass.jit import compiled, pasted, reordered
 from onepass.learn.firstorder.steps import prefetch_slots
 from onepass.learn.implicit import implicit_gradient
@@ -51,6 +51,51 @@ class Tempering:
         """
         total = _total_known(beliefs, prior) / n_columns
         return cls(n_rows / max(total, 1e-300), n_shares)
+
+
+class Round:
+    """What a learner knows of the round of which it learns a share.
+
+    Parameters
+    ----------
+    n_shares, n_rows
+        Learners of the round, and rows that they learn together.
+    known_rows
+        Rows learnt before the round.
+    """
+
+    def __init__(self, n_shares: int = 1, n_rows: int = 0, known_rows: int = 0) -> None:
+        self.tempering: Tempering | None = None
+        """How rows are repeated; None before the first block, and if they count once."""
+        self._sizes = (n_shares, n_rows, known_rows)
+        self._n_selected: float | None = None
+        """Slots that a row of the round selects, by its first block."""
+
+    def tempered(
+        self, beliefs: Float32Array, prior: float, slots: SlotArray, entries: Entries | None
+    ) -> Tempering | None:
+        """Return how to repeat the rows of a block, if the moves of the round might overshoot.
+
+        Parameters
+        ----------
+        beliefs
+            Beliefs about all slots, shape (n_slots, n_outputs, 2).
+        """
+        n_shares, n_rows, known_rows = self._sizes
+        if self._n_selected is None:
+            n_entries = 0 if entries is None else len(entries.slot)
+            self._n_selected = slots.shape[1] + n_entries / max(1, len(slots))
+        # Several columns may all tell the same. The moves of a round then add up to at most this
+        # many times what is missing to the weights; once needs no tempering. Rounds keep to this,
+        # unless they were planned with rows that have no label or no weight.
+        if n_shares <= 2 or (self._n_selected - 1) * n_rows <= known_rows:
+            return None
+        if self.tempering is None:
+            # An entry adds to the precision of its slot by the square of its value.
+            length = slots.shape[1] + (0.0 if entries is None else entries.mean_square_length())
+            flat, n_outputs = beliefs.reshape(-1, 2), beliefs.shape[1]
+            self.tempering = Tempering.of_round(flat, prior, length * n_outputs, n_shares, n_rows)
+        return self.tempering
 
 
 @pasted
