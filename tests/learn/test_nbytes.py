@@ -11,7 +11,8 @@ import pytest
 from blocks import random_block
 from learners import settings
 from onepass.learn.firstorder.rules import CODES
-from onepass.learn.learner import Learner, learner_bytes
+from onepass.learn.heads import learner_bytes
+from onepass.learn.learner import Learner
 from onepass.learn.newton.limits import kept_rows
 from onepass.learn.settings import Settings
 

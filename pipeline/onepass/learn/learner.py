@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
-from onepass.learn.cumulative import thresholds_of
-from onepass.learn.firstorder.solver import FirstOrder, Steps
+from onepass.learn.heads import head_bytes, make_updater, n_heads
 from onepass.learn.known import explained, scaled
-from onepass.learn.losses import LOG_LINK, REGRESSION, SEVERAL, Loss
+from onepass.learn.losses import REGRESSION
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
@@ -47,7 +46,7 @@ class Learner:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.losses = settings.losses()
-        self.heads = [_make_updater(settings, loss) for loss in self.losses]
+        self.heads = [make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
         self._free: Overdispersion | None = None
         if settings.estimates_overdispersion:
@@ -57,9 +56,9 @@ class Learner:
     @staticmethod
     def nbytes(settings: Settings) -> int:
         """Return the most bytes that `arrays` take, without making them."""
-        state, _ = _head_bytes(settings)
+        state, _ = head_bytes(settings)
         free = Overdispersion.nbytes() if settings.estimates_overdispersion else 0
-        return _n_heads(settings) * state + 2 * 8 + free
+        return n_heads(settings) * state + 2 * 8 + free
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
@@ -234,98 +233,4 @@ def _in_unit(known: Identified | None, center: float, scale: float) -> Identifie
         information=known.information / scale**2,
         robust=None if known.robust is None else known.robust * scale**2,
         fit=None if known.fit is None else known.fit.in_unit(scale),
-    )
-
-
-def learner_bytes(settings: Settings) -> int:
-    """Return the bytes to set aside for a learner: its state at its fullest, copies, temporaries.
-
-    Settings from a file of unknown origin are checked with this before any array is made. The size
-    of blocks follows from it, too, so its value must not change for existing models.
-    """
-    _, working = _head_bytes(settings)
-    return _n_heads(settings) * working
-
-
-def _n_heads(settings: Settings) -> int:
-    return len(settings.quantiles) if settings.loss == "quantile" else 1
-
-
-def _head_bytes(settings: Settings) -> tuple[int, int]:
-    """Return the bytes of one head's state, and of what to set aside for it."""
-    s = settings
-    loss = Loss(s.loss, n_classes=max(1, s.n_classes) if s.loss in SEVERAL else 0)
-    if loss.is_ordered:
-        return Ordinal.nbytes(loss, s.n_dense, has_offset=s.has_offset), Ordinal.working_bytes(
-            loss, s.n_dense
-        )
-    if s.solver != "newton":
-        shape, averages = (s.solver, loss, s.n_dense, s.n_slots), s.averaging == "polynomial"
-        return (
-            FirstOrder.nbytes(*shape, averages=averages),
-            FirstOrder.working_bytes(*shape, averages=averages),
-        )
-    if s.n_slots:
-        sizes = (loss, s.n_dense, s.n_slots)
-        return (
-            Hybrid.nbytes(*sizes, keeps=s.keeps, widens=s.widens),
-            Hybrid.working_bytes(*sizes, keeps=s.keeps),
-        )
-    return (
-        Newton.nbytes(loss, s.n_dense, has_offset=s.has_offset, keeps=s.keeps),
-        Newton.working_bytes(loss, s.n_dense, keeps=s.keeps),
-    )
-
-
-def _make_updater(settings: Settings, loss: Loss) -> Updater:
-    s = settings
-    if s.solver != "newton":
-        steps = Steps(
-            learning_rate=s.learning_rate or 1.0,
-            schedule=s.schedule,
-            averages=s.averaging == "polynomial",
-            implicit=s.implicit,
-            minibatch=s.minibatch,
-            l1=s.l1,
-            l2=s.l2,
-        )
-        # Starting at the shares of two classes, most rules end some percent further off.
-        base = s.base if s.loss in LOG_LINK else 0.0
-        return FirstOrder(s.solver, loss, s.n_dense, s.n_slots, steps, base=base)
-    if loss.is_ordered:
-        cuts = thresholds_of(np.array(s.bases) if s.bases else np.zeros(s.n_classes))
-        return Ordinal(
-            loss,
-            s.n_dense,
-            l2=s.l2,
-            base=cuts,
-            half_life=s.half_life_rows,
-            has_offset=s.has_offset,
-        )
-    start = np.array(s.bases) if s.bases else s.base
-    if s.n_slots:
-        return Hybrid(
-            loss,
-            s.n_dense,
-            s.n_slots,
-            l2=s.l2,
-            base=start,
-            half_life=s.half_life_rows,
-            careful=s.careful,
-            by_columns=s.by_columns,
-            keeps=s.keeps,
-            penalties=s.penalties,
-            widens=s.widens,
-        )
-    return Newton(
-        loss,
-        s.n_dense,
-        l2=s.l2,
-        base=start,
-        half_life=s.half_life_rows,
-        careful=s.careful,
-        by_columns=s.by_columns,
-        has_offset=s.has_offset,
-        keeps=s.keeps,
-        penalties=s.penalties,
     )

@@ -13,7 +13,8 @@ from onepass.environment import physical_bytes
 from onepass.errors import ForeignModel
 from onepass.job import Job
 from onepass.learn.candidates import Candidates
-from onepass.learn.learner import Learner, learner_bytes
+from onepass.learn.heads import learner_bytes
+from onepass.learn.learner import Learner
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.learn.metrics.beside import beside_offset
 from onepass.learn.settings import Settings

@@ -10,7 +10,7 @@ from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.job import Job
 from onepass.lake.limits import DEFAULT_LIMITS
-from onepass.learn.learner import learner_bytes
+from onepass.learn.heads import learner_bytes
 from onepass.model.settings import candidate_settings
 from onepass.partition import Fingerprint
 from onepass.stream.threads import WINDOW
