@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from types import SimpleNamespace
 
 import click
@@ -11,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from onepass.errors import JobError
-from onepass.job import Job
+from onepass.job import Job, field_groups
 from onepass.job_fields import PER_RUN, parse_job, resume_job
 from onepass.jobfile import read_job_file
 from onepass.terminal.options import given_job, job_options
@@ -455,3 +456,19 @@ def test_condition_is_checked_when_the_job_is_read():
     for share in (0, -0.5, 1.5):
         with pytest.raises(JobError, match="sample"):
             parse_job(LEAST | {"sample": share})
+
+
+def test_each_field_is_in_one_group_and_the_groups_follow_one_another():
+    groups = field_groups()
+    assert list(groups) == list(Job.model_fields)
+    runs = [group for group, _ in groupby(groups.values())]
+    assert len(set(runs)) == len(runs)
+
+
+def test_help_has_a_section_for_each_group(onepass):
+    code, out, _ = onepass("train", "--help")
+    assert code == 0
+    heads = [f"\n{group}:\n" for group in dict.fromkeys(field_groups().values())]
+    places = [out.index(head) for head in heads]
+    assert places == sorted(places)
+    assert out.index("--power") < out.index("Penalties and constraints:") < out.index("--l1")

@@ -21,7 +21,7 @@ from prefect.exceptions import MissingResult
 from prefect.runtime import flow_run
 
 from onepass.errors import Interrupted
-from onepass.terminal.options import given_job, job_options
+from onepass.terminal.options import JobCommand, given_job, job_options
 from onepass.terminal.printing import say
 from prefect_onepass.background import Background
 from prefect_onepass.console import outlive_console
@@ -82,7 +82,7 @@ def train(
     return state
 
 
-@click.command("train")
+@click.command("train", cls=JobCommand)
 @credentials_option
 @job_options
 def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **flags: Any) -> None:

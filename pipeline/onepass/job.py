@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from inspect import get_annotations
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import ByteSize, Field, field_validator
 
-from onepass.job_penalties import PenaltyFields
-from onepass.job_values import distinct_numbers, parse_age, parse_parallel, several_numbers
+from onepass.job_rows import RowFields
+from onepass.job_solver import SolverFields
+from onepass.job_values import parse_parallel
 from onepass.scheduler import scheduler_address
 from onepass.selection.rows import Selection
 from onepass.wording import know
 
-Solver: TypeAlias = Literal["auto", "newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog"]
 
-
-class Job(PenaltyFields):
+class Job(SolverFields):
     """Description of a training: the lake, the label, the options, and where to keep the model.
 
     The first run freezes the job in the model directory. Later runs may leave out all fields but
     `model`. They may not contradict a frozen field, except those that steer a single run.
     """
 
-    solver: Solver = Field(
-        default="auto", description="The learner; auto is newton where the width allows."
-    )
-    learning_rate: list[float] = Field(
-        default_factory=list,
-        max_length=64,
-        description="Step size of a first-order solver; one pass tries several.",
-    )
-    schedule: Literal["auto", "constant", "inverse_scaling", "linear"] = Field(
-        default="auto", description="Fall of the learning rate; linear reaches 0 as the plan ends."
-    )
-    averaging: Literal["auto", "none", "polynomial"] = Field(
-        default="auto", description="Whether a first-order solver predicts with averaged weights."
-    )
-    implicit: bool | None = Field(
-        default=None, description="Whether steps are implicit, which cannot overshoot."
-    )
-    minibatch: int = Field(default=1, ge=1, le=4096, description="Rows of one first-order step.")
-    half_life: str | None = Field(
-        default=None,
-        description="Age at which a row counts half, such as '500000 rows' or '30 partitions'.",
-    )
-    clip: bool = Field(
-        default=True, description="Keep regression predictions within the label range seen."
-    )
+    GROUP: ClassVar[str] = "Order, memory and runs"
+
     order: Literal["shuffled", "stored"] = Field(
         default="shuffled", description="Order of partitions, row groups and rows."
     )
@@ -106,21 +83,6 @@ class Job(PenaltyFields):
     def _a_cluster_is_known_by_its_address(cls, value: Any) -> str | None:
         return scheduler_address(value)
 
-    @field_validator("learning_rate", mode="before")
-    @classmethod
-    def _rates_may_stand_alone_or_be_separated_by_commas(cls, value: Any) -> Any:
-        return several_numbers(value)
-
-    @field_validator("learning_rate")
-    @classmethod
-    def _rates_are_distinct_and_positive(cls, value: list[float]) -> list[float]:
-        return distinct_numbers(value, least=0.0, text="a number above 0")
-
-    @field_validator("half_life", mode="before")
-    @classmethod
-    def _half_life_is_an_age(cls, value: Any) -> str | None:
-        return None if value is None else "{:.15g} {}".format(*parse_age(str(value)))
-
     @field_validator("parallel", mode="before")
     @classmethod
     def _parallel_is_automatic_or_a_number(cls, value: Any) -> int | str:
@@ -143,24 +105,22 @@ class Job(PenaltyFields):
         n_powers = len(self.power) if self.loss == "tweedie" else 1
         return max(1, len(self.learning_rate)) * len(self.l2) * n_powers > 1
 
-    @property
-    def half_life_rows(self) -> float | None:
-        """The half-life in rows; None if it is unset or counted in partitions."""
-        age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
-        return age if unit == "rows" else None
-
-    @property
-    def half_life_partitions(self) -> float | None:
-        """The half-life in partitions; None if it is unset or counted in rows."""
-        age, unit = parse_age(self.half_life) if self.half_life else (0.0, "")
-        return age if unit == "partitions" else None
-
 
 def _choices(annotation: Any) -> tuple[str, ...]:
     """Return the words that a field takes, apart from other values."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(word for option in get_args(annotation) for word in _choices(option))
+
+
+def field_groups() -> dict[str, str]:
+    """Return the group of each field, in the order of the fields, as help and forms show them."""
+    groups: dict[str, str] = {}
+    for base in reversed(Job.__mro__):
+        if issubclass(base, RowFields):
+            own = get_annotations(base)
+            groups |= {name: base.GROUP for name in own if name in Job.model_fields}
+    return groups
 
 
 know({name: _choices(field.annotation) for name, field in Job.model_fields.items()})

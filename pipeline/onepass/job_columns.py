@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,8 @@ Tails: TypeAlias = Literal["auto", "keep", "clip", "log"]
 
 class ColumnFields(RowFields):
     """Fields of `onepass.job.Job` about columns."""
+
+    GROUP: ClassVar[str] = "Columns"
 
     features: list[str] = Field(
         default_factory=list, description="Use these columns only; empty: all but the label."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -21,6 +21,8 @@ LARGEST_CLASS_WEIGHT = 1e6
 
 class LossFields(ShapeFields):
     """Fields of `onepass.job.Job` about the loss."""
+
+    GROUP: ClassVar[str] = "Loss"
 
     loss: LossName = Field(
         default="auto", description="Loss to minimise; auto chooses it by the label."

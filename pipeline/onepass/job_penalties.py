@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
@@ -27,6 +27,8 @@ class Constraint:
 
 class PenaltyFields(LossFields):
     """Fields of `onepass.job.Job` about penalties and constraints."""
+
+    GROUP: ClassVar[str] = "Penalties and constraints"
 
     l2: list[float] = Field(
         default=[0.0],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -13,6 +13,8 @@ from onepass.selection.parse import parse_where
 
 class RowFields(BaseModel):
     """Fields of `onepass.job.Job` about the lake and its rows."""
+
+    GROUP: ClassVar[str] = "Lake, label and rows"
 
     model_config = ConfigDict(
         extra="forbid",

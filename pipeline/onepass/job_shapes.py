@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,6 +32,8 @@ class Curve:
 
 class ShapeFields(ColumnFields):
     """Fields of `onepass.job.Job` about crosses and shapes."""
+
+    GROUP: ClassVar[str] = "Crosses and shapes"
 
     cross: list[str] = Field(
         default_factory=list,

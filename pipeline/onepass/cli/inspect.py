@@ -14,7 +14,7 @@ from onepass.model.table_choice import trained_choice
 from onepass.survey.label import LabelProfile
 from onepass.survey.profile import ColumnProfile
 from onepass.survey.survey import Survey, survey
-from onepass.terminal.options import given_job, json_option, some_job_options
+from onepass.terminal.options import JobCommand, given_job, json_option, some_job_options
 from onepass.terminal.printing import print_table, say
 from onepass.text import counted, megabytes, percent, printable, visible
 from onepass.training.create import choice_of, decide
@@ -46,7 +46,7 @@ _FIELDS = (
 """Fields of a job that bear on a survey: every one that its warnings advise is here."""
 
 
-@click.command("inspect")
+@click.command("inspect", cls=JobCommand)
 @some_job_options(*_FIELDS)
 @json_option
 def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: Any) -> None:

@@ -13,7 +13,7 @@ from onepass.actions.train import TrainOutcome, train
 from onepass.cloud.url import is_url
 from onepass.errors import Interrupted, VersionRefused
 from onepass.ledger.trained import CandidateEntry
-from onepass.terminal.options import given_job, job_options, json_option
+from onepass.terminal.options import JobCommand, given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
 from onepass.text import counted, megabytes
@@ -23,7 +23,7 @@ _SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", 
 """Metrics that are printed beside the loss, if the loss has them."""
 
 
-@click.command("train")
+@click.command("train", cls=JobCommand)
 @job_options
 @json_option
 def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: Any) -> None:

@@ -9,7 +9,7 @@ import click
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
-from onepass.job import Job
+from onepass.job import Job, field_groups
 from onepass.jobfile import read_job_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -82,6 +82,32 @@ def as_lake(lake: tuple[str, ...]) -> str | list[str]:
     return lake[0] if len(lake) == 1 else list(lake)
 
 
+class _FieldOption(click.Option):
+    """Option of a field of the job."""
+
+    @property
+    def group(self) -> str:
+        """Group of fields, for help."""
+        return field_groups()[str(self.name)]
+
+
+class JobCommand(click.Command):
+    """Command whose help has a section for each group of fields of a job."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by group, those of no field last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                group = param.group if isinstance(param, _FieldOption) else "Options"
+                sections.setdefault(group, []).append(record)
+        last = sections.pop("Options", [])
+        for group, records in (*sections.items(), ("Options", last)):
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
 def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
     flag = f"--{name.replace('_', '-')}"
     kind = _kind(field.annotation)
@@ -94,12 +120,15 @@ def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
         return click.option(
             flag,
             name,
+            cls=_FieldOption,
             multiple=True,
             metavar="|".join([*words, "NAME=VALUE" if words else "COLUMN=VALUE"]),
             callback=lambda _ctx, _param, value: list(value) or None,
             help=field.description,
         )
-    return click.option(flag, name, type=kind, default=None, help=field.description)
+    return click.option(
+        flag, name, cls=_FieldOption, type=kind, default=None, help=field.description
+    )
 
 
 def _kind(annotation: Any) -> Any:
