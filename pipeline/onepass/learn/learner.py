@@ -261,6 +261,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             half_life=s.half_life_rows,
             careful=s.careful,
             by_columns=s.by_columns,
+            expects=s.expects,
         )
     return Newton(
         loss,
@@ -270,4 +271,5 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
         half_life=s.half_life_rows,
         careful=s.careful,
         by_columns=s.by_columns,
+        expects=s.expects,
     )

@@ -45,6 +45,8 @@ class Settings:
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
     by_columns: bool = False
     """Whether newton works column by column; see `ModelFile.pass_over`."""
+    expects: bool = False
+    """How newton remembers saturated rows; see `ModelFile.saturated`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

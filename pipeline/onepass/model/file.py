@@ -70,6 +70,13 @@ class ModelFile(BaseModel):
     Both compute the same up to rounding. Models without this field keep their order of operations.
     """
 
+    saturated: Literal["fitted", "expected"] = "fitted"
+    """With which curvature newton remembers rows of classes that are nearly separable.
+
+    - fitted: with the curvature at their fitted margins, which is hardly any
+    - expected: with the mean curvature over what is not known of their margins
+    """
+
     taken: float = Field(default=1.0, gt=0, le=1)
     """Share of the rows of planned files that the job takes, as the survey has estimated it.
 
@@ -99,6 +106,7 @@ class ModelFile(BaseModel):
             self.encoder,
             careful=self.start == "careful",
             by_columns=self.pass_over == "columns",
+            expects=self.saturated == "expected",
         )
 
     def max_state_bytes(self) -> int:

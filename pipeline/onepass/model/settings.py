@@ -10,7 +10,12 @@ from onepass.learn.settings import Settings
 
 
 def candidate_settings(
-    job: Job, schema: Schema, *, careful: bool = False, by_columns: bool = False
+    job: Job,
+    schema: Schema,
+    *,
+    careful: bool = False,
+    by_columns: bool = False,
+    expects: bool = False,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate of the job with every l2.
 
@@ -24,6 +29,8 @@ def candidate_settings(
         Whether a learner of few rows predicts carefully; see `ModelFile.start`.
     by_columns
         Whether newton works column by column; see `ModelFile.pass_over`.
+    expects
+        How newton remembers saturated rows; see `ModelFile.saturated`.
     """
     label, n_dense = schema.label, schema.n_dense
     rates: list[float | None] = [*job.learning_rate] or [None]
@@ -52,6 +59,7 @@ def candidate_settings(
             bases=tuple(label.bases or ()),
             careful=careful,
             by_columns=by_columns,
+            expects=expects,
         )
         for rate, l2 in product(rates, job.l2)
     ]

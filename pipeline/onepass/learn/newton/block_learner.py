@@ -11,11 +11,12 @@ from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, is_well_conditioned
 from onepass.learn.newton.column_pass import column_pass
 from onepass.learn.newton.difference import NewtonDifference
-from onepass.learn.newton.expansion import Rows
+from onepass.learn.newton.expansion import Expansion, Rows
 from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, kept_rows
 from onepass.learn.newton.proximal import fit_block, full_step, shaped
+from onepass.learn.newton.saturated import base_information, expected, is_saturated
 from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
 
@@ -32,15 +33,23 @@ class BlockLearner:
     ----------
     solution
         Updated in place.
-    cautious, by_columns, limits
+    cautious, by_columns, expects, limits
         As for `Newton`.
     """
 
     def __init__(
-        self, solution: Solution, *, cautious: bool, by_columns: bool, limits: Limits
+        self,
+        solution: Solution,
+        *,
+        cautious: bool,
+        by_columns: bool,
+        expects: bool = False,
+        limits: Limits,
     ) -> None:
         self.loss, self.solution = solution.loss, solution
         self._cautious, self._by_columns, self._limits = cautious, by_columns, limits
+        self._base = base_information(self.loss, solution.base) if expects else 0.0
+        """Information of a row of a constant; 0 where saturated rows are not told apart."""
         self.single = np.zeros((), np.bool_)
         """Whether blocks are in single precision."""
         self.kept = Kept(solution.w.shape[1] - 1)
@@ -128,7 +137,11 @@ class BlockLearner:
         def farthest(step: FloatArray) -> float:
             return float(np.abs(self.solution.moved_by(step, block.dense)).max())
 
-        w = full_step(self.solution.past, self.solution.w, found, self.solution.penalty(), farthest)
+        w = None
+        if not self._is_saturated(found):
+            w = full_step(
+                self.solution.past, self.solution.w, found, self.solution.penalty(), farthest
+            )
         if w is None:
             self._fit(self._rows(block, offset), passed.margin[:, None])
         else:
@@ -183,8 +196,21 @@ class BlockLearner:
         fit = fit_block(
             self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first
         )
-        self.solution.w = fit.w
-        self.solution.past.add(fit.expansion, fit.point)
+        self.solution.w, found = fit.w, fit.expansion
+        if self._is_saturated(found):
+            z = rows.margins(fit.point.reshape(fit.w.shape))
+            known = self.solution.past.h + np.diag(penalty)
+            found = expected(self.loss, rows, z, found, known)
+        self.solution.past.add(found, fit.point)
+
+    def _is_saturated(self, found: Expansion) -> bool:
+        """Return whether the rows so far, with a block, tell nearly separable classes apart."""
+        if not self._base:
+            return False
+        past = self.solution.past
+        return is_saturated(
+            past.h, found.curvature, float(past.weight), self._base, self.loss.n_outputs
+        )
 
     def _solve_exactly(self) -> None:
         solution = self.solution

@@ -53,7 +53,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful, by_columns
+    loss, n_dense, l2, base, half_life, careful, by_columns, expects
         As for `Newton`.
     n_slots
         Number of slots.
@@ -70,6 +70,7 @@ class Hybrid:
         half_life: float | None = None,
         careful: bool = False,
         by_columns: bool = False,
+        expects: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -81,6 +82,7 @@ class Hybrid:
             cautious=True,
             careful=careful,
             by_columns=by_columns,
+            expects=expects,
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 

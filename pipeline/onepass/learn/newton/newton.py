@@ -63,6 +63,9 @@ class Newton:
         the prior before they are learnt, also for squared loss.
     by_columns
         Whether `column_pass` learns settled blocks in place of `expansion_pass`.
+    expects
+        Whether rows of nearly separable classes are remembered by their mean curvature; see
+        `saturated`.
     limits
         Sizes of blocks.
     """
@@ -78,13 +81,18 @@ class Newton:
         cautious: bool = False,
         careful: bool = False,
         by_columns: bool = False,
+        expects: bool = False,
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._limits = limits
         self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
         self._blocks = BlockLearner(
-            self._solution, cautious=cautious, by_columns=by_columns, limits=limits
+            self._solution,
+            cautious=cautious,
+            by_columns=by_columns,
+            expects=expects,
+            limits=limits,
         )
         self._keep = 1.0
         """Product of the factors by which rows have faded since `hold`."""
