@@ -70,6 +70,8 @@ class Settings:
     """Penalties and constraints of newton beside `l2`."""
     widens: bool = False
     """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
+    expects: bool = False
+    """How newton remembers saturated rows; see `ModelFile.saturated`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -81,6 +81,13 @@ class ModelFile(BaseModel):
     keeps: Literal["curvature", "likelihood"] = "curvature"
     """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
 
+    saturated: Literal["fitted", "expected"] = "fitted"
+    """With which curvature newton remembers rows of classes that are nearly separable.
+
+    - fitted: with the curvature at their fitted margins, which is hardly any
+    - expected: with the mean curvature over what is not known of their margins
+    """
+
     taken: float = Field(default=1.0, gt=0, le=1)
     """Share of the rows of planned files that the job takes, as the survey has estimated it.
 
@@ -117,6 +124,7 @@ class ModelFile(BaseModel):
             likelihood=self.keeps == "likelihood",
             prior=self.prior,
             widens=self.slot_prior == "widened",
+            expects=self.saturated == "expected",
         )
 
     def max_state_bytes(self) -> int:

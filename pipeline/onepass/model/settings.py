@@ -22,6 +22,7 @@ def candidate_settings(
     likelihood: bool = False,
     prior: Mapping[str, float] | None = None,
     widens: bool = False,
+    expects: bool = False,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
 
@@ -41,6 +42,8 @@ def candidate_settings(
         See `ModelFile.prior`.
     widens
         Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`.
+    expects
+        How newton remembers saturated rows; see `ModelFile.saturated`.
     """
     penalties = dense_penalties(job, schema, prior)
     label, n_dense = schema.label, schema.n_dense
@@ -81,6 +84,7 @@ def candidate_settings(
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
             widens=widens,
+            expects=expects,
         )
         for rate, l2, power in product(rates, job.l2, powers)
     ]

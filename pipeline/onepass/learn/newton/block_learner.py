@@ -14,11 +14,12 @@ from onepass.learn.known import with_offset
 from onepass.learn.label_sums import label_sums, loss_and_pearson
 from onepass.learn.newton.column_pass import column_pass
 from onepass.learn.newton.difference import NewtonDifference
-from onepass.learn.newton.expansion import Rows
+from onepass.learn.newton.expansion import Expansion, Rows
 from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, kept_rows
 from onepass.learn.newton.proximal import fit_block, full_step, shaped
+from onepass.learn.newton.saturated import base_information, expected, is_saturated
 from onepass.learn.newton.scored import scored
 from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
@@ -36,7 +37,7 @@ class BlockLearner:
     ----------
     solution
         Updated in place.
-    cautious, by_columns, has_offset, limits
+    cautious, by_columns, expects, has_offset, limits
         As for `Newton`.
     """
 
@@ -46,11 +47,14 @@ class BlockLearner:
         *,
         cautious: bool,
         by_columns: bool,
-        has_offset: bool,
+        expects: bool = False,
+        has_offset: bool = False,
         limits: Limits,
     ) -> None:
         self.loss, self.solution = solution.loss, solution
         self._cautious, self._by_columns, self._limits = cautious, by_columns, limits
+        self._base = base_information(self.loss, solution.base) if expects else 0.0
+        """Information of a row of a constant; 0 where saturated rows are not told apart."""
         self.single = np.zeros((), np.bool_)
         """Whether blocks are in single precision."""
         has_clusters = solution.keeps.scores == "clusters"
@@ -141,10 +145,11 @@ class BlockLearner:
         def farthest(step: FloatArray) -> float:
             return float(np.abs(self.solution.moved_by(step, block.dense)).max())
 
-        solution = self.solution
-        w = full_step(
-            solution.past, solution.w, found, solution.restraint(), farthest, self.loss.unit
-        )
+        solution, w = self.solution, None
+        if not self._is_saturated(found):
+            w = full_step(
+                solution.past, solution.w, found, solution.restraint(), farthest, self.loss.unit
+            )
         if w is None:
             self._fit(self._rows(block, offset), passed.margin[:, None])
         else:
@@ -209,8 +214,21 @@ class BlockLearner:
             self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first,
             with_value=self.solution.keeps.likelihood,
         )  # fmt: skip
-        self.solution.w = fit.w
-        self.solution.past.add(fit.expansion, fit.point)
+        self.solution.w, found = fit.w, fit.expansion
+        if self._is_saturated(found):
+            z = rows.margins(fit.point.reshape(fit.w.shape))
+            known = self.solution.past.h + np.diag(penalty.ridge)
+            found = expected(self.loss, rows, z, found, known)
+        self.solution.past.add(found, fit.point)
+
+    def _is_saturated(self, found: Expansion) -> bool:
+        """Return whether the rows so far, with a block, tell nearly separable classes apart."""
+        if not self._base:
+            return False
+        past = self.solution.past
+        return is_saturated(
+            past.h, found.curvature, float(past.weight), self._base, self.loss.n_outputs
+        )
 
     def _count(self, block: Block) -> None:
         """Add what depends on weights and labels alone."""

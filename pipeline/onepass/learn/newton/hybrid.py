@@ -56,7 +56,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful, by_columns, penalties
+    loss, n_dense, l2, base, half_life, careful, by_columns, expects, penalties
         As for `Newton`.
     keeps
         As for `Newton`, but no likelihood: slots predict rows before they learn them.
@@ -80,6 +80,7 @@ class Hybrid:
         keeps: Keeps = NOTHING,
         penalties: Penalties = NONE,
         widens: bool = False,
+        expects: bool = False,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -93,6 +94,7 @@ class Hybrid:
             by_columns=by_columns,
             keeps=replace(keeps, likelihood=False),
             penalties=penalties,
+            expects=expects,
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens)
 

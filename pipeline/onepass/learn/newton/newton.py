@@ -78,6 +78,9 @@ class Newton:
         What is kept for inference.
     penalties
         Penalties and constraints beside `l2`; all but factors are for losses with one margin.
+    expects
+        Whether rows of nearly separable classes are remembered by their mean curvature; see
+        `saturated`.
     limits
         Sizes of blocks.
     """
@@ -96,6 +99,7 @@ class Newton:
         has_offset: bool = False,
         keeps: Keeps = NOTHING,
         penalties: Penalties = NONE,
+        expects: bool = False,
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.half_life = loss, n_dense, half_life
@@ -108,6 +112,7 @@ class Newton:
             cautious=cautious,
             by_columns=by_columns,
             has_offset=has_offset,
+            expects=expects,
             limits=limits,
         )
         self._keep = 1.0

@@ -1,0 +1,35 @@
+"""How saturated rows are remembered is frozen: models of earlier versions go on as they began."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from onepass import train, verify
+from onepass.model.directory import open_model
+
+
+def test_model_of_an_earlier_version_forgets_saturated_rows_as_before(tmp_path):
+    lake, new, earlier = tmp_path / "lake", tmp_path / "new", tmp_path / "earlier"
+    lake.mkdir()
+    for number in range(3):
+        x = np.random.default_rng(number).normal(size=(4000, 3))
+        label = x @ [1.0, -0.5, 0.2] > 0.3
+        pq.write_table(
+            pa.table({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": label}),
+            lake / f"{number}.parquet",
+        )
+    train({"lake": str(lake), "label": "y", "model": str(new)})
+    text = (new / "model.json").read_text()
+    assert '"saturated": "expected"' in text
+    earlier.mkdir()
+    (earlier / "model.json").write_text(text.replace(',\n  "saturated": "expected"', ""))
+    train({"model": str(earlier)})
+    states = [
+        open_model(str(one)).ledger.history.trained()[-1].state.sha256 for one in (new, earlier)
+    ]
+    assert states[0] != states[1]
+    for model in (new, earlier):
+        report = verify(str(model), retrain=True)
+        assert (report.sound, report.findings) == (True, [])
