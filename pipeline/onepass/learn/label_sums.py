@@ -71,15 +71,18 @@ def label_sums(loss: Loss, block: Block) -> FloatArray:
     The sums, then for softmax the weight of each class.
     """
     found = np.zeros(n_sums(loss))
-    if not (block.weight > 0).all():
-        block = block.take(np.flatnonzero(block.weight > 0))
-    y, weight = block.label, block.weight
-    if not len(y):
+    if not block.n_rows:
         return found
-    found[N_ROWS], found[LOG_WEIGHT] = len(y), _logarithms(weight)
-    found[LABEL], found[SQUARE_WEIGHT] = _dot(weight, y), _dot(weight, weight)
+    total, squares, labels, least, most = _moments(block.weight, block.label)
+    if not least > 0:
+        of_weight = np.flatnonzero(block.weight > 0)
+        return label_sums(loss, block.take(of_weight)) if len(of_weight) else found
+    y, weight = block.label, block.weight
+    found[N_ROWS] = len(y)
+    found[LOG_WEIGHT] = len(y) * math.log(least) if least == most else float(np.log(weight).sum())
+    found[LABEL], found[SQUARE_WEIGHT] = labels, squares
     found[LEAST], found[OWN] = _terms(loss, y, weight)
-    found[SCALED], found[RATE] = found[LABEL], weight.sum()
+    found[SCALED], found[RATE] = labels, total
     if block.offset is not None:
         found[SCALED], found[RATE], found[SHIFT] = _of_offsets(loss, y, weight, block.offset)
     if loss.name == "softmax":
@@ -172,11 +175,33 @@ def _dot(a: FloatArray, b: FloatArray) -> float:
     return total
 
 
-def _logarithms(weight: FloatArray) -> float:
-    least = float(weight.min())
-    if least == float(weight.max()):
-        return len(weight) * math.log(least)
-    return float(np.log(weight).sum())
+@reordered
+def _moments(weight: FloatArray, y: FloatArray) -> tuple[float, float, float, float, float]:
+    """Return the sums of weights, of their squares and of labels, and the range of the weights."""
+    total = squares = labels = 0.0
+    least = most = weight[0]
+    for i in range(len(y)):
+        w = weight[i]
+        total += w
+        squares += w * w
+        labels += w * y[i]
+        least, most = min(least, w), max(most, w)
+    return total, squares, labels, least, most
+
+
+@reordered
+def _of_small_counts(
+    y: FloatArray, weight: FloatArray, least: FloatArray, own: FloatArray
+) -> tuple[bool, float, float]:
+    """Return whether all labels are places of the tables, and the weighted sums of both."""
+    first = second = 0.0
+    for i in range(len(y)):
+        at = np.uint64(y[i]) if 0.0 <= y[i] < len(least) else np.uint64(0)
+        if np.float64(at) != y[i]:
+            return False, 0.0, 0.0
+        first += weight[i] * least[at]
+        second += weight[i] * own[at]
+    return True, first, second
 
 
 def _of_offsets(
@@ -201,10 +226,10 @@ def _terms(loss: Loss, y: FloatArray, weight: FloatArray) -> tuple[float, float]
     """Return the sums LEAST and OWN of labels."""
     match loss.name:
         case "poisson":
-            whole = y.astype(np.int64)
-            if y.max() < _TABLE and y.min() >= 0 and (whole == y).all():
-                # Counts are small mostly; a table takes a tenth of the time.
-                return _dot(weight, _LEAST_OF_COUNTS[whole]), -_dot(weight, _LOG_FACTORIALS[whole])
+            # Counts are small mostly; a table takes a tenth of the time.
+            known, least, own = _of_small_counts(y, weight, _LEAST_OF_COUNTS, _LOG_FACTORIALS)
+            if known:
+                return least, -own
             return _dot(weight, y - xlogy(y, y)), -_dot(weight, gammaln(y + 1))
         case "gamma":
             logs = np.log(y)

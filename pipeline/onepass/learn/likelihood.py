@@ -55,6 +55,10 @@ class FitStatistics:
     bic: float | None
     """Bayesian (Schwarz's) information criterion."""
 
+    def of_dispersion(self) -> FitStatistics:
+        """Return the dispersion alone."""
+        return FitStatistics(None, None, None, self.dispersion, None, self.n_rows, None, None)
+
     def in_unit(self, scale: float) -> FitStatistics:
         """Return the statistics for labels that are `scale` times as large, of squared loss."""
         if scale == 1.0:

@@ -165,6 +165,10 @@ class Hybrid:
     def weights(self, repeats: float = 1.0) -> Weights:
         """Return the weights of both parts, with the dense covariance for fixed slots."""
         known = self._newton.identified(repeats)
+        if known is not None and known.fit is not None:
+            # The slots learn rows after they have predicted them, so no sum has the loss of the
+            # final weights.
+            known = replace(known, fit=known.fit.of_dispersion())
         found = Weights.of(self.linear(), known, several=self.loss.code == SOFTMAX)
         variance = variances(self._slots.hashed, float(self._slots.prior), repeats)
         return replace(found, hashed_variance=variance.reshape(found.hashed.shape))
