@@ -26,6 +26,7 @@ def table(seed: int, n_rows: int = 1500) -> pa.Table:
     )
     # The curve of age falls again at the end, and the stars do not ascend.
     z = 0.001 * income + np.sin(age / 20) + np.array([0, 0.3, 0.2, 0.5, 0.4])[stars - 1]
+    z += 0.6 * (town == "bb") - 0.4 * (town == "cc")
     return pa.table(
         {
             "age": age,
