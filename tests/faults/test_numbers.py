@@ -104,7 +104,7 @@ def test_no_absurd_number_makes_a_model_of_nan_or_costs_what_was_committed(lake,
         given = job(lake, solver=solver, loss=loss)
         train(given)
         for i, (kind, changes) in enumerate(ABSURD.items()):
-            if "labels" in kind and loss in {"logistic", "hinge", "softmax"}:
+            if "labels" in kind and loss in {"softmax", *CLASSES}:
                 continue
             before = open_model(given["model"]).ledger.history.trained()
             pq.write_table(rows(1 + i, loss, **changes), lake / f"b{i}.parquet")

@@ -17,7 +17,7 @@ from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.ordinal import Ordinal
-from onepass.learn.overdispersion import Overdispersion
+from onepass.learn.overdispersion import Overdispersion, free_shape
 from onepass.learn.settings import Settings
 from onepass.learn.tweedie import negative_log_likelihoods
 from onepass.learn.unit import NO_RANGE, LabelUnit
@@ -48,9 +48,7 @@ class Learner:
         self.losses = settings.losses()
         self.heads = [make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
-        self._free: Overdispersion | None = None
-        if settings.estimates_overdispersion:
-            self._free = Overdispersion(settings.overdispersion)
+        self._free = free_shape(settings)
         self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
 
     @staticmethod
@@ -66,6 +64,8 @@ class Learner:
         pieces = [(0, block.n_rows)]
         if self.settings.careful:
             pieces = growing_pieces(block.n_rows, self.heads[0].n_rows)
+        if self._free is not None and not self.heads[0].n_rows:
+            self._settle(own, pieces)
         margins = [self._update(head, own, pieces) for head in self.heads]
         left, predictions = explained(block.label, block.offset, self.settings.loss), []
         for first, last in pieces:
@@ -213,6 +213,13 @@ class Learner:
         ahead = margins_ahead(head, block, pieces) if self._has_scouts else None
         margins = head.update(block)
         return margins if ahead is None else ahead
+
+    def _settle(self, block: Block, pieces: list[tuple[int, int]]) -> None:
+        """Estimate the free shape of the loss by the first block, before it is learnt."""
+        ahead = margins_ahead(self.heads[0], block, pieces) if self._has_scouts else None
+        if self._free is not None and ahead is not None:
+            self._free.settle(ahead, block.label, block.weight)
+            self.losses[0].tune(self._free.value)
 
     def _widen_range(self, labels: FloatArray) -> None:
         if len(labels):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from onepass.block import FloatArray
 from onepass.jit import compiled
+from onepass.learn.settings import Settings
 from onepass.learn.updater import State, checked
 
 LEAST, MOST = 1e-6, 1e4
@@ -32,6 +33,9 @@ _GROWTH = 1.25
 
 _FARTHEST = 1.0
 """Largest change of the logarithm in one step."""
+
+_MOST_STEPS, _SETTLED = 30, 0.01
+"""Most steps over the first rows, and the change at which they end."""
 
 _FAR = 3.0
 """Slope, in its standard deviations, from which on the estimate is far off.
@@ -125,7 +129,7 @@ class Overdispersion:
         return math.exp(float(self._log))
 
     def add(self, z: FloatArray, label: FloatArray, weight: FloatArray) -> bool:
-        """Add rows with their margins from before learning them; return whether a step was taken.
+        """Add rows, with their margins from before they were learnt; return whether steps followed.
 
         Steps are taken between the rows. Each argument has shape (n_rows,).
         """
@@ -137,6 +141,20 @@ class Overdispersion:
             moved |= self._step_if_due()
             first = last
         return moved
+
+    def settle(self, z: FloatArray, label: FloatArray, weight: FloatArray) -> None:
+        """Move to the best estimate for rows that are not learnt yet, and forget them.
+
+        Rows learnt with an estimate that is far off would count for too much or too little. The
+        first quarter is left out, because its margins are hardly better than a constant.
+        """
+        rows = slice(len(z) // 4, None)
+        for _ in range(_MOST_STEPS):
+            sums, before = np.zeros(2), float(self._log)
+            _add(self.value, z[rows], label[rows], weight[rows], sums)
+            self._move(sums[_SLOPE] / max(sums[_SQUARES], 1e-300))
+            if abs(float(self._log) - before) < _SETTLED:
+                break
 
     def hold(self) -> None:
         """Take no step from now on; see `Learns.hold`."""
@@ -182,9 +200,18 @@ class Overdispersion:
         slope, squares = self._sums
         is_far = slope**2 > _FAR**2 * squares
         self._known[()] = squares + (0.0 if is_far else float(self._known))
-        step = slope / max(float(self._known), 1e-300)
-        log = float(self._log) + min(max(step, -_FARTHEST), _FARTHEST)
-        self._log[()] = min(max(log, math.log(LEAST)), math.log(MOST))
+        self._move(slope / max(float(self._known), 1e-300))
         self._sums[:] = 0.0
         self._rows[1] = self._rows[0]
         return True
+
+    def _move(self, step: float) -> None:
+        log = float(self._log) + min(max(step, -_FARTHEST), _FARTHEST)
+        self._log[()] = min(max(log, math.log(LEAST)), math.log(MOST))
+
+
+def free_shape(settings: Settings) -> Overdispersion | None:
+    """Return the estimate of the shape of a loss; None if the shape is given or there is none."""
+    if not settings.estimates_overdispersion:
+        return None
+    return Overdispersion(settings.overdispersion)

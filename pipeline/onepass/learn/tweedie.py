@@ -128,7 +128,7 @@ def negative_log_likelihoods(
     """
     steps = _LARGEST - _STEP * np.arange(N_DISPERSIONS)[::-1]
     sums = np.zeros(N_DISPERSIONS)
-    _add(p, unit * 2.0**steps, z, y, weight, sums)
+    _add(p, np.asarray(unit * 2.0**steps, np.float64), z, y, weight, sums)
     return sums
 
 

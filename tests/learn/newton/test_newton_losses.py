@@ -215,7 +215,7 @@ TOLERANCE = {"quantile": 0.25, "huber": 0.05, "gamma": 0.03}
 
 
 @pytest.mark.parametrize(
-    "loss", [loss for loss in LOSSES if loss.name not in {"hinge", "huber"}], ids=str
+    "loss", [loss for loss in LOSSES[:7] if loss.name not in {"hinge", "huber"}], ids=str
 )
 def test_standard_errors_are_those_of_statsmodels_intercept_included(loss):
     block = random_block(20_000, 3, seed=10, loss=loss)

@@ -266,9 +266,8 @@ class SlotFilter:
     def _dispersion(self) -> float:
         if self.loss.has_unit_dispersion:
             return 1.0
-        return max(
-            float(self.dispersion[0] / self.dispersion[1]), _LEAST_DISPERSION * self.loss.unit
-        )
+        least = _LEAST_DISPERSION * self.loss.unit
+        return max(float(self.dispersion[0] / self.dispersion[1]), least)
 
     def _refresh_if_due(self) -> None:
         is_due = int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed))
