@@ -56,7 +56,7 @@ def _form(found: Summary) -> str:
 
 
 def _fit(fit: FitStatistics | None) -> Iterator[str]:
-    if fit is None:
+    if fit is None or (fit.deviance is None and fit.log_likelihood is None):
         return
     if fit.deviance is not None:
         null = fit.null_deviance
