@@ -18,7 +18,7 @@ from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import JobError
 from onepass.learn.learner import Learner
 from onepass.learn.newton.newton import Newton
-from onepass.learn.newton.path import Mix, PathPoint
+from onepass.learn.newton.path import Mix, PathPoint, choose, path
 from onepass.ledger.entries import Refined
 from onepass.model.file import ModelFile
 from onepass.model.model import Model
@@ -132,7 +132,7 @@ def penalty_path(
     loaded = Model.load(model, version)
     learner = loaded.learner.best()
     head = _head(loaded.file, learner, by_column=by_column)
-    points = head.path(mix, n_penalties, ratio, loaded.repeats)
+    points = path(head.solution, mix, n_penalties, ratio, loaded.repeats)
     rows, losses = 0, [math.nan] * len(points)
     if lake is not None:
         weights = np.array([point.weights for point in points])
@@ -190,7 +190,7 @@ def choose_penalty(report: PathReport, given: float | Criterion) -> PathReport:
             )
         state = session.restorer.newest()
         head = _head(model.file, state.learner.best(), by_column=report.by_column)
-        rise = head.choose(mix, penalty)
+        rise = choose(head.solution, mix, penalty)
         l1, l2 = penalty * report.alpha, penalty * (1 - report.alpha)
         refined = Refined(
             rule=f"path (l1 {l1:.6g}, l2 {l2:.6g}{', by column' if report.by_column else ''})",
@@ -266,5 +266,5 @@ def _step(
         bic=point.bic,
         holdout_loss=finite(loss),
         coefficients=(in_label / units).tolist(),
-        effects=(in_label * head.deviation).tolist(),
+        effects=(in_label * head.solution.scaling.deviation()).tolist(),
     )

@@ -8,9 +8,15 @@ import numpy as np
 from scipy.special import gammaln
 
 from onepass.block import FloatArray
-from onepass.jit import compiled, reordered
-from onepass.learn.binary_links import normal_distribution
 from onepass.learn.cumulative import probabilities
+from onepass.learn.loss_loops import (
+    derive,
+    derive_logistic,
+    expand_softmax,
+    logistic_means,
+    probit_means,
+    total_loss,
+)
 from onepass.learn.pointwise import (
     CLOGLOG,
     GAMMA,
@@ -26,12 +32,6 @@ from onepass.learn.pointwise import (
     SOFTMAX,
     SQUARED,
     TWEEDIE,
-    curvature,
-    exp_below,
-    gradient,
-    majoriser,
-    softmax,
-    value,
 )
 
 _CODES = {
@@ -66,79 +66,6 @@ PROBABILITY = frozenset({"logistic", "probit", "cloglog"})
 _LINKS = {"probit": "probit", "cloglog": "cloglog"} | dict.fromkeys(
     ("logistic", "softmax", "ordinal"), "logit"
 )
-
-
-@compiled
-def _derive(
-    loss: int,
-    a: float,
-    h: float,
-    majorise: bool,
-    z: FloatArray,
-    y: FloatArray,
-    weight: FloatArray,
-    g: FloatArray,
-    c: FloatArray,
-) -> None:
-    for i in range(len(z)):
-        g[i] = weight[i] * gradient(loss, a, h, z[i], y[i])
-        if majorise:
-            c[i] = weight[i] * majoriser(loss, a, h, z[i], y[i])
-        else:
-            c[i] = weight[i] * curvature(loss, a, h, z[i], y[i])
-
-
-@reordered
-def _derive_logistic(
-    z: FloatArray, y: FloatArray, weight: FloatArray, g: FloatArray, c: FloatArray
-) -> None:
-    # The same as `_derive`, vectorised. It takes no sum, so its results depend on no order.
-    for i in range(len(z)):
-        e = exp_below(-abs(z[i]))
-        inverse = 1.0 / (1.0 + e)
-        g[i] = weight[i] * ((1.0 if z[i] >= 0.0 else e) * inverse - y[i])
-        c[i] = weight[i] * e * inverse * inverse
-
-
-@compiled
-def _expand_softmax(
-    z: FloatArray, y: FloatArray, weight: FloatArray, g: FloatArray, p: FloatArray
-) -> float:
-    total = 0.0
-    for i in range(len(z)):
-        k = int(y[i])
-        total += weight[i] * (softmax(z[i], p[i]) - z[i, k])
-        for j in range(z.shape[1]):
-            g[i, j] = weight[i] * p[i, j]
-        g[i, k] -= weight[i]
-    return total
-
-
-@compiled
-def _total(
-    loss: int, a: float, h: float, z: FloatArray, y: FloatArray, weight: FloatArray
-) -> float:
-    total = 0.0
-    for i in range(len(z)):
-        total += weight[i] * value(loss, a, h, z[i], y[i])
-    return total
-
-
-@reordered
-def _probabilities(z: FloatArray) -> FloatArray:
-    p = np.empty(len(z))
-    for i in range(len(z)):
-        e = exp_below(-abs(z[i]))
-        p[i] = (1.0 if z[i] >= 0.0 else e) / (1.0 + e)
-    return p
-
-
-@reordered
-def _normal_probabilities(z: FloatArray) -> FloatArray:
-    p = np.empty(len(z))
-    for i in range(len(z)):
-        p[i] = normal_distribution(z[i])
-    return p
 
 
 def link_of(loss: str) -> str:
@@ -243,9 +170,9 @@ class Loss:
         """Return the derivatives of `expand`."""
         g, c = np.empty(len(z)), np.empty(len(z))
         if self.code == LOGISTIC and not majorise:
-            _derive_logistic(z, y, weight, g, c)
+            derive_logistic(z, y, weight, g, c)
         else:
-            _derive(self.code, self.shape, width, majorise, z, y, weight, g, c)
+            derive(self.code, self.shape, width, majorise, z, y, weight, g, c)
         return g, c
 
     def expand_softmax(
@@ -256,7 +183,7 @@ class Loss:
         Both arrays have shape (n_rows, n_classes); the gradient is weighted.
         """
         g, p = np.empty_like(z), np.empty_like(z)
-        return float(_expand_softmax(z, y, weight, g, p)), g, p
+        return float(expand_softmax(z, y, weight, g, p)), g, p
 
     def total(
         self, z: FloatArray, y: FloatArray, weight: FloatArray, *, width: float = 0.0
@@ -275,7 +202,7 @@ class Loss:
             return float(-weight @ np.log(np.maximum(of_label, 1e-300)))
         if self.code == SOFTMAX:
             return self.expand_softmax(z, y, weight)[0]
-        return float(_total(self.code, self.shape, width, z, y, weight))
+        return float(total_loss(self.code, self.shape, width, z, y, weight))
 
     def normaliser(self, y: FloatArray, weight: FloatArray) -> float:
         """Return what makes sums of the loss comparable between shapes; 0 if each has its own unit.
@@ -295,11 +222,11 @@ class Loss:
         Margins of several classes, shape (n_rows, n_outputs), give the probabilities of each.
         """
         if self.code == LOGISTIC:
-            return _probabilities(z)
+            return logistic_means(z)
         if self.is_ordered:
             return probabilities(z)
         if self.code == PROBIT:
-            return _normal_probabilities(z)
+            return probit_means(z)
         if self.code == CLOGLOG:
             return np.asarray(-np.expm1(-np.exp(np.minimum(z, 700.0))))
         if self.name in LOG_LINK:

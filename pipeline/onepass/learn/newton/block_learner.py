@@ -23,6 +23,10 @@ from onepass.learn.newton.saturated import base_information, expected, is_satura
 from onepass.learn.newton.scored import scored
 from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
+from onepass.learn.updater import State, checked
+
+_RARE: dict[str, NDArray[np.generic]] = {"anchor": np.zeros(()), "chosen": np.zeros(0)}
+"""Arrays that only some states have, as they are in the others."""
 
 
 class BlockLearner:
@@ -63,6 +67,21 @@ class BlockLearner:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change, by name, without copying them."""
         return self.solution.arrays() | {"single": self.single} | self.kept.arrays()
+
+    def restore(self, state: State) -> None:
+        """Continue from arrays named as in `arrays`; see `Updater.restore`."""
+        # States of the first format have no "single": all of them were in double precision.
+        state = {"single": np.zeros((), np.bool_), **_RARE, **state}
+        found = {
+            name: checked(
+                state, name, like, any_rows=name.startswith(("kept", "cluster", "chosen"))
+            )
+            for name, like in (_RARE | self.arrays()).items()
+        }
+        lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"expected rows of one number, found {lengths}")
+        self.take(found)
 
     def take(self, state: dict[str, NDArray[Any]]) -> None:
         """Put arrays, named as in `arrays`, in place of the present ones."""

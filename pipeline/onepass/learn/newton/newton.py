@@ -30,22 +30,18 @@ from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
-from onepass.learn.newton.path import Mix, PathPoint, choose, path
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import SOFTMAX, SQUARED
-from onepass.learn.updater import Identified, State, Weights, checked, copied
+from onepass.learn.updater import Identified, State, Weights, copied
 
 MAX_WIDTH = 512
 """Widest dense design that `newton` takes by default; its cost per row grows with the square."""
 
 _LIMITS = Limits()
-
-_RARE: dict[str, NDArray[np.generic]] = {"anchor": np.zeros(()), "chosen": np.zeros(0)}
-"""Arrays that only some states have, as they are in the others."""
 
 
 class Newton:
@@ -242,28 +238,15 @@ class Newton:
         """Return the variance of each margin; see `Solution.margin_variance`."""
         return self._solution.margin_variance(block.dense)
 
-    def path(self, mix: Mix, n_points: int, ratio: float, repeats: float = 1.0) -> list[PathPoint]:
-        """Return the weights at each of many penalties; see `path`."""
-        return path(self._solution, mix, n_points, ratio, repeats)
-
-    def choose(self, mix: Mix, penalty: float) -> float:
-        """Move to the weights at one penalty, which holds them from now on.
-
-        Returns
-        -------
-        Increase of the mean loss by that, as the past's quadratic predicts it, on scaled labels.
-        """
-        return choose(self._solution, mix, penalty)
-
     @property
     def has_kinks(self) -> bool:
         """Whether an l1 penalty or constraints hold the weights back."""
         return self._solution.has_kinks
 
     @property
-    def deviation(self) -> FloatArray:
-        """Standard deviation of each feature; 1 where it is constant."""
-        return self._solution.scaling.deviation()
+    def solution(self) -> Solution:
+        """The weights, with all that determines them; see `path`."""
+        return self._solution
 
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""
@@ -309,18 +292,7 @@ class Newton:
 
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
-        # States of the first format have no "single": all of them were in double precision.
-        state = {"single": np.zeros((), np.bool_), **_RARE, **state}
-        found = {
-            name: checked(
-                state, name, like, any_rows=name.startswith(("kept", "cluster", "chosen"))
-            )
-            for name, like in (_RARE | self.arrays()).items()
-        }
-        lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"expected rows of one number, found {lengths}")
-        self._blocks.take(found)
+        self._blocks.restore(state)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +12,18 @@ from onepass.block import Float32Array, FloatArray, Linear
 from onepass.learn.curvature import Curvature
 from onepass.learn.kernels import dense_margins
 from onepass.learn.label_sums import n_sums
-from onepass.learn.losses import PROBABILITY, Loss
+from onepass.learn.losses import Loss
 from onepass.learn.newton.identified import identified
 from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
 from onepass.learn.newton.restraint import Kinks, Restraint, kinks_of
 from onepass.learn.newton.scores import make_scores, scores_bytes
+from onepass.learn.newton.start_prior import information_at, start_prior
 from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.penalties import NONE, Penalties
-from onepass.learn.pointwise import LOGISTIC, SOFTMAX, SQUARED
+from onepass.learn.pointwise import SOFTMAX, SQUARED
 from onepass.learn.scaling import Standardiser
 from onepass.learn.updater import Identified
 
@@ -31,17 +31,6 @@ _INTERCEPT_PRIOR = 1e-6
 
 _NEGLIGIBLE = 0.02
 """Share of the start-up prior, before its cube is taken, from which on it counts as faded."""
-
-
-def _information_at(loss: Loss, base: float | FloatArray) -> float:
-    """Return 4 p (1 - p) for the share p of positives at the start; 1 for other losses."""
-    if loss.code == LOGISTIC:
-        rare = math.exp(-abs(float(base)))
-        return 4 * rare / (1 + rare) ** 2
-    if loss.name not in PROBABILITY:
-        return 1.0
-    share = float(loss.mean(np.array([float(base)]))[0])
-    return max(4 * share * (1 - share), 1e-300)
 
 
 class Solution:
@@ -69,7 +58,7 @@ class Solution:
         self.penalties, self._l2 = penalties, l2
         self.chosen = np.zeros(0)
         """Penalties that a user has chosen since: l1, l2, and 1 if by column; empty for none."""
-        self._informative = _information_at(loss, base)
+        self._informative = information_at(loss, base)
         """Information of a row at the start, beside that of a row of two equally frequent
         classes."""
         self.scaling = Standardiser(n_dense)
@@ -291,26 +280,13 @@ class Solution:
         return kinks_of(self.penalties, self.scaling, total, by_column=by_column)
 
     def _prior(self) -> float | FloatArray:
-        """Return the coefficient of ``w^2 / 2`` in the start-up prior of the dense weights."""
-        # The cube matters: a prior that fades more slowly still costs a tenth of the log loss after
-        # tens of thousands of rows if features are ill-conditioned and the weights are large.
-        prior = self._share_of_prior() ** 3
-        if not self._careful:
-            return self.loss.unit * prior
-        # With hardly more rows than weights, the prior gives the margins a variance of about 1. It
-        # ends soon: with the cube it would still cost 0.3 % of the loss at 100 rows a weight, where
-        # features are ill-conditioned. Rows of two classes tell little where one class is rare.
-        width = self.w.shape[1]
-        rows = max(1, int(self.scaling.n_rows))
-        prior += width * min(1.0, 4 * width / rows) ** 6
-        prior += math.sqrt(width) * min(1.0, 4 * width / (rows * self._informative)) ** 6
-        # A feature that has hardly varied, such as the time within the first day, lies many of its
-        # deviations from 0, the center of the sample. By this prior the way to the center moves the
-        # margin by about 1; otherwise one more day could move it by any amount. It fades slowly,
-        # because it does nothing to a feature whose mean is within 0.3 deviations of the center.
-        far = np.square(self.scaling.mean / self.scaling.scale)
-        slow = min(1.0, 200 * self.w.size / rows) * np.maximum(far - 0.1, 0.0)
-        return np.asarray(self.loss.unit * (prior + slow))
+        return start_prior(
+            self.loss.unit,
+            self.scaling,
+            self.w.shape,
+            self._share_of_prior(),
+            self._informative if self._careful else None,
+        )
 
     def _share_of_prior(self) -> float:
         return min(1.0, 20 * self.w.size / max(1, int(self.scaling.n_rows)))
