@@ -213,12 +213,7 @@ class Newton:
         return path(self._solution, mix, n_points, ratio, repeats)
 
     def choose(self, mix: Mix, penalty: float) -> float:
-        """Move to the weights at one penalty, which holds them from now on.
-
-        Returns
-        -------
-        Increase of the mean loss by that, as the past's quadratic predicts it, on scaled labels.
-        """
+        """Move to the weights at one penalty, which holds them from now on; see `choose`."""
         return choose(self._solution, mix, penalty)
 
     @property
