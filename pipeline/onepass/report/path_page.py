@@ -73,8 +73,10 @@ def _rule(best: Rows) -> Any:
 
 
 def _penalty() -> alt.X:
-    scale = alt.Scale(type="log", reverse=True)
-    return alt.X("penalty:Q", title="penalty, strongest on the left", scale=scale)
+    scale = alt.Scale(type="log", reverse=True, nice=False)
+    # The scale is reversed: a title at either end would stand outside of the figure.
+    axis = alt.Axis(titleAnchor="middle")
+    return alt.X("penalty:Q", title="penalty, strongest on the left", scale=scale, axis=axis)
 
 
 def _drawn(layers: list[Any]) -> Spec:

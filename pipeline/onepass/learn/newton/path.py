@@ -106,7 +106,12 @@ def at_penalty(own: Solution, mix: Mix, penalty: float, start: FloatArray) -> Fl
 
 
 def choose(solution: Solution, mix: Mix, penalty: float) -> float:
-    """Move a solution to one point of its path; return the increase of the mean loss."""
+    """Move a solution to one point of its path, whose penalty holds the weights from now on.
+
+    Returns
+    -------
+    Increase of the mean loss by that, as the past's quadratic predicts it, on scaled labels.
+    """
     before = _quadratic(solution, solution.w[0])
     solution.w[0] = at_penalty(solution, mix, penalty, solution.w[0])
     rise = _quadratic(solution, solution.w[0]) - before
