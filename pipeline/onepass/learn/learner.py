@@ -124,6 +124,7 @@ class Learner:
                 hashed=w.hashed * scale,
                 covariance=None if w.covariance is None else w.covariance * scale**2,
                 identified=_in_unit(w.identified, center, scale),
+                hashed_variance=None if w.hashed_variance is None else w.hashed_variance * scale**2,
             )
             for w in (head.weights(repeats) for head in self.heads)
         ]

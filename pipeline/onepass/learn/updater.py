@@ -61,6 +61,11 @@ class Weights:
     """
     identified: Identified | None = None
     """Weights that the rows determine; None for learners that do not know their curvature."""
+    hashed_variance: FloatArray | None = None
+    """Variance of each hashed weight, shape of `hashed`; None for learners that do not know it.
+
+    That of a slot that no row has hit is the variance of the prior.
+    """
 
     @classmethod
     def of(cls, linear: Linear, known: Identified | None, *, several: bool) -> Weights:

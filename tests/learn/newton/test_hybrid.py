@@ -192,6 +192,24 @@ def test_l2_narrows_the_prior():
     assert np.abs(held.weights().hashed).max() < 0.6 * np.abs(free.weights().hashed).max()
 
 
+def test_each_hashed_weight_comes_with_its_variance_and_a_repeated_row_tells_it_once():
+    rng = np.random.default_rng(12)
+    slots, label = rng.integers(0, 5, (400, 1)), rng.normal(size=400)
+    once, twice = (Hybrid(Loss("squared"), 1, 8) for _ in range(2))
+    block = make_block(rng.normal(size=(400, 1)), label, slots=slots)
+    once.update(block)
+    for _ in range(2):
+        twice.update(block)
+    hits = np.bincount(slots[:, 0], minlength=8)
+    noise = once._slots._dispersion()
+    found = once.weights().hashed_variance
+    assert found.shape == once.weights().hashed.shape
+    np.testing.assert_allclose(found[5:], float(once._slots.prior), rtol=1e-6)
+    assert np.all(found[:5] < 2 * noise / hits[:5])
+    np.testing.assert_allclose(twice.weights(2.0).hashed_variance[:5], found[:5], rtol=0.5)
+    assert np.all(twice.weights().hashed_variance[:5] < 0.7 * found[:5])
+
+
 @pytest.mark.parametrize("loss", [*LOSSES, SOFTMAX], ids=str)
 def test_every_loss_learns_dense_and_hashed_parts_nearly_as_well_as_batch(loss):
     block = random_block(30_000, 3, 11, loss=loss, n_hashed=2, n_slots=60)

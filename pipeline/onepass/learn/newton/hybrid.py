@@ -22,6 +22,7 @@ from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
 from onepass.learn.newton.slots_difference import SlotsDifference
+from onepass.learn.newton.slots_prior import variances
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.updater import State, Weights, checked, copied
@@ -136,7 +137,9 @@ class Hybrid:
     def weights(self, repeats: float = 1.0) -> Weights:
         """Return the weights of both parts, with the dense covariance for fixed slots."""
         known = self._newton.identified(repeats)
-        return Weights.of(self.linear(), known, several=self.loss.code == SOFTMAX)
+        found = Weights.of(self.linear(), known, several=self.loss.code == SOFTMAX)
+        variance = variances(self._slots.hashed, float(self._slots.prior), repeats)
+        return replace(found, hashed_variance=variance.reshape(found.hashed.shape))
 
     def objective(self) -> Objective:
         """Return the objective of a batch rule; the penalty of slots is the learnt prior's."""

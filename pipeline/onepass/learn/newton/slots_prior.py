@@ -89,6 +89,22 @@ def _used(beliefs: Float32Array, prior: float, step: int) -> tuple[FloatArray, F
     return pull, known
 
 
+def variances(hashed: Float32Array, prior: float, repeats: float) -> FloatArray:
+    """Return the variance of each weight, shape (n_slots, n_outputs).
+
+    Parameters
+    ----------
+    hashed
+        Beliefs, shape (n_slots, n_outputs, 2).
+    prior
+        Variance of a slot that no row has hit.
+    repeats
+        How often each row was learnt, on average; a row gives its information once.
+    """
+    known = np.maximum(1.0 / hashed[:, :, 1].astype(np.float64) - 1.0 / prior, 0.0)
+    return 1.0 / (known / repeats + 1.0 / prior)
+
+
 @compiled
 def reweigh(beliefs: Float32Array, prior: float, factor: float, new_prior: float) -> None:
     """Multiply the precision that comes from rows by a factor, and replace the prior.
