@@ -38,6 +38,11 @@ class Identified:
     For a 0/1 feature it is the sum over its rows: of p (1 - p) for classes, of the mean for
     counts.
     """
+    robust: FloatArray | None = None
+    """Covariance of `weights` that holds for any variance of the labels, of the shape of
+    `covariance`: for rows that are independent, or for clusters that are; None if not kept."""
+    clusters: int | None = None
+    """Number of clusters; None if rows are taken as independent."""
 
 
 @dataclass(frozen=True, slots=True)
