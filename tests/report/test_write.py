@@ -57,7 +57,7 @@ def test_the_extra_is_named_where_it_is_missing(regression, tmp_path, monkeypatc
 
 def test_a_folder_is_no_file_to_write_to(regression, tmp_path):
     for out in (tmp_path, f"{tmp_path}/new/"):
-        with pytest.raises(JobError, match="expected a file to write the report to"):
+        with pytest.raises(JobError, match="expected a file to write to"):
             write_report(regression, out)
 
 

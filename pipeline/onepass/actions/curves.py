@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel
+from scipy.sparse import csr_array
 
-from onepass.actions.coefficient import Coefficient
+from onepass.actions.inference.estimates import estimates
+from onepass.actions.inference.margin import Margin
+from onepass.actions.inference.profiles import spline_points
+from onepass.actions.inference.units import to_columns
 from onepass.block import FloatArray
-from onepass.encode.scalar_kinds import OneHot
 from onepass.encode.schema import Schema
-from onepass.encode.shapes import Bins, Spline
-from onepass.encode.splines import heights
+from onepass.encode.shapes import Spline
 
 _POINTS = 49
 """Points of a curve between its outer knots."""
@@ -25,10 +27,10 @@ class Point(BaseModel):
     value: float
     """In the unit of the column."""
     effect: float
-    """Change of the prediction against the first knot, in the unit of a coefficient."""
+    """Change of the prediction against the reference, in the unit of a coefficient."""
     low: float | None = None
     high: float | None = None
-    """Upper end of the 95 % confidence interval, if it is known; `low` is its lower end."""
+    """Upper end of the confidence interval, if it is known; `low` is its lower end."""
 
 
 class CurveOf(BaseModel):
@@ -39,45 +41,58 @@ class CurveOf(BaseModel):
     """Class or quantile; None if the model has a single margin."""
     degree: Literal["linear", "cubic"]
     knots: list[Point]
-    """The first knot is the reference, with an effect of 0."""
+    """The first knot is the reference, with an effect of 0, unless another one was asked for."""
     line: list[Point]
-    """Points from the first knot to the last, without intervals."""
+    """Points from the first knot to the last."""
 
 
 def curves(
-    schema: Schema, output: str | None, coefficients: Sequence[Coefficient]
+    schema: Schema, margin: Margin, references: Mapping[str, str], level: float
 ) -> Iterator[CurveOf]:
-    """Yield the curve of each spline of one margin."""
-    by_name = {one.feature: one for one in coefficients}
+    """Yield the curve of each spline of one margin.
+
+    Parameters
+    ----------
+    references
+        Value with which the others are compared, by the name of the column.
+    level
+        Coverage of the intervals.
+    """
+    first = 0
     for column in schema.columns:
+        width = len(column.feature_names())
         if isinstance(column, Spline):
-            own = [by_name[name] for name in column.feature_names()[: len(column.knots) - 1]]
-            values = [column.number.uncurbed(knot) for knot in column.knots]
-            found = [Point(value=values[0], effect=0.0)]
-            found += [
-                Point(value=value, effect=one.coefficient, low=one.low, high=one.high)
-                for value, one in zip(values[1:], own, strict=True)
-            ]
-            line = _line(column, np.array([one.coefficient for one in own]))
-            yield CurveOf(
-                column=column.name, output=output, degree=column.degree, knots=found, line=line
+            reference = references[column.name]
+            inner = np.linspace(column.knots[0], column.knots[-1], _POINTS)
+            line = np.unique([*inner, *column.knots])
+            knots, points = (
+                _points(schema, margin, column, first, reference, x, level)
+                for x in (np.array(column.knots), line)
             )
+            yield CurveOf(
+                column=column.name,
+                output=margin.name,
+                degree=column.degree,
+                knots=knots,
+                line=points,
+            )
+        first += width
 
 
-def references(schema: Schema) -> Iterator[tuple[str, str]]:
-    """Yield the level, bin or knot with which the coefficients of a column compare the others."""
-    for column in schema.columns:
-        match column:
-            case OneHot() | Bins():
-                yield column.name, column.levels[0]
-            case Spline():
-                yield column.name, column.knot_texts()[0]
-
-
-def _line(column: Spline, effects: FloatArray) -> list[Point]:
-    x = np.unique([*np.linspace(column.knots[0], column.knots[-1], _POINTS), *column.knots])
-    y = effects @ heights(column.knots, column.degree, x)
+def _points(
+    schema: Schema,
+    margin: Margin,
+    column: Spline,
+    first: int,
+    reference: str,
+    x: FloatArray,
+    level: float,
+) -> list[Point]:
+    _, rows = spline_points(column, reference, x)
+    shape = (len(x), schema.n_dense + 1)
+    whole = csr_array((rows.data, rows.indices + first, rows.indptr), shape)
+    found = estimates(margin, csr_array(whole @ to_columns(schema)), level)
     return [
-        Point(value=column.number.uncurbed(float(a)), effect=float(b))
-        for a, b in zip(x, y, strict=True)
+        Point(value=column.number.uncurbed(float(v)), effect=one.value, low=one.low, high=one.high)
+        for v, one in zip(x, found, strict=True)
     ]

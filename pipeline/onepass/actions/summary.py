@@ -1,46 +1,28 @@
-"""Summarise a model: coefficients in the units of its columns, with standard errors."""
+"""Summarise a model: coefficients in the units of its columns, tests, contrasts and curves."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from pydantic import BaseModel
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from onepass.actions.cautions import cautions
 from onepass.actions.coefficient import Coefficient
-from onepass.actions.curves import CurveOf, curves, references
-from onepass.block import FloatArray
-from onepass.encode.crosses import slots_of_texts, spoken_combination
-from onepass.encode.hashing import slots_of
-from onepass.encode.nested_kinds import Pairs, Vector, WeightMap
-from onepass.encode.scalar_kinds import Numeric, Time
-from onepass.encode.schema import Column, Schema
-from onepass.encode.shapes import Cross, Product, Spline
-from onepass.learn.updater import Identified, Weights
+from onepass.actions.curves import CurveOf, curves
+from onepass.actions.inference.coefficients import coefficients
+from onepass.actions.inference.contrasts import Contrast, contrasts
+from onepass.actions.inference.design import INTERCEPT, design
+from onepass.actions.inference.hashed_values import HashedValue, hashed_values
+from onepass.actions.inference.margin import Errors, margins, shown_errors
+from onepass.actions.inference.profiles import Profile, profiles
+from onepass.actions.inference.ratios import ratio_name
+from onepass.actions.inference.wald import ColumnTest, column_tests
+from onepass.errors import JobError
+from onepass.model.fit_statistics import FitStatistics, fit_statistics
 from onepass.model.model import Model
 
 LEVEL = 0.95
-"""Coverage of the confidence intervals."""
-
-_DAY = 86_400.0
-
-
-class HashedValue(BaseModel):
-    """Weight of one value of a hashed column, or of one combination of a cross."""
-
-    column: str
-    value: str
-    output: str | None
-    """Class or quantile of the weight; None if the model has a single margin."""
-    weight: float
-    """Change of the prediction for rows with this value, or with any other that shares its slot.
-    It is per unit of its number if the value is a key of a map or an index, and per standard
-    deviation of the number if the column is crossed with one."""
-    rows: int
-    """Approximate number of rows with this value; long batches are sampled."""
+"""Coverage of the confidence intervals by default."""
 
 
 class Summary(BaseModel):
@@ -57,6 +39,18 @@ class Summary(BaseModel):
     """Condition on the rows that the model learns; None for all."""
     sample: float | None = None
     """Share of the rows that the model learns; None for all."""
+    level: float = LEVEL
+    """Coverage of all intervals."""
+    errors: Errors | None = None
+    """Covariance that standard errors, p-values and intervals are of; None if there is none."""
+    clusters: int | None = None
+    """Number of clusters that the robust covariance sums the scores of; None without clusters."""
+    base: str | None = None
+    """Class with which the coefficients of softmax compare the others; their mean if None."""
+    ratio: str | None = None
+    """Name of the exponential of a coefficient, such as odds ratio; None if it has none."""
+    fit: FitStatistics | None = None
+    """How well the model fits the rows that it has learnt."""
     intercepts: list[Coefficient]
     """Prediction for rows in which all numbers are zero and all categories are at their reference
     level; one for each class or quantile."""
@@ -71,23 +65,62 @@ class Summary(BaseModel):
     references: dict[str, str]
     """Level of each category, bin, or knot of a spline, with which its coefficients compare the
     others."""
+    tests: list[ColumnTest] = []
+    """Wald test of each column with dense features: that all of its coefficients are 0."""
+    contrasts: list[Contrast] = []
+    """Differences that were asked for."""
+    profiles: list[Profile] = []
+    """Curves that were asked for."""
     warnings: list[str]
     """Where coefficients and standard errors must not be taken at their word."""
 
 
-def summarise(model: Model) -> Summary:
-    """Return the coefficients of a model, with standard errors where the solver has them."""
-    schema, job = model.file.encoder, model.file.job
-    rows: list[Coefficient] = []
-    values: list[HashedValue] = []
-    drawn: list[CurveOf] = []
-    outputs = _outputs(model)
-    for one in outputs:
-        own = _coefficients(schema, one, _freedom(model, one.known))
-        rows += own
-        drawn += curves(schema, one.name, own)
-        values += _hashed_values(model, one)
-    is_intercept = [row.feature == INTERCEPT for row in rows]
+def summarise(
+    model: Model,
+    *,
+    errors: Errors | None = None,
+    level: float = LEVEL,
+    references: Mapping[str, str] | None = None,
+    contrast: Sequence[str] = (),
+    curve: Sequence[str] = (),
+) -> Summary:
+    """Return the coefficients of a model, with standard errors where the solver has them.
+
+    Parameters
+    ----------
+    errors
+        Standard errors to show; those of clusters if the model has them, else the model's.
+    level
+        Coverage of the intervals.
+    references
+        Another reference level of a column, by its name; the class to compare with by the name of
+        the label.
+    contrast
+        Differences to estimate, each written ``COLUMN=VALUE:AGAINST``.
+    curve
+        Columns of which to return a profile.
+
+    Raises
+    ------
+    JobError
+        If the model keeps no such errors, or has no such column or level.
+    """
+    if not 0 < level < 1:
+        raise JobError(f"--level: expected a number between 0 and 1, found {level:g}")
+    schema, job, weights = model.file.encoder, model.file.job, model.weights
+    chosen = shown_errors(weights, errors)
+    moved = dict(references or {})
+    base = moved.pop(schema.label.name, None) if job.loss == "softmax" else None
+    made, found = design(schema, moved), margins(model, chosen, base)
+    ratios = ratio_name(job.loss, base)
+    has_ratios = ratios is not None
+    rows = [c for one in found for c in coefficients(made, one, level, ratios=has_ratios)]
+    values = [value for one in found for value in hashed_values(model, one, level)]
+    values.sort(key=lambda value: -abs(value.weight))
+    known = [(one.name, one.known, one.row) for one in found if one.known is not None]
+    heads = [(name, one) for name, one, _ in known]
+    # The classes of softmax are one head, whose weights are tested together.
+    heads = [(None, one) for _, one in heads[:1]] if job.loss == "softmax" else heads
     return Summary(
         model=job.model,
         version=model.version,
@@ -97,173 +130,22 @@ def summarise(model: Model) -> Summary:
         rows=model.rows,
         where=job.where,
         sample=job.sample,
-        intercepts=[row for row, own in zip(rows, is_intercept, strict=True) if own],
+        level=level,
+        errors=chosen,
+        clusters=known[0][1].clusters if known else None,
+        base=base,
+        ratio=ratios,
+        fit=fit_statistics(model),
+        intercepts=[row for row in rows if row.feature == INTERCEPT],
         coefficients=sorted(
-            (row for row, own in zip(rows, is_intercept, strict=True) if not own),
-            key=lambda row: -abs(row.effect),
+            (row for row in rows if row.feature != INTERCEPT), key=lambda row: -abs(row.effect)
         ),
-        curves=drawn,
+        curves=[c for one in found for c in curves(schema, one, made.references, level)],
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
-        hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
-        references=dict(references(schema)),
-        warnings=cautions(
-            model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
-        ),
+        hashed_values=values,
+        references=made.references,
+        tests=list(column_tests(schema, heads, chosen, is_squared=job.loss == "squared")),
+        contrasts=list(contrasts(schema, found, contrast, level, ratios=has_ratios)),
+        profiles=list(profiles(schema, found, values, curve, moved, level, ratios=has_ratios)),
+        warnings=cautions(model, known),
     )
-
-
-INTERCEPT = "(intercept)"
-
-
-@dataclass(frozen=True, slots=True)
-class _Output:
-    """Weights of one margin."""
-
-    name: str | None
-    """Class or quantile; None for a single margin."""
-    dense: FloatArray
-    """Weights that the rows determine, the intercept last."""
-    hashed: FloatArray
-    covariance: FloatArray | None
-    known: Identified | None
-    row: int
-    """Row of the margin in `known`."""
-
-
-def _outputs(model: Model) -> list[_Output]:
-    heads, job = model.weights, model.file.job
-    if job.loss == "softmax":
-        hashed = heads[0].hashed.T
-        return [_output(name, heads[0], k, hashed[k]) for k, name in enumerate(job.classes)]
-    several = len(heads) > 1
-    names: list[str | None] = [f"{q:g}" for q in job.quantile] if several else [None]
-    return [_output(n, head, 0, head.hashed) for n, head in zip(names, heads, strict=True)]
-
-
-def _output(name: str | None, weights: Weights, row: int, hashed: FloatArray) -> _Output:
-    known = weights.identified
-    if known is None:
-        dense = np.column_stack([np.atleast_2d(weights.dense), np.atleast_1d(weights.intercept)])
-        return _Output(name, dense[row], hashed, None, None, row)
-    width = known.weights.shape[1]
-    place = slice(row * width, (row + 1) * width)
-    return _Output(name, known.weights[row], hashed, known.covariance[place, place], known, row)
-
-
-def _freedom(model: Model, known: Identified | None) -> float:
-    """Return the degrees of freedom of Student's t; infinity where the normal is used."""
-    return known.freedom if known and model.file.job.loss == "squared" else math.inf
-
-
-def _coefficients(schema: Schema, one: _Output, freedom: float) -> list[Coefficient]:
-    names, to_columns = _to_columns(schema)
-    effects = one.dense
-    values = to_columns @ effects
-    curbs = {c.name: c.curb for c in schema.columns if isinstance(c, Numeric) and c.is_curbed}
-    curbs |= {c.name: "each from its mean" for c in schema.columns if isinstance(c, Product)}
-    errors = _errors(one.covariance, to_columns)
-    aliased = np.append(one.known.aliased, False) if one.known else np.zeros(len(names), np.bool_)
-    found = []
-    for name, value, error, effect, out in zip(
-        names, values, errors, effects, aliased, strict=True
-    ):
-        known = bool(np.isfinite(error) and error > 0)
-        if not (known or out or effect) and name.endswith(" is unknown"):
-            # No row had such a value.
-            continue
-        reach = float(error * _quantile(0.5 + LEVEL / 2, freedom))
-        found.append(
-            Coefficient(
-                feature=name,
-                output=one.name,
-                coefficient=float(value),
-                aliased=bool(out),
-                std_error=float(error) if known else None,
-                z=float(value / error) if known else None,
-                p_value=2 * _below(-abs(float(value / error)), freedom) if known else None,
-                low=float(value) - reach if known else None,
-                high=float(value) + reach if known else None,
-                read_as=curbs.get(name),
-                effect=float(effect),
-            )
-        )
-    return found
-
-
-def _to_columns(schema: Schema) -> tuple[list[str], FloatArray]:
-    """Return feature names and the matrix that turns weights of features into those of columns.
-
-    The intercept comes last in both.
-    """
-    units = [
-        (name, *unit)
-        for column in schema.columns
-        for name, unit in zip(column.feature_names(), _units(column), strict=True)
-    ]
-    matrix = np.diag([*(1 / unit for _, unit, _ in units), 1.0])
-    matrix[-1, :-1] = [-zero / unit for _, unit, zero in units]
-    return [*(name for name, _, _ in units), INTERCEPT], matrix
-
-
-def _errors(covariance: FloatArray | None, to_columns: FloatArray) -> FloatArray:
-    if covariance is None:
-        return np.full(len(to_columns), np.nan)
-    # A feature that never varied has no standard error, and adds nothing to the intercept's.
-    unknown = np.isnan(np.diag(covariance))
-    known = np.where(np.isnan(covariance), 0.0, covariance)
-    errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", to_columns, known, to_columns), 0.0))
-    return np.where(unknown, np.nan, errors)
-
-
-def _below(z: float, freedom: float) -> float:
-    return float(ndtr(z) if math.isinf(freedom) else stdtr(freedom, z))
-
-
-def _quantile(share: float, freedom: float) -> float:
-    return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
-
-
-def _units(column: Column) -> list[tuple[float, float]]:
-    """Return the units of the column in one unit of each feature, and the column's value at 0.
-
-    The unit of a spline is the height of the curve at the knot.
-    """
-    units = [(1.0, 0.0)] * len(column.feature_names())
-    match column:
-        case Numeric():
-            units[0] = column.scale, column.center
-        case Vector():
-            units[: column.length] = zip(column.scale, column.center, strict=True)
-        case Spline():
-            units[: len(column.scale)] = zip(column.scale, column.center, strict=True)
-        case Product():
-            own = math.prod(number.scale for number in column.numbers)
-            units[0] = column.scale * own, column.center * own
-        case Time() if column.parts[:1] == ["trend"]:
-            units[0] = column.scale / _DAY, 0.0
-    return units
-
-
-def _hashed_values(model: Model, one: _Output) -> list[HashedValue]:
-    schema = model.file.encoder
-    found = []
-    for column in schema.counted():
-        values = model.frequent.values(column.name)
-        texts = [value for value, _ in values]
-        if isinstance(column, Cross):
-            slots = slots_of_texts(column, texts, schema.hash_bits)
-            names = [spoken_combination(text) for text in texts]
-        else:
-            slots, names = slots_of(texts, column.name, schema.hash_bits), texts
-        unit = column.scale if isinstance(column, WeightMap | Pairs) else 1.0
-        found += [
-            HashedValue(
-                column=column.name,
-                value=name,
-                output=one.name,
-                weight=float(one.hashed[slot]) / unit,
-                rows=n,
-            )
-            for (_, n), name, slot in zip(values, names, slots, strict=True)
-        ]
-    return found

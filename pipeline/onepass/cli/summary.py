@@ -2,103 +2,176 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import click
 
-from onepass.actions.coefficient import Coefficient
 from onepass.actions.curves import CurveOf
-from onepass.actions.summary import HashedValue, Summary, summarise
+from onepass.actions.inference.margin import Errors
+from onepass.actions.inference.ratios import named_ratio
+from onepass.actions.summary import LEVEL, Summary, summarise
+from onepass.errors import JobError
 from onepass.model.model import Model
+from onepass.report import summary_tables
+from onepass.report.summary_page import summary_page
+from onepass.report.summary_tables import Wanted
+from onepass.report.summary_texts import csv_text, markdown
+from onepass.report.tables import Table
+from onepass.report.write import put_file
 from onepass.terminal.options import json_option, version_option
 from onepass.terminal.printing import print_json, print_table, say
-from onepass.text import printable
+from onepass.text import printable, shown
+
+_TOP = 30
+"""Features of a table on the terminal, by default."""
 
 
 @click.command("summary")
 @click.argument("model", metavar="DIR")
 @version_option
-@click.option("--top", default=30, show_default=True, help="Features to show, by effect.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "csv", "json", "html"]),
+    default="table",
+    show_default=True,
+    help="Form of the output.",
+)
+@click.option("--out", metavar="FILE", help="File or URL to write to; default: stdout.")
+@click.option("--top", type=int, help="Features to show; unset: 30 in a table, else all.")
+@click.option(
+    "--sort",
+    type=click.Choice(["effect", "column"]),
+    default="effect",
+    show_default=True,
+    help="Order of the features: largest effect first, or column by column.",
+)
+@click.option(
+    "--errors",
+    type=click.Choice(["model", "robust"]),
+    help="Standard errors by the likelihood of the model, or robust ones; unset: robust if the "
+    "job names a cluster, else model.",
+)
+@click.option("--level", default=LEVEL, show_default=True, help="Coverage of the intervals.")
+@click.option("--ratios", is_flag=True, help="Show odds or rate ratios.")
+@click.option("--tests", is_flag=True, help="Test every column, not only those of many features.")
+@click.option(
+    "--reference",
+    multiple=True,
+    metavar="COLUMN=LEVEL",
+    help="Another reference level of a category, of bins or a spline, or class of the label.",
+)
+@click.option(
+    "--contrast", multiple=True, metavar="COLUMN=A:B", help="Difference between two values."
+)
+@click.option(
+    "--curve", multiple=True, metavar="COLUMN", help="Show a column as a curve with its interval."
+)
 @json_option
-def command(model: str, version: str | None, top: int, as_json: bool) -> None:
+def command(
+    model: str,
+    version: str | None,
+    form: Literal["table", "markdown", "csv", "json", "html"],
+    out: str | None,
+    top: int | None,
+    sort: str,
+    errors: Errors | None,
+    level: float,
+    ratios: bool,
+    tests: bool,
+    reference: tuple[str, ...],
+    contrast: tuple[str, ...],
+    curve: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Show the coefficients of a model in the units of its columns, with their uncertainty.
 
-    Standard errors, p-values and 95 % intervals need the curvature, which only newton keeps. The
+    Standard errors, p-values, intervals and tests need the curvature, which only newton keeps. The
     frequent values of hashed columns are shown as well.
+
+    As csv it is one table with all columns: of the curves with --curve, of the tests with --tests,
+    else of the coefficients.
     """
-    found = summarise(Model.load(model, version))
-    if as_json:
-        print_json(found)
-        return
-    say(
-        f"{found.solver}, {found.loss} loss of {printable(found.label)}, version {found.version}, "
-        f"{found.rows:,} rows{_taken(found)}\n"
+    loaded = Model.load(model, version)
+    if ratios:
+        named_ratio(loaded.file.job.loss)
+    found = summarise(
+        loaded,
+        errors=errors,
+        level=level,
+        references=_references(reference),
+        contrast=contrast,
+        curve=curve,
     )
-    _print_coefficients(found, top)
+    if as_json or form == "json":
+        if out is None:
+            print_json(found)
+        else:
+            put_file(out, found.model_dump_json())
+        return
+    if form == "table":
+        if out is not None:
+            raise JobError("--out: expected --format markdown, csv, json or html beside it")
+        _print(found, Wanted(_TOP if top is None else top, tests, ratios, sort == "column"))
+    else:
+        wanted = Wanted(top, tests, ratios, sort == "column")
+        text = {"markdown": markdown, "csv": csv_text, "html": summary_page}[form](found, wanted)
+        click.echo(text, nl=False) if out is None else put_file(out, text)
+    for line in found.warnings:
+        say(f"warning: {line}", err=True)
+
+
+def _references(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        column, equals, level = text.partition("=")
+        if not equals:
+            raise JobError(
+                f"--reference: expected COLUMN=LEVEL, such as vehicle=car, found {shown(text)}"
+            )
+        found[column] = level
+    return found
+
+
+def _print(found: Summary, wanted: Wanted) -> None:
+    for line in summary_tables.facts(found):
+        say(printable(line))
+    if found.profiles:
+        for profile in found.profiles:
+            say(f"\n{printable(summary_tables.profile_title(profile))}")
+            _print_table(summary_tables.profile_table(profile, wanted, found.ratio))
+        return
+    say("")
+    _print_table(summary_tables.coefficient_table(found, wanted))
     if found.references:
         levels = ", ".join(f"{column} = {level}" for column, level in found.references.items())
         say(f"\nreference levels: {printable(levels)}")
+    for one in (
+        summary_tables.test_table(found, wanted),
+        summary_tables.contrast_table(found, wanted),
+    ):
+        if one is not None:
+            say("")
+            _print_table(one)
     for curve in found.curves:
-        say(f"\n{printable(_curve(curve))}")
-    if found.hashed:
-        _print_hashed(found, top)
-    for text in found.warnings:
-        say(f"warning: {text}", err=True)
+        say(f"\n{printable(_curve(curve, found.references[curve.column]))}")
+    hashed = summary_tables.hashed_table(found, wanted)
+    if hashed is not None:
+        names = ", ".join(map(printable, found.hashed))
+        slots = next(iter(found.hashed.values()))
+        say(f"\nhashed: {names} share {slots:,} weights; frequent values:")
+        _print_table(hashed)
 
 
-def _taken(found: Summary) -> str:
-    """Return which rows the model learns, as the end of a phrase."""
-    sample = "" if found.sample is None else f", a sample of {found.sample:g}"
-    return sample + ("" if found.where is None else f", where {printable(found.where)}")
+def _print_table(table: Table) -> None:
+    print_table(table.rows, table.header, right=tuple(table.right))
+    if table.note:
+        say(table.note)
 
 
-def _print_coefficients(found: Summary, top: int) -> None:
-    shown = [*found.intercepts, *found.coefficients[:top]]
-    header = ["feature", "per unit", "std error", "z", "p", "low", "high", "effect"]
-    has_outputs = any(c.output is not None for c in shown)
-    rows = [[*([c.output or ""] if has_outputs else []), *_coefficient(c)] for c in shown]
-    first = 2 if has_outputs else 1
-    print_table(
-        rows,
-        [*(["of"] if has_outputs else []), *header],
-        right=tuple(range(first, first + len(header) - 1)),
-    )
-    if len(found.coefficients) > top:
-        say(f"... and {len(found.coefficients) - top} more (--top)")
-
-
-def _coefficient(c: Coefficient) -> list[str]:
-    p_value = "-" if c.p_value is None else "<1e-4" if c.p_value < 1e-4 else f"{c.p_value:.4f}"
-    return [
-        c.feature if c.read_as is None else f"{c.feature} ({c.read_as})",
-        "aliased" if c.aliased else f"{c.coefficient:.5g}",
-        _number(c.std_error),
-        _number(c.z),
-        p_value,
-        _number(c.low),
-        _number(c.high),
-        f"{c.effect:.4g}",
-    ]
-
-
-def _curve(curve: CurveOf) -> str:
+def _curve(curve: CurveOf, reference: str) -> str:
     of = "" if curve.output is None else f" for {curve.output}"
-    points = ", ".join(f"{point.value:.4g}: {point.effect:+.4g}" for point in curve.knots[1:])
-    return f"curve of {curve.column}{of}, change from {curve.knots[0].value:.4g} to {points}"
-
-
-def _print_hashed(found: Summary, top: int) -> None:
-    names = ", ".join(map(printable, found.hashed))
-    slots = next(iter(found.hashed.values()))
-    say(f"\nhashed: {names} share {slots:,} weights; frequent values:")
-    has_outputs = any(v.output is not None for v in found.hashed_values)
-    rows = [_value(v, has_outputs) for v in found.hashed_values[:top]]
-    header = [*(["of"] if has_outputs else []), "column", "value", "weight", "rows, about"]
-    print_table(rows, header, right=(len(header) - 2, len(header) - 1))
-
-
-def _value(v: HashedValue, has_outputs: bool) -> list[str]:
-    head = [v.output or ""] if has_outputs else []
-    return [*head, v.column, v.value, f"{v.weight:.4g}", f"{v.rows:,}"]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    others = [point for point in curve.knots if point.effect]
+    points = ", ".join(f"{point.value:.4g}: {point.effect:+.4g}" for point in others)
+    return f"curve of {curve.column}{of}, change from {reference} to {points}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from onepass.actions.coefficient import Coefficient
-from onepass.actions.summary import HashedValue
+from onepass.actions.inference.hashed_values import HashedValue
 from onepass.report import tables, weight_figures
 from onepass.report.contents import Contents
 from onepass.report.section import Figure, Section

@@ -84,7 +84,7 @@ def write_report(
     # Imported here: the libraries of the extra need not be installed.
     from onepass.report.page import page
 
-    folder, file = _place(model, out)
+    folder, file = _place(f"{PurePath(str(model)).name or 'model'}-report.html", out)
     opened = open_model(model)
     entry, state = read_version(opened, version)
     loaded = Model(opened, state, entry)
@@ -125,7 +125,20 @@ def _require_extra() -> None:
         )
 
 
-def _place(model: str | Path, out: str | Path | None) -> tuple[str, str]:
+def put_file(out: str, text: str) -> None:
+    """Write a text to a file or URL, replacing what was there.
+
+    Raises
+    ------
+    JobError
+        If `out` is a folder.
+    """
+    folder, file = _place("", out)
+    # A name of a file may have bytes that are not UTF-8.
+    open_store(folder).put(file, text.encode("utf-8", "backslashreplace"))
+
+
+def _place(default: str, out: str | Path | None) -> tuple[str, str]:
     """Return the folder or prefix of the page, and its name there.
 
     Raises
@@ -134,10 +147,10 @@ def _place(model: str | Path, out: str | Path | None) -> tuple[str, str]:
         If `out` is a folder.
     """
     if out is None:
-        return ".", f"{PurePath(str(model)).name or 'model'}-report.html"
+        return ".", default
     text = str(out)
     if text.endswith("/") or (not is_url(text) and Path(text).is_dir()):
-        raise JobError(f"expected a file to write the report to, found the folder {text!r}")
+        raise JobError(f"expected a file to write to, found the folder {text!r}")
     folder, _, file = text.rpartition("/")
     return folder or ("/" if text.startswith("/") else "."), file
 

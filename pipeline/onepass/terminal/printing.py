@@ -50,8 +50,15 @@ def print_table(
     for row in rows:
         table.add_row(*map(printable, row))
     # A pipe has no width. Long names must stay whole, so that grep finds them.
-    width = None if sys.stdout.isatty() else 220
+    width = None if sys.stdout.isatty() else _width([header, *rows])
     Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Return a number of columns in which no cell of a table is folded."""
+    longest = (max(map(len, map(printable, cells))) for cells in zip(*rows, strict=True))
+    # Wide characters take two columns.
+    return max(220, sum(2 * length + 2 for length in longest))
 
 
 def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:

@@ -1,0 +1,1 @@
+"""Estimates that follow from the weights of a model and their covariance."""

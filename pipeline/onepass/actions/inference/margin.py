@@ -1,0 +1,184 @@
+"""The weights of each margin of a model, with the covariance that the caller asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onepass.block import FloatArray
+from onepass.errors import JobError
+from onepass.learn.updater import Identified, Weights
+from onepass.model.model import Model
+from onepass.text import shown
+
+Errors: TypeAlias = Literal["model", "robust"]
+"""Covariance by the model's likelihood, or by the scores of the rows or of their clusters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Weights of one margin."""
+
+    name: str | None
+    """Class or quantile; None for a single margin."""
+    dense: FloatArray
+    """Weights that the rows determine, the intercept last."""
+    hashed: FloatArray
+    hashed_variance: FloatArray | None
+    covariance: FloatArray | None
+    """Covariance of `dense`, by the errors that were asked for."""
+    by_model: FloatArray | None
+    robust: FloatArray | None
+    """Covariances of `dense` by the model and by the scores, whichever was asked for."""
+    known: Identified | None
+    row: int
+    """Row of the margin in `known`."""
+    freedom: float
+    """Degrees of freedom of Student's t; infinity where the normal distribution is used."""
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Whether the rows tell nothing of each weight: aliased, or of a constant feature."""
+        if self.covariance is None:
+            return np.ones(len(self.dense), np.bool_)
+        return np.isnan(np.diag(self.covariance))
+
+    @property
+    def aliased(self) -> NDArray[np.bool_]:
+        """Whether each weight is 0 because its feature is aliased."""
+        if self.known is None:
+            return np.zeros(len(self.dense), np.bool_)
+        return np.append(self.known.aliased, False)
+
+
+_UNKNOWN = (None, None, None, None, 0, math.inf)
+"""Last fields of a margin of which no covariance is known."""
+
+
+def shown_errors(weights: list[Weights], errors: Errors | None) -> Errors | None:
+    """Return which errors to show: those of clusters, if there are any, unless told otherwise.
+
+    Raises
+    ------
+    JobError
+        If there are no robust errors to show.
+    """
+    known = weights[0].identified
+    if errors == "robust" and (known is None or known.robust is None):
+        raise JobError(
+            "expected robust standard errors, but the model has kept none; train a new model that "
+            "keeps them (newton, with --robust or --cluster COLUMN), or leave --errors out"
+        )
+    if known is None:
+        return None
+    return errors or ("robust" if known.clusters and known.robust is not None else "model")
+
+
+def margins(model: Model, errors: Errors | None, base: str | None = None) -> list[Margin]:
+    """Return the margins of a model.
+
+    Parameters
+    ----------
+    errors
+        Errors to show, as `shown_errors` has found them.
+    base
+        Class of softmax with which the others are compared; their mean by default.
+
+    Raises
+    ------
+    JobError
+        If `base` is no class of the model.
+    """
+    heads, job = model.weights, model.file.job
+    if job.loss == "softmax":
+        classes = model.file.encoder.label.classes or []
+        return list(_of_classes(heads[0], classes, errors, base))
+    several = len(heads) > 1
+    names: list[str | None] = [f"{q:g}" for q in job.quantile] if several else [None]
+    is_squared = job.loss == "squared"
+    return [
+        _margin(name, head, errors, is_squared=is_squared)
+        for name, head in zip(names, heads, strict=True)
+    ]
+
+
+def covariance_of(known: Identified, errors: Errors | None) -> FloatArray:
+    """Return the covariance of all weights of a head, flat, by the errors that are asked for."""
+    robust = known.robust if errors == "robust" else None
+    return known.covariance if robust is None else robust
+
+
+def freedom_of(known: Identified | None, errors: Errors | None, *, is_squared: bool) -> float:
+    """Return the degrees of freedom of Student's t; infinity where the normal is used.
+
+    With errors of G clusters they are G - 1 (A. C. Cameron and D. L. Miller, "A Practitioner's
+    Guide to Cluster-Robust Inference", Journal of Human Resources 50, 2015, sec. VI).
+    """
+    if known is None or not is_squared:
+        return math.inf
+    if errors == "robust" and known.clusters:
+        return max(1.0, known.clusters - 1.0)
+    return known.freedom
+
+
+def _margin(name: str | None, head: Weights, errors: Errors | None, *, is_squared: bool) -> Margin:
+    known = head.identified
+    if known is None:
+        dense = np.append(head.dense, head.intercept)
+        return Margin(name, dense, head.hashed, head.hashed_variance, *_UNKNOWN)
+    return Margin(
+        name,
+        known.weights[0],
+        head.hashed,
+        head.hashed_variance,
+        covariance_of(known, errors),
+        known.covariance,
+        known.robust,
+        known,
+        0,
+        freedom_of(known, errors, is_squared=is_squared),
+    )
+
+
+def _of_classes(
+    head: Weights, classes: list[str], errors: Errors | None, base: str | None
+) -> Iterator[Margin]:
+    if base is not None and base not in classes:
+        raise JobError(
+            f"--reference: the label has no class {shown(base)}; its classes: {', '.join(classes)}"
+        )
+    known, at = head.identified, None if base is None else classes.index(base)
+    found = np.column_stack([head.dense, np.atleast_1d(head.intercept)])
+    dense = found if known is None else known.weights
+    found_by = (None, None) if known is None else (known.covariance, known.robust)
+    spread = head.hashed_variance
+    for k, name in enumerate(classes):
+        if k == at:
+            continue
+        own, hashed, variance = dense[k], head.hashed[:, k], None
+        if spread is not None:
+            variance = spread[:, k] if at is None else spread[:, k] + spread[:, at]
+        if at is not None:
+            own, hashed = own - dense[at], hashed - head.hashed[:, at]
+        by_model, by_scores = (_of_pair(one, k, at, len(own)) for one in found_by)
+        shown_one = by_scores if errors == "robust" else by_model
+        yield Margin(
+            name, own, hashed, variance, shown_one, by_model, by_scores, known, k, math.inf
+        )
+
+
+def _of_pair(whole: FloatArray | None, k: int, at: int | None, width: int) -> FloatArray | None:
+    """Return the covariance of the weights of a class, or of their distance from another's."""
+    if whole is None:
+        return None
+    places = [slice(one * width, (one + 1) * width) for one in (k, k if at is None else at)]
+    own, base = places
+    if at is None:
+        return whole[own, own]
+    cross = whole[own, base]
+    return np.asarray(whole[own, own] + whole[base, base] - cross - cross.T)
