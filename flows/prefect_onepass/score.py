@@ -67,6 +67,7 @@ def score(
     new_only: bool = False,
     prune: bool = False,
     version_column: str | None = None,
+    interval: float | None = None,
     dask: str | None = None,
     credentials: str | None = None,
 ) -> Any:
@@ -83,6 +84,7 @@ def score(
             version that has moved rewrites all files.
         prune: Remove prediction files whose inputs are not in the lake.
         version_column: Name of a column to write with the version of the model.
+        interval: Coverage, such as 0.95, of intervals to write as further columns.
         dask: Address of a Dask scheduler; unset: threads of this process.
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
 
@@ -102,6 +104,7 @@ def score(
         "new_only": new_only,
         "prune": prune,
         "version_column": version_column or None,
+        "interval": interval,
         "dask": dask or None,
     }
     try:

@@ -41,7 +41,8 @@ class ScoredFile(BaseModel):
     state: str
     """Digest of the state of the version."""
     columns: str
-    """Columns that were copied from the lake, and the column of the version; see `column_key`."""
+    """Columns that were copied from the lake, that of the version, and the intervals; see
+    `column_key`."""
 
     def is_of(self, stamp: Stamp | None) -> bool:
         """Return whether a file is still the one that this entry is about."""
@@ -106,9 +107,10 @@ class Manifest(BaseModel):
         return all(getattr(self, one) == getattr(other, one) for one in told)
 
 
-def column_key(keep: str, version_column: str | None) -> str:
+def column_key(keep: str, version_column: str | None, interval: str | None = None) -> str:
     """Return the columns of a prediction file beside the predictions, as one text."""
-    return keep + (f";{version_column}" if version_column else "")
+    of_version = f";{version_column}" if version_column else ""
+    return keep + of_version + (f";;{interval}" if interval else "")
 
 
 class Record:

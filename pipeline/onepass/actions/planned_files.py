@@ -16,6 +16,7 @@ from onepass.actions.manifest import ScoredFile, column_key
 from onepass.actions.output_checks import output_name
 from onepass.actions.outputs import Output, Stamp
 from onepass.lake.discover import LakeFile
+from onepass.model.intervals import AskedInterval, Intervals
 from onepass.model.predictions import prediction_fields
 from onepass.model.predictor import Predictor
 from onepass.stream.lake_groups import CheckedFile
@@ -24,6 +25,7 @@ from onepass.stream.reading import Reading
 
 _INPUT, _MODEL, _STATE, _KEEP = "onepass.input", "onepass.model", "onepass.state", "onepass.keep"
 _VERSION, _ASKED, _COLUMN = "onepass.version", "onepass.asked", "onepass.version_column"
+_INTERVAL = "onepass.interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,19 @@ class Wanted:
     """Column for the model's version, if there is to be one."""
     asked: str
     """Name by which the version was asked for: `current`, `newest`, a tag or a number."""
+    interval: AskedInterval | None = None
+    """Intervals to write beside the predictions, if there are to be any."""
+    intervals: Intervals | None = None
+    """What predicts rows with them."""
 
     def reading(self) -> Reading:
         """Return the settings that read the rows."""
-        return self.predictor.reading(label=False, keep=self.keep)
+        has_intervals = self.intervals is not None
+        return self.predictor.reading(label=False, keep=self.keep, features=has_intervals)
+
+    def interval_text(self) -> str | None:
+        """Return the intervals in the words of a file's metadata."""
+        return None if self.interval is None else str(self.interval)
 
     def file(self, content: str, n_rows: int) -> ScoredFile:
         """Return the entry of the prediction file of an input, before the file is there."""
@@ -53,7 +64,7 @@ class Wanted:
             input=content,
             model=self.predictor.file.id,
             state=entry.state.sha256,
-            columns=column_key(",".join(self.keep), self.version_column),
+            columns=column_key(",".join(self.keep), self.version_column, self.interval_text()),
         )
 
 
@@ -88,7 +99,8 @@ def plan_file(file: CheckedFile, parts: list[Placed], wanted: Wanted) -> Planned
         Partitions of the file, in stored order.
     """
     model, version = wanted.predictor.file, wanted.predictor.entry.version
-    fields = prediction_fields(model)
+    interval = wanted.interval_text()
+    fields = prediction_fields(model, intervals=interval is not None)
     if wanted.version_column is not None:
         fields.append(pa.field(wanted.version_column, pa.int64()))
     entry = wanted.file(file.fingerprint.content, file.n_rows)
@@ -101,6 +113,7 @@ def plan_file(file: CheckedFile, parts: list[Placed], wanted: Wanted) -> Planned
         _ASKED: wanted.asked,
     }
     metadata |= {_COLUMN: wanted.version_column} if wanted.version_column is not None else {}
+    metadata |= {_INTERVAL: interval} if interval is not None else {}
     coded = [*file.kept, *(one for one in fields if one.type != pa.float64())]
     schema = pa.schema([*file.kept, *fields], metadata=metadata)
     return PlannedFile(output_name(file.key), entry, schema, _parquet_columns(coded), parts)
@@ -132,7 +145,7 @@ def told(output: Output, name: str, stamp: Stamp) -> ScoredFile | None:
         input=values[_INPUT],
         model=values[_MODEL],
         state=values[_STATE],
-        columns=column_key(values[_KEEP], values.get(_COLUMN)),
+        columns=column_key(values[_KEEP], values.get(_COLUMN), values.get(_INTERVAL)),
     )
 
 

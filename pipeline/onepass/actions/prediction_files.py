@@ -15,7 +15,7 @@ from onepass.actions.manifest import ScoredFile, check_claim
 from onepass.actions.outputs import Output, Stamp
 from onepass.actions.planned_files import PlannedFile, Wanted, told
 from onepass.errors import JobError
-from onepass.model.predictions import prediction_columns
+from onepass.model.predictions import interval_columns, prediction_columns
 from onepass.model.predictor import predicted
 from onepass.stream.fold import runs
 from onepass.stream.readers import Readers
@@ -150,14 +150,22 @@ class _Predict:
     wanted: Wanted
 
     def __call__(self, streamed: Streamed) -> pa.Table:
-        predictor = self.wanted.predictor
-        columns = prediction_columns(predicted(streamed.encoded, predictor.unit), predictor.file)
+        predictor, columns = self.wanted.predictor, self._columns(streamed)
         kept = [] if streamed.kept is None else streamed.kept.columns
         found = [*kept, *columns]
         if self.wanted.version_column is not None:
             version = pa.scalar(predictor.entry.version, pa.int64())
             found.append(pa.repeat(version, len(columns[0])))
         return pa.table(found, names=[str(i) for i in range(len(found))])
+
+    def _columns(self, streamed: Streamed) -> list[pa.Array]:
+        predictor, intervals = self.wanted.predictor, self.wanted.intervals
+        file, unit = predictor.file, predictor.unit
+        if intervals is None:
+            return prediction_columns(predicted(streamed.encoded, unit), file)
+        found = intervals.predicted(streamed.encoded, unit)
+        ends = interval_columns(found.low, found.high, file)
+        return [*prediction_columns(found.predictions, file), *ends]
 
 
 def _check_visible(written: dict[str, ScoredFile], output: Output) -> None:

@@ -20,7 +20,10 @@ from onepass.errors import JobError
 from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
 from onepass.lake.tables.open import list_lake
+from onepass.model.covariance import Errors
 from onepass.model.directory import open_model
+from onepass.model.intervals import AskedInterval, IntervalOf
+from onepass.model.model import Model
 from onepass.model.predictions import prediction_fields
 from onepass.model.table_choice import table_choice
 from onepass.model.versions import read_predictor
@@ -75,6 +78,9 @@ def score(
     new_only: bool = False,
     prune: bool = False,
     version_column: str | None = None,
+    interval: float | None = None,
+    interval_of: IntervalOf = "mean",
+    interval_errors: Errors | None = None,
     lake_version: int | None = None,
     lake_timestamp: str | None = None,
     as_files: bool | None = None,
@@ -105,6 +111,11 @@ def score(
         Remove prediction files of this model whose inputs are not in the lake.
     version_column
         Name of a column to write that holds the version of the model.
+    interval
+        Coverage, such as 0.95, of intervals to write as further columns, ``prediction_low`` and
+        ``prediction_high``. They are null where a row has a value that no row learnt had.
+    interval_of, interval_errors
+        See `Model.predict_interval`.
     lake_version, lake_timestamp, as_files
         As in a job; the newest version of a table, and files or table as in training, by default.
     dask
@@ -113,7 +124,8 @@ def score(
     Raises
     ------
     ModelNotFound, JobError
-        If there is no trained model, version or lake; if an output would lie in the lake, in the
+        If there is no trained model, version or lake; if the model has no such intervals; if an
+        output would lie in the lake, in the
         model directory or outside of `out`; if two files would have the same output; if two columns
         would have the same name.
     DataError
@@ -123,6 +135,7 @@ def score(
     """
     began, progress = time.perf_counter(), progress or Progress()
     output = open_output(out)
+    asked = None if interval is None else AskedInterval(interval, interval_of, interval_errors)
     job = open_model(model).file.job
     source = job.lake if lake is None else lake
     choice = table_choice(job, version=lake_version, timestamp=lake_timestamp, as_files=as_files)
@@ -131,7 +144,7 @@ def score(
     with output.exclusive(progress.noted) as waited:
         # A wait may take hours, in which files land and versions are trained.
         files = list_lake(source, choice) if waited else files
-        wanted = _wanted(model, _kept(keep, files), version, version_column)
+        wanted = _wanted(model, _kept(keep, files), version, version_column, asked)
         run = ScoreRun(output, wanted, any_version=new_only, progress=progress)
         written = run.write(files, dask)
         pruned = run.prune() if prune else []
@@ -165,14 +178,23 @@ def _kept(keep: list[str] | None, files: list[LakeFile]) -> list[str]:
 
 
 def _wanted(
-    model: str | Path, keep: list[str] | None, version: int | str | None, column: str | None
+    model: str | Path,
+    keep: list[str] | None,
+    version: int | str | None,
+    column: str | None,
+    interval: AskedInterval | None,
 ) -> Wanted:
     """Load a version of the model, and check the columns to write."""
-    predictor = read_predictor(open_model(model), version)
     asked = "current" if version is None else str(version)
-    taken = [field.name for field in prediction_fields(predictor.file)]
+    if interval is None:
+        predictor, intervals = read_predictor(open_model(model), version), None
+    else:
+        loaded = Model.load(model, version)
+        predictor, intervals = loaded.predictor, loaded.intervals(interval)
+    fields = prediction_fields(predictor.file, intervals=interval is not None)
+    taken = [field.name for field in fields]
     if again := sorted(set(keep or ()) & set(taken)):
         raise JobError(f"--keep names {again}, which the predictions are called")
     if column is not None and column in {*taken, *(keep or ())}:
         raise JobError(f"--version-column={column} names a column that is written already")
-    return Wanted(predictor, tuple(keep or ()), column, asked)
+    return Wanted(predictor, tuple(keep or ()), column, asked, interval, intervals)

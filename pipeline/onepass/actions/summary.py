@@ -13,11 +13,12 @@ from onepass.actions.inference.coefficients import coefficients
 from onepass.actions.inference.contrasts import Contrast, contrasts
 from onepass.actions.inference.design import INTERCEPT, design
 from onepass.actions.inference.hashed_values import HashedValue, hashed_values
-from onepass.actions.inference.margin import Errors, margins, shown_errors
+from onepass.actions.inference.margin import margins
 from onepass.actions.inference.profiles import Profile, profiles
 from onepass.actions.inference.ratios import ratio_name
 from onepass.actions.inference.wald import ColumnTest, column_tests
 from onepass.errors import JobError
+from onepass.model.covariance import Errors, shown_errors
 from onepass.model.fit_statistics import FitStatistics, fit_statistics
 from onepass.model.model import Model
 
@@ -55,7 +56,7 @@ class Summary(BaseModel):
     """Prediction for rows in which all numbers are zero and all categories are at their reference
     level; one for each class or quantile."""
     coefficients: list[Coefficient]
-    """Dense features, largest effect first."""
+    """Dense features, largest effect first unless they are asked for by column."""
     curves: list[CurveOf]
     """Columns that are read as splines."""
     hashed: dict[str, int]
@@ -83,13 +84,14 @@ def summarise(
     references: Mapping[str, str] | None = None,
     contrast: Sequence[str] = (),
     curve: Sequence[str] = (),
+    by_column: bool = False,
 ) -> Summary:
     """Return the coefficients of a model, with standard errors where the solver has them.
 
     Parameters
     ----------
     errors
-        Standard errors to show; those of clusters if the model has them, else the model's.
+        Standard errors to show; by default robust ones if the model keeps them.
     level
         Coverage of the intervals.
     references
@@ -99,6 +101,8 @@ def summarise(
         Differences to estimate, each written ``COLUMN=VALUE:AGAINST``.
     curve
         Columns of which to return a profile.
+    by_column
+        Whether the coefficients stand in the order of the columns, not of their effect.
 
     Raises
     ------
@@ -117,6 +121,7 @@ def summarise(
     rows = [c for one in found for c in coefficients(made, one, level, ratios=has_ratios)]
     values = [value for one in found for value in hashed_values(model, one, level)]
     values.sort(key=lambda value: -abs(value.weight))
+    others = [row for row in rows if row.feature != INTERCEPT]
     known = [(one.name, one.known, one.row) for one in found if one.known is not None]
     heads = [(name, one) for name, one, _ in known]
     # The classes of softmax are one head, whose weights are tested together.
@@ -137,9 +142,7 @@ def summarise(
         ratio=ratios,
         fit=fit_statistics(model),
         intercepts=[row for row in rows if row.feature == INTERCEPT],
-        coefficients=sorted(
-            (row for row in rows if row.feature != INTERCEPT), key=lambda row: -abs(row.effect)
-        ),
+        coefficients=others if by_column else sorted(others, key=lambda row: -abs(row.effect)),
         curves=[c for one in found for c in curves(schema, one, made.references, level)],
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=values,

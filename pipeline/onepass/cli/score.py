@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from onepass.actions.score import ScoreReport, score
+from onepass.model.covariance import Errors
+from onepass.model.intervals import IntervalOf
 from onepass.terminal.options import (
     as_lake,
     dask_option,
@@ -34,6 +36,21 @@ _MOST_NAMED = 3
     "--prune", is_flag=True, help="Remove the model's predictions whose inputs left LAKE."
 )
 @click.option("--version-column", metavar="NAME", help="Column to write with the version.")
+@click.option(
+    "--interval", type=float, metavar="LEVEL", help="Coverage, such as 0.95, of intervals to write."
+)
+@click.option(
+    "--interval-of",
+    type=click.Choice(["mean", "row"]),
+    default="mean",
+    show_default=True,
+    help="Interval of the mean of such rows, or of the label of a new row (squared loss).",
+)
+@click.option(
+    "--interval-errors",
+    type=click.Choice(["model", "robust"]),
+    help="Covariance of the weights; unset: robust if the model keeps it.",
+)
 @table_options
 @dask_option
 @json_option
@@ -46,6 +63,9 @@ def command(
     new_only: bool,
     prune: bool,
     version_column: str | None,
+    interval: float | None,
+    interval_of: IntervalOf,
+    interval_errors: Errors | None,
     dask: str | None,
     as_json: bool,
     **table: Any,
@@ -56,7 +76,8 @@ def command(
 
     The column prediction holds a number in the label's unit, a probability (logistic), a margin
     (hinge) or the most likely class (softmax). There is a further column prediction_CLASS for
-    each class of softmax, and prediction_QUANTILE for each of several quantiles.
+    each class of softmax, and prediction_QUANTILE for each of several quantiles. With --interval
+    each number has two more columns, such as prediction_low and prediction_high.
 
     Prediction files of the same model version and input that exist already are not rewritten. When
     the version has moved, all files are rewritten, unless --new-only keeps them. The manifest
@@ -72,6 +93,9 @@ def command(
             new_only=new_only,
             prune=prune,
             version_column=version_column,
+            interval=interval,
+            interval_of=interval_of,
+            interval_errors=interval_errors,
             dask=dask,
             progress=display,
             **table,

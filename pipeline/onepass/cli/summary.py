@@ -8,10 +8,10 @@ from typing import Literal
 import click
 
 from onepass.actions.curves import CurveOf
-from onepass.actions.inference.margin import Errors
 from onepass.actions.inference.ratios import named_ratio
 from onepass.actions.summary import LEVEL, Summary, summarise
 from onepass.errors import JobError
+from onepass.model.covariance import Errors
 from onepass.model.model import Model
 from onepass.report import summary_tables
 from onepass.report.summary_page import summary_page
@@ -51,7 +51,7 @@ _TOP = 30
     "--errors",
     type=click.Choice(["model", "robust"]),
     help="Standard errors by the likelihood of the model, or robust ones; unset: robust if the "
-    "job names a cluster, else model.",
+    "job asks for robust or cluster, else model.",
 )
 @click.option("--level", default=LEVEL, show_default=True, help="Coverage of the intervals.")
 @click.option("--ratios", is_flag=True, help="Show odds or rate ratios.")
@@ -103,6 +103,7 @@ def command(
         references=_references(reference),
         contrast=contrast,
         curve=curve,
+        by_column=sort == "column",
     )
     if as_json or form == "json":
         if out is None:
@@ -113,9 +114,9 @@ def command(
     if form == "table":
         if out is not None:
             raise JobError("--out: expected --format markdown, csv, json or html beside it")
-        _print(found, Wanted(_TOP if top is None else top, tests, ratios, sort == "column"))
+        _print(found, Wanted(_TOP if top is None else top, tests, ratios))
     else:
-        wanted = Wanted(top, tests, ratios, sort == "column")
+        wanted = Wanted(top, tests, ratios)
         text = {"markdown": markdown, "csv": csv_text, "html": summary_page}[form](found, wanted)
         click.echo(text, nl=False) if out is None else put_file(out, text)
     for line in found.warnings:

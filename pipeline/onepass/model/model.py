@@ -16,7 +16,9 @@ from onepass.errors import JobError
 from onepass.learn.learns import Learns
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
+from onepass.model.covariance import Errors
 from onepass.model.directory import OpenModel, open_model
+from onepass.model.intervals import AskedInterval, IntervalOf, Intervals
 from onepass.model.predictor import Predictor, predicted
 from onepass.model.rows import Rows, table_of
 from onepass.model.sklearn_export import to_sklearn
@@ -112,6 +114,60 @@ class Model:
             return found
         classes: NDArray[Any] = np.asarray(class_values(self.file.encoder.label))
         return np.asarray(classes[found.argmax(axis=1)])
+
+    def predict_interval(
+        self,
+        rows: Rows,
+        level: float = 0.95,
+        *,
+        of: IntervalOf = "mean",
+        errors: Errors | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the lower and the upper end of an interval for the prediction of each row.
+
+        The weights of dense and of hashed features are uncertain, those of different hashed
+        features apart from each other and from the dense ones.
+
+        Parameters
+        ----------
+        rows
+            As for `predict`.
+        level
+            Coverage of the intervals.
+        of
+            ``mean`` for the mean of rows like this one; ``row`` for the label of a new row, for
+            squared loss only.
+        errors
+            ``model`` or ``robust`` covariance; by default robust if the model keeps it.
+
+        Returns
+        -------
+        Two arrays of the shape of the predictions, that of `predict_proba` for softmax. NaN where
+        a row has a value that no row learnt had.
+
+        Raises
+        ------
+        JobError
+            If the model does not know the covariance of its weights, or has no such interval.
+        BadColumn, TypeError
+            If `predict` raises it.
+        """
+        intervals = self.intervals(AskedInterval(level, of, errors))
+        found = intervals.predicted(self._encoded(rows), self.predictor.unit)
+        return found.low, found.high
+
+    def intervals(self, asked: AskedInterval) -> Intervals:
+        """Return what predicts rows with intervals; raises `JobError` as `predict_interval`."""
+        dispersion = None
+        if asked.of == "row":
+            # Imported here: the statistics of a fit are those of a model.
+            from onepass.model.fit_statistics import fit_statistics
+
+            fit = fit_statistics(self)
+            dispersion = None if fit is None else fit.dispersion
+        return Intervals.of(
+            self.file, self.learner, asked, repeats=self.repeats, dispersion=dispersion
+        )
 
     def predict_proba(self, rows: Rows) -> FloatArray:
         """Return the probability of each class of `classes`, shape (n_rows, n_classes).

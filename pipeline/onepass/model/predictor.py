@@ -33,7 +33,14 @@ class Predictor:
         """Copy from a learner the weights that it predicts with."""
         return cls(file, entry, learner.linear(), learner.unit())
 
-    def reading(self, *, label: bool, keep: tuple[str, ...] = (), selects: bool = False) -> Reading:
+    def reading(
+        self,
+        *,
+        label: bool,
+        keep: tuple[str, ...] = (),
+        selects: bool = False,
+        features: bool = False,
+    ) -> Reading:
         """Return settings that read rows in stored order and compute their margins.
 
         Parameters
@@ -42,6 +49,8 @@ class Predictor:
             See `Reading`.
         selects
             Whether to read only the rows that the model's job takes.
+        features
+            Whether to encode the features in place of the margins.
         """
         job, schema, batch_rows = self.file.job, self.file.encoder, self.file.batch_rows
         return Reading(
@@ -51,7 +60,7 @@ class Predictor:
             keep=keep,
             whole_bytes=whole_bytes(job, schema, batch_rows),
             selection=job.selection if selects else None,
-            linear=self.linear,
+            linear=None if features else self.linear,
         )
 
     def readers(self, lake: CheckedLake, reading: Reading) -> Readers:

@@ -27,8 +27,6 @@ class Wanted:
     """Whether columns of a single feature are tested, too."""
     ratios: bool = False
     """Whether exponentials of coefficients are shown in place of effects."""
-    by_column: bool = False
-    """Whether coefficients stand in the order of the columns."""
 
 
 def facts(found: Summary) -> Iterator[str]:
@@ -68,8 +66,7 @@ def _fit(fit: FitStatistics | None) -> Iterator[str]:
 
 def coefficient_table(found: Summary, wanted: Wanted) -> Table:
     """Return the coefficients with their errors and intervals, or with their ratios."""
-    coefficients = ordered(found, wanted)
-    shown = [*found.intercepts, *coefficients[: wanted.top]]
+    shown = [*found.intercepts, *found.coefficients[: wanted.top]]
     several = any(one.output is not None for one in shown)
     low, high = f"low {_share(found)}", f"high {_share(found)}"
     if found.level == 0.95:
@@ -83,22 +80,12 @@ def coefficient_table(found: Summary, wanted: Wanted) -> Table:
         for one in shown
     ]
     first = 2 if several else 1
-    left_out = len(coefficients) - (len(shown) - len(found.intercepts))
+    left_out = len(found.coefficients) - (len(shown) - len(found.intercepts))
     return Table(
         [*(["of"] if several else []), *header],
         rows,
         right=frozenset(range(first, first + len(header) - 1)),
-        note=f"... and {left_out} more (--top)" if left_out else "",
-    )
-
-
-def ordered(found: Summary, wanted: Wanted) -> list[Coefficient]:
-    """Return the coefficients in the order that is asked for."""
-    if not wanted.by_column:
-        return found.coefficients
-    place = {column: i for i, column in enumerate(one.column for one in found.tests)}
-    return sorted(
-        found.coefficients, key=lambda one: (place.get(one.column or "", len(place)), one.column)
+        note=f"... and {left_out:,} more (--top)" if left_out else "",
     )
 
 

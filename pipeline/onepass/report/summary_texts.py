@@ -78,7 +78,7 @@ def csv_text(found: Summary, wanted: Wanted) -> str:
 def _coefficients(found: Summary, wanted: Wanted) -> Iterator[dict[str, Any]]:
     for one in found.intercepts:
         yield _of("intercept", one)
-    for one in summary_tables.ordered(found, wanted)[: wanted.top]:
+    for one in found.coefficients[: wanted.top]:
         yield _of("coefficient", one)
     for contrast in found.contrasts:
         values = contrast.model_dump(exclude={"value", "against", "difference"})

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from onepass.actions.inference.margin import Margin
 from onepass.block import FloatArray
+from onepass.model.covariance import below, quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,6 @@ def estimates(
         _estimate(float(value), _known(error), _known(first), _known(second), reach, margin.freedom)
         for value, error, first, second in zip(values, errors, by_model, robust, strict=True)
     ]
-
-
-def below(z: float, freedom: float) -> float:
-    """Return the probability of a value below `z`; `freedom` is infinite for the normal."""
-    return float(ndtr(z) if math.isinf(freedom) else stdtr(freedom, z))
-
-
-def quantile(share: float, freedom: float) -> float:
-    """Return the value that a share of the distribution lies below."""
-    return float(ndtri(share) if math.isinf(freedom) else stdtrit(freedom, share))
 
 
 def _errors(rows: csr_array, covariance: FloatArray | None, lost: FloatArray) -> FloatArray:

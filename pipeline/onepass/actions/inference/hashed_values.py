@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from onepass.actions.inference.estimates import quantile
 from onepass.actions.inference.margin import Margin
 from onepass.encode.crosses import slots_of_texts, spoken_combination
 from onepass.encode.hashing import slots_of
 from onepass.encode.nested_kinds import Pairs, WeightMap
 from onepass.encode.shapes import Cross
+from onepass.model.covariance import quantile
 from onepass.model.model import Model
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,9 @@ from numpy.typing import NDArray
 from onepass.block import FloatArray
 from onepass.errors import JobError
 from onepass.learn.updater import Identified, Weights
+from onepass.model.covariance import Errors, covariance_of, freedom_of
 from onepass.model.model import Model
 from onepass.text import shown
-
-Errors: TypeAlias = Literal["model", "robust"]
-"""Covariance by the model's likelihood, or by the scores of the rows or of their clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +57,6 @@ _UNKNOWN = (None, None, None, None, 0, math.inf)
 """Last fields of a margin of which no covariance is known."""
 
 
-def shown_errors(weights: list[Weights], errors: Errors | None) -> Errors | None:
-    """Return which errors to show: those of clusters, if there are any, unless told otherwise.
-
-    Raises
-    ------
-    JobError
-        If there are no robust errors to show.
-    """
-    known = weights[0].identified
-    if errors == "robust" and (known is None or known.robust is None):
-        raise JobError(
-            "expected robust standard errors, but the model has kept none; train a new model that "
-            "keeps them (newton, with --robust or --cluster COLUMN), or leave --errors out"
-        )
-    if known is None:
-        return None
-    return errors or ("robust" if known.clusters and known.robust is not None else "model")
-
-
 def margins(model: Model, errors: Errors | None, base: str | None = None) -> list[Margin]:
     """Return the margins of a model.
 
@@ -105,25 +83,6 @@ def margins(model: Model, errors: Errors | None, base: str | None = None) -> lis
         _margin(name, head, errors, is_squared=is_squared)
         for name, head in zip(names, heads, strict=True)
     ]
-
-
-def covariance_of(known: Identified, errors: Errors | None) -> FloatArray:
-    """Return the covariance of all weights of a head, flat, by the errors that are asked for."""
-    robust = known.robust if errors == "robust" else None
-    return known.covariance if robust is None else robust
-
-
-def freedom_of(known: Identified | None, errors: Errors | None, *, is_squared: bool) -> float:
-    """Return the degrees of freedom of Student's t; infinity where the normal is used.
-
-    With errors of G clusters they are G - 1 (A. C. Cameron and D. L. Miller, "A Practitioner's
-    Guide to Cluster-Robust Inference", Journal of Human Resources 50, 2015, sec. VI).
-    """
-    if known is None or not is_squared:
-        return math.inf
-    if errors == "robust" and known.clusters:
-        return max(1.0, known.clusters - 1.0)
-    return known.freedom
 
 
 def _margin(name: str | None, head: Weights, errors: Errors | None, *, is_squared: bool) -> Margin:

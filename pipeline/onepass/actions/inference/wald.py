@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import BaseModel
 from scipy.special import chdtrc, fdtrc
 
-from onepass.actions.inference.margin import Errors, covariance_of, freedom_of
 from onepass.block import FloatArray, IntArray
 from onepass.encode.schema import Schema
 from onepass.learn.updater import Identified
+from onepass.model.covariance import Errors, covariance_of, freedom_of
 
 _NO_SPREAD = 1e-9
 """Share of the largest eigenvalue below which the rows leave a direction open."""
