@@ -125,7 +125,7 @@ def _part(column: Column, reference: str | None, first: int, n_weights: int) -> 
     rows = csr_array(rows[kept])
     rows = csr_array((rows.data, rows.indices + first, rows.indptr), (len(kept), n_weights))
     own = [-1, *places.tolist()]
-    moved = [bool(k <= _n_levels(column)) for k in kept]
+    moved = (kept <= _n_levels(column)).tolist()
     return _Part(column, [names[k] for k in kept], rows, [own[k] for k in kept], moved, at)
 
 
