@@ -75,6 +75,10 @@ class RowFields(BaseModel):
         description="Column, such as customer, whose rows depend on each other; standard errors "
         "allow for it.",
     )
+    robust: bool = Field(
+        default=False,
+        description="Standard errors that hold for any variance of the label (sandwich, HC1).",
+    )
     on_null_label: Literal["error", "drop"] = Field(
         default="error", description="Treatment of rows whose label is null or NaN."
     )

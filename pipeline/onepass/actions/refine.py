@@ -23,6 +23,7 @@ from onepass.job import Job
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
 from onepass.learn.newton.newton import MAX_WIDTH
+from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.updater import Updater
 from onepass.ledger.entries import LearntEntry, Refined
@@ -240,10 +241,12 @@ def _is_adopted(minimum: Minimum) -> bool:
 
 
 def _sums_bytes(objective: Objective, point: FloatArray, curvature: bool) -> int:
-    """Return the bytes of the sums of a pass: a slope, and perhaps a curvature."""
+    """Return the bytes of the sums of a pass: a slope, and perhaps a curvature with scores."""
     if not curvature:
         return int(point.nbytes)
-    return int(2 * point.nbytes + point.itemsize * objective.n_dense_weights**2)
+    n_weights = objective.n_dense_weights
+    scores = scores_bytes(objective.keeps.scores, n_weights, is_curved=False)
+    return int(2 * point.nbytes + point.itemsize * n_weights**2 + scores)
 
 
 def _block_sums(

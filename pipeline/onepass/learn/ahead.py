@@ -9,7 +9,6 @@ happens at the start alone.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
@@ -70,7 +69,7 @@ def margins_ahead(
     """
     if len(pieces) < 2 or not isinstance(updater, Newton | Hybrid):
         return None
-    scout, margins = deepcopy(updater), []
+    scout, margins = updater.scout(), []
     try:
         for first, last in pieces[:-1]:
             margins.append(scout.update(block.take(np.arange(first, last))))

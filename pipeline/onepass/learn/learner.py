@@ -203,6 +203,8 @@ def _in_unit(known: Identified | None, center: float, scale: float) -> Identifie
         weights=weights,
         covariance=known.covariance * scale**2,
         information=known.information / scale**2,
+        robust=None if known.robust is None else known.robust * scale**2,
+        fit=None if known.fit is None else known.fit.in_unit(scale),
     )
 
 
@@ -232,8 +234,14 @@ def _head_bytes(settings: Settings) -> tuple[int, int]:
         )
     if s.n_slots:
         sizes = (loss, s.n_dense, s.n_slots)
-        return Hybrid.nbytes(*sizes), Hybrid.working_bytes(*sizes)
-    return Newton.nbytes(loss, s.n_dense), Newton.working_bytes(loss, s.n_dense)
+        return (
+            Hybrid.nbytes(*sizes, keeps=s.keeps),
+            Hybrid.working_bytes(*sizes, keeps=s.keeps),
+        )
+    return (
+        Newton.nbytes(loss, s.n_dense, keeps=s.keeps),
+        Newton.working_bytes(loss, s.n_dense, keeps=s.keeps),
+    )
 
 
 def _make_updater(settings: Settings, loss: Loss) -> Updater:
@@ -262,6 +270,7 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
             half_life=s.half_life_rows,
             careful=s.careful,
             by_columns=s.by_columns,
+            keeps=s.keeps,
         )
     return Newton(
         loss,
@@ -271,4 +280,5 @@ def _make_updater(settings: Settings, loss: Loss) -> Updater:
         half_life=s.half_life_rows,
         careful=s.careful,
         by_columns=s.by_columns,
+        keeps=s.keeps,
     )

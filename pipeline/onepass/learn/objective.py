@@ -14,8 +14,12 @@ import numpy as np
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, softmax_gram
 from onepass.learn.kernels import standardise
+from onepass.learn.label_sums import PEARSON, label_sums, loss_and_pearson
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import floored
+from onepass.learn.newton.keeps import NOTHING, Keeps
+from onepass.learn.newton.scored import Scored
+from onepass.learn.newton.scores import Scores, make_scores
 from onepass.learn.pointwise import SOFTMAX
 from onepass.learn.sparse import add_products, add_spread, square_lengths
 
@@ -48,6 +52,10 @@ class Sums:
     """Sum of the weights of the rows."""
     n_rows: int
     """Number of rows of positive weight."""
+    labels: FloatArray | None = None
+    """Sums of the likelihood; None if not asked for."""
+    scores: Scores | None = None
+    """Scores with respect to the dense weights; None if not asked for."""
 
     def add(self, other: Sums) -> None:
         """Add the sums over other rows."""
@@ -64,6 +72,10 @@ class Sums:
         self.norm += other.norm
         self.weight += other.weight
         self.n_rows += other.n_rows
+        if self.labels is not None and other.labels is not None:
+            self.labels += other.labels
+        if self.scores is not None and other.scores is not None:
+            self.scores.add_all(other.scores)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,8 @@ class Objective:
     """Coefficient of ``w^2 / 2`` for each weight, independent of the rows, flat."""
     base: float | FloatArray = 0.0
     """Intercepts of `origin`, the point from which learning began: one, or shape (n_outputs,)."""
+    keeps: Keeps = NOTHING
+    """What to sum for inference, beside the curvature."""
 
     @property
     def n_dense_weights(self) -> int:
@@ -139,6 +153,8 @@ class Objective:
             norm=float((c.max(axis=1, initial=0.0) * lengths).sum()),
             weight=float(block.weight.sum()),
             n_rows=int(np.count_nonzero(block.weight)),
+            labels=self._labels(z, block) if curvature and self.keeps.likelihood else None,
+            scores=self._scores(x, g, block) if curvature else None,
         )
 
     def penalty(self, weight: float) -> FloatArray:
@@ -149,6 +165,18 @@ class Objective:
         """Return dense weights, (n_outputs, n_dense + 1), and hashed ones, (n_slots, n_outputs)."""
         at, n_outputs = self.n_dense_weights, self.loss.n_outputs
         return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
+
+    def _labels(self, z: FloatArray, block: Block) -> FloatArray:
+        found = label_sums(self.loss, block)
+        found[PEARSON] = loss_and_pearson(self.loss, z, block.label, block.weight)[1]
+        return found
+
+    def _scores(self, x: FloatArray, g: FloatArray, block: Block) -> Scores | None:
+        scores = make_scores(self.keeps.scores, self.n_dense_weights, is_curved=False)
+        if scores is not None:
+            none = np.empty((0, 1, 1))
+            scores.add(Scored(x, g, none, np.empty(0)), block.cluster)
+        return scores
 
     def _total(self, z: FloatArray, block: Block) -> float:
         margins = z if self.loss.code == SOFTMAX else np.ascontiguousarray(z[:, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onepass.learn.losses import Loss
+from onepass.learn.newton.keeps import NOTHING, Keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Settings:
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
     by_columns: bool = False
     """Whether newton works column by column; see `ModelFile.pass_over`."""
+    keeps: Keeps = NOTHING
+    """What newton keeps for inference; see `ModelFile.keeps`."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
+from onepass.learn.likelihood import FitStatistics
 from onepass.learn.objective import Objective, Sums
 
 State = Mapping[str, NDArray[np.generic]]
@@ -43,6 +44,8 @@ class Identified:
     `covariance`: for rows that are independent, or for clusters that are; None if not kept."""
     clusters: int | None = None
     """Number of clusters; None if rows are taken as independent."""
+    fit: FitStatistics | None = None
+    """How well the weights fit the rows."""
 
 
 @dataclass(frozen=True, slots=True)

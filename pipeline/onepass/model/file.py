@@ -70,6 +70,9 @@ class ModelFile(BaseModel):
     Both compute the same up to rounding. Models without this field keep their order of operations.
     """
 
+    keeps: Literal["curvature", "likelihood"] = "curvature"
+    """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
+
     taken: float = Field(default=1.0, gt=0, le=1)
     """Share of the rows of planned files that the job takes, as the survey has estimated it.
 
@@ -99,6 +102,7 @@ class ModelFile(BaseModel):
             self.encoder,
             careful=self.start == "careful",
             by_columns=self.pass_over == "columns",
+            likelihood=self.keeps == "likelihood",
         )
 
     def max_state_bytes(self) -> int:

@@ -6,11 +6,17 @@ from itertools import product
 
 from onepass.encode.schema import Schema
 from onepass.job import Job
+from onepass.learn.newton.keeps import Keeps, ScoreKind
 from onepass.learn.settings import Settings
 
 
 def candidate_settings(
-    job: Job, schema: Schema, *, careful: bool = False, by_columns: bool = False
+    job: Job,
+    schema: Schema,
+    *,
+    careful: bool = False,
+    by_columns: bool = False,
+    likelihood: bool = False,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate of the job with every l2.
 
@@ -24,8 +30,11 @@ def candidate_settings(
         Whether a learner of few rows predicts carefully; see `ModelFile.start`.
     by_columns
         Whether newton works column by column; see `ModelFile.pass_over`.
+    likelihood
+        Whether newton keeps the sums of the likelihood; see `ModelFile.keeps`.
     """
     label, n_dense = schema.label, schema.n_dense
+    scores: ScoreKind = "clusters" if job.cluster else "rows" if job.robust else "none"
     rates: list[float | None] = [*job.learning_rate] or [None]
     return [
         Settings(
@@ -52,6 +61,7 @@ def candidate_settings(
             bases=tuple(label.bases or ()),
             careful=careful,
             by_columns=by_columns,
+            keeps=Keeps(likelihood, scores),
         )
         for rate, l2 in product(rates, job.l2)
     ]

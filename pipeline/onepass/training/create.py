@@ -96,6 +96,7 @@ def create_model(
         spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
         start="careful",
         pass_over="columns",
+        keeps="likelihood",
         taken=found.taken,
     )
     data = content.model_dump_json(indent=2).encode() + b"\n"

@@ -69,7 +69,11 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
         choice["implicit"] = False
     else:
         _refuse(job, {"half_life": None}, "only newton forgets")
+        _refuse(job, _ROBUST, "only newton has standard errors")
         choice = _first_order(job, solver, schema)
+    if label.loss == "hinge" and _given(job, _ROBUST):
+        flags = " and ".join(f"--{name}" for name in _given(job, _ROBUST))
+        raise JobError(f"{flags} cannot be used with hinge loss, which has no standard errors")
     if job.l1 and solver != "ftrl":
         raise JobError(f"--l1 is a penalty of ftrl, but the solver is {solver}; use --solver ftrl")
     return job.model_copy(
@@ -158,6 +162,9 @@ def _first_order(job: Job, solver: str, schema: Schema) -> dict[str, object]:
         "implicit": automatic.implicit if job.implicit is None else job.implicit,
     }
 
+
+_ROBUST: dict[str, object] = {"robust": False, "cluster": None}
+"""Settings that ask for robust standard errors, with the values that they have when unset."""
 
 _FIRST_ORDER_ONLY: dict[str, object] = {
     "learning_rate": [],

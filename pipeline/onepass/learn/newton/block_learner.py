@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.learn.curvature import gram, is_well_conditioned
+from onepass.learn.label_sums import label_sums, loss_and_pearson
 from onepass.learn.newton.column_pass import column_pass
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import Rows
@@ -16,6 +18,7 @@ from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, kept_rows
 from onepass.learn.newton.proximal import fit_block, full_step, shaped
+from onepass.learn.newton.scored import scored
 from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
 
@@ -43,7 +46,8 @@ class BlockLearner:
         self._cautious, self._by_columns, self._limits = cautious, by_columns, limits
         self.single = np.zeros((), np.bool_)
         """Whether blocks are in single precision."""
-        self.kept = Kept(solution.w.shape[1] - 1)
+        has_clusters = solution.keeps.scores == "clusters"
+        self.kept = Kept(solution.w.shape[1] - 1, has_clusters=has_clusters)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change, by name, without copying them."""
@@ -73,6 +77,7 @@ class BlockLearner:
         if passed is None or begins:
             return self._learn_separately(block, offset, is_first=is_first, begins=begins)
         self._learn_passed(block, offset, passed)
+        self._add_scores(block, offset)
         return passed.margin
 
     def rows_to_add_up(self) -> int:
@@ -118,7 +123,7 @@ class BlockLearner:
     def _learn_passed(self, block: Block, offset: FloatArray, passed: Passed) -> None:
         """Learn a block from its expansion in single precision."""
         found = passed.expansion
-        self.solution.past.weight += block.weight.sum()
+        self._count(block)
         if self.loss.code == SQUARED:
             self.solution.past.add_labels(block.label - offset[:, 0], block.weight)
             self.solution.past.add_squares(found.curvature, -found.slope)
@@ -133,6 +138,11 @@ class BlockLearner:
             self._fit(self._rows(block, offset), passed.margin[:, None])
         else:
             point, self.solution.w = self.solution.w.ravel(), w
+            if self.solution.keeps.likelihood:
+                value, pearson = loss_and_pearson(
+                    self.loss, passed.margin[:, None], block.label, block.weight
+                )
+                found = replace(found, value=value, pearson=pearson)
             self.solution.past.add(found, point)
 
     def _learn_separately(
@@ -150,7 +160,7 @@ class BlockLearner:
         self._rescale_if_due(begins=begins)
         rows = self._rows(block, offset.reshape(block.n_rows, -1))
         before = rows.margins(self.solution.foresight())
-        self.solution.past.weight += block.weight.sum()
+        self._count(block)
         if self.loss.code == SQUARED:
             y = rows.y - rows.offset[:, 0]
             self.solution.past.add_labels(y, rows.weight)
@@ -158,8 +168,10 @@ class BlockLearner:
             self._solve_exactly()
         elif not self._cautious and (is_first or len(self.kept)):
             self._learn_again(block)
+            return shaped(self.loss, before)
         else:
             self._fit(rows, before)
+        self._add_scores(block, rows.offset)
         return shaped(self.loss, before)
 
     def _rescale_if_due(self, *, begins: bool) -> None:
@@ -172,8 +184,10 @@ class BlockLearner:
         """Learn a block together with all rows before it, as if they had come at once."""
         together = self.kept.with_more(block)
         self.solution.past.forget_expansions()
-        rows = self._rows(together, np.zeros((together.n_rows, 1)))
+        offset = np.zeros((together.n_rows, 1))
+        rows = self._rows(together, offset)
         self._fit(rows, rows.margins(self.solution.w))
+        self._add_scores(together, offset)
         self.kept.keep(together, self.solution.w.size)
 
     def _fit(self, rows: Rows, z: FloatArray) -> None:
@@ -181,10 +195,26 @@ class BlockLearner:
         is_first = self.solution.n_rows <= 5 * self.solution.w.size + len(z)
         penalty = self.solution.penalty()
         fit = fit_block(
-            self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first
-        )
+            self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first,
+            with_value=self.solution.keeps.likelihood,
+        )  # fmt: skip
         self.solution.w = fit.w
         self.solution.past.add(fit.expansion, fit.point)
+
+    def _count(self, block: Block) -> None:
+        """Add what depends on weights and labels alone."""
+        past = self.solution.past
+        past.weight += block.weight.sum()
+        if self.solution.keeps.likelihood:
+            past.likelihood += label_sums(self.loss, block)
+
+    def _add_scores(self, block: Block, offset: FloatArray) -> None:
+        """Add the scores of rows at the present weights."""
+        scores = self.solution.past.scores
+        if scores is not None:
+            rows = self._rows(block, offset)
+            own = scored(self.loss, rows, self.solution.w, curvature=scores.is_curved)
+            scores.add(own, block.cluster)
 
     def _solve_exactly(self) -> None:
         solution = self.solution

@@ -15,6 +15,7 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.learn.newton.past import Past
+from onepass.learn.newton.scores import ScoresDifference
 from onepass.learn.newton.solution import Solution
 from onepass.learn.scaling import Standardiser
 
@@ -65,34 +66,62 @@ class PastDifference:
     """New parts of the weight, and of the sums of squared labels, of noise and of bend."""
     h: FloatArray
     b: FloatArray
+    likelihood: FloatArray
+    """New parts of the sums of the likelihood; empty if they are not kept."""
+    scores: ScoresDifference | None
 
     @classmethod
-    def between(cls, past: Past, base: Past, keep: float) -> PastDifference:
-        """Return the map from `base` to `past`, which is in the same coordinates."""
+    def between(cls, past: Past, base: Past, keep: float, point: FloatArray) -> PastDifference:
+        """Return the map from `base` to `past`, which is in the same coordinates.
+
+        Parameters
+        ----------
+        point
+            Weights of the learner of `past`, flat.
+        """
+        scores = None
+        if past.scores is not None:
+            scores = past.scores.difference(base.scores, keep, point)  # type: ignore[arg-type]
         return cls(
             keep,
             _sums(past) - _faded(_sums(base), keep),
             past.h - _faded(base.h, keep),
             past.b - _faded(base.b, keep),
+            past.likelihood - _faded(base.likelihood, keep),
+            scores,
         )
 
     def then(self, later: PastDifference) -> PastDifference:
         """Return the map that applies this one, and then a later one."""
+        scores = None
+        if self.scores is not None:
+            scores = self.scores.then(later.scores, later.keep)  # type: ignore[arg-type]
         return PastDifference(
             later.keep * self.keep,
             _faded(self.sums, later.keep) + later.sums,
             _faded(self.h, later.keep) + later.h,
             _faded(self.b, later.keep) + later.b,
+            _faded(self.likelihood, later.keep) + later.likelihood,
+            scores,
         )
 
-    def add_to(self, base: Past) -> None:
-        """Apply the map to the model of the base, in place."""
+    def add_to(self, base: Past, point: FloatArray) -> None:
+        """Apply the map to the model of the base, in place.
+
+        Parameters
+        ----------
+        point
+            Weights of the base, flat.
+        """
         if self.keep != 1.0:
             base.fade(self.keep)
         base.h += self.h
         base.b += self.b
         for array, new in zip(_arrays(base), self.sums, strict=True):
             array += new
+        base.likelihood += self.likelihood
+        if base.scores is not None:
+            base.scores.merge(self.scores, point)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,10 +141,10 @@ class NewtonDifference:
             The factor by which all rows of the base have faded since.
         """
         moments = MomentsDifference.between(solution.scaling, base.scaling)
-        past = solution.past
+        past, point = solution.past, solution.w.ravel()
         if not _same_map(solution.scaling, base.scaling):
-            past = _moved_back(solution, base.scaling)
-        return cls(moments, PastDifference.between(past, base.past, keep))
+            past, point = _moved_back(solution, base.scaling)
+        return cls(moments, PastDifference.between(past, base.past, keep, point))
 
     def then(self, later: NewtonDifference) -> NewtonDifference:
         """Return what is learnt by this and then by a later share of rows; see `PastDifference`."""
@@ -124,7 +153,7 @@ class NewtonDifference:
     def add_to(self, base: Solution) -> None:
         """Add moments and past to those of the base; its weights and its scale stay as they are."""
         self.moments.add_to(base.scaling)
-        self.past.add_to(base.past)
+        self.past.add_to(base.past, base.w.ravel())
 
     @property
     def is_empty(self) -> bool:
@@ -149,13 +178,13 @@ def _same_map(one: Standardiser, other: Standardiser) -> bool:
     return np.array_equal(one.center, other.center) and np.array_equal(one.scale, other.scale)
 
 
-def _moved_back(solution: Solution, base: Standardiser) -> Past:
-    """Return the past in the coordinates of the base.
+def _moved_back(solution: Solution, base: Standardiser) -> tuple[Past, FloatArray]:
+    """Return the past and the flat weights in the coordinates of the base.
 
     A learner that sees a feature vary for the first time rescales all features, also amid a round.
     """
-    move = np.kron(np.eye(len(solution.w)), solution.scaling.move_to(base.center, base.scale))
-    moved = Past(solution.w.size)
-    moved.take({"anchor": solution.past.anchor} | solution.past.copies())
-    moved.move(np.asarray(move, np.float64), solution.w.ravel())
-    return moved
+    one = solution.scaling.move_to(base.center, base.scale)
+    move: FloatArray = np.asarray(np.kron(np.eye(len(solution.w)), one), np.float64)
+    moved, point = solution.past.copy(), solution.w.ravel()
+    moved.move(move, point)
+    return moved, move @ point

@@ -55,6 +55,10 @@ class Expansion:
     """Sum of squared gradients with respect to the margin; 0 for losses of unit dispersion."""
     bend: float
     """Sum of second derivatives with respect to the margin; 0 for softmax."""
+    value: float = 0.0
+    """Loss; 0 where no sums of the likelihood are kept."""
+    pearson: float = 0.0
+    """Pearson's chi-squared, likewise."""
 
 
 def expand(loss: Loss, rows: Rows, z: FloatArray, width: float, majorise: bool) -> Expansion:

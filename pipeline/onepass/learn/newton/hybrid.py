@@ -8,7 +8,7 @@ and not the smaller errors on rows that they have learnt.
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.learn.losses import Loss
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.expansion import kink_width
+from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
@@ -56,6 +57,8 @@ class Hybrid:
     ----------
     loss, n_dense, l2, base, half_life, careful, by_columns
         As for `Newton`.
+    keeps
+        As for `Newton`, but no likelihood: slots predict rows before they learn them.
     n_slots
         Number of slots.
     """
@@ -71,6 +74,7 @@ class Hybrid:
         half_life: float | None = None,
         careful: bool = False,
         by_columns: bool = False,
+        keeps: Keeps = NOTHING,
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -82,18 +86,21 @@ class Hybrid:
             cautious=True,
             careful=careful,
             by_columns=by_columns,
+            keeps=replace(keeps, likelihood=False),
         )
         self._slots = SlotFilter(loss, n_slots, l2=l2)
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int, n_slots: int) -> int:
+    def nbytes(loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING) -> int:
         """Return the most bytes that `arrays` take, without making them."""
-        return Newton.nbytes(loss, n_dense, cautious=True) + SlotFilter.nbytes(loss, n_slots)
+        dense = Newton.nbytes(loss, n_dense, cautious=True, keeps=keeps)
+        return dense + SlotFilter.nbytes(loss, n_slots)
 
     @staticmethod
-    def working_bytes(loss: Loss, n_dense: int, n_slots: int) -> int:
+    def working_bytes(loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING) -> int:
         """Return the bytes to set aside for an instance that learns, state and temporaries."""
-        return Newton.working_bytes(loss, n_dense) + SlotFilter.working_bytes(loss, n_slots)
+        dense = Newton.working_bytes(loss, n_dense, keeps=keeps)
+        return dense + SlotFilter.working_bytes(loss, n_slots)
 
     @property
     def n_rows(self) -> int:
@@ -126,6 +133,12 @@ class Hybrid:
         """Multiply the weight of all rows so far by a factor."""
         self._newton.fade(factor)
         self._slots.fade(factor)
+
+    def scout(self) -> Hybrid:
+        """Return a copy that learns the same weights, and keeps no scores."""
+        found = copy(self)
+        found._newton, found._slots = self._newton.scout(), deepcopy(self._slots)
+        return found
 
     def horizon(self, done: int, planned: int) -> None:
         """Do nothing: no rate depends on how many rows follow."""
@@ -227,7 +240,7 @@ class Hybrid:
         probe = self._newton.margin_variance(block.take(np.arange(min(_PROBE, block.n_rows))))
         if float(probe.mean()) < _UNCERTAIN:
             return DenseMargins(before, np.zeros_like(before))
-        scout = deepcopy(self._newton)
+        scout = self._newton.scout()
         scout.learn(block, self._slots.margins(block.slots, block.entries))
         return DenseMargins(
             scout.predict(block).reshape(before.shape), scout.margin_variance(block)

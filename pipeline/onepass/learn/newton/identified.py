@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onepass.block import FloatArray
 from onepass.learn.curvature import ALIASED, Curvature
 from onepass.learn.losses import Loss
+from onepass.learn.newton.fit import fit_of, n_determined, small_sample
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.uncertainty import on_features
 from onepass.learn.pointwise import HINGE, SOFTMAX, SQUARED
@@ -27,6 +28,8 @@ def identified(
     scaling: Standardiser,
     penalty: FloatArray,
     repeats: float,
+    *,
+    is_penalised: bool = False,
 ) -> Identified | None:
     """Return the weights that the rows determine, on raw features; None for hinge.
 
@@ -38,6 +41,8 @@ def identified(
         Coefficient of ``w^2 / 2`` of each weight, flat.
     repeats
         How often each row was learnt, on average. A row gives its information once.
+    is_penalised
+        Whether a ridge penalty holds the weights back.
     """
     if loss.code == HINGE:
         return None
@@ -48,23 +53,38 @@ def identified(
     kept = np.flatnonzero(np.append(varies & ~aliased, True))
     own = np.concatenate([k * width + kept for k in range(n_outputs)])
     curvature = Curvature(bend[np.ix_(own, own)], least=ALIASED)
-    freedom = max(1.0, _known(past, scaling) / repeats - curvature.rank)
-    spread = np.zeros((w.size, w.size))
+    n_rows = _known(past, scaling) / repeats
+    freedom = max(1.0, n_rows - curvature.rank)
     scale = _dispersion(loss, past, w[0], freedom, repeats)
-    spread[np.ix_(own, own)] = repeats * scale * curvature.inverse()
-    if loss.code == SOFTMAX:
-        spread = _of_contrasts(spread, n_outputs)
-    covariance = on_features(spread, scaling, n_outputs)
-    unknown = np.tile(np.append(aliased, False), n_outputs)
-    covariance[unknown] = covariance[:, unknown] = np.nan
+    inverse, places = curvature.inverse(), np.ix_(own, own)
+
+    def on_raw(known: FloatArray) -> FloatArray:
+        spread = np.zeros((w.size, w.size))
+        spread[places] = known
+        if loss.code == SOFTMAX:
+            spread = _of_contrasts(spread, n_outputs)
+        found = on_features(spread, scaling, n_outputs)
+        unknown = np.tile(np.append(aliased, False), n_outputs)
+        found[unknown] = found[:, unknown] = np.nan
+        return found
+
+    n_parameters = n_determined(inverse, past.h[places], is_penalised=is_penalised)
+    robust = None
+    if past.scores is not None:
+        meat = past.scores.products(w.ravel())[places]
+        factor = small_sample(past.scores.n_clusters, n_rows, n_parameters, repeats)
+        robust = on_raw(factor * inverse @ meat @ inverse)
     return Identified(
         weights=scaling.raw_weights(_without(past.h, w, aliased, kept)),
-        covariance=covariance,
+        covariance=on_raw(repeats * scale * inverse),
         aliased=aliased,
         freedom=freedom,
         mass=scaling.mean * float(past.weight) / repeats,
         deviation=scaling.scale.copy(),
         information=_information(past.h, scaling, n_outputs) / repeats,
+        robust=robust,
+        clusters=None if past.scores is None else past.scores.n_clusters,
+        fit=fit_of(loss, past, w, repeats, n_rows=n_rows, n_parameters=n_parameters),
     )
 
 

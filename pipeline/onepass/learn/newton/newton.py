@@ -15,6 +15,7 @@ holds the information (for quantile as in M. Fernandes, E. Guerre, E. Horta, JBE
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -25,9 +26,11 @@ from onepass.errors import Diverged
 from onepass.learn.losses import Loss
 from onepass.learn.newton.block_learner import BlockLearner
 from onepass.learn.newton.difference import NewtonDifference
+from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
 from onepass.learn.newton.proximal import shaped
+from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import SOFTMAX, SQUARED
@@ -63,6 +66,8 @@ class Newton:
         the prior before they are learnt, also for squared loss.
     by_columns
         Whether `column_pass` learns settled blocks in place of `expansion_pass`.
+    keeps
+        What is kept for inference.
     limits
         Sizes of blocks.
     """
@@ -78,11 +83,12 @@ class Newton:
         cautious: bool = False,
         careful: bool = False,
         by_columns: bool = False,
+        keeps: Keeps = NOTHING,
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
         self._limits = limits
-        self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful)
+        self._solution = Solution(loss, n_dense, l2=l2, base=base, careful=careful, keeps=keeps)
         self._blocks = BlockLearner(
             self._solution, cautious=cautious, by_columns=by_columns, limits=limits
         )
@@ -90,24 +96,29 @@ class Newton:
         """Product of the factors by which rows have faded since `hold`."""
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int, *, cautious: bool = False) -> int:
+    def nbytes(loss: Loss, n_dense: int, *, cautious: bool = False, keeps: Keeps = NOTHING) -> int:
         """Return the most bytes that `arrays` take, without making them."""
-        keeps = loss.code != SQUARED and not cautious
-        kept = Kept.nbytes(n_dense, loss.n_outputs * (n_dense + 1)) if keeps else 0
-        return Solution.nbytes(loss, n_dense) + 1 + kept
+        kept = 0
+        if loss.code != SQUARED and not cautious:
+            has_clusters = keeps.scores == "clusters"
+            n_weights = loss.n_outputs * (n_dense + 1)
+            kept = Kept.nbytes(n_dense, n_weights, has_clusters=has_clusters)
+        return Solution.nbytes(loss, n_dense, keeps) + 1 + kept
 
     @staticmethod
-    def working_bytes(loss: Loss, n_dense: int) -> int:
+    def working_bytes(loss: Loss, n_dense: int, *, keeps: Keeps = NOTHING) -> int:
         """Return the bytes to set aside for an instance that learns, state and temporaries.
 
         The result counts eight matrices of the size of H (H itself, a block's curvature, their sum,
         moved and scaled copies, a copy for the commit). It counts three more of the size of the
         first block's standardised rows (the rows, scaled by their weights, and by their
-        curvatures). All other arrays are small beside them.
+        curvatures). All other arrays are small beside them, but for the scores: they are counted
+        thrice (themselves, a copy for the commit, a temporary).
         """
         n_weights = loss.n_outputs * (n_dense + 1)
         matrices = 8 * 8 * n_weights**2
-        return matrices + 3 * 8 * (n_dense + 1) * _LIMITS.first_block(n_weights)
+        scores = 3 * scores_bytes(keeps.scores, n_weights)
+        return matrices + scores + 3 * 8 * (n_dense + 1) * _LIMITS.first_block(n_weights)
 
     @property
     def n_rows(self) -> int:
@@ -171,6 +182,10 @@ class Newton:
         """Return the margins that `update` would return, without learning."""
         margins = self._solution.moved_by(self._solution.foresight(), block.dense)
         return shaped(self.loss, margins)
+
+    def scout(self) -> Newton:
+        """Return a copy that learns the same weights, and keeps no scores."""
+        return deepcopy(self, {id(self._solution.past.scores): None})
 
     def horizon(self, done: int, planned: int) -> None:
         """Do nothing: no rate depends on how many rows follow."""
@@ -245,7 +260,7 @@ class Newton:
         # States of the first format have no "single": all of them were in double precision.
         state = {"single": np.zeros((), np.bool_), "anchor": np.zeros(()), **state}
         found = {
-            name: checked(state, name, like, any_rows=name.startswith("kept"))
+            name: checked(state, name, like, any_rows=name.startswith(("kept", "cluster")))
             for name, like in ({"anchor": np.zeros(())} | self.arrays()).items()
         }
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}

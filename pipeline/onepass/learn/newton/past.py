@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import FloatArray
+from onepass.learn.label_sums import CONSTANT, PEARSON
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion
+from onepass.learn.newton.scores import Scores
 from onepass.learn.objective import Sums
 from onepass.learn.pointwise import SQUARED
 
@@ -27,15 +29,20 @@ _STEEPEST = 0.25
 class Past:
     """Q(w) = w'Hw/2 - b'w, the sum of the second-order expansions of all blocks so far.
 
-    The model is up to a constant. The penalty is not part of it.
+    The model is up to a constant, which is among the sums of the likelihood. The penalty is not
+    part of it.
 
     Parameters
     ----------
     n_weights
         Number of weights and intercepts of all outputs.
+    n_sums
+        Number of the sums of the likelihood; 0 if they are not kept.
+    scores
+        Scores of rows or clusters; None if they are not kept.
     """
 
-    def __init__(self, n_weights: int) -> None:
+    def __init__(self, n_weights: int, n_sums: int = 0, scores: Scores | None = None) -> None:
         self.weight = np.zeros(())
         """Sum of the weights of the rows."""
         self.label_square = np.zeros(())
@@ -49,6 +56,9 @@ class Past:
         self.anchor = np.zeros(())
         """Coefficient of the squared distance from refined weights, which holds later steps back; 0
         for most models. Its linear part is in `b`, its quadratic part is in no matrix."""
+        self.likelihood = np.zeros(n_sums)
+        """Sums of `onepass.learn.likelihood`, over all rows."""
+        self.scores = scores
 
     @staticmethod
     def nbytes(n_weights: int) -> int:
@@ -56,34 +66,49 @@ class Past:
         return 5 * 8 + 8 * n_weights**2 + 8 * n_weights
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return all arrays, by name, without copying them; the anchor only if there is one."""
+        """Return all arrays, by name, without copying them, but for those of which there is none.
+
+        States of models that were made before there were anchors, likelihoods and scores keep their
+        bytes.
+        """
         names = ["weight", "label_square", "noise", "bend", "h", "b"]
-        # States of models that were made before there were anchors keep their bytes.
         names += ["anchor"] if self.anchor else []
-        return {name: getattr(self, name) for name in names}
+        names += ["likelihood"] if len(self.likelihood) else []
+        found = {name: getattr(self, name) for name in names}
+        return found if self.scores is None else found | self.scores.arrays()
 
     def take(self, state: dict[str, NDArray[Any]]) -> None:
         """Put arrays, named as in `arrays`, in place of the present ones."""
-        for name in (*self.arrays(), "anchor"):
+        if self.scores is not None:
+            self.scores.take(state)
+        of_scores = {} if self.scores is None else self.scores.arrays()
+        for name in {*self.arrays(), "anchor"} - of_scores.keys():
             setattr(self, name, state[name])
 
-    def copies(self) -> dict[str, NDArray[np.generic]]:
-        """Return copies of `arrays`."""
-        return {name: array.copy() for name, array in self.arrays().items()}
+    def copy(self) -> Past:
+        """Return a copy."""
+        found = Past(0, 0, None if self.scores is None else self.scores.copy())
+        for name in ("weight", "label_square", "noise", "bend", "h", "b", "anchor", "likelihood"):
+            setattr(found, name, getattr(self, name).copy())
+        return found
 
     def fade(self, factor: float) -> None:
         """Multiply the contribution of all rows so far by a factor."""
         sums = (self.weight, self.label_square, self.noise, self.bend)
-        for array in (self.h, self.b, *sums, self.anchor):
+        for array in (self.h, self.b, *sums, self.anchor, self.likelihood):
             array *= factor
+        if self.scores is not None:
+            self.scores.fade(factor)
 
     def forget_expansions(self) -> None:
         """Set the model to 0, for rows that are about to be expanded again.
 
         Their weight stays counted.
         """
-        for array in (self.h, self.b, self.noise, self.bend):
+        for array in (self.h, self.b, self.noise, self.bend, self.likelihood[: PEARSON + 1]):
             array *= 0.0
+        if self.scores is not None:
+            self.scores.forget()
 
     def add(self, found: Expansion, point: FloatArray) -> None:
         """Add the expansion of a block's loss around a point, flat weights."""
@@ -91,6 +116,16 @@ class Past:
         self.b += found.curvature @ point - found.slope
         self.noise += found.noise
         self.bend += found.bend
+        if len(self.likelihood):
+            value = found.value - found.slope @ point + 0.5 * (point @ found.curvature @ point)
+            self.likelihood[CONSTANT] += value
+            self.likelihood[PEARSON] += found.pearson
+
+    def value(self, point: FloatArray) -> float:
+        """Return the loss at flat weights, of a loss other than squared, by the quadratic model."""
+        constant = float(self.likelihood[CONSTANT])
+        bend = point @ self.h @ point + float(self.anchor) * (point @ point)
+        return constant - float(self.b @ point) + 0.5 * float(bend)
 
     def add_squares(self, curvature: FloatArray, b: FloatArray) -> None:
         """Add the squared loss of a block, which is quadratic itself."""
@@ -103,12 +138,18 @@ class Past:
 
     def move(self, move: FloatArray, w: FloatArray) -> None:
         """Express the model in weights ``move @ w``; an anchor moves to the flat weights `w`."""
-        back = np.linalg.inv(move)
+        back = np.asarray(np.linalg.inv(move), np.float64)
+        value = self.value(w) if len(self.likelihood) else 0.0
         self.h = back.T @ self.h @ back
+        if self.scores is not None:
+            self.scores.move(back)
         if self.anchor:
             self.b = back.T @ (self.b - self.anchor * w) + self.anchor * (move @ w)
         else:
             self.b = back.T @ self.b
+        if self.anchor and len(self.likelihood):
+            # The anchor keeps its form, and the loss at the present weights is the same.
+            self.likelihood[CONSTANT] += value - self.value(move @ w)
 
     def replace(
         self, loss: Loss, point: FloatArray, sums: Sums, penalty: FloatArray, *, trusted: bool
@@ -143,6 +184,11 @@ class Past:
         # Twice the value of squared loss is the sum of squared residuals, y'y - 2 b'w + w'Hw.
         square = 2 * sums.value + 2 * self.b @ point - point @ self.h @ point
         self.label_square[()] = square if loss.code == SQUARED else 0.0
+        if sums.labels is not None:
+            self.likelihood[:] = sums.labels
+            self.likelihood[CONSTANT] += sums.plain - self.value(point)
+        if sums.scores is not None:
+            self.scores = sums.scores
 
     def dispersion(self, loss: Loss, w: FloatArray, freedom: float) -> float:
         """Return the factor by which the inverse curvature is the covariance of the weights.

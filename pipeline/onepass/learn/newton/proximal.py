@@ -7,13 +7,14 @@ weights and solves for the minimum of both quadratics together.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from onepass.block import FloatArray
 from onepass.learn.curvature import solve
+from onepass.learn.label_sums import loss_and_pearson
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion, Rows, expand, kink_width
 from onepass.learn.newton.linesearch import Line, step_length
@@ -85,6 +86,7 @@ def fit_block(
     penalty: FloatArray,
     *,
     is_first: bool,
+    with_value: bool = False,
 ) -> Fit:
     """Minimise the past, the penalty and the loss of a block together.
 
@@ -99,12 +101,14 @@ def fit_block(
     is_first
         Whether little is known before this block. Then steps start with a majorising parabola, and
         go on until the minimum is met more closely.
+    with_value
+        Whether the expansion has the loss at its point.
     """
     width, majorise = kink_width(loss, rows.y, z), is_first
     for _ in range(_MAX_STEPS_FIRST if is_first else _MAX_STEPS):
         # The residuals of the first block shrink as it is fitted, and the width with them.
         width = kink_width(loss, rows.y, z) if is_first else width
-        point, is_majorised = w.ravel(), majorise
+        point, at, is_majorised = w.ravel(), z, majorise
         found = expand(loss, rows, z, width, majorise)
         slope_of_past = past.h @ point - past.b + penalty * point
         slope = found.slope + slope_of_past
@@ -126,8 +130,11 @@ def fit_block(
     if is_majorised:
         # The curvature of a majorising parabola bounds a step. Kept in the past it would count as
         # information that the rows did not give.
-        point = w.ravel()
-        found = expand(loss, rows, rows.margins(w), width, False)
+        point, at = w.ravel(), rows.margins(w)
+        found = expand(loss, rows, at, width, False)
+    if with_value:
+        value, pearson = loss_and_pearson(loss, at, rows.y, rows.weight)
+        found = replace(found, value=value, pearson=pearson)
     return Fit(w, found, point)
 
 

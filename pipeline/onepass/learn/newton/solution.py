@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 from onepass.block import Float32Array, FloatArray, Linear
 from onepass.learn.curvature import Curvature, solve
 from onepass.learn.kernels import dense_margins
+from onepass.learn.label_sums import n_sums
 from onepass.learn.losses import Loss
 from onepass.learn.newton.identified import identified
+from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.past import Past
 from onepass.learn.newton.proximal import centred
+from onepass.learn.newton.scores import make_scores, scores_bytes
 from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.pointwise import LOGISTIC, SOFTMAX, SQUARED
@@ -32,7 +36,7 @@ class Solution:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, careful
+    loss, n_dense, l2, base, careful, keeps
         As for `Newton`.
     """
 
@@ -44,8 +48,10 @@ class Solution:
         l2: float,
         base: float | FloatArray,
         careful: bool = False,
+        keeps: Keeps = NOTHING,
     ) -> None:
         self.loss, self.l2, self.base, self._careful = loss, l2, base, careful
+        self.keeps = replace(keeps, likelihood=keeps.likelihood and n_sums(loss) > 0)
         rare = math.exp(-abs(float(base))) if loss.code == LOGISTIC else 1.0
         self._informative = 4 * rare / (1 + rare) ** 2
         """Information of a row at the start, beside that of a row of two equally frequent
@@ -53,13 +59,16 @@ class Solution:
         self.scaling = Standardiser(n_dense)
         self.w = np.zeros((loss.n_outputs, n_dense + 1))
         self.w[:, -1] = base
-        self.past = Past(self.w.size)
+        kept_sums = n_sums(loss) if self.keeps.likelihood else 0
+        self.past = Past(self.w.size, kept_sums, make_scores(keeps.scores, self.w.size))
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int) -> int:
-        """Return the bytes of `arrays`."""
+    def nbytes(loss: Loss, n_dense: int, keeps: Keeps = NOTHING) -> int:
+        """Return the most bytes that `arrays` take."""
         n_weights = loss.n_outputs * (n_dense + 1)
-        return Standardiser.nbytes(n_dense) + Past.nbytes(n_weights) + 8 * n_weights
+        sums = 8 * n_sums(loss) if keeps.likelihood else 0
+        own = Past.nbytes(n_weights) + sums + scores_bytes(keeps.scores, n_weights)
+        return Standardiser.nbytes(n_dense) + own + 8 * n_weights
 
     @property
     def n_rows(self) -> int:
@@ -114,7 +123,15 @@ class Solution:
         repeats
             How often each row was learnt, on average.
         """
-        return identified(self.loss, self.past, self.w, self.scaling, self.ridge(0.0), repeats)
+        return identified(
+            self.loss,
+            self.past,
+            self.w,
+            self.scaling,
+            self.ridge(0.0),
+            repeats,
+            is_penalised=self.l2 > 0,
+        )
 
     def margin_variance(self, dense: Float32Array) -> FloatArray:
         """Return the variance of each margin that the uncertainty of the weights implies.
@@ -141,6 +158,7 @@ class Solution:
             ridge=np.tile(free, len(self.w)),
             prior=np.zeros(self.w.size),
             base=self.base,
+            keeps=self.keeps,
         )
 
     def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
