@@ -83,12 +83,13 @@ def test_an_evaluation_has_the_same_bits(job, monkeypatch):
     assert all(one == found[0] for one in found)
 
 
-def test_prediction_files_have_the_same_bytes(job, monkeypatch, tmp_path):
+@pytest.mark.parametrize("interval", [None, 0.9])
+def test_prediction_files_have_the_same_bytes(job, monkeypatch, tmp_path, interval):
     found = []
     for number, (what, n_cores) in enumerate(READERS):
         by(monkeypatch, what, n_cores)
         rows, out = Rows(), tmp_path / f"out-{number}"
-        score(job["lake"], job["model"], out, keep=["level"], progress=rows)
+        score(job["lake"], job["model"], out, keep=["level"], interval=interval, progress=rows)
         assert rows.n_done == rows.n_rows
         found.append(content(out))
     assert len(found[0]) == 9

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,7 @@ import statsmodels.formula.api as smf
 from onepass import Model, refine, score, train
 from onepass.errors import JobError
 from onepass.model import spread
-from onepass.model.fit_statistics import FitStatistics
 from onepass.model.intervals import AskedInterval
-
-_FIT = FitStatistics(None, None, None, None, None, 0.0, None, None)
 
 N_ROWS = 4000
 
@@ -84,13 +80,9 @@ def test_intervals_of_means_are_those_of_statsmodels(trained, rows, label):
     assert np.all(model.predict(rows) < high)
 
 
-def test_interval_of_a_new_row_adds_the_variance_of_residuals(trained, rows, monkeypatch):
+def test_interval_of_a_new_row_adds_the_variance_of_residuals(trained, rows):
     model = trained("price", clip=False)
     fitted = smf.ols("price ~ area + C(town)", rows).fit()
-    monkeypatch.setattr(
-        "onepass.model.fit_statistics.fit_statistics",
-        lambda _: replace(_FIT, dispersion=float(fitted.scale)),
-    )
     low, high = model.predict_interval(rows, 0.9, of="row")
     expected = fitted.get_prediction(rows).summary_frame(alpha=0.1)
     np.testing.assert_allclose(low, expected["obs_ci_lower"], rtol=1e-4)

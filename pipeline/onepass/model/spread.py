@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, Float32Array, FloatArray
 from onepass.errors import JobError
+from onepass.jit import reordered
 from onepass.learn.sparse import add_products
 from onepass.learn.updater import Weights
 from onepass.model.covariance import Errors, covariance_of
@@ -105,8 +106,11 @@ class Spread:
         return self._known(block, found)
 
     def _covariances(self, dense: Float32Array, j: int, k: int) -> FloatArray:
-        x = np.column_stack([dense, np.ones(len(dense))])
-        return np.asarray(np.einsum("ij,ij->i", x @ self.covariance[j, :, k], x))
+        """Return the covariance of the margins j and k of each row, shape (n_rows,)."""
+        found = np.empty(len(dense))
+        between = np.ascontiguousarray(self.covariance[j, :, k])
+        _forms(np.ascontiguousarray(dense), between, found)
+        return found
 
     def _of_slots(self, block: Block) -> FloatArray:
         found = np.zeros((block.n_rows, self.n_outputs))
@@ -129,3 +133,23 @@ class Spread:
         n, width = self.n_outputs, self.covariance.shape[1]
         step = max(1, _NUMBERS // (n * n + 3 * width))
         return [slice(first, first + step) for first in range(0, block.n_rows, step)]
+
+
+@reordered
+def _forms(x: Float32Array, between: FloatArray, out: FloatArray) -> None:
+    """Write x' C x of each row, with a last feature of 1.
+
+    BLAS is faster, but its sums depend on the number of its threads, and prediction files must not.
+    """
+    n_dense = x.shape[1]
+    row = np.ones(n_dense + 1)
+    for i in range(len(x)):
+        for j in range(n_dense):
+            row[j] = x[i, j]
+        total = 0.0
+        for j in range(n_dense + 1):
+            own = 0.0
+            for k in range(n_dense + 1):
+                own += between[j, k] * row[k]
+            total += row[j] * own
+        out[i] = total
