@@ -45,7 +45,7 @@ def facts(found: Summary) -> Iterator[str]:
 
 
 def _fit(fit: FitStatistics | None) -> Iterator[str]:
-    if fit is None:
+    if fit is None or (fit.deviance is None and fit.log_likelihood is None):
         return
     if fit.deviance is not None:
         null = fit.null_deviance

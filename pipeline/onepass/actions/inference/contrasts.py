@@ -15,9 +15,12 @@ from onepass.actions.inference.units import position, to_columns
 from onepass.block import FloatArray
 from onepass.encode.schema import Column, Schema
 from onepass.errors import JobError
-from onepass.text import shown
+from onepass.text import listed, shown
 
 _FLAG = "--contrast"
+
+_NAMED = 20
+"""Columns that a message names."""
 
 
 class Contrast(BaseModel):
@@ -89,7 +92,8 @@ def named_column(schema: Schema, name: str, flag: str) -> tuple[Column, int]:
         if column.name == name:
             return column, first
         first += len(column.feature_names())
-    raise JobError(f"{flag}: the model has no column {shown(name)}")
+    names = listed([one.name for one in schema.columns], _NAMED)
+    raise JobError(f"{flag}: the model has no column {shown(name)}; its columns: {names}")
 
 
 def _parsed(schema: Schema, text: str) -> tuple[str, str, str, FloatArray]:
