@@ -27,9 +27,16 @@ _MAPS = frozenset({"time_format"})
 """Fields that give columns values."""
 
 _options: dict[str, tuple[str, frozenset[str]]] = {
+    "contrast": ("contrast", frozenset()),
+    "curve": ("curve", frozenset()),
+    "errors": ("errors", frozenset({"model", "robust"})),
+    "interval": ("interval", frozenset()),
+    "interval-of": ("interval_of", frozenset({"mean", "row"})),
     "keep": ("keep", frozenset()),
+    "level": ("level", frozenset()),
     "out": ("out", frozenset()),
     "passes": ("n_passes", frozenset()),
+    "reference": ("references", frozenset()),
     "rule": ("rule", frozenset({"auto", "newton", "lbfgs", "gradient_descent"})),
     "to": ("to", frozenset()),
     "version": ("version", frozenset({"current", "newest"})),
