@@ -238,17 +238,6 @@ class Newton:
         """Return the variance of each margin; see `Solution.margin_variance`."""
         return self._solution.margin_variance(block.dense)
 
-<<<<<<< HEAD
-=======
-    def path(self, mix: Mix, n_points: int, ratio: float, repeats: float = 1.0) -> list[PathPoint]:
-        """Return the weights at each of many penalties; see `path`."""
-        return path(self._solution, mix, n_points, ratio, repeats)
-
-    def choose(self, mix: Mix, penalty: float) -> float:
-        """Move to the weights at one penalty, which holds them from now on; see `choose`."""
-        return choose(self._solution, mix, penalty)
-
->>>>>>> 04da2a441a4fe98558eb8e2a53f4a3731918e766
     @property
     def has_kinks(self) -> bool:
         """Whether an l1 penalty or constraints hold the weights back."""
