@@ -31,6 +31,7 @@ from ids import id_tasks
 from peers import SKLEARN_RATES, VW_RATES, sklearn_sgd, vowpal_wabbit, vw_lines
 from reference import batch_margins, hashed_margins
 from rounds import lines, measured, round_tasks, write
+from separable import separable_tasks
 from stored import stored_tasks
 from tasks import LABEL, Maker, Task, all_tasks
 
@@ -274,7 +275,8 @@ def main() -> None:
         print("", *lines(found), sep="\n")
         return
     rows = []
-    for task in chosen(chain(all_tasks(), id_tasks(), stored_tasks()), given.only, size):
+    tasks = chain(all_tasks(), id_tasks(), stored_tasks(), separable_tasks())
+    for task in chosen(tasks, given.only, size):
         row = run(task, given.peers)
         rows.append(row)
         line = ", ".join(f"{k.strip()} {shown(v)}" for k, v in row.excess.items())

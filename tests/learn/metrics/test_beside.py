@@ -29,7 +29,7 @@ def rows(loss: str, n_rows: int = 400, seed: int = 0):
 def measured(loss: str, block, prediction, *, n_parts: int = 1):
     parts = []
     for index in np.array_split(np.arange(block.n_rows), n_parts):
-        part = beside_offset(make_metrics(loss), loss)
+        part = beside_offset(make_metrics(loss), loss, 1.5)
         own = block.take(index)
         part.add(*judged(prediction[index], own, loss), own.weight)
         parts.append(part)
