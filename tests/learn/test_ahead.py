@@ -13,6 +13,7 @@ from onepass.learn import learner as learner_module
 from onepass.learn.ahead import growing_pieces
 from onepass.learn.learner import Learner
 from onepass.learn.losses import LOSSES
+from onepass.learn.newton.newton import Newton
 
 kinds = pytest.mark.parametrize(
     ("loss", "hashed"),
@@ -98,7 +99,7 @@ def test_predictions_stay_within_the_labels_of_the_rows_before(solver):
 def test_blocks_of_a_model_that_knows_more_rows_are_not_scouted(monkeypatch):
     model = careful("logistic")
     model.update(rows("logistic", 300, 8))
-    monkeypatch.setattr("onepass.learn.ahead.deepcopy", None)
+    monkeypatch.setattr(Newton, "scout", None)
     block = rows("logistic", 300, 9)
     expected = model.predict(block)
     np.testing.assert_allclose(model.update(block), expected, rtol=1e-6)
