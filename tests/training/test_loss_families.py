@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_tweedie_deviance
 
 from blocks import compound
+from cutting import cut, trained_versions
 from onepass import Model, evaluate, refine, train
 from onepass.actions.summary import summarise
 from onepass.errors import DataError, JobError
-from onepass.model.directory import open_model
 
 N_ROWS = 2500
 JOBS = {
@@ -58,19 +58,6 @@ def job_of(loss: str, lake: str, model: Path | str, *, hashed: bool = False, **f
     own = JOBS[loss]
     drop = [name for name in LABELS if name != own["label"]] + ([] if hashed else ["shop"])
     return own | {"lake": lake, "model": str(model), "exclude": drop} | fields
-
-
-def trained_versions(model: Path) -> list[int]:
-    """Return the versions that hold a state, oldest first."""
-    return [entry.version for entry in open_model(model).ledger.history.trained()]
-
-
-def cut(model: Path, version: int) -> None:
-    """Take a model back to a version, as if the run had been killed right after it."""
-    for path in (*(model / "log").iterdir(), *(model / "state").iterdir()):
-        if int(path.stem.partition("-")[0]) > version:
-            path.unlink()
-    shutil.rmtree(model / "tags", ignore_errors=True)
 
 
 losses = pytest.mark.parametrize("loss", JOBS)
