@@ -200,3 +200,11 @@ def test_simulated_rounds_are_those_of_training(simulator, most, groups):
             sizes.append(rounds.next_size(planned[done:], done))
             done += sizes[-1]
         assert rounds_of(simulator, groups, most, rule) == sizes
+
+
+def test_models_of_claims_are_measured(tmp_path):
+    text = printed("glm", "--folder", str(tmp_path), "--rows", "16384", "--only", "onepass")
+    cells = [cell.strip() for cell in text.splitlines()[-1].split("|")]
+    assert cells[1] == "onepass"
+    assert cells[6] == "one pass"
+    assert 0.3 < float(cells[7]) < 0.5
