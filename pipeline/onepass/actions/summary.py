@@ -20,6 +20,7 @@ from onepass.encode.scalar_kinds import Numeric, Time
 from onepass.encode.schema import Column, Schema
 from onepass.encode.shapes import Cross, Product, Spline
 from onepass.learn.updater import Identified, Weights
+from onepass.model.cross_validated import CrossValidated, cross_validated
 from onepass.model.model import Model
 
 LEVEL = 0.95
@@ -71,6 +72,8 @@ class Summary(BaseModel):
     references: dict[str, str]
     """Level of each category, bin, or knot of a spline, with which its coefficients compare the
     others."""
+    cross_validation: list[CrossValidated]
+    """Loss of rows by weights without their fold, for each candidate; empty without folds."""
     warnings: list[str]
     """Where coefficients and standard errors must not be taken at their word."""
 
@@ -106,6 +109,7 @@ def summarise(model: Model) -> Summary:
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=sorted(values, key=lambda value: -abs(value.weight)),
         references=dict(references(schema)),
+        cross_validation=cross_validated(model.file, model.learner),
         warnings=cautions(
             model, [(one.name, one.known, one.row) for one in outputs if one.known is not None]
         ),

@@ -7,6 +7,7 @@ import click
 from onepass.actions.coefficient import Coefficient
 from onepass.actions.curves import CurveOf
 from onepass.actions.summary import HashedValue, Summary, summarise
+from onepass.model.cross_validated import told
 from onepass.model.model import Model
 from onepass.terminal.options import json_option, version_option
 from onepass.terminal.printing import print_json, print_table, say
@@ -40,6 +41,8 @@ def command(model: str, version: str | None, top: int, as_json: bool) -> None:
         say(f"\n{printable(_curve(curve))}")
     if found.hashed:
         _print_hashed(found, top)
+    for number, line in enumerate(told(found.cross_validation)):
+        say(f"{'' if number else chr(10)}{printable(line)}")
     for text in found.warnings:
         say(f"warning: {text}", err=True)
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
+from onepass.learn.cross_validation import CrossValidation
+from onepass.learn.cross_validator import CrossValidator
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.losses import COUNTS, REGRESSION, Loss
 from onepass.learn.merging import LearnerDifference, composed
@@ -44,16 +46,18 @@ class Learner:
         self.losses = settings.losses()
         self.heads = [_make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
+        self._folds = CrossValidator(settings, self.losses[0])
         self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
 
     @staticmethod
     def nbytes(settings: Settings) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         state, _ = _head_bytes(settings)
-        return _n_heads(settings) * state + 2 * 8
+        return _n_heads(settings) * state + 2 * 8 + CrossValidator.nbytes(settings)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
+        fold, block = block.fold, block if block.fold is None else replace(block, fold=None)
         scaled = self._scaled(block)
         pieces = [(0, block.n_rows)]
         if self.settings.careful:
@@ -64,6 +68,8 @@ class Learner:
             rows = slice(first, last)
             predictions.append(self.unit().of_heads([of_head[rows] for of_head in margins]))
             self._widen_range(block.label[rows])
+        if fold is not None:
+            self._folds.add(scaled, fold, self.linear())
         return predictions[0] if len(pieces) == 1 else np.concatenate(predictions)
 
     def predict(self, block: Block) -> FloatArray:
@@ -106,8 +112,9 @@ class Learner:
     def partition_begins(self) -> None:
         """Fade past rows, if the half-life is counted in partitions."""
         if self.settings.half_life_partitions is not None:
-            for head in self._additive():
-                head.fade(0.5 ** (1 / self.settings.half_life_partitions))
+            factor = 0.5 ** (1 / self.settings.half_life_partitions)
+            for part in (*self._additive(), self._folds):
+                part.fade(factor)
 
     def horizon(self, done: int, planned: int) -> None:
         """Note that `planned` rows follow the first `done` ones, for rates that end there."""
@@ -131,12 +138,18 @@ class Learner:
     @property
     def adds_up(self) -> bool:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
-        return all(isinstance(head, Newton | Hybrid) and head.adds_up for head in self.heads)
+        adds_up = (isinstance(head, Newton | Hybrid) and head.adds_up for head in self.heads)
+        return self._folds.adds_up and all(adds_up)
+
+    def cross_validations(self) -> list[CrossValidation]:
+        """Return the loss of each fold by weights without it; see `Learns.cross_validations`."""
+        return self._folds.results(self.linear())
 
     def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
         for head in self._additive():
             head.hold(n_shares, n_rows)
+        self._folds.hold()
 
     def difference(self, base: Learner) -> LearnerDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
@@ -146,6 +159,7 @@ class Learner:
         return LearnerDifference(
             tuple(head.difference(other) for head, other in heads),  # type: ignore[arg-type]
             self._label_range.copy(),
+            folds=self._folds.difference(base._folds),
         )
 
     def merge(self, differences: Iterable[LearnerDifference]) -> None:
@@ -155,6 +169,7 @@ class Learner:
             return
         for head, own in zip(self._additive(), found.heads, strict=True):
             head.merge(own)  # type: ignore[arg-type]
+        self._folds.merge(found.folds)
         self._widen_range(found.label_range)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -163,13 +178,14 @@ class Learner:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
-        return numbered(self.heads) | {LABEL_RANGE: self._label_range}
+        return numbered(self.heads) | {LABEL_RANGE: self._label_range} | self._folds.arrays()
 
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         label_range = checked(state, LABEL_RANGE, self._label_range)
+        folds = self._folds.restored(state)
         restored(self.heads, state)
-        self._label_range = label_range
+        self._label_range, self._folds = label_range, folds
 
     def _additive(self) -> list[Newton | Hybrid]:
         return [head for head in self.heads if isinstance(head, Newton | Hybrid)]
@@ -212,7 +228,7 @@ def learner_bytes(settings: Settings) -> int:
     of blocks follows from it, too, so its value must not change for existing models.
     """
     _, working = _head_bytes(settings)
-    return _n_heads(settings) * working
+    return _n_heads(settings) * working + CrossValidator.working_bytes(settings)
 
 
 def _n_heads(settings: Settings) -> int:

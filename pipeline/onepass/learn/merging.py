@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 
 from onepass.block import FloatArray
+from onepass.learn.folds import FoldsDifference
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.hybrid import HybridDifference
 
@@ -53,6 +54,8 @@ class LearnerDifference:
     heads: tuple[HeadDifference, ...]
     label_range: FloatArray
     """Least and largest label, those of the base included."""
+    folds: FoldsDifference | None = None
+    """None without cross-validation."""
 
     def then(self, later: LearnerDifference) -> LearnerDifference:
         """Return the difference of a learner that learns these rows, then the later ones."""
@@ -61,6 +64,7 @@ class LearnerDifference:
         return LearnerDifference(
             tuple(one.then(other) for one, other in heads),  # type: ignore[arg-type]
             np.array([min(low), max(high)]),
+            folds=self.folds.then(later.folds) if self.folds and later.folds else None,
         )
 
 

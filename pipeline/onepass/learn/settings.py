@@ -45,6 +45,8 @@ class Settings:
     """Whether a learner of few rows predicts carefully; see `ModelFile.start`."""
     by_columns: bool = False
     """Whether newton works column by column; see `ModelFile.pass_over`."""
+    n_folds: int = 0
+    """Number of folds whose losses newton keeps apart, for cross-validation; 0 for none."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

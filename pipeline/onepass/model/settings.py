@@ -52,6 +52,7 @@ def candidate_settings(
             bases=tuple(label.bases or ()),
             careful=careful,
             by_columns=by_columns,
+            n_folds=job.folds,
         )
         for rate, l2 in product(rates, job.l2)
     ]

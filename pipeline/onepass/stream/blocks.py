@@ -19,6 +19,7 @@ from onepass.encode.frequent import LONG, NOTED_EVERY
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Step
+from onepass.stream.folds import with_folds
 from onepass.stream.label_slices import unknown_classes
 from onepass.stream.reading import Reading, Streamed
 from onepass.stream.selected import Selected, pruned, select, selects
@@ -103,7 +104,7 @@ def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows:
             # Tables to concatenate need equal types, and only some row groups store dictionaries.
             columns = [plain(part.rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
-    encoded, held_out = draft.finish(), None
+    encoded, held_out = with_folds(draft.finish(), task.steps, places, reading), None
     if not task.number:
         left_out += pruned(task.steps)
     if left_out:

@@ -85,6 +85,7 @@ def survey(
     offset: str | None = None,
     exposure: str | None = None,
     cluster: str | None = None,
+    fold_by: str | None = None,
     choice: Choice | None = None,
     loss: str = "auto",
     classes: Sequence[str] = (),
@@ -108,7 +109,7 @@ def survey(
 
     Parameters
     ----------
-    label, weight, offset, exposure, cluster
+    label, weight, offset, exposure, cluster, fold_by
         Columns that are no features, as in the job.
     loss, classes, unknown_class
         As in the job; see `onepass.survey.label.profile_label`.
@@ -145,7 +146,7 @@ def survey(
     DataError
         If there is no row, or a file cannot be used (unless `skip_bad`).
     """
-    roles = Roles(label, weight, offset, exposure, cluster)
+    roles = Roles(label, weight, offset, exposure, cluster, fold_by)
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:
         listed = list_lake(lake, table)

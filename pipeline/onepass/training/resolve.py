@@ -8,6 +8,7 @@ from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_values import LossName
 from onepass.learn.firstorder.defaults import BEST, DEFAULTS, default_rate
+from onepass.learn.folds import FOLDED
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
 from onepass.survey.lake_warnings import INTERLEAVE, SORTED
@@ -72,6 +73,8 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
         choice = _first_order(job, solver, schema)
     if job.l1 and solver != "ftrl":
         raise JobError(f"--l1 is a penalty of ftrl, but the solver is {solver}; use --solver ftrl")
+    if job.folds:
+        _refuse_folds(solver, label.loss, schema)
     return job.model_copy(
         update={
             "loss": label.loss,
@@ -83,6 +86,26 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
             **choice,
         }
     )
+
+
+def _refuse_folds(solver: str, loss: str, schema: Schema) -> None:
+    """Refuse cross-validation where the loss of a fold is no quadratic of weights of newton."""
+    if solver != "newton":
+        raise JobError(
+            f"--folds needs the curvature that only newton keeps, but the solver is {solver}; use "
+            "--solver newton, or compare models on a --holdout"
+        )
+    if loss not in FOLDED:
+        raise JobError(
+            f"--folds cannot be used with {loss} loss, which no quadratic follows far enough; "
+            f"compare models on a --holdout (losses with folds: {', '.join(sorted(FOLDED))})"
+        )
+    if schema.n_slots:
+        names = ", ".join(schema.counted_names())
+        raise JobError(
+            f"--folds cannot be used with hashed columns ({names}), whose weights have learnt from "
+            "every fold; leave these columns out with --exclude, or compare models on a --holdout"
+        )
 
 
 def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:
