@@ -70,7 +70,9 @@ def _draw(points: list[CurvePoint]) -> None:
     if not lines:
         say("no loss is known: the model has learnt nothing yet")
         return
-    say("progressive loss, mean per row (*), and that of the best constant (-), against rows learnt")
+    say(
+        "progressive loss, mean per row (*), and that of the best constant (-), against rows learnt"
+    )
     say("\n".join(lines))
 
 
