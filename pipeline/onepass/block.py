@@ -92,6 +92,8 @@ class Block:
     """Known part of each margin, in the label's unit, shape (n_rows,); None if the job has none."""
     cluster: IntArray | None = None
     """Hash of the cluster of each row, shape (n_rows,); None if the job names no such column."""
+    fold: IntArray | None = None
+    """Number of the fold of each row, shape (n_rows,); None without cross-validation."""
 
     @property
     def n_rows(self) -> int:
@@ -108,6 +110,7 @@ class Block:
             None if self.entries is None else self.entries.take(index),
             None if self.offset is None else self.offset[index],
             None if self.cluster is None else self.cluster[index],
+            None if self.fold is None else self.fold[index],
         )
 
     @staticmethod
@@ -116,15 +119,14 @@ class Block:
         if len(blocks) == 1:
             return blocks[0]
         entries = _of_all(block.entries for block in blocks)
-        offsets, clusters = (_of_all(getattr(block, n) for block in blocks) for n in _OPTIONAL)
+        optional = (_of_all(getattr(block, n) for block in blocks) for n in _OPTIONAL)
         return Block(
             np.concatenate([block.dense for block in blocks]),
             np.concatenate([block.slots for block in blocks]),
             np.concatenate([block.label for block in blocks]),
             np.concatenate([block.weight for block in blocks]),
             Entries.concatenated(entries) if entries else None,
-            np.concatenate(offsets) if offsets else None,
-            np.concatenate(clusters) if clusters else None,
+            *(np.concatenate(one) if one else None for one in optional),
         )
 
     def pieces(self, n_rows: int) -> Iterator[Block]:
@@ -144,6 +146,7 @@ class Block:
                 None if self.entries is None else self.entries.between(start, stop),
                 None if self.offset is None else self.offset[rows],
                 None if self.cluster is None else self.cluster[rows],
+                None if self.fold is None else self.fold[rows],
             )
 
 
@@ -162,7 +165,7 @@ class Linear:
     """Weights of the slots, shape (n_slots, n_outputs). A margin sums those of its row's slots."""
 
 
-_OPTIONAL = ("offset", "cluster")
+_OPTIONAL = ("offset", "cluster", "fold")
 """Arrays that blocks have where the job asks for them."""
 
 

@@ -115,7 +115,7 @@ class ColumnFields(RowFields):
         for role, name in self.roles.named().items():
             if name in self.features and role != "weight":
                 raise ValueError(f"the {role} {name!r} cannot be a feature as well")
-            if name in taken:
+            if name in taken and {role, taken[name]} != {"cluster", "fold_by"}:
                 raise ValueError(f"the {taken[name]} {name!r} cannot be the {role} as well")
             taken[name] = role
         return self

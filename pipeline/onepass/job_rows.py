@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from onepass.job_holdout import RollingHoldout, parse_holdout
 from onepass.job_values import Roles, absolute
@@ -81,6 +88,17 @@ class RowFields(BaseModel):
         default=False,
         description="Standard errors that hold for any variance of the label (sandwich, HC1).",
     )
+    folds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="Folds of cross-validation of newton, 2 to 20, from the same pass; 0: none.",
+    )
+    fold_by: str | None = Field(
+        default=None,
+        description="Column, such as customer, of which rows of one value are in one fold; unset: "
+        "the places of rows decide.",
+    )
     on_null_label: Literal["error", "drop"] = Field(
         default="error", description="Treatment of rows whose label is null or NaN."
     )
@@ -98,7 +116,8 @@ class RowFields(BaseModel):
     @property
     def roles(self) -> Roles:
         """The columns that are no features."""
-        return Roles(self.label, self.weight, self.offset, self.exposure, self.cluster)
+        beside = (self.offset, self.exposure, self.cluster, self.fold_by)
+        return Roles(self.label, self.weight, *beside)
 
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
@@ -108,6 +127,19 @@ class RowFields(BaseModel):
         if isinstance(value, list):
             return [absolute(path) for path in value]
         return absolute(value)
+
+    @field_validator("folds")
+    @classmethod
+    def _one_fold_leaves_no_other(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("expected 0 for none, or 2 to 20 folds, found 1")
+        return value
+
+    @model_validator(mode="after")
+    def _a_column_of_folds_needs_their_number(self) -> Self:
+        if self.fold_by is not None and not self.folds:
+            raise ValueError("--fold-by needs the number of folds; give --folds 5")
+        return self
 
     @field_validator("where")
     @classmethod

@@ -41,6 +41,7 @@ class Roles:
     offset: str | None = None
     exposure: str | None = None
     cluster: str | None = None
+    fold_by: str | None = None
 
     def named(self) -> dict[str, str]:
         """Return the columns that the job names, by role."""

@@ -52,6 +52,14 @@ def test_refined_weights_are_scikit_learns(job, rule):
     assert isinstance(open_model(job["model"]).ledger.entries[-1], RefineEntry)
 
 
+def test_refining_keeps_the_sums_of_the_folds(job):
+    first = train(job | {"folds": 4}).cross_validation
+    refine({"model": job["model"]}, n_passes=3)
+    (found,) = train({"model": job["model"]}).cross_validation
+    # The first rows are expanded around the weights of the model, which have moved.
+    assert found.loss == pytest.approx(first[0].loss, rel=1e-3)
+
+
 def test_gradient_descent_descends_more_slowly_than_newton(job):
     train(job | {"solver": "sgd", "learning_rate": 1e-4})
     slow = refine({"model": job["model"]}, n_passes=4, rule="gradient_descent")

@@ -189,6 +189,11 @@ def choose_penalty(report: PathReport, given: float | Criterion) -> PathReport:
                 f"{newest.version}; a choice is made from the newest (--version newest)"
             )
         state = session.restorer.newest()
+        if model.file.job.folds:
+            raise JobError(
+                "a penalty cannot be chosen for a model with --folds, whose cross-validated losses "
+                "are those of its own l2; train a new one without --folds"
+            )
         head = _head(model.file, state.learner.best(), by_column=report.by_column)
         rise = choose(head.solution, mix, penalty)
         l1, l2 = penalty * report.alpha, penalty * (1 - report.alpha)

@@ -22,6 +22,7 @@ from onepass.actions.inference.wald import ColumnTest, column_tests
 from onepass.errors import JobError
 from onepass.learn.losses import link_of
 from onepass.model.covariance import Errors, shown_errors
+from onepass.model.cross_validated import CrossValidated, cross_validated
 from onepass.model.fit_statistics import FitStatistics, fit_statistics
 from onepass.model.model import Model
 
@@ -86,6 +87,8 @@ class Summary(BaseModel):
     """Differences that were asked for."""
     profiles: list[Profile] = []
     """Curves that were asked for."""
+    cross_validation: list[CrossValidated] = []
+    """Loss of rows by weights without their fold, for each candidate; empty without folds."""
     warnings: list[str]
     """Where coefficients and standard errors must not be taken at their word."""
 
@@ -173,6 +176,7 @@ def summarise(
         tests=list(column_tests(schema, heads, chosen, is_squared=job.loss == "squared")),
         contrasts=list(contrasts(schema, found, contrast, level, ratios=has_ratios)),
         profiles=list(profiles(schema, found, values, curve, moved, level, ratios=has_ratios)),
+        cross_validation=cross_validated(model.file, model.learner),
         warnings=cautions(model, known),
     )
 

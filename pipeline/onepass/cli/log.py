@@ -17,8 +17,10 @@ from onepass.ledger.entries import (
 from onepass.ledger.table_mark import TableMark, version_label
 from onepass.ledger.tags import Tags
 from onepass.model.directory import open_model
+from onepass.report.learning_curve import CurvePoint, learning_curve
 from onepass.terminal.options import json_option
-from onepass.terminal.printing import print_table
+from onepass.terminal.printing import print_table, say
+from onepass.terminal.text_plot import text_plot
 from onepass.text import counted
 
 _HEADER = (
@@ -26,13 +28,25 @@ _HEADER = (
     *("last tenth", "seconds", "noticed"),
 )
 
+_MOST_DRAWN = 60
+"""Most points of the curve, about one for each column of a terminal."""
+
 
 @click.command("log")
 @click.argument("model", metavar="DIR")
+@click.option("--curve", is_flag=True, help="Draw the loss against the rows learnt instead.")
 @json_option
-def command(model: str, as_json: bool) -> None:
+def command(model: str, curve: bool, as_json: bool) -> None:
     """Show the ledger of a model: version, partition, rows, loss, time."""
     opened = open_model(model)
+    if curve:
+        trained = opened.ledger.history.trained()
+        if as_json:
+            points = [point.model_dump() for point in learning_curve(trained)]
+            click.echo(json.dumps({"curve": points}))
+        else:
+            _draw(learning_curve(trained, _MOST_DRAWN))
+        return
     if as_json:
         entries = [_as_json(entry) for entry in opened.ledger.entries]
         tags = {name: tag.version for name, tag in opened.ledger.tags.named().items()}
@@ -48,6 +62,18 @@ def command(model: str, as_json: bool) -> None:
         rows = [[row[0], *row[2:]] for row in rows]
     header = _HEADER if tagged else (_HEADER[0], *_HEADER[2:])
     print_table(rows, header, right=(0, 5, 6, 7, 8) if tagged else (0, 4, 5, 6, 7))
+
+
+def _draw(points: list[CurvePoint]) -> None:
+    signs = {"-": [one.constant_loss for one in points], "*": [one.loss for one in points]}
+    lines = text_plot([one.learnt for one in points], signs)
+    if not lines:
+        say("no loss is known: the model has learnt nothing yet")
+        return
+    say(
+        "progressive loss, mean per row (*), and that of the best constant (-), against rows learnt"
+    )
+    say("\n".join(lines))
 
 
 def _names_of_versions(tags: Tags) -> dict[int, list[str]]:

@@ -12,6 +12,7 @@ from onepass.actions.inference.ratios import named_ratio
 from onepass.actions.summary import LEVEL, Summary, summarise
 from onepass.errors import JobError
 from onepass.model.covariance import Errors
+from onepass.model.cross_validated import told
 from onepass.model.model import Model
 from onepass.report import summary_tables
 from onepass.report.summary_page import summary_page
@@ -163,6 +164,8 @@ def _print(found: Summary, wanted: Wanted) -> None:
         slots = next(iter(found.hashed.values()))
         say(f"\nhashed: {names} share {slots:,} weights; frequent values:")
         _print_table(hashed)
+    for number, line in enumerate(told(found.cross_validation)):
+        say(f"{'' if number else chr(10)}{printable(line)}")
 
 
 def _print_table(table: Table) -> None:

@@ -13,6 +13,7 @@ from onepass.actions.train import TrainOutcome, train
 from onepass.cloud.url import is_url
 from onepass.errors import Interrupted, VersionRefused
 from onepass.ledger.trained import CandidateEntry
+from onepass.model.cross_validated import told
 from onepass.terminal.options import JobCommand, given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
@@ -76,6 +77,8 @@ def _print(outcome: TrainOutcome) -> None:
     say(_describe(outcome))
     if outcome.candidates:
         _print_candidates(outcome.candidates)
+    for line in told(outcome.cross_validation):
+        say(line)
     if outcome.holdout is not None:
         say(_describe_holdout(outcome.holdout))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onepass.arrays import empty, filled
 from onepass.block import Block, FloatArray, IntArray, Linear
 from onepass.encode.columns import column_of, typed_hive
+from onepass.encode.folds import row_folds
 from onepass.encode.hashed_columns import HashedColumns
 from onepass.encode.layout import Layouts, NumberGroup
 from onepass.encode.levels import write_category
@@ -119,6 +120,7 @@ class Draft:
         self._offset = filled(n_rows, 0.0) if self._schema.has_offset else None
         has_clusters = label and self._schema.cluster is not None
         self._cluster = empty((n_rows,), np.int64) if has_clusters else None
+        self._fold = empty((n_rows,), np.int64) if self._learns and self._schema.fold_by else None
         self._counts: Counter[str] = Counter()
         self._frequent: dict[str, Counter[str]] = {}
 
@@ -173,13 +175,9 @@ class Draft:
         assert self._n_written == len(self._order)
         rows, margins = self._order, self._sink.margins
         block = Block(
-            *self._sink.features(),
-            self._target,
-            self._weight,
-            self._sink.sparse(),
-            self._offset,
-            self._cluster,
-        )
+            *self._sink.features(), self._target, self._weight, self._sink.sparse(),
+            self._offset, self._cluster, self._fold,
+        )  # fmt: skip
         if margins is not None and self._offset is not None:
             margins = margins + self._offset / self._schema.label.scale
         if self._label and (self._counts["null_label"] or self._counts["unknown_class"]):
@@ -273,12 +271,15 @@ class Draft:
             scatter(weight, rows, self._weight)
 
     def _write_roles(self, batch: pa.RecordBatch, rows: IntArray) -> None:
-        """Write offsets and clusters to these rows of the block."""
+        """Write offsets, clusters and folds to these rows of the block."""
         schema = self._schema
         if self._offset is not None:
             self._offset[rows] = known_margins(batch, schema.offset, schema.exposure)
         if self._cluster is not None and schema.cluster is not None:
             self._cluster[rows] = row_clusters(column_of(batch, schema.cluster), schema.cluster)
+        if self._fold is not None and schema.fold_by is not None:
+            values = column_of(batch, schema.fold_by)
+            self._fold[rows] = row_folds(values, schema.fold_by, schema.folds)
 
 
 def _about_words(label: Label) -> str:

@@ -75,7 +75,7 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     Parameters
     ----------
     label
-        Whether label, weight and cluster are read as well.
+        Whether label, weight, cluster and the column of folds are read as well.
     """
     found = [one for source in schema.sources() for one in uses_of(source)]
     found = list(dict.fromkeys(found))
@@ -83,6 +83,8 @@ def uses(schema: Schema, *, label: bool) -> list[tuple[str, str]]:
     if label:
         found.append((schema.label.name, label_use(schema.label)))
         roles += [(schema.weight, "weight"), (schema.cluster, "cluster")]
+        # A column may tell both clusters and folds, which are read in the same way.
+        roles += [(schema.fold_by, "cluster")] if schema.fold_by != schema.cluster else []
     found += [(name, use) for name, use in roles if name]
     return [(name, use) for name, use in found if name not in schema.hive]
 

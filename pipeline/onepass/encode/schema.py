@@ -107,6 +107,10 @@ class Schema(Frozen):
     """Column whose logarithm is added to the margin; None if there is none."""
     cluster: str | None = None
     """Column whose values tell which rows depend on each other; None if no rows do."""
+    folds: int = Field(default=0, ge=0, le=20)
+    """Number of folds of cross-validation; 0 for none."""
+    fold_by: str | None = None
+    """Column of which rows of one value are in one fold; None if the places of rows decide."""
     hash_bits: int = Field(ge=1, le=26)
     """log2 of the number of hashed weights; unused without hashed columns and entries."""
     hive: dict[str, HiveType]
@@ -175,12 +179,14 @@ class Schema(Frozen):
         Parameters
         ----------
         label
-            Whether label, weight and cluster are read as well; an offset always is.
+            Whether label, weight, cluster and the column of folds are read as well; an offset
+            always is.
         """
         names = [name for column in self.columns for name in column.source_names]
         names += [name for name in (self.offset, self.exposure) if name]
         if label:
-            names += [name for name in (self.label.name, self.weight, self.cluster) if name]
+            beside = (self.label.name, self.weight, self.cluster, self.fold_by)
+            names += [name for name in beside if name]
         return [name for name in dict.fromkeys(names) if name not in self.hive]
 
     def text_names(self) -> list[str]:

@@ -8,13 +8,14 @@ candidates that predict with averages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
+from onepass.learn.cross_validation import CrossValidation
 from onepass.learn.learner import Learner
 from onepass.learn.merging import CandidatesDifference, LearnerDifference, composed
 from onepass.learn.settings import Settings
@@ -144,6 +145,15 @@ class Candidates:
                 learner.settings.power if learner.settings.loss == "tweedie" else None,
             )
             for i, learner in enumerate(self._learners)
+        ]
+
+    def cross_validations(self) -> list[CrossValidation]:
+        """Return the cross-validation of each candidate; see `Learns.cross_validations`."""
+        best = self._best()
+        return [
+            replace(found, chosen=number == best)
+            for number, learner in enumerate(self._learners)
+            for found in learner.cross_validations()
         ]
 
     def weights(self, repeats: float = 1.0) -> list[Weights]:

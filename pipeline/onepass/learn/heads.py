@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onepass.learn.cross_validator import CrossValidator
 from onepass.learn.cumulative import thresholds_of
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.losses import LOG_LINK, SEVERAL, Loss
@@ -21,7 +22,7 @@ def learner_bytes(settings: Settings) -> int:
     of blocks follows from it, too, so its value must not change for existing models.
     """
     _, working = head_bytes(settings)
-    return n_heads(settings) * working
+    return n_heads(settings) * working + CrossValidator.working_bytes(settings)
 
 
 def n_heads(settings: Settings) -> int:

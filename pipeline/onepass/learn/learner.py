@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray, Linear
 from onepass.learn.ahead import MOST_BYTES, growing_pieces, margins_ahead
+from onepass.learn.cross_validation import CrossValidation
+from onepass.learn.cross_validator import CrossValidator
 from onepass.learn.heads import head_bytes, make_updater, n_heads
 from onepass.learn.known import explained, scaled
 from onepass.learn.losses import REGRESSION
@@ -49,6 +51,7 @@ class Learner:
         self.heads = [make_updater(settings, loss) for loss in self.losses]
         self._label_range = np.array(NO_RANGE)
         self._free = free_shape(settings)
+        self._folds = CrossValidator(settings, self.losses[0])
         self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
 
     @staticmethod
@@ -56,10 +59,12 @@ class Learner:
         """Return the most bytes that `arrays` take, without making them."""
         state, _ = head_bytes(settings)
         free = Overdispersion.nbytes() if settings.estimates_overdispersion else 0
-        return n_heads(settings) * state + 2 * 8 + free
+        folds = CrossValidator.nbytes(settings)
+        return n_heads(settings) * state + 2 * 8 + free + folds
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block; return the predictions of its rows from before they were learnt."""
+        fold, block = block.fold, block if block.fold is None else replace(block, fold=None)
         own = self.settings.scaled(block)
         pieces = [(0, block.n_rows)]
         if self.settings.careful:
@@ -76,6 +81,8 @@ class Learner:
             self._widen_range(left[rows])
         if self._free is not None and self._free.add(margins[0], own.label, own.weight):
             self.losses[0].tune(self._free.value)
+        if fold is not None:
+            self._folds.add(own, fold, self.linear())
         return predictions[0] if len(pieces) == 1 else np.concatenate(predictions)
 
     def predict(self, block: Block) -> FloatArray:
@@ -128,8 +135,9 @@ class Learner:
     def partition_begins(self) -> None:
         """Fade past rows, if the half-life is counted in partitions."""
         if self.settings.half_life_partitions is not None:
-            for head in self._additive():
-                head.fade(0.5 ** (1 / self.settings.half_life_partitions))
+            factor = 0.5 ** (1 / self.settings.half_life_partitions)
+            for part in (*self._additive(), self._folds):
+                part.fade(factor)
 
     def horizon(self, done: int, planned: int) -> None:
         """Note that `planned` rows follow the first `done` ones, for rates that end there."""
@@ -154,9 +162,12 @@ class Learner:
     @property
     def adds_up(self) -> bool:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
-        return len(self._additive()) == len(self.heads) and all(
-            head.adds_up for head in self._additive()
-        )
+        adds_up = (head.adds_up for head in self._additive())
+        return len(self._additive()) == len(self.heads) and self._folds.adds_up and all(adds_up)
+
+    def cross_validations(self) -> list[CrossValidation]:
+        """Return the loss of each fold by weights without it; see `Learns.cross_validations`."""
+        return self._folds.results(self.linear())
 
     def hold(self, n_shares: int, n_rows: int) -> None:
         """Begin to learn a share of a round; see `Learns.hold`."""
@@ -164,6 +175,7 @@ class Learner:
             head.hold(n_shares, n_rows)
         if self._free is not None:
             self._free.hold()
+        self._folds.hold()
 
     def difference(self, base: Learner) -> LearnerDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
@@ -174,6 +186,7 @@ class Learner:
             tuple(head.difference(other) for head, other in heads),  # type: ignore[arg-type]
             self._label_range.copy(),
             None if self._free is None or base._free is None else self._free.difference(base._free),
+            folds=self._folds.difference(base._folds),
         )
 
     def merge(self, differences: Iterable[LearnerDifference]) -> None:
@@ -183,6 +196,7 @@ class Learner:
             return
         for head, own in zip(self._additive(), found.heads, strict=True):
             head.merge(own)  # type: ignore[arg-type]
+        self._folds.merge(found.folds)
         self._widen_range(found.label_range)
         if self._free is not None and found.free is not None and self._free.merge(found.free):
             self.losses[0].tune(self._free.value)
@@ -194,14 +208,16 @@ class Learner:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
         free = {} if self._free is None else self._free.arrays()
-        return numbered(self.heads) | {LABEL_RANGE: self._label_range} | free
+        own = numbered(self.heads) | {LABEL_RANGE: self._label_range}
+        return own | free | self._folds.arrays()
 
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         label_range = checked(state, LABEL_RANGE, self._label_range)
         free = None if self._free is None else self._free.restored(state)
+        folds = self._folds.restored(state)
         restored(self.heads, state)
-        self._label_range, self._free = label_range, free
+        self._label_range, self._free, self._folds = label_range, free, folds
         if free is not None:
             self.losses[0].tune(free.value)
 

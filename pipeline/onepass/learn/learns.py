@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onepass.block import Block, FloatArray
+from onepass.learn.cross_validation import CrossValidation
 from onepass.learn.updater import State, Weights
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ class Learns(Protocol):
         ------
         Diverged
             If the weights are no longer finite.
+        """
+        ...
+
+    def cross_validations(self) -> list[CrossValidation]:
+        """Return the cross-validation of each candidate that has one.
+
+        Empty without folds, and while fewer than two folds have rows.
         """
         ...
 

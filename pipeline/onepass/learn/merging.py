@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 
 from onepass.block import FloatArray
+from onepass.learn.folds import FoldsDifference
 from onepass.learn.newton.difference import NewtonDifference
 from onepass.learn.newton.hybrid import HybridDifference
 from onepass.learn.newton.ordinal_difference import OrdinalDifference
@@ -56,6 +57,8 @@ class LearnerDifference:
     """Least and largest label, those of the base included."""
     free: FloatArray | None = None
     """Sums of `Overdispersion.difference`; None for a loss without a free shape."""
+    folds: FoldsDifference | None = None
+    """None without cross-validation."""
 
     def then(self, later: LearnerDifference) -> LearnerDifference:
         """Return the difference of a learner that learns these rows, then the later ones."""
@@ -65,6 +68,7 @@ class LearnerDifference:
             tuple(one.then(other) for one, other in heads),  # type: ignore[arg-type]
             np.array([min(low), max(high)]),
             None if self.free is None or later.free is None else self.free + later.free,
+            folds=self.folds.then(later.folds) if self.folds and later.folds else None,
         )
 
 

@@ -72,6 +72,8 @@ class Settings:
     """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
     expects: bool = False
     """How newton remembers saturated rows; see `ModelFile.saturated`."""
+    n_folds: int = 0
+    """Number of folds whose losses newton keeps apart, for cross-validation; 0 for none."""
 
     def losses(self) -> list[Loss]:
         """Return the loss of each head, on scaled labels: one, or one for each quantile."""

@@ -85,6 +85,7 @@ def candidate_settings(
             penalties=penalties,
             widens=widens,
             expects=expects,
+            n_folds=job.folds,
         )
         for rate, l2, power in product(rates, job.l2, powers)
     ]

@@ -69,16 +69,18 @@ class Course:
         return [point.as_json() for point in self.points]
 
 
-def course(history: Sequence[TrainEntry]) -> Course:
+def course(history: Sequence[TrainEntry], most_points: int = MOST_POINTS) -> Course:
     """Return the course of training.
 
     Parameters
     ----------
     history
         Entries that count, oldest first.
+    most_points
+        Most points of the course.
     """
     judged = list(zip(history, standings(history), strict=True))
-    per_point = max(1, -(-len(judged) // MOST_POINTS))
+    per_point = max(1, -(-len(judged) // most_points))
     points = [
         _point(chunk[-1][0] + 1, [one for _, one in chunk]) for chunk in _chunks(judged, per_point)
     ]

@@ -19,6 +19,7 @@ from onepass.encode.frequent import LONG, NOTED_EVERY
 from onepass.errors import BadColumn, BadPartition
 from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Step
+from onepass.stream.folds import with_folds
 from onepass.stream.label_slices import unknown_classes
 from onepass.stream.reading import Beside, Reading, Streamed
 from onepass.stream.selected import Selected, pruned, select, selects
@@ -109,7 +110,7 @@ def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows:
             columns = [plain(part.rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
     encoded, *beside = (draft.finish() for draft in drafts)
-    held_out = None
+    encoded, held_out = with_folds(encoded, task.steps, places, reading), None
     if not task.number:
         left_out += pruned(task.steps)
     if left_out:

@@ -91,6 +91,7 @@ def survey(
     offset: str | None = None,
     exposure: str | None = None,
     cluster: str | None = None,
+    fold_by: str | None = None,
     choice: Choice | None = None,
     loss: str = "auto",
     classes: Sequence[str] = (),
@@ -114,7 +115,7 @@ def survey(
 
     Parameters
     ----------
-    label, weight, offset, exposure, cluster
+    label, weight, offset, exposure, cluster, fold_by
         Columns that are no features, as in the job.
     loss, classes, unknown_class
         As in the job; see `onepass.survey.label.profile_label`.
@@ -151,7 +152,7 @@ def survey(
     DataError
         If there is no row, or a file cannot be used (unless `skip_bad`).
     """
-    roles = Roles(label, weight, offset, exposure, cluster)
+    roles = Roles(label, weight, offset, exposure, cluster, fold_by)
     check_loss(roles, loss)
     bad = BadFiles(skip=skip_bad)
     with Workers(dask, mixed=True) as workers:

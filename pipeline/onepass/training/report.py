@@ -11,6 +11,7 @@ from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import PlanEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
 from onepass.ledger.trained import CandidateEntry, LastTenth
+from onepass.model.cross_validated import CrossValidated
 from onepass.partition import DELETED, LEFT_OUT_BY_SAMPLE, LEFT_OUT_BY_WHERE, NOT_TAKEN, Group
 
 _REASONS = {
@@ -74,6 +75,8 @@ class TrainReport(BaseModel):
     the model has become. None for few rows."""
     candidates: list[CandidateEntry]
     """Scores of the candidates as of the newest version; empty for a single learner."""
+    cross_validation: list[CrossValidated] = []
+    """Cross-validation of the newest version, one for each candidate; empty without folds."""
     seconds: float
     rows_per_second: float
     peak_rss_bytes: int
@@ -115,6 +118,7 @@ def train_report(
     held_out: list[str],
     in_quarantine: int,
     pruned: tuple[int, int] = (0, 0),
+    cross_validation: Sequence[CrossValidated] = (),
     total: Metrics,
     recent: Metrics | None,
     seconds: float,
@@ -131,6 +135,8 @@ def train_report(
         See `TrainReport`.
     pruned
         Files of which no row can meet the condition of the job, and files of the lake.
+    cross_validation
+        Of the newest version; see `TrainReport`.
     total
         Progressive metrics of the run.
     recent
@@ -161,6 +167,7 @@ def train_report(
         metrics=finite_values(total) if trained else {},
         last_tenth=last_tenth(recent),
         candidates=next((entry.candidates for entry in reversed(history.trained())), []),
+        cross_validation=list(cross_validation),
         seconds=seconds,
         rows_per_second=rows / seconds,
         peak_rss_bytes=peak_rss_bytes(),

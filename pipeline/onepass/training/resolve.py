@@ -8,6 +8,7 @@ from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_values import LossName
 from onepass.learn.firstorder.defaults import BEST, DEFAULTS, default_rate
+from onepass.learn.folds import FOLDED
 from onepass.learn.newton.newton import MAX_WIDTH
 from onepass.survey.label import LabelProfile
 from onepass.survey.lake_warnings import INTERLEAVE, SORTED
@@ -80,6 +81,8 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
     if label.loss in {"hinge", "ordinal"} and _given(job, _ROBUST):
         flags = " and ".join(f"--{name}" for name in _given(job, _ROBUST))
         raise JobError(f"{flags} cannot be used with {label.loss} loss, which has no robust errors")
+    if job.folds:
+        _refuse_folds(job, solver, label.loss, schema)
     return job.model_copy(
         update={
             "loss": label.loss,
@@ -91,6 +94,32 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
             **choice,
         }
     )
+
+
+def _refuse_folds(job: Job, solver: str, loss: str, schema: Schema) -> None:
+    """Refuse cross-validation where the loss of a fold is no quadratic of weights of newton."""
+    if solver != "newton":
+        raise JobError(
+            f"--folds needs the curvature that only newton keeps, but the solver is {solver}; use "
+            "--solver newton, or compare models on a --holdout"
+        )
+    held = {"l1": 0.0, "penalty_factor": {}, "constraint": {}, "prior": None}
+    if flags := [f"--{name.replace('_', '-')}" for name in _given(job, held)]:
+        raise JobError(
+            f"--folds cannot be used with {', '.join(flags)}: weights without a fold are those of "
+            "a ridge penalty; compare models on a --holdout"
+        )
+    if loss not in FOLDED:
+        raise JobError(
+            f"--folds cannot be used with {loss} loss, which no quadratic follows far enough; "
+            f"compare models on a --holdout (losses with folds: {', '.join(sorted(FOLDED))})"
+        )
+    if schema.n_slots:
+        names = ", ".join(schema.counted_names())
+        raise JobError(
+            f"--folds cannot be used with hashed columns ({names}), whose weights have learnt from "
+            "every fold; leave these columns out with --exclude, or compare models on a --holdout"
+        )
 
 
 def _solver(job: Job, label: LabelProfile, schema: Schema) -> str:

@@ -19,6 +19,7 @@ from onepass.job_fields import parse_job
 from onepass.job_holdout import RollingHoldout
 from onepass.lake.discover import LakeFile
 from onepass.ledger.store import open_store
+from onepass.model.cross_validated import CrossValidated, cross_validated
 from onepass.model.directory import OpenModel, model_exists, open_model
 from onepass.model.predictor import Predictor
 from onepass.partition import Group
@@ -195,10 +196,17 @@ class Session:
             held_out=[one.key for one in self._held_out or []],
             in_quarantine=self._n_in_quarantine(),
             pruned=self._pruned,
+            cross_validation=self._cross_validated(),
             total=self.run.total,
             recent=self.run.stretches.last(),
             seconds=time.perf_counter() - self._began,
         )
+
+    def _cross_validated(self) -> list[CrossValidated]:
+        file = self.model.file
+        if not file.job.folds or not self.model.ledger.history.newest_states(1):
+            return []
+        return cross_validated(file, self.run.state().learner)
 
     def plan_report(self, pending: list[Group]) -> PlanReport:
         """Report the groups that are still to be trained."""
