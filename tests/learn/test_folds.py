@@ -15,7 +15,8 @@ from learners import settings
 from onepass.block import Block
 from onepass.learn.candidates import Candidates
 from onepass.learn.folds import FOLDED, Folds
-from onepass.learn.learner import Learner, learner_bytes
+from onepass.learn.heads import learner_bytes
+from onepass.learn.learner import Learner
 from onepass.learn.metrics import make_metrics
 from onepass.learn.newton.limits import kept_rows
 from onepass.ledger.npz import dump_state, load_state
