@@ -189,7 +189,8 @@ def test_the_ends_of_an_interval_grow_with_the_exposure(lake, tmp_path):
     for end, other in zip(once, twice, strict=True):
         np.testing.assert_allclose(other, 2 * end)
     predictions = model.predict(rows)
-    assert (once[0] < predictions).all() and (predictions < once[1]).all()
+    assert (once[0] < predictions).all()
+    assert (predictions < once[1]).all()
 
 
 ROLES = {"claims": {"loss": "poisson", "exposure": "years"}, "level": {"offset": "known"}}
