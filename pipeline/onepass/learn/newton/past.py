@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,10 @@ from onepass.block import FloatArray
 from onepass.learn.label_sums import CONSTANT, PEARSON
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion
+from onepass.learn.newton.restraint import Restraint
 from onepass.learn.newton.scores import Scores
 from onepass.learn.objective import Sums
 from onepass.learn.pointwise import SQUARED
-
-if TYPE_CHECKING:
-    from onepass.learn.newton.restraint import Restraint
 
 _ANCHOR = 3e-3
 """Anchor of refined weights, as a share of the curvature of standardised rows.
