@@ -84,7 +84,9 @@ def candidate_settings(
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
             widens=widens,
-            expects=expects,
+            # The information of a constant beside offsets is not known: with an offset of log odds
+            # far from 0, every block of a rare class would count as nearly separable.
+            expects=expects and not schema.has_offset,
         )
         for rate, l2, power in product(rates, job.l2, powers)
     ]
