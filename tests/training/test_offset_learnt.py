@@ -203,3 +203,17 @@ def test_a_path_is_judged_with_the_offset_as_its_choice_is(lake, tmp_path, label
     report = penalty_path(job["model"], lake=lake[0], n_penalties=5)
     choose_penalty(report, report.steps[2].penalty)
     assert evaluate(lake[0], job["model"]).loss == pytest.approx(report.steps[2].holdout_loss)
+
+
+@pytest.mark.parametrize("loss", ["tweedie", "negative_binomial"])
+def test_the_unit_of_an_exposure_moves_the_intercept_alone(tmp_path, loss):
+    rows = policies(3000, 11)
+    for factor, name in ((1, "years"), (365, "days")):
+        table = pa.Table.from_pandas(rows.assign(years=factor * rows.years))
+        lake = str(write_files(tmp_path / name, {"a.parquet": table}))
+        train(job_of((lake, rows), tmp_path / f"m{name}", "claims", loss=loss, exposure="years"))
+    years, days = (Model.load(tmp_path / name) for name in ("myears", "mdays"))
+    np.testing.assert_allclose(days.weights[0].dense, years.weights[0].dense, rtol=1e-6)
+    assert days.weights[0].intercept + np.log(365) == pytest.approx(years.weights[0].intercept)
+    losses = (evaluate(str(tmp_path / n), tmp_path / f"m{n}").loss for n in ("years", "days"))
+    assert next(losses) == pytest.approx(next(losses))

@@ -79,6 +79,7 @@ def candidate_settings(
             power=power,
             overdispersion=first_overdispersion(job, label),
             estimates_overdispersion=job.loss == "negative_binomial" and job.overdispersion is None,
+            level=label.level,
             variation=label.variation,
             class_weights=tuple(label.class_weights or ()),
             keeps=Keeps(likelihood, scores),
@@ -100,4 +101,5 @@ def first_overdispersion(job: Job, label: Label) -> float:
     """
     if job.loss != "negative_binomial":
         return 1.0
-    return job.overdispersion or max(label.variation**2 - math.exp(-label.base), 1e-3)
+    level = label.base if label.level is None else label.level
+    return job.overdispersion or max(label.variation**2 - math.exp(-level), 1e-3)
