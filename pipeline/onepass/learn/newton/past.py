@@ -86,6 +86,10 @@ class Past:
         for name in {*self.arrays(), "anchor"} - of_scores.keys():
             setattr(self, name, state[name])
 
+    def share_left(self, counted: float) -> float:
+        """Return the share that is left of rows whose weight was once `counted`, after fading."""
+        return min(1.0, float(self.weight) / counted) if counted else 1.0
+
     def copy(self) -> Past:
         """Return a copy."""
         found = Past(0, 0, None if self.scores is None else self.scores.copy())
