@@ -27,6 +27,10 @@ _MAPS = frozenset({"time_format", "penalty_factor", "constraint"})
 """Fields that give columns values."""
 
 _options: dict[str, tuple[str, frozenset[str]]] = {
+    "alpha": ("alpha", frozenset()),
+    "by": ("by", frozenset()),
+    "by-column": ("by_column", frozenset()),
+    "choose": ("given", frozenset()),
     "contrast": ("contrast", frozenset()),
     "curve": ("curve", frozenset()),
     "errors": ("errors", frozenset({"model", "robust"})),
@@ -36,6 +40,8 @@ _options: dict[str, tuple[str, frozenset[str]]] = {
     "level": ("level", frozenset()),
     "out": ("out", frozenset()),
     "passes": ("n_passes", frozenset()),
+    "penalties": ("n_penalties", frozenset()),
+    "ratio": ("ratio", frozenset()),
     "reference": ("references", frozenset()),
     "rule": ("rule", frozenset({"auto", "newton", "lbfgs", "gradient_descent"})),
     "to": ("to", frozenset()),

@@ -129,6 +129,13 @@ def test_constraints_hold_beside_hashed_columns_and_after_a_restart(job, tmp_pat
         penalty_path(given["model"])
 
 
+def test_a_loss_without_a_path_is_named(job):
+    ordered = {"label": "stars", "loss": "ordinal", "features": "age"}
+    train({name: job[name] for name in ("lake", "model")} | ordered)
+    with pytest.raises(JobError, match="no path of ordinal loss"):
+        penalty_path(job["model"])
+
+
 def test_a_refinement_keeps_the_pull_of_a_prior(job, tmp_path):
     own = job | {"label": "late", "exclude": "y"}
     train(own)

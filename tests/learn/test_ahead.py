@@ -12,7 +12,8 @@ from learners import settings
 from onepass.learn import learner as learner_module
 from onepass.learn.ahead import growing_pieces
 from onepass.learn.learner import Learner
-from onepass.learn.losses import LOSSES
+from onepass.learn.losses import LOSSES, SEVERAL
+from onepass.learn.newton.keeps import Keeps
 from onepass.learn.newton.newton import Newton
 
 kinds = pytest.mark.parametrize(
@@ -22,7 +23,7 @@ kinds = pytest.mark.parametrize(
 
 
 def careful(loss: str, *, hashed: bool = False, **given) -> Learner:
-    more = {"n_classes": 3} if loss == "softmax" else {}
+    more = {"n_classes": 3} if loss in SEVERAL else {}
     n_slots = 8 if hashed else 0
     chosen = {"loss": loss, "n_slots": n_slots, "careful": True, "clip": True} | more | given
     return Learner(settings(**chosen))
@@ -53,6 +54,14 @@ def test_scouts_leave_no_trace_in_the_state(loss, hashed, monkeypatch):
     expected = without.state()
     for name, array in with_scouts.state().items():
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_rows_are_predicted_alike_whether_or_not_scores_are_kept(monkeypatch):
+    plain = careful("logistic")
+    monkeypatch.setattr(learner_module, "MOST_BYTES", plain.nbytes(plain.settings))
+    scored = careful("logistic", keeps=Keeps(scores="rows"))
+    block = rows("logistic", 300, 5)
+    np.testing.assert_array_equal(scored.update(block), careful("logistic").update(block))
 
 
 @kinds

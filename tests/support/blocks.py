@@ -82,7 +82,7 @@ def labels_for(loss: Loss | str, z: np.ndarray, rng: np.random.Generator) -> np.
             return (z + rng.normal(size=len(z)) > 0).astype(float)
         case "cloglog":
             return (rng.random(len(z)) < -np.expm1(-np.exp(np.clip(z, -20, 3)))).astype(float)
-        case "softmax":
+        case "softmax" | "ordinal":
             return np.digitize(z + rng.logistic(size=len(z)), [-1.0, 1.0]).astype(float)
         case _:
             return z + rng.normal(size=len(z))

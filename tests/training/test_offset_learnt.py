@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from lakes import write_files
 from onepass import Model, evaluate, refine, score, train
+from onepass.actions.path import choose_penalty, penalty_path
 from onepass.actions.summary import summarise
 from onepass.cli.summary import command
 from onepass.errors import BadColumn, BadPartition
@@ -177,3 +178,42 @@ def test_the_summary_says_what_the_coefficients_are_beside(lake, tmp_path):
     assert "exposure: years, whose log is added; predictions at exposure 1" in told.stdout
     found = json.loads(CliRunner().invoke(command, [job["model"], "--json"]).stdout)
     assert (found["offset"], found["exposure"]) == ("known", "years")
+
+
+def test_the_ends_of_an_interval_grow_with_the_exposure(lake, tmp_path):
+    train(job_of(lake, tmp_path / "m", "claims", loss="poisson", exposure="years", clip=False))
+    model, rows = Model.load(tmp_path / "m"), lake[1][:50]
+    once, twice = (
+        model.predict_interval(rows.assign(years=factor * rows.years)) for factor in (1, 2)
+    )
+    for end, other in zip(once, twice, strict=True):
+        np.testing.assert_allclose(other, 2 * end)
+    predictions = model.predict(rows)
+    assert (once[0] < predictions).all()
+    assert (predictions < once[1]).all()
+
+
+ROLES = {"claims": {"loss": "poisson", "exposure": "years"}, "level": {"offset": "known"}}
+
+
+@pytest.mark.parametrize("label", ROLES)
+def test_a_path_is_judged_with_the_offset_as_its_choice_is(lake, tmp_path, label):
+    job = job_of(lake, tmp_path / "m", label, **ROLES[label])
+    train(job)
+    report = penalty_path(job["model"], lake=lake[0], n_penalties=5)
+    choose_penalty(report, report.steps[2].penalty)
+    assert evaluate(lake[0], job["model"]).loss == pytest.approx(report.steps[2].holdout_loss)
+
+
+@pytest.mark.parametrize("loss", ["tweedie", "negative_binomial"])
+def test_the_unit_of_an_exposure_moves_the_intercept_alone(tmp_path, loss):
+    rows = policies(3000, 11)
+    for factor, name in ((1, "years"), (365, "days")):
+        table = pa.Table.from_pandas(rows.assign(years=factor * rows.years))
+        lake = str(write_files(tmp_path / name, {"a.parquet": table}))
+        train(job_of((lake, rows), tmp_path / f"m{name}", "claims", loss=loss, exposure="years"))
+    years, days = (Model.load(tmp_path / name) for name in ("myears", "mdays"))
+    np.testing.assert_allclose(days.weights[0].dense, years.weights[0].dense, rtol=1e-6)
+    assert days.weights[0].intercept + np.log(365) == pytest.approx(years.weights[0].intercept)
+    losses = (evaluate(str(tmp_path / n), tmp_path / f"m{n}").loss for n in ("years", "days"))
+    assert next(losses) == pytest.approx(next(losses))

@@ -113,7 +113,12 @@ def test_a_model_of_an_earlier_version_keeps_no_likelihood(lake, tmp_path):
 
 
 def test_what_has_no_standard_errors_refuses_robust_ones(lake, tmp_path):
-    wrong = [({"solver": "sgd"}, "only newton"), ({"loss": "hinge", "label": "trained"}, "hinge")]
+    wrong = [
+        ({"solver": "sgd"}, "only newton"),
+        ({"loss": "hinge", "label": "trained"}, "hinge"),
+        ({"l1": 0.1}, "with --l1"),
+        ({"constraint": "hours=positive"}, "with --constraint"),
+    ]
     for given, message in wrong:
         for kept in ({"robust": True}, {"cluster": "shop"}):
             with pytest.raises(JobError, match=message):

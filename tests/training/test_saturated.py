@@ -1,4 +1,4 @@
-"""How saturated rows are remembered is frozen: models of earlier versions go on as they began."""
+"""How saturated rows are remembered: frozen with the model, and only for separable classes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onepass import train, verify
+from onepass.learn.newton import block_learner
 from onepass.model.directory import open_model
 
 
@@ -33,3 +34,16 @@ def test_model_of_an_earlier_version_forgets_saturated_rows_as_before(tmp_path):
     for model in (new, earlier):
         report = verify(str(model), retrain=True)
         assert (report.sound, report.findings) == (True, [])
+
+
+def test_no_row_counts_as_saturated_because_it_has_a_large_offset(tmp_path, monkeypatch):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=20_000)
+    y = rng.random(len(x)) < 1 / (1 + np.exp(5 - x))
+    pq.write_table(
+        pa.table({"x": x, "known": np.full(len(x), -5.0), "y": y}), tmp_path / "a.parquet"
+    )
+    found = []
+    monkeypatch.setattr(block_learner, "expected", lambda *given: found.append(given) or given[3])
+    train({"lake": str(tmp_path), "label": "y", "offset": "known", "model": str(tmp_path / "m")})
+    assert not found

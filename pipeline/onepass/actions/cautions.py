@@ -10,7 +10,7 @@ from onepass.block import FloatArray
 from onepass.encode.scalar_kinds import Bool, OneHot
 from onepass.encode.schema import Schema
 from onepass.encode.shapes import Bins
-from onepass.learn.losses import LOG_LINK, PROBABILITY
+from onepass.learn.losses import LOG_LINK, PROBABILITY, SEVERAL
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
 from onepass.model.model import Model
@@ -66,7 +66,7 @@ def _weighted(classes: Sequence[str], weights: Sequence[float], loss: str) -> st
     )
     shift = (
         "probabilities are those of the weighted rows, not of the lake"
-        if loss in PROBABILITY | {"softmax"}
+        if loss in PROBABILITY | SEVERAL
         else "margins are those of the weighted rows"
     )
     return (

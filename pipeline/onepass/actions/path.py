@@ -230,13 +230,13 @@ def _head(file: ModelFile, learner: Learner, *, by_column: bool) -> Newton:
     head = learner.heads[0]
     if job.solver != "newton":
         raise JobError(f"a path needs the curvature that newton keeps; this is {job.solver}")
+    if job.loss in REFUSED:
+        raise JobError(f"there is no path of {job.loss} loss, only of losses of one smooth margin")
     if not isinstance(head, Newton):
         raise JobError(
             f"a path needs the curvature of all weights, and newton keeps none of hashed columns "
             f"({', '.join(schema.counted_names()[:8])}); train a model without them"
         )
-    if job.loss in REFUSED:
-        raise JobError(f"there is no path of {job.loss} loss, only of losses of one smooth margin")
     if by_column and job.constraint:
         raise JobError("--by-column cannot be used with a model that has a --constraint")
     return head

@@ -10,6 +10,7 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.errors import EmptyLake
 from onepass.lake.tables.open import files_of
 from onepass.learn.metrics import Metrics
+from onepass.learn.metrics.beside import judged
 from onepass.learn.unit import LabelUnit
 from onepass.model.file import ModelFile
 from onepass.model.model import Model
@@ -88,5 +89,6 @@ def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> _Measured:
 def _metrics(file: ModelFile, unit: LabelUnit, margins: FloatArray, block: Block) -> Metrics:
     found = file.metrics()
     with np.errstate(over="ignore", invalid="ignore"):
-        found.add(unit.predictions(margins), block.label, block.weight)
+        predictions = unit.predictions(margins, block.offset)
+        found.add(*judged(predictions, block, file.job.loss), block.weight)
     return found

@@ -60,13 +60,17 @@ class Label(Frozen):
     """Margin at which learning starts, beside the offset if there is one: log of the mean label for
     losses with a logarithmic link, that of the share of the positive class for losses with
     probabilities, else 0."""
+    level: float | None = None
+    """Logarithm of the mean label, for a logarithmic link beside offsets; None without them, where
+    it is `base`."""
     variation: float = Field(default=1.0, ge=0)
     """Standard deviation of the label in the sample over its mean, from which gamma, tweedie,
     inverse gaussian and negative binomial loss start; 1 for other losses."""
     domain: Literal["real", "non_negative", "positive"] = "real"
     """Set of numbers that the loss can learn from."""
     domain_of: str | None = None
-    """The loss, for messages about labels outside of the domain; None for poisson and gamma."""
+    """The loss, for messages about labels outside of the domain; None for poisson, and for gamma in
+    older models."""
     classes: list[str] | None = None
     """Texts of the classes, the negative one of two first. None for the label of a regression."""
     bases: list[float] | None = None

@@ -14,7 +14,7 @@ from scipy.special import gammaln, xlogy
 
 from onepass.block import Block, FloatArray
 from onepass.jit import reordered
-from onepass.learn.losses import Loss
+from onepass.learn.losses import PROBABILITY, VARIANCE_POWERS, Loss
 from onepass.learn.pointwise import exp_below
 
 CONSTANT, PEARSON, N_ROWS, LABEL, LEAST, OWN, LOG_WEIGHT, SQUARE_WEIGHT, SCALED, RATE, SHIFT = (
@@ -35,10 +35,7 @@ CONSTANT, PEARSON, N_ROWS, LABEL, LEAST, OWN, LOG_WEIGHT, SQUARE_WEIGHT, SCALED,
 """
 N_SUMS = 11
 
-BINARY = frozenset({"logistic", "probit", "cloglog"})
-"""Losses of two classes."""
-
-LIKELIHOODS = BINARY | {
+LIKELIHOODS = PROBABILITY | {
     "squared", "softmax", "poisson", "gamma", "tweedie", "negative_binomial", "inverse_gaussian"
 }  # fmt: skip
 """Losses that are negative log likelihoods, up to terms in the label alone and a dispersion."""
@@ -218,8 +215,7 @@ def _of_offsets(
 
 def mean_power(loss: Loss) -> float | None:
     """Return p where the variance is the mean to the power p and the link is the logarithm."""
-    powers = {"poisson": 1.0, "gamma": 2.0, "inverse_gaussian": 3.0, "tweedie": loss.shape}
-    return powers.get(loss.name)
+    return loss.shape if loss.name == "tweedie" else VARIANCE_POWERS.get(loss.name)
 
 
 def _terms(loss: Loss, y: FloatArray, weight: FloatArray) -> tuple[float, float]:

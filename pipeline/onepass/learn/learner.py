@@ -17,6 +17,7 @@ from onepass.learn.known import explained, scaled
 from onepass.learn.losses import REGRESSION
 from onepass.learn.merging import LearnerDifference, composed
 from onepass.learn.newton.hybrid import Hybrid
+from onepass.learn.newton.keeps import NOTHING
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.ordinal import Ordinal
 from onepass.learn.overdispersion import Overdispersion, free_shape
@@ -52,7 +53,9 @@ class Learner:
         self._label_range = np.array(NO_RANGE)
         self._free = free_shape(settings)
         self._folds = CrossValidator(settings, self.losses[0])
-        self._has_scouts = settings.careful and self.nbytes(settings) <= MOST_BYTES
+        # A scout keeps no scores, and whether a model has scores must not change its weights.
+        scouted = self.nbytes(replace(settings, keeps=NOTHING, n_folds=0))
+        self._has_scouts = settings.careful and scouted <= MOST_BYTES
 
     @staticmethod
     def nbytes(settings: Settings) -> int:

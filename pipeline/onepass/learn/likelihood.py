@@ -9,7 +9,6 @@ from scipy.special import entr, gammaln
 
 from onepass.block import FloatArray
 from onepass.learn.label_sums import (
-    BINARY,
     LABEL,
     LEAST,
     LOG_WEIGHT,
@@ -22,7 +21,7 @@ from onepass.learn.label_sums import (
     SQUARE_WEIGHT,
     mean_power,
 )
-from onepass.learn.losses import Loss
+from onepass.learn.losses import PROBABILITY, Loss
 
 _OF_DISPERSION = frozenset({"gamma", "inverse_gaussian", "tweedie"})
 """Losses beside squared whose dispersion is unknown."""
@@ -168,7 +167,7 @@ def _null(loss: Loss, sums: FloatArray, weight: float) -> float | None:
     mean, p = float(sums[LABEL]) / weight, mean_power(loss)
     if p is None and sums[SHIFT]:
         return None
-    if loss.name in BINARY:
+    if loss.name in PROBABILITY:
         return weight * float(entr(mean) + entr(1 - mean))
     if loss.name == "softmax":
         return weight * float(entr(sums[N_SUMS:] / weight).sum())

@@ -63,6 +63,9 @@ SEVERAL = frozenset({"softmax", "ordinal"})
 PROBABILITY = frozenset({"logistic", "probit", "cloglog"})
 """Losses whose prediction is the probability of the positive one of two classes."""
 
+VARIANCE_POWERS = {"poisson": 1.0, "gamma": 2.0, "inverse_gaussian": 3.0}
+"""Powers of the mean to which the variance is proportional, by loss; tweedie is given its own."""
+
 _LINKS = {"probit": "probit", "cloglog": "cloglog"} | dict.fromkeys(
     ("logistic", "softmax", "ordinal"), "logit"
 )

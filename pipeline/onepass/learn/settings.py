@@ -60,6 +60,8 @@ class Settings:
     """Overdispersion of negative binomial loss."""
     estimates_overdispersion: bool = False
     """Whether learning only starts from this overdispersion, and estimates it."""
+    level: float | None = None
+    """Logarithm of the mean label where rows have offsets; None if it is `base`."""
     variation: float = 1.0
     """Standard deviation of the label over its mean, for losses that start from it."""
     class_weights: tuple[float, ...] = ()
@@ -100,7 +102,8 @@ class Settings:
 
     def _of_amounts(self, name: str, shape: float, power: float) -> Loss:
         """Return a loss whose variance is the dispersion times this power of the mean."""
-        steepness = math.exp((2 - power) * self.base)
+        level = self.base if self.level is None else self.level
+        steepness = math.exp((2 - power) * level)
         dispersion = max(self.variation**2, 1e-6) * steepness
         return Loss(name, shape, steepness=steepness, dispersion=dispersion)
 

@@ -156,7 +156,7 @@ class Model:
             If `predict` raises it.
         """
         intervals = self.intervals(AskedInterval(level, of, errors))
-        found = intervals.predicted(self._encoded(rows), self.predictor.unit)
+        found = intervals.predicted(self._encoded(rows, offset=True), self.predictor.unit)
         return found.low, found.high
 
     def intervals(self, asked: AskedInterval) -> Intervals:
@@ -225,14 +225,16 @@ class Model:
         return Predictor.of(self.file, self.entry, self.learner.best())
 
     def _predictions(self, rows: Rows) -> FloatArray:
-        encoded = self._encoded(rows, self.predictor.linear)
+        encoded = self._encoded(rows, self.predictor.linear, offset=True)
         return predicted(encoded, self.predictor.unit)
 
-    def _encoded(self, rows: Rows, linear: Linear | None = None) -> Encoded:
+    def _encoded(
+        self, rows: Rows, linear: Linear | None = None, *, offset: bool = False
+    ) -> Encoded:
         # These rows have a column in place of each key=value folder of the lake. Features alone
         # need no offset.
         update: dict[str, Any] = {"hive": {}}
-        update |= {} if linear is not None else {"offset": None, "exposure": None}
+        update |= {} if offset else {"offset": None, "exposure": None}
         flat = Encoder(self.file.encoder.model_copy(update=update))
         table = table_of(rows, self.file.encoder)
         return flat.encode(table, {}, label=False, linear=linear)

@@ -53,6 +53,12 @@ def check_penalties(job: Job, schema: Schema) -> None:
             f"--l1 cannot be used with hashed columns ({_named(schema.counted_names())}): newton "
             "keeps no curvature between them; leave them out, or use --solver ftrl"
         )
+    if (job.robust or job.cluster) and (job.l1 or job.constraint):
+        raise JobError(
+            f"{'--cluster' if job.cluster else '--robust'} cannot be used with "
+            f"{'--l1' if job.l1 else '--constraint'}, under which weights have no standard errors; "
+            "leave one of them out"
+        )
     if job.loss == "ordinal" and job.penalty_factor:
         raise JobError("--penalty-factor cannot be used with ordinal loss; leave it out")
     if job.prior and not any(job.l2):

@@ -79,12 +79,15 @@ def candidate_settings(
             power=power,
             overdispersion=first_overdispersion(job, label),
             estimates_overdispersion=job.loss == "negative_binomial" and job.overdispersion is None,
+            level=label.level,
             variation=label.variation,
             class_weights=tuple(label.class_weights or ()),
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
             widens=widens,
-            expects=expects,
+            # The information of a constant beside offsets is not known: with an offset of log odds
+            # far from 0, every block of a rare class would count as nearly separable.
+            expects=expects and not schema.has_offset,
             n_folds=job.folds,
         )
         for rate, l2, power in product(rates, job.l2, powers)
@@ -99,4 +102,5 @@ def first_overdispersion(job: Job, label: Label) -> float:
     """
     if job.loss != "negative_binomial":
         return 1.0
-    return job.overdispersion or max(label.variation**2 - math.exp(-label.base), 1e-3)
+    level = label.base if label.level is None else label.level
+    return job.overdispersion or max(label.variation**2 - math.exp(-level), 1e-3)

@@ -147,6 +147,7 @@ def beside_offset(found: LabelProfile, target: Target, offset: SampledOffset) ->
         update["base"] = found.label.base - float(known.mean())
     elif loss in DOMAINS:
         update["base"] = math.log(label.sum()) - float(logsumexp(known))
+        update["level"] = math.log(label.mean())
     elif loss in {"squared", "huber", "quantile"}:
         left = label - known
         update["center"], update["scale"] = center_and_scale(left, loss)

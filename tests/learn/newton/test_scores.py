@@ -13,6 +13,7 @@ from learners import settings
 from onepass.block import Block
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import minimise
+from onepass.learn.newton import block_learner
 from onepass.learn.newton.cluster_scores import ClusterScores, most_clusters, most_curved
 from onepass.learn.newton.keeps import Keeps
 from onepass.learn.updater import Identified
@@ -98,6 +99,24 @@ def test_refined_errors_are_those_of_statsmodels(loss, scores):
     block = clustered(loss, 12_000)
     found = refined(learnt(loss, block, scores), block)
     np.testing.assert_allclose(errors(found), of_statsmodels(loss, block, scores), rtol=1e-6)
+
+
+def test_derivatives_of_many_classes_are_taken_in_pieces(monkeypatch):
+    block = clustered("poisson", 3000)
+    block = replace(block, label=np.minimum(block.label, 3.0))
+    most, sizes, taken = 16_000, [], block_learner.scored
+
+    def counted(*given, **more):
+        found = taken(*given, **more)
+        sizes.append(found.c.size)
+        return found
+
+    monkeypatch.setattr(block_learner, "scored", counted)
+    whole = errors(learnt("softmax", block, "clusters", n_classes=4))
+    assert sizes == [3000 * 4 * 4]
+    monkeypatch.setattr(block_learner, "_MOST_DERIVATIVES", most)
+    np.testing.assert_allclose(errors(learnt("softmax", block, "clusters", n_classes=4)), whole)
+    assert max(sizes[1:]) <= 2 * most
 
 
 @pytest.mark.parametrize("scores", KINDS)

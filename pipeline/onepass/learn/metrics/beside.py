@@ -14,11 +14,8 @@ import numpy as np
 
 from onepass.block import Block, FloatArray
 from onepass.learn.known import explained
-from onepass.learn.losses import LOG_LINK, REGRESSION
+from onepass.learn.losses import LOG_LINK, REGRESSION, VARIANCE_POWERS
 from onepass.learn.metrics.base import Metrics, Sums, Tables, Values
-
-_POWERS = {"poisson": 1.0, "gamma": 2.0, "inverse_gaussian": 3.0}
-"""Powers of the mean to which the variance is proportional, by loss; tweedie is given its own."""
 
 
 class BesideOffset(Sums):
@@ -96,7 +93,7 @@ def beside_offset(metrics: Metrics, loss: str, power: float) -> Metrics:
     """
     if not _has_rate(loss):
         return metrics
-    return BesideOffset(metrics, power if loss == "tweedie" else _POWERS[loss])
+    return BesideOffset(metrics, power if loss == "tweedie" else VARIANCE_POWERS[loss])
 
 
 def judged(prediction: FloatArray, block: Block, loss: str) -> tuple[FloatArray, FloatArray]:
@@ -112,7 +109,7 @@ def judged(prediction: FloatArray, block: Block, loss: str) -> tuple[FloatArray,
 
 def _has_rate(loss: str) -> bool:
     """Return whether the variance is a power of the mean, so that the best rate is a quotient."""
-    return loss in _POWERS or loss == "tweedie"
+    return loss in VARIANCE_POWERS or loss == "tweedie"
 
 
 def _cost(p: float, rate: float, weight: float, label: float, pull: float, push: float) -> float:

@@ -25,6 +25,9 @@ from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
 from onepass.learn.updater import State, checked
 
+_MOST_DERIVATIVES = 1 << 21
+"""Most second derivatives of rows at once, 16 MiB."""
+
 _RARE: dict[str, NDArray[np.generic]] = {"anchor": np.zeros(()), "chosen": np.zeros(0)}
 """Arrays that only some states have, as they are in the others."""
 
@@ -259,10 +262,15 @@ class BlockLearner:
     def _add_scores(self, block: Block, offset: FloatArray) -> None:
         """Add the scores of rows at the present weights."""
         scores = self.solution.past.scores
-        if scores is not None:
-            rows = self._rows(block, offset)
+        if scores is None:
+            return
+        # The second derivatives of many classes are large beside the rows.
+        step, first = max(1, _MOST_DERIVATIVES // self.loss.n_outputs**2), 0
+        for piece in block.pieces(step if scores.is_curved else max(1, block.n_rows)):
+            rows = self._rows(piece, offset[first : first + piece.n_rows])
             own = scored(self.loss, rows, self.solution.w, curvature=scores.is_curved)
-            scores.add(own, block.cluster)
+            scores.add(own, piece.cluster)
+            first += piece.n_rows
 
     def _solve_exactly(self) -> None:
         self.solution.solve_exactly(with_prior=self._cautious)

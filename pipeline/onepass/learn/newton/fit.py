@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from onepass.block import FloatArray
-from onepass.learn.label_sums import BINARY, PEARSON
+from onepass.learn.label_sums import PEARSON
 from onepass.learn.likelihood import FitStatistics, statistics, statistics_of_squares
-from onepass.learn.losses import Loss
+from onepass.learn.losses import PROBABILITY, Loss
 from onepass.learn.newton.past import Past
 from onepass.learn.pointwise import SOFTMAX, SQUARED
 
@@ -65,7 +65,7 @@ def fit_of(
         )
     if not len(sums):
         return FitStatistics(None, None, None, None, n_parameters, n_rows, None, None)
-    has_dispersion = loss.name not in BINARY and loss.code != SOFTMAX
+    has_dispersion = loss.name not in PROBABILITY and loss.code != SOFTMAX
     return statistics(
         loss,
         sums,

@@ -144,8 +144,7 @@ def _summed(a: FloatArray, n_outputs: int) -> FloatArray:
 
 def _known(past: Past, scaling: Standardiser) -> float:
     """Return the number of rows in the past; rows that have faded count less."""
-    counted = float(scaling.weight)
-    share = min(1.0, float(past.weight) / counted) if counted else 1.0
+    share = past.share_left(float(scaling.weight))
     return int(scaling.n_rows) * (share if share < 1 - 1e-9 else 1.0)
 
 

@@ -97,9 +97,7 @@ class Ordinal:
     @property
     def known_rows(self) -> int:
         """Number of rows learnt so far; rows that have faded count less."""
-        counted = float(self.scaling.weight)
-        share = min(1.0, float(self.past.weight) / counted) if counted else 1.0
-        return int(self.n_rows * share)
+        return int(self.n_rows * self.past.share_left(float(self.scaling.weight)))
 
     @property
     def block_rows(self) -> int:

@@ -43,8 +43,7 @@ def identified(
     to_raw[n:, :n] = scaling.center / scaling.scale
     covariance = to_raw @ spread @ to_raw.T
     covariance[~kept] = covariance[:, ~kept] = np.nan
-    counted = float(scaling.weight)
-    share = min(1.0, float(past.weight) / counted) if counted else 1.0
+    share = past.share_left(float(scaling.weight))
     return Identified(
         weights=(to_raw @ moved)[None, :],
         covariance=covariance,

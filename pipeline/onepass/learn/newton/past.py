@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,10 @@ from onepass.block import FloatArray
 from onepass.learn.label_sums import CONSTANT, PEARSON
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion
+from onepass.learn.newton.restraint import Restraint
 from onepass.learn.newton.scores import Scores
 from onepass.learn.objective import Sums
 from onepass.learn.pointwise import SQUARED
-
-if TYPE_CHECKING:
-    from onepass.learn.newton.restraint import Restraint
 
 _ANCHOR = 3e-3
 """Anchor of refined weights, as a share of the curvature of standardised rows.
@@ -87,6 +85,10 @@ class Past:
         of_scores = {} if self.scores is None else self.scores.arrays()
         for name in {*self.arrays(), "anchor"} - of_scores.keys():
             setattr(self, name, state[name])
+
+    def share_left(self, counted: float) -> float:
+        """Return the share that is left of rows whose weight was once `counted`, after fading."""
+        return min(1.0, float(self.weight) / counted) if counted else 1.0
 
     def copy(self) -> Past:
         """Return a copy."""

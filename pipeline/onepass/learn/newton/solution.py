@@ -83,9 +83,7 @@ class Solution:
     @property
     def known_rows(self) -> int:
         """Number of rows so far; rows that have faded count less."""
-        counted = float(self.scaling.weight)
-        share = min(1.0, float(self.past.weight) / counted) if counted else 1.0
-        return int(int(self.scaling.n_rows) * share)
+        return int(self.n_rows * self.past.share_left(float(self.scaling.weight)))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays, by name, without copying them."""
