@@ -173,7 +173,7 @@ def summarise(
         tests=list(column_tests(schema, heads, chosen, is_squared=job.loss == "squared")),
         contrasts=list(contrasts(schema, found, contrast, level, ratios=has_ratios)),
         profiles=list(profiles(schema, found, values, curve, moved, level, ratios=has_ratios)),
-        warnings=cautions(model, known),
+        warnings=cautions(model, known, chosen),
     )
 
 
