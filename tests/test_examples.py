@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from lakes import ROOT
+from onepass import Model, train
+from onepass.actions.summary import summarise
 
 
 def test_a_cluster_of_three_processes_reaches_the_state_of_threads():
@@ -46,3 +49,21 @@ def test_a_delta_table_is_learnt_once_through_everything_that_is_done_to_it():
     assert told["OPTIMIZE"] == told["the same with --on-changed skip"] == told["VACUUM"] == nothing
     assert told["another append"].startswith("    trained 4,737 rows")
     assert "DELETE changed 1 trained file" in done.stdout
+
+
+def test_wages_are_the_same_lake_each_time_and_its_coefficients_are_those_it_is_made_of(tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "wages.py")]
+    for name in ("lake", "again"):
+        subprocess.run([*command, str(tmp_path / name), "500"], check=True, timeout=300)
+    tables = [pq.read_table(tmp_path / name) for name in ("lake", "again")]
+    assert tables[0].equals(tables[1])
+    assert set(tables[0]["satisfaction"].to_pylist()) == {1, 2, 3, 4, 5}
+    model = str(tmp_path / "m")
+    features = ["schooling", "experience", "experience2", "female", "union", "training", "region"]
+    job = {"lake": str(tmp_path / "lake"), "label": "log_wage", "features": features}
+    train({**job, "cluster": "firm", "model": model})
+    shown = summarise(Model.load(model), level=0.999)
+    assert shown.clusters == 25
+    found = {one.feature: one for one in shown.coefficients}
+    for name, true in {"schooling": 0.08, "female": -0.12, "union": 0.06}.items():
+        assert found[name].low < true < found[name].high

@@ -114,7 +114,8 @@ class ColumnFields(RowFields):
         taken: dict[str, str] = {}
         for role, name in self.roles.named().items():
             if name in self.features and role != "weight":
-                raise ValueError(f"the {role} {name!r} cannot be a feature as well")
+                advice = "; write a copy of it for the features" if role == "cluster" else ""
+                raise ValueError(f"the {role} {name!r} cannot be a feature as well{advice}")
             if name in taken and {role, taken[name]} != {"cluster", "fold_by"}:
                 raise ValueError(f"the {taken[name]} {name!r} cannot be the {role} as well")
             taken[name] = role

@@ -87,7 +87,7 @@ def test_clusters_hardly_ever_share_a_hash():
         (log_exposures, [1.0, 0.0], "expected exposures above 0, found 0 in row 1"),
         (log_exposures, [None, 1.0], "found nan in row 0"),
         (log_exposures, [None], "found type null"),
-        (row_clusters, ["a", None], "1 of 2 rows have no cluster"),
+        (row_clusters, ["a", None], "1 of 2 rows have no cluster; leave them out with"),
         (row_clusters, [0.5], "expected text, an integer or a bool, found type double"),
     ],
 )

@@ -40,7 +40,7 @@ def test_sums_of_blocks_are_those_of_the_whole_and_have_their_derivatives(loss):
     total = parts[0]
     for part in parts[1:]:
         total.add(part)
-    for name in Sums.__slots__:
+    for name in set(Sums.__slots__) - {"labels", "scores"}:
         np.testing.assert_allclose(getattr(total, name), getattr(whole, name), rtol=1e-9)
     step = 1e-5
     for j in range(len(point)):

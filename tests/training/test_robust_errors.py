@@ -11,6 +11,7 @@ import pytest
 import statsmodels.api as sm
 
 from onepass import Model, refine, train
+from onepass.actions.summary import summarise
 from onepass.actions.train import plan, train_pending
 from onepass.errors import JobError
 from onepass.model.directory import open_model
@@ -73,6 +74,18 @@ def test_clusters_of_a_refined_model_are_those_of_statsmodels(lake, tmp_path, pa
         ("null_deviance", expected.null_deviance),
     ]:
         assert getattr(found, name) == pytest.approx(value, rel=1e-9)
+
+
+def test_a_single_cluster_has_no_errors_rather_than_errors_of_rounding(lake, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    table = pq.read_table(lake)
+    table = table.set_column(0, "shop", pa.array(["the shop"] * len(table)))
+    pq.write_table(table, folder / "part-0.parquet")
+    train(job(folder, tmp_path / "m", label="sales", loss="squared", cluster="shop"))
+    assert np.isnan(errors(tmp_path / "m")).all()
+    shown = summarise(Model.load(str(tmp_path / "m")))
+    assert all(one.std_error is None and one.p_value is None for one in shown.coefficients)
 
 
 @pytest.mark.parametrize("kept", [{"cluster": "shop"}, {"robust": True}])

@@ -13,6 +13,7 @@ from onepass.encode.shapes import Bins
 from onepass.learn.losses import LOG_LINK, PROBABILITY, SEVERAL
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
+from onepass.model.covariance import Errors
 from onepass.model.model import Model
 from onepass.text import printable
 
@@ -32,13 +33,27 @@ _SHOWN = 5
 """Features that one warning names."""
 
 
-def cautions(model: Model, known: Sequence[tuple[str | None, Identified, int]]) -> list[str]:
+_FEW_CLUSTERS = 30
+"""Clusters below which robust errors are told to be too small.
+
+A. C. Cameron and D. L. Miller, "A Practitioner's Guide to Cluster-Robust Inference", Journal of
+Human Resources 50, 2015, sec. VI: few are less than 20 to 50, by how alike the clusters are.
+"""
+
+
+def cautions(
+    model: Model,
+    known: Sequence[tuple[str | None, Identified, int]],
+    errors: Errors | None = None,
+) -> list[str]:
     """Return warnings about the weights of a model.
 
     Parameters
     ----------
     known
         For each margin: its class or quantile, what is known of it, and its row in that.
+    errors
+        Standard errors that are shown beside the weights.
     """
     schema, loss = model.file.encoder, model.file.job.loss
     found = _aliased(schema, known[0][1]) if known else []
@@ -51,12 +66,32 @@ def cautions(model: Model, known: Sequence[tuple[str | None, Identified, int]]) 
             "an l1 penalty or a constraint holds coefficients back, so no standard errors are "
             "known: those of the curvature would not count the choice of the coefficients"
         )
+    if known and errors == "robust" and known[0][1].clusters is not None:
+        found += _few_clusters(known[0][1].clusters)
+    if known and schema.counted_names():
+        found.append(
+            "standard errors take the weights of hashed columns as known: those of columns that "
+            "hardly vary within a value of a hashed column are far too small; leave it out, and "
+            "name it as --cluster, for theirs"
+        )
     if known and loss != "squared" and not _is_refined(model):
         found.append(
             f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "
             f"`onepass refine {printable(model.file.job.model)}` before you draw conclusions"
         )
     return found
+
+
+def _few_clusters(n_clusters: int) -> list[str]:
+    if n_clusters >= _FEW_CLUSTERS:
+        return []
+    if n_clusters < 2:
+        return ["all rows are of one cluster, so there are no cluster-robust standard errors"]
+    return [
+        f"standard errors of {n_clusters} clusters are too small as a rule, and those of columns "
+        "that hardly vary within clusters are far too small; trust them from about "
+        f"{_FEW_CLUSTERS} clusters on"
+    ]
 
 
 def _weighted(classes: Sequence[str], weights: Sequence[float], loss: str) -> str:

@@ -177,7 +177,7 @@ def summarise(
         contrasts=list(contrasts(schema, found, contrast, level, ratios=has_ratios)),
         profiles=list(profiles(schema, found, values, curve, moved, level, ratios=has_ratios)),
         cross_validation=cross_validated(model.file, model.learner),
-        warnings=cautions(model, known),
+        warnings=cautions(model, known, chosen),
     )
 
 

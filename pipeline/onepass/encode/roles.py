@@ -90,7 +90,9 @@ def row_clusters(values: pa.Array, name: str) -> IntArray:
     """
     _check("cluster", values, name)
     if values.null_count:
-        raise BadColumn(f"{values.null_count} of {len(values)} rows have no cluster", name)
+        advice = f"leave them out with --where '{name} IS NOT NULL'"
+        nulls = f"{values.null_count} of {len(values)} rows have no cluster"
+        raise BadColumn(f"{nulls}; {advice}, or give each a cluster of its own", name)
     codes, distinct = None, values
     if pa.types.is_dictionary(values.type):
         codes, distinct = values.indices.to_numpy(zero_copy_only=False), values.dictionary

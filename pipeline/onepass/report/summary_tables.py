@@ -42,7 +42,9 @@ def facts(found: Summary) -> Iterator[str]:
     if found.exposure is not None:
         yield f"exposure: {found.exposure}, whose log is added; predictions at exposure 1"
     if found.errors == "robust":
-        kind = f"cluster-robust, {found.clusters:,} clusters" if found.clusters else "robust"
+        plural = "" if found.clusters == 1 else "s"
+        of_clusters = f"cluster-robust, {found.clusters or 0:,} cluster{plural}"
+        kind = of_clusters if found.clusters else "robust"
         yield f"standard errors: {kind}"
     if text := ", ".join(_fit(found.fit)):
         yield text

@@ -69,6 +69,19 @@ def test_errors_of_clusters_are_shown_where_the_model_keeps_them(robust):
         assert test.p_value == pytest.approx(stats.f.sf(test.statistic, test.df, CLUSTERS - 1))
 
 
+@pytest.mark.parametrize(
+    ("clusters", "said"),
+    [(1, "all rows are of one cluster"), (12, "12 clusters are too small"), (30, None)],
+)
+def test_errors_of_few_clusters_are_shown_with_a_warning(robust, monkeypatch, clusters, said):
+    (weights,) = robust.weights
+    known = replace(weights.identified, clusters=clusters)
+    monkeypatch.setattr(Model, "weights", [replace(weights, identified=known)])
+    warnings = summarise(robust).warnings
+    assert [said in one for one in warnings] == [True] if said else warnings == []
+    assert summarise(robust, errors="model").warnings == []
+
+
 def test_models_without_robust_errors_show_their_own(model):
     found = summarise(model)
     assert (found.errors, found.clusters) == ("model", None)

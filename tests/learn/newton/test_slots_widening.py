@@ -51,7 +51,8 @@ def test_slope_and_bend_are_the_derivatives_of_the_loss_of_new_rows(loss):
     # The bend is that of the loss in the margin: margins are taken to be linear in the logarithm.
     up, down = (slope_and_bend(loss, z + s * by_prior, block.label, block.weight, 0.05, 1.0,
                                by_prior)[0] for s in (step, -step))  # fmt: skip
-    if not loss.is_kinked and loss.name != "huber":
+    # Inverse gaussian loss has the expected information, which is no derivative of its slope.
+    if not loss.is_kinked and loss.name not in {"huber", "inverse_gaussian"}:
         assert found[1] == pytest.approx((up - down) / (2 * step), rel=5e-3)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from onepass.block import FloatArray
@@ -35,14 +37,16 @@ def small_sample(
     """Return the factor of robust covariance for small samples.
 
     HC1 for rows (J. MacKinnon, H. White, Journal of Econometrics 29, 1985); for clusters the one of
-    statsmodels and Stata. Rows that are learnt several times give as many times the products of
-    their scores, and the square of it times those of their cluster; the curvature takes the square
-    out.
+    statsmodels, and of Stata's `regress`. NaN for a single cluster, whose scores sum to 0. Rows
+    that are learnt several times give as many times the products of their scores, and the square of
+    it times those of their cluster; the curvature takes the square out.
     """
     freedom = max(1.0, n_rows - n_parameters)
     if n_clusters is None:
         return repeats * n_rows / freedom
-    return n_clusters / max(1, n_clusters - 1) * max(0.0, n_rows - 1) / freedom
+    if n_clusters < 2:
+        return math.nan
+    return n_clusters / (n_clusters - 1) * max(0.0, n_rows - 1) / freedom
 
 
 def fit_of(
