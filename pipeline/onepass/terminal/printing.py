@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from onepass.text import printable
+from onepass.training.report import of_no_use
 
 _SKETCH_ERROR = 1e-4
 """Relative error of the best constant's huber loss, which is estimated from a sketch of labels."""
@@ -67,6 +68,6 @@ def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> No
     if loss is not None and constant is not None and loss > constant * (1 + _SKETCH_ERROR):
         say(
             f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
-            "prediction: on these rows the model is of no use",
+            f"prediction: on these rows {of_no_use(metrics)}",
             err=True,
         )
