@@ -46,3 +46,16 @@ def test_a_delta_table_is_learnt_once_through_everything_that_is_done_to_it():
     assert told["OPTIMIZE"] == told["the same with --on-changed skip"] == told["VACUUM"] == nothing
     assert told["another append"].startswith("    trained 4,737 rows")
     assert "DELETE changed 1 trained file" in done.stdout
+
+
+def test_loans_are_the_same_lake_each_time_and_few_default(tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "loans.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 18
+    assert lines[14:16] == [
+        "loans month=2026-03: 20,000 loans, 147 defaults",
+        "recent month=2026-04: 20,000 loans, 175 defaults",
+    ]
+    assert len(list((tmp_path / "loans").rglob("*.parquet"))) == 15

@@ -147,7 +147,8 @@ def _of_no_use(run: FinishedRun) -> list[str]:
     found = []
     for rows, loss, metrics in where:
         constant = metrics.get("constant_loss")
-        if loss is not None and constant is not None and loss > constant * (1 + _SAME):
+        # Rows of one label, of which the constant knows all, tell nothing about a model.
+        if loss is not None and constant and loss > constant * (1 + _SAME):
             found.append(
                 f"on {rows} the loss {rounded(loss, 5)} is worse than {rounded(constant, 5)}, that "
                 f"of the best constant prediction: there {of_no_use(metrics)}."

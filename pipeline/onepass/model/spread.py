@@ -52,7 +52,7 @@ class Spread:
             raise JobError(
                 "an interval of predictions needs the covariance of the weights, which "
                 f"solver {solver} does not keep for this model; train a new one with --solver "
-                "newton, and with another loss than hinge"
+                "newton, without --l1 and --constraint, and with another loss than hinge"
             )
         n_outputs, width = known.weights.shape
         whole = covariance_of(known, errors) / scale**2

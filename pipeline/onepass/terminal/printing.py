@@ -65,7 +65,8 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
 def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
     """Print a warning if a loss is above that of the best constant prediction."""
     constant = metrics.get("constant_loss")
-    if loss is not None and constant is not None and loss > constant * (1 + _SKETCH_ERROR):
+    # Rows of one label, of which the constant knows all, tell nothing about a model.
+    if loss is not None and constant and loss > constant * (1 + _SKETCH_ERROR):
         say(
             f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
             f"prediction: on these rows {of_no_use(metrics)}",
