@@ -67,3 +67,16 @@ def test_wages_are_the_same_lake_each_time_and_its_coefficients_are_those_it_is_
     found = {one.feature: one for one in shown.coefficients}
     for name, true in {"schooling": 0.08, "female": -0.12, "union": 0.06}.items():
         assert found[name].low < true < found[name].high
+
+
+def test_loans_are_the_same_lake_each_time_and_few_default(tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "loans.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 18
+    assert lines[14:16] == [
+        "loans month=2026-03: 20,000 loans, 147 defaults",
+        "recent month=2026-04: 20,000 loans, 175 defaults",
+    ]
+    assert len(list((tmp_path / "loans").rglob("*.parquet"))) == 15

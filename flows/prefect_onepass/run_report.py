@@ -15,7 +15,7 @@ from onepass.ledger.entries import SkipEntry, TrainEntry
 from onepass.ledger.history import History
 from onepass.partition import Partition
 from onepass.text import clipped, counted, listed, printable
-from onepass.training.report import TrainReport, in_rounds
+from onepass.training.report import TrainReport, in_rounds, of_no_use
 from onepass.wording import spoken
 from prefect_onepass.figures import duration, rounded
 from prefect_onepass.names import model_name, span
@@ -138,18 +138,22 @@ def warnings_of(run: FinishedRun) -> list[str]:
 
 def _of_no_use(run: FinishedRun) -> list[str]:
     """Say where the model predicts worse than the best constant."""
-    where: list[tuple[str, float | None, float | None]] = []
+    where: list[tuple[str, float | None, Mapping[str, float | None]]] = []
     if (last := run.trained.last_tenth) is not None:
         # The first rows are predicted by a model that knows little, so only the last ones count.
-        where.append((f"its last {last.rows:,} rows", last.loss, last.metrics.get("constant_loss")))
+        where.append((f"its last {last.rows:,} rows", last.loss, last.metrics))
     if (holdout := run.holdout) is not None:
-        where.append(("the holdout rows", holdout.loss, holdout.metrics.get("constant_loss")))
-    return [
-        f"on {rows} the loss {rounded(loss, 5)} is worse than {rounded(constant, 5)}, that of the "
-        "best constant prediction: there the model is of no use."
-        for rows, loss, constant in where
-        if loss is not None and constant is not None and loss > constant * (1 + _SAME)
-    ]
+        where.append(("the holdout rows", holdout.loss, holdout.metrics))
+    found = []
+    for rows, loss, metrics in where:
+        constant = metrics.get("constant_loss")
+        # Rows of one label, of which the constant knows all, tell nothing about a model.
+        if loss is not None and constant and loss > constant * (1 + _SAME):
+            found.append(
+                f"on {rows} the loss {rounded(loss, 5)} is worse than {rounded(constant, 5)}, that "
+                f"of the best constant prediction: there {of_no_use(metrics)}."
+            )
+    return found
 
 
 def _worse_holdout(run: FinishedRun) -> str | None:

@@ -126,6 +126,6 @@ def parse_constraint(text: str) -> Constraint:
     if not (mark and (low or high) and found.low < found.high):
         raise ValueError(
             "expected positive, negative, increasing, decreasing, or bounds such as 0..2, "
-            f"found {text!r}"
+            f"found {text!r}" + ("; each column has a --constraint of its own" * ("," in text))
         )
     return found

@@ -133,6 +133,10 @@ def test_ratios_curves_tests_and_contrasts_are_printed(model, onepass):
     curve = onepass("summary", model, "--curve", "a|b", "--ratios")[1]
     assert "curve of a|b, against" in curve
     assert re.search(r"^c .* -+o-+$", curve, re.MULTILINE)
+    beside = onepass("summary", model, "--curve", "a|b", "--contrast", "x=1:0", "--tests")[1]
+    assert "curve of a|b, against" in beside
+    assert "x: 1 against 0" in beside
+    assert "chi2" in beside
 
 
 @pytest.mark.parametrize(
@@ -157,3 +161,14 @@ def test_ratios_of_a_loss_without_them_are_refused(tmp_path, make_lake, onepass)
     code, _, err = onepass("summary", tmp_path / "m", "--ratios")
     assert code == 2
     assert "squared loss is no ratio" in err
+
+
+def test_the_ratio_of_a_small_unit_can_be_read(tmp_path, onepass):
+    income = np.random.default_rng(2).uniform(1e4, 2e5, 2000)
+    label = np.random.default_rng(3).random(2000) < 1 / (1 + np.exp(2e-5 * (income - 1e5)))
+    pq.write_table(pa.table({"income": income, "y": label}), tmp_path / "a.parquet")
+    train({"lake": str(tmp_path / "a.parquet"), "label": "y", "model": str(tmp_path / "m")})
+    out = onepass("summary", tmp_path / "m", "--ratios")[1]
+    (line,) = (line for line in out.splitlines() if line.startswith("income"))
+    assert [one[:6] for one in line.split()[1:4]] == ["0.9999"] * 3
+    assert len(set(line.split()[1:4])) == 3

@@ -172,6 +172,13 @@ def test_worse_holdout_and_a_useless_model_are_warned_of(job):
     assert warning.endswith("of version 2.")
     useless: EvaluateReport = report.model_copy(update={"loss": 99.0})
     assert "there the model is of no use" in warnings_of(replace(run, holdout=useless))[0]
+    # A holdout without positives: nothing beats the constant, whatever the model is worth.
+    alike = useless.model_copy(update={"metrics": useless.metrics | {"constant_loss": 0.0}})
+    assert warnings_of(replace(run, holdout=alike)) == []
+    # As class weights make it: the probabilities are far off, and the order is not.
+    shifted = useless.model_copy(update={"metrics": useless.metrics | {"auc": 0.7}})
+    (warning,) = warnings_of(replace(run, holdout=shifted))
+    assert "there only the order of its predictions is of use (auc 0.7)" in warning
 
 
 def test_recorded_losses_on_the_same_files_are_compared_and_on_others_are_not(job, make_lake):

@@ -74,9 +74,18 @@ def test_knots_and_bins_lie_at_quantiles_of_the_sample(lake):
     assert len(counts) == 4
     assert edges[0] > 0
     assert counts[1:].min() > 80
+    assert counts[0] == (table()["mostly zero"].to_numpy() == 0).sum()
     few = used(lake, bins=["whole:9"])["whole"]
     assert few.use.edges == [1, 2, 3]
     assert few.reason.endswith("4 bins at quantiles, for want of 9 different values")
+
+
+def test_bins_of_counts_follow_their_rows_and_not_their_rare_values(tmp_path):
+    counts = np.repeat([0, 1, 2, 3, 4, 5, 9], [450, 360, 140, 38, 8, 3, 1])
+    rows = pa.table({"n": counts, "y": np.arange(1000.0)})
+    lake = str(write_files(tmp_path, {"a.parquet": rows}))
+    for n_bins, edges in {2: [1], 3: [1, 2], 4: [1, 2, 3], 6: [1, 2, 3, 4, 5]}.items():
+        assert used(lake, bins=[f"n:{n_bins}"])["n"].use.edges == edges
 
 
 def test_knots_of_a_column_with_many_equal_values_are_quantiles_of_the_different_ones(lake):

@@ -11,7 +11,7 @@ from onepass.actions.path import PathReport, PathStep, choose_penalty, penalty_p
 from onepass.terminal.options import dask_option, json_option, version_option
 from onepass.terminal.printing import print_json, print_table, say
 from onepass.terminal.progress import Display
-from onepass.text import printable
+from onepass.text import counted, printable
 
 _SHOWN_STEPS, _SHOWN_FEATURES, _WIDTH = 16, 20, 50
 """Rows of the table, features of the plot, and its width in characters."""
@@ -109,7 +109,10 @@ def _print(report: PathReport) -> None:
             "version. Commit a choice (--choose), and check it with onepass evaluate."
         )
     best = report.steps[report.best[report.criterion]]
-    say(f"best by {report.criterion}: penalty {best.penalty:.4g}, {best.features} features")
+    say(
+        f"best by {report.criterion}: penalty {best.penalty:.4g}, "
+        f"{counted(best.features, 'feature')}"
+    )
     if report.chosen is not None:
         say(
             f"committed penalty {report.chosen:.4g}: model {report.model}, version {report.version}"

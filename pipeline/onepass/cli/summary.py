@@ -143,19 +143,20 @@ def _print(found: Summary, wanted: Wanted) -> None:
         for profile in found.profiles:
             say(f"\n{printable(summary_tables.profile_title(profile))}")
             _print_table(summary_tables.profile_table(profile, wanted, found.ratio))
+        # What was asked for is shown beside them; the coefficients were not.
+        _print_tables(
+            summary_tables.test_table(found, wanted) if wanted.tests else None,
+            summary_tables.contrast_table(found, wanted),
+        )
         return
     say("")
     _print_table(summary_tables.coefficient_table(found, wanted))
     if found.references:
         levels = ", ".join(f"{column} = {level}" for column, level in found.references.items())
         say(f"\nreference levels: {printable(levels)}")
-    for one in (
-        summary_tables.test_table(found, wanted),
-        summary_tables.contrast_table(found, wanted),
-    ):
-        if one is not None:
-            say("")
-            _print_table(one)
+    _print_tables(
+        summary_tables.test_table(found, wanted), summary_tables.contrast_table(found, wanted)
+    )
     for curve in found.curves:
         say(f"\n{printable(_curve(curve, found.references[curve.column]))}")
     hashed = summary_tables.hashed_table(found, wanted)
@@ -166,6 +167,13 @@ def _print(found: Summary, wanted: Wanted) -> None:
         _print_table(hashed)
     for number, line in enumerate(told(found.cross_validation)):
         say(f"{'' if number else chr(10)}{printable(line)}")
+
+
+def _print_tables(*tables: Table | None) -> None:
+    for one in tables:
+        if one is not None:
+            say("")
+            _print_table(one)
 
 
 def _print_table(table: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -213,7 +214,7 @@ def _coefficient(one: Coefficient, *, ratios: bool) -> list[str]:
     estimate = [value, _number(one.std_error), _number(one.z), p_text(one.p_value)]
     if ratios:
         three = (one.ratio, one.ratio_low, one.ratio_high)
-        return [name, *(_NONE if v is None else f"{v:.4g}" for v in three), *estimate]
+        return [name, *map(_ratio, three), *estimate]
     return [name, *estimate, _number(one.low), _number(one.high), f"{one.effect:.4g}"]
 
 
@@ -243,6 +244,16 @@ def _share(found: Summary) -> str:
 
 def _number(value: float | None) -> str:
     return _NONE if value is None else f"{value:.3g}"
+
+
+def _ratio(value: float | None) -> str:
+    """Return a ratio, of which what differs from 1 can be read: a unit of income has little."""
+    if value is None:
+        return _NONE
+    beside = abs(value - 1)
+    if 1e-12 < beside < 5e-4:
+        return f"{value:.{2 - math.floor(math.log10(beside))}f}"
+    return f"{value:.4g}"
 
 
 def _large(value: float) -> str:

@@ -119,10 +119,28 @@ def _bins(number: Numeric, n_bins: int, finite: FloatArray) -> tuple[Bins, str]:
     shares = np.arange(1, n_bins) / n_bins
     edges = np.unique(np.quantile(finite, shares, method="nearest"))
     if len(edges) < n_bins - 1 or edges[0] == least:
-        edges = np.array(_quantiles(finite[finite > least], shares))
+        edges = _edges_beside_equal_values(finite, n_bins)
     bins = Bins(number=number, edges=edges.tolist())
     fewer = f", for want of {n_bins} different values" if len(bins.levels) < n_bins else ""
     return bins, f"the job says so; {len(bins.levels)} bins at quantiles{fewer}"
+
+
+def _edges_beside_equal_values(values: FloatArray, n_bins: int) -> FloatArray:
+    """Return the edges of bins where a value may hold more rows than a bin should.
+
+    From the least value on, each bin takes whole values, as near as can be to its share of the rows
+    that are left. So a frequent value has a bin of its own, and the rows of rare ones are together.
+    """
+    different, counts = np.unique(values, return_counts=True)
+    below = np.concatenate([[0], np.cumsum(counts)])
+    edges, start = [], 0
+    for bins in range(min(n_bins, len(different)), 1, -1):
+        # Each bin after this one needs a value.
+        ends = below[start + 1 : len(different) - bins + 2]
+        share = below[start] + (len(values) - below[start]) / bins
+        start += 1 + int(np.argmin(np.abs(ends - share)))
+        edges.append(different[start])
+    return np.array(edges)
 
 
 def _too_few(curve: Curve, values: FloatArray) -> JobError:

@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from onepass.text import printable
+from onepass.training.report import of_no_use
 
 _SKETCH_ERROR = 1e-4
 """Relative error of the best constant's huber loss, which is estimated from a sketch of labels."""
@@ -64,9 +65,10 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
 def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None]) -> None:
     """Print a warning if a loss is above that of the best constant prediction."""
     constant = metrics.get("constant_loss")
-    if loss is not None and constant is not None and loss > constant * (1 + _SKETCH_ERROR):
+    # Rows of one label, of which the constant knows all, tell nothing about a model.
+    if loss is not None and constant and loss > constant * (1 + _SKETCH_ERROR):
         say(
             f"warning: the loss {loss:.5g} is worse than {constant:.5g}, that of the best constant "
-            "prediction: on these rows the model is of no use",
+            f"prediction: on these rows {of_no_use(metrics)}",
             err=True,
         )

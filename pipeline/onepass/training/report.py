@@ -21,6 +21,10 @@ _REASONS = {
 }
 
 
+_ORDERS = 0.55
+"""Area under the ROC curve from which on a model tells how rows are ordered."""
+
+
 class Quarantined(BaseModel):
     """A file that is left out until it is replaced."""
 
@@ -271,3 +275,11 @@ def finite(value: float) -> float | None:
 def finite_values(metrics: Metrics) -> dict[str, float | None]:
     """Return the values of metrics by name, with None for NaN and infinity."""
     return {name: finite(value) for name, value in metrics.values().items()}
+
+
+def of_no_use(metrics: Mapping[str, float | None]) -> str:
+    """Say what is of no use of a model whose loss is above that of the best constant."""
+    auc = metrics.get("auc")
+    if auc is None or auc < _ORDERS:
+        return "the model is of no use"
+    return f"only the order of its predictions is of use (auc {auc:.4g}), as with class weights"

@@ -118,7 +118,7 @@ class BinaryMetrics(Sums):
     def constant_loss(self) -> float:
         """Return the entropy of the label in nats."""
         p = self._mean("positive")
-        return float(-sum(q * np.log(q) for q in (p, 1 - p) if q > 0)) if p == p else p
+        return float(sum(-q * np.log(q) for q in (p, 1 - p) if q > 0)) if p == p else p
 
     def values(self) -> Values:
         """Return log loss, AUC with its error bound, accuracy, Brier score, and others."""

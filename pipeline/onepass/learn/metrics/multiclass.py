@@ -70,7 +70,7 @@ class ClassMetrics(Sums):
             return float("nan")
         share = self.per_class[0] / self.sums[0]
         share = share[share > 0]
-        return float(-(share @ np.log(share)))
+        return abs(float(share @ np.log(share)))
 
     def values(self) -> Values:
         """Return log loss, accuracy, Brier score, mean recall and precision of classes present."""
