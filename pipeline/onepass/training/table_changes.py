@@ -284,12 +284,8 @@ class TableChanges:
         return name in self._files or self._rows.of(name) is not Rows.NONE
 
     def _is_back_in_part(self, name: FileName) -> bool:
-        return (
-            name in self._active
-            and name in self._seen.brought
-            and name not in self._needed
-            and self._rows.of(name) is Rows.SOME
-        )
+        is_here = name in self._active and name in self._seen.brought
+        return is_here and name not in self._needed and self._rows.of(name) is Rows.SOME
 
     def _was_left_out(self, name: FileName) -> bool:
         birth = self._lineage.birth.get(name)
