@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from onepass.lake.tables.table import Commit, FileOfTable
+from onepass.ledger.table_mark import Exchange
 from onepass.training.table_changes import TableChanges
 from onepass.training.table_commits import Settled
 
@@ -184,3 +185,26 @@ def test_lost_file_of_the_past_is_left_out_or_trained_with_what_it_was_merged_in
     found = folded(*commits, active="e", planned=())
     found.train_whole([name("c")])
     assert files(found.new) == "e"
+
+
+def test_file_shares_no_row_with_another_that_the_same_compaction_wrote():
+    wrote = Exchange(removed=[name("x")], added=[name("c"), name("d")], same_rows=True)
+    settled = Settled({name("c")}, planned={name("d")}, exchanges=[wrote])
+    commits = [commit("OPTIMIZE", "d", "e")]
+    found = TableChanges(settled, commits, [name("c"), name("e")], retrains=False)
+    assert not found.new
+    assert not found.superseded
+    assert found.drop_plan()
+    assert files(found.new) == "e"
+    assert files(found.superseded) == "d"
+
+
+@pytest.mark.parametrize("retrains", [True, False])
+def test_row_in_one_file_with_trained_ones_is_learnt_or_left_out_with_what_else_came_back(retrains):
+    wrote = Exchange(removed=[name("a"), name("x")], added=[name("c"), name("d")], same_rows=True)
+    settled = Settled({name("a"), name("c")}, exchanges=[wrote], rewritten={name("d")})
+    back = commit("RESTORE", "c d", "a x")
+    found = TableChanges(settled, [back], [name("a"), name("x")], retrains=retrains)
+    assert files(found.new if retrains else found.left_out) == "x"
+    assert not (found.left_out if retrains else found.new)
+    assert retrains or [one.commit for one in found.changes()] == [back]

@@ -63,7 +63,7 @@ class TableChanges:
         self._keeps_plan = True
         self._empty(self._seen.without_rows)
         if settled.is_marked:
-            self._rows = SettledRows(self._lineage, self._files)
+            self._rows = SettledRows(self._lineage, self._files | self._planned)
             self._empty(self._never_planned(settled.rewritten))
         self._decide()
 
@@ -99,9 +99,12 @@ class TableChanges:
     @property
     def left_out(self) -> list[FileName]:
         """Files of changed rows that are not trained, and that no earlier plan has left out."""
-        told = self._known_left_out
-        found = self._seen.in_order(one for one in self._left_out if one not in told)
-        return [one for one in found if one in self._seen.brought or one in self._active]
+        told, brought = self._known_left_out, self._seen.brought
+        found = [one for one in self._left_out if one not in told]
+        here = {one for one in found if one in brought or one in self._active}
+        # Of those that are long gone, rows may have come back in others.
+        later = self._lineage.descendants(one for one in found if one not in here)
+        return self._seen.in_order(here.union(filter(self._is_back_in_part, later)) - told)
 
     def changes(self) -> list[Change]:
         """Return the commits that have removed or changed settled rows, oldest first.
@@ -147,7 +150,7 @@ class TableChanges:
 
     def train_whole(self, names: Sequence[FileName]) -> None:
         """Train the files that have the rows of lost files of the past, settled rows included."""
-        found = {one for name in names for one in self._lineage.descendants(name)}
+        found = set(self._lineage.descendants(names))
         self._whole.update(found.intersection(self._active) - self._files)
         self.leave_out(names)
 
@@ -177,6 +180,7 @@ class TableChanges:
         self._unchanged = Unchanged(self._lineage, self._rows, planned, self._active)
         self._needed: dict[FileName, None] = {}
         self._left_out: dict[FileName, None] = {}
+        self._opened: dict[Step | None, list[FileName]] = {}
         seen: set[FileName] = set()
         left = self._first()
         while left:
@@ -184,8 +188,21 @@ class TableChanges:
             if name not in seen:
                 seen.add(name)
                 left += self._instead(name)
+        self._close_gaps()
         if not self._lineage.unknown.isdisjoint(self._left_out):
             self._keep_apart()
+
+    def _close_gaps(self) -> None:
+        """Decide about files of which some rows would be neither trained nor left out.
+
+        In the place of a file come those that were written from it. One of these may have rows of
+        trained files too, and then can only be learnt as the file that it comes in place of.
+        """
+        for names in reversed(self._opened.values()):
+            decided = self._files | self._needed.keys() | self._left_out.keys()
+            rows = SettledRows(self._lineage, decided)
+            gaps = [one for one in names if rows.of(one) is not Rows.ALL]
+            (self._needed if self._retrains else self._left_out).update(dict.fromkeys(gaps))
 
     def _keep_apart(self) -> None:
         """Keep planned files that share no row with the others.
@@ -235,6 +252,8 @@ class TableChanges:
             if found is not Rows.NONE:
                 steps.append((step, step.targets(name)))
         if all(step is not None and step.same_rows for step, _ in steps):
+            if steps[-1][0] is not birth:
+                self._opened.setdefault(steps[-1][0], []).append(name)
             return [one for _, files in steps for one in files]
         # A commit does not tell which of the removed rows the files have that it wrote.
         if self._retrains:
@@ -263,6 +282,10 @@ class TableChanges:
 
     def _is_touched(self, name: FileName) -> bool:
         return name in self._files or self._rows.of(name) is not Rows.NONE
+
+    def _is_back_in_part(self, name: FileName) -> bool:
+        is_here = name in self._active and name in self._seen.brought
+        return is_here and name not in self._needed and self._rows.of(name) is Rows.SOME
 
     def _was_left_out(self, name: FileName) -> bool:
         birth = self._lineage.birth.get(name)

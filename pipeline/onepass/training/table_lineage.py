@@ -99,10 +99,10 @@ class Lineage:
         for name in step.removed:
             self.ends[name].append(step)
 
-    def descendants(self, name: FileName) -> list[FileName]:
-        """Return the files that were written from a file, and those from these."""
+    def descendants(self, names: Iterable[FileName]) -> list[FileName]:
+        """Return the files that were written from any of these files, and those from them."""
         found: dict[FileName, None] = {}
-        left = [name]
+        left = list(names)
         while left:
             file = left.pop()
             for one in (one for step in self.ends.get(file, ()) for one in step.targets(file)):
