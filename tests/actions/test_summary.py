@@ -90,6 +90,7 @@ def test_frequent_values_of_hashed_columns_are_named_with_their_weights(tmp_path
     for name, effect in effects.items():
         assert top[name] == pytest.approx(effect, abs=0.8)
     assert found.hashed_values[0].rows > 50
+    assert any("take the weights of hashed columns as known" in text for text in found.warnings)
 
 
 def test_each_class_and_each_quantile_has_its_own_coefficients(lake, tmp_path):

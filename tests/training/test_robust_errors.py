@@ -88,6 +88,15 @@ def test_a_single_cluster_has_no_errors_rather_than_errors_of_rounding(lake, tmp
     assert all(one.std_error is None and one.p_value is None for one in shown.coefficients)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"l2": [0.0, 0.1, 1.0]}, {"loss": "quantile", "label": "sales", "quantile": [0.1, 0.5, 0.9]}],
+)
+def test_several_learners_of_few_clusters_are_loaded_again(lake, tmp_path, given):
+    train(job(lake, tmp_path / "m", cluster="shop", **given))
+    assert np.isfinite(errors(tmp_path / "m")).all()
+
+
 @pytest.mark.parametrize("kept", [{"cluster": "shop"}, {"robust": True}])
 def test_bytes_do_not_depend_on_where_a_run_stopped(lake, tmp_path, kept):
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -147,7 +147,10 @@ class ModelFile(BaseModel):
         """
         needed, most = self.learners_bytes(), physical_bytes()
         if state_bytes is not None:
-            most = min(most, _LEARNER_TO_STATE * state_bytes + _SLACK_BYTES)
+            # Tables of clusters are bounded, and stay small in a state while clusters are few.
+            fixed = self.job.model_copy(update={"cluster": None})
+            tables = needed - self.model_copy(update={"job": fixed}).learners_bytes()
+            most = min(most, _LEARNER_TO_STATE * state_bytes + _SLACK_BYTES + tables)
         if needed > most:
             raise ForeignModel(
                 f"{MODEL_KEY} describes a learner that takes {needed:,} bytes of memory, but "
