@@ -80,3 +80,24 @@ def test_loans_are_the_same_lake_each_time_and_few_default(tmp_path):
         "recent month=2026-04: 20,000 loans, 175 defaults",
     ]
     assert len(list((tmp_path / "loans").rglob("*.parquet"))) == 15
+
+
+def test_motor_claims_are_the_same_at_every_run_and_tell_their_frequency(tmp_path):
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "motor_claims.py")]
+    told = []
+    for name in ("one", "other"):
+        small = [*command, str(tmp_path / name), "--policies", "2000"]
+        done = subprocess.run(small, capture_output=True, text=True, cwd="/", timeout=300)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert told[0] == told[1]
+    assert [line.partition(":")[0] for line in told[0].splitlines()] == [
+        "lake/2021.parquet",
+        "lake/2022.parquet",
+        "lake/2023.parquet",
+        "holdout/2024.parquet",
+    ]
+    rows = pq.read_table(tmp_path / "one" / "lake").to_pandas()
+    assert rows.equals(pq.read_table(tmp_path / "other" / "lake").to_pandas())
+    assert 0.06 < rows["claims"].sum() / rows["exposure"].sum() < 0.12
+    assert (rows["claims"] > 0).equals(rows["cost_per_claim"].notna())

@@ -106,6 +106,28 @@ def test_two_losses_of_numbers_are_compared_by_squared_error(make_lake, tmp_path
         compare(tmp_path / "squared", tmp_path / "quantile", lake)
 
 
+def test_counts_are_compared_by_poisson_deviance_whatever_offset_each_model_has(tmp_path):
+    rng = np.random.default_rng(3)
+    years, a, tariff = rng.uniform(0.1, 1, 3000), rng.normal(size=3000), rng.normal(size=3000) / 9
+    claims = rng.poisson(years * np.exp(0.5 * a + tariff))
+    table = pa.table({"claims": claims, "years": years, "a": a, "tariff": tariff})
+    write_files(tmp_path / "lake", {"a.parquet": table})
+    base = {"lake": str(tmp_path / "lake"), "label": "claims", "exclude": ["years", "tariff"]}
+    base |= {"exposure": "years"}
+    train(base | {"model": str(tmp_path / "free"), "loss": "poisson"})
+    train(base | {"model": str(tmp_path / "fixed"), "loss": "poisson", "offset": "tariff"})
+    train(base | {"model": str(tmp_path / "wide"), "loss": "negative_binomial"})
+    for one, other in (("free", "fixed"), ("fixed", "free"), ("wide", "free")):
+        found = compare(tmp_path / one, tmp_path / other, base["lake"])
+        assert found.loss == "poisson"
+        each = []
+        for name in (one, other):
+            mean = Model.load(tmp_path / name).predict(table)
+            log = np.log(np.where(claims > 0, claims / mean, 1.0))
+            each.append(2 * (claims * log - (claims - mean)).mean())
+        assert (found.total.first, found.total.second) == pytest.approx(tuple(each))
+
+
 def test_models_of_other_rows_or_labels_are_refused(make_lake, tmp_path):
     lake = str(make_lake())
     train({"lake": lake, "label": "y", "model": str(tmp_path / "a")})

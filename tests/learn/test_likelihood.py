@@ -106,6 +106,20 @@ def test_rows_of_weight_0_and_rows_learnt_twice_change_no_statistic():
     assert twice.log_likelihood == pytest.approx(first.log_likelihood, abs=2.0)
 
 
+def test_dispersion_of_gamma_at_final_weights_is_that_of_the_rows_however_they_are_divided():
+    block = rows("gamma", 300)
+    z = np.zeros((300, 1))
+    whole = loss_and_pearson(Loss("gamma"), z, block.label, block.weight, is_final=True)[1]
+    assert whole == pytest.approx(np.square(block.label - 1) @ block.weight)
+    parts = [
+        loss_and_pearson(
+            Loss("gamma"), z[i::3], block.label[i::3], block.weight[i::3], is_final=True
+        )
+        for i in range(3)
+    ]
+    assert whole == pytest.approx(sum(pearson for _, pearson in parts))
+
+
 def test_a_penalty_takes_parts_of_parameters_away():
     block = rows("squared", 4000)
     counts = [fit(block, "squared", l2=l2).n_parameters for l2 in (0.0, 0.1, 10.0, 1e6)]

@@ -11,6 +11,7 @@ from scipy.special import gammaln
 from blocks import make_block, split
 from learners import settings
 from onepass.learn.learner import Learner
+from onepass.learn.newton.keeps import Keeps
 from onepass.learn.overdispersion import Overdispersion, slope
 
 
@@ -29,6 +30,7 @@ def learner(y: np.ndarray, **given) -> Learner:
             careful=True,
             by_columns=True,
             estimates_overdispersion=True,
+            keeps=Keeps(likelihood=True),
             **given,
         )
     )
@@ -60,6 +62,11 @@ def test_estimate_and_weights_are_those_of_statsmodels(n_rows, a, first):
     assert found.losses[0].shape == pytest.approx(exact.params[-1], abs=error[-1])
     assert np.abs((weights.dense - exact.params[1:4]) / error[1:4]).max() < 0.2
     np.testing.assert_allclose(np.sqrt(np.diag(weights.covariance))[:3], error[1:4], rtol=0.05)
+    fit = weights.identified.fit
+    assert fit.n_parameters == 5
+    # Earlier rows were summed at earlier estimates.
+    assert fit.log_likelihood == pytest.approx(exact.llf, abs=10.0)
+    assert fit.aic == pytest.approx(2 * 5 - 2 * fit.log_likelihood)
 
 
 def test_counts_without_overdispersion_are_learnt_as_by_poisson_loss():

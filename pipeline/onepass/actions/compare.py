@@ -20,9 +20,9 @@ from onepass.errors import EmptyLake, JobError
 from onepass.lake.tables.open import files_of
 from onepass.learn.losses import REGRESSION
 from onepass.learn.metrics import Metrics
-from onepass.learn.metrics.beside import judged
+from onepass.learn.metrics.beside import BesideOffset
 from onepass.learn.metrics.paired import PairedLosses
-from onepass.learn.metrics.regression import RegressionMetrics
+from onepass.learn.metrics.regression import PoissonMetrics, RegressionMetrics
 from onepass.model.directory import open_model
 from onepass.model.file import ModelFile
 from onepass.model.predictor import Predictor, predicted
@@ -37,6 +37,9 @@ from onepass.training.progress import Progress
 
 MOST_SEGMENTS = 1000
 """Most values of the column by which losses are compared."""
+
+_COUNTS = {"poisson", "negative_binomial"}
+"""Losses of counts. Squared error would ask hardly anything but who has many claims."""
 
 _ADVICE = "Repair the file or take it out of the lake: a comparison on a part of it would mislead."
 
@@ -153,7 +156,7 @@ def _measure_of(one: ModelFile, other: ModelFile) -> str:
         If their predictions cannot be compared on the same rows.
     """
     ours, theirs = one.job, other.job
-    for name in ("label", "weight", "offset", "exposure", "where", "sample"):
+    for name in ("label", "weight", "where", "sample"):
         if getattr(ours, name) != getattr(theirs, name):
             raise JobError(
                 f"the models have different rows or labels, {name}: {getattr(ours, name)!r} and "
@@ -172,6 +175,8 @@ def _measure_of(one: ModelFile, other: ModelFile) -> str:
     if same:
         return ours.loss
     numbers = REGRESSION - {"quantile"}
+    if {ours.loss, theirs.loss} == _COUNTS:
+        return "poisson"
     if ours.loss in numbers and theirs.loss in numbers:
         return "squared"
     raise JobError(
@@ -213,11 +218,9 @@ def _measured(pair: _Pair, streamed: Streamed) -> _Measured:
         encoded.rows, other.rows, assume_unique=True, return_indices=True
     )
     weight = encoded.block.weight[own]
-    # Two losses for numbers are compared by squared error, with which neither was trained.
-    file = pair.one.file
-    metrics = file.metrics() if pair.loss == file.job.loss else RegressionMetrics()
-    first = _losses(pair.one, metrics, pair.loss, encoded)[own]
-    second = _losses(pair.other, metrics, pair.loss, other)[theirs]
+    metrics = _metrics_of(pair)
+    first = _losses(pair.one, metrics, encoded)[own]
+    second = _losses(pair.other, metrics, other)[theirs]
     found = _Measured(
         n_rows=encoded.block.n_rows, left_out=len({*encoded.rows, *other.rows}) - len(places)
     )
@@ -234,10 +237,20 @@ def _measured(pair: _Pair, streamed: Streamed) -> _Measured:
     return found
 
 
-def _losses(model: Predictor, metrics: Metrics, loss: str, encoded: Encoded) -> FloatArray:
+def _metrics_of(pair: _Pair) -> Metrics:
+    """Return what measures the losses of both models."""
+    file = pair.one.file
+    if pair.loss != file.job.loss:
+        # Two losses for numbers are compared by squared error, with which neither was trained.
+        return PoissonMetrics() if pair.loss == "poisson" else RegressionMetrics()
+    metrics = file.metrics()
+    # The loss of a row does not depend on its offset, which may be that of one model alone.
+    return metrics.inner if isinstance(metrics, BesideOffset) else metrics
+
+
+def _losses(model: Predictor, metrics: Metrics, encoded: Encoded) -> FloatArray:
     with np.errstate(over="ignore", invalid="ignore"):
-        prediction = predicted(encoded, model.unit)
-        return metrics.row_losses(*judged(prediction, encoded.block, loss))
+        return metrics.row_losses(predicted(encoded, model.unit), encoded.block.label)
 
 
 def _texts(values: pa.ChunkedArray, name: str) -> pa.Array:

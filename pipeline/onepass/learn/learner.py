@@ -156,7 +156,7 @@ class Learner:
                 dense=w.dense * scale,
                 hashed=w.hashed * scale,
                 covariance=None if w.covariance is None else w.covariance * scale**2,
-                identified=_in_unit(w.identified, center, scale),
+                identified=self._counted(_in_unit(w.identified, center, scale)),
                 hashed_variance=None if w.hashed_variance is None else w.hashed_variance * scale**2,
             )
             for w in (head.weights(repeats) for head in self.heads)
@@ -226,6 +226,12 @@ class Learner:
 
     def _additive(self) -> list[Newton | Hybrid | Ordinal]:
         return [head for head in self.heads if isinstance(head, Newton | Hybrid | Ordinal)]
+
+    def _counted(self, known: Identified | None) -> Identified | None:
+        """Return what is known of weights, with the free shape of the loss among the parameters."""
+        if self._free is None or known is None or known.fit is None:
+            return known
+        return replace(known, fit=known.fit.with_shape())
 
     def _update(self, head: Updater, block: Block, pieces: list[tuple[int, int]]) -> FloatArray:
         """Learn a block with one head; return the margins from before each piece was learnt."""

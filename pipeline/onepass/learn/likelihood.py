@@ -46,7 +46,8 @@ class FitStatistics:
     """Pearson's chi-squared over the degrees of freedom; for squared loss the residual variance.
     1 for classes."""
     n_parameters: float | None
-    """Number of weights that the rows determine; a penalised weight counts as a part of one."""
+    """Number of weights that the rows determine; a penalised weight counts as a part of
+    one, and an estimated overdispersion as one."""
     n_rows: float
     """Number of rows; rows that have faded count less."""
     aic: float | None
@@ -57,6 +58,17 @@ class FitStatistics:
     def of_dispersion(self) -> FitStatistics:
         """Return the dispersion alone."""
         return FitStatistics(None, None, None, self.dispersion, None, self.n_rows, None, None)
+
+    def with_shape(self) -> FitStatistics:
+        """Return the statistics of a fit that has estimated a parameter of the loss as well."""
+        if self.n_parameters is None:
+            return self
+        n_parameters = self.n_parameters + 1
+        return replace(
+            self,
+            n_parameters=n_parameters,
+            **criteria(self.log_likelihood, n_parameters, self.n_rows),  # type: ignore[arg-type]
+        )
 
     def in_unit(self, scale: float) -> FitStatistics:
         """Return the statistics for labels that are `scale` times as large, of squared loss."""

@@ -183,7 +183,8 @@ class Objective:
 
     def _labels(self, z: FloatArray, block: Block) -> FloatArray:
         found = label_sums(self.loss, block)
-        found[PEARSON] = loss_and_pearson(self.loss, z, block.label, block.weight)[1]
+        own = loss_and_pearson(self.loss, z, block.label, block.weight, is_final=True)
+        found[PEARSON] = own[1]
         return found
 
     def _scores(self, x: FloatArray, g: FloatArray, block: Block) -> Scores | None:
