@@ -268,11 +268,11 @@ def test_a_feature_that_begins_to_vary_in_a_share_gives_the_sums_of_one_learner(
 def test_an_anchor_fades_like_the_rows():
     kind = "half-life in rows"
     base = known(kind)
-    past = base.heads[0]._solution.past
+    past = base.heads[0].solution.past
     past.anchor[()] = 3.0
-    past.b += 3.0 * base.heads[0]._solution.w.ravel()
+    past.b += 3.0 * base.heads[0].solution.w.ravel()
     a = difference(kind, base, rows(kind, 3000, seed=4))
-    after = merged(kind, base, [a, a]).heads[0]._solution.past
+    after = merged(kind, base, [a, a]).heads[0].solution.past
     assert float(after.anchor) == pytest.approx(3.0 / 4)
 
 

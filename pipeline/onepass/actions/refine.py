@@ -22,7 +22,8 @@ from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.job import Job
 from onepass.learn.learner import Learner
 from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
-from onepass.learn.newton.newton import MAX_WIDTH
+from onepass.learn.newton.hybrid import Hybrid
+from onepass.learn.newton.newton import MAX_WIDTH, Newton
 from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.objective import Sums
 from onepass.learn.settings import Settings
@@ -269,8 +270,12 @@ def _learnt_partitions(history: History) -> list[Partition]:
     return [newest[name] for name in sorted(newest)]
 
 
+def _has_kinks(head: Updater) -> bool:
+    return isinstance(head, Newton | Hybrid) and head.solution.has_kinks
+
+
 def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
-    if job.l1 or any(getattr(head, "has_kinks", False) for head in learner.heads):
+    if job.l1 or any(map(_has_kinks, learner.heads)):
         raise JobError(
             "an l1 penalty has a kink at zero and a constraint has an end, which no batch rule "
             "here can pass; newton learns with them in its pass, and --epochs 2 takes another one"

@@ -24,6 +24,7 @@ from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
 from onepass.learn.newton.slots_difference import SlotsDifference
 from onepass.learn.newton.slots_prior import variances
+from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.penalties import NONE, Penalties
 from onepass.learn.pointwise import SOFTMAX
@@ -118,9 +119,9 @@ class Hybrid:
         return self._newton.n_rows
 
     @property
-    def has_kinks(self) -> bool:
-        """Whether constraints hold the dense weights back."""
-        return self._newton.has_kinks
+    def solution(self) -> Solution:
+        """The weights of the dense part, with all that determines them."""
+        return self._newton.solution
 
     @property
     def block_rows(self) -> int:

@@ -100,11 +100,11 @@ class Newton:
     ) -> None:
         self.loss, self.n_dense, self.half_life = loss, n_dense, half_life
         self._limits = limits
-        self._solution = Solution(
+        self.solution = Solution(
             loss, n_dense, l2=l2, base=base, careful=careful, keeps=keeps, penalties=penalties
         )
         self._blocks = BlockLearner(
-            self._solution,
+            self.solution,
             cautious=cautious,
             by_columns=by_columns,
             has_offset=has_offset,
@@ -148,12 +148,12 @@ class Newton:
     @property
     def n_rows(self) -> int:
         """Number of rows of positive weight learnt so far."""
-        return self._solution.n_rows
+        return self.solution.n_rows
 
     @property
     def known_rows(self) -> int:
         """Number of rows learnt so far; rows that have faded count less."""
-        return self._solution.known_rows
+        return self.solution.known_rows
 
     @property
     def block_rows(self) -> int:
@@ -162,9 +162,9 @@ class Newton:
         The first block is large, because its expansion starts from the initial weights. Where
         positives are rare, its size decides how close the result is to the batch optimum.
         """
-        if self._solution.n_rows < least_rows(self._solution.w.size):
-            return self._limits.first_block(self._solution.w.size)
-        return self._limits.next_block(self._solution.w.size, self.known_rows)
+        if self.solution.n_rows < least_rows(self.solution.w.size):
+            return self._limits.first_block(self.solution.w.size)
+        return self._limits.next_block(self.solution.w.size, self.known_rows)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block in pieces; see `Updater.update`."""
@@ -195,29 +195,29 @@ class Newton:
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor."""
-        self._solution.past.fade(factor)
+        self.solution.past.fade(factor)
         self._blocks.kept.weight *= factor
         self._keep *= factor
 
     def predict(self, block: Block) -> FloatArray:
         """Return the margin of each row."""
-        return shaped(self.loss, with_offset(self._solution.margins(block.dense), block))
+        return shaped(self.loss, with_offset(self.solution.margins(block.dense), block))
 
     def foresee(self, block: Block) -> FloatArray:
         """Return the margins that `update` would return, without learning."""
-        margins = self._solution.moved_by(self._solution.foresight(), block.dense)
+        margins = self.solution.moved_by(self.solution.foresight(), block.dense)
         return shaped(self.loss, with_offset(margins, block))
 
     def scout(self) -> Newton:
         """Return a copy that learns the same weights, and keeps no scores."""
-        return deepcopy(self, {id(self._solution.past.scores): None})
+        return deepcopy(self, {id(self.solution.past.scores): None})
 
     def horizon(self, done: int, planned: int) -> None:
         """Do nothing: no rate depends on how many rows follow."""
 
     def linear(self) -> Linear:
         """Return the weights on raw features."""
-        return self._solution.linear()
+        return self.solution.linear()
 
     def weights(self, repeats: float = 1.0) -> Weights:
         """Return the weights on raw features with their covariance; see `covariance`."""
@@ -227,7 +227,7 @@ class Newton:
 
     def identified(self, repeats: float = 1.0) -> Identified | None:
         """Return what the rows determine; see `Solution.identified`."""
-        return self._solution.identified(repeats)
+        return self.solution.identified(repeats)
 
     def covariance(self) -> FloatArray | None:
         """Return the covariance of the weights; see `Solution.identified`."""
@@ -236,43 +236,33 @@ class Newton:
 
     def margin_variance(self, block: Block) -> FloatArray:
         """Return the variance of each margin; see `Solution.margin_variance`."""
-        return self._solution.margin_variance(block.dense)
-
-    @property
-    def has_kinks(self) -> bool:
-        """Whether an l1 penalty or constraints hold the weights back."""
-        return self._solution.has_kinks
-
-    @property
-    def solution(self) -> Solution:
-        """The weights, with all that determines them; see `path`."""
-        return self._solution
+        return self.solution.margin_variance(block.dense)
 
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""
-        return self._solution.objective()
+        return self.solution.objective()
 
     def point(self) -> FloatArray:
         """Return all weights, flat, on the features of `objective`."""
-        return self._solution.w.ravel().copy()
+        return self.solution.w.ravel().copy()
 
     def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
-        self._solution.adopt(point, sums, trusted=trusted)
+        self.solution.adopt(point, sums, trusted=trusted)
         self._blocks.kept.clear()
 
     @property
     def adds_up(self) -> bool:
         """Whether differences to this state can be merged; see `Learns.adds_up`."""
-        return self._solution.n_rows >= self._blocks.rows_to_add_up()
+        return self.solution.n_rows >= self._blocks.rows_to_add_up()
 
     def hold(self, n_shares: int, n_rows: int) -> None:
         """Keep the scale of the features from now on; see `Learns.hold`."""
-        self._solution.scaling.is_held, self._keep = True, 1.0
+        self.solution.scaling.is_held, self._keep = True, 1.0
 
     def difference(self, base: Newton) -> NewtonDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
-        return NewtonDifference.between(self._solution, base._solution, self._keep)
+        return NewtonDifference.between(self.solution, base.solution, self._keep)
 
     def merge(self, found: NewtonDifference) -> None:
         """Add a difference to this, its base, and move to the new minimum; see `Learns.merge`.
@@ -299,7 +289,7 @@ class Newton:
         return self._blocks.arrays()
 
     def _check(self) -> None:
-        if not np.isfinite(self._solution.w).all():
+        if not np.isfinite(self.solution.w).all():
             raise Diverged("the weights of newton are no longer finite; look for absurd values")
 
     def _aged(self, weight: FloatArray) -> FloatArray:
