@@ -109,7 +109,7 @@ CASES = {
     "negative counts": (untouched, ["--loss", "poisson"], 2,
                         r"poisson loss needs labels of at least 0, found -.* in 'y'"),
     "gamma of zeros": (with_label(lambda n: np.arange(n) % 7.0), ["--loss", "gamma"], 2,
-                       r"above 0, found 0 in 'y' \(14.* --loss poisson takes zeros"),
+                       r"above 0, found 0 in 'y' \(14.* --loss poisson or tweedie take zeros"),
     "truncated file": (truncate, [], 3, "part-3.parquet: expected.*truncated"),
     "column missing in one file": (in_one_file(lambda t: t.drop_columns("b")), [], 3,
                                    "part-3.parquet, column 'b'.*missing"),

@@ -131,7 +131,7 @@ REFUSED = [
      "not among the two classes of logistic loss, no and yes; take --loss softmax, or name it: "
      "--classes other,yes"),
     ({"label": "n", "loss": "softmax", "unknown_class": "other"}, "needs a label of text"),
-    ({"label": "x", "unknown_class": "drop"}, "--unknown-class belongs to logistic, hinge and"),
+    ({"label": "x", "unknown_class": "drop"}, "--unknown-class belongs to logistic, probit"),
 ]  # fmt: skip
 
 

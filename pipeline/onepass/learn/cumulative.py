@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from onepass.block import FloatArray
 from onepass.learn.curvature import gram
+from onepass.special import expit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import gammaln, xlogy
 
 from onepass.block import Block, FloatArray
 from onepass.jit import reordered
 from onepass.learn.losses import PROBABILITY, VARIANCE_POWERS, Loss
 from onepass.learn.pointwise import exp_below
+from onepass.special import gammaln, xlogy
 
 CONSTANT, PEARSON, N_ROWS, LABEL, LEAST, OWN, LOG_WEIGHT, SQUARE_WEIGHT, SCALED, RATE, SHIFT = (
     range(11)
@@ -44,8 +44,8 @@ _MOST_PEARSON = 1e200
 
 _TABLE = 256
 _COUNTS = np.arange(_TABLE, dtype=np.float64)
-_LEAST_OF_COUNTS = _COUNTS - xlogy(_COUNTS, _COUNTS)
-_LOG_FACTORIALS = gammaln(_COUNTS + 1)
+_LEAST_OF_COUNTS = _COUNTS - _COUNTS * np.log(np.maximum(_COUNTS, 1.0))
+_LOG_FACTORIALS = np.cumsum(np.log(np.maximum(_COUNTS, 1.0)))
 
 
 def n_sums(loss: Loss) -> int:

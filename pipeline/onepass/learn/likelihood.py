@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from scipy.special import entr, gammaln
-
 from onepass.block import FloatArray
 from onepass.learn.label_sums import (
     LABEL,
@@ -22,6 +20,7 @@ from onepass.learn.label_sums import (
     mean_power,
 )
 from onepass.learn.losses import PROBABILITY, Loss
+from onepass.special import entr, gammaln
 
 _OF_DISPERSION = frozenset({"gamma", "inverse_gaussian", "tweedie"})
 """Losses beside squared whose dispersion is unknown."""

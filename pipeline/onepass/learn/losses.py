@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
 
 from onepass.block import FloatArray
 from onepass.learn.cumulative import probabilities
@@ -33,6 +32,7 @@ from onepass.learn.pointwise import (
     SQUARED,
     TWEEDIE,
 )
+from onepass.special import gammaln
 
 _CODES = {
     "squared": SQUARED,

@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import ndtr, ndtri
 
 from onepass.block import FloatArray
 from onepass.encode.classes import (
@@ -22,6 +21,7 @@ from onepass.encode.classes import (
 from onepass.encode.missing import MISSING_TEXTS, as_words
 from onepass.encode.schema import OTHER, Label
 from onepass.errors import JobError
+from onepass.special import ndtr, ndtri
 from onepass.survey.label_scan import ScannedLabel
 from onepass.survey.naming import naming
 from onepass.text import listed, visible

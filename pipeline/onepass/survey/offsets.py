@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from scipy.optimize import brentq
-from scipy.special import expit, logsumexp
 
 from onepass.block import FloatArray
 from onepass.encode.columns import floats, label_family, label_values
 from onepass.encode.reads import READS, is_readable
 from onepass.errors import JobError
 from onepass.job_values import Roles
+from onepass.special import expit, logsumexp, root
 from onepass.survey.label import LabelProfile
 from onepass.survey.label_classes import CLASSIFICATION
 from onepass.survey.label_numbers import DOMAINS, center_and_scale
@@ -181,7 +180,7 @@ def _log_odds(label: FloatArray, offset: FloatArray) -> float:
     # Half a row of each class keeps the intercept finite where the sample has one class.
     total = min(max(float(label.sum()), 0.5), len(label) - 0.5)
     reach = float(np.abs(offset).max()) + 40.0
-    return float(brentq(lambda b: expit(offset + b).sum() - total, -reach, reach))
+    return root(lambda b: float(expit(offset + b).sum()) - total, -reach, reach)
 
 
 def _warnings(

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from onepass.block import FloatArray
+from onepass.special import ndtr, ndtri
 
 
 @dataclass(slots=True)
