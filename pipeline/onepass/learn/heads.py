@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from onepass.learn.cross_validator import CrossValidator
@@ -35,8 +37,9 @@ def head_bytes(settings: Settings) -> tuple[int, int]:
     s = settings
     loss = Loss(s.loss, n_classes=max(1, s.n_classes) if s.loss in SEVERAL else 0)
     if loss.is_ordered:
-        return Ordinal.nbytes(loss, s.n_dense, has_offset=s.has_offset), Ordinal.working_bytes(
-            loss, s.n_dense
+        return (
+            Ordinal.nbytes(loss, s.n_dense, has_offset=s.has_offset),
+            Ordinal.working_bytes(loss, s.n_dense),
         )
     if s.solver != "newton":
         shape, averages = (s.solver, loss, s.n_dense, s.n_slots), s.averaging == "polynomial"
@@ -82,32 +85,16 @@ def make_updater(settings: Settings, loss: Loss) -> Updater:
             half_life=s.half_life_rows,
             has_offset=s.has_offset,
         )
-    start = np.array(s.bases) if s.bases else s.base
+    shared: dict[str, Any] = {
+        "l2": s.l2,
+        "base": np.array(s.bases) if s.bases else s.base,
+        "half_life": s.half_life_rows,
+        "careful": s.careful,
+        "by_columns": s.by_columns,
+        "expects": s.expects,
+        "keeps": s.keeps,
+        "penalties": s.penalties,
+    }
     if s.n_slots:
-        return Hybrid(
-            loss,
-            s.n_dense,
-            s.n_slots,
-            l2=s.l2,
-            base=start,
-            half_life=s.half_life_rows,
-            careful=s.careful,
-            by_columns=s.by_columns,
-            expects=s.expects,
-            keeps=s.keeps,
-            penalties=s.penalties,
-            widens=s.widens,
-        )
-    return Newton(
-        loss,
-        s.n_dense,
-        l2=s.l2,
-        base=start,
-        half_life=s.half_life_rows,
-        careful=s.careful,
-        by_columns=s.by_columns,
-        expects=s.expects,
-        has_offset=s.has_offset,
-        keeps=s.keeps,
-        penalties=s.penalties,
-    )
+        return Hybrid(loss, s.n_dense, s.n_slots, widens=s.widens, **shared)
+    return Newton(loss, s.n_dense, has_offset=s.has_offset, **shared)
