@@ -42,7 +42,7 @@ class Wanted:
     interval: AskedInterval | None = None
     """Intervals to write beside the predictions, if there are to be any."""
     intervals: Intervals | None = None
-    """What predicts rows with them."""
+    """Predicts rows with intervals; None if none are written."""
 
     def reading(self) -> Reading:
         """Return the settings that read the rows."""

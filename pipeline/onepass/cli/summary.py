@@ -143,7 +143,7 @@ def _print(found: Summary, wanted: Wanted) -> None:
         for profile in found.profiles:
             say(f"\n{printable(summary_tables.profile_title(profile))}")
             _print_table(summary_tables.profile_table(profile, wanted, found.ratio))
-        # What was asked for is shown beside them; the coefficients were not.
+        # Tests and contrasts are shown too if they were asked for; coefficients are left out.
         _print_tables(
             summary_tables.test_table(found, wanted) if wanted.tests else None,
             summary_tables.contrast_table(found, wanted),

@@ -98,7 +98,7 @@ class Objective:
     base: float | FloatArray = 0.0
     """Intercepts of `origin`, the point from which learning began: one, or shape (n_outputs,)."""
     keeps: Keeps = NOTHING
-    """What to sum for inference, beside the curvature."""
+    """Sums for standard errors and statistics of the fit that a pass computes as well."""
 
     @property
     def n_dense_weights(self) -> int:

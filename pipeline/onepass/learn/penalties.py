@@ -1,4 +1,4 @@
-"""What holds the dense weights of a learner back, beside the ridge penalty."""
+"""The l1 penalty, the constraints and the prior of the dense weights of a learner."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Settings:
     class_weights: tuple[float, ...] = ()
     """Factor of the weight of the rows of each class; empty for 1."""
     keeps: Keeps = NOTHING
-    """What newton keeps for inference; see `ModelFile.keeps`."""
+    """Sums that newton keeps for standard errors; see `ModelFile.keeps`."""
     penalties: Penalties = NONE
     """Penalties and constraints of newton beside `l2`."""
     widens: bool = False

@@ -32,7 +32,7 @@ _EXACT = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What holds each weight back, beside the quadratic; arrays of shape (n_weights,)."""
+    """The l1 penalty and the bounds of each weight; each array has shape (n_weights,)."""
 
     l1: FloatArray
     """Coefficient of ``|w|``."""

@@ -1,4 +1,4 @@
-"""What newton keeps of the rows beside their curvature, for inference."""
+"""The sums that newton keeps for standard errors and for statistics of the fit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ ScoreKind: TypeAlias = Literal["none", "rows", "clusters"]
 
 @dataclass(frozen=True, slots=True)
 class Keeps:
-    """What a learner keeps for inference; frozen when a model is created."""
+    """Choice of the sums that a learner keeps; it is frozen when a model is created."""
 
     likelihood: bool = False
     """Whether the sums of the likelihood are kept; see `onepass.learn.likelihood`."""
     scores: ScoreKind = "none"
-    """Of what the scores are kept, for robust standard errors: of nothing, rows, or clusters."""
+    """Whether newton keeps scores for robust standard errors: none, of rows, or of clusters."""
 
 
 NOTHING = Keeps()

@@ -1,4 +1,4 @@
-"""What rows determine of ordered classes: weights and thresholds, with their covariance."""
+"""Weights and thresholds of ordered classes that the rows determine, with their covariance."""
 
 from __future__ import annotations
 

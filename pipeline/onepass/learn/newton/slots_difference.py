@@ -78,7 +78,7 @@ class SlotsDifference:
     dispersion: tuple[float, FloatArray]
     """The map ``x -> keep * x + new`` of the sums that give the dispersion."""
     slope: FloatArray
-    """What the rows add to `SlotFilter.slope`; 0 if the prior has no factor."""
+    """Sum that the rows add to `SlotFilter.slope`; 0 if the prior has no factor."""
 
     def then(self, later: SlotsDifference) -> SlotsDifference:
         """Return the difference of a learner that learns these rows, then the later ones."""

@@ -54,7 +54,7 @@ class Tempering:
 
 
 class Round:
-    """What a learner knows of the round of which it learns a share.
+    """Sizes of a round, by which a learner of one of its shares tempers what it learns.
 
     Parameters
     ----------
