@@ -21,6 +21,7 @@ from onepass.actions.inference.thresholds import split_thresholds
 from onepass.actions.inference.wald import ColumnTest, column_tests
 from onepass.errors import JobError
 from onepass.learn.losses import link_of
+from onepass.learn.updater import Identified
 from onepass.model.covariance import Errors, shown_errors
 from onepass.model.cross_validated import CrossValidated, cross_validated
 from onepass.model.fit_statistics import FitStatistics, fit_statistics
@@ -144,9 +145,6 @@ def summarise(
     values.sort(key=lambda value: -abs(value.weight))
     others = [row for row in rows if row.feature != INTERCEPT]
     known = [(one.name, one.known, one.row) for one in found if one.known is not None]
-    heads = [(name, one) for name, one, _ in known]
-    # The classes of softmax are one head, whose weights are tested together.
-    heads = [(None, one) for _, one in heads[:1]] if job.loss == "softmax" else heads
     return Summary(
         model=job.model,
         version=model.version,
@@ -173,12 +171,23 @@ def summarise(
         hashed=dict.fromkeys(schema.counted_names(), schema.n_slots),
         hashed_values=values,
         references=made.references,
-        tests=list(column_tests(schema, heads, chosen, is_squared=job.loss == "squared")),
+        tests=_tests(model, known, chosen),
         contrasts=list(contrasts(schema, found, contrast, level, ratios=has_ratios)),
         profiles=list(profiles(schema, found, values, curve, moved, level, ratios=has_ratios)),
         cross_validation=cross_validated(model.file, model.learner),
         warnings=cautions(model, known, chosen),
     )
+
+
+def _tests(
+    model: Model, known: Sequence[tuple[str | None, Identified, int]], chosen: Errors | None
+) -> list[ColumnTest]:
+    loss = model.file.job.loss
+    heads = [(name, one) for name, one, _ in known]
+    if loss == "softmax":  # its classes are one head, whose weights are tested together
+        heads = [(None, one) for _, one in heads[:1]]
+    tests = column_tests(model.file.encoder, heads, chosen, is_squared=loss == "squared")
+    return list(tests)
 
 
 def _shape(model: Model) -> str | None:
