@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from onepass.block import FloatArray
 from onepass.learn.label_sums import (
@@ -49,25 +49,27 @@ class FitStatistics:
     one, and an estimated overdispersion as one."""
     n_rows: float
     """Number of rows; rows that have faded count less."""
-    aic: float | None
-    """Akaike's information criterion."""
-    bic: float | None
-    """Bayesian (Schwarz's) information criterion."""
+    aic: float | None = field(init=False, default=None)
+    """Akaike's information criterion (H. Akaike, 1974)."""
+    bic: float | None = field(init=False, default=None)
+    """Bayesian information criterion (G. Schwarz, 1978)."""
+
+    def __post_init__(self) -> None:
+        if self.log_likelihood is None or self.n_parameters is None or self.n_rows <= 0:
+            return
+        fit = -2 * self.log_likelihood
+        object.__setattr__(self, "aic", fit + 2 * self.n_parameters)
+        object.__setattr__(self, "bic", fit + math.log(self.n_rows) * self.n_parameters)
 
     def of_dispersion(self) -> FitStatistics:
         """Return the dispersion alone."""
-        return FitStatistics(None, None, None, self.dispersion, None, self.n_rows, None, None)
+        return FitStatistics(None, None, None, self.dispersion, None, self.n_rows)
 
     def with_shape(self) -> FitStatistics:
         """Return the statistics of a fit that has estimated a parameter of the loss as well."""
         if self.n_parameters is None:
             return self
-        n_parameters = self.n_parameters + 1
-        return replace(
-            self,
-            n_parameters=n_parameters,
-            **criteria(self.log_likelihood, n_parameters, self.n_rows),  # type: ignore[arg-type]
-        )
+        return replace(self, n_parameters=self.n_parameters + 1)
 
     def in_unit(self, scale: float) -> FitStatistics:
         """Return the statistics for labels that are `scale` times as large, of squared loss."""
@@ -82,7 +84,6 @@ class FitStatistics:
             deviance=_times(self.deviance, scale**2),
             null_deviance=_times(self.null_deviance, scale**2),
             dispersion=_times(self.dispersion, scale**2),
-            **criteria(likelihood, self.n_parameters, self.n_rows),  # type: ignore[arg-type]
         )
 
 
@@ -119,7 +120,6 @@ def statistics(
         dispersion=dispersion,
         n_parameters=n_parameters,
         n_rows=n_rows,
-        **criteria(likelihood, n_parameters, n_rows),
     )
 
 
@@ -153,20 +153,7 @@ def statistics_of_squares(
         dispersion=dispersion,
         n_parameters=n_parameters,
         n_rows=n_rows,
-        **criteria(likelihood, n_parameters, n_rows),
     )
-
-
-def criteria(
-    likelihood: float | None, n_parameters: float | None, n_rows: float
-) -> dict[str, float | None]:
-    """Return the information criteria `aic` and `bic` (H. Akaike, 1974; G. Schwarz, 1978)."""
-    if likelihood is None or n_parameters is None or n_rows <= 0:
-        return {"aic": None, "bic": None}
-    return {
-        "aic": 2 * n_parameters - 2 * likelihood,
-        "bic": math.log(n_rows) * n_parameters - 2 * likelihood,
-    }
 
 
 def _times(x: float | None, factor: float) -> float | None:

@@ -21,5 +21,5 @@ def fit_statistics(model: Model) -> FitStatistics | None:
         return None
     found = known[0].fit
     if model.file.job.half_life is not None:
-        return replace(found, log_likelihood=None, aic=None, bic=None)
+        return replace(found, log_likelihood=None)
     return found

@@ -68,7 +68,7 @@ def fit_of(
             n_parameters=n_parameters,
         )
     if not len(sums):
-        return FitStatistics(None, None, None, None, n_parameters, n_rows, None, None)
+        return FitStatistics(None, None, None, None, n_parameters, n_rows)
     has_dispersion = loss.name not in PROBABILITY and loss.code != SOFTMAX
     return statistics(
         loss,
