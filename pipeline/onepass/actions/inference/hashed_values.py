@@ -28,7 +28,8 @@ class HashedValue(BaseModel):
     It is per unit of its number if the value is a key of a map or an index, and per standard
     deviation of the number if the column is crossed with one."""
     rows: int
-    """Approximate number of rows with this value; long batches are sampled."""
+    """Number of rows counted with this value. It may be far too low: a batch counts only its
+    commonest values, and long batches are sampled; see `Frequent`."""
     std_error: float | None = None
     """Standard error, given the other weights; None if the solver does not keep it. The weight is
     drawn towards 0 by a prior, and so is its interval."""
