@@ -88,7 +88,10 @@ CASES = {
     "compaction that is restored": (
         [commit("OPTIMIZE", "a b", "c"), commit("RESTORE", "c", "a b")], "a b", "", "c", "",
     ),
-    "older files come back": ([commit("RESTORE", "", "c")], "a b c", "", "", "c"),
+    "older files come back": ([commit("RESTORE", "a", "c")], "b c", "", "", "c"),
+    "older files come back beside all trained ones": (
+        [commit("RESTORE", "", "c")], "a b c", "c", "", "",
+    ),
 }  # fmt: skip
 
 
@@ -111,6 +114,7 @@ def test_only_commits_that_settled_rows_have_not_survived_are_changes(case):
         "named again",
         "restored before it was seen",
         "overwrite of new",
+        "older files come back beside all trained ones",
     }
     is_silent = case in silent or "compaction" in case or case == "rows deleted from new"
     assert bool(changes) == (not is_silent)

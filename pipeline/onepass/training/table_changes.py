@@ -55,7 +55,7 @@ class TableChanges:
         self._waiting, self._known_left_out = settled.waiting, settled.left_out
         self._lineage = Lineage(settled.exchanges)
         self._lineage.unknown |= settled.left_out - self._lineage.birth.keys()
-        self._seen = SeenCommits(commits, self._lineage, settled)
+        self._seen = SeenCommits(commits, active, self._lineage, settled)
         self.exchanges = self._seen.exchanges
         self.empty: dict[FileName, None] = {}
         """Files without a row to learn that a commit has touched."""
@@ -164,7 +164,7 @@ class TableChanges:
         settled = self._files.union(self._planned, self._waiting, rewritten)
         return [
             one
-            for one in self._seen.before(self._active)
+            for one in self._seen.before
             if one in self._lineage.known and one not in settled and not self._is_touched(one)
         ]
 
@@ -181,6 +181,7 @@ class TableChanges:
         self._needed: dict[FileName, None] = {}
         self._left_out: dict[FileName, None] = {}
         self._opened: dict[Step | None, list[FileName]] = {}
+        self._has_guessed = False
         seen: set[FileName] = set()
         left = self._first()
         while left:
@@ -189,7 +190,7 @@ class TableChanges:
                 seen.add(name)
                 left += self._instead(name)
         self._close_gaps()
-        if not self._lineage.unknown.isdisjoint(self._left_out):
+        if self._has_guessed:
             self._keep_apart()
 
     def _close_gaps(self) -> None:
@@ -260,7 +261,9 @@ class TableChanges:
             self._needed[name] = None
             return ()
         self._left_out[name] = None
-        return [one for _, files in steps for one in files]
+        told = [(step, files) for step, files in steps if step is not None and not step.is_guess]
+        self._has_guessed |= len(told) < len(steps)
+        return [one for _, files in told for one in files]
 
     # -- what is told ----------------------------------------------------------------------------
 
@@ -270,7 +273,7 @@ class TableChanges:
         removed = self._seen.removed_by(commit)
         changed = tuple(one for one in removed if one not in self.empty and self._is_touched(one))
         written = self._seen.written_by(commit)
-        if not changed and self._lineage.unknown.isdisjoint(written):
+        if not changed and not any(map(self._is_guessed, written)):
             return []
         if not written and all(map(self._was_left_out, changed)):
             # A RESTORE takes back what was left out.
@@ -286,6 +289,11 @@ class TableChanges:
     def _is_back_in_part(self, name: FileName) -> bool:
         is_here = name in self._active and name in self._seen.brought
         return is_here and name not in self._needed and self._rows.of(name) is Rows.SOME
+
+    def _is_guessed(self, name: FileName) -> bool:
+        birth = self._lineage.birth.get(name)
+        is_guess = name in self._lineage.unknown if birth is None else birth.is_guess
+        return is_guess and self._rows.of(name) is not Rows.NONE
 
     def _was_left_out(self, name: FileName) -> bool:
         birth = self._lineage.birth.get(name)

@@ -39,16 +39,25 @@ class Step:
         Files that it has written.
     same_rows
         Whether the files that it wrote have the rows of those that it removed, all together.
+    is_guess
+        Whether it is not known which commits lie between the files, as where a RESTORE has brought
+        back files that are older than the model. Any of the one side may have rows of any of the
+        other.
     """
 
     def __init__(
-        self, removed: Iterable[FileName], added: Iterable[FileName], *, same_rows: bool
+        self,
+        removed: Iterable[FileName],
+        added: Iterable[FileName],
+        *,
+        same_rows: bool = False,
+        is_guess: bool = False,
     ) -> None:
         self.removed, self.added = tuple(removed), tuple(added)
-        self.same_rows = same_rows
+        self.same_rows, self.is_guess = same_rows, is_guess
         keys = {key: (key, deleted) for key, deleted in self.removed}
         # Where only rows were deleted, each file has rows of its own past alone.
-        is_each = not same_rows and all(key in keys for key, _ in self.added)
+        is_each = not (same_rows or is_guess) and all(key in keys for key, _ in self.added)
         self._was = {name: keys[name[0]] for name in self.added} if is_each else None
 
     def sources(self, name: FileName) -> Collection[FileName]:
@@ -82,22 +91,23 @@ class Lineage:
         """Files that are known to have been in the table: written or removed by a commit."""
         self.unknown: set[FileName] = set()
         """Files that may have rows of settled ones, though no step tells."""
+        self._replaced: dict[FileName, None] = {}
+        """Removed files of which it is not known from which others they were written."""
         for one in exchanges:
             self.take(one)
 
     def take(self, exchange: Exchange) -> None:
         """Take the next exchange of files."""
-        self.known.update(exchange.removed, exchange.added)
+        self._replaced |= {one: None for one in exchange.removed if one not in self.birth}
         if exchange.returned:
-            self.unknown.update(exchange.added)
-            return
-        if not exchange.removed or not exchange.added:
-            return
-        step = Step(exchange.removed, exchange.added, same_rows=exchange.same_rows)
-        self.steps.append(step)
-        self.birth |= dict.fromkeys(step.added, step)
-        for name in step.removed:
-            self.ends[name].append(step)
+            back = set(exchange.added)
+            # Files of one version have no row in common.
+            others = [one for one in self._replaced if one not in back]
+            fresh = [one for one in exchange.added if one not in self.known]
+            self._add(Step(others, fresh, is_guess=True))
+        elif exchange.removed and exchange.added:
+            self._add(Step(exchange.removed, exchange.added, same_rows=exchange.same_rows))
+        self.known.update(exchange.removed, exchange.added)
 
     def descendants(self, names: Iterable[FileName]) -> list[FileName]:
         """Return the files that were written from any of these files, and those from them."""
@@ -124,6 +134,12 @@ class Lineage:
             left += [one for one in step.removed if one not in seen]
             seen.update(step.removed)
         return list(found)
+
+    def _add(self, step: Step) -> None:
+        self.steps.append(step)
+        self.birth |= dict.fromkeys(step.added, step)
+        for name in step.removed:
+            self.ends[name].append(step)
 
 
 class SettledRows:

@@ -18,13 +18,21 @@ class SeenCommits:
     ----------
     commits
         The commits since a version that a model has settled, oldest first.
+    active
+        Files of the version after the last commit.
     lineage
         The steps of the commits before, to which those of these are added.
     settled
         What the model has settled before the commits.
     """
 
-    def __init__(self, commits: Sequence[Commit], lineage: Lineage, settled: Settled) -> None:
+    def __init__(
+        self,
+        commits: Sequence[Commit],
+        active: Iterable[FileName],
+        lineage: Lineage,
+        settled: Settled,
+    ) -> None:
         self.commits = commits
         self.exchanges: list[Exchange] = []
         """What the commits have removed, and what they wrote from it."""
@@ -35,10 +43,11 @@ class SeenCommits:
         self.without_rows: list[FileName] = []
         """Removed files that have no row."""
         self._lineage = lineage
-        self._has_settled = bool(settled.files)
-        self._older = {*lineage.known, *settled.waiting, *settled.planned, *settled.files}
+        self._settled = {*settled.waiting, *settled.planned, *settled.files}
         self._written: dict[int, tuple[FileName, ...]] = {}
         self._exchanged = {id(one): exchanged(one) for one in commits}
+        self.before = self._before(active)
+        """Files of the version before the commits."""
         for commit in commits:
             self._take(commit)
         self.written = {one for names in self._written.values() for one in names}
@@ -56,8 +65,11 @@ class SeenCommits:
         """Return the files of a commit that are in no version before it, as far as is known."""
         return self._written[id(commit)]
 
-    def before(self, active: Iterable[FileName]) -> set[FileName]:
-        """Return the files of the version before the commits, from those of the version after."""
+    def in_order(self, names: Iterable[FileName]) -> list[FileName]:
+        """Return files in the order in which the table got them, as far as it can tell."""
+        return sorted(names, key=lambda one: (self._places.get(one, -1), one[0]))
+
+    def _before(self, active: Iterable[FileName]) -> set[FileName]:
         found = set(active)
         for commit in reversed(self.commits):
             removed, added = self._exchanged[id(commit)]
@@ -65,29 +77,31 @@ class SeenCommits:
             found |= removed.keys()
         return found
 
-    def in_order(self, names: Iterable[FileName]) -> list[FileName]:
-        """Return files in the order in which the table got them, as far as it can tell."""
-        return sorted(names, key=lambda one: (self._places.get(one, -1), one[0]))
-
     def _take(self, commit: Commit) -> None:
         removed, added = self._exchanged[id(commit)]
-        fresh = [one for one in added if one not in self._lineage.known and one not in self._older]
+        known = self._lineage.known
+        fresh = [one for one in added if one not in known and one not in self._settled]
         self.brought |= dict.fromkeys(added, commit)
         self.removed |= dict.fromkeys(removed, commit)
         self.without_rows += [name for name, file in removed.items() if file.rows == 0]
         self._written[id(commit)] = tuple(fresh)
-        # Before anything is settled, all that comes back is new.
-        is_unknown = is_return(commit) and bool(fresh) and self._has_settled
-        exchange = Exchange(
-            removed=list(removed),
-            added=fresh if is_unknown or (removed and not is_return(commit)) else [],
-            same_rows=has_same_rows(commit) and _is_all(fresh, added),
-            returned=is_unknown,
-        )
-        if removed or is_unknown:
-            self.exchanges.append(exchange)
-            self._lineage.take(exchange)
-        self._lineage.known.update(added)
+        if is_return(commit) and fresh:
+            gone = [*removed, *self._lost()]
+            self._note(Exchange(removed=gone, added=list(added), returned=True))
+        elif removed:
+            same_rows = has_same_rows(commit) and _is_all(fresh, added)
+            wrote = [] if is_return(commit) else fresh
+            self._note(Exchange(removed=list(removed), added=wrote, same_rows=same_rows))
+        known.update(added)
+
+    def _note(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        self._lineage.take(exchange)
+
+    def _lost(self) -> list[FileName]:
+        """Return settled files that the table had lost before the first known commit."""
+        lost = self._settled - self.before - self._lineage.known
+        return sorted(lost, key=lambda one: (one[0], one[1] or ""))
 
 
 def _is_all(fresh: Collection[FileName], added: Collection[FileName]) -> bool:
