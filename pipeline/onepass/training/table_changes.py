@@ -16,6 +16,7 @@ and the identity of its deleted rows. The module reads no file.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from onepass.lake.tables.table import Commit
@@ -99,12 +100,19 @@ class TableChanges:
     @property
     def left_out(self) -> list[FileName]:
         """Files of changed rows that are not trained, and that no earlier plan has left out."""
-        told, brought = self._known_left_out, self._seen.brought
-        found = [one for one in self._left_out if one not in told]
-        here = {one for one in found if one in brought or one in self._active}
-        # Of those that are long gone, rows may have come back in others.
-        later = self._lineage.descendants(one for one in found if one not in here)
-        return self._seen.in_order(here.union(filter(self._is_back_in_part, later)) - told)
+        found: set[FileName] = set()
+        seen, left = set(self._known_left_out), list(self._left_out)
+        while left:
+            name = left.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in self._active or name in self._seen.brought:
+                found.add(name)
+            else:
+                # It is long gone, and its rows have come back in the files that it stands for.
+                left += self._in_place_of[name]
+        return self._seen.in_order(found)
 
     def changes(self) -> list[Change]:
         """Return the commits that have removed or changed settled rows, oldest first.
@@ -114,7 +122,7 @@ class TableChanges:
         found = [one for commit in self._seen.commits for one in self._changes_of(commit)]
         told = {name for one in found for name in one.added}
         for name in self.left_out:
-            if name in self._active and name not in told and name in self._seen.brought:
+            if name not in told and name in self._seen.brought:
                 found.append(Change(self._seen.brought[name], (), (name,)))
         return found
 
@@ -182,13 +190,17 @@ class TableChanges:
         self._left_out: dict[FileName, None] = {}
         self._opened: dict[Step | None, list[FileName]] = {}
         self._has_guessed = False
+        self._in_place_of: defaultdict[FileName, list[FileName]] = defaultdict(list)
         seen: set[FileName] = set()
         left = self._first()
         while left:
             name = left.pop()
             if name not in seen:
                 seen.add(name)
-                left += self._instead(name)
+                instead = self._instead(name)
+                left += instead
+                for one in instead:
+                    self._in_place_of[one].append(name)
         self._close_gaps()
         if self._has_guessed:
             self._keep_apart()
@@ -285,10 +297,6 @@ class TableChanges:
 
     def _is_touched(self, name: FileName) -> bool:
         return name in self._files or self._rows.of(name) is not Rows.NONE
-
-    def _is_back_in_part(self, name: FileName) -> bool:
-        is_here = name in self._active and name in self._seen.brought
-        return is_here and name not in self._needed and self._rows.of(name) is Rows.SOME
 
     def _is_guessed(self, name: FileName) -> bool:
         birth = self._lineage.birth.get(name)
