@@ -22,6 +22,7 @@ from onepass.training.planner import Planner
 from onepass.training.rolling_holdout import Window
 from onepass.training.settled_looks import SettledLooks
 from onepass.training.table_plan import TablePlanner, plan_table
+from onepass.training.table_unchanged import has_nothing_new
 
 
 def _ignore(_: int) -> None:
@@ -73,6 +74,8 @@ def make_plan(
     """
     if window is not None:
         window.check(files.values())
+    if table is not None and has_nothing_new(history, table, job):
+        return Plan(n_files=len(files))
     known = Known(history)
     if table is not None:
         by_commits = TablePlanner(known, job, check, split_bytes)

@@ -98,7 +98,7 @@ class Lineage:
 
     def take(self, exchange: Exchange) -> None:
         """Take the next exchange of files."""
-        self._replaced |= {one: None for one in exchange.removed if one not in self.birth}
+        self._replaced |= {one: None for one in exchange.removed if self._is_guessed(one)}
         if exchange.returned:
             back = set(exchange.added)
             # Files of one version have no row in common.
@@ -134,6 +134,10 @@ class Lineage:
             left += [one for one in step.removed if one not in seen]
             seen.update(step.removed)
         return list(found)
+
+    def _is_guessed(self, name: FileName) -> bool:
+        birth = self.birth.get(name)
+        return birth is None or birth.is_guess
 
     def _add(self, step: Step) -> None:
         self.steps.append(step)

@@ -20,6 +20,7 @@ from onepass.text import counted, listed, printable
 from onepass.training.known import Known
 from onepass.training.table_changes import TableChanges
 from onepass.training.table_commits import Change, Settled, named
+from onepass.training.table_unchanged import only_added
 
 _MOST_NAMED = 3
 """Most files that a message names."""
@@ -121,7 +122,8 @@ class _Finder:
                 "nothing is new"
             )
             return self._news
-        return self._fold(settled, commits)
+        new = only_added(settled, commits, retrains=self._job.on_changed == "retrain")
+        return self._fold(settled, commits) if new is None else self._found(new)
 
     def _settled(self, mark: TableMark | None) -> Settled:
         planned = self._known.waiting_files()
