@@ -1,9 +1,9 @@
-"""Tell without the lineage of its files that a table has nothing new, or only files that were added.
+"""Tell without the lineage of files that a table has nothing new, or only files that were added.
 
-The last plan has decided about every file of its version, by the lineage and by what was trained. If
-nothing of that plan is left to do, and no commit has removed or brought back a file since, the same
-decision would come out again. So most plans cost nothing that grows with what the table has ever
-rewritten.
+The last plan has decided about every file of its version, by the lineage and by what was trained.
+If nothing of that plan is left to do, and no commit has removed or brought back a file since, the
+same decision would come out again. So most plans build no lineage, whose cost grows with all that
+the table has ever rewritten.
 """
 
 from __future__ import annotations
