@@ -120,6 +120,34 @@ def test_only_commits_that_settled_rows_have_not_survived_are_changes(case):
     assert bool(changes) == (not is_silent)
 
 
+def test_older_file_may_have_rows_of_any_file_that_is_gone_also_of_one_with_its_key():
+    found = folded(commit("RESTORE", "b c-1", "c"), active="a c", planned=())
+    assert files(found.left_out) == "c"
+
+
+def test_older_file_shares_no_row_with_a_trained_one_that_comes_back_with_it():
+    commits = [commit("OPTIMIZE", "a", "d"), commit("RESTORE", "d", "a u")]
+    found = folded(*commits, active="a b u", planned=())
+    assert files(found.new) == "u"
+    assert not found.changes()
+    later = Settled({name("a"), name("b"), name("u")}, exchanges=found.exchanges)
+    gone = [commit("OPTIMIZE", "a u", "e")]
+    assert not TableChanges(later, gone, [name("b"), name("e")], retrains=False).new
+
+
+def test_older_file_may_have_rows_of_a_trained_one_that_the_table_lost_before_its_known_commits():
+    found = folded(commit("RESTORE", "", "c"), active="b c", planned=())
+    assert files(found.left_out) == "c"
+    assert len(found.changes()) == 1
+
+
+def test_trained_file_that_comes_back_is_known_though_no_commit_is_known_to_have_removed_it():
+    found = folded(commit("RESTORE", "", "a"), active="a b", planned=())
+    assert not found.new
+    assert not found.exchanges
+    assert not found.changes()
+
+
 def test_planned_files_are_replaced_by_those_that_changed_them():
     commits = [commit("OPTIMIZE", "p q", "c"), commit("DELETE", "c", "d")]
     found = folded(*commits, active="a b d")

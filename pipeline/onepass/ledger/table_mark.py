@@ -46,11 +46,12 @@ class Exchange(_Brief):
 
     removed: _FileNames = Field(default_factory=list)
     added: _FileNames = Field(default_factory=list)
-    """Files that were in no version that the model has seen."""
+    """Files that were in no version that the model has seen; of a return, all that it brought."""
     same_rows: bool = False
     """Whether these have the rows of the removed ones, all together, as after a compaction."""
     returned: bool = False
-    """Whether they are of an older version that came back, and may have rows of any file."""
+    """Whether they are of an older version that came back. They may have rows of any file that
+    this or an earlier commit has removed, unless it came back with them."""
 
 
 class TableMark(_Brief):
