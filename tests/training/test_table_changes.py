@@ -148,6 +148,23 @@ def test_trained_file_that_comes_back_is_known_though_no_commit_is_known_to_have
     assert not found.changes()
 
 
+def test_file_that_is_gone_is_not_read_because_an_older_one_may_have_its_rows():
+    commits = [commit("WRITE", "", "r"), commit("WRITE", "a r", ""), commit("RESTORE", "", "c")]
+    found = folded(*commits, active="b c", planned=())
+    assert files(found.left_out) == "c"
+    assert not found.new
+
+
+def test_change_is_told_also_if_the_file_that_is_left_out_was_compacted_since():
+    changed = [Exchange(removed=[name("x")], added=[name("a")]), Exchange(removed=[name("a")])]
+    settled = Settled({name("a"), name("b")}, exchanges=changed)
+    commits = [commit("RESTORE", "", "x"), commit("WRITE", "", "n"), commit("OPTIMIZE", "x n", "y")]
+    found = TableChanges(settled, commits, [name("b"), name("y")], retrains=False)
+    assert files(found.new) == "n"
+    assert files(found.left_out) == "x"
+    assert [one.commit for one in found.changes()] == [commits[0]]
+
+
 def test_planned_files_are_replaced_by_those_that_changed_them():
     commits = [commit("OPTIMIZE", "p q", "c"), commit("DELETE", "c", "d")]
     found = folded(*commits, active="a b d")

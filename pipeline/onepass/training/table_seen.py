@@ -90,8 +90,7 @@ class SeenCommits:
             self._note(Exchange(removed=gone, added=list(added), returned=True))
         elif removed:
             same_rows = has_same_rows(commit) and _is_all(fresh, added)
-            wrote = [] if is_return(commit) else fresh
-            self._note(Exchange(removed=list(removed), added=wrote, same_rows=same_rows))
+            self._note(Exchange(removed=list(removed), added=fresh, same_rows=same_rows))
         known.update(added)
 
     def _note(self, exchange: Exchange) -> None:
