@@ -81,8 +81,30 @@ def test_a_choice_holds_what_lands_later_as_if_it_had_been_the_job(job, tmp_path
     ours, theirs = (Model.load(str(one["model"])).weights[0].dense for one in (job, other))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert (ours == 0).any()
-    with pytest.raises(JobError, match="kink at zero"):
-        refine({"model": job["model"]})
+
+
+def test_a_choice_and_a_constraint_are_refined_to_the_batch_optimum(job):
+    train(job | {"label": "late", "exclude": "y", "constraint": "noise=positive"})
+    report = penalty_path(job["model"], alpha=0.8, n_penalties=10)
+    penalty = choose_penalty(report, report.steps[5].penalty).chosen
+    found = refine({"model": job["model"]}, n_passes=20)
+    assert (found.rule, found.settled, found.committed) == ("newton", True, True)
+    rows = pa.concat_tables([table(i) for i in range(4)])
+    model = Model.load(job["model"])
+    x = np.asarray(model.features(rows), float)
+    # No value is missing, so the features that mark missing values are constant.
+    unit = np.maximum(x.std(axis=0), 1e-12)
+    x = (x - x.mean(axis=0)) / unit
+    error = model.predict_proba(rows)[:, 1] - rows["late"].to_numpy()
+    slope = x.T @ error / len(error)
+    w = model.weights[0].dense * unit
+    slope += 0.2 * penalty * w
+    free = model.file.encoder.feature_names().index("noise")
+    inside = (w != 0) & (np.arange(len(w)) != free)
+    np.testing.assert_allclose(slope[inside], -0.8 * penalty * np.sign(w[inside]), atol=1e-6)
+    assert (np.abs(slope[~inside]) <= 0.8 * penalty + 1e-6).all()
+    assert 0 < inside.sum() < len(w) - 1
+    assert w[free] >= 0
 
 
 def test_columns_enter_whole_and_criteria_choose(job):
@@ -121,6 +143,7 @@ def test_constraints_hold_beside_hashed_columns_and_after_a_restart(job, tmp_pat
     train(given)
     write_files(tmp_path / "lake", {"part-9.parquet": table(20)})
     train({"model": given["model"]})
+    assert refine({"model": given["model"]}, n_passes=15).rule == "lbfgs"
     found = summarise(Model.load(given["model"]))
     value = {one.feature: one.coefficient for one in found.coefficients}
     assert found.hashed

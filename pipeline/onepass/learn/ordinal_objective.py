@@ -42,6 +42,9 @@ class OrdinalObjective:
         """Return the coefficient of ``u^2 / 2`` for rows of this total weight."""
         return weight * self.ridge
 
+    def kinks(self, weight: float) -> None:
+        """Return None: there are no l1 penalties or constraints."""
+
     def away(self, point: FloatArray) -> FloatArray:
         """Return how far each weight is from that to which the penalty pulls: from 0."""
         return point
