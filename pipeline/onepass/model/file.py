@@ -78,8 +78,13 @@ class ModelFile(BaseModel):
     - widened: that prior times a factor, which the loss of rows before they are learnt decides on
     """
 
-    keeps: Literal["curvature", "likelihood"] = "curvature"
-    """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
+    keeps: Literal["curvature", "likelihood", "ordered_likelihood"] = "curvature"
+    """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood.
+
+    - curvature: no
+    - likelihood: yes, but for ordinal loss
+    - ordered_likelihood: yes, of a model of ordinal loss
+    """
 
     saturated: Literal["fitted", "expected"] = "fitted"
     """With which curvature newton remembers rows of classes that are nearly separable.
@@ -121,7 +126,7 @@ class ModelFile(BaseModel):
             self.encoder,
             careful=self.start == "careful",
             by_columns=self.pass_over == "columns",
-            likelihood=self.keeps == "likelihood",
+            likelihood=self.keeps == _likelihood_of(self.job.loss),
             prior=self.prior,
             widens=self.slot_prior == "widened",
             expects=self.saturated == "expected",
@@ -173,6 +178,10 @@ class ModelFile(BaseModel):
             overdispersion=first_overdispersion(self.job, label),
         )
         return beside_offset(found, self.job.loss, power) if self.encoder.has_offset else found
+
+
+def _likelihood_of(loss: str) -> str:
+    return "ordered_likelihood" if loss == "ordinal" else "likelihood"
 
 
 def parse_model_file(data: bytes, place: str) -> ModelFile:
