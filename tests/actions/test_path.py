@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,12 @@ from tests.support.lakes import write_files
 
 from onepass import Model, evaluate, refine, train
 from onepass.actions.path import choose_penalty, penalty_path
+from onepass.actions.path_holdout import holdout_warnings
 from onepass.actions.summary import summarise
 from onepass.cli import onepass as command
+from onepass.encode.schema import Label
 from onepass.errors import JobError
+from onepass.learn.metrics.paired import PairedLosses
 
 
 def table(seed: int, n_rows: int = 1500) -> pa.Table:
@@ -66,6 +70,37 @@ def test_the_loss_of_a_choice_is_the_one_that_evaluate_finds(job, tmp_path):
     for name, value in zip(report.features, report.steps[6].coefficients, strict=True):
         assert shown.get(name, 0.0) == pytest.approx(value, rel=1e-6, abs=1e-9)
     assert chosen.version == Model.load(job["model"]).version == report.version + 1
+
+
+def test_a_holdout_tells_how_sure_its_choice_is(job, tmp_path):
+    train(job)
+    holdout = table(9, 60)
+    write_files(tmp_path / "few", {"a.parquet": holdout})
+    report = penalty_path(job["model"], lake=str(tmp_path / "few"), n_penalties=6)
+
+    def squares(k: int) -> np.ndarray:
+        shutil.copytree(str(job["model"]), tmp_path / f"choice-{k}")
+        own = penalty_path(tmp_path / f"choice-{k}", n_penalties=6)
+        choose_penalty(own, own.steps[k].penalty)
+        return (Model.load(tmp_path / f"choice-{k}").predict(holdout) - holdout["y"]) ** 2
+
+    apart = squares(2) - squares(5)
+    found = apart.std(ddof=1) / np.sqrt(60)
+    assert report.steps[2].holdout_error == pytest.approx(found, rel=1e-6)
+    assert report.steps[5].holdout_error == 0
+
+
+def test_a_best_penalty_within_the_error_of_a_holdout_is_warned_of():
+    close, sure, rng = PairedLosses(), PairedLosses(), np.random.default_rng(0)
+    best, smallest = rng.random(100), rng.random(100)
+    close.add(best, smallest + (best - smallest).mean() + 0.01, np.ones(100))
+    label = Label(name="y")
+    (text,) = holdout_warnings(label, close, 0.5)
+    assert "the 100 rows of the holdout do not tell its best penalty (0.5)" in text
+    sure.add(best, best + 0.01 + 1e-4 * smallest, np.ones(100))
+    assert holdout_warnings(label, sure, 0.5) == []
+    (text,) = holdout_warnings(label.model_copy(update={"class_weights": [1.0, 5.0]}), sure, 0.5)
+    assert "do not weigh classes" in text
 
 
 def test_a_choice_holds_what_lands_later_as_if_it_had_been_the_job(job, tmp_path):
