@@ -165,8 +165,14 @@ class ModelFile(BaseModel):
         learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
         return ModelState(learner, Frequent(self.encoder.counted_names()))
 
-    def metrics(self) -> Metrics:
-        """Return an empty accumulator of the metrics of this model's loss."""
+    def metrics(self, of_version: float | None = None) -> Metrics:
+        """Return an empty accumulator of the metrics of this model's loss.
+
+        Parameters
+        ----------
+        of_version
+            See `make_metrics`.
+        """
         label, power = self.encoder.label, self.job.power[len(self.job.power) // 2]
         found = make_metrics(
             self.job.loss,
@@ -176,6 +182,7 @@ class ModelFile(BaseModel):
             classes=tuple(label.classes or ()),
             power=power,
             overdispersion=first_overdispersion(self.job, label),
+            of_version=of_version,
         )
         return beside_offset(found, self.job.loss, power) if self.encoder.has_offset else found
 
