@@ -113,6 +113,13 @@ def test_summary_has_one_coefficient_a_column_and_the_thresholds(model):
     assert found.intercepts == []
 
 
+def test_models_made_before_ordinal_loss_had_a_likelihood_keep_none(model):
+    file = open_model(str(model)).file
+    assert file.settings()[0].keeps.likelihood
+    older = file.model_copy(update={"keeps": "likelihood"})
+    assert not older.settings()[0].keeps.likelihood
+
+
 def test_summary_has_robust_errors_and_the_statistics_of_the_fit(lake, tmp_path):
     job = job_of(lake, tmp_path / "m", robust=True)
     train(job)
