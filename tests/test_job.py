@@ -188,6 +188,8 @@ def test_unusable_value_is_refused_by_name_and_shown(wrong):
         ("l2", "0,0.0", "each value once"),
         ("quantile", "0.1,1.2", "expected a number above 0 and below 1, found 1.2"),
         ("quantile", [0.5, 0.5], "each value once"),
+        ("constraint", "a=positive,b", "found 'positive,b'"),
+        ("constraint", "a=positive,a=negative", "'a' is named twice"),
     ],
 )
 def test_each_of_several_numbers_must_be_in_range_and_another_one(field, value, says):
@@ -217,6 +219,14 @@ def test_lists_that_need_a_number_are_not_empty(field, empty):
         ("quantile", "0.9,0.1,0.5", [0.1, 0.5, 0.9]),
         ("classes", "b, a", ["b", "a"]),
         ("classes", ["a,b", "c"], ["a,b", "c"]),
+        ("constraint", "a=positive, b=0..2", {"a": "positive", "b": "0..2"}),
+        (
+            "constraint",
+            ["a=..2,b=increasing", "c=negative"],
+            {"a": "..2", "b": "increasing", "c": "negative"},
+        ),
+        ("constraint", "PM2,5=0..2", {"PM2,5": "0..2"}),
+        ("penalty_factor", "a=0,b=2", {"a": 0.0, "b": 2.0}),
     ],
 )
 def test_lists_may_stand_alone_or_between_commas_and_quantiles_are_sorted(field, given, expected):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import Field, field_validator
 
 from onepass.job_loss import LossFields
-from onepass.job_values import absolute, assignments, distinct_numbers, several_numbers
+from onepass.job_values import absolute, distinct_numbers, listed_assignments, several_numbers
 
 Order: TypeAlias = Literal["increasing", "decreasing"]
 
@@ -44,12 +44,13 @@ class PenaltyFields(LossFields):
     )
     penalty_factor: dict[str, float] = Field(
         default_factory=dict,
-        description="Columns with a multiple of both penalties, such as age=0.5; 0: unpenalised.",
+        description="Columns with a multiple of both penalties, such as age=0.5,rate=2; 0: "
+        "unpenalised.",
     )
     constraint: dict[str, str] = Field(
         default_factory=dict,
         description="Columns with a constraint on their coefficients: positive, negative, bounds "
-        "such as 0..2, increasing or decreasing; such as age=increasing.",
+        "such as 0..2, increasing or decreasing; such as age=increasing,rate=0..2.",
     )
     prior: str | None = Field(
         default=None,
@@ -69,7 +70,7 @@ class PenaltyFields(LossFields):
     @field_validator("penalty_factor", "constraint", mode="before")
     @classmethod
     def _columns_have_values(cls, value: Any) -> Any:
-        return {} if value is None else assignments(value)
+        return {} if value is None else listed_assignments(value)
 
     @field_validator("penalty_factor")
     @classmethod
@@ -126,6 +127,6 @@ def parse_constraint(text: str) -> Constraint:
     if not (mark and (low or high) and found.low < found.high):
         raise ValueError(
             "expected positive, negative, increasing, decreasing, or bounds such as 0..2, "
-            f"found {text!r}" + ("; each column has a --constraint of its own" * ("," in text))
+            f"found {text!r}"
         )
     return found

@@ -118,6 +118,26 @@ def assignments(value: Any) -> Any:
     return found
 
 
+def listed_assignments(value: Any) -> Any:
+    """Return texts such as ``age=positive,rate=0..2`` as a mapping, and any other value as it is.
+
+    A text is split at its commas if each part has a ``=``; so the name of a column may have commas.
+
+    Raises
+    ------
+    ValueError
+        As for `assignments`.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        return value
+    found: list[str] = []
+    for text in map(str, texts):
+        parts = [part for part in text.split(",") if part.strip()]
+        found += parts if all("=" in part for part in parts) else [text]
+    return assignments(found)
+
+
 def parse_class_weight(value: Any) -> Any:
     """Return ``balanced``, or weights by class from a text such as ``no=1,yes=5``.
 

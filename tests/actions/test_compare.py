@@ -57,6 +57,16 @@ def test_a_model_does_not_differ_from_itself(models, make_lake):
     assert (found.difference, found.std_error, found.p_value) == (0.0, 0.0, None)
 
 
+def test_class_weights_of_one_model_are_told(make_lake, tmp_path):
+    lake = make_lake(2, classes=True)
+    for name, weights in (("a", {}), ("b", "balanced")):
+        job = {"lake": str(lake), "label": "y", "class_weight": weights}
+        train(job | {"model": str(tmp_path / name)})
+    found = compare(tmp_path / "a", tmp_path / "b", str(lake)).warnings
+    assert [text.split(",")[0] for text in found] == ["B weighs classes"]
+    assert compare(tmp_path / "b", tmp_path / "b", str(lake)).warnings == []
+
+
 def test_versions_of_one_model_can_be_compared(make_lake, tmp_path, onepass):
     lake, model = make_lake(2), tmp_path / "m"
     train({"lake": str(lake), "label": "y", "model": str(model)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,12 @@ from tests.support.lakes import write_files
 
 from onepass import Model, evaluate, refine, train
 from onepass.actions.path import choose_penalty, penalty_path
+from onepass.actions.path_holdout import holdout_warnings
 from onepass.actions.summary import summarise
 from onepass.cli import onepass as command
+from onepass.encode.schema import Label
 from onepass.errors import JobError
+from onepass.learn.metrics.paired import PairedLosses
 
 
 def table(seed: int, n_rows: int = 1500) -> pa.Table:
@@ -68,6 +72,37 @@ def test_the_loss_of_a_choice_is_the_one_that_evaluate_finds(job, tmp_path):
     assert chosen.version == Model.load(job["model"]).version == report.version + 1
 
 
+def test_a_holdout_tells_how_sure_its_choice_is(job, tmp_path):
+    train(job)
+    holdout = table(9, 60)
+    write_files(tmp_path / "few", {"a.parquet": holdout})
+    report = penalty_path(job["model"], lake=str(tmp_path / "few"), n_penalties=6)
+
+    def squares(k: int) -> np.ndarray:
+        shutil.copytree(str(job["model"]), tmp_path / f"choice-{k}")
+        own = penalty_path(tmp_path / f"choice-{k}", n_penalties=6)
+        choose_penalty(own, own.steps[k].penalty)
+        return (Model.load(tmp_path / f"choice-{k}").predict(holdout) - holdout["y"]) ** 2
+
+    apart = squares(2) - squares(5)
+    found = apart.std(ddof=1) / np.sqrt(60)
+    assert report.steps[2].holdout_error == pytest.approx(found, rel=1e-6)
+    assert report.steps[5].holdout_error == 0
+
+
+def test_a_best_penalty_within_the_error_of_a_holdout_is_warned_of():
+    close, sure, rng = PairedLosses(), PairedLosses(), np.random.default_rng(0)
+    best, smallest = rng.random(100), rng.random(100)
+    close.add(best, smallest + (best - smallest).mean() + 0.01, np.ones(100))
+    label = Label(name="y")
+    (text,) = holdout_warnings(label, close, 0.5)
+    assert "the 100 rows of the holdout do not tell its best penalty (0.5)" in text
+    sure.add(best, best + 0.01 + 1e-4 * smallest, np.ones(100))
+    assert holdout_warnings(label, sure, 0.5) == []
+    (text,) = holdout_warnings(label.model_copy(update={"class_weights": [1.0, 5.0]}), sure, 0.5)
+    assert "do not weigh classes" in text
+
+
 def test_a_choice_holds_what_lands_later_as_if_it_had_been_the_job(job, tmp_path):
     train(job | {"parallel": 1})
     report = penalty_path(job["model"], alpha=0.5, n_penalties=10)
@@ -81,8 +116,30 @@ def test_a_choice_holds_what_lands_later_as_if_it_had_been_the_job(job, tmp_path
     ours, theirs = (Model.load(str(one["model"])).weights[0].dense for one in (job, other))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert (ours == 0).any()
-    with pytest.raises(JobError, match="kink at zero"):
-        refine({"model": job["model"]})
+
+
+def test_a_choice_and_a_constraint_are_refined_to_the_batch_optimum(job):
+    train(job | {"label": "late", "exclude": "y", "constraint": "noise=positive"})
+    report = penalty_path(job["model"], alpha=0.8, n_penalties=10)
+    penalty = choose_penalty(report, report.steps[5].penalty).chosen
+    found = refine({"model": job["model"]}, n_passes=20)
+    assert (found.rule, found.settled, found.committed) == ("newton", True, True)
+    rows = pa.concat_tables([table(i) for i in range(4)])
+    model = Model.load(job["model"])
+    x = np.asarray(model.features(rows), float)
+    # No value is missing, so the features that mark missing values are constant.
+    unit = np.maximum(x.std(axis=0), 1e-12)
+    x = (x - x.mean(axis=0)) / unit
+    error = model.predict_proba(rows)[:, 1] - rows["late"].to_numpy()
+    slope = x.T @ error / len(error)
+    w = model.weights[0].dense * unit
+    slope += 0.2 * penalty * w
+    free = model.file.encoder.feature_names().index("noise")
+    inside = (w != 0) & (np.arange(len(w)) != free)
+    np.testing.assert_allclose(slope[inside], -0.8 * penalty * np.sign(w[inside]), atol=1e-6)
+    assert (np.abs(slope[~inside]) <= 0.8 * penalty + 1e-6).all()
+    assert 0 < inside.sum() < len(w) - 1
+    assert w[free] >= 0
 
 
 def test_columns_enter_whole_and_criteria_choose(job):
@@ -121,6 +178,7 @@ def test_constraints_hold_beside_hashed_columns_and_after_a_restart(job, tmp_pat
     train(given)
     write_files(tmp_path / "lake", {"part-9.parquet": table(20)})
     train({"model": given["model"]})
+    assert refine({"model": given["model"]}, n_passes=15).rule == "lbfgs"
     found = summarise(Model.load(given["model"]))
     value = {one.feature: one.coefficient for one in found.coefficients}
     assert found.hashed

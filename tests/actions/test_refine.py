@@ -161,8 +161,12 @@ def test_what_cannot_be_refined_is_told(job, tmp_path):
     with pytest.raises(ModelNotFound, match="no model"):
         refine({"model": str(tmp_path / "nothing")})
     train(job | {"solver": "ftrl", "l1": 0.1})
-    with pytest.raises(JobError, match="l1 penalty has a kink"):
+    with pytest.raises(JobError, match="no l1 penalty for --solver ftrl"):
         refine({"model": job["model"]})
+    lasso = job | {"l1": 0.1, "model": str(tmp_path / "lasso")}
+    train(lasso)
+    with pytest.raises(JobError, match="only --rule newton passes"):
+        refine({"model": lasso["model"]}, rule="lbfgs")
     with pytest.raises(JobError, match="at least 2"):
         refine({"model": job["model"]}, n_passes=1)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import xlogy
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_tweedie_deviance
 
@@ -105,6 +106,23 @@ def test_evaluation_has_the_deviances_of_scikit_learn(lake, tmp_path):
         assert found.metrics["deviance"] == found.loss
         constant = mean_tweedie_deviance(label, np.full(len(label), label.mean()), power=power)
         assert found.metrics["constant_loss"] == pytest.approx(constant, rel=1e-9)
+
+
+def test_evaluation_has_the_deviance_at_the_power_or_overdispersion_of_the_version(lake, tmp_path):
+    rows = pa.concat_tables([pq.read_table(f"{lake}/part-{i}.parquet") for i in range(6)])
+    train(job_of("tweedie", lake, tmp_path / "t", power=[1.3, 1.4, 1.6]))
+    mean, found = Model.load(tmp_path / "t").predict(rows), evaluate(lake, tmp_path / "t")
+    cost = rows["cost"].to_numpy()
+    assert found.metrics["power"] == 1.6
+    for value, power in ((found.metrics["deviance"], 1.6), (found.loss, 1.4)):
+        assert value == pytest.approx(mean_tweedie_deviance(cost, mean, power=power), rel=1e-6)
+    train(job_of("negative_binomial", lake, tmp_path / "n"))
+    model, found = Model.load(tmp_path / "n"), evaluate(lake, tmp_path / "n")
+    y, m, a = rows["claims"].to_numpy(), model.predict(rows), model.loss_shape
+    own = xlogy(y, y / m) - (y + 1 / a) * np.log((1 + a * y) / (1 + a * m))
+    assert found.metrics["overdispersion"] == a
+    assert found.metrics["deviance"] == pytest.approx(2 * own.mean(), rel=1e-9)
+    assert found.loss != found.metrics["deviance"]
 
 
 def test_chosen_power_and_estimated_overdispersion_are_in_the_summary(lake, tmp_path):

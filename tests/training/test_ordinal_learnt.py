@@ -113,6 +113,28 @@ def test_summary_has_one_coefficient_a_column_and_the_thresholds(model):
     assert found.intercepts == []
 
 
+def test_models_made_before_ordinal_loss_had_a_likelihood_keep_none(model):
+    file = open_model(str(model)).file
+    assert file.settings()[0].keeps.likelihood
+    older = file.model_copy(update={"keeps": "likelihood"})
+    assert not older.settings()[0].keeps.likelihood
+
+
+def test_summary_has_robust_errors_and_the_statistics_of_the_fit(lake, tmp_path):
+    job = job_of(lake, tmp_path / "m", robust=True)
+    train(job)
+    report = refine({"model": job["model"]})
+    model = Model.load(job["model"])
+    found, plain = summarise(model), summarise(model, errors="model")
+    assert found.errors == "robust"
+    assert found.fit.log_likelihood == pytest.approx(-report.rows * report.losses[-1])
+    assert found.fit.aic == pytest.approx(2 * 6 - 2 * found.fit.log_likelihood)
+    for one, other in zip(found.coefficients, plain.coefficients, strict=True):
+        # The model is true, so both errors are about those of its rows.
+        assert one.std_error == pytest.approx(other.std_error, rel=0.1)
+        assert one.std_error == one.robust_error != other.std_error
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -122,7 +144,6 @@ def test_summary_has_one_coefficient_a_column_and_the_thresholds(model):
             "takes no hashed columns",
         ),
         ({"solver": "nag"}, "is learnt by newton"),
-        ({"robust": True}, "cannot be used with ordinal loss"),
         ({"l1": 0.1}, "cannot be used with ordinal loss"),
         ({"constraint": {"a": "positive"}}, "cannot be used with ordinal loss"),
         ({"penalty_factor": {"a": "0.5"}}, "cannot be used with ordinal loss"),

@@ -140,11 +140,23 @@ def _compared(
         by=pair.by,
         total=difference(None, total.whole),
         segments=[difference(name, losses) for name, losses in segments],
+        warnings=_warnings(pair.one.file, pair.other.file),
         left_out=total.left_out,
         seconds=seconds,
         rows_per_second=total.n_rows / seconds if seconds > 0 else 0.0,
         peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+def _warnings(one: ModelFile, other: ModelFile) -> list[str]:
+    ours, theirs = (file.encoder.label.class_weights for file in (one, other))
+    if ours == theirs:
+        return []
+    which = "A weighs" if theirs is None else "B weighs" if ours is None else "both weigh"
+    return [
+        f"{which} classes, and these losses do not: probabilities of weighted classes lose for "
+        "that alone; compare the auc of onepass evaluate, or models of the same --class-weight"
+    ]
 
 
 def _measure_of(one: ModelFile, other: ModelFile) -> str:

@@ -45,6 +45,8 @@ class CompareReport(BaseModel):
     total: Difference
     segments: list[Difference]
     """Segments with the most rows first."""
+    warnings: list[str]
+    """Why the losses may not tell which model is better."""
     left_out: int
     """Rows that one of the models cannot use: without a label, or of a class that it lacks."""
     seconds: float

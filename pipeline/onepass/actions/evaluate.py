@@ -168,7 +168,8 @@ def evaluate_version(
         measure = partial(_measure, predictor.file, predictor.unit, residuals=wanted)
         fold = Fold(predictor.readers(checked, reading), measure)
         found = folded(parts, fold, workers, progress.advanced)
-    metrics = predictor.file.metrics() if found is None else found.metrics
+    shape = predictor.unit.losses[0].shape
+    metrics = predictor.file.metrics(shape) if found is None else found.metrics
     if not np.isfinite(metrics.loss()):
         label = predictor.file.job.label
         raise EmptyLake(f"the lake {_named(lake)} has no row with a label {label!r} and a weight")
@@ -242,7 +243,7 @@ class _Measured:
 
 
 def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed, *, residuals: bool) -> _Measured:
-    block, metrics = streamed.encoded.block, file.metrics()
+    block, metrics = streamed.encoded.block, file.metrics(unit.losses[0].shape)
     sample = Residuals() if residuals and file.encoder.label.classes is None else None
     # An overflow makes an infinite prediction, whose error shows in the metrics.
     with np.errstate(over="ignore", invalid="ignore"):

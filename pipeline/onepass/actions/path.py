@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -10,13 +9,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel
 
-from onepass.actions.path_holdout import holdout_losses
+from onepass.actions.path_holdout import holdout_losses, holdout_warnings
 from onepass.actions.publish import Publication, publish
 from onepass.encode.feature_units import feature_units
 from onepass.encode.schema import Schema
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import JobError
 from onepass.learn.learner import Learner
+from onepass.learn.metrics.paired import PairedLosses
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.path import Mix, PathPoint, choose, path
 from onepass.ledger.entries import Refined
@@ -50,6 +50,9 @@ class PathStep(BaseModel):
     """The Bayesian criterion, up to a constant that all steps share."""
     holdout_loss: float | None
     """Mean loss per row of the holdout; None without a holdout."""
+    holdout_error: float | None
+    """Standard error of the distance of this loss from that at the smallest penalty, for
+    independent rows; None without a holdout."""
     coefficients: list[float]
     """In the units of their columns and of the label, in the order of `PathReport.features`."""
     effects: list[float]
@@ -77,6 +80,8 @@ class PathReport(BaseModel):
     """Step of the smallest value of each criterion: aic, bic, and holdout if there is one."""
     rows: int
     """Rows of the holdout."""
+    warnings: list[str]
+    """Why the holdout may choose badly."""
     seconds: float
     chosen: float | None = None
     """Penalty that was committed; None if none was."""
@@ -133,20 +138,22 @@ def penalty_path(
     learner = loaded.learner.best()
     head = _head(loaded.file, learner, by_column=by_column)
     points = path(head.solution, mix, n_penalties, ratio, loaded.repeats)
-    rows, losses = 0, [math.nan] * len(points)
+    losses = [PairedLosses() for _ in points]
     if lake is not None:
         weights = np.array([point.weights for point in points])
-        rows, losses = holdout_losses(loaded, weights, lake, dask, progress or Progress())
+        losses = holdout_losses(loaded, weights, lake, dask, progress or Progress())
     schema = loaded.file.encoder
     steps = [_step(schema, head, learner, *pair) for pair in zip(points, losses, strict=True)]
+    warnings: list[str] = []
     best = {
         "aic": int(np.argmin([one.aic for one in steps])),
         "bic": int(np.argmin([one.bic for one in steps])),
     }
     if lake is not None:
-        best["holdout"] = int(np.nanargmin(losses))
+        at = best["holdout"] = int(np.nanargmin([one.losses[0] for one in losses]))
+        warnings = holdout_warnings(schema.label, losses[at], steps[at].penalty)
     return PathReport(
-        model=loaded.file.job.model,
+        model=str(model),
         version=loaded.version,
         loss=loaded.file.job.loss,
         alpha=alpha,
@@ -155,7 +162,8 @@ def penalty_path(
         features=schema.feature_names(),
         steps=steps,
         best=best,
-        rows=rows,
+        rows=losses[0].n_rows,
+        warnings=warnings,
         seconds=time.perf_counter() - began,
     )
 
@@ -257,7 +265,7 @@ def _penalty(report: PathReport, given: float | Criterion) -> float:
 
 
 def _step(
-    schema: Schema, head: Newton, learner: Learner, point: PathPoint, loss: float
+    schema: Schema, head: Newton, learner: Learner, point: PathPoint, losses: PairedLosses
 ) -> PathStep:
     units = np.array([unit for column in schema.columns for unit, _ in feature_units(column)])
     in_label = point.weights[:-1] * learner.settings.scale
@@ -269,7 +277,8 @@ def _step(
         freedom=point.freedom,
         aic=point.aic,
         bic=point.bic,
-        holdout_loss=finite(loss),
+        holdout_loss=finite(losses.losses[0]),
+        holdout_error=finite(losses.std_error),
         coefficients=(in_label / units).tolist(),
         effects=(in_label * head.solution.scaling.deviation()).tolist(),
     )

@@ -1,4 +1,4 @@
-"""The loss of many weights of one model on a holdout, in one read."""
+"""The losses of many weights of one model on a holdout, in one read, with their differences."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from onepass.block import Block, FloatArray, Linear
+from onepass.encode.schema import Label
 from onepass.errors import EmptyLake
 from onepass.lake.tables.open import files_of
-from onepass.learn.metrics import Metrics
 from onepass.learn.metrics.beside import judged
+from onepass.learn.metrics.paired import PairedLosses
 from onepass.learn.unit import LabelUnit
 from onepass.model.file import ModelFile
 from onepass.model.model import Model
@@ -33,8 +34,8 @@ def holdout_losses(
     lake: str | list[str],
     dask: str | None,
     progress: Progress,
-) -> tuple[int, list[float]]:
-    """Return the number of rows of a lake, and the mean loss per row by each of some weights.
+) -> list[PairedLosses]:
+    """Return the losses of the rows of a lake by each of some weights, beside those by the last.
 
     Parameters
     ----------
@@ -57,16 +58,39 @@ def holdout_losses(
             predictor.readers(checked, reading), partial(_measure, model.file, predictor.unit)
         )
         found = folded(parts, fold, workers, progress.advanced)
-    if found is None or not np.isfinite(found.each[0].loss()):
+    if found is None or not np.isfinite(found.each[-1].losses[0]):
         label = model.file.job.label
         raise EmptyLake(f"the lake {lake!r} has no row with a label {label!r} and a weight")
-    return found.n_rows, [one.loss() for one in found.each]
+    return found.each
+
+
+def holdout_warnings(label: Label, best: PairedLosses, penalty: float) -> list[str]:
+    """Return why a holdout may choose badly.
+
+    Parameters
+    ----------
+    best
+        Losses at the best penalty, beside those at the smallest.
+    """
+    found, gain, error = [], -best.difference, best.std_error
+    if 0 < gain < 2 * error:
+        found.append(
+            f"the {best.n_rows:,} rows of the holdout do not tell its best penalty ({penalty:.4g}) "
+            f"from the smallest: its loss is {gain:.2g} lower, with a standard error of {error:.2g}"
+        )
+    if label.class_weights:
+        found.append(
+            "the losses of the holdout do not weigh classes, and the model does, so the best of "
+            "them may be the penalty that undoes the weights; judge it by the auc of onepass "
+            "evaluate"
+        )
+    return found
 
 
 class _Measured:
-    """Metrics of each of some weights on some rows."""
+    """Losses of some rows by each of some weights, beside those by the last."""
 
-    def __init__(self, each: list[Metrics]) -> None:
+    def __init__(self, each: list[PairedLosses]) -> None:
         self.each = each
 
     @property
@@ -75,7 +99,7 @@ class _Measured:
         return self.each[0].n_rows
 
     def add(self, later: _Measured) -> None:
-        """Add the metrics of later rows."""
+        """Add the losses of later rows."""
         for one, more in zip(self.each, later.each, strict=True):
             one.merge(more)
 
@@ -83,12 +107,14 @@ class _Measured:
 def _measure(file: ModelFile, unit: LabelUnit, streamed: Streamed) -> _Measured:
     block, margins = streamed.encoded.block, streamed.encoded.margins
     assert margins is not None
-    return _Measured([_metrics(file, unit, own[None], block) for own in margins])
+    last, found = _losses(file, unit, margins[-1:], block), []
+    for own in margins:
+        found.append(PairedLosses())
+        found[-1].add(_losses(file, unit, own[None], block), last, block.weight)
+    return _Measured(found)
 
 
-def _metrics(file: ModelFile, unit: LabelUnit, margins: FloatArray, block: Block) -> Metrics:
-    found = file.metrics()
+def _losses(file: ModelFile, unit: LabelUnit, margins: FloatArray, block: Block) -> FloatArray:
     with np.errstate(over="ignore", invalid="ignore"):
         predictions = unit.predictions(margins, block.offset)
-        found.add(*judged(predictions, block, file.job.loss), block.weight)
-    return found
+        return file.metrics().row_losses(*judged(predictions, block, file.job.loss))

@@ -11,19 +11,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
 from onepass.actions.publish import Publication, publish
+from onepass.actions.refine_rule import chosen_rule
 from onepass.block import FloatArray
 from onepass.environment import environment, peak_rss_bytes
 from onepass.errors import BadPartition, JobError, ModelNotFound
 from onepass.job import Job
-from onepass.learn.learner import Learner
-from onepass.learn.minimise import KINK_WIDTH, Minimum, Rule, minimise
-from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.newton import MAX_WIDTH, Newton
+from onepass.learn.minimise import KINK_WIDTH, Minimum, minimise
 from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.objective import Sums
 from onepass.learn.settings import Settings
@@ -96,8 +94,9 @@ def refine(
         newton and lbfgs stop earlier at the optimum. gradient_descent takes one more if its
         last steps overshoot.
     rule
-        ``newton`` takes up to 1,024 dense weights and no hashed column; ``lbfgs`` takes all models;
-        ``gradient_descent`` is for comparison. ``auto`` is newton if it fits, and lbfgs otherwise.
+        ``newton`` takes up to 1,024 dense weights and no hashed column; ``lbfgs`` takes all models
+        but those with an l1 penalty; ``gradient_descent`` is for comparison, and takes no l1
+        penalty and no constraint. ``auto`` is newton if it fits, and lbfgs otherwise.
     learning_rate
         Learning rate of gradient descent on the mean loss; by default a bound of the curvature
         gives it.
@@ -136,7 +135,7 @@ class _Refinement:
             raise ModelNotFound(f"the model in {model.path!r} has learnt nothing; train it first")
         self._state = session.restorer.newest()
         self._learner = self._state.learner.best()
-        self._rule = _chosen_rule(rule, self._learner, model.file.job)
+        self._rule = chosen_rule(rule, self._learner, model.file.job)
 
     def run(self) -> RefineReport:
         """Minimise the objective of each head, commit the weights, and report."""
@@ -268,34 +267,3 @@ def _learnt_partitions(history: History) -> list[Partition]:
     """
     newest = {one.name: one for entry in history.trained() for one in entry.partitions}
     return [newest[name] for name in sorted(newest)]
-
-
-def _has_kinks(head: Updater) -> bool:
-    return isinstance(head, Newton | Hybrid) and head.solution.has_kinks
-
-
-def _chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
-    if job.l1 or any(map(_has_kinks, learner.heads)):
-        raise JobError(
-            "an l1 penalty has a kink at zero and a constraint has an end, which no batch rule "
-            "here can pass; newton learns with them in its pass, and --epochs 2 takes another one"
-        )
-    settings = learner.settings
-    n_weights = learner.heads[0].objective().n_dense_weights
-    is_ordered = learner.losses[0].is_ordered
-    fits = not settings.n_slots and (n_weights <= 2 * MAX_WIDTH or is_ordered)
-    match rule:
-        case "auto":
-            return "newton" if fits else "lbfgs"
-        case "newton" if not fits:
-            raise JobError(
-                f"newton needs a matrix of all weights, and this model has {n_weights} dense and "
-                f"{settings.n_slots} hashed ones; use --rule lbfgs"
-            )
-        case "newton":
-            return rule
-        case "lbfgs" | "gradient_descent" if is_ordered:
-            raise JobError("only newton keeps the thresholds of ordinal loss in their order")
-        case "lbfgs" | "gradient_descent":
-            return rule
-    raise JobError(f"--rule must be auto or one of {', '.join(get_args(Rule))}, found {rule!r}")

@@ -73,6 +73,8 @@ def _print(report: CompareReport) -> None:
     rows += [_row(f"{report.by} = {one.segment}", one) for one in report.segments]
     header = ("", "rows", "A", "B", "A - B", "std error", "p value", f"{LEVEL:.0%} interval")
     print_table(rows, header, right=(1, 2, 3, 4, 5, 6, 7))
+    for text in report.warnings:
+        say(f"warning: {text}")
     say(_verdict(report.total))
 
 

@@ -108,6 +108,8 @@ def _print(report: PathReport) -> None:
             f"This is the path of the quadratic model of {report.loss} loss at the weights of the "
             "version. Commit a choice (--choose), and check it with onepass evaluate."
         )
+    for text in report.warnings:
+        say(f"warning: {text}")
     best = report.steps[report.best[report.criterion]]
     say(
         f"best by {report.criterion}: penalty {best.penalty:.4g}, "

@@ -104,6 +104,32 @@ def cumulative(
     )
 
 
+def scores(
+    x: FloatArray, z: FloatArray, y: FloatArray, weight: FloatArray, thresholds: FloatArray
+) -> FloatArray:
+    """Return the derivatives of each row by the weights of its features, then by the thresholds.
+
+    Parameters
+    ----------
+    x
+        Features without a column of ones, shape (n_rows, n_dense).
+    z, y, weight, thresholds
+        As for `cumulative`.
+
+    Returns
+    -------
+    Shape (n_rows, n_dense + n_thresholds).
+    """
+    n, above, below, gap, place = _places(z, y, thresholds)
+    up, down, inner = expit(-above), expit(below), _of_gaps(gap)[0][place]
+    rows = np.arange(len(z))
+    # The classes at both ends have a threshold on one side; the infinite one has a column as well.
+    edges = np.zeros((len(z), n + 2))
+    edges[rows, place + 1] = -weight * (up + inner)
+    edges[rows, place] = weight * (down + inner)
+    return np.column_stack([(weight * (up - down))[:, None] * x, edges[:, 1:-1]])
+
+
 def total(z: FloatArray, y: FloatArray, weight: FloatArray, thresholds: FloatArray) -> float:
     """Return the weighted sum of the loss; infinite where the thresholds do not rise."""
     if not rises(thresholds):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from onepass.block import FloatArray
 from onepass.learn.curvature import ALIASED, Curvature, solve
+from onepass.learn.newton.restraint import Restraint
 from onepass.learn.walk import ROUNDING, Place, Walk
 
 _SETTLED = 1e-8
@@ -82,17 +83,36 @@ class _Step:
 
 
 def _full_step(walk: Walk, here: Place) -> _Step:
+    restraint = walk.restraint(here.sums)
+    if restraint.kinks is not None:
+        return _kinked_step(here, restraint, 0.0)
     bend = _bend(walk, here)
     move = Curvature(bend, least=ALIASED).solve(here.slope)
     return _Step(move, 0.5 * float(here.slope @ move))
 
 
 def _damped_step(walk: Walk, here: Place, factor: float) -> _Step:
-    bend = _bend(walk, here)
     # With logistic loss a row has the curvature 1/4 at most.
     fixed = factor * max(0.25 * walk.loss.unit * here.sums.weight, here.sums.bend)
+    restraint = walk.restraint(here.sums)
+    if restraint.kinks is not None:
+        return _kinked_step(here, restraint, fixed)
+    bend = _bend(walk, here)
     move = solve(bend + fixed * np.eye(len(bend)), here.slope)
     return _Step(move, float(here.slope @ move - 0.5 * move @ bend @ move))
+
+
+def _kinked_step(here: Place, restraint: Restraint, fixed: float) -> _Step:
+    """Return the proximal step: to the minimum of the expansion with all penalties and constraints.
+
+    The method is that of J. D. Lee, Y. Sun, M. A. Saunders, SIAM J. Optim. 24, 2014; each
+    subproblem is solved exactly.
+    """
+    curvature = here.sums.curvature
+    assert curvature is not None
+    damped = replace(restraint, ridge=restraint.ridge + fixed)
+    move = damped.step(curvature, here.slope, here.point)
+    return _Step(move, 0.5 * restraint.decrement(curvature, here.slope, move, here.point))
 
 
 def _bend(walk: Walk, here: Place) -> FloatArray:

@@ -38,8 +38,8 @@ def head_bytes(settings: Settings) -> tuple[int, int]:
     loss = Loss(s.loss, n_classes=max(1, s.n_classes) if s.loss in SEVERAL else 0)
     if loss.is_ordered:
         return (
-            Ordinal.nbytes(loss, s.n_dense, has_offset=s.has_offset),
-            Ordinal.working_bytes(loss, s.n_dense),
+            Ordinal.nbytes(loss, s.n_dense, has_offset=s.has_offset, keeps=s.keeps),
+            Ordinal.working_bytes(loss, s.n_dense, keeps=s.keeps),
         )
     if s.solver != "newton":
         shape, averages = (s.solver, loss, s.n_dense, s.n_slots), s.averaging == "polynomial"
@@ -84,6 +84,7 @@ def make_updater(settings: Settings, loss: Loss) -> Updater:
             base=cuts,
             half_life=s.half_life_rows,
             has_offset=s.has_offset,
+            keeps=s.keeps,
         )
     shared: dict[str, Any] = {
         "l2": s.l2,

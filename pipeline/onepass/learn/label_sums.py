@@ -36,7 +36,8 @@ CONSTANT, PEARSON, N_ROWS, LABEL, LEAST, OWN, LOG_WEIGHT, SQUARE_WEIGHT, SCALED,
 N_SUMS = 11
 
 LIKELIHOODS = PROBABILITY | {
-    "squared", "softmax", "poisson", "gamma", "tweedie", "negative_binomial", "inverse_gaussian"
+    "squared", "softmax", "ordinal", "poisson", "gamma", "tweedie", "negative_binomial",
+    "inverse_gaussian",
 }  # fmt: skip
 """Losses that are negative log likelihoods, up to terms in the label alone and a dispersion."""
 
@@ -52,7 +53,7 @@ def n_sums(loss: Loss) -> int:
     """Return how many sums `label_sums` has; 0 for losses that are no likelihood."""
     if loss.name not in LIKELIHOODS:
         return 0
-    return N_SUMS + (loss.n_outputs if loss.name == "softmax" else 0)
+    return N_SUMS + loss.n_classes
 
 
 def label_sums(loss: Loss, block: Block) -> FloatArray:
@@ -65,7 +66,7 @@ def label_sums(loss: Loss, block: Block) -> FloatArray:
 
     Returns
     -------
-    The sums, then for softmax the weight of each class.
+    The sums, then for softmax and ordinal the weight of each class.
     """
     found = np.zeros(n_sums(loss))
     if not block.n_rows:
@@ -82,8 +83,8 @@ def label_sums(loss: Loss, block: Block) -> FloatArray:
     found[SCALED], found[RATE] = labels, total
     if block.offset is not None:
         found[SCALED], found[RATE], found[SHIFT] = _of_offsets(loss, y, weight, block.offset)
-    if loss.name == "softmax":
-        found[N_SUMS:] = np.bincount(y.astype(np.int64), weight, loss.n_outputs)
+    if loss.n_classes:
+        found[N_SUMS:] = np.bincount(y.astype(np.int64), weight, loss.n_classes)
     return found
 
 

@@ -167,7 +167,7 @@ def _null(loss: Loss, sums: FloatArray, weight: float) -> float | None:
         return None
     if loss.name in PROBABILITY:
         return weight * float(entr(mean) + entr(1 - mean))
-    if loss.name == "softmax":
+    if loss.n_classes:
         return weight * float(entr(sums[N_SUMS:] / weight).sum())
     if mean <= 0:
         return None

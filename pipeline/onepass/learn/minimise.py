@@ -1,7 +1,8 @@
 """Batch rules that minimise an objective in passes; a pass evaluates all rows at one point.
 
-`newton` needs the fewest passes, and a matrix in memory. `lbfgs` needs vectors only.
-`gradient_descent` is the textbook's batch rule, for comparison. Whatever the rule tries, its result
+`newton` needs the fewest passes, and a matrix in memory; it takes l1 penalties and constraints.
+`lbfgs` needs vectors only, and takes constraints. `gradient_descent` is the textbook's batch rule,
+for comparison, and takes neither. Whatever the rule tries, its result
 is the best of the points that passes have evaluated.
 """
 
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from onepass.block import FloatArray
 from onepass.learn.damped_newton import newton
+from onepass.learn.newton.restraint import Kinks
 from onepass.learn.objective import Sums
 from onepass.learn.walk import BatchObjective, Evaluate, Pass, Place, Walk
 
@@ -112,6 +114,7 @@ def _lbfgs(walk: Walk, start: Place, n_passes: int) -> None:
     bend = np.append(np.diag(start.sums.curvature), start.sums.slot_curvature)
     bend = bend + walk.penalty(start.sums)
     unit = 1 / np.sqrt(np.maximum(bend, 1e-12 * bend.max(initial=1.0)))
+    within = _Within(walk.restraint(start.sums).kinks, unit)
     first: Place | None = start
 
     def mean(place: FloatArray) -> tuple[float, FloatArray]:
@@ -119,12 +122,62 @@ def _lbfgs(walk: Walk, start: Place, n_passes: int) -> None:
         known, first = first, None
         if known is None and len(walk.passes) >= n_passes - 1:
             raise _Exhausted
-        here = known or walk(place * unit, curvature=False)
-        return here.value / here.sums.weight, here.slope * unit / here.sums.weight
+        here = known or walk(within.weights(place), curvature=False)
+        return here.value / here.sums.weight, within.slope(here.slope) / here.sums.weight
 
     options = {"maxcor": _MEMORY, "maxiter": n_passes, "ftol": _SETTLED, "gtol": 0.0}
     with suppress(_Exhausted):
-        minimize(mean, start.point / unit, jac=True, method="L-BFGS-B", options=options)
+        minimize(
+            mean,
+            within.place(start.point),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=within.bounds(),
+            options=options,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """Coordinates in which constraints are bounds, and each weight has a curvature of about 1."""
+
+    kinks: Kinks | None
+    """Constraints of the dense weights."""
+    unit: FloatArray
+    """Weight that is 1 in the coordinates, one for each weight, flat."""
+
+    def weights(self, place: FloatArray) -> FloatArray:
+        """Return the weights at a place. They meet constraints exactly, whatever rounding does."""
+        found = place * self.unit
+        if self.kinks is not None:
+            n = len(self.kinks.l1)
+            found[:n] = self.kinks.from_bounded(self.kinks.box.nearest(found[:n]))
+        return found
+
+    def place(self, weights: FloatArray) -> FloatArray:
+        """Return the place of weights."""
+        found = weights.copy()
+        if self.kinks is not None:
+            n = len(self.kinks.l1)
+            found[:n] = self.kinks.box.nearest(self.kinks.bounded(found[:n]))
+        return found / self.unit
+
+    def slope(self, of_weights: FloatArray) -> FloatArray:
+        """Return a gradient with respect to the place."""
+        found = of_weights.copy()
+        if self.kinks is not None and self.kinks.turn is not None:
+            n = len(self.kinks.l1)
+            found[:n] = self.kinks.turn.T @ found[:n]
+        return found * self.unit
+
+    def bounds(self) -> Bounds | None:
+        """Return the bounds of a place; None if there are none."""
+        if self.kinks is None:
+            return None
+        low, high = np.full(len(self.unit), -np.inf), np.full(len(self.unit), np.inf)
+        n = len(self.kinks.l1)
+        low[:n], high[:n] = self.kinks.box.low, self.kinks.box.high
+        return Bounds(low / self.unit, high / self.unit)
 
 
 class _Exhausted(Exception):

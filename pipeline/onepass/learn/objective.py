@@ -19,6 +19,7 @@ from onepass.learn.label_sums import PEARSON, label_sums, loss_and_pearson
 from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import floored
 from onepass.learn.newton.keeps import NOTHING, Keeps
+from onepass.learn.newton.restraint import Kinks
 from onepass.learn.newton.scored import Scored
 from onepass.learn.newton.scores import Scores, make_scores
 from onepass.learn.pointwise import SOFTMAX
@@ -99,6 +100,8 @@ class Objective:
     """Intercepts of `origin`, the point from which learning began: one, or shape (n_outputs,)."""
     keeps: Keeps = NOTHING
     """Sums for standard errors and statistics of the fit that a pass computes as well."""
+    unit_kinks: Kinks | None = None
+    """L1 penalties, per unit of row weight, and constraints of the dense weights."""
 
     @property
     def n_dense_weights(self) -> int:
@@ -107,9 +110,14 @@ class Objective:
 
     @property
     def origin(self) -> FloatArray:
-        """Weights of 0 with the intercepts from which learning began, flat."""
+        """Weights of 0 with the intercepts from which learning began, flat.
+
+        Where constraints exclude 0, they are the nearest that meet them.
+        """
         dense = np.zeros((self.loss.n_outputs, len(self.center) + 1))
         dense[:, -1] = self.base
+        if self.unit_kinks is not None:
+            dense[0] = self.unit_kinks.nearest(dense[0])
         return np.append(dense, np.zeros(self.n_slots * self.loss.n_outputs))
 
     def sums(
@@ -148,7 +156,7 @@ class Objective:
         return Sums(
             value=value,
             plain=self._total(z, block) if self.loss.is_kinked else value,
-            at_origin=self._at_origin(z, block) if curvature else 0.0,
+            at_origin=self._at_origin(x, z, block) if curvature else 0.0,
             slope=slope,
             curvature=self._dense_curvature(x, block, c, p) if curvature else None,
             slot_curvature=self._scatter(block, c, 2) if curvature else None,
@@ -165,6 +173,10 @@ class Objective:
         """Return the coefficient of ``w^2 / 2`` for each weight, for rows of this total weight."""
         return self.prior + weight * self.ridge
 
+    def kinks(self, weight: float) -> Kinks | None:
+        """Return l1 penalties and constraints of the dense weights; None if there are none."""
+        return None if self.unit_kinks is None else self.unit_kinks.times(weight)
+
     def away(self, point: FloatArray) -> FloatArray:
         """Return how far each weight is from that to which the penalty pulls, flat."""
         if self.target is None:
@@ -178,8 +190,11 @@ class Objective:
         at, n_outputs = self.n_dense_weights, self.loss.n_outputs
         return point[:at].reshape(n_outputs, -1), point[at:].reshape(self.n_slots, n_outputs)
 
-    def _at_origin(self, z: FloatArray, block: Block) -> float:
-        return self._total(with_offset(np.full_like(z, self.base), block), block)
+    def _at_origin(self, x: FloatArray, z: FloatArray, block: Block) -> float:
+        start = np.full_like(z, self.base)
+        if self.unit_kinks is not None:
+            start = x @ self.split(self.origin)[0].T
+        return self._total(with_offset(start, block), block)
 
     def _labels(self, z: FloatArray, block: Block) -> FloatArray:
         found = label_sums(self.loss, block)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from onepass.block import Block, FloatArray
-from onepass.learn.cumulative import cumulative, rises, total
+from onepass.learn.cumulative import cumulative, rises, scores, total
 from onepass.learn.kernels import standardise
+from onepass.learn.label_sums import label_sums
 from onepass.learn.losses import Loss
 from onepass.learn.newton.keeps import NOTHING, Keeps
+from onepass.learn.newton.scored import of_rows
+from onepass.learn.newton.scores import Scores, make_scores
 from onepass.learn.objective import Sums
 
 
@@ -26,7 +29,7 @@ class OrdinalObjective:
     base: FloatArray
     """Thresholds from which learning began, shape (n_classes - 1,)."""
     keeps: Keeps = NOTHING
-    """Nothing: no robust errors are computed."""
+    """Sums for standard errors and statistics of the fit that a pass computes as well."""
 
     @property
     def n_dense_weights(self) -> int:
@@ -41,6 +44,9 @@ class OrdinalObjective:
     def penalty(self, weight: float) -> FloatArray:
         """Return the coefficient of ``u^2 / 2`` for rows of this total weight."""
         return weight * self.ridge
+
+    def kinks(self, weight: float) -> None:
+        """Return None: there are no l1 penalties or constraints."""
 
     def away(self, point: FloatArray) -> FloatArray:
         """Return how far each weight is from that to which the penalty pulls: from 0."""
@@ -80,4 +86,15 @@ class OrdinalObjective:
             norm=lengths,
             weight=float(weight.sum()),
             n_rows=rows,
+            labels=label_sums(self.loss, block) if curvature and self.keeps.likelihood else None,
+            scores=self._scores(x, z, block, point[n:]) if curvature else None,
         )
+
+    def _scores(
+        self, x: FloatArray, z: FloatArray, block: Block, thresholds: FloatArray
+    ) -> Scores | None:
+        found = make_scores(self.keeps.scores, self.n_dense_weights, is_curved=False)
+        if found is not None and rises(thresholds):
+            own = scores(x, z, block.label, block.weight, thresholds)
+            found.add(of_rows(own), block.cluster)
+        return found

@@ -14,6 +14,7 @@ from onepass.block import Block, FloatArray
 from onepass.errors import Diverged
 from onepass.learn.losses import Loss
 from onepass.learn.newton.keeps import Keeps
+from onepass.learn.newton.restraint import Kinks, Restraint
 from onepass.learn.objective import Sums
 
 
@@ -50,6 +51,10 @@ class BatchObjective(Protocol):
         """Return the coefficient of ``w^2 / 2`` for each weight, for rows of this total weight."""
         ...
 
+    def kinks(self, weight: float) -> Kinks | None:
+        """Return l1 penalties and constraints of the dense weights; None if there are none."""
+        ...
+
     def away(self, point: FloatArray) -> FloatArray:
         """Return how far each weight is from that to which the penalty pulls, flat."""
         ...
@@ -69,12 +74,12 @@ class Pass:
     loss: float
     """Penalised loss, mean per row weight; the largest float where it overflows."""
     slope: float
-    """Length of the gradient of `loss`."""
+    """Length of the gradient of `loss`, less the part that l1 penalties and bounds balance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A point with what a pass found there; the objective and its slope have the penalty."""
+    """A point with what a pass found there; the objective has all penalties."""
 
     point: FloatArray
     value: float
@@ -82,6 +87,7 @@ class Place:
     judged: float
     """Objective by which points are compared in the end: kinks are not rounded."""
     slope: FloatArray
+    """Gradient of the objective without l1 penalties."""
     sums: Sums
 
 
@@ -114,10 +120,17 @@ class Walk:
         coefficient = self.penalty(sums)
         away = self._objective.away(point)
         penalty = 0.5 * float(coefficient @ np.square(away))
+        left = slope = sums.slope + coefficient * away
+        kinks = self._objective.kinks(sums.weight)
+        if kinks is not None:
+            dense = point[: self._objective.n_dense_weights]
+            penalty += kinks.value(dense)
+            left = slope.copy()
+            left[: len(dense)] -= kinks.balance(slope[: len(dense)], dense)
         value, judged = (_or_infinity(one + penalty) for one in (sums.value, sums.plain))
-        place = Place(point, value, judged, sums.slope + coefficient * away, sums)
-        slope = _or_infinity(float(np.linalg.norm(place.slope)))
-        self.passes.append(Pass(_finite(value / sums.weight), _finite(slope / sums.weight)))
+        place = Place(point, value, judged, slope, sums)
+        length = _or_infinity(float(np.linalg.norm(left)))
+        self.passes.append(Pass(_finite(value / sums.weight), _finite(length / sums.weight)))
         if self._best is None or self._is_better(place, self._best):
             self._best = place
         return place
@@ -130,6 +143,13 @@ class Walk:
 
     def penalty(self, sums: Sums) -> FloatArray:
         return self._objective.penalty(sums.weight)
+
+    def restraint(self, sums: Sums) -> Restraint:
+        """Return all penalties and constraints for the rows of some sums.
+
+        The ridge penalty is around the weights to which it pulls, so it has no pull of its own.
+        """
+        return Restraint(self.penalty(sums), None, self._objective.kinks(sums.weight))
 
     def result(self) -> Place:
         """Return the best point, with curvature."""

@@ -78,8 +78,13 @@ class ModelFile(BaseModel):
     - widened: that prior times a factor, which the loss of rows before they are learnt decides on
     """
 
-    keeps: Literal["curvature", "likelihood"] = "curvature"
-    """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
+    keeps: Literal["curvature", "likelihood", "ordered_likelihood"] = "curvature"
+    """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood.
+
+    - curvature: no
+    - likelihood: yes, but for ordinal loss
+    - ordered_likelihood: yes, of a model of ordinal loss
+    """
 
     saturated: Literal["fitted", "expected"] = "fitted"
     """With which curvature newton remembers rows of classes that are nearly separable.
@@ -121,7 +126,7 @@ class ModelFile(BaseModel):
             self.encoder,
             careful=self.start == "careful",
             by_columns=self.pass_over == "columns",
-            likelihood=self.keeps == "likelihood",
+            likelihood=self.keeps == _likelihood_of(self.job.loss),
             prior=self.prior,
             widens=self.slot_prior == "widened",
             expects=self.saturated == "expected",
@@ -160,8 +165,14 @@ class ModelFile(BaseModel):
         learner = Learner(settings[0]) if len(settings) == 1 else Candidates(settings)
         return ModelState(learner, Frequent(self.encoder.counted_names()))
 
-    def metrics(self) -> Metrics:
-        """Return an empty accumulator of the metrics of this model's loss."""
+    def metrics(self, of_version: float | None = None) -> Metrics:
+        """Return an empty accumulator of the metrics of this model's loss.
+
+        Parameters
+        ----------
+        of_version
+            See `make_metrics`.
+        """
         label, power = self.encoder.label, self.job.power[len(self.job.power) // 2]
         found = make_metrics(
             self.job.loss,
@@ -171,8 +182,13 @@ class ModelFile(BaseModel):
             classes=tuple(label.classes or ()),
             power=power,
             overdispersion=first_overdispersion(self.job, label),
+            of_version=of_version,
         )
         return beside_offset(found, self.job.loss, power) if self.encoder.has_offset else found
+
+
+def _likelihood_of(loss: str) -> str:
+    return "ordered_likelihood" if loss == "ordinal" else "likelihood"
 
 
 def parse_model_file(data: bytes, place: str) -> ModelFile:

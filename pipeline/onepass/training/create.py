@@ -99,7 +99,7 @@ def create_model(
         spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
         start="careful",
         pass_over="columns",
-        keeps="likelihood",
+        keeps="ordered_likelihood" if resolved.loss == "ordinal" else "likelihood",
         # Rows that were learnt before tell nothing about the loss of new ones.
         slot_prior="widened" if resolved.epochs == 1 else "believed",
         saturated="expected",

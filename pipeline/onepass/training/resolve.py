@@ -78,9 +78,9 @@ def resolve(job: Job, label: LabelProfile, schema: Schema, n_partitions: int) ->
         _refuse(job, {"half_life": None}, "only newton forgets")
         _refuse(job, _ROBUST, "only newton has standard errors")
         choice = _first_order(job, solver, schema)
-    if label.loss in {"hinge", "ordinal"} and _given(job, _ROBUST):
+    if label.loss == "hinge" and _given(job, _ROBUST):
         flags = " and ".join(f"--{name}" for name in _given(job, _ROBUST))
-        raise JobError(f"{flags} cannot be used with {label.loss} loss, which has no robust errors")
+        raise JobError(f"{flags} cannot be used with hinge loss, which has no robust errors")
     if job.folds:
         _refuse_folds(job, solver, label.loss, schema)
     return job.model_copy(

@@ -7,8 +7,9 @@ from functools import reduce
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.linear_model import ElasticNet, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import ElasticNet, PoissonRegressor, Ridge
 from tests.support.blocks import make_block
+from tests.support.elastic_nets import elastic_net_logistic
 
 from onepass.block import Block
 from onepass.learn.losses import Loss
@@ -66,18 +67,9 @@ def test_squared_loss_is_the_elastic_net_of_scikit_learn_however_rows_are_split(
 def test_logistic_loss_ends_near_the_elastic_net_of_scikit_learn(l1, l2):
     x, y = rows("logistic")
     found = learnt("logistic", x, y, l2=l2, penalties=Penalties(l1=l1))
-    theirs = LogisticRegression(
-        C=1 / (N_ROWS * (l1 + l2)), l1_ratio=l1 / (l1 + l2), solver="saga", tol=1e-5, max_iter=5000,
-        random_state=0,
-        **({} if l1_ratio_alone() else {"penalty": "elasticnet"}),
-    ).fit(x, y)  # fmt: skip
+    theirs = elastic_net_logistic(l1, l2, N_ROWS, tol=1e-5, max_iter=5000).fit(x, y)
     np.testing.assert_allclose(coefficients(found), theirs.coef_[0], atol=0.003)
     assert ((coefficients(found) == 0) == (theirs.coef_[0] == 0)).all()
-
-
-def l1_ratio_alone() -> bool:
-    """Whether scikit-learn takes the kind of penalty from `l1_ratio`, as it does from 1.8 on."""
-    return LogisticRegression().get_params()["penalty"] == "deprecated"
 
 
 def test_poisson_loss_with_a_ridge_penalty_alone_is_that_of_scikit_learn():

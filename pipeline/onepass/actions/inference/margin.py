@@ -78,7 +78,7 @@ def margins(model: Model, errors: Errors | None, base: str | None = None) -> lis
         classes = model.file.encoder.label.classes or []
         return list(_of_classes(heads[0], classes, errors, base))
     if job.loss == "ordinal":
-        return list(_of_thresholds(heads[0], model.file.encoder.label.classes or []))
+        return list(_of_thresholds(heads[0], model.file.encoder.label.classes or [], errors))
     several = len(heads) > 1
     names: list[str | None] = [f"{q:g}" for q in job.quantile] if several else [None]
     is_squared = job.loss == "squared"
@@ -134,7 +134,7 @@ def _of_classes(
         )
 
 
-def _of_thresholds(head: Weights, classes: list[str]) -> Iterator[Margin]:
+def _of_thresholds(head: Weights, classes: list[str], errors: Errors | None) -> Iterator[Margin]:
     """Yield a margin for each threshold between classes; all have the same weights but it.
 
     The threshold with its sign changed is the intercept: a class above it is the likelier, the
@@ -146,18 +146,20 @@ def _of_thresholds(head: Weights, classes: list[str]) -> Iterator[Margin]:
     sign = np.append(np.ones(n), -1.0)
     for k, pair in enumerate(pairwise(classes)):
         own = np.append(np.arange(n), n + k)
-        covariance = known.covariance[np.ix_(own, own)] * np.outer(sign, sign)
+        places, signs = np.ix_(own, own), np.outer(sign, sign)
+        by_model = known.covariance[places] * signs
+        by_scores = None if known.robust is None else known.robust[places] * signs
         yield Margin(
             " | ".join(pair),
             known.weights[0, own] * sign,
             head.hashed,
             None,
-            covariance,
-            covariance,
-            None,
+            by_scores if errors == "robust" else by_model,
+            by_model,
+            by_scores,
             known,
             0,
-            math.inf,
+            freedom_of(known, errors, is_squared=False),
         )
 
 

@@ -36,6 +36,7 @@ def make_metrics(
     classes: Sequence[str] = (),
     power: float = 1.5,
     overdispersion: float = 1.0,
+    of_version: float | None = None,
 ) -> Metrics:
     """Return an empty accumulator for a loss.
 
@@ -53,6 +54,9 @@ def make_metrics(
         Power of the variance of tweedie loss.
     overdispersion
         Overdispersion of negative binomial loss.
+    of_version
+        Power or overdispersion of one version, at which its deviance is shown; None for that of the
+        loss.
 
     Raises
     ------
@@ -71,9 +75,9 @@ def make_metrics(
         case "gamma":
             return GammaMetrics(label_center)
         case "tweedie":
-            return TweedieMetrics(label_center, power)
+            return TweedieMetrics(label_center, power, of_version)
         case "negative_binomial":
-            return NegativeBinomialMetrics(label_center, overdispersion)
+            return NegativeBinomialMetrics(label_center, overdispersion, of_version)
         case "inverse_gaussian":
             return InverseGaussianMetrics(label_center)
         case "logistic" | "probit" | "cloglog":

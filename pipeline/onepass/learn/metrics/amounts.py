@@ -17,19 +17,22 @@ class TweedieMetrics(RegressionMetrics):
     """Tweedie deviance 2 (y^(2-q) / ((1-q)(2-q)) - y m^(1-q) / (1-q) + m^(2-q) / (2-q)).
 
     Here q is the power and m the prediction, at least 1e-100. Deviances of different powers are in
-    different units.
+    different units, so the loss is at one power for all versions of a model. The deviance at the
+    power of a version is computed as well, if it is given.
     """
 
-    names = (*RegressionMetrics.names, "deviance", "own")
+    names = (*RegressionMetrics.names, "deviance", "own", "deviance_of_version")
 
-    def __init__(self, shift: float = 0.0, power: float = 1.5) -> None:
+    def __init__(
+        self, shift: float = 0.0, power: float = 1.5, of_version: float | None = None
+    ) -> None:
         super().__init__(shift)
-        self.power = power
+        self.power, self.of_version = power, of_version
 
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         assert isinstance(other, TweedieMetrics)
-        assert other.power == self.power
+        assert (other.power, other.of_version) == (self.power, self.of_version)
         super().merge(other)
 
     def loss(self) -> float:
@@ -44,13 +47,25 @@ class TweedieMetrics(RegressionMetrics):
         return unless_rounding(2 * (of_mean - own), own)
 
     def _terms(self, prediction: FloatArray, label: FloatArray) -> tuple[FloatArray, ...]:
-        q, m = self.power, np.maximum(prediction, LEAST_MEAN)
+        found, own = self._deviance(prediction, label, self.power)
+        if self.of_version in {None, self.power}:
+            return found, own, found
+        return found, own, self._deviance(prediction, label, self.of_version)[0]
+
+    @staticmethod
+    def _deviance(
+        prediction: FloatArray, label: FloatArray, q: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the deviance of each row at a power, and half the part of the label alone."""
+        m = np.maximum(prediction, LEAST_MEAN)
         own = label ** (2 - q) / ((2 - q) * (q - 1))
         pull = np.where(label > 0, label * m ** (1 - q), 0.0) / (q - 1)
         return 2 * (pull + m ** (2 - q) / (2 - q) - own), own
 
     def _named_loss(self) -> dict[str, float]:
-        return {"deviance": self.loss()}
+        if self.of_version is None:
+            return {"deviance": self.loss()}
+        return {"deviance": self._mean("deviance_of_version"), "power": self.of_version}
 
 
 class InverseGaussianMetrics(RegressionMetrics):
@@ -78,21 +93,24 @@ class InverseGaussianMetrics(RegressionMetrics):
 class NegativeBinomialMetrics(RegressionMetrics):
     """Deviance 2 (y log(y / m) - (y + 1/a) log((1 + a y) / (1 + a m))) at one overdispersion a.
 
-    The overdispersion is that of the job, or else that of the sample. It does not change as the
-    estimate does, so that the deviances of versions are comparable. The prediction m is at least
-    1e-100.
+    That of the loss is the one of the job, or else of the sample. It does not change as the
+    estimate does, so that the losses of versions are comparable. The deviance at the estimate of a
+    version is computed as well, if it is given. The prediction m is at least 1e-100.
     """
 
-    names = (*RegressionMetrics.names, "deviance", "own")
+    names = (*RegressionMetrics.names, "deviance", "own", "deviance_of_version")
 
-    def __init__(self, shift: float = 0.0, overdispersion: float = 1.0) -> None:
+    def __init__(
+        self, shift: float = 0.0, overdispersion: float = 1.0, of_version: float | None = None
+    ) -> None:
         super().__init__(shift)
-        self.overdispersion = overdispersion
+        self.overdispersion, self.of_version = overdispersion, of_version
 
     def merge(self, other: Metrics) -> None:
         """Add the rows of another accumulator."""
         assert isinstance(other, NegativeBinomialMetrics)
         assert other.overdispersion == self.overdispersion
+        assert other.of_version == self.of_version
         super().merge(other)
 
     def loss(self) -> float:
@@ -102,18 +120,30 @@ class NegativeBinomialMetrics(RegressionMetrics):
     def constant_loss(self) -> float:
         """Return the deviance of the mean of the labels."""
         mean, own = self._mean_label(), self._mean("own")
-        of_mean = float(self._likelihood(np.array([mean]), np.array([mean]))[0])
+        a = self.overdispersion
+        of_mean = float(self._likelihood(np.array([mean]), np.array([mean]), a)[0])
         return unless_rounding(2 * (own - of_mean), abs(own))
 
     def _terms(self, prediction: FloatArray, label: FloatArray) -> tuple[FloatArray, ...]:
-        own = self._likelihood(label, label)
-        return 2 * (own - self._likelihood(np.maximum(prediction, LEAST_MEAN), label)), own
+        found, own = self._deviance(prediction, label, self.overdispersion)
+        if self.of_version in {None, self.overdispersion}:
+            return found, own, found
+        return found, own, self._deviance(prediction, label, self.of_version)[0]
 
-    def _likelihood(self, mean: FloatArray, label: FloatArray) -> FloatArray:
+    def _deviance(
+        self, prediction: FloatArray, label: FloatArray, a: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the deviance of each row at an overdispersion, and the likelihood of the label."""
+        own = self._likelihood(label, label, a)
+        return 2 * (own - self._likelihood(np.maximum(prediction, LEAST_MEAN), label, a)), own
+
+    @staticmethod
+    def _likelihood(mean: FloatArray, label: FloatArray, a: float) -> FloatArray:
         """Return y log m - (y + 1/a) log(1 + a m), with 0 log 0 = 0."""
-        a = self.overdispersion
         log = np.log(np.where(label > 0, np.maximum(mean, LEAST_MEAN), 1.0))
         return np.asarray(label * log - (label + 1 / a) * np.log1p(a * mean))
 
     def _named_loss(self) -> dict[str, float]:
-        return {"deviance": self.loss()}
+        if self.of_version is None:
+            return {"deviance": self.loss()}
+        return {"deviance": self._mean("deviance_of_version"), "overdispersion": self.of_version}

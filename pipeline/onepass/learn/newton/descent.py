@@ -26,6 +26,9 @@ _SWEEPS = 8
 _ROUNDS = 400
 """Most attempts. Each lowers the objective, and nearly all problems end within ten."""
 
+_NEAR = 1e-12
+"""Distance from a bound, beside the largest weight, that counts as rounding."""
+
 _EXACT = 1e-9
 """Error of a slope that counts as rounding, relative to the largest terms of the slopes."""
 
@@ -47,6 +50,20 @@ class Box:
     def nearest(self, w: FloatArray) -> FloatArray:
         """Return the nearest weights within the bounds."""
         return np.clip(w, self.low, self.high)
+
+    def balance(self, slope: FloatArray, w: FloatArray) -> FloatArray:
+        """Return the part of a slope that the penalty and the bounds balance at some weights.
+
+        Parameters
+        ----------
+        slope
+            Gradient, at these weights, of all other terms of an objective.
+        """
+        # A step to a bound or to 0 ends there up to rounding.
+        near = _NEAR * float(np.abs(w).max(initial=0.0))
+        least = np.where(w < self.high - near, np.where(w >= -near, -self.l1, self.l1), -np.inf)
+        most = np.where(w > self.low + near, np.where(w > near, -self.l1, self.l1), np.inf)
+        return np.clip(slope, least, most)
 
 
 def minimise(a: FloatArray, c: FloatArray, box: Box, start: FloatArray) -> FloatArray:

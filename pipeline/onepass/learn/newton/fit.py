@@ -9,9 +9,9 @@ import numpy as np
 from onepass.block import FloatArray
 from onepass.learn.label_sums import PEARSON
 from onepass.learn.likelihood import FitStatistics, statistics, statistics_of_squares
-from onepass.learn.losses import PROBABILITY, Loss
+from onepass.learn.losses import PROBABILITY, SEVERAL, Loss
 from onepass.learn.newton.past import Past
-from onepass.learn.pointwise import SOFTMAX, SQUARED
+from onepass.learn.pointwise import SQUARED
 
 
 def n_determined(inverse: FloatArray, h: FloatArray, *, is_penalised: bool) -> float:
@@ -69,7 +69,7 @@ def fit_of(
         )
     if not len(sums):
         return FitStatistics(None, None, None, None, n_parameters, n_rows)
-    has_dispersion = loss.name not in PROBABILITY and loss.code != SOFTMAX
+    has_dispersion = loss.name not in PROBABILITY | SEVERAL
     return statistics(
         loss,
         sums,

@@ -40,6 +40,22 @@ class Groups:
         """Return the penalty."""
         return float(self.l1 @ [np.linalg.norm(w[own]) for own in self.of])
 
+    def balance(self, slope: FloatArray, w: FloatArray) -> FloatArray:
+        """Return the part of a slope that the penalty balances at some weights.
+
+        Parameters
+        ----------
+        slope
+            Gradient, at these weights, of all other terms of an objective.
+        """
+        found = np.zeros_like(slope)
+        for own, l1 in zip(self.of, self.l1, strict=True):
+            towards = -w[own] if w[own].any() else slope[own]
+            length = float(np.linalg.norm(towards))
+            reach = l1 if w[own].any() else min(l1, length)
+            found[own] = reach * towards / max(length, 1e-300)
+        return found
+
 
 def minimise_groups(a: FloatArray, c: FloatArray, groups: Groups, start: FloatArray) -> FloatArray:
     """Return the w that minimises ``w'aw / 2 - c'w`` plus the penalty of groups.

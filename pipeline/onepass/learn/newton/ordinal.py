@@ -18,22 +18,20 @@ from onepass.block import Block, FloatArray, Linear
 from onepass.errors import Diverged
 from onepass.learn.cumulative import rises
 from onepass.learn.curvature import solve
+from onepass.learn.label_sums import label_sums
 from onepass.learn.losses import Loss
+from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, kept_rows, least_rows
-from onepass.learn.newton.ordinal_difference import OrdinalDifference, on_thresholds
-from onepass.learn.newton.ordinal_fit import fit_ordered, longest, margins
-from onepass.learn.newton.ordinal_identified import identified
-from onepass.learn.newton.past import Past
-from onepass.learn.newton.restraint import Restraint
+from onepass.learn.newton.ordinal_difference import OrdinalDifference
+from onepass.learn.newton.ordinal_fit import fit_ordered, longest
+from onepass.learn.newton.ordinal_solution import OrdinalSolution
+from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.objective import Sums
 from onepass.learn.ordinal_objective import OrdinalObjective
-from onepass.learn.scaling import Standardiser
 from onepass.learn.updater import Identified, State, Weights, checked, copied
 
 _LIMITS = Limits(settled_rows=32_768)
-
-_THRESHOLD_PRIOR = 1e-6
 
 
 class Ordinal:
@@ -53,6 +51,8 @@ class Ordinal:
         Age in rows at which a row counts half; None: all rows count alike.
     has_offset
         Whether the blocks have offsets.
+    keeps
+        What is kept for inference.
     """
 
     def __init__(
@@ -64,47 +64,52 @@ class Ordinal:
         base: FloatArray,
         half_life: float | None = None,
         has_offset: bool = False,
+        keeps: Keeps = NOTHING,
     ) -> None:
-        self.loss, self.n_dense, self.l2, self.half_life = loss, n_dense, l2, half_life
-        self._base = np.asarray(base, float)
-        self.scaling = Standardiser(n_dense)
-        self.u = np.append(np.zeros(n_dense), self._base)
-        """Weights on standardised features, then thresholds."""
-        self.past = Past(self.u.size)
-        self._kept = Kept(n_dense, has_offset=has_offset)
+        self.loss, self.n_dense, self.half_life = loss, n_dense, half_life
+        self.solution = OrdinalSolution(
+            loss, n_dense, l2=l2, base=np.asarray(base, float), keeps=keeps
+        )
+        has_clusters = keeps.scores == "clusters"
+        self._kept = Kept(n_dense, has_offset=has_offset, has_clusters=has_clusters)
         self._keep = 1.0
         """Product of the factors by which rows have faded since `hold`."""
 
     @staticmethod
-    def nbytes(loss: Loss, n_dense: int, *, has_offset: bool = False) -> int:
+    def nbytes(
+        loss: Loss, n_dense: int, *, has_offset: bool = False, keeps: Keeps = NOTHING
+    ) -> int:
         """Return the most bytes that `arrays` take, without making them."""
-        n_weights = n_dense + loss.n_outputs
-        kept = Kept.nbytes(n_dense, n_weights, has_offset=has_offset)
-        return Standardiser.nbytes(n_dense) + Past.nbytes(n_weights) + 8 * n_weights + kept
+        n_weights, has_clusters = n_dense + loss.n_outputs, keeps.scores == "clusters"
+        kept = Kept.nbytes(n_dense, n_weights, has_offset=has_offset, has_clusters=has_clusters)
+        return OrdinalSolution.nbytes(loss, n_dense, keeps) + kept
 
     @staticmethod
-    def working_bytes(loss: Loss, n_dense: int) -> int:
+    def working_bytes(loss: Loss, n_dense: int, *, keeps: Keeps = NOTHING) -> int:
         """Return the bytes to set aside for an instance that learns; see `Newton.working_bytes`."""
         n_weights = n_dense + loss.n_outputs
         rows = 3 * 8 * (n_weights + loss.n_outputs) * _LIMITS.first_block(n_weights)
-        return 8 * 8 * n_weights**2 + rows
+        scores = 3 * scores_bytes(keeps.scores, n_weights, is_curved=False)
+        return 8 * 8 * n_weights**2 + rows + scores
 
     @property
     def n_rows(self) -> int:
         """Number of rows of positive weight learnt so far."""
-        return int(self.scaling.n_rows)
+        return self.solution.n_rows
 
     @property
     def known_rows(self) -> int:
         """Number of rows learnt so far; rows that have faded count less."""
-        return int(self.n_rows * self.past.share_left(float(self.scaling.weight)))
+        past, counted = self.solution.past, float(self.solution.scaling.weight)
+        return int(self.n_rows * past.share_left(counted))
 
     @property
     def block_rows(self) -> int:
         """Number of rows to learn at once; see `Newton.block_rows`."""
-        if self.n_rows < least_rows(self.u.size):
-            return _LIMITS.first_block(self.u.size)
-        return _LIMITS.next_block(self.u.size, self.known_rows)
+        size = self.solution.u.size
+        if self.n_rows < least_rows(size):
+            return _LIMITS.first_block(size)
+        return _LIMITS.next_block(size, self.known_rows)
 
     def update(self, block: Block) -> FloatArray:
         """Learn a block in pieces; see `Updater.update`."""
@@ -113,11 +118,11 @@ class Ordinal:
 
     def predict(self, block: Block) -> FloatArray:
         """Return each threshold less the margin of each row, shape (n_rows, n_classes - 1)."""
-        return self._cumulative_margins(self._x(block), block.offset)
+        return self.solution.margins(self.solution.x(block), block.offset)
 
     def scout(self) -> Ordinal:
-        """Return a copy that learns the same weights."""
-        return deepcopy(self)
+        """Return a copy that learns the same weights, and keeps no scores."""
+        return deepcopy(self, {id(self.solution.past.scores): None})
 
     def foresee(self, block: Block) -> FloatArray:
         """Return the margins that `update` would return, without learning."""
@@ -125,7 +130,7 @@ class Ordinal:
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor."""
-        self.past.fade(factor)
+        self.solution.past.fade(factor)
         self._kept.weight *= factor
         self._keep *= factor
 
@@ -134,61 +139,44 @@ class Ordinal:
 
     def linear(self) -> Linear:
         """Return weights on raw features of each threshold less the margin."""
-        w, thresholds = self._raw()
-        n = len(thresholds)
-        return Linear(thresholds, np.tile(-w, (n, 1)), np.empty((0, n)))
+        return self.solution.linear()
 
     def weights(self, repeats: float = 1.0) -> Weights:
         """Return the weights on raw features, with their covariance and the thresholds."""
-        known = self.identified(repeats)
-        w, thresholds = self._raw()
-        return Weights(
-            intercept=-float(thresholds[0]),
-            dense=w,
-            hashed=np.empty(0),
-            covariance=known.covariance[:-1, :-1] if known else None,
-            identified=known,
-        )
+        return self.solution.weights(repeats)
 
     def identified(self, repeats: float = 1.0) -> Identified | None:
         """Return what the rows determine: weights, and thresholds in place of the intercept."""
-        return identified(self.past, self.u, self.scaling, self._ridge(0.0), repeats)
+        return self.solution.identified(repeats)
 
     def objective(self) -> OrdinalObjective:
         """Return the objective that a batch rule minimises over all rows."""
-        return OrdinalObjective(
-            loss=self.loss,
-            center=self.scaling.center,
-            scale=self.scaling.scale,
-            ridge=np.append(np.full(self.n_dense, self.l2), np.zeros(len(self._base))),
-            base=self._base,
-        )
+        return self.solution.objective()
 
     def point(self) -> FloatArray:
         """Return weights and thresholds, flat, on the features of `objective`."""
-        return self.u.copy()
+        return self.solution.u.copy()
 
     def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
         """Move to a point, and replace the past by all rows at it; see `Updater.adopt`."""
-        self.u = point.copy()
-        self.past.weight[()] = sums.weight
-        held = Restraint(self._ridge(0.0))
-        self.past.replace(self.loss, self.u, sums, held, trusted=trusted)
+        self.solution.adopt(point, sums, trusted=trusted)
         self._kept.clear()
 
     @property
     def adds_up(self) -> bool:
         """Whether differences to this state can be merged; see `BlockLearner.rows_to_add_up`."""
-        return self.n_rows >= max(kept_rows(self.u.size), 60 * self.u.size)
+        size = self.solution.u.size
+        return self.n_rows >= max(kept_rows(size), 60 * size)
 
     def hold(self, n_shares: int, n_rows: int) -> None:
         """Keep the scale of the features from now on; see `Learns.hold`."""
-        self.scaling.is_held, self._keep = True, 1.0
+        self.solution.scaling.is_held, self._keep = True, 1.0
 
     def difference(self, base: Ordinal) -> OrdinalDifference:
         """Return what has been learnt since `hold`; see `Learns.difference`."""
+        own, of_base = self.solution, base.solution
         return OrdinalDifference.between(
-            self.scaling, self.past, base.scaling, base.past, self._keep, self.u
+            own.scaling, own.past, of_base.scaling, of_base.past, self._keep, own.u
         )
 
     def merge(self, found: OrdinalDifference) -> None:
@@ -201,12 +189,13 @@ class Ordinal:
         """
         if found.is_empty:
             return
-        found.add_to(self.scaling, self.past, self.u)
-        if self.scaling.is_due():
-            self._rescale()
-        slope = self.past.h @ self.u - self.past.b + self._penalty() * self.u
-        step = solve(self.past.h + np.diag(self._penalty()), slope)
-        self.u = self.u - longest(self.u[self.n_dense :], step[self.n_dense :]) * step
+        own = self.solution
+        found.add_to(own.scaling, own.past, own.u)
+        if own.scaling.is_due():
+            own.rescale()
+        slope = own.past.h @ own.u - own.past.b + own.penalty() * own.u
+        step = solve(own.past.h + np.diag(own.penalty()), slope)
+        own.u = own.u - longest(own.thresholds, step[self.n_dense :]) * step
         self._check()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -215,14 +204,13 @@ class Ordinal:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change; see `Updater.arrays`."""
-        scaling = {f"scaling.{name}": array for name, array in self.scaling.arrays().items()}
-        return scaling | self.past.arrays() | {"u": self.u} | self._kept.arrays()
+        return self.solution.arrays() | self._kept.arrays()
 
     def restore(self, state: State) -> None:
         """Continue from a state; see `Updater.restore`."""
         state = {"anchor": np.zeros(()), **state}
         found = {
-            name: checked(state, name, like, any_rows=name.startswith("kept"))
+            name: checked(state, name, like, any_rows=name.startswith(("kept", "cluster")))
             for name, like in ({"anchor": np.zeros(())} | self.arrays()).items()
         }
         lengths = {name: len(found[name]) for name in found if name.startswith("kept")}
@@ -230,10 +218,7 @@ class Ordinal:
             raise ValueError(f"expected rows of one number, found {lengths}")
         if not rises(found["u"][self.n_dense :]):
             raise ValueError("expected thresholds that rise")
-        for name in self.scaling.arrays():
-            setattr(self.scaling, name, found[f"scaling.{name}"])
-        self.past.take(found)
-        self.u = found["u"]
+        self.solution.take(found)
         self._kept.take(found)
 
     def _learn(self, block: Block) -> FloatArray:
@@ -243,18 +228,20 @@ class Ordinal:
             self.fade(0.5 ** (len(weight) / self.half_life))
             weight = weight * 0.5 ** (np.arange(len(weight))[::-1] / self.half_life)
         aged = replace(block, weight=np.asarray(weight))
-        is_first = not self.n_rows
-        self.scaling.add(np.ascontiguousarray(block.dense), block.weight)
-        if self.scaling.is_due():
-            self._rescale()
-        x = self._x(block)
-        before = self._cumulative_margins(x, block.offset)
-        self.past.weight += aged.weight.sum()
+        is_first, own = not self.n_rows, self.solution
+        own.scaling.add(np.ascontiguousarray(block.dense), block.weight)
+        if own.scaling.is_due():
+            own.rescale()
+        x = own.x(block)
+        before = own.margins(x, block.offset)
+        own.past.weight += aged.weight.sum()
+        if own.keeps.likelihood:
+            own.past.likelihood += label_sums(self.loss, aged)
         if is_first or len(self._kept):
             together = self._kept.with_more(aged)
-            self.past.forget_expansions()
-            self._fit(self._x(together), together)
-            self._kept.keep(together, self.u.size)
+            own.past.forget_expansions()
+            self._fit(own.x(together), together)
+            self._kept.keep(together, own.u.size)
         else:
             self._fit(x, aged)
         self._check()
@@ -262,38 +249,13 @@ class Ordinal:
 
     def _fit(self, x: FloatArray, block: Block) -> None:
         """Minimise the past plus the loss of rows, and add their expansion to the past."""
-        is_first = self.n_rows <= 5 * self.u.size + block.n_rows
-        fit = fit_ordered(self.past, self.u, x, block, self._penalty(), is_first=is_first)
-        self.u = fit.w
-        self.past.add(fit.expansion, fit.point)
-
-    def _rescale(self) -> None:
-        """Standardise features by their current moments, and move weights and past along."""
-        move, before = on_thresholds(self.scaling.refresh(), len(self._base)), self.u
-        self.u = move @ before
-        self.past.move(move, before)
-
-    def _raw(self) -> tuple[FloatArray, FloatArray]:
-        w = self.u[: self.n_dense] / self.scaling.scale
-        return w, self.u[self.n_dense :] + w @ self.scaling.center
-
-    def _x(self, block: Block) -> FloatArray:
-        x = self.scaling.apply(np.ascontiguousarray(block.dense))
-        return np.asarray(x[:, :-1], np.float64)
-
-    def _cumulative_margins(self, x: FloatArray, offset: FloatArray | None) -> FloatArray:
-        return self.u[self.n_dense :] - margins(x, self.u, offset)[:, None]
-
-    def _penalty(self) -> FloatArray:
-        """Return the ridge penalty with a start-up prior, which fades as rows arrive."""
-        share = min(1.0, 20 * self.u.size / max(1, self.n_rows))
-        return self._ridge(share**3) + self.past.anchor
-
-    def _ridge(self, prior: float) -> FloatArray:
-        unit = np.square(self.scaling.deviation() / self.scaling.scale)
-        own = prior + self.l2 * float(self.past.weight) * unit
-        return np.append(own, np.full(len(self._base), _THRESHOLD_PRIOR))
+        own = self.solution
+        is_first = self.n_rows <= 5 * own.u.size + block.n_rows
+        fit = fit_ordered(own.past, own.u, x, block, own.penalty(), is_first=is_first)
+        own.u = fit.w
+        own.past.add(fit.expansion, fit.point)
+        own.add_scores(x, block)
 
     def _check(self) -> None:
-        if not np.isfinite(self.u).all():
+        if not np.isfinite(self.solution.u).all():
             raise Diverged("the weights of newton are no longer finite; look for absurd values")

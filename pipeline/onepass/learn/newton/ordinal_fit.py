@@ -83,7 +83,7 @@ def _expand(x: FloatArray, block: Block, u: FloatArray) -> Expansion:
     z = margins(x, u, block.offset)
     found = cumulative(z, block.label, block.weight, u[x.shape[1] :])
     slope, curvature = found.on_features(x)
-    return Expansion(slope, curvature, 0.0, float(found.curvature.sum()))
+    return Expansion(slope, curvature, 0.0, float(found.curvature.sum()), found.value)
 
 
 def _values(

@@ -172,7 +172,7 @@ class Past:
         sums
             Derivatives at the point; its slope may go on with slots.
         penalty
-            Penalty of the weights, flat, without kinks.
+            Penalties and constraints of the weights, flat.
         trusted
             Whether the curvature at the point tells what happens at some distance. If not, an
             anchor makes up for the curvature that rows have as soon as they are fitted less well.
@@ -185,6 +185,9 @@ class Past:
         if loss.code != SQUARED:
             pull = (penalty.ridge + self.anchor) * point
             pull = pull if penalty.pull is None else pull - penalty.pull
+            # An l1 penalty and bounds are left to balance their part of the slope.
+            own = sums.slope[: len(self.b)] + penalty.slope(point)
+            pull = pull - penalty.balance(own, point)
         self.b = self.h @ point + pull
         self.noise[()], self.bend[()] = sums.noise, sums.bend
         # Twice the value of squared loss is the sum of squared residuals, y'y - 2 b'w + w'Hw.

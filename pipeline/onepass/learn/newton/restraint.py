@@ -7,7 +7,7 @@ their increments: those are not negative, and within the order an l1 penalty is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,8 +39,8 @@ class Kinks:
         if self.turn is None:
             return minimise(a, c, self.box, start)
         turn = self.turn
-        found = minimise(turn.T @ a @ turn, turn.T @ c, self.box, self._turned(start))
-        return np.asarray(turn @ found)
+        found = minimise(turn.T @ a @ turn, turn.T @ c, self.box, self.bounded(start))
+        return self.from_bounded(found)
 
     def value(self, w: FloatArray) -> float:
         """Return the l1 penalty, or that by columns."""
@@ -48,12 +48,38 @@ class Kinks:
 
     def nearest(self, w: FloatArray) -> FloatArray:
         """Return weights near some weights that meet the constraints."""
-        if self.turn is None:
-            return self.box.nearest(w)
-        return np.asarray(self.turn @ self.box.nearest(self._turned(w)))
+        return self.from_bounded(self.box.nearest(self.bounded(w)))
 
-    def _turned(self, w: FloatArray) -> FloatArray:
-        return np.asarray(np.linalg.solve(np.asarray(self.turn), w), np.float64)
+    def times(self, weight: float) -> Kinks:
+        """Return these constraints with the l1 penalties times a weight."""
+        box = replace(self.box, l1=weight * self.box.l1)
+        groups = self.groups and replace(self.groups, l1=weight * self.groups.l1)
+        return replace(self, box=box, l1=weight * self.l1, groups=groups)
+
+    def balance(self, slope: FloatArray, point: FloatArray) -> FloatArray:
+        """Return the part of a slope that the penalties and bounds balance at a point.
+
+        At the minimum it is the whole slope (the conditions of Karush, Kuhn and Tucker).
+
+        Parameters
+        ----------
+        slope
+            Gradient, at the point, of all terms of an objective but these.
+        """
+        if self.groups is not None:
+            return self.groups.balance(slope, point)
+        if self.turn is None:
+            return self.box.balance(slope, point)
+        found = self.box.balance(self.turn.T @ slope, self.bounded(point))
+        return np.asarray(np.linalg.solve(self.turn.T, found), np.float64)
+
+    def bounded(self, w: FloatArray) -> FloatArray:
+        """Return the coordinates of weights in which the constraints are bounds."""
+        return w if self.turn is None else np.asarray(np.linalg.solve(self.turn, w), np.float64)
+
+    def from_bounded(self, d: FloatArray) -> FloatArray:
+        """Return the weights of such coordinates."""
+        return d if self.turn is None else np.asarray(self.turn @ d)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +119,10 @@ class Restraint:
             return plain
         bent = float(step @ (bend @ step + self.ridge * step))
         return 2 * plain - bent - 2 * self.kinks_change(point, step)
+
+    def balance(self, slope: FloatArray, point: FloatArray) -> FloatArray:
+        """Return the part of a slope that the kinks balance; see `Kinks.balance`."""
+        return np.zeros_like(slope) if self.kinks is None else self.kinks.balance(slope, point)
 
     def kinks_change(self, point: FloatArray, step: FloatArray) -> float:
         """Return the increase of the l1 penalty in a step that is subtracted."""

@@ -42,6 +42,12 @@ class Scored:
             yield scores.reshape(len(scores), n_weights)
 
 
+def of_rows(scores: FloatArray) -> Scored:
+    """Return rows of whose derivatives nothing but the scores is known, (n_rows, n_weights)."""
+    none, ones = np.empty((0, 1, 1)), np.ones((len(scores), 1))
+    return Scored(scores, ones, none, np.empty(0), np.empty((0, 1)))
+
+
 def scored(loss: Loss, rows: Rows, w: FloatArray, *, curvature: bool) -> Scored:
     """Return rows with the derivatives of their losses at weights of shape (n_outputs, width).
 

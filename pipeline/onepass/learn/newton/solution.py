@@ -160,19 +160,17 @@ class Solution:
 
     def objective(self) -> Objective:
         """Return the objective that a batch rule minimises over all rows."""
-        free = np.append(np.full(self.w.shape[1] - 1, self.l2), 0.0)
-        if self.penalties.factors:
-            free[:-1] *= np.array(self.penalties.factors)
         return Objective(
             loss=self.loss,
             center=self.scaling.center,
             scale=self.scaling.scale,
             n_slots=0,
-            ridge=np.tile(free, len(self.w)),
+            ridge=np.tile(np.append(self.l2 * self._unit_penalty(), 0.0), len(self.w)),
             prior=np.zeros(self.w.size),
             target=self.target(),
             base=self.base,
             keeps=self.keeps,
+            unit_kinks=self._kinks(1.0),
         )
 
     def adopt(self, point: FloatArray, sums: Sums, *, trusted: bool) -> None:
@@ -191,7 +189,7 @@ class Solution:
         before = self.w.ravel()
         self.w = (move @ before).reshape(self.w.shape)
         self.past.move(move, before)
-        kinks = self._kinks()
+        kinks = self._kinks(float(self.past.weight))
         if kinks is not None:
             # The weights of 0 at the start need not be within the bounds.
             self.w[0] = kinks.nearest(self.w[0])
@@ -262,7 +260,7 @@ class Solution:
         """
         target = self.target()
         pull = None if target is None else ridge * target
-        return Restraint(ridge + anchor, pull, self._kinks())
+        return Restraint(ridge + anchor, pull, self._kinks(float(self.past.weight)))
 
     def target(self) -> FloatArray | None:
         """Return the weights to which the ridge penalty pulls, flat; None for 0."""
@@ -270,12 +268,12 @@ class Solution:
             return None
         return np.append(np.array(self.penalties.target) * self.scaling.scale, 0.0)
 
-    def _kinks(self) -> Kinks | None:
+    def _kinks(self, weight: float) -> Kinks | None:
+        """Return the kinks for rows of this total weight."""
         by_column = len(self.chosen) > 0 and bool(self.chosen[2])
-        total = self.l1 * float(self.past.weight)
         if not self.has_kinks:
             return None
-        return kinks_of(self.penalties, self.scaling, total, by_column=by_column)
+        return kinks_of(self.penalties, self.scaling, self.l1 * weight, by_column=by_column)
 
     def _prior(self) -> float | FloatArray:
         return start_prior(
@@ -291,9 +289,12 @@ class Solution:
 
     def ridge(self, prior: float | FloatArray) -> FloatArray:
         """Return the coefficient of ``w^2 / 2`` of each weight, flat, with a prior added."""
-        # The penalty is on features of unit variance; those in use had it at the last refresh.
-        unit = np.square(self.scaling.deviation() / self.scaling.scale)
-        if self.penalties.factors:
-            unit = unit * np.array(self.penalties.factors)
+        unit = self._unit_penalty()
         one = np.append(prior + self.l2 * float(self.past.weight) * unit, _INTERCEPT_PRIOR)
         return np.tile(one, len(self.w))
+
+    def _unit_penalty(self) -> FloatArray:
+        """Return the ridge penalty of each feature for `l2` of 1 and one row."""
+        # The penalty is on features of unit variance; those in use had it at the last refresh.
+        unit = np.square(self.scaling.deviation() / self.scaling.scale)
+        return unit * np.array(self.penalties.factors) if self.penalties.factors else unit
