@@ -533,7 +533,12 @@ def _outcomes(order: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _main() -> None:
-    import onepass.cli.train  # noqa: F401
+    import onepass.actions.rewind
+    import onepass.actions.summary
+    import onepass.actions.train
+    import onepass.actions.verify
+    import onepass.cli.train
+    import onepass.survey.survey  # noqa: F401
     import recording  # noqa: F401
 
     # The folder of the test that needed this process first is away by the next one.
