@@ -9,7 +9,7 @@
 # make quality    one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
 # make clean      removes what the targets above have made
 
-# The tests start some two hundred processes, each of which would compile the source again.
+# Many tests start processes, each of which would compile the source again.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
