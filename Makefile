@@ -1,12 +1,16 @@
 # make run        sets up, trains the sample lake through the Prefect flow, prints what it learnt
 # make test       sets up, runs the tests
 # make test-fast  the tests of single rooms only, in less than a minute on two free cores
+# make test-others  the other tests
 # make check      lint, format, types, and who may import whom
 # make torture    the tests of faults, REPEAT times as many cases (20), with another SEED each time
 # make reports    makes the example pages of docs/reports again
 # make soak       a schedule whose flow, worker and server are killed at random, for SOAK_MINUTES (30)
 # make quality    one pass against the batch optimum and peers, on 26 tasks (a quarter of an hour)
 # make clean      removes what the targets above have made
+
+# Many tests start processes, each of which would compile the source again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +24,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: setup run test test-fast check torture reports soak quality clean
+.PHONY: setup run test test-fast test-others check torture reports soak quality clean
 
 setup: $(READY)
 
@@ -40,20 +44,26 @@ run: setup
 
 # More arguments for pytest: make test PYTEST_ARGS="--cov=onepass"
 PYTEST_ARGS ?=
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+# One process more than cores: tests of schedules and of clusters wait most of their time.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test: setup
 	@echo "running the tests ..."
 	@$(PYTEST)
 
-# Rooms by themselves. Left out: whole lakes fitted or measured, processes killed, object stores.
-FAST := $(addprefix tests/,cloud encode lake learn ledger model stream survey \
-	test_arrays.py test_block.py test_jit.py test_job.py test_jobfile.py test_promises.py test_text.py) \
-	$(addprefix --ignore=tests/,lake/test_remote.py learn/newton/test_hybrid.py ledger/test_leftovers.py \
+# Rooms by themselves. Left apart: whole lakes fitted or measured, processes killed, object stores.
+ROOMS := $(addprefix tests/,cloud encode lake learn ledger model stream survey \
+	test_arrays.py test_block.py test_jit.py test_job.py test_jobfile.py test_promises.py test_text.py)
+APART := $(addprefix tests/,lake/test_remote.py learn/newton/test_hybrid.py ledger/test_leftovers.py \
 	ledger/store/test_every_store.py ledger/store/test_remote_store.py model/test_memory.py)
+OTHERS := $(APART) $(filter-out $(ROOMS),$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 
 test-fast: setup
-	@$(PYTEST) -q $(FAST)
+	@$(PYTEST) -q $(ROOMS) $(addprefix --ignore=,$(APART))
+
+# What test-fast leaves out.
+test-others: setup
+	@$(PYTEST) -q $(OTHERS)
 
 REPEAT ?= 20
 SEED ?= $(shell date +%s)

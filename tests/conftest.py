@@ -28,8 +28,31 @@ def messages_as_written(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-LONGEST = ("flows", "test_benchmarks.py", "test_packaging.py", "faults", "model")
+@pytest.fixture(autouse=True, scope="session")
+def disk_that_loses_nothing() -> Iterator[None]:
+    """The power stays on in this process, so that nothing has to wait for the disk.
+
+    A run asks the disk to keep what it has written some thirty times, which takes as long as the
+    learning of a small lake. Tests of what a store asks for count the calls, and those of
+    ``faults/test_syscalls.py`` see what a process of its own asks the kernel.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+LONGEST = (
+    "flows/test_production.py",
+    "flows",
+    "test_benchmarks.py",
+    "model/test_memory.py",
+    "faults",
+)
 """Files and folders that take longest: they begin first, so that no process ends long after."""
+
+
+WITH_SERVERS_OF_THEIR_OWN = ("flows/test_production.py", "flows/test_schedule.py")
+"""Tests of flows that wait for Prefect most of the time, beside which others can run."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,21 +60,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
 
     def turn(item: pytest.Item) -> int:
-        first = item.path.relative_to(root).parts[0]
-        return LONGEST.index(first) if first in LONGEST else len(LONGEST)
+        path = str(item.path.relative_to(root))
+        found = [i for i, start in enumerate(LONGEST) if path.startswith(start)]
+        return min(found, default=len(LONGEST))
 
     items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Run each file in one process, and all tests of flows in one, beside one Prefect server."""
+    """Run each file in one process, and tests of flows in one, beside one Prefect server."""
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "flows" if "tests/flows/" in file else file
+            is_flow = "tests/flows/" in file and not file.endswith(WITH_SERVERS_OF_THEIR_OWN)
+            return "flows" if is_flow else file
 
     # xdist would begin with the files that have the most tests, and end with a long one.
     config.option.loadscopereorder = False

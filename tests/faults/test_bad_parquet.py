@@ -158,19 +158,19 @@ def test_any_flipped_byte_of_a_footer_is_refused_or_survived(samples):
 def test_footer_with_any_field_changed_is_refused_or_survived(samples):
     """pyarrow's accessors of chunk metadata abort the process at one in fifty of them."""
     whole = (samples / "kinds").read_bytes()
-    step = max(1, 25 // REPEAT)
+    step = max(1, 50 // REPEAT)
     cases = [Case("kinds", "edit_nth", i) for i in range(SEED % step, n_edits(whole), step)]
-    assert len(cases) > 1000
+    assert len(cases) > 500
     outcomes = check(read_damaged(samples, cases))
     # Most edits are of columns that are not read, or of fields that are not needed.
     assert outcomes["same"] > len(cases) / 2
     assert outcomes["refused"] > len(cases) / 5
 
 
-@pytest.mark.parametrize("kind", ["billion_rows", "billion_rows_in_pages"])
-def test_small_file_that_asks_for_gigabytes_is_refused_within_a_gigabyte(samples, kind):
-    endings = read_damaged(samples, [Case("thousand", kind, seed) for seed in range(2)])
-    assert check(endings) == {"refused": 2}
+def test_small_file_that_asks_for_gigabytes_is_refused_within_a_gigabyte(samples):
+    kinds = ("billion_rows", "billion_rows_in_pages")
+    endings = read_damaged(samples, [Case("thousand", kind, i) for kind in kinds for i in range(2)])
+    assert check(endings) == {"refused": 4}
     for ending in endings:
         assert "a.parquet, row group 0" in ending.said
 

@@ -1,8 +1,12 @@
-"""Absurd numbers: an error that names them, or a counted treatment; never a model of NaN."""
+"""Absurd numbers: an error that names them, or a counted treatment; never a model of NaN.
+
+Newton learns every loss, and without ``REPEAT`` two of the other solvers do.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,13 @@ LOG_LINK = {"poisson", "tweedie", "negative_binomial"} | POSITIVE
 CLASSES = {"logistic", "probit", "cloglog", "hinge"}
 LOSSES = ("squared", "huber", "quantile", "softmax", *sorted(LOG_LINK), *sorted(CLASSES))
 SOLVERS = ("newton", "sgd", "adagrad", "nag", "adam", "ftrl", "dog")
+REPEAT = int(os.environ.get("REPEAT", "1"))
+
+
+def losses_of(solver: str) -> tuple[str, ...]:
+    """Losses that a solver has to learn here."""
+    is_whole = solver == "newton" or REPEAT > 1
+    return LOSSES if is_whole else LOSSES[SOLVERS.index(solver) % 3 :: 3]
 
 
 def rows(seed: int, loss: str = "squared", **changed: Any) -> pa.Table:
@@ -97,7 +108,7 @@ def error_of(model: str) -> BadPartition | Diverged | None:
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_no_absurd_number_makes_a_model_of_nan_or_costs_what_was_committed(lake, solver):
-    for loss in LOSSES:
+    for loss in losses_of(solver):
         for path in lake.iterdir():
             path.unlink()
         pq.write_table(rows(0, loss), lake / "a.parquet")

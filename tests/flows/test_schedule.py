@@ -83,8 +83,9 @@ def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
     prefect = [sys.executable, "-m", "prefect"]
     server = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     onepass = [sys.executable, "-c", "from onepass.cli import main; main()"]
-    # A cron schedule, of whole minutes, would make the test wait for half a minute.
-    serve = [*onepass, "serve", str(job), "--interval", "2"]
+    # A cron schedule, of whole minutes, would make the test wait for half a minute. Runs of a
+    # shorter schedule than this one keep each other from starting on a busy machine.
+    serve = [*onepass, "serve", str(job), "--interval", "10"]
     with running(server, environment, tmp_path / "server.log"):
         wait_for(lambda: is_healthy(url), 120, tmp_path / "server.log")
         with running(serve, environment, tmp_path / "serve.log"):

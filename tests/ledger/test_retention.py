@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,7 @@ def killed(*args: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_retention_keeps_the_newest_three_and_every_hundredth(store, monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+def test_retention_keeps_the_newest_three_and_every_hundredth(store):
     ledger = Ledger(store, ROOT)
     for i in range(203):
         ledger.commit_train(str(i).encode(), logged_training(str(i)))

@@ -1,11 +1,13 @@
 """Tasks in processes of their own: forks of one that has imported onepass but trained nothing.
 
 A fork costs 0.1 s where a new interpreter costs 2 s, so that a process can be killed at each of
-its steps in turn. Run as a script, this reads tasks from stdin and prints their outcomes.
+its steps in turn. Run as a script, this reads orders of tasks from stdin, a line each, and prints
+their outcomes.
 """
 
 from __future__ import annotations
 
+import atexit
 import io
 import itertools
 import json
@@ -20,8 +22,9 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,11 +44,43 @@ class Outcome:
 
 
 def run(*tasks: dict[str, Any], together: bool = False) -> list[Outcome]:
-    """Outcomes of tasks ``{"do": name, ...arguments}``, one after the other or all at once."""
-    command = [sys.executable, __file__, "together" if together else "in turn"]
-    done = subprocess.run(command, input=json.dumps(tasks), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [Outcome(**fields) for fields in json.loads(done.stdout)]
+    """Outcomes of tasks ``{"do": name, ...arguments}``, one after the other or all at once.
+
+    They run in the folder and with the environment that this process has now.
+    """
+    order = {"tasks": tasks, "together": together, "cwd": os.getcwd(), "env": dict(os.environ)}
+    return [Outcome(**fields) for fields in _server().outcomes(order)]
+
+
+class _Server:
+    """The process that tasks are forked from."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, __file__]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def outcomes(self, order: dict[str, Any]) -> list[dict[str, Any]]:
+        """Let an order be done, and return the outcomes of its tasks."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the process that tasks are forked from has ended; see its stderr"
+        return list(json.loads(line))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+@cache
+def _server() -> _Server:
+    server = _Server()
+    atexit.register(server.close)
+    return server
 
 
 def train_or_die(
@@ -431,15 +466,18 @@ def _die_at_step_of_a_commit(call: int) -> None:
         setattr(os, name, counted(getattr(os, name)))
 
 
-def _start(task: dict[str, Any], folder: Path) -> int:
-    sys.stdout.flush()
+def _start(task: dict[str, Any], order: dict[str, Any], folder: Path) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for name, number in (("out", 1), ("err", 2)):
             os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
+        os.chdir(order["cwd"])
+        os.environ.clear()
+        os.environ.update(order["env"])
         arguments = {name: value for name, value in task.items() if name != "do"}
         value = globals()[task["do"]](**arguments)
         (folder / "value").write_text(json.dumps(value))
@@ -481,24 +519,35 @@ def warm_up() -> None:
         FirstOrder("sgd", loss, 1, 0, Steps(0.1)).update(block)
 
 
-def _main() -> None:
-    import onepass.cli.train  # noqa: F401
-    import recording  # noqa: F401
-
-    warm_up()
-    tasks = json.load(sys.stdin)
-    outcomes = []
+def _outcomes(order: dict[str, Any]) -> list[dict[str, Any]]:
+    tasks = order["tasks"]
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(i) for i in range(len(tasks))]
         for folder in folders:
             folder.mkdir()
-        if sys.argv[1] == "together":
-            children = [_start(*pair) for pair in zip(tasks, folders, strict=True)]
-            outcomes = [_end(*pair) for pair in zip(children, folders, strict=True)]
-        else:
-            for task, folder in zip(tasks, folders, strict=True):
-                outcomes.append(_end(_start(task, folder), folder))
-    print(json.dumps(outcomes))
+        pairs = zip(tasks, folders, strict=True)
+        if order["together"]:
+            children = [_start(task, order, folder) for task, folder in pairs]
+            return [_end(*pair) for pair in zip(children, folders, strict=True)]
+        return [_end(_start(task, order, folder), folder) for task, folder in pairs]
+
+
+def _main() -> None:
+    import onepass.actions.rewind
+    import onepass.actions.summary
+    import onepass.actions.train
+    import onepass.actions.verify
+    import onepass.cli.train
+    import onepass.survey.survey  # noqa: F401
+    import recording  # noqa: F401
+
+    # The folder of the test that needed this process first is away by the next one.
+    os.chdir("/")
+    # A kill takes nothing from the kernel, which therefore need not wait for the disk.
+    os.fsync = lambda descriptor: None
+    warm_up()
+    for line in sys.stdin:
+        print(json.dumps(_outcomes(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
