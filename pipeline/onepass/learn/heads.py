@@ -96,5 +96,6 @@ def make_updater(settings: Settings, loss: Loss) -> Updater:
         "penalties": s.penalties,
     }
     if s.n_slots:
-        return Hybrid(loss, s.n_dense, s.n_slots, widens=s.widens, **shared)
+        classes = () if s.repeats else s.class_weights
+        return Hybrid(loss, s.n_dense, s.n_slots, widens=s.widens, class_weights=classes, **shared)
     return Newton(loss, s.n_dense, has_offset=s.has_offset, **shared)

@@ -72,6 +72,8 @@ class Settings:
     """Penalties and constraints of newton beside `l2`."""
     widens: bool = False
     """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
+    repeats: bool = True
+    """Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`."""
     expects: bool = False
     """How newton remembers saturated rows; see `ModelFile.saturated`."""
     n_folds: int = 0

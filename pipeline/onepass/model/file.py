@@ -78,6 +78,13 @@ class ModelFile(BaseModel):
     - widened: that prior times a factor, which the loss of rows before they are learnt decides on
     """
 
+    weighted_slots: Literal["repeated", "once"] = "repeated"
+    """How hashed weights of newton learn rows that are weighted by class.
+
+    - repeated: as if a row came as often as its class weighs
+    - once: a row is one row, and the weights of the classes move the margins
+    """
+
     keeps: Literal["curvature", "likelihood"] = "curvature"
     """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
 
@@ -124,6 +131,7 @@ class ModelFile(BaseModel):
             likelihood=self.keeps == "likelihood",
             prior=self.prior,
             widens=self.slot_prior == "widened",
+            repeats=self.weighted_slots == "repeated",
             expects=self.saturated == "expected",
         )
 

@@ -22,6 +22,7 @@ def candidate_settings(
     likelihood: bool = False,
     prior: Mapping[str, float] | None = None,
     widens: bool = False,
+    repeats: bool = True,
     expects: bool = False,
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
@@ -42,6 +43,8 @@ def candidate_settings(
         See `ModelFile.prior`.
     widens
         Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`.
+    repeats
+        Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`.
     expects
         How newton remembers saturated rows; see `ModelFile.saturated`.
     """
@@ -85,6 +88,7 @@ def candidate_settings(
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
             widens=widens,
+            repeats=repeats,
             # The information of a constant beside offsets is not known: with an offset of log odds
             # far from 0, every block of a rare class would count as nearly separable.
             expects=expects and not schema.has_offset,

@@ -22,6 +22,7 @@ from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots_classes import ClassWeights
 from onepass.learn.newton.slots_difference import SlotsDifference
 from onepass.learn.newton.slots_prior import variances
 from onepass.learn.newton.solution import Solution
@@ -65,6 +66,9 @@ class Hybrid:
         Number of slots.
     widens
         As for `SlotFilter`.
+    class_weights
+        Factors of the weights of rows by class that are no evidence to the slots; see
+        `slots_classes`. Empty if rows count as often as they weigh.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Hybrid:
         penalties: Penalties = NONE,
         widens: bool = False,
         expects: bool = False,
+        class_weights: tuple[float, ...] = (),
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -97,7 +102,8 @@ class Hybrid:
             penalties=penalties,
             expects=expects,
         )
-        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens)
+        classes = ClassWeights.of(loss, np.array(class_weights), base) if class_weights else None
+        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens, classes=classes)
 
     @staticmethod
     def nbytes(
