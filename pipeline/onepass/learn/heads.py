@@ -91,7 +91,7 @@ def make_updater(settings: Settings, loss: Loss) -> Updater:
         "half_life": s.half_life_rows,
         "careful": s.careful,
         "by_columns": s.by_columns,
-        "expects": s.expects,
+        "saturated": s.saturated,
         "keeps": s.keeps,
         "penalties": s.penalties,
     }

@@ -11,6 +11,7 @@ from onepass.block import Block
 from onepass.learn.known import scaled
 from onepass.learn.losses import SEVERAL, Loss
 from onepass.learn.newton.keeps import NOTHING, Keeps
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.penalties import NONE, Penalties
 
 
@@ -74,8 +75,8 @@ class Settings:
     """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
     repeats: bool = True
     """Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`."""
-    expects: bool = False
-    """How newton remembers saturated rows; see `ModelFile.saturated`."""
+    saturated: Saturated = "fitted"
+    """How newton learns saturated rows; see `ModelFile.saturated`."""
     n_folds: int = 0
     """Number of folds whose losses newton keeps apart, for cross-validation; 0 for none."""
 

@@ -17,6 +17,7 @@ from onepass.learn.heads import learner_bytes
 from onepass.learn.learner import Learner
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.learn.metrics.beside import beside_offset
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.settings import Settings
 from onepass.ledger.entries import FORMAT, first_fault
 from onepass.model.settings import candidate_settings, first_overdispersion
@@ -88,11 +89,12 @@ class ModelFile(BaseModel):
     keeps: Literal["curvature", "likelihood"] = "curvature"
     """Whether newton keeps, beside the curvature of the rows, the sums of their likelihood."""
 
-    saturated: Literal["fitted", "expected"] = "fitted"
-    """With which curvature newton remembers rows of classes that are nearly separable.
+    saturated: Saturated = "fitted"
+    """How newton learns rows of classes that are nearly separable.
 
-    - fitted: with the curvature at their fitted margins, which is hardly any
-    - expected: with the mean curvature over what is not known of their margins
+    - fitted: it remembers the curvature at their fitted margins, which is hardly any
+    - expected: it remembers the mean curvature over what is not known of their margins
+    - settled: so it does, and it meets the minimum of their blocks closely
     """
 
     taken: float = Field(default=1.0, gt=0, le=1)
@@ -132,7 +134,7 @@ class ModelFile(BaseModel):
             prior=self.prior,
             widens=self.slot_prior == "widened",
             repeats=self.weighted_slots == "repeated",
-            expects=self.saturated == "expected",
+            saturated=self.saturated,
         )
 
     def max_state_bytes(self) -> int:

@@ -9,6 +9,7 @@ from itertools import product
 from onepass.encode.schema import Label, Schema
 from onepass.job import Job
 from onepass.learn.newton.keeps import Keeps, ScoreKind
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.settings import Settings
 from onepass.model.penalties import dense_penalties
 
@@ -23,7 +24,7 @@ def candidate_settings(
     prior: Mapping[str, float] | None = None,
     widens: bool = False,
     repeats: bool = True,
-    expects: bool = False,
+    saturated: Saturated = "fitted",
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
 
@@ -45,8 +46,8 @@ def candidate_settings(
         Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`.
     repeats
         Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`.
-    expects
-        How newton remembers saturated rows; see `ModelFile.saturated`.
+    saturated
+        How newton learns saturated rows; see `ModelFile.saturated`.
     """
     penalties = dense_penalties(job, schema, prior)
     label, n_dense = schema.label, schema.n_dense
@@ -91,7 +92,7 @@ def candidate_settings(
             repeats=repeats,
             # The information of a constant beside offsets is not known: with an offset of log odds
             # far from 0, every block of a rare class would count as nearly separable.
-            expects=expects and not schema.has_offset,
+            saturated="fitted" if schema.has_offset else saturated,
             n_folds=job.folds,
         )
         for rate, l2, power in product(rates, job.l2, powers)

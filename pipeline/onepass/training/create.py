@@ -103,7 +103,7 @@ def create_model(
         # Rows that were learnt before tell nothing about the loss of new ones.
         slot_prior="widened" if resolved.epochs == 1 else "believed",
         weighted_slots="once",
-        saturated="expected",
+        saturated="settled",
         taken=found.taken,
         prior=prior_of(resolved.prior, resolved.loss, schema) if resolved.prior else None,
     )
