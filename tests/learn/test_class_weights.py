@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 
 from blocks import make_block, random_block, split
@@ -13,6 +14,8 @@ from learners import settings
 from onepass.block import Block
 from onepass.learn.candidates import Candidates
 from onepass.learn.learner import Learner
+from onepass.learn.losses import Loss
+from onepass.learn.newton.slots_classes import ClassWeights
 
 WEIGHTS = (1.0, 5.0)
 
@@ -86,3 +89,78 @@ def test_classes_of_softmax_have_weights():
     weight = np.array([1.0, 2.0, 0.5])[block.label.astype(int)]
     other.update(make_block(block.dense, block.label, weight=weight))
     assert_same(one, other)
+
+
+def rows_of_shops(n: int, seed: int) -> Block:
+    """Rows of 1,000 shops whose effects are moderate, and 3 % of positives."""
+    rng, effects = np.random.default_rng(seed), np.random.default_rng(7).normal(size=1000)
+    x, shop = rng.normal(size=(n, 1)), (1000 ** rng.random(n)).astype(np.int32) - 1
+    z = 0.5 * x[:, 0] + 0.6 * effects[shop] - 4
+    return make_block(x, (rng.logistic(size=n) < z).astype(float), slots=shop[:, None])
+
+
+def test_hashed_weights_come_as_near_to_the_weighted_optimum_as_the_best_penalty():
+    learnt, judged = rows_of_shops(20_000, 1), rows_of_shops(10_000, 2)
+    heavy = 1 / learnt.label.mean() - 1
+    weight = np.where(judged.label == 1, heavy, 1.0)
+
+    def loss(z: np.ndarray) -> float:
+        return float((weight * (np.logaddexp(0, z) - judged.label * z)).sum() / weight.sum())
+
+    def design(block: Block):
+        hits = (np.ones(block.n_rows), block.slots[:, 0], np.arange(block.n_rows + 1))
+        return hstack([csr_matrix(block.dense), csr_matrix(hits, (block.n_rows, 1000))]).tocsr()
+
+    best = np.inf
+    for penalty in np.geomspace(1, 1000, 6):
+        fit = LogisticRegression(C=1 / penalty, class_weight={0: 1, 1: heavy}, max_iter=500)
+        fit.fit(design(learnt), learnt.label)
+        best = min(best, loss(fit.decision_function(design(judged))))
+    base = np.log(heavy * learnt.label.mean() / (1 - learnt.label.mean()))
+    found = {}
+    for repeats in (False, True):
+        one = Learner(
+            settings(
+                loss="logistic", n_dense=1, n_slots=1000, class_weights=(1.0, heavy), base=base,
+                careful=True, widens=True, repeats=repeats,
+            )
+        )  # fmt: skip
+        for piece in split(learnt, 4096):
+            one.update(piece)
+        found[repeats] = loss(one.heads[0].predict(judged))
+    assert found[False] < 1.005 * best
+    # As if each positive were 30 rows of its shop.
+    assert found[True] > 1.1 * best
+
+
+@pytest.mark.parametrize("loss", ["logistic", "probit", "cloglog", "hinge", "softmax"])
+def test_weights_of_1_change_no_hashed_weight(loss):
+    n_classes = 3 if loss == "softmax" else 0
+    plain = settings(loss=loss, n_classes=n_classes, n_slots=64, widens=True)
+    ones = (1.0,) * (n_classes or 2)
+    one, other = Learner(replace(plain, class_weights=ones, repeats=False)), Learner(plain)
+    block = random_block(6000, 3, seed=5, loss=loss, n_hashed=2, n_slots=64)
+    for piece in split(block, 2000):
+        one.update(piece)
+        other.update(piece)
+    assert_same(one, other)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+def test_dispersion_is_the_variance_of_weighted_gradients_over_their_curvature(loss):
+    weights, share = np.array([0.5, 4.0, 9.0]), np.array([0.7, 0.2, 0.1])
+    base = np.log(share)
+    if loss == "logistic":
+        weights, share, base = weights[:2], np.array([0.7, 0.3]), float(np.log(0.3 / 0.7))
+    found = ClassWeights.of(Loss(loss, n_classes=3), weights, base)
+    # Classes whose weighted shares are these have shares of the rows in proportion to these.
+    rows = share / weights
+    label = np.arange(len(rows), dtype=float)
+    one = Loss(loss, n_classes=3)
+    if loss == "softmax":
+        _, g, p = one.expand_softmax(np.tile(base, (3, 1)), label, weights)
+        curvature = weights[:, None] * p * (1 - p)
+    else:
+        g, curvature = one.derivatives(np.full(2, base), label, weights)
+    square, bend = (rows @ np.reshape(array, (len(rows), -1)) for array in (g * g, curvature))
+    assert found.dispersion == pytest.approx(square.sum() / bend.sum(), rel=1e-12)

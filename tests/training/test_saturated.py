@@ -23,9 +23,9 @@ def test_model_of_an_earlier_version_forgets_saturated_rows_as_before(tmp_path):
         )
     train({"lake": str(lake), "label": "y", "model": str(new)})
     text = (new / "model.json").read_text()
-    assert '"saturated": "expected"' in text
+    assert '"saturated": "settled"' in text
     earlier.mkdir()
-    (earlier / "model.json").write_text(text.replace(',\n  "saturated": "expected"', ""))
+    (earlier / "model.json").write_text(text.replace(',\n  "saturated": "settled"', ""))
     train({"model": str(earlier)})
     states = [
         open_model(str(one)).ledger.history.trained()[-1].state.sha256 for one in (new, earlier)

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onepass import train, verify
+from onepass import Model, train, verify
+from onepass.actions.summary import summarise
 from onepass.actions.train import plan, train_pending
 from onepass.model.directory import open_model
 
@@ -55,6 +56,21 @@ def test_model_of_an_earlier_version_believes_its_weights(lake, tmp_path):
     for model in (new, earlier):
         report = verify(str(model), retrain=True)
         assert (report.sound, report.findings) == (True, [])
+
+
+def test_model_of_an_earlier_version_repeats_the_rows_of_weighted_classes(lake, tmp_path):
+    new, earlier = tmp_path / "new", tmp_path / "earlier"
+    train(job(lake, new, class_weight="0=1,1=5"))
+    text = (new / "model.json").read_text()
+    assert '"weighted_slots": "once"' in text
+    earlier.mkdir()
+    (earlier / "model.json").write_text(text.replace(',\n  "weighted_slots": "once"', ""))
+    train({"model": str(earlier)})
+    assert states(earlier) != states(new)
+    for model, told in ((new, False), (earlier, True)):
+        assert verify(str(model), retrain=True).sound
+        found = summarise(Model.load(str(model))).warnings
+        assert any("the prior of hashed weights" in text for text in found) == told
 
 
 def test_a_model_of_several_epochs_believes_its_weights(lake, tmp_path):

@@ -59,10 +59,11 @@ def cautions(
     found = _aliased(schema, known[0][1]) if known else []
     if weights := schema.label.class_weights:
         found.append(_weighted(schema.label.classes or [], weights, loss))
-        if schema.n_hashed and model.file.job.solver == "newton":
+        repeats = model.file.weighted_slots == "repeated"
+        if repeats and schema.n_hashed and model.file.job.solver == "newton":
             found.append(
                 "the prior of hashed weights takes class weights for numbers of rows, too, so the "
-                "weights of rare values go too far; train without class weights, or with --l2"
+                "weights of rare values go too far; a new model does not"
             )
     if known and loss in PROBABILITY | {"softmax", "poisson", "negative_binomial"}:
         found += _separated(schema, loss, known)

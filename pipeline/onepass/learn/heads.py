@@ -92,10 +92,11 @@ def make_updater(settings: Settings, loss: Loss) -> Updater:
         "half_life": s.half_life_rows,
         "careful": s.careful,
         "by_columns": s.by_columns,
-        "expects": s.expects,
+        "saturated": s.saturated,
         "keeps": s.keeps,
         "penalties": s.penalties,
     }
     if s.n_slots:
-        return Hybrid(loss, s.n_dense, s.n_slots, widens=s.widens, **shared)
+        classes = () if s.repeats else s.class_weights
+        return Hybrid(loss, s.n_dense, s.n_slots, widens=s.widens, class_weights=classes, **shared)
     return Newton(loss, s.n_dense, has_offset=s.has_offset, **shared)

@@ -11,6 +11,7 @@ from onepass.block import Block
 from onepass.learn.known import scaled
 from onepass.learn.losses import SEVERAL, Loss
 from onepass.learn.newton.keeps import NOTHING, Keeps
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.penalties import NONE, Penalties
 
 
@@ -72,8 +73,10 @@ class Settings:
     """Penalties and constraints of newton beside `l2`."""
     widens: bool = False
     """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
-    expects: bool = False
-    """How newton remembers saturated rows; see `ModelFile.saturated`."""
+    repeats: bool = True
+    """Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`."""
+    saturated: Saturated = "fitted"
+    """How newton learns saturated rows; see `ModelFile.saturated`."""
     n_folds: int = 0
     """Number of folds whose losses newton keeps apart, for cross-validation; 0 for none."""
 

@@ -17,6 +17,7 @@ from onepass.learn.heads import learner_bytes
 from onepass.learn.learner import Learner
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.learn.metrics.beside import beside_offset
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.settings import Settings
 from onepass.ledger.entries import FORMAT, first_fault
 from onepass.model.settings import candidate_settings, first_overdispersion
@@ -86,11 +87,19 @@ class ModelFile(BaseModel):
     - ordered_likelihood: yes, of a model of ordinal loss
     """
 
-    saturated: Literal["fitted", "expected"] = "fitted"
-    """With which curvature newton remembers rows of classes that are nearly separable.
+    weighted_slots: Literal["repeated", "once"] = "repeated"
+    """How hashed weights of newton learn rows that are weighted by class.
 
-    - fitted: with the curvature at their fitted margins, which is hardly any
-    - expected: with the mean curvature over what is not known of their margins
+    - repeated: as if a row came as often as its class weighs
+    - once: a row is one row, and the weights of the classes move the margins
+    """
+
+    saturated: Saturated = "fitted"
+    """How newton learns rows of classes that are nearly separable.
+
+    - fitted: it remembers the curvature at their fitted margins, which is hardly any
+    - expected: it remembers the mean curvature over what is not known of their margins
+    - settled: so it does, and it meets the minimum of their blocks closely
     """
 
     taken: float = Field(default=1.0, gt=0, le=1)
@@ -129,7 +138,8 @@ class ModelFile(BaseModel):
             likelihood=self.keeps == _likelihood_of(self.job.loss),
             prior=self.prior,
             widens=self.slot_prior == "widened",
-            expects=self.saturated == "expected",
+            repeats=self.weighted_slots == "repeated",
+            saturated=self.saturated,
         )
 
     def max_state_bytes(self) -> int:

@@ -9,6 +9,7 @@ from itertools import product
 from onepass.encode.schema import Label, Schema
 from onepass.job import Job
 from onepass.learn.newton.keeps import Keeps, ScoreKind
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.settings import Settings
 from onepass.model.penalties import dense_penalties
 
@@ -22,7 +23,8 @@ def candidate_settings(
     likelihood: bool = False,
     prior: Mapping[str, float] | None = None,
     widens: bool = False,
-    expects: bool = False,
+    repeats: bool = True,
+    saturated: Saturated = "fitted",
 ) -> list[Settings]:
     """Return the settings of each candidate: every learning rate with every l2 and power.
 
@@ -42,8 +44,10 @@ def candidate_settings(
         See `ModelFile.prior`.
     widens
         Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`.
-    expects
-        How newton remembers saturated rows; see `ModelFile.saturated`.
+    repeats
+        Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`.
+    saturated
+        How newton learns saturated rows; see `ModelFile.saturated`.
     """
     penalties = dense_penalties(job, schema, prior)
     label, n_dense = schema.label, schema.n_dense
@@ -85,9 +89,10 @@ def candidate_settings(
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
             widens=widens,
+            repeats=repeats,
             # The information of a constant beside offsets is not known: with an offset of log odds
             # far from 0, every block of a rare class would count as nearly separable.
-            expects=expects and not schema.has_offset,
+            saturated="fitted" if schema.has_offset else saturated,
             n_folds=job.folds,
         )
         for rate, l2, power in product(rates, job.l2, powers)

@@ -102,7 +102,8 @@ def create_model(
         keeps="ordered_likelihood" if resolved.loss == "ordinal" else "likelihood",
         # Rows that were learnt before tell nothing about the loss of new ones.
         slot_prior="widened" if resolved.epochs == 1 else "believed",
-        saturated="expected",
+        weighted_slots="once",
+        saturated="settled",
         taken=found.taken,
         prior=prior_of(resolved.prior, resolved.loss, schema) if resolved.prior else None,
     )

@@ -19,7 +19,12 @@ from onepass.learn.newton.expansion_pass import Columns, Passed, expansion_pass
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, kept_rows
 from onepass.learn.newton.proximal import fit_block, full_step, shaped
-from onepass.learn.newton.saturated import base_information, expected, is_saturated
+from onepass.learn.newton.saturated import (
+    Saturated,
+    base_information,
+    expected,
+    is_saturated,
+)
 from onepass.learn.newton.scored import scored
 from onepass.learn.newton.solution import Solution
 from onepass.learn.pointwise import SOFTMAX, SQUARED
@@ -44,7 +49,7 @@ class BlockLearner:
     ----------
     solution
         Updated in place.
-    cautious, by_columns, expects, has_offset, limits
+    cautious, by_columns, saturated, has_offset, limits
         As for `Newton`.
     """
 
@@ -54,14 +59,16 @@ class BlockLearner:
         *,
         cautious: bool,
         by_columns: bool,
-        expects: bool = False,
+        saturated: Saturated = "fitted",
         has_offset: bool = False,
         limits: Limits,
     ) -> None:
         self.loss, self.solution = solution.loss, solution
         self._cautious, self._by_columns, self._limits = cautious, by_columns, limits
-        self._base = base_information(self.loss, solution.base) if expects else 0.0
+        is_told = saturated != "fitted"
+        self._base = base_information(self.loss, solution.base) if is_told else 0.0
         """Information of a row of a constant; 0 where saturated rows are not told apart."""
+        self._settles = saturated == "settled"
         self.single = np.zeros((), np.bool_)
         """Whether blocks are in single precision."""
         has_clusters = solution.keeps.scores == "clusters"
@@ -234,6 +241,7 @@ class BlockLearner:
         penalty = self.solution.restraint()
         fit = fit_block(
             self.loss, self.solution.past, self.solution.w, rows, z, penalty, is_first=is_first,
+            closely=self._settles and self._was_saturated(rows),
             with_value=self.solution.keeps.likelihood,
         )  # fmt: skip
         self.solution.w, found = fit.w, fit.expansion
@@ -251,6 +259,14 @@ class BlockLearner:
         return is_saturated(
             past.h, found.curvature, float(past.weight), self._base, self.loss.n_outputs
         )
+
+    def _was_saturated(self, rows: Rows) -> bool:
+        """Return whether the rows before these, which are counted, tell classes nearly apart."""
+        past = self.solution.past
+        if not self._base or not past.h[-1, -1]:
+            return False
+        weight = float(past.weight) - float(rows.weight.sum())
+        return is_saturated(past.h, np.zeros_like(past.h), weight, self._base, self.loss.n_outputs)
 
     def _count(self, block: Block) -> None:
         """Add what depends on weights and labels alone."""

@@ -21,7 +21,9 @@ from onepass.learn.newton.expansion import kink_width
 from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots_classes import ClassWeights
 from onepass.learn.newton.slots_difference import SlotsDifference
 from onepass.learn.newton.slots_prior import variances
 from onepass.learn.newton.solution import Solution
@@ -57,7 +59,7 @@ class Hybrid:
 
     Parameters
     ----------
-    loss, n_dense, l2, base, half_life, careful, by_columns, expects, penalties
+    loss, n_dense, l2, base, half_life, careful, by_columns, saturated, penalties
         As for `Newton`.
     keeps
         As for `Newton`, but no likelihood: slots predict rows before they learn them.
@@ -65,6 +67,9 @@ class Hybrid:
         Number of slots.
     widens
         As for `SlotFilter`.
+    class_weights
+        Factors of the weights of rows by class that are no evidence to the slots; see
+        `slots_classes`. Empty if rows count as often as they weigh.
     """
 
     def __init__(
@@ -81,7 +86,8 @@ class Hybrid:
         keeps: Keeps = NOTHING,
         penalties: Penalties = NONE,
         widens: bool = False,
-        expects: bool = False,
+        saturated: Saturated = "fitted",
+        class_weights: tuple[float, ...] = (),
     ) -> None:
         self.loss, self.half_life = loss, half_life
         self._newton = Newton(
@@ -95,9 +101,10 @@ class Hybrid:
             by_columns=by_columns,
             keeps=replace(keeps, likelihood=False),
             penalties=penalties,
-            expects=expects,
+            saturated=saturated,
         )
-        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens)
+        classes = ClassWeights.of(loss, np.array(class_weights), base) if class_weights else None
+        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens, classes=classes)
 
     @staticmethod
     def nbytes(

@@ -31,6 +31,7 @@ from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.kept import Kept
 from onepass.learn.newton.limits import Limits, least_rows
 from onepass.learn.newton.proximal import shaped
+from onepass.learn.newton.saturated import Saturated
 from onepass.learn.newton.scores import scores_bytes
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
@@ -74,9 +75,8 @@ class Newton:
         What is kept for inference.
     penalties
         Penalties and constraints beside `l2`; all but factors are for losses with one margin.
-    expects
-        Whether rows of nearly separable classes are remembered by their mean curvature; see
-        `saturated`.
+    saturated
+        How rows of nearly separable classes are learnt; see `ModelFile.saturated`.
     limits
         Sizes of blocks.
     """
@@ -95,7 +95,7 @@ class Newton:
         has_offset: bool = False,
         keeps: Keeps = NOTHING,
         penalties: Penalties = NONE,
-        expects: bool = False,
+        saturated: Saturated = "fitted",
         limits: Limits = _LIMITS,
     ) -> None:
         self.loss, self.n_dense, self.half_life = loss, n_dense, half_life
@@ -108,7 +108,7 @@ class Newton:
             cautious=cautious,
             by_columns=by_columns,
             has_offset=has_offset,
-            expects=expects,
+            saturated=saturated,
             limits=limits,
         )
         self._keep = 1.0

@@ -32,8 +32,10 @@ the step.
 """
 
 _SETTLED_FIRST = 0.05
+_SETTLED_CLOSELY = 0.01
 _MAX_STEPS = 6
 _MAX_STEPS_FIRST = 40
+_MAX_STEPS_CLOSELY = 20
 
 _MAJORISED_LENGTH = 0.1
 """A line search that ends below this length makes the next step use a majorising parabola."""
@@ -90,6 +92,7 @@ def fit_block(
     penalty: Restraint,
     *,
     is_first: bool,
+    closely: bool = False,
     with_value: bool = False,
 ) -> Fit:
     """Minimise the past, the penalty and the loss of a block together.
@@ -105,11 +108,15 @@ def fit_block(
     is_first
         Whether little is known before this block. Then steps start with a majorising parabola, and
         go on until the minimum is met more closely.
+    closely
+        Whether steps go on until the minimum is met very closely, however short they are.
     with_value
         Whether the expansion has the loss at its point.
     """
     width, majorise = kink_width(loss, rows.y, z), is_first
-    for _ in range(_MAX_STEPS_FIRST if is_first else _MAX_STEPS):
+    settled = _SETTLED_CLOSELY if closely else _SETTLED_FIRST if is_first else _SETTLED
+    most = _MAX_STEPS_FIRST if is_first else _MAX_STEPS_CLOSELY if closely else _MAX_STEPS
+    for _ in range(most):
         # The residuals of the first block shrink as it is fitted, and the width with them.
         width = kink_width(loss, rows.y, z) if is_first else width
         point, at, is_majorised = w.ravel(), z, majorise
@@ -119,8 +126,8 @@ def fit_block(
         step = penalty.step(curved, slope, point)
         decrement = penalty.decrement(curved, slope, step, point)
         dz = rows.x @ step.reshape(w.shape).T
-        is_small = decrement < loss.unit * (_SETTLED_FIRST if is_first else _SETTLED)
-        if is_small or (not is_first and np.abs(dz).max() < _SHORT):
+        is_small = decrement < loss.unit * settled
+        if is_small or (not (is_first or closely) and np.abs(dz).max() < _SHORT):
             # A full step ends at the minimum of the quadratic model that the past keeps.
             w = (point - step).reshape(w.shape)
             break

@@ -5,12 +5,16 @@ few units away they have plenty. An expansion with the curvature at the margin f
 later blocks move the weights at no cost, until the forgotten rows are predicted wrongly. So the
 quadratic model takes the mean of each row's curvature over the margins that the weights, as far as
 they are known, allow.
+
+The minimum of such a block is met closely, too. All rows together have a loss of a few units, so
+what is far too little to matter elsewhere is a large share of it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +24,9 @@ from onepass.learn.losses import Loss
 from onepass.learn.newton.expansion import Expansion, Rows
 from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.pointwise import LOGISTIC, SOFTMAX
+
+Saturated = Literal["fitted", "expected", "settled"]
+"""What is done about saturated rows; see `ModelFile.saturated`."""
 
 _SATURATED = 0.1
 """Mean information of a row, as a share of that of a constant's row, from which on classes count as

@@ -29,6 +29,7 @@ from onepass.block import Entries, Float32Array, FloatArray, SlotArray
 from onepass.learn.losses import Loss
 from onepass.learn.newton.dispersion import noise_and_bend
 from onepass.learn.newton.entries_pass import add_up_entries, entries_pass
+from onepass.learn.newton.slots_classes import ClassWeights
 from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
 from onepass.learn.newton.slots_prior import FIRST_PRIOR, bounded, learnt_prior, reweigh
@@ -67,10 +68,20 @@ class SlotFilter:
         variance is the inverse of the penalty.
     widens
         Whether the loss before learning decides on a factor of the prior; see `slots_widening`.
+    classes
+        Weights of classes that are no evidence; None if rows count as often as they weigh.
     """
 
-    def __init__(self, loss: Loss, n_slots: int, *, l2: float = 0.0, widens: bool = False) -> None:
-        self.loss, self.l2, self.widens = loss, l2, widens
+    def __init__(
+        self,
+        loss: Loss,
+        n_slots: int,
+        *,
+        l2: float = 0.0,
+        widens: bool = False,
+        classes: ClassWeights | None = None,
+    ) -> None:
+        self.loss, self.l2, self.widens, self._classes = loss, l2, widens, classes
         self.hashed = np.zeros((n_slots, loss.n_outputs, 2), np.float32)
         self.hashed[:, :, 1] = FIRST_PRIOR
         self.prior = np.array(FIRST_PRIOR)
@@ -147,6 +158,10 @@ class SlotFilter:
         if self.widens:
             by_prior = derivatives_by_prior(self.hashed, float(self.prior), slots, entries)
         learn_rows = self._pass(slots, entries)
+        offset, evidence = dense.margin, weight
+        if self._classes is not None:
+            offset = offset - self._classes.shift
+            evidence = self._classes.evidence(label, weight)
         learn_rows(
             self.loss.code,
             self.loss.shape,
@@ -154,21 +169,22 @@ class SlotFilter:
             dispersion,
             np.ascontiguousarray(slots),
             *(() if entries is None else entries.arrays),
-            np.ascontiguousarray(dense.margin),
+            np.ascontiguousarray(offset),
             np.ascontiguousarray(dense.variance),
             label,
-            weight,
+            evidence,
             self.hashed,
             margin,
             *(() if known is None else (known,)),
         )
         z = dense.margin + margin
         if by_prior is not None:
-            self.slope += slope_and_bend(self.loss, z, label, weight, width, dispersion, by_prior)
+            scale = self._dispersion_of_loss()
+            self.slope += slope_and_bend(self.loss, z, label, weight, width, scale, by_prior)
         if not self.loss.has_unit_dispersion:
             self.dispersion *= 0.9
             self._keep_dispersion *= 0.9
-            self.dispersion += 0.1 * noise_and_bend(self.loss, z, label, weight, width, known)
+            self.dispersion += 0.1 * noise_and_bend(self.loss, z, label, evidence, width, known)
         self.n_rows += np.count_nonzero(weight)
         self._refresh_if_due()
         return margin
@@ -182,7 +198,7 @@ class SlotFilter:
     @property
     def precision(self) -> float:
         """Coefficient of ``w^2 / 2`` in the penalty that is equivalent to the prior."""
-        return self._dispersion() / float(self.prior)
+        return self._dispersion_of_loss() / float(self.prior)
 
     def adopt(self, weights: FloatArray, curvature: FloatArray) -> None:
         """Replace the beliefs by weights that a batch rule has found.
@@ -194,7 +210,7 @@ class SlotFilter:
         """
         beliefs = self._beliefs()
         beliefs[:, 0] = weights
-        beliefs[:, 1] = 1 / (curvature / self._dispersion() + 1 / float(self.prior))
+        beliefs[:, 1] = 1 / (curvature / self._dispersion_of_loss() + 1 / float(self.prior))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all arrays that change, by name, without copying them."""
@@ -269,6 +285,9 @@ class SlotFilter:
         least = _LEAST_DISPERSION * self.loss.unit
         return max(float(self.dispersion[0] / self.dispersion[1]), least)
 
+    def _dispersion_of_loss(self) -> float:
+        return self._dispersion() * (self._classes.dispersion if self._classes else 1.0)
+
     def _refresh_if_due(self) -> None:
         is_due = int(self.n_rows) >= max(_FIRST_DOUBLING, 2 * int(self.n_refreshed))
         if is_due and not self.is_held:
@@ -283,7 +302,8 @@ class SlotFilter:
             self.slope[:] = 0.0
             prior = bounded(prior * float(self.widening))
         if self.l2:
-            prior = min(prior, 1 / (self.l2 * float(self.n_rows)))
+            penalty = self.l2 * float(self.n_rows)
+            prior = min(prior, (self._classes.dispersion if self._classes else 1.0) / penalty)
         reweigh(beliefs, before, 1.0, prior)
         self.prior[()] = prior
 
