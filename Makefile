@@ -44,8 +44,9 @@ run: setup
 
 # More arguments for pytest: make test PYTEST_ARGS="--cov=onepass"
 PYTEST_ARGS ?=
-# One process more than cores: tests of schedules and of clusters wait most of their time.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+# One process more than cores: tests of schedules and of clusters wait most of their time. Threads of
+# BLAS would wait for each other; a run of onepass has one as well.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test: setup
 	@echo "running the tests ..."
