@@ -1,4 +1,4 @@
-"""Policies with an exposure and a number of claims, and the batch optimum of their poisson model."""
+"""Policies with an exposure and claims, and the batch optimum of their poisson model."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ is that on 50,000 others. onepass reads a lake, its peers hold the rows in memor
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable

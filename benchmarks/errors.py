@@ -81,11 +81,8 @@ def onepass(lake: Path, loss: str, kind: str) -> dict[str, Any]:
     def found() -> dict[str, Any]:
         summary = summarise(Model.load(model), by_column=True)
         rows = [*summary.coefficients, *summary.intercepts]
-        told = {
-            "coefficients": [r.coefficient for r in rows],
-            "errors": [r.std_error for r in rows],
-        }
-        return told | _used()
+        coefficients, errors = [r.coefficient for r in rows], [r.std_error for r in rows]
+        return {"coefficients": coefficients, "errors": errors} | _used()
 
     after_pass = found()
     refine({"model": str(model)})
@@ -99,9 +96,8 @@ def statsmodels(lake: Path, loss: str, kind: str) -> dict[str, Any]:
     rows = pq.read_table(lake)
     x = np.column_stack([*(rows[name].to_numpy() for name in FEATURES), np.ones(rows.num_rows)])
     y = rows[LABELS[loss]].to_numpy()
-    how: dict[str, Any] = {
-        "cov_type": {"classic": "nonrobust", "robust": "HC1"}.get(kind, "cluster")
-    }
+    kinds = {"classic": "nonrobust", "robust": "HC1", "clustered": "cluster"}
+    how: dict[str, Any] = {"cov_type": kinds[kind]}
     if kind == "clustered":
         how["cov_kwds"] = {"groups": rows["firm"].to_numpy()}
     if loss == "squared":

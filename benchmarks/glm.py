@@ -4,9 +4,9 @@
     python benchmarks/glm.py --folder DISK --rows 1048576 --only 'onepass;glum;H2O' --rounds 3
 
 The rows are claims of policies: 30 float32 columns and an exposure, with poisson loss and a
-logarithmic link. Each contender runs by itself, with all its processes; time and memory are those of
-the whole: start, imports, reading, fitting, standard errors. Coefficients are compared with the
-batch optimum in units of standard errors.
+logarithmic link. Each contender runs by itself. Its time and memory are those of all its processes:
+start, imports, reading, fitting, standard errors. Coefficients are compared with the batch optimum
+in units of standard errors.
 
 Spark and H2O need Java 17. The contenders in R need `Rscript` with mgcv and data.table (Debian:
 r-base-core, r-cran-mgcv, r-cran-data.table), and read the same rows as CSV.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from socket import socket
@@ -129,19 +130,11 @@ def spark(lake: Path) -> Fit:
 
 
 def h2o(lake: Path) -> Fit:
-    """Fit in a node of its own on the loopback, which holds the columns compressed in memory."""
+    """Fit in a node of its own, which holds the columns compressed in memory."""
     import h2o as engine
     from h2o.estimators import H2OGeneralizedLinearEstimator
 
-    scratch = lake.parent / "h2o"
-    scratch.mkdir(exist_ok=True)
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = {"ip": "127.0.0.1", "port": port, "nthreads": N_THREADS, "max_mem_size": MEMORY}
-    engine.init(**words, bind_to_localhost=True, ice_root=str(scratch))
-    try:
-        engine.no_progress()
+    with h2o_node(lake.parent / "h2o", MEMORY):
         rows = engine.import_file(str(lake))
         rows["known"] = rows["exposure"].log()
         model = H2OGeneralizedLinearEstimator(
@@ -154,6 +147,22 @@ def h2o(lake: Path) -> Fit:
         passes = int(output["model_summary"]["number_of_iterations"][0])
         errors = told.loc[names, "std_error"].tolist()
         return Fit(told.loc[names, "coefficients"].tolist(), errors, passes, engine.__version__)
+
+
+@contextmanager
+def h2o_node(scratch: Path, memory: str) -> Iterator[None]:
+    """Start a node of H2O on a free port of the loopback, and stop it."""
+    import h2o as engine
+
+    scratch.mkdir(exist_ok=True)
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = {"ip": "127.0.0.1", "port": port, "nthreads": N_THREADS, "max_mem_size": memory}
+    engine.init(**words, bind_to_localhost=True, ice_root=str(scratch))
+    try:
+        engine.no_progress()
+        yield
     finally:
         engine.cluster().shutdown()
 
