@@ -48,7 +48,7 @@ def asked(peer: str, questions: dict[str, Callable[[], Any]]) -> None:
             answer = str(call())
         except Exception as error:  # The refusal of a peer is an answer, whatever its type.
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            told = [line for line in lines if "ERR" in line or "requirement" in line] or lines
+            told = [line for line in lines if "ERR" in line or "Exception:" in line] or lines
             answer = f"refused: {told[0] if told else type(error).__name__}"
         print(f"{peer} | {question} | {answer[:400]}", flush=True)
 
@@ -58,9 +58,11 @@ def spark() -> None:
     import pyspark
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.evaluation import RegressionEvaluator
     from pyspark.ml.feature import RFormula, VectorAssembler
     from pyspark.ml.linalg import DenseMatrix, Vectors
     from pyspark.ml.regression import GeneralizedLinearRegression, LinearRegression
+    from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 
     session = local_session(Path(tempfile.mkdtemp()), 2, "2g")
     columns = rows()
@@ -96,6 +98,13 @@ def spark() -> None:
         made = GeneralizedLinearRegression(labelCol="l", featuresCol="f", family="poisson")
         return _rounded(Pipeline(stages=[formula, made]).fit(frame).stages[1].coefficients)
 
+    def validated() -> Any:
+        made = GeneralizedLinearRegression(labelCol="count", family="poisson")
+        grid = ParamGridBuilder().addGrid(made.regParam, [0.0, 1.0]).build()
+        judge = RegressionEvaluator(labelCol="count")
+        tuned = CrossValidator(estimator=made, estimatorParamMaps=grid, evaluator=judge, numFolds=2)
+        return _rounded(tuned.fit(frame).avgMetrics)
+
     def elastic() -> Any:
         made = LinearRegression(labelCol="number", regParam=0.3, elasticNetParam=1.0)
         return _rounded(made.fit(frame).coefficients)
@@ -110,7 +119,7 @@ def spark() -> None:
         ),
         "negative binomial": lambda: errors("count", "negativebinomial"),
         "gamma": lambda: errors("amount", "gamma", link="log"),
-        "tweedie of power 1.5": lambda: errors("cost", "tweedie", variancePower=1.5),
+        "tweedie of power 1.5": lambda: errors("cost", "tweedie", variancePower=1.5, linkPower=0.0),
         "inverse gaussian as tweedie of power 3": lambda: errors(
             "amount", "tweedie", variancePower=3.0, linkPower=0.0
         ),
@@ -129,6 +138,7 @@ def spark() -> None:
         "criteria": criteria,
         "4,097 columns": wide,
         "crosses, by RFormula": crossed,
+        "cross-validation, by another class": validated,
         "parameters of the estimator": lambda: ", ".join(
             param.name for param in GeneralizedLinearRegression().params
         ),
