@@ -159,6 +159,7 @@ def h2o() -> None:
     """Ask H2O."""
     import h2o as engine
     import pandas as pd
+    from h2o.estimators import H2OANOVAGLMEstimator
     from h2o.estimators import H2OGeneralizedLinearEstimator as Estimator
 
     with h2o_node(Path(tempfile.mkdtemp()), "2g"):
@@ -214,6 +215,11 @@ def h2o() -> None:
                 }
             )
             return weights("count", "poisson", linear_constraints=both, lambda_=0, solver="IRLSM")
+
+        def tested() -> Any:
+            made = H2OANOVAGLMEstimator(family="poisson", lambda_=0, highest_interaction_term=1)
+            made.train(x=["a", "b"], y="count", training_frame=frame)
+            return list(made.result().as_data_frame().columns)
 
         def checkpoint() -> Any:
             first = fit("count", "poisson", lambda_=0, solver="IRLSM")
@@ -273,6 +279,7 @@ def h2o() -> None:
             "prior (beta_given)": with_prior,
             "linear constraints": linear,
             "crosses": lambda: weights("count", "poisson", interactions=["a", "b"], lambda_=0),
+            "other class: tests of whole columns": tested,
             "cross-validation": lambda: fit("count", "poisson", nfolds=3).mean_residual_deviance(
                 xval=True
             ),

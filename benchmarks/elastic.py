@@ -167,7 +167,7 @@ def glum(lake: Path, loss: str) -> Path_:
     model = GeneralizedLinearRegressor(
         family={"squared": "normal", "logistic": "binomial"}[loss],
         l1_ratio=L1_SHARE[loss],
-        alphas=_penalties(x, y, L1_SHARE[loss]),
+        alpha=_penalties(x, y, L1_SHARE[loss]),
         alpha_search=True,
     )
     model.fit(x, y)

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.1
 """Between two looks at the memory."""
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -24,7 +24,7 @@ class Usage:
     cpu_seconds: float
     """Of all its processes, exact: each is waited for."""
     peak_bytes: int
-    """Highest sum of the resident memory of its processes, looked at every 50 ms."""
+    """Highest sum of the resident memory of its processes, looked at every 100 ms."""
     status: int
     """Exit status of the command itself."""
     gave_up: str
