@@ -24,7 +24,7 @@ def spark(found: Path, shape: Shape, model: str = "logistic", cores: int = 2) ->
     from pyspark.ml.feature import VectorAssembler
     from pyspark.ml.regression import LinearRegression
 
-    session = _session(found.parent / "spark", cores)
+    session = local_session(found.parent / "spark", cores)
     java = session.sparkContext._gateway.proc.pid
     try:
         together = VectorAssembler(inputCols=shape.features, outputCol="features")
@@ -51,12 +51,13 @@ def spark(found: Path, shape: Shape, model: str = "logistic", cores: int = 2) ->
         session.stop()
 
 
-def _session(scratch: Path, cores: int) -> Any:
+def local_session(scratch: Path, cores: int, memory: str = MEMORY) -> Any:
+    """Start Spark in this machine alone, with a heap of so much memory."""
     from pyspark.sql import SparkSession
 
     return (
         SparkSession.builder.master(f"local[{cores}]")
-        .config("spark.driver.memory", MEMORY)
+        .config("spark.driver.memory", memory)
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.local.dir", str(scratch))

@@ -202,9 +202,39 @@ def test_simulated_rounds_are_those_of_training(simulator, most, groups):
         assert rounds_of(simulator, groups, most, rule) == sizes
 
 
-def test_models_of_claims_are_measured(tmp_path):
-    text = printed("glm", "--folder", str(tmp_path), "--rows", "16384", "--only", "onepass")
+def test_a_refined_model_of_claims_is_the_batch_optimum_of_its_benchmark(tmp_path):
+    given = ("--rows", "16384", "--only", "onepass, refined")
+    text = printed("glm", "--folder", str(tmp_path), *given)
     cells = [cell.strip() for cell in text.splitlines()[-1].split("|")]
-    assert cells[1] == "onepass"
-    assert cells[6] == "one pass"
-    assert 0.3 < float(cells[7]) < 0.5
+    assert cells[1] == "onepass, refined"
+    assert float(cells[8]) < 1e-4
+    assert float(cells[9]) < 1e-5
+    assert 0.3 < float(cells[10]) < 0.5
+    assert printed("glm", "--folder", str(tmp_path), *given) == text
+
+
+def usage(words: list[str], most_bytes: float) -> dict[str, object]:
+    """Measure a command in a process of its own, which adopts what the command leaves running."""
+    code = "import json, sys; from usage import used_by; from dataclasses import asdict\n"
+    code += f"print(json.dumps(asdict(used_by({words!r}, {most_bytes!r}, 60))))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "benchmarks"
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_processes_that_outlive_the_one_that_started_them_are_measured():
+    work = "x = b'1' * 100_000_000; import time\nwhile time.process_time() < 0.5: pass"
+    left = f'{sys.executable} -c "{work}" &'
+    found = usage(["sh", "-c", left], 1e9)
+    assert found["cpu_seconds"] >= 0.5
+    assert found["peak_bytes"] > 100_000_000
+    assert (found["status"], found["gave_up"]) == (0, "")
+
+
+def test_a_command_is_ended_once_it_takes_too_much_memory():
+    work = "x = b'1' * 100_000_000; import time; time.sleep(60)"
+    found = usage([sys.executable, "-c", work], 5e7)
+    assert found["gave_up"] == "more than 0 GB"
+    assert found["seconds"] < 30
