@@ -98,7 +98,8 @@ class Draft:
         self._layouts, self._schema = layouts, layouts.schema
         self._optional = frozenset(self._schema.optional)
         self._drop_null_label, self._label, self._noted = drop_null_label, label, noted
-        self._learns = label and linear is None
+        self.learns = label and linear is None
+        """Whether the rows are to be learnt."""
         self._order = np.arange(n_rows) if order is None else order
         self._place = self._order
         if order is not None:
@@ -120,7 +121,7 @@ class Draft:
         self._offset = filled(n_rows, 0.0) if self._schema.has_offset else None
         has_clusters = label and self._schema.cluster is not None
         self._cluster = empty((n_rows,), np.int64) if has_clusters else None
-        self._fold = empty((n_rows,), np.int64) if self._learns and self._schema.fold_by else None
+        self._fold = empty((n_rows,), np.int64) if self.learns and self._schema.fold_by else None
         self._counts: Counter[str] = Counter()
         self._frequent: dict[str, Counter[str]] = {}
 
@@ -142,7 +143,7 @@ class Draft:
         for group in layout.groups:
             self._write_group(group, part.batch, start)
         numbers = Numbers()
-        frequent = self._frequent if self._learns else None
+        frequent = self._frequent if self.learns else None
         hashed = HashedColumns(self._schema, self._noted, frequent, n_rows)
         for column, first, width in layout.others:
             if isinstance(column, Nested):

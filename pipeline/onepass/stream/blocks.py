@@ -97,27 +97,43 @@ def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows:
             noted=_noted_columns(task, one.encoder, n_rows),
             linear=one.linear,
         )
-        for one in (Beside(reading.encoder, reading.linear), *reading.beside)
+        for one in reading.models
     ]
     kept, places, left_out = [], [], Counter[str]()
     for step, part in zip(task.steps, parts, strict=True):
-        for draft in drafts:
-            _write(draft, part.rows, step, reading)
+        for draft, one in zip(drafts, reading.models, strict=True):
+            _write(draft, part.rows, step, one.encoder, reading)
         places.append(part.places)
         left_out += part.counts
         if reading.keep:
             # Tables to concatenate need equal types, and only some row groups store dictionaries.
             columns = [plain(part.rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
-    encoded, *beside = (draft.finish() for draft in drafts)
-    encoded, held_out = with_folds(encoded, task.steps, places, reading), None
     if not task.number:
         left_out += pruned(task.steps)
+    first, *beside = (
+        _finished(draft, one, task.steps, places, left_out)
+        for draft, one in zip(drafts, reading.models, strict=True)
+    )
+    return replace(first, kept=pa.concat_tables(kept) if kept else None, beside=tuple(beside))
+
+
+def _finished(
+    draft: Draft,
+    model: Beside,
+    steps: list[Step],
+    places: list[IntArray | None],
+    left_out: Counter[str],
+) -> Streamed:
+    """Return the block of one model, with the folds and the held-out rows that it asks for."""
+    encoded = draft.finish()
+    if draft.learns:
+        encoded = with_folds(encoded, steps, places, model.encoder.schema)
     if left_out:
         encoded = replace(encoded, counts=encoded.counts + left_out)
-    if reading.holds_out:
-        encoded, held_out = _set_apart(encoded, task.steps, places)
-    return Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None, tuple(beside))
+    if not model.holds_out:
+        return Streamed(encoded, None, None)
+    return Streamed(*_set_apart(encoded, steps, places), None)
 
 
 def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
@@ -139,7 +155,9 @@ def _noted_columns(task: BlockTask, encoder: Encoder, n_rows: int) -> NDArray[np
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 
-def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> None:
+def _write(
+    draft: Draft, rows: pa.RecordBatch, step: Step, encoder: Encoder, reading: Reading
+) -> None:
     file, groups = step.source.file, step.unit.row_groups
     # A unit of several row groups is encoded as one, so the row is in any of them. The error names
     # one, by which the partition at fault is found.
@@ -149,7 +167,7 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> 
         draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
         if isinstance(error, UnknownClass):
-            error = _of_whole_file(error, step, reading)
+            error = _of_whole_file(error, step, encoder, reading)
         raise BadPartition(
             f"{error.reason}{among}",
             path=file.key,
@@ -163,9 +181,11 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> 
         ) from None
 
 
-def _of_whole_file(error: UnknownClass, step: Step, reading: Reading) -> UnknownClass:
+def _of_whole_file(
+    error: UnknownClass, step: Step, encoder: Encoder, reading: Reading
+) -> UnknownClass:
     """Return the error with all unknown classes of the file, so that none comes up afterwards."""
-    label = reading.encoder.schema.label
+    label = encoder.schema.label
     found = unknown_classes(step.source.file, step.source.footer, label, reading.selection)
     return UnknownClass(found, label) if found else error
 

@@ -27,6 +27,7 @@ from onepass.stream.workers import Workers
 from onepass.training.current import prepare
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
+from onepass.training.lockstep import train_groups
 from onepass.training.looks import in_quarantine
 from onepass.training.opening import check_holdout, clear_up, create, kept, resumed
 from onepass.training.plan import make_plan
@@ -120,7 +121,7 @@ class Session:
         given = None if self._has_failed else pending
         with self._recovering():
             left = self.model.ledger.history.pending() if given is None else given
-            self.run.train(left, max_seconds)
+            train_groups(self.run, left, max_seconds)
 
     @contextmanager
     def _recovering(self) -> Iterator[None]:
