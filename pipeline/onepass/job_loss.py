@@ -25,7 +25,9 @@ class LossFields(ShapeFields):
     GROUP: ClassVar[str] = "Loss"
 
     loss: LossName = Field(
-        default="auto", description="Loss to minimise; auto chooses it by the label."
+        default="auto",
+        description="Loss to minimise; auto chooses it by the label. Of several labels each may "
+        "have its own, such as paid=logistic,amount=gamma.",
     )
     quantile: list[float] = Field(
         default=[0.5],

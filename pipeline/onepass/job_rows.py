@@ -51,9 +51,15 @@ class RowFields(BaseModel):
         max_length=64,
         description="Read the table as it was at this time, ISO 8601; unset: as it is now.",
     )
-    label: str = Field(min_length=1, description="Column to predict.")
+    label: str = Field(
+        min_length=1,
+        description="Column to predict; or several, separated by commas, each with a model of its "
+        "own, from one pass.",
+    )
     model: str = Field(
-        min_length=1, description="Model directory or URL; created by the first run."
+        min_length=1,
+        description="Model directory or URL, created by the first run; with several labels the "
+        "directory of their models.",
     )
     holdout: str | list[str] | RollingHoldout | None = Field(
         default=None,
@@ -118,6 +124,18 @@ class RowFields(BaseModel):
         """The columns that are no features."""
         beside = (self.offset, self.exposure, self.cluster, self.fold_by)
         return Roles(self.label, self.weight, *beside)
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _label_is_one_column(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            if len(value) != 1:
+                raise ValueError(
+                    "expected one column; onepass train, and the function train of Python with a "
+                    "dict, train several labels at once"
+                )
+            return value[0]
+        return value
 
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
