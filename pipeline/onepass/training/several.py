@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from onepass.errors import Interrupted, JobError, ModelNotFound, OnepassError
+from onepass.errors import DataError, Interrupted, JobError, ModelNotFound, OnepassError
+from onepass.job import Job
 from onepass.job_fields import parse_job
 from onepass.job_labels import fields_of_labels, parse_labels
 from onepass.job_values import absolute
+from onepass.lake.discover import LakeFile
 from onepass.lake.footer import read_footer
 from onepass.lake.tables.open import list_lake
 from onepass.lake.tables.table import TableChoice
@@ -19,6 +21,7 @@ from onepass.ledger.store import Store, open_store
 from onepass.model.directory import model_exists, open_model
 from onepass.model.file import MODEL_KEY
 from onepass.model.labels import LABELS_KEY, MOST_LABELS, LabelModels, label_models, read_labels
+from onepass.model.table_choice import trained_choice
 from onepass.training.groups import read_alike
 from onepass.training.limits import LIMITS, Limits
 from onepass.training.lockstep import Failures, train_in_lockstep
@@ -50,8 +53,15 @@ def _is_column(name: str, given: Mapping[str, Any]) -> bool:
     lake = given["lake"]
     paths = [absolute(one) for one in lake] if isinstance(lake, list) else absolute(lake)
     choice = TableChoice(as_files=bool(given.get("as_files", False)))
-    files = list_lake(paths, choice)
-    return bool(files) and name in read_footer(files[0]).schema.names
+    return name in (_columns(list_lake(paths, choice)) or ())
+
+
+def _columns(files: Sequence[LakeFile]) -> list[str] | None:
+    """Return the columns of the first file; None if there is none that can be read."""
+    try:
+        return list(read_footer(files[0]).schema.names) if files else None
+    except DataError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,7 @@ def _create(
     stores = [open_store(job.model) for job in jobs]
     missing = [i for i, one in enumerate(stores) if not model_exists(one)]
     check_holdout(jobs[0])
+    _check_columns(several.labels, jobs[0])
     if missing:
         warnings = create_models(
             [jobs[i] for i in missing],
@@ -196,6 +207,14 @@ def _create(
         _note(dict(zip([several.labels[i] for i in missing], warnings, strict=True)), progress)
     data = several.model_dump_json(indent=2).encode() + b"\n"
     store.create(LABELS_KEY, data)
+
+
+def _check_columns(labels: Sequence[str], job: Job) -> None:
+    """Check that the lake has the labels, which a survey would first miss as excluded columns."""
+    names = _columns(list_lake(job.lake, trained_choice(job)))
+    for label in labels:
+        if names is not None and label not in names:
+            raise JobError(f"no column {label!r} in {job.lake!r}; the columns are {sorted(names)}")
 
 
 def _note(warnings: Mapping[str, Sequence[str]], progress: Progress) -> None:
