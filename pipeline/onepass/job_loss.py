@@ -25,9 +25,7 @@ class LossFields(ShapeFields):
     GROUP: ClassVar[str] = "Loss"
 
     loss: LossName = Field(
-        default="auto",
-        description="Loss to minimise; auto chooses it by the label. Of several labels each may "
-        "have its own, such as paid=logistic,amount=gamma.",
+        default="auto", description="Loss to minimise; auto chooses it by the label."
     )
     quantile: list[float] = Field(
         default=[0.5],

@@ -51,15 +51,9 @@ class RowFields(BaseModel):
         max_length=64,
         description="Read the table as it was at this time, ISO 8601; unset: as it is now.",
     )
-    label: str = Field(
-        min_length=1,
-        description="Column to predict; or several, separated by commas, each with a model of its "
-        "own, from one pass.",
-    )
+    label: str = Field(min_length=1, description="Column to predict.")
     model: str = Field(
-        min_length=1,
-        description="Model directory or URL, created by the first run; with several labels the "
-        "directory of their models.",
+        min_length=1, description="Model directory or URL; created by the first run."
     )
     holdout: str | list[str] | RollingHoldout | None = Field(
         default=None,
@@ -131,8 +125,9 @@ class RowFields(BaseModel):
         if isinstance(value, list | tuple):
             if len(value) != 1:
                 raise ValueError(
-                    "expected one column; onepass train, and the function train of Python with a "
-                    "dict, train several labels at once"
+                    f"expected one column, found {value}; several labels are trained by the "
+                    "command onepass train, or by the fields of a job in onepass.train({...}), and "
+                    "in a flow for each"
                 )
             return value[0]
         return value

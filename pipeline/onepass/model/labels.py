@@ -16,14 +16,14 @@ from onepass.cloud.url import is_url
 from onepass.errors import ForeignModel
 from onepass.ledger.entries import first_fault
 from onepass.ledger.store import Store
-from onepass.text import shown
+from onepass.text import listed, shown
 
 LABELS_KEY = "labels.json"
 
 MOST_LABELS = 1000
 """Largest number of labels of one directory."""
 
-_FORMAT = 1
+_FORMAT, _MOST_NAMED = 1, 8
 _MAX_BYTES = 4 << 20
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _OWN_NAMES = {"log", "state", "tags", "evaluations", "model.json", LABELS_KEY, "looks.npz"}
@@ -62,8 +62,8 @@ class LabelModels(BaseModel):
     def told(self, root: str) -> str:
         """Return what is in the directory, for messages."""
         pairs = zip(self.labels, self.places(root), strict=True)
-        listed = ", ".join(f"{shown(label)}: {place}" for label, place in pairs)
-        return f"{root!r} holds the models of several labels ({listed})"
+        named = [f"{shown(label)}: {place}" for label, place in pairs]
+        return f"{root!r} holds the models of several labels ({listed(named, _MOST_NAMED)})"
 
 
 def place_of(root: str, name: str) -> str:

@@ -23,6 +23,9 @@ class Beside:
     """Weights whose margins are computed in place of features; None to encode features."""
     holds_out: bool = False
     """See `Reading.holds_out`."""
+    is_alike: bool = False
+    """Whether this model differs from the first one in the label alone (`Encoder.is_like`), so that
+    their features are encoded once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class Display(RunProgress):
         self._looked += n_rows
         if self._looked >= total:
             self._bar.remove_task(self._looking)
+            self._looking, self._looked = None, 0
 
     def compared(self, n_files: int) -> None:
         """Move a bar of its own, or print a line now and then, if there are many footers."""

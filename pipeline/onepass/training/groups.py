@@ -57,9 +57,7 @@ class Groups:
             self.reading = replace(
                 first.reading,
                 whole_bytes=whole_bytes(*own, models),
-                beside=tuple(
-                    Beside(one.reading.encoder, holds_out=one.reading.holds_out) for one in others
-                ),
+                beside=tuple(_beside(one.reading, first.reading) for one in others),
             )
 
     def blocks_of(
@@ -90,6 +88,11 @@ class Groups:
     def _open(self, group: Group) -> Sequence[Source]:
         checks = [one.check for one in self.learners]
         return open_sources(group.partitions, self.files_of(group), checks)
+
+
+def _beside(own: Reading, first: Reading) -> Beside:
+    is_alike = first.encoder.is_like(own.encoder)
+    return Beside(own.encoder, holds_out=own.holds_out, is_alike=is_alike)
 
 
 def learn_again(pupil: Pupil, group: Group) -> Learnt:

@@ -24,12 +24,15 @@ from onepass.errors import (
     OnepassError,
 )
 from onepass.partition import Group
-from onepass.training.groups import Groups, read_alike
+from onepass.training.groups import Groups
 from onepass.training.round import BadRound, learn_round
 from onepass.training.run import Run
 
 OF_ONE_MODEL = (DataError, JobError, ModelConflict, ForeignModel)
 """Errors that stop one model, and not the others that are trained with it."""
+
+_MOST_AHEAD = 1024
+"""Most groups that are compared at once: no round has more."""
 
 
 def train_groups(run: Run, pending: Sequence[Group], max_seconds: float | None = None) -> None:
@@ -61,7 +64,7 @@ def train_in_lockstep(
     Parameters
     ----------
     runs
-        Of the same lake.
+        Of models that `read_alike`.
     pending
         Groups of each run.
     failures
@@ -89,12 +92,12 @@ def _next_party(runs: Sequence[Run]) -> tuple[list[Run], int]:
     The run with most groups left goes first, so that the others wait for it where it is behind.
     They join it as soon as they meet.
     """
+    left = {run: run.left[:_MOST_AHEAD] for run in runs}
     first = max(runs, key=lambda run: run.n_left)
-    alike = {run: run.left for run in runs if read_alike(first.learner, run.learner)}
-    members = [run for run in alike if _key(alike[run][0]) == _key(alike[first][0])]
-    met = {_key(left[0]) for run, left in alike.items() if run not in members}
+    members = [run for run in runs if _key(left[run][0]) == _key(left[first][0])]
+    met = {_key(left[run][0]) for run in runs if run not in members}
     n_groups = 1
-    for groups in zip(*(alike[run][1:] for run in members), strict=False):
+    for groups in zip(*(left[run][1:] for run in members), strict=False):
         keys = {_key(one) for one in groups}
         if len(keys) > 1 or keys & met:
             break
@@ -131,7 +134,7 @@ class Party:
     Parameters
     ----------
     runs
-        One, or several that `read_alike`; all are in `Run.training`.
+        One, or several of models that `read_alike`; all are in `Run.training`.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
