@@ -72,6 +72,8 @@ def measured(shape: Shape, folder: Path, words: list[str], repeats: int) -> str:
     """A row of the table: medians, and the medians of the ratios of each turn."""
     found = with_second_label(lake(folder, shape), shape)
     asked = {"first": [LABEL], "second": [SECOND], "both": [LABEL, SECOND]}
+    # The first run may have to compile the loops.
+    trained(found, [LABEL], words)
     turns = [
         {name: trained(found, labels, words) for name, labels in asked.items()}
         for _ in range(repeats)

@@ -38,7 +38,7 @@ def test_json_is_one_object_with_a_list(lake, tmp_path, onepass):
     assert code == 0
     assert found["model"] == str(tmp_path / "models")
     assert [one["label"] for one in found["models"]] == ["paid", "amount"]
-    assert all(one["rows"] == 1311 and one["metrics"] for one in found["models"])
+    assert all(one["rows"] == 1215 and one["metrics"] for one in found["models"])
 
 
 def test_labels_stand_in_a_job_file(lake, tmp_path, onepass):

@@ -52,7 +52,7 @@ def write_lake(folder: Path, n_files: int, n_rows: int = 400, **options: Any) ->
     """Write a lake of such rows; its files differ in length."""
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(n_files):
-        table = rows(n_rows + 37 * i, i, **options)
+        table = rows(n_rows + 5 * i, i, **options)
         pq.write_table(table, folder / f"part-{i:02}.parquet", row_group_size=300)
     return folder
 
@@ -66,7 +66,7 @@ def train(given: Mapping[str, Any], progress: Progress | None = None) -> dict[st
 
 def train_alone(given: Mapping[str, Any], label: str, model: Path) -> None:
     """Train the model of one label by itself, with blocks of the same size."""
-    others = [one for one in LABELS if one != label]
+    others = [one for one in given["label"] if one != label]
     exclude = [*given.get("exclude", []), *others]
     small.train({**given, "label": label, "exclude": exclude, "model": str(model)})
 
