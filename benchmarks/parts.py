@@ -94,21 +94,24 @@ class Shares:
         self._horizon = model.ledger.history.planned_rows()
         self.state = model.file.new_state()
 
-    def base(self) -> Base:
-        """The base as it is now."""
-        return Base(self.file, self._learner.reading, self.state)
+    def base(self, *, n: int = 1, alone: bool = False) -> Base:
+        """The base as it is now, of a round of shares of `n` partitions."""
+        n_shares = 1 if alone else _ROUND
+        n_rows = n_shares * n * self._groups[0].rows
+        reading, horizon = self._learner.reading, self._horizon
+        return Base(
+            self.file, reading, self.state, horizon=horizon, n_shares=n_shares, n_rows=n_rows
+        )
 
-    def task(self, i: int, *, n: int = 1, alone: bool = False) -> Task:
+    def task(self, i: int, *, n: int = 1) -> Task:
         """The task of `n` partitions from the i-th on; after the last one the first one follows."""
         chosen = [self._groups[(i + j) % len(self._groups)] for j in range(n)]
         group = Group(1, [one for group in chosen for one in group.partitions])
-        listed = self._learner.files_of(group)
-        n_shares = 1 if alone else _ROUND
-        return Task(group, listed, self._horizon, n_shares, n_shares * group.rows)
+        return Task(group, self._learner.files_of(group))
 
     def alone(self, i: int) -> Share:
         """Learn a group as a round of its own."""
-        share = learn_share(self.base(), self.task(i, alone=True))
+        share = learn_share(self.base(alone=True), self.task(i))
         assert share.arrays is not None, share.error
         self.state.load(share.arrays)
         return share
@@ -131,7 +134,7 @@ def measured(folder: Path, kind: Kind) -> tuple[Costs, dict[str, Any]]:
         rows = kind.shape.file_rows
         figures = _state_figures(shares, [one.difference for one in found], base)
         figures["difference_bytes"] = [
-            (n * rows, sent_bytes(learn_share(base, shares.task(0, n=n)).difference))
+            (n * rows, sent_bytes(learn_share(shares.base(n=n), shares.task(0, n=n)).difference))
             for n in kind.group_sizes
         ]
         figures["commit"] = _commit_seconds(model, shares.state)
@@ -154,12 +157,12 @@ def _spread(seconds: Sequence[float]) -> float:
 def _state_figures(shares: Shares, found: list[Any], base: Base) -> dict[str, Any]:
     """Sizes and times of base, differences and merges."""
     state = shares.state
-    fresh = base.held(_ROUND, _ROUND * shares.task(0).group.rows)
+    fresh = base.copied()
     sent = pickle.dumps(found[0], protocol=5)
     return {
         "base_bytes": sent_bytes(base),
         "send": best(lambda: pickle.dumps(base, protocol=5)),
-        "copy": best(lambda: base.held(_ROUND, 1 << 20)),
+        "copy": best(base.copied),
         "receive": best(lambda: pickle.loads(sent)),
         "difference": best(lambda: fresh.difference(state)),
         "fold": {k: _fold_seconds(found, k) for k in K},

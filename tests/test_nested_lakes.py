@@ -19,7 +19,7 @@ from onepass.actions.summary import summarise
 from onepass.errors import BadPartition
 from onepass.job_fields import parse_job
 from onepass.ledger.store import open_store
-from onepass.training.create import create_model
+from onepass.training.new_models import create_model
 
 SIZE = 5
 TAGS = np.array([f"tag{i}" for i in range(90)])

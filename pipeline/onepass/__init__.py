@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from onepass.actions.rewind import RewindReport, rewind
     from onepass.actions.score import ScoreReport, score
     from onepass.actions.tag import TagReport, tag
-    from onepass.actions.train import TrainOutcome, plan, train, train_pending
+    from onepass.actions.train import plan, train, train_pending
+    from onepass.actions.train_several import LabelsOutcome
+    from onepass.actions.trained import TrainOutcome
     from onepass.actions.verify import verify
     from onepass.actions.verify_report import VerifyReport
     from onepass.job import Job
@@ -30,6 +32,7 @@ _HOME = {
     "CompareReport": "actions.comparison",
     "EvaluateReport": "actions.evaluate",
     "Job": "job",
+    "LabelsOutcome": "actions.train_several",
     "Model": "model.model",
     "PageReport": "report.write",
     "PathReport": "actions.path",
@@ -38,7 +41,7 @@ _HOME = {
     "RewindReport": "actions.rewind",
     "ScoreReport": "actions.score",
     "TagReport": "actions.tag",
-    "TrainOutcome": "actions.train",
+    "TrainOutcome": "actions.trained",
     "TrainReport": "training.report",
     "VerifyReport": "actions.verify_report",
     "choose_penalty": "actions.path",
@@ -60,6 +63,7 @@ __all__ = [
     "CompareReport",
     "EvaluateReport",
     "Job",
+    "LabelsOutcome",
     "Model",
     "PageReport",
     "PathReport",

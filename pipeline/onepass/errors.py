@@ -235,7 +235,7 @@ class VersionRefused(OnepassError, RuntimeError):
     version, current
         The version that is refused, and the one that `current` names.
     outcome
-        Report of the run: a `Publication`, or a `TrainOutcome` that holds it.
+        Report of the run: a `Publication`, or a `TrainOutcome` or `LabelsOutcome` that holds it.
     """
 
     exit_code = 5

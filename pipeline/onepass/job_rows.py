@@ -119,6 +119,19 @@ class RowFields(BaseModel):
         beside = (self.offset, self.exposure, self.cluster, self.fold_by)
         return Roles(self.label, self.weight, *beside)
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _label_is_one_column(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            if len(value) != 1:
+                raise ValueError(
+                    f"expected one column, found {value}; several labels are trained by the "
+                    "command onepass train, or by the fields of a job in onepass.train({...}), and "
+                    "in a flow for each"
+                )
+            return value[0]
+        return value
+
     @field_validator("lake", "holdout", "model", mode="before")
     @classmethod
     def _paths_do_not_depend_on_the_working_directory(cls, value: Any, info: ValidationInfo) -> Any:

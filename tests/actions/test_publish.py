@@ -15,7 +15,7 @@ from lakes import number_table, write_files
 from onepass import Model, refine, rewind, tag, train, verify
 from onepass.actions import evaluate as evaluating
 from onepass.actions.publish import publish
-from onepass.actions.train import TrainOutcome
+from onepass.actions.trained import TrainOutcome
 from onepass.errors import ModelConflict, VersionRefused
 from onepass.model.directory import open_model
 from onepass.model.evaluations import recorded

@@ -377,7 +377,7 @@ def test_run_interrupted_before_there_is_a_model_does_not_point_at_one(
     def interrupt(*job: object, **limits: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("onepass.training.create.create_model", interrupt)
+    monkeypatch.setattr("onepass.training.new_models.create_model", interrupt)
     code, _, err = onepass("train", make_lake(1), "--label", "y", "--model", tmp_path / "model")
     assert (code, err.strip()) == (130, "interrupted before the model was created: nothing is kept")
     assert not (tmp_path / "model").exists()

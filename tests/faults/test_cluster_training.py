@@ -21,7 +21,7 @@ pytest.importorskip("distributed")
 from cluster import TestCluster
 from lakes import number_table
 from onepass import train
-from onepass.actions.train import TrainOutcome
+from onepass.actions.trained import TrainOutcome
 from onepass.errors import BadPartition, ClusterUnavailable, JobError
 from onepass.model.directory import open_model
 from onepass.stream.cluster.patience import Patience

@@ -54,6 +54,7 @@ from onepass.model.directory import OpenModel, open_model
 from onepass.model.state import ModelState
 from onepass.partition import Group, Partition
 from onepass.stream.workers import Workers
+from onepass.training.groups import Pupil, learn_again
 from onepass.training.learn_group import GroupLearner
 from onepass.training.progress import Progress
 from processes import STEPS_OF_A_COMMIT
@@ -330,7 +331,7 @@ class Machine(RuleBasedStateMachine):
             job = model.file.job.model_copy(update={"lake": lake})
             learner = GroupLearner(model.file, job, workers, Progress())
             horizon = model.ledger.history.planned_rows(entry.version)
-            learner.learn_again(state, Group(entry.epoch, entry.partitions), horizon)
+            learn_again(Pupil(learner, state, horizon), Group(entry.epoch, entry.partitions))
         return state.dump()
 
     def _write(self, name: str) -> None:

@@ -114,6 +114,47 @@ def test_wide_row_group_is_trained_within_its_limit(tmp_path):
     assert report["metrics"]["r2"] > 0.9
 
 
+def test_models_of_several_labels_are_trained_within_one_limit(tmp_path):
+    """States and blocks of all are in memory at the same time, in rounds as well."""
+    n_rows, n_columns = 200_000, 80
+    base = np.random.default_rng(0).standard_normal(n_rows + n_columns, dtype=np.float32)
+    columns = {f"x{i}": base[i : i + n_rows] for i in range(n_columns)}
+    for number in range(3):
+        columns[f"y{number}"] = base[:n_rows] - 2 * base[7 + number : n_rows + 7 + number]
+    pq.write_table(pa.table(columns), tmp_path / "0.parquet", row_group_size=n_rows)
+    for number in range(1, 4):
+        os.link(tmp_path / "0.parquet", tmp_path / f"{number}.parquet")
+    code = "from onepass.cli import main; from onepass.training import round_sizes\n"
+    code += "round_sizes.DENSE = round_sizes.Rule(share=9.0, least_rounds=2, most=256)\nmain()"
+    options = ["--label", "y0,y1,y2", "--model", str(tmp_path / "models"), "--parallel", "2"]
+    options += ["--memory-limit", "750MB", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", str(tmp_path / "*.parquet"), *options],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["models"]
+    assert [one["rows"] for one in found] == 3 * [4 * n_rows]
+    assert [one["version"] for one in found] == 3 * [1 + len([1, 2, 1])]
+    assert all(one["metrics"]["r2"] > 0.9 for one in found)
+    assert max(one["peak_rss_bytes"] for one in found) < 750e6
+
+
+def test_blocks_of_several_models_have_fewer_rows_where_memory_is_narrow():
+    label = Label(name="y", family="number", domain="real")
+    columns = [Numeric(name=f"x{i}", center=0.0, scale=1.0, missing=False) for i in range(400)]
+    schema = Schema(columns=columns, label=label, weight=None, hash_bits=10, hive={})
+    job = Job(lake="a", label="y", model="m", solver="newton", memory_limit="2GiB")
+    job = job.model_copy(update={"loss": "squared"})
+    alone = fit_batch_rows(job, schema)
+    others = 3 * [(job, schema)]
+    assert fit_batch_rows(job, schema, beside=others) <= alone / 2
+    assert whole_bytes(job, schema, alone, others) < whole_bytes(job, schema, alone)
+    with pytest.raises(JobError, match="of each of 28 models"):
+        fit_batch_rows(job, schema, beside=9 * others)
+
+
 def test_survey_of_wide_files_with_many_row_groups_is_that_of_one_file(tmp_path):
     """Neither their footers nor pages of all columns are in memory at once."""
     n_columns, n_rows, n_groups, n_files = 1000, 1000, 16, 16

@@ -68,7 +68,7 @@ def read(file, selection, *, seed=3, batch_rows=16, holds_out=False, keep=(), pr
     group = list(partitions(file, footer))
 
     def sources():
-        found = open_sources(group, {file.key: file}, check)
+        found = open_sources(group, {file.key: file}, [check])
         return found if pruned else [replace(one, left=None) for one in found]
 
     reading = Reading(

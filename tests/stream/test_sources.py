@@ -55,7 +55,7 @@ def check() -> ColumnCheck:
 
 
 def test_sources_are_found_in_the_order_of_the_partitions(files, planned, check):
-    sources = open_sources(reversed(planned), files, check)
+    sources = open_sources(reversed(planned), files, [check])
     assert [source.partition for source in sources] == planned[::-1]
     assert [source.file.key for source in sources] == ["1.parquet", "0.parquet"]
     assert [source.footer.fingerprint for source in sources] == [
@@ -92,7 +92,7 @@ def test_file_that_has_changed_is_named(folder, files, planned, check, entry_poi
 def test_touched_file_is_unchanged(folder, files, planned, check):
     os.utime(folder / "0.parquet", (1, 1))
     check_unchanged(planned, files, check)
-    assert len(open_sources(planned, files, check)) == 2
+    assert len(open_sources(planned, files, [check])) == 2
 
 
 def test_file_without_the_columns_is_bad_though_its_fingerprint_fits(tmp_path, check):

@@ -151,7 +151,7 @@ def test_a_model_beside_another_sees_the_blocks_that_it_would_see_alone(tmp_path
     for place, columns in enumerate(others):
         alone = read(tmp_path, columns=columns, seed=seed)
         for one, other in zip(both, alone, strict=True):
-            found, wanted = one.beside[place], other.encoded
+            found, wanted = one.beside[place].encoded, other.encoded
             for name in ("dense", "slots", "label", "weight"):
                 np.testing.assert_array_equal(
                     getattr(found.block, name), getattr(wanted.block, name)

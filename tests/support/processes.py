@@ -117,6 +117,17 @@ def train_or_die(
         return session.train().model_dump()
 
 
+def train_several_or_die(
+    job: dict[str, Any], *, die_at: Literal["commit"], call: int
+) -> dict[str, str]:
+    """Train the models of several labels; die of SIGKILL at the `call`-th step of a commit."""
+    from several import train
+
+    assert die_at == "commit"
+    _die_at_step_of_a_commit(call)
+    return {label: str(error) for label, error in train(job).items()}
+
+
 def score_or_die(
     lake: str, model: str, out: str, *, die_at: int | None = None, sleep: float = 0.0
 ) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from onepass.survey.choice import Choice
 from onepass.survey.concat import concat_samples
 from onepass.survey.leaks import leak_warnings
 from onepass.survey.profile import profile_columns
-from onepass.training.create import create_model
+from onepass.training.new_models import create_model
 from onepass.wording import speaking
 
 N = 400

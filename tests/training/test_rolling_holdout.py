@@ -16,7 +16,8 @@ import pytest
 
 from lakes import corrupt_pages, number_table
 from onepass import evaluate, rewind, verify
-from onepass.actions.train import TrainOutcome, train
+from onepass.actions.train import train
+from onepass.actions.trained import TrainOutcome
 from onepass.errors import BadPartition, JobError
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model

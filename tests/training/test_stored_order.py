@@ -17,8 +17,8 @@ from onepass.job_fields import parse_job
 from onepass.ledger.store import open_store
 from onepass.model.directory import open_model
 from onepass.survey.survey import survey
-from onepass.training.create import create_model
 from onepass.training.limits import Limits
+from onepass.training.new_models import create_model
 
 LIMITS = Limits(max_batch_rows=1024)
 

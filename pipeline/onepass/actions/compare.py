@@ -225,7 +225,7 @@ def _check_segments(found: dict[str, PairedLosses]) -> None:
 
 
 def _measured(pair: _Pair, streamed: Streamed) -> _Measured:
-    encoded, (other,) = streamed.encoded, streamed.beside
+    encoded, (other,) = streamed.encoded, [one.encoded for one in streamed.beside]
     places, own, theirs = np.intersect1d(
         encoded.rows, other.rows, assume_unique=True, return_indices=True
     )

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
-from onepass.actions.evaluate import EvaluateReport
-from onepass.actions.holdout import evaluate_holdout
-from onepass.actions.publish import Publication, publish
-from onepass.errors import VersionRefused
+from onepass.actions.train_several import LabelsOutcome, train_several
+from onepass.actions.trained import Trained, TrainOutcome
 from onepass.job import Job
-from onepass.lake.discover import Lake
-from onepass.model.directory import OpenModel
-from onepass.model.predictor import Predictor
-from onepass.training.progress import Notes, Progress
+from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
 from onepass.training.session import open_session
+from onepass.training.several import names_several
 
 
-class TrainOutcome(TrainReport):
-    """Outcome of training a whole lake."""
-
-    holdout: EvaluateReport | None = None
-    """Metrics on the holdout, if the job has one and it has rows that are not trained."""
-    published: Publication | None = None
-    """Version that predictions use now."""
+@overload
+def train(job: Job, *, progress: Progress | None = None) -> TrainOutcome: ...
 
 
-def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> TrainOutcome:
+@overload
+def train(
+    job: Mapping[str, Any], *, progress: Progress | None = None
+) -> TrainOutcome | LabelsOutcome: ...
+
+
+def train(
+    job: Job | Mapping[str, Any], *, progress: Progress | None = None
+) -> TrainOutcome | LabelsOutcome:
     """Train a model on everything in its lake that it has not seen.
 
     If the job has a holdout, the newest version is evaluated on it afterwards, and recorded in the
@@ -37,9 +36,16 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     Parameters
     ----------
     job
-        The job, or its fields; for an existing model ``{"model": directory}`` is enough.
+        The job, or its fields; for an existing model ``{"model": directory}`` is enough. With
+        several labels, ``{"label": ["paid", "churned"], ...}``, one pass over the lake trains a
+        model for each, ``model/paid`` and ``model/churned``; later ``{"model": directory}`` is
+        enough here, too.
     progress
         Receives each step; silent by default.
+
+    Returns
+    -------
+    The outcome of the model; for several labels a `LabelsOutcome`, which has that of each.
 
     Raises
     ------
@@ -59,34 +65,18 @@ def train(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> 
     A group of partitions is committed while the next one is learnt. A run that fails or is
     interrupted loses the group that it was learning; a run that is killed may also lose the group
     before. Nothing that has been committed is ever lost.
+
+    Of several labels, an error of one, such as a bad value in its column, stops the model of this
+    label alone. The others are trained to the end, and then the error is raised.
     """
-    outcome, trained, lake, predictor, model = _train(job, progress)
-    if lake is not None and predictor is not None:
-        notes = Notes(progress)
-        outcome.holdout = evaluate_holdout(
-            predictor, lake, trained, store=model.store, progress=notes
-        )
-    try:
-        outcome.published = publish(
-            model, trained, newest=predictor, lake=lake, holdout=outcome.holdout
-        )
-    except VersionRefused as refused:
-        if isinstance(refused.outcome, Publication):
-            outcome.published = refused.outcome
-        refused.outcome = outcome
-        raise
-    return outcome
-
-
-def _train(
-    job: Job | Mapping[str, Any], progress: Progress | None
-) -> tuple[TrainOutcome, Job, Lake | None, Predictor | None, OpenModel]:
-    # The end of the session frees the learner, so that the evaluation keeps its weights only.
-    with open_session(job, progress) as session:
-        outcome = TrainOutcome(**dict(session.train()))
-        lake = session.holdout()
-        predictor = session.predictor() if lake is not None else None
-        return outcome, session.job, lake, predictor, session.model
+    given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
+    if names_several(given):
+        return train_several(given, progress)
+    if isinstance(given.get("label"), list | tuple):
+        (given["label"],) = given["label"]
+    with open_session(given, progress) as session:
+        trained = Trained.of(session, session.train())
+    return trained.finish(progress)
 
 
 def plan(job: Job | Mapping[str, Any], *, progress: Progress | None = None) -> PlanReport:

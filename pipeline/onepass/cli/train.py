@@ -9,7 +9,9 @@ import click
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.publish import Publication
-from onepass.actions.train import TrainOutcome, train
+from onepass.actions.train import train
+from onepass.actions.train_several import LabelsOutcome
+from onepass.actions.trained import TrainOutcome
 from onepass.cloud.url import is_url
 from onepass.errors import Interrupted, VersionRefused
 from onepass.ledger.trained import CandidateEntry
@@ -17,7 +19,7 @@ from onepass.model.cross_validated import told
 from onepass.terminal.options import JobCommand, given_job, job_options, json_option
 from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
-from onepass.text import counted, megabytes
+from onepass.text import counted, megabytes, printable
 from onepass.training.report import in_rounds, not_taken, nothing_to_train
 
 _SHOWN = ("rmse", "r2", "auc", "accuracy", "macro_recall", "calibration_error", "below")
@@ -32,6 +34,10 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
 
     The first run needs LAKE, --label and --model. The job is remembered: later runs need only
     --model, train only what the model has not seen, and refuse a job that differs.
+
+    With several labels, --label paid,churned --model models, one pass over the lake trains a model
+    for each, models/paid and models/churned. No label is a feature of another one's model. --loss
+    may name one for each, such as paid=logistic,amount=gamma; all other options hold for all.
     """
     refusal: VersionRefused | None = None
     with Display("trained") as display:
@@ -41,18 +47,29 @@ def command(lake: tuple[str, ...], config: str | None, as_json: bool, **flags: A
             say(str(interrupted), err=True)
             raise
         except VersionRefused as refused:
-            if not isinstance(refused.outcome, TrainOutcome):
+            if not isinstance(refused.outcome, TrainOutcome | LabelsOutcome):
                 raise
             refusal, outcome = refused, refused.outcome
-    _warn(outcome)
+    models = _by_label(outcome)
+    for label, one in models.items():
+        _warn(one, label)
     if as_json:
         print_json(outcome)
     else:
-        _print(outcome)
+        for label, one in models.items():
+            _print(one, label)
     if refusal is not None:
         raise refusal
-    if outcome.published is not None and (text := _not_published(outcome.published)):
-        say(f"warning: {text}", err=True)
+    for label, one in models.items():
+        if one.published is not None and (text := _not_published(one.published)):
+            say(f"warning: {label}{text}", err=True)
+
+
+def _by_label(outcome: TrainOutcome | LabelsOutcome) -> dict[str, TrainOutcome]:
+    """Return the outcome of each model, by what its lines begin with."""
+    if isinstance(outcome, TrainOutcome):
+        return {"": outcome}
+    return {f"{printable(one.label)}: ": one for one in outcome.models}
 
 
 def _not_published(found: Publication) -> str | None:
@@ -65,16 +82,16 @@ def _not_published(found: Publication) -> str | None:
     return f"{stay}: {found.why}"
 
 
-def _warn(outcome: TrainOutcome) -> None:
+def _warn(outcome: TrainOutcome, label: str) -> None:
     # The first rows are predicted by a model that knows little, so only the last ones count.
     if outcome.last_tenth is not None:
-        warn_if_worse(outcome.last_tenth.loss, outcome.last_tenth.metrics)
+        warn_if_worse(outcome.last_tenth.loss, outcome.last_tenth.metrics, label)
     if outcome.holdout is not None:
-        warn_if_worse(outcome.holdout.loss, outcome.holdout.metrics)
+        warn_if_worse(outcome.holdout.loss, outcome.holdout.metrics, label)
 
 
-def _print(outcome: TrainOutcome) -> None:
-    say(_describe(outcome))
+def _print(outcome: TrainOutcome, label: str) -> None:
+    say(label + _describe(outcome))
     if outcome.candidates:
         _print_candidates(outcome.candidates)
     for line in told(outcome.cross_validation):

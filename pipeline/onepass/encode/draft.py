@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,8 @@ from onepass.encode.roles import known_margins, row_clusters
 from onepass.encode.scalar_kinds import Bool, Hashed, Numeric, OneHot, Time
 from onepass.encode.schema import Label
 from onepass.encode.shapes import Bins, Cross, Product, Spline
-from onepass.encode.target import label_target, row_weights, settle_unknown
+from onepass.encode.target import row_weights
+from onepass.encode.targets import Targets
 from onepass.encode.write.margins import Margins
 from onepass.encode.write.rows import Rows
 from onepass.encode.write.sink import Sink
@@ -80,6 +81,9 @@ class Draft:
         block of so many. By default all columns are counted, without this factor.
     linear
         Model whose margins are computed in place of features; `order` must then be None.
+    further
+        Labels of other models that have the same features, each with whether rows without it are
+        dropped.
     """
 
     def __init__(
@@ -92,13 +96,15 @@ class Draft:
         label: bool = True,
         noted: NDArray[np.bool_] | None = None,
         linear: Linear | None = None,
+        further: Sequence[tuple[Label, bool]] = (),
     ) -> None:
         if linear is not None and order is not None:
             raise ValueError("margins come in the order of the rows")
         self._layouts, self._schema = layouts, layouts.schema
         self._optional = frozenset(self._schema.optional)
-        self._drop_null_label, self._label, self._noted = drop_null_label, label, noted
-        self._learns = label and linear is None
+        self._label, self._noted = label, noted
+        self.learns = label and linear is None
+        """Whether the rows are to be learnt."""
         self._order = np.arange(n_rows) if order is None else order
         self._place = self._order
         if order is not None:
@@ -115,12 +121,13 @@ class Draft:
             )
         else:
             self._sink = Margins(linear, n_rows)
-        self._target = empty((n_rows,), np.float64) if label else filled(n_rows, np.nan)
+        labels = [(self._schema.label, drop_null_label), *further]
+        self._targets = [Targets(one, n_rows, drops_null=drops) for one, drops in labels]
         self._weight = filled(n_rows, 1.0)
         self._offset = filled(n_rows, 0.0) if self._schema.has_offset else None
         has_clusters = label and self._schema.cluster is not None
         self._cluster = empty((n_rows,), np.int64) if has_clusters else None
-        self._fold = empty((n_rows,), np.int64) if self._learns and self._schema.fold_by else None
+        self._fold = empty((n_rows,), np.int64) if self.learns and self._schema.fold_by else None
         self._counts: Counter[str] = Counter()
         self._frequent: dict[str, Counter[str]] = {}
 
@@ -142,7 +149,7 @@ class Draft:
         for group in layout.groups:
             self._write_group(group, part.batch, start)
         numbers = Numbers()
-        frequent = self._frequent if self._learns else None
+        frequent = self._frequent if self.learns else None
         hashed = HashedColumns(self._schema, self._noted, frequent, n_rows)
         for column, first, width in layout.others:
             if isinstance(column, Nested):
@@ -167,24 +174,36 @@ class Draft:
         hashed.write(self._sink, start)
         rows = self._place[start : start + n_rows]
         if self._label:
-            self._write_target(part.batch, rows)
+            for targets in self._targets:
+                targets.write(part.batch, rows)
         self._write_roles(part.batch, rows)
 
     def finish(self) -> Encoded:
         """Return the block, without the rows that have no label or one of an unknown class."""
+        return self.finish_all()[0]
+
+    def finish_all(self) -> list[Encoded]:
+        """Return the block of each label; those of all rows have the same arrays of features."""
         assert self._n_written == len(self._order)
+        features, sparse = self._sink.features(), self._sink.sparse()
+        found = []
+        for targets in self._targets:
+            values = targets.values if self._label else filled(len(self._order), np.nan)
+            block = Block(
+                *features, values, self._weight, sparse, self._offset, self._cluster, self._fold
+            )
+            found.append(self._encoded(block, targets))
+        return found
+
+    def _encoded(self, block: Block, targets: Targets) -> Encoded:
         rows, margins = self._order, self._sink.margins
-        block = Block(
-            *self._sink.features(), self._target, self._weight, self._sink.sparse(),
-            self._offset, self._cluster, self._fold,
-        )  # fmt: skip
         if margins is not None and self._offset is not None:
             margins = margins + self._offset / self._schema.label.scale
-        if self._label and (self._counts["null_label"] or self._counts["unknown_class"]):
-            kept = np.flatnonzero(np.isfinite(self._target))
+        kept = targets.known()
+        if kept is not None:
             block, rows = block.take(kept), rows[kept]
             margins = None if margins is None else margins[:, kept]
-        return Encoded(block, +self._counts, self._frequent, rows, margins)
+        return Encoded(block, self._counts + targets.counts, self._frequent, rows, margins)
 
     def _count(self, noticed: Iterable[tuple[str, int]]) -> None:
         """Add to the counts of kinds of values; the kind "" is not counted."""
@@ -249,30 +268,12 @@ class Draft:
         self._sink.constant(one_row.features()[0][0], first, start, n_rows)
         self._count((kind, n * n_rows) for kind, n in noticed)
 
-    def _write_target(self, batch: pa.RecordBatch, rows: IntArray) -> None:
-        """Write labels and weights to these rows of the block."""
-        label = self._schema.label
-        target = label_target(column_of(batch, label.name), label)
-        unknown = settle_unknown(target, label)
-        dropped = unknown if label.unknown == "drop" else 0
-        missing = int(scatter(target, rows, self._target)) - dropped
-        if missing and not self._drop_null_label:
-            raise BadColumn(
-                f"{missing} of {len(rows)} labels are null or "
-                + ("empty" if label.family == "text" else "NaN"),
-                label.name,
-                "Drop such rows with --on-null-label drop (they are counted), or repair the file."
-                + _about_words(label),
-            )
-        self._count([("null_label", missing), ("unknown_class", dropped)])
-        self._count([("learnt_as_other", unknown - dropped)])
-        if self._schema.weight is not None:
-            weight = row_weights(column_of(batch, self._schema.weight), self._schema.weight)
-            scatter(weight, rows, self._weight)
-
     def _write_roles(self, batch: pa.RecordBatch, rows: IntArray) -> None:
-        """Write offsets, clusters and folds to these rows of the block."""
+        """Write weights, offsets, clusters and folds to these rows of the block."""
         schema = self._schema
+        if self._label and schema.weight is not None:
+            weight = row_weights(column_of(batch, schema.weight), schema.weight)
+            scatter(weight, rows, self._weight)
         if self._offset is not None:
             self._offset[rows] = known_margins(batch, schema.offset, schema.exposure)
         if self._cluster is not None and schema.cluster is not None:
@@ -280,8 +281,3 @@ class Draft:
         if self._fold is not None and schema.fold_by is not None:
             values = column_of(batch, schema.fold_by)
             self._fold[rows] = row_folds(values, schema.fold_by, schema.folds)
-
-
-def _about_words(label: Label) -> str:
-    is_told = label.family == "text" and label.missing_texts
-    return " Words such as 'NA' are missing labels unless --classes names them." if is_told else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,8 +73,15 @@ class Encoder:
         label: bool = True,
         noted: NDArray[np.bool_] | None = None,
         linear: Linear | None = None,
+        alike: Sequence[Encoder] = (),
     ) -> Draft:
-        """Start a block of `n_rows` rows, to be filled part by part; see `Draft`."""
+        """Start a block of `n_rows` rows, to be filled part by part; see `Draft`.
+
+        Parameters
+        ----------
+        alike
+            Encoders that differ from this one in the label alone.
+        """
         return Draft(
             self._layouts,
             n_rows,
@@ -83,4 +90,9 @@ class Encoder:
             label=label,
             noted=noted,
             linear=linear,
+            further=[(one.schema.label, one.drop_null_label) for one in alike],
         )
+
+    def is_like(self, other: Encoder) -> bool:
+        """Return whether both encoders differ at most in the label."""
+        return self.schema.model_copy(update={"label": other.schema.label}) == other.schema

@@ -61,6 +61,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Columns that count where memory decides on the units to read, whether they are read or not.
+
+    Readers that count the same columns cut a partition into the same units.
+    """
+
+    names: tuple[str, ...] = ()
+    """Columns, as the files name them."""
+    texts: tuple[str, ...] = ()
+    """Columns that are counted as dictionaries where that is cheap."""
+
+
+NOTHING_MORE = Counted()
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Columns to read from each file."""
 
@@ -70,6 +86,17 @@ class Columns:
     """Columns among `names` to read as dictionaries where that is cheap."""
     int96: Int96 = "us"
     """Unit in which INT96 timestamps are read."""
+    beside: Counted = NOTHING_MORE
+    """Further columns that count."""
+
+    @property
+    def counted(self) -> Columns:
+        """The columns that decide on the units: these, and the further ones that count."""
+        more = [name for name in self.beside.names if name not in self.names]
+        texts = self.texts.union(self.beside.texts)
+        if not more and texts == self.texts:
+            return self
+        return Columns([*self.names, *more], texts, self.int96)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,30 +167,39 @@ def _cursors(source: Source, share_rows: int, rotation: _Rotation) -> list[Itera
     order = _row_groups(source, rotation)
     n_cursors = 1 if rotation.seed is None else _n_cursors(source, share_rows, rotation)
     rows = _even(max(1, share_rows // n_cursors), max(footer.row_group_rows(), default=1))
-    # A file may lack columns that the model reads as null.
-    present, texts = set(footer.schema.names), rotation.columns.texts
-    wanted = rotation.columns.names
-    names = [name for name in wanted if name in present or footer.is_struct(name)]
-    reader = PartitionReader(
-        source.file,
-        footer,
-        names,
-        [name for name in names if name in texts],
-        rows,
-        n_open=n_cursors * rotation.n_sources,
-        whole_bytes=rotation.whole_bytes,
-        spills=True,
-        limits=rotation.limits,
-        int96=rotation.columns.int96,
-    )
+    reader = _reader(source, rotation.columns, rows, n_cursors, rotation)
+    counting = reader
+    if (counted := rotation.columns.counted) is not rotation.columns:
+        counting = _reader(source, counted, rows, n_cursors, rotation)
     spreads = None
-    if _is_spread(source, reader, rows, n_cursors, rotation):
+    if _is_spread(source, counting, rows, n_cursors, rotation):
         spreads = partial(_spread, partition.path, rotation)
     shares = _divide(order, n_cursors, rotation)
     return [
         (Step(source, reader, unit) for unit in units(partition, footer, rows, share, spreads))
         for share in shares
     ]
+
+
+def _reader(
+    source: Source, columns: Columns, rows: int, n_cursors: int, rotation: _Rotation
+) -> PartitionReader:
+    footer = source.footer
+    # A file may lack columns that the model reads as null.
+    present = set(footer.schema.names)
+    names = [name for name in columns.names if name in present or footer.is_struct(name)]
+    return PartitionReader(
+        source.file,
+        footer,
+        names,
+        [name for name in names if name in columns.texts],
+        rows,
+        n_open=n_cursors * rotation.n_sources,
+        whole_bytes=rotation.whole_bytes,
+        spills=True,
+        limits=rotation.limits,
+        int96=columns.int96,
+    )
 
 
 def _spread(path: str, rotation: _Rotation, group: int, n_rows: int, n_shares: int) -> Spread:
@@ -252,7 +288,7 @@ def _check_memory(sources: Sequence[Source], batch_rows: int, rotation: _Rotatio
 
 def _decoder_bytes(source: Source, rotation: _Rotation) -> int:
     """Return the bytes of one page of each column to read, by the first row group."""
-    footer, wanted = source.footer, set(rotation.columns.names)
+    footer, wanted = source.footer, set(rotation.columns.counted.names)
     if not footer.fingerprint.row_groups:
         return 0
     leaves = [i for i, column in enumerate(footer.chunks.columns) if column in wanted]

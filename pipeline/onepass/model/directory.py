@@ -13,6 +13,7 @@ from onepass.ledger.entries import LearntEntry, digest
 from onepass.ledger.ledger import Ledger
 from onepass.ledger.store import Store, open_store
 from onepass.model.file import MAX_MODEL_BYTES, MODEL_KEY, ModelFile, parse_model_file
+from onepass.model.labels import read_labels
 from onepass.model.state import ModelState
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,8 @@ def open_model(path: str | Path | Store, *, strict: bool = True) -> OpenModel:
         data = store.get(MODEL_KEY, most_bytes=MAX_MODEL_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         _refuse_log_without_model(store)
+        if (several := read_labels(store)) is not None:
+            raise ModelNotFound(f"{several.told(store.place)}; name one of them") from None
         raise ModelNotFound(
             f"no model in {store.place!r}; create one with: "
             "onepass train LAKE --label COLUMN --model DIR"

@@ -12,6 +12,7 @@ from onepass.encode.schema import Schema
 from onepass.environment import physical_bytes
 from onepass.errors import ForeignModel
 from onepass.job import Job
+from onepass.lake.rotation import NOTHING_MORE, Counted
 from onepass.learn.candidates import Candidates
 from onepass.learn.heads import learner_bytes
 from onepass.learn.learner import Learner
@@ -66,6 +67,12 @@ class ModelFile(BaseModel):
     - careful: the first rows are predicted in growing pieces, each after those before it; the
       start-up prior of newton is on features in the units of the sample; predictions stay within
       the labels of the rows before; each group records the metrics of its last tenth
+    """
+    counted: Counted = NOTHING_MORE
+    """Columns that only the models read which were created with this one, for other labels.
+
+    They count where memory decides on the order of rows, so that all these models have the same
+    blocks, and one reading serves them.
     """
     pass_over: Literal["rows", "columns"] = "rows"
     """Whether newton's pass over a settled block works row by row, or faster, column by column.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
+from typing import TypeAlias
 
 from onepass.cloud.url import is_url
 from onepass.encode.schema import Schema
@@ -14,6 +15,10 @@ from onepass.learn.heads import learner_bytes
 from onepass.model.settings import candidate_settings
 from onepass.partition import Fingerprint
 from onepass.stream.threads import WINDOW
+
+Models: TypeAlias = "Sequence[tuple[Job, Schema]]"
+"""Jobs and schemas of the models that learn the same rows beside a model: all of them are in memory
+at the same time."""
 
 BASE_BYTES = 400 << 20
 """Resident memory of the interpreter and its libraries, Prefect included."""
@@ -56,6 +61,7 @@ def fit_batch_rows(
     *,
     max_batch_rows: int = MAX_BATCH_ROWS,
     widths: Mapping[str, float] | None = None,
+    beside: Models = (),
 ) -> int:
     """Return the number of rows in a block: as many as the memory limit allows.
 
@@ -67,41 +73,46 @@ def fit_batch_rows(
         Mean bytes of a value of each column in the lake; texts may be long.
     max_batch_rows
         Upper bound; the result is a power of two unless it is this bound.
+    beside
+        See `Models`.
 
     Raises
     ------
     JobError
         If not even small blocks fit.
     """
-    per_row = _decoded_bytes(schema, widths or {}) + _encoded_bytes(schema)
-    free = _free_bytes(job, schema)
+    schemas = _schemas(schema, beside)
+    per_row = _decoded_bytes(schemas, widths or {}) + sum(map(_encoded_bytes, schemas))
+    free = _free_bytes(job, schema, beside)
     rows = free // per_row
     least = MIN_SPARSE_ROWS if schema.has_entries else MIN_BATCH_ROWS
     if rows < least:
         needed = job.memory_limit - free + least * per_row
+        each = f" of each of {len(schemas)} models" if beside else ""
         raise JobError(
             f"--memory-limit {job.memory_limit.human_readable()} is too low for {schema.n_dense} "
-            f"dense and {schema.n_selected} hashed features: at least {ceil(needed / 2**20)} MiB "
-            "are needed"
+            f"dense and {schema.n_selected} hashed features{each}: at least "
+            f"{ceil(needed / 2**20)} MiB are needed"
         )
     return min(max_batch_rows, 1 << (int(rows).bit_length() - 1))
 
 
-def fit_spread_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
+def fit_spread_bytes(job: Job, schema: Schema, batch_rows: int, beside: Models = ()) -> int:
     """Return the bytes of row groups up to which their rows are spread over blocks.
 
     Spreading the rows of row groups that fit into memory costs next to nothing. Others need a
     temporary file of the size of their decoded rows.
     """
-    return min(SPREAD_BYTES, whole_bytes(job, schema, batch_rows))
+    return min(SPREAD_BYTES, whole_bytes(job, schema, batch_rows, beside))
 
 
-def whole_bytes(job: Job, schema: Schema, batch_rows: int) -> int:
+def whole_bytes(job: Job, schema: Schema, batch_rows: int, beside: Models = ()) -> int:
     """Return the bytes in which large row groups may be decoded as a whole.
 
     Blocks of such a row group are views of it, so they need no decoded rows of their own.
     """
-    return max(0, _free_bytes(job, schema) - batch_rows * _encoded_bytes(schema))
+    encoded = sum(map(_encoded_bytes, _schemas(schema, beside)))
+    return max(0, _free_bytes(job, schema, beside) - batch_rows * encoded)
 
 
 def partitions_at_once(
@@ -127,7 +138,7 @@ def partitions_at_once(
         Size of the result of a task.
     """
     limits = DEFAULT_LIMITS
-    per_row = (_decoded_bytes(schema, {}) + _encoded_bytes(schema)) // _BLOCKS
+    per_row = (_decoded_bytes([schema], {}) + _encoded_bytes(schema)) // _BLOCKS
     block = max((_block_bytes(one, batch_rows, per_row) for one in files), default=0)
     # A task adds the value of one block to that of the blocks before.
     task = _SHARE_BLOCKS * block + limits.reader_bytes + 2 * result_bytes
@@ -141,7 +152,9 @@ def _block_bytes(file: Fingerprint, batch_rows: int, per_row: int) -> int:
     return min(batch_rows, file.rows) * max(per_row, stored)
 
 
-def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tuple[int, int]:
+def fit_shares(
+    job: Job, schema: Schema, batch_rows: int, n_threads: int, beside: Models = ()
+) -> tuple[int, int]:
     """Return how many shares of a round fit into memory at once, and `whole_bytes` of each.
 
     Each share has a learner, open decoders and blocks of its own, beside the learner from which the
@@ -151,9 +164,12 @@ def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tup
     ----------
     n_threads
         Most shares at once.
+    beside
+        See `Models`; each share learns with all of them.
     """
-    per_row = _decoded_bytes(schema, {}) + _encoded_bytes(schema)
-    learners = _learners_bytes(job, schema)
+    schemas = _schemas(schema, beside)
+    per_row = _decoded_bytes(schemas, {}) + sum(map(_encoded_bytes, schemas))
+    learners = _learners_bytes(job, schema, beside)
     one = learners + _reader_bytes(job) + batch_rows * per_row * _SHARE_BLOCKS // _BLOCKS
     # A share opens no decoders of a next group, which half of these bytes are for.
     one += _remote_bytes(job) // 2
@@ -162,8 +178,8 @@ def fit_shares(job: Job, schema: Schema, batch_rows: int, n_threads: int) -> tup
     return n_shares, max(0, free // n_shares - one)
 
 
-def _free_bytes(job: Job, schema: Schema) -> int:
-    taken = _reader_bytes(job) + _remote_bytes(job) + _learners_bytes(job, schema)
+def _free_bytes(job: Job, schema: Schema, beside: Models = ()) -> int:
+    taken = _reader_bytes(job) + _remote_bytes(job) + _learners_bytes(job, schema, beside)
     return job.memory_limit - BASE_BYTES - taken
 
 
@@ -179,13 +195,18 @@ def _remote_bytes(job: Job) -> int:
     return DEFAULT_LIMITS.remote_bytes if any(map(is_url, lakes)) else 0
 
 
-def _learners_bytes(job: Job, schema: Schema) -> int:
-    return sum(learner_bytes(settings) for settings in candidate_settings(job, schema))
+def _learners_bytes(job: Job, schema: Schema, beside: Models = ()) -> int:
+    models = [(job, schema), *beside]
+    return sum(learner_bytes(settings) for one in models for settings in candidate_settings(*one))
 
 
-def _decoded_bytes(schema: Schema, widths: Mapping[str, float]) -> int:
+def _schemas(schema: Schema, beside: Models) -> list[Schema]:
+    return [schema, *(other for _, other in beside)]
+
+
+def _decoded_bytes(schemas: Iterable[Schema], widths: Mapping[str, float]) -> int:
     """Return the bytes of one decoded row in all blocks that are in memory at once."""
-    names = schema.names(label=True)
+    names = {name for schema in schemas for name in schema.names(label=True)}
     return int(_BLOCKS * sum(max(_COLUMN_BYTES, widths.get(name, 0.0)) for name in names))
 
 

@@ -21,7 +21,7 @@ from onepass.lake.order import drawn, permutation
 from onepass.lake.rotation import Step
 from onepass.stream.folds import with_folds
 from onepass.stream.label_slices import unknown_classes
-from onepass.stream.reading import Beside, Reading, Streamed
+from onepass.stream.reading import Reading, Streamed
 from onepass.stream.selected import Selected, pruned, select, selects
 
 HELD_OUT_SHARE = 1 / 32
@@ -89,35 +89,47 @@ def _selected(step: Step, reading: Reading) -> Selected:
 def _block(task: BlockTask, reading: Reading, parts: Iterable[Selected], n_rows: int) -> Streamed:
     """Encode the rows that are left of each step; `n_rows` is their number."""
     order = _order(task, reading, n_rows)
+    models = reading.models
+    # Each draft fills the blocks of one model, or of several that differ in the label alone.
+    alike = [0, *(i for i, one in enumerate(models) if one.is_alike)]
+    shared = [alike, *([i] for i in range(len(models)) if i not in alike)]
+    encoders = [[models[i].encoder for i in numbers] for numbers in shared]
     drafts = [
-        one.encoder.draft(
+        first.draft(
             n_rows,
             order,
             label=reading.label,
-            noted=_noted_columns(task, one.encoder, n_rows),
-            linear=one.linear,
+            noted=_noted_columns(task, first, n_rows),
+            linear=models[numbers[0]].linear,
+            alike=rest,
         )
-        for one in (Beside(reading.encoder, reading.linear), *reading.beside)
+        for numbers, (first, *rest) in zip(shared, encoders, strict=True)
     ]
     kept, places, left_out = [], [], Counter[str]()
     for step, part in zip(task.steps, parts, strict=True):
-        for draft in drafts:
-            _write(draft, part.rows, step, reading)
+        for draft, own in zip(drafts, encoders, strict=True):
+            _write(draft, part.rows, step, own, reading)
         places.append(part.places)
         left_out += part.counts
         if reading.keep:
             # Tables to concatenate need equal types, and only some row groups store dictionaries.
             columns = [plain(part.rows.column(name)) for name in reading.keep]
             kept.append(pa.table(columns, names=list(reading.keep)))
-    encoded, *beside = (draft.finish() for draft in drafts)
-    encoded, held_out = with_folds(encoded, task.steps, places, reading), None
     if not task.number:
         left_out += pruned(task.steps)
-    if left_out:
-        encoded = replace(encoded, counts=encoded.counts + left_out)
-    if reading.holds_out:
-        encoded, held_out = _set_apart(encoded, task.steps, places)
-    return Streamed(encoded, held_out, pa.concat_tables(kept) if kept else None, tuple(beside))
+    found: dict[int, Streamed] = {}
+    for draft, numbers in zip(drafts, shared, strict=True):
+        for i, encoded in zip(numbers, draft.finish_all(), strict=True):
+            if draft.learns:
+                schema = models[i].encoder.schema
+                encoded = with_folds(encoded, task.steps, places, schema)
+            if left_out:
+                encoded = replace(encoded, counts=encoded.counts + left_out)
+            found[i] = Streamed(encoded, None, None)
+            if models[i].holds_out:
+                found[i] = Streamed(*_set_apart(encoded, task.steps, places), None)
+    beside = tuple(found[i] for i in range(1, len(models)))
+    return replace(found[0], kept=pa.concat_tables(kept) if kept else None, beside=beside)
 
 
 def _order(task: BlockTask, reading: Reading, n_rows: int) -> IntArray | None:
@@ -139,7 +151,9 @@ def _noted_columns(task: BlockTask, encoder: Encoder, n_rows: int) -> NDArray[np
     return np.asarray(columns % NOTED_EVERY == turn % NOTED_EVERY)
 
 
-def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> None:
+def _write(
+    draft: Draft, rows: pa.RecordBatch, step: Step, encoders: list[Encoder], reading: Reading
+) -> None:
     file, groups = step.source.file, step.unit.row_groups
     # A unit of several row groups is encoded as one, so the row is in any of them. The error names
     # one, by which the partition at fault is found.
@@ -149,7 +163,7 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> 
         draft.write(Part(rows, dict(file.hive)))
     except BadColumn as error:
         if isinstance(error, UnknownClass):
-            error = _of_whole_file(error, step, reading)
+            error = _of_whole_file(error, step, encoders, reading)
         raise BadPartition(
             f"{error.reason}{among}",
             path=file.key,
@@ -163,9 +177,11 @@ def _write(draft: Draft, rows: pa.RecordBatch, step: Step, reading: Reading) -> 
         ) from None
 
 
-def _of_whole_file(error: UnknownClass, step: Step, reading: Reading) -> UnknownClass:
+def _of_whole_file(
+    error: UnknownClass, step: Step, encoders: list[Encoder], reading: Reading
+) -> UnknownClass:
     """Return the error with all unknown classes of the file, so that none comes up afterwards."""
-    label = reading.encoder.schema.label
+    label = next(one.schema.label for one in encoders if one.schema.label.name == error.column)
     found = unknown_classes(step.source.file, step.source.footer, label, reading.selection)
     return UnknownClass(found, label) if found else error
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from onepass.block import IntArray
 from onepass.encode.encoder import Encoded
+from onepass.encode.schema import Schema
 from onepass.lake.order import random_numbers
 from onepass.lake.rotation import Step
-from onepass.stream.reading import Reading
 
 
 def with_folds(
-    encoded: Encoded, steps: Sequence[Step], places: Sequence[IntArray | None], reading: Reading
+    encoded: Encoded, steps: Sequence[Step], places: Sequence[IntArray | None], schema: Schema
 ) -> Encoded:
     """Give the rows of a block their folds, if the model has any and no column decides.
 
@@ -26,8 +26,7 @@ def with_folds(
     places
         Places of the rows of each step that are left; None for all.
     """
-    schema = reading.encoder.schema
-    if not schema.folds or schema.fold_by or not reading.label or reading.linear is not None:
+    if not schema.folds or schema.fold_by:
         return encoded
     folds = [_folds(step, schema.folds) for step in steps]
     left = [rows if at is None else rows[at] for rows, at in zip(folds, places, strict=True)]

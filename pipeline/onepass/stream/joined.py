@@ -7,7 +7,6 @@ The rows of the blocks alone decide which are joined, so every run learns the sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,24 +16,35 @@ from onepass.encode.encoder import Encoded
 from onepass.stream.reading import Streamed
 
 
-def joined(blocks: Iterable[Streamed], most_rows: int) -> Iterator[Streamed]:
-    """Yield the same rows in the same order; joined blocks have at most `most_rows`.
+class Joiner:
+    """Joins the blocks that it is given one after another; a joined one has at most `most_rows`.
 
-    Parameters
-    ----------
-    blocks
-        Blocks to learn, without margins and without kept columns.
+    Its blocks have the same rows in the same order.
     """
-    waiting: list[Streamed] = []
-    n_rows = 0
-    for block in blocks:
-        if waiting and n_rows + block.encoded.block.n_rows > most_rows:
-            yield _join(waiting)
-            waiting, n_rows = [], 0
-        waiting.append(block)
-        n_rows += block.encoded.block.n_rows
-    if waiting:
-        yield _join(waiting)
+
+    def __init__(self, most_rows: int) -> None:
+        self._most_rows = most_rows
+        self._waiting: list[Streamed] = []
+        self._n_rows = 0
+
+    def add(self, block: Streamed) -> Streamed | None:
+        """Take a block to learn, without margins and without kept columns.
+
+        Returns
+        -------
+        The blocks before it as one, once this one does not fit beside them.
+        """
+        full = None
+        if self._n_rows + block.encoded.block.n_rows > self._most_rows:
+            full = self.rest()
+        self._waiting.append(block)
+        self._n_rows += block.encoded.block.n_rows
+        return full
+
+    def rest(self) -> Streamed | None:
+        """Return the blocks that wait as one; None if none does."""
+        waiting, self._waiting, self._n_rows = self._waiting, [], 0
+        return _join(waiting) if waiting else None
 
 
 def _join(blocks: list[Streamed]) -> Streamed:

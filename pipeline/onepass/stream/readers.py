@@ -40,7 +40,7 @@ class Placed:
     def group(self, check: ColumnCheck) -> ReadGroup:
         """Return the partition as a group to read."""
         files = {} if self.file is None else {self.file.key: self.file}
-        return ReadGroup(partial(open_sources, [self.partition], files, check))
+        return ReadGroup(partial(open_sources, [self.partition], files, [check]))
 
 
 @dataclass(frozen=True, slots=True)

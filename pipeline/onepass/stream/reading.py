@@ -10,6 +10,7 @@ import pyarrow as pa
 from onepass.block import Block, Linear
 from onepass.encode.encoder import Encoded, Encoder
 from onepass.lake.limits import DEFAULT_LIMITS, ReadLimits
+from onepass.lake.rotation import NOTHING_MORE, Counted
 from onepass.selection.rows import Selection
 
 
@@ -20,6 +21,11 @@ class Beside:
     encoder: Encoder
     linear: Linear | None = None
     """Weights whose margins are computed in place of features; None to encode features."""
+    holds_out: bool = False
+    """See `Reading.holds_out`."""
+    is_alike: bool = False
+    """Whether this model differs from the first one in the label alone (`Encoder.is_like`), so that
+    their features are encoded once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +59,23 @@ class Reading:
     """Model whose margins are computed in place of features; None to encode features."""
     beside: tuple[Beside, ...] = ()
     """Further models; each has a block of its own of the same rows in the same order."""
+    counted: Counted = NOTHING_MORE
+    """Columns that count where memory decides on the order of rows, whether they are read or
+    not."""
 
     def __post_init__(self) -> None:
         if self.linear is not None and (self.holds_out or self.seed is not None):
             raise ValueError("margins need all rows in stored order: no seed, no held-out rows")
 
     @property
+    def models(self) -> list[Beside]:
+        """The model, and those beside it."""
+        return [Beside(self.encoder, self.linear, self.holds_out), *self.beside]
+
+    @property
     def encoders(self) -> list[Encoder]:
         """The encoder, and those of the models beside it."""
-        return [self.encoder, *(one.encoder for one in self.beside)]
+        return [one.encoder for one in self.models]
 
     def text_names(self) -> list[str]:
         """Return the columns whose texts are looked up once per distinct value."""
@@ -96,8 +110,8 @@ class Streamed:
     """Rows that are held out and never learnt; None unless `Reading.holds_out`."""
     kept: pa.Table | None
     """Columns named in `Reading.keep`, of all rows that were read; None if it names none."""
-    beside: tuple[Encoded, ...] = ()
-    """The blocks of the models of `Reading.beside`."""
+    beside: tuple[Streamed, ...] = ()
+    """The same for the models of `Reading.beside`, without kept columns."""
 
 
 def as_is(streamed: Streamed) -> Streamed:

@@ -32,10 +32,21 @@ def file_of(partition: Partition, files: Files) -> LakeFile | None:
 
 
 def open_sources(
-    partitions: Iterable[Partition], files: Files, check: ColumnCheck
+    partitions: Iterable[Partition], files: Files, checks: Sequence[ColumnCheck]
 ) -> Sequence[Source]:
-    """Find partitions in their files, in the same order; see `open_source`."""
-    return [open_source(partition, files, check) for partition in partitions]
+    """Find partitions in their files, in the same order; see `open_source`.
+
+    Parameters
+    ----------
+    checks
+        Those of all models for which the partitions are read.
+    """
+    first, *others = checks
+    found = [open_source(partition, files, first) for partition in partitions]
+    for check in others:
+        for source in found:
+            check(source.file, source.footer)
+    return found
 
 
 def open_source(partition: Partition, files: Files, check: ColumnCheck) -> Source:

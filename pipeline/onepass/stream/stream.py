@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn, TypeVar
 
@@ -119,10 +119,11 @@ def _rounds(group: ReadGroup, reading: Reading) -> Iterator[list[Step]]:
     sources = group.open()
     # The reader may ask only for texts as dictionaries, be they those of lists or of maps.
     in_files = {f.name for s in sources for f in s.footer.schema if family(f.type) in _WITH_TEXTS}
-    texts = frozenset(reading.text_names()) & in_files
+    texts, counted = frozenset(reading.text_names()) & in_files, reading.counted
+    counted = replace(counted, texts=tuple(name for name in counted.texts if name in in_files))
     return rounds(
         sources,
-        Columns(reading.columns(), texts, reading.encoder.schema.int96),
+        Columns(reading.columns(), texts, reading.encoder.schema.int96, counted),
         reading.batch_rows,
         seed=reading.seed,
         epoch=group.epoch,

@@ -25,6 +25,11 @@ _CONTRARY = {
 }
 
 
+_SEVERAL = (
+    "\nSeveral labels are trained by the command onepass train, and in a flow for each of them."
+)
+
+
 def expanded(names: Iterable[str], present: Collection[str], flag: str) -> list[str]:
     """Return names with each pattern replaced by the columns that it matches.
 
@@ -111,5 +116,8 @@ def check_names(
         if name in hive:
             raise JobError(f"the {role} {name!r} is a key=value folder; it must be in the files")
         if names and name not in names:
-            raise JobError(f"no column {name!r} in {lake!r}; the columns are {sorted(names)}")
+            raise JobError(
+                f"no column {name!r} in {lake!r}; the columns are {sorted(names)}"
+                + (_SEVERAL if role == "label" and "," in name else "")
+            )
     choice.check_names(names)

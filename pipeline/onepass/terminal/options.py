@@ -126,9 +126,17 @@ def _option(name: str, field: FieldInfo) -> Callable[[_Command], _Command]:
             callback=lambda _ctx, _param, value: list(value) or None,
             help=field.description,
         )
+    kind = _LossOfLabels(kind.choices) if name == "loss" else kind
     return click.option(
         flag, name, cls=_FieldOption, type=kind, default=None, help=field.description
     )
+
+
+class _LossOfLabels(click.Choice):  # type: ignore[type-arg,unused-ignore]
+    """Takes a loss, or a loss for each of several labels, which the job parses."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return value if "=" in str(value) else super().convert(value, param, ctx)
 
 
 def _kind(annotation: Any) -> Any:

@@ -14,7 +14,7 @@ from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.terminal.printing import say
 from onepass.text import printable
-from onepass.training.progress import COMPILING
+from onepass.training.progress import COMPILING, OfLabel
 from onepass.training.progress import Progress as RunProgress
 
 LINE_SECONDS = 1.0
@@ -41,7 +41,8 @@ class Display(RunProgress):
         self._n_rows = self._done = 0
         self._n_partitions = self._n_committed = 0
         self._began = self._last_line = time.perf_counter()
-        self._loss = ""
+        self._losses: dict[str, str] = {}
+        """Running loss of each label; that of a single model has the label ""."""
         self._bar = _bar() if sys.stderr.isatty() else None
         self._task: TaskID | None = None
         self._looking: TaskID | None = None
@@ -77,7 +78,7 @@ class Display(RunProgress):
         self._done += n_rows
         if self._bar is not None and self._task is not None:
             self._bar.update(
-                self._task, advance=n_rows, loss=self._loss, rate=f"{self._rate():,.0f}"
+                self._task, advance=n_rows, loss=self._loss(), rate=f"{self._rate():,.0f}"
             )
 
     def looked(self, n_rows: int, total: int) -> None:
@@ -91,6 +92,7 @@ class Display(RunProgress):
         self._looked += n_rows
         if self._looked >= total:
             self._bar.remove_task(self._looking)
+            self._looking, self._looked = None, 0
 
     def compared(self, n_files: int) -> None:
         """Move a bar of its own, or print a line now and then, if there are many footers."""
@@ -112,15 +114,23 @@ class Display(RunProgress):
         if is_last:
             self._compared = 0
 
+    def of_label(self, label: str) -> RunProgress:
+        """Show the running loss of each label."""
+        return _OfLabel(self, label)
+
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Show the running loss, or the reason why a partition is skipped."""
         self.version = entry.version
+        self.settled(entry, total, "")
+
+    def settled(self, entry: AnyEntry, total: Metrics, label: str) -> None:
+        """Show an entry of the model of a label; see `committed`."""
         self._n_committed += len(entry.partitions) if isinstance(entry, TrainEntry) else 1
         if isinstance(entry, SkipEntry):
-            self.noted(entry.told)
+            (self.of_label(label) if label else self).noted(entry.told)
         elif isinstance(entry, TrainEntry):
-            self._loss = f"loss {total.loss():.5g}"
-            self._print_line(entry)
+            self._losses[label] = f"{total.loss():.5g}"
+            self._print_line(entry.version if not label else None)
 
     def compiling(self) -> None:
         """Say why the first rows take long."""
@@ -144,7 +154,11 @@ class Display(RunProgress):
         else:
             say(printable(message), err=True)
 
-    def _print_line(self, entry: TrainEntry) -> None:
+    def _loss(self) -> str:
+        losses = [f"{label} {loss}".strip() for label, loss in self._losses.items()]
+        return f"loss {', '.join(losses)}" if losses else ""
+
+    def _print_line(self, version: int | None) -> None:
         now = time.perf_counter()
         is_last = self._n_committed >= self._n_partitions
         if self._bar is not None or (now - self._last_line < LINE_SECONDS and not is_last):
@@ -153,13 +167,25 @@ class Display(RunProgress):
         left = max(0, self._n_rows - self._done) / max(self._rate(), 1e-9)
         say(
             f"{self._verb} {self._n_committed}/{self._n_partitions} partitions, "
-            f"{self._done:,} rows, {self._rate():,.0f} rows/s, {left:.0f} s left, {self._loss}, "
-            f"version {entry.version}",
+            f"{self._done:,} rows, {self._rate():,.0f} rows/s, {left:.0f} s left, {self._loss()}"
+            + ("" if version is None else f", version {version}"),
             err=True,
         )
 
     def _rate(self) -> float:
         return self._done / max(1e-9, time.perf_counter() - self._began)
+
+
+class _OfLabel(OfLabel):
+    """The steps of the model of one label: the display has one line for all of them."""
+
+    def __init__(self, display: Display, label: str) -> None:
+        super().__init__(display, label)
+        self._display = display
+
+    def committed(self, entry: AnyEntry, total: Metrics) -> None:
+        """Show the running loss beside those of the other labels."""
+        self._display.settled(entry, total, self._label)
 
 
 def _bar() -> Progress:

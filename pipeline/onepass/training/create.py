@@ -1,12 +1,9 @@
-"""Create a model: survey the lake, resolve every automatic choice, freeze the result."""
+"""Decide on a new model: survey the lake, and make every automatic choice of its job."""
 
 from __future__ import annotations
 
-import logging
 import math
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 from onepass.encode.nested_kinds import Bag, HashedBag
@@ -17,22 +14,16 @@ from onepass.errors import DataError, JobError
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.open import open_lake
-from onepass.ledger.entries import FORMAT
-from onepass.ledger.store import Store
-from onepass.model.file import MODEL_KEY, ModelFile
-from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
 from onepass.model.penalties import check_penalties
-from onepass.model.prior import prior_of
 from onepass.model.table_choice import trained_choice
 from onepass.survey.choice import Choice
 from onepass.survey.survey import Survey, survey
 from onepass.text import clipped, listed, percent
 from onepass.training.class_weights import weighted_label
 from onepass.training.progress import Progress
-from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve, width_warnings
+from onepass.training.resolve import DEFAULT_HASH_BITS, implied_loss, resolve
 from onepass.training.rolling_holdout import Window
 from onepass.training.table_news import in_order
-from onepass.wording import spoken
 
 MOST_LISTED = 8
 """Maximum levels of a category that newton keeps as 0/1 features where other columns are hashed."""
@@ -43,74 +34,6 @@ _MOST_NAMED = 8
 _SLOTS_PER_COMBINATION, _MOST_HASH_BITS = 8, 22
 """Slots for each combination that the sample has of crossed columns, and log2 of the most slots
 that they get unasked."""
-
-logger = logging.getLogger(__name__)
-
-
-def create_model(
-    job: Job,
-    store: Store,
-    *,
-    max_batch_rows: int = MAX_BATCH_ROWS,
-    progress: Progress | None = None,
-    window: Window | None = None,
-) -> list[str]:
-    """Create the model of a job.
-
-    If another process creates the model meanwhile, that model is kept.
-
-    Parameters
-    ----------
-    store
-        The model directory.
-    max_batch_rows
-        Upper bound of rows in a block.
-    progress
-        Receives how far the look at the labels has come.
-    window
-        Files of a rolling holdout, of which the model sees nothing.
-
-    Returns
-    -------
-    Warnings about the lake.
-
-    Raises
-    ------
-    JobError
-        If the job does not suit the lake, or the memory limit is too low for its width.
-    DataError
-        If the lake has files that cannot be used, or labels that are null.
-    """
-    found = survey_job(job, progress or Progress(), window)
-    resolved, schema = decide(job, found)
-    assert found.label is not None
-    batch_rows = fit_batch_rows(
-        resolved, schema, max_batch_rows=max_batch_rows, widths=found.widths
-    )
-    # If labels drift, blocks that resemble each other are worth a temporary file.
-    drifts = found.label.drift > 0
-    content = ModelFile(
-        format=FORMAT,
-        id=uuid.uuid4().hex,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        job=resolved,
-        encoder=schema,
-        batch_rows=batch_rows,
-        spread_bytes=None if drifts else fit_spread_bytes(resolved, schema, batch_rows),
-        start="careful",
-        pass_over="columns",
-        keeps="ordered_likelihood" if resolved.loss == "ordinal" else "likelihood",
-        # Rows that were learnt before tell nothing about the loss of new ones.
-        slot_prior="widened" if resolved.epochs == 1 else "believed",
-        weighted_slots="once",
-        saturated="settled",
-        taken=found.taken,
-        prior=prior_of(resolved.prior, resolved.loss, schema) if resolved.prior else None,
-    )
-    data = content.model_dump_json(indent=2).encode() + b"\n"
-    if not store.create(MODEL_KEY, data):
-        logger.warning("another process has created %s meanwhile; going on with it", job.model)
-    return [*found.warnings, *map(spoken, width_warnings(job, resolved, schema))]
 
 
 def decide(job: Job, found: Survey) -> tuple[Job, Schema]:

@@ -1,10 +1,6 @@
-"""Read a group of partitions and learn it, in training and when a lost state is relearnt."""
+"""Where the groups of one model are read from, and how: its lake, its settings, its memory."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
-from functools import partial
 
 from onepass.encode.encoder import Encoder
 from onepass.job import Job
@@ -15,21 +11,20 @@ from onepass.lake.tables.table import Table
 from onepass.ledger.table_mark import file_of
 from onepass.model.file import ModelFile
 from onepass.model.memory import fit_shares, whole_bytes
-from onepass.model.state import ModelState
 from onepass.model.table_choice import trained_choice
 from onepass.partition import Group, Partition
 from onepass.stream.check_columns import ColumnCheck
-from onepass.stream.reading import Reading, Streamed, as_is
-from onepass.stream.sources import Files, open_sources, past_key
-from onepass.stream.stream import ReadGroup, stream
+from onepass.stream.reading import Reading
+from onepass.stream.sources import Files, past_key
 from onepass.stream.workers import Workers
-from onepass.training.learnt import Lake, Learnt, learn_blocks
 from onepass.training.progress import Progress
 from onepass.training.table_news import name_of
 
 
 class GroupLearner:
-    """Reads groups of partitions from a lake by the settings of one model, and learns them.
+    """The lake of one model, and the settings by which its groups of partitions are read.
+
+    `onepass.training.groups` reads them with it, and learns them.
 
     Parameters
     ----------
@@ -48,7 +43,7 @@ class GroupLearner:
         *,
         limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
-        self.file, self.workers, self.progress = file, workers, progress
+        self.file, self.job, self.workers, self.progress = file, job, workers, progress
         self.selection = file.job.selection
         self.check = ColumnCheck(file.encoder, label=True, selection=self.selection)
         self.reading = Reading(
@@ -58,12 +53,13 @@ class GroupLearner:
             holds_out=file.job.has_candidates,
             whole_bytes=whole_bytes(job, file.encoder, file.batch_rows),
             spread_bytes=file.spread_bytes,
+            counted=file.counted,
             selection=self.selection,
             limits=limits,
         )
         self.share_memory = fit_shares(job, file.encoder, file.batch_rows, workers.n_threads_each)
         """Shares of a round in one process at the same time, and `Reading.whole_bytes` of each."""
-        self._lake, self._choice = job.lake, trained_choice(job)
+        self._choice = trained_choice(job)
         self._files: dict[str, LakeFile] | None = None
         self._past: dict[str, LakeFile | None] = {}
         self.table: Table | None = None
@@ -87,11 +83,17 @@ class GroupLearner:
         JobError, EmptyLake, StoreError
             If `open_lake` raises it, or a worker does not see the files.
         """
-        found = open_lake(self._lake, self._choice)
-        self.table, self._past = found.table, {}
-        self._files = {file.key: file for file in found.files}
+        found = open_lake(self.job.lake, self._choice)
         self.workers.see(found.files)
-        return self._files
+        return self._take({file.key: file for file in found.files}, found.table)
+
+    def share_lake(self, other: GroupLearner) -> dict[str, LakeFile]:
+        """Take the files of the same lake as another learner has listed them."""
+        return self._take(other.files, other.table)
+
+    def _take(self, files: dict[str, LakeFile], table: Table | None) -> dict[str, LakeFile]:
+        self._files, self.table, self._past = files, table, {}
+        return files
 
     def files_of(self, group: Group) -> Files:
         """Return the files of a group's partitions; a file that is gone is not among them.
@@ -119,39 +121,3 @@ class GroupLearner:
     def forget_lake(self) -> None:
         """Forget the files of the lake; they are listed again when they are needed."""
         self._files = None
-
-    def blocks_of(
-        self, groups: Sequence[Group]
-    ) -> AbstractContextManager[Iterator[Iterator[Streamed]]]:
-        """Stream the blocks of groups, one iterator for each group; use as a context manager."""
-        opened = [
-            ReadGroup(
-                partial(open_sources, group.partitions, self.files_of(group), self.check),
-                group.epoch,
-            )
-            for group in groups
-        ]
-        return closing(stream(opened, self.reading, self.workers, as_is))
-
-    def learn(
-        self,
-        state: ModelState,
-        group: Group,
-        blocks: Iterator[Streamed],
-        horizon: tuple[int, int],
-    ) -> Learnt:
-        """Learn a group from its blocks; see `learn_blocks`."""
-        return learn_blocks(
-            self.file,
-            state,
-            group,
-            blocks,
-            lake=Lake(self.files_of(group), self.check),
-            horizon=horizon,
-            advanced=self.progress.advanced,
-        )
-
-    def learn_again(self, state: ModelState, group: Group, horizon: tuple[int, int]) -> Learnt:
-        """Read a group and learn it; see `learn`."""
-        with self.blocks_of([group]) as blocks_of:
-            return self.learn(state, group, next(blocks_of), horizon)

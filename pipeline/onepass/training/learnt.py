@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from onepass.model.file import ModelFile
 from onepass.model.state import ModelState
 from onepass.partition import NOT_TAKEN, Group
 from onepass.stream.check_columns import ColumnCheck
-from onepass.stream.joined import joined as joined_blocks
+from onepass.stream.joined import Joiner
 from onepass.stream.reading import Streamed
 from onepass.stream.sources import Files, check_unchanged
 
@@ -57,38 +57,87 @@ class Lake:
     """Compares the columns of a file with those that the model reads."""
 
 
-def learn_blocks(
-    file: ModelFile,
-    state: ModelState,
-    group: Group,
-    blocks: Iterator[Streamed],
-    *,
-    lake: Lake,
-    horizon: tuple[int, int],
-    advanced: Callable[[int], None],
-) -> Learnt:
-    """Learn a group from its blocks.
+class Learning:
+    """Learns the blocks of one group one after another, and measures how it predicts them.
 
     Parameters
     ----------
+    file
+        Frozen decisions of the model.
     state
         Updated in place.
-    blocks
-        Blocks of the group, of which none has been taken.
     horizon
         Rows learnt before the plan of this group, and rows of the plan; learning rates may depend
         on them.
     advanced
         Receives the number of rows of each block once it is learnt, with the rows not taken.
+    """
+
+    def __init__(
+        self,
+        file: ModelFile,
+        state: ModelState,
+        horizon: tuple[int, int],
+        advanced: Callable[[int], None],
+    ) -> None:
+        self._file, self._state, self._advanced = file, state, advanced
+        self._is_careful, self._counts = file.start == "careful", Counter[str]()
+        self._metrics, self._stretches = file.metrics(), Stretches(file.metrics)
+        self._joiner = None if file.job.selection is None else Joiner(file.batch_rows)
+        state.learner.horizon(*map(file.taken_rows, horizon))
+        state.learner.partition_begins()
+
+    def take(self, block: Streamed) -> None:
+        """Take the next block of the group."""
+        self._learn(block if self._joiner is None else self._joiner.add(block))
+
+    def finish(self) -> Learnt:
+        """Learn what is left, and return the measurements of the group."""
+        if self._joiner is not None:
+            self._learn(self._joiner.rest())
+        counts, stretches = self._counts, self._stretches
+        if self._is_careful:
+            return Learnt(stretches.whole(), stretches, counts)
+        return Learnt(self._metrics, Stretches(self._file.metrics, [self._metrics]), counts)
+
+    def _learn(self, streamed: Streamed | None) -> None:
+        if streamed is None:
+            return
+        block = streamed.encoded.block
+        # A line search shortens a step that overflows; other learners raise Diverged.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            predictions = self._state.learn(streamed.encoded, streamed.held_out)
+            # The sums of older models are added up block by block, to the last bit.
+            to = self._stretches if self._is_careful else self._metrics
+            to.add(*judged(predictions, block, self._file.job.loss), block.weight)
+        self._counts.update(streamed.encoded.counts)
+        not_taken = sum(streamed.encoded.counts[kind] for kind in NOT_TAKEN)
+        self._advanced(block.n_rows + not_taken)
+
+
+def learn_blocks(
+    learnings: Sequence[Learning], group: Group, blocks: Iterator[Streamed], lake: Lake
+) -> list[Learnt]:
+    """Learn a group from its blocks, with one model or with several.
+
+    Parameters
+    ----------
+    learnings
+        The model for which the blocks are read, and those beside it.
+    blocks
+        Blocks of the group, of which none has been taken.
 
     Raises
     ------
     BadPartition, ChangedPartition
-        If a file is gone or unreadable, or has changed since the group was planned. The state may
+        If a file is gone or unreadable, or has changed since the group was planned. The states may
         have learnt a part of the group by then.
     """
     try:
-        learnt = _learn(file, state, blocks, horizon, advanced)
+        for streamed in blocks:
+            for learning, one in zip(learnings, (streamed, *streamed.beside), strict=True):
+                learning.take(one)
+        learnt = [learning.finish() for learning in learnings]
     except DataError:
         # A file that is replaced while it is read looks corrupt; this check raises the error that
         # says so. Other errors and interrupts are not about the lake, and pass.
@@ -97,32 +146,3 @@ def learn_blocks(
     # A file that is replaced while it is read may also give rows of both contents unnoticed.
     check_unchanged(group.partitions, lake.files, lake.check)
     return learnt
-
-
-def _learn(
-    file: ModelFile,
-    state: ModelState,
-    blocks: Iterator[Streamed],
-    horizon: tuple[int, int],
-    advanced: Callable[[int], None],
-) -> Learnt:
-    is_careful, counts = file.start == "careful", Counter[str]()
-    metrics, stretches = file.metrics(), Stretches(file.metrics)
-    state.learner.horizon(*map(file.taken_rows, horizon))
-    state.learner.partition_begins()
-    if file.job.selection is not None:
-        blocks = joined_blocks(blocks, file.batch_rows)
-    for streamed in blocks:
-        block = streamed.encoded.block
-        # A line search shortens a step that overflows; other learners raise Diverged.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            predictions = state.learn(streamed.encoded, streamed.held_out)
-            # The sums of older models are added up block by block, to the last bit.
-            to = stretches if is_careful else metrics
-            to.add(*judged(predictions, block, file.job.loss), block.weight)
-        counts.update(streamed.encoded.counts)
-        not_taken = sum(streamed.encoded.counts[kind] for kind in NOT_TAKEN)
-        advanced(block.n_rows + not_taken)
-    if is_careful:
-        return Learnt(stretches.whole(), stretches, counts)
-    return Learnt(metrics, Stretches(file.metrics, [metrics]), counts)

@@ -16,6 +16,7 @@ from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
 from onepass.ledger.store import Store
 from onepass.model.directory import OpenModel, model_exists
+from onepass.model.labels import read_labels
 from onepass.training.limits import Limits
 from onepass.training.progress import Progress
 from onepass.training.rolling_holdout import Window
@@ -42,10 +43,12 @@ def create(
     ModelNotFound
         If the job has no lake, or the caller does not create models.
     """
+    if (several := read_labels(store)) is not None:
+        raise ModelNotFound(f"{several.told(store.place)}; name one of them, or another directory")
     if "lake" not in given or not creates:
         raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
     # Imported here: the run of a model that exists needs no survey, whose modules take 0.1 s.
-    from onepass.training.create import create_model
+    from onepass.training.new_models import create_model
 
     complete = parse_job(given)
     check_holdout(complete)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onepass.learn.metrics import Metrics
 from onepass.ledger.entries import AnyEntry
+from onepass.text import printable
 
 COMPILING = "compiling loops for this processor, once, about 20 s"
 """Line for `Progress.compiling`."""
@@ -62,6 +63,10 @@ class Progress:
     def told(self, message: str) -> None:
         """Receive what a run has found that is no cause for concern."""
 
+    def of_label(self, label: str) -> Progress:
+        """Return what receives the steps of the model of one label, of several that are trained."""
+        return OfLabel(self, label)
+
 
 class Notes(Progress):
     """Passes on warnings alone, where another step has a progress of its own."""
@@ -72,6 +77,45 @@ class Notes(Progress):
     def noted(self, message: str) -> None:
         """Pass on a warning."""
         self._progress.noted(message)
+
+
+class OfLabel(Progress):
+    """Passes on the steps of the model of one label; its messages begin with the label."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress, self._label = progress, printable(label)
+
+    def started(self, n_partitions: int, n_rows: int) -> None:
+        """Pass on the size of the work."""
+        self._progress.started(n_partitions, n_rows)
+
+    def advanced(self, n_rows: int) -> None:
+        """Pass on the number of rows, which each model learns."""
+        self._progress.advanced(n_rows)
+
+    def committed(self, entry: AnyEntry, total: Metrics) -> None:
+        """Pass on the entry."""
+        self._progress.committed(entry, total)
+
+    def looked(self, n_rows: int, total: int) -> None:
+        """Pass on how far a look at the labels has come."""
+        self._progress.looked(n_rows, total)
+
+    def compared(self, n_files: int) -> None:
+        """Pass on a footer that was read."""
+        self._progress.compared(n_files)
+
+    def compiling(self) -> None:
+        """Pass on that loops are compiled."""
+        self._progress.compiling()
+
+    def noted(self, message: str) -> None:
+        """Pass on the warning, with the label."""
+        self._progress.noted(f"{self._label}: {message}")
+
+    def told(self, message: str) -> None:
+        """Pass on what a run has found, with the label."""
+        self._progress.told(f"{self._label}: {message}")
 
 
 class Together(Progress):

@@ -14,6 +14,7 @@ from onepass.ledger.entries import LearntEntry, RefineEntry, TrainEntry, digest
 from onepass.model.directory import OpenModel, warn_if_elsewhere
 from onepass.model.state import ModelState
 from onepass.stream.advised import advised
+from onepass.training.groups import Pupil
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt
 from onepass.training.report import finite, finite_values, last_tenth
@@ -159,7 +160,7 @@ class Restorer:
             "they were: put the old file back, or go back for good: "
             f"onepass rewind {path} --to {sound.version if sound else 0}"
         ):
-            learnt = learn_groups_again(self._learner, state, entry.groups, horizon)
+            learnt = learn_groups_again(Pupil(self._learner, state, horizon), entry.groups)
         return Relearnt(entry, state.dump(), learnt)
 
     def _store_if_kept(self, relearnt: Relearnt) -> None:

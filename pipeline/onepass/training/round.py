@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import replace
 
 from onepass.errors import DataError
-from onepass.model.state import ModelState, StateDifference
+from onepass.model.state import StateDifference
 from onepass.partition import Group
-from onepass.training.learn_group import GroupLearner
+from onepass.training.groups import Groups, Pupil, learn_again
 from onepass.training.learnt import Learnt, joined
 from onepass.training.round_sizes import rows_of
 from onepass.training.share import Base, Share, Task, Watch, learn_share
@@ -20,7 +20,7 @@ does not idle while the share before it is late."""
 
 
 class BadRound(Exception):
-    """Raised when files of a round are bad or have changed; the state is as it was.
+    """Raised when files of a round are bad or have changed; the states are as they were.
 
     Parameters
     ----------
@@ -33,19 +33,16 @@ class BadRound(Exception):
         self.faults = faults
 
 
-def learn_round(
-    learner: GroupLearner, state: ModelState, groups: Sequence[Group], horizon: tuple[int, int]
-) -> Learnt:
-    """Learn groups from the same state, each by a share of its own, and merge them in their order.
+def learn_round(reader: Groups, pupils: Sequence[Pupil], groups: Sequence[Group]) -> list[Learnt]:
+    """Learn groups from the same states, each by a share of its own, and merge them in their order.
 
-    A round of one group gives the bytes that `GroupLearner.learn` gives.
+    A round of one group gives the bytes that `Groups.learn` gives.
 
     Parameters
     ----------
-    state
-        Updated in place, once all groups have been learnt.
-    horizon
-        See `learn_blocks`.
+    pupils
+        The models of the reader, in the same order. Their states are updated in place, once all
+        groups have been learnt.
 
     Raises
     ------
@@ -54,33 +51,47 @@ def learn_round(
     Diverged
         If the weights are no longer finite.
     """
-    merged: StateDifference | None = None
-    found: list[Learnt] = []
+    merges = [_Merge(one, is_alone=len(groups) == 1) for one in pupils]
     faults: list[tuple[Group, DataError]] = []
-    alone = len(groups) == 1
-    for group, share in zip(groups, _shares(learner, state, groups, horizon), strict=True):
+    for group, share in zip(groups, _shares(reader, pupils, groups), strict=True):
         if share.error is not None:
             faults.append((group, share.error))
         elif not faults:
-            found.append(share.learnt(learner.file))
-            if alone:
-                assert share.arrays is not None
-                state.load(share.arrays)
-            else:
-                # Always from the left, so that the bytes do not depend on who comes first.
-                added = share.difference
-                assert added is not None
-                merged = added if merged is None else merged.then(added)
+            for merge, one in zip(merges, (share, *share.beside), strict=True):
+                merge.add(one)
     if faults:
         raise BadRound(faults)
-    if merged is not None:
-        state.merge([merged])
-    return joined(found, learner.file)
+    return [merge.finish() for merge in merges]
 
 
-def learn_groups_again(
-    learner: GroupLearner, state: ModelState, groups: Sequence[Group], horizon: tuple[int, int]
-) -> Learnt:
+class _Merge:
+    """Merges the shares of one model."""
+
+    def __init__(self, pupil: Pupil, *, is_alone: bool) -> None:
+        self._file, self._state, self._is_alone = pupil.learner.file, pupil.state, is_alone
+        self._merged: StateDifference | None = None
+        self._found: list[Learnt] = []
+
+    def add(self, share: Share) -> None:
+        """Take the share of the next group."""
+        self._found.append(share.learnt(self._file))
+        if self._is_alone:
+            assert share.arrays is not None
+            self._state.load(share.arrays)
+            return
+        # Always from the left, so that the bytes do not depend on who comes first.
+        added = share.difference
+        assert added is not None
+        self._merged = added if self._merged is None else self._merged.then(added)
+
+    def finish(self) -> Learnt:
+        """Update the state, and return the measurements of the round."""
+        if self._merged is not None:
+            self._state.merge([self._merged])
+        return joined(self._found, self._file)
+
+
+def learn_groups_again(pupil: Pupil, groups: Sequence[Group]) -> Learnt:
     """Read and learn the groups of one version again; see `learn_round`.
 
     Raises
@@ -89,49 +100,54 @@ def learn_groups_again(
         The fault of the first group that cannot be learnt.
     """
     if len(groups) == 1:
-        return learner.learn_again(state, groups[0], horizon)
+        return learn_again(pupil, groups[0])
     try:
-        return learn_round(learner, state, groups, horizon)
+        (learnt,) = learn_round(Groups([pupil.learner]), [pupil], groups)
     except BadRound as bad:
         raise bad.faults[0][1] from None
+    return learnt
 
 
-def _shares(
-    learner: GroupLearner, state: ModelState, groups: Sequence[Group], horizon: tuple[int, int]
-) -> Iterator[Share]:
+def _shares(reader: Groups, pupils: Sequence[Pupil], groups: Sequence[Group]) -> Iterator[Share]:
     """Yield the share of each group, in the order of the groups."""
-    workers, watch = learner.workers, Watch(learner.progress)
-    n_at_once, whole_bytes = learner.share_memory
-    reading = replace(learner.reading, whole_bytes=whole_bytes)
-    base = Base(learner.file, reading, state, watch=watch, check=learner.check)
-    n_rows = learner.file.taken_rows(rows_of(groups))
-    tasks = [
-        Task(
-            group,
-            learner.files_of(group),
-            horizon,
-            len(groups),
-            n_rows,
+    workers = reader.workers
+    watches = [Watch(one.learner.progress) for one in pupils]
+    n_at_once, whole_bytes = reader.share_memory
+    reading = replace(reader.reading, whole_bytes=whole_bytes)
+    first, *others = [
+        Base(
+            pupil.learner.file,
+            pupil.learner.reading,
+            pupil.state,
+            horizon=pupil.horizon,
+            n_shares=len(groups),
+            n_rows=pupil.learner.file.taken_rows(rows_of(groups)),
+            watch=watch,
+            check=pupil.learner.check,
         )
-        for group in groups
+        for pupil, watch in zip(pupils, watches, strict=True)
     ]
+    first.reading, first.beside = reading, others
+    tasks = [Task(group, reader.files_of(group)) for group in groups]
     # The pool bounds the shares that run, so more of them may wait where memory allows all threads.
     most = n_at_once if n_at_once < workers.n_threads else _AHEAD * n_at_once
     shares = workers.each(
-        learn_share, base, tasks, n_at_once=n_at_once if learner.is_on_cluster else most
+        learn_share, first, tasks, n_at_once=n_at_once if workers.is_cluster else most
     )
     try:
         with closing(shares):
             for task, share in zip(tasks, shares, strict=True):
-                if learner.is_on_cluster and share.error is not None:
+                if workers.is_cluster and share.error is not None:
                     # A worker may have lost its way to the lake, and a file that is skipped is
                     # skipped for good. So it is bad only if this process finds it bad as well.
-                    yield learn_share(base, task)
+                    yield learn_share(first, task)
                     continue
-                if learner.is_on_cluster:
-                    # The watch is of this process alone.
-                    learner.progress.advanced(sum(part.n_rows for part in share.parts))
+                if workers.is_cluster:
+                    # The watches are of this process alone.
+                    for pupil, one in zip(pupils, (share, *share.beside), strict=True):
+                        pupil.learner.progress.advanced(sum(part.n_rows for part in one.parts))
                 yield share
     finally:
         # After an error or an interrupt, shares may be running whose results nobody wants.
-        watch.stop()
+        for watch in watches:
+            watch.stop()

@@ -1,13 +1,13 @@
-"""Train the groups of a plan round by round, and commit each round.
+"""The run of one model: its state, the groups that are left, and the commit of each round.
 
-A round of one group is learnt from blocks that are read ahead, across rounds. The groups of a
-larger round are learnt side by side.
+`onepass.training.lockstep` reads the groups and has them learnt.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from onepass.encode.numbers import UNREADABLE
@@ -22,13 +22,13 @@ from onepass.model.state import ModelState
 from onepass.partition import Group, Look, Partition
 from onepass.text import listed, printable
 from onepass.training.committer import Committer
+from onepass.training.groups import Pupil
 from onepass.training.learn_group import GroupLearner
 from onepass.training.learnt import Learnt
 from onepass.training.looks import Looks
 from onepass.training.progress import Progress
 from onepass.training.report import finite, finite_values, last_tenth
 from onepass.training.restore import Restorer
-from onepass.training.round import BadRound, learn_round
 from onepass.training.round_sizes import Remembered, Rounds, rows_of, rule_of
 
 _UNREADABLE_SHARE = 0.9
@@ -39,7 +39,7 @@ _MOST_NAMED = 3
 
 
 class Run:
-    """Learns groups and commits them; a group counts once its commit is durable.
+    """Commits the groups that a model has learnt; a group counts once its commit is durable.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Run:
     job
         Job of this run, which says whether bad and changed files are skipped.
     learner
-        Reads and learns groups.
+        The lake of the model, and how it is read.
     restorer
         Restores the state to start from.
     """
@@ -57,13 +57,15 @@ class Run:
         self, model: OpenModel, job: Job, learner: GroupLearner, restorer: Restorer
     ) -> None:
         self._model, self._job = model, job
-        self._learner, self._restorer = learner, restorer
+        self.learner, self._restorer = learner, restorer
         self._progress: Progress = learner.progress
         self._state: ModelState | None = None
         self._most = model.file.job.n_parallel
         self._rounds = self._rounds_of([])
         self._horizon, self._rows = (0, 0), 0
         self._until: float | None = None
+        self._groups: list[Group] = []
+        self._n_done = 0
         self.total = model.file.metrics()
         """Progressive metrics of all groups that this run has committed."""
         self.stretches = Stretches(model.file.metrics)
@@ -90,11 +92,19 @@ class Run:
         """Forget the state in memory; the next step restores the newest one that is committed."""
         self._state = None
 
-    def train(self, pending: Sequence[Group], max_seconds: float | None = None) -> None:
-        """Train groups; stop after the round in which `max_seconds` have passed."""
+    @contextmanager
+    def training(
+        self, pending: Sequence[Group], max_seconds: float | None = None
+    ) -> Iterator[None]:
+        """Make ready to train groups; what has been learnt is committed when the context ends.
+
+        No group is left after the round in which `max_seconds` have passed.
+        """
         n_partitions = sum(len(group.partitions) for group in pending)
         self._progress.started(n_partitions, sum(group.rows for group in pending))
+        self._groups, self._n_done = list(pending), 0
         if not pending:
+            yield
             return
         if self._state is None:
             self._state = self._restorer.newest()
@@ -107,10 +117,8 @@ class Run:
         trained = self._model.ledger.history.trained()
         self._rows = sum(one.rows for entry in trained for one in entry.partitions)
         self._until = None if max_seconds is None else time.perf_counter() + max_seconds
-        left = list(pending)
         with self._committer:
-            while left:
-                left = self._train_some(left)
+            yield
 
     def _rounds_of(self, planned: Sequence[Group]) -> Rounds:
         job, rule = self._model.file.job, rule_of(self._model.file.encoder.n_selected)
@@ -118,66 +126,80 @@ class Run:
         remembered = Remembered.of(job.half_life_rows, job.half_life_partitions)
         return Rounds(planned, self._most, rule, remembered)
 
-    def _train_some(self, groups: list[Group]) -> list[Group]:
-        """Train the next round, or as many rounds of one group as follow each other.
+    @property
+    def left(self) -> list[Group]:
+        """Groups that are still to be trained, in their order."""
+        return self._groups[self._n_done :]
 
-        Returns
-        -------
-        The groups that are left; none if the time is over.
+    @property
+    def n_left(self) -> int:
+        """Number of these groups."""
+        return len(self._groups) - self._n_done
+
+    def next_round(self) -> tuple[int, bool]:
+        """Return how many of the groups that are left come next, and whether they are one round.
+
+        Otherwise each of them is a round of its own, and these rounds follow each other.
         """
         assert self._state is not None
-        n_alone = self._rounds.n_alone(groups, self._rows)
+        left = self.left
+        n_alone = self._rounds.n_alone(left, self._rows)
         if not n_alone and not self._state.adds_up:
             n_alone = 1
         # With rounds on a cluster, a worker learns a group by itself as well, so no row travels.
-        if n_alone and not (self._most > 1 and self._learner.is_on_cluster):
-            return self._train_alone(groups[:n_alone], groups[n_alone:])
-        size = 1 if n_alone else self._rounds.next_size(groups, self._rows)
-        return self._train_round(groups[:size], groups[size:])
+        if n_alone and not (self._most > 1 and self.learner.is_on_cluster):
+            return n_alone, False
+        return 1 if n_alone else self._rounds.next_size(left, self._rows), True
 
-    def _train_alone(self, groups: list[Group], after: list[Group]) -> list[Group]:
-        """Train rounds of one group each; stop at a bad partition, and skip it."""
-        n_trained = 0
-        try:
-            with self._learner.blocks_of(groups) as blocks_of:
-                for group, blocks in zip(groups, blocks_of, strict=False):
-                    began = time.perf_counter()
-                    learnt = self._learner.learn(self._learning(), group, blocks, self._horizon)
-                    self._commit([group], learnt, time.perf_counter() - began)
-                    n_trained += 1
-                    if self._is_over():
-                        return []
-        except (BadPartition, ChangedPartition) as error:
-            left = groups[n_trained:]
-            at_fault = self._at_fault([(left[0], error)])
-            self._restore()
-            return self._skip([*left, *after], at_fault)
-        return after
-
-    def _train_round(self, groups: list[Group], after: list[Group]) -> list[Group]:
-        """Train a round; if there are bad partitions in it, skip all of them instead."""
-        began = time.perf_counter()
-        try:
-            learnt = learn_round(self._learner, self._learning(), groups, self._horizon)
-        except BadRound as bad:
-            return self._skip([*groups, *after], self._at_fault(bad.faults))
-        self._commit(groups, learnt, time.perf_counter() - began)
-        return [] if self._is_over() else after
-
-    def _learning(self) -> ModelState:
+    def pupil(self) -> Pupil:
+        """Return the model as it learns the next groups."""
         assert self._state is not None
-        return self._state
+        return Pupil(self.learner, self._state, self._horizon)
 
-    def _is_over(self) -> bool:
-        return self._until is not None and time.perf_counter() >= self._until
-
-    def _commit(self, groups: list[Group], learnt: Learnt, seconds: float) -> None:
-        state = self._learning()
+    def commit(self, groups: list[Group], learnt: Learnt, seconds: float) -> None:
+        """Commit the groups that come next, which the state has learnt."""
+        state = self.pupil().state
         trained = _record(groups, learnt, state, seconds)
         self._rows += rows_of(groups)
         # The next snapshot reuses the memory of this one, which must have been written by then.
         self._committer.wait()
         self._committer.submit(state.snapshot(), trained, learnt)
+        is_over = self._until is not None and time.perf_counter() >= self._until
+        self._n_done = len(self._groups) if is_over else self._n_done + len(groups)
+
+    def leave_out(self, faults: Sequence[tuple[Group, DataError]], *, restores: bool) -> None:
+        """Skip the partitions at fault, in later epochs as well.
+
+        Parameters
+        ----------
+        faults
+            Groups with the first fault of each.
+        restores
+            Whether the state may have learnt a part of a group, and goes back to the last commit.
+
+        Raises
+        ------
+        BadPartition, ChangedPartition
+            The first fault that the job does not skip.
+        """
+        at_fault = self._at_fault(faults)
+        if restores:
+            self._restore()
+        self._skip(at_fault)
+
+    def step_back(self) -> None:
+        """Go back to the last commit, because the state may have learnt a part of a group.
+
+        The log is read on, as an earlier commit may have failed.
+        """
+        self._restore()
+        self._groups, self._n_done = list(self._model.ledger.history.pending()), 0
+        trained = self._model.ledger.history.trained()
+        self._rows = sum(one.rows for entry in trained for one in entry.partitions)
+
+    def settle(self) -> None:
+        """Wait until all that was learnt is committed."""
+        self._committer.wait()
 
     def _committed(self, entry: TrainEntry, learnt: Learnt) -> None:
         self.total.merge(learnt.metrics)
@@ -222,22 +244,20 @@ class Run:
         return self._looks.of(partition.path) if is_kept else None
 
     def _restore(self) -> None:
-        """Go back to the last commit, because the state may have learnt a part of a group."""
         self._committer.wait()
         # Free the snapshot first: the old and the new state are in memory at the same time.
-        self._learning().forget_snapshot()
+        self.pupil().state.forget_snapshot()
         self._state = self._restorer.newest()
 
-    def _skip(self, left: list[Group], at_fault: list[_Fault]) -> list[Group]:
-        """Skip partitions, in later epochs as well; return what is left of the groups."""
+    def _skip(self, at_fault: list[_Fault]) -> None:
         self._committer.wait()
         for fault in at_fault:
             entry = self._model.ledger.commit_skip(fault.partition, fault.reason, fault.look)
             self.newest_version = entry.version
             self._progress.committed(entry, self.total)
         skipped = {fault.partition for fault in at_fault}
-        rest = [group.without(skipped) for group in left]
-        return [group for group in rest if group.partitions]
+        rest = [group.without(skipped) for group in self.left]
+        self._groups, self._n_done = [group for group in rest if group.partitions], 0
 
 
 @dataclass(frozen=True, slots=True)

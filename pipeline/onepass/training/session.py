@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from typing import Any
 
@@ -27,6 +27,7 @@ from onepass.stream.workers import Workers
 from onepass.training.current import prepare
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
+from onepass.training.lockstep import train_groups
 from onepass.training.looks import in_quarantine
 from onepass.training.opening import check_holdout, clear_up, create, kept, resumed
 from onepass.training.plan import make_plan
@@ -76,18 +77,23 @@ class Session:
             self.train_pending(self.plan())
         return self.report()
 
-    def plan(self) -> list[Group]:
+    def plan(self, beside: Session | None = None) -> list[Group]:
         """Check the whole lake, commit a plan for new partitions, and return the pending groups.
 
         While an older plan is unfinished, return its rest and plan nothing. If no group is pending,
         ensure that the newest state can be read.
+
+        Parameters
+        ----------
+        beside
+            Session of another model of the same lake, which has just listed it.
         """
         with self._recovering():
-            return self._plan()
+            return self._plan(beside)
 
-    def _plan(self) -> list[Group]:
+    def _plan(self, beside: Session | None) -> list[Group]:
         ledger = self.model.ledger
-        plan = self._make_plan()
+        plan = self._make_plan(beside)
         for partition, reason in plan.skips:
             ledger.commit_skip(partition, reason)
             self.progress.noted(f"left out: {reason}")
@@ -120,7 +126,7 @@ class Session:
         given = None if self._has_failed else pending
         with self._recovering():
             left = self.model.ledger.history.pending() if given is None else given
-            self.run.train(left, max_seconds)
+            train_groups(self.run, left, max_seconds)
 
     @contextmanager
     def _recovering(self) -> Iterator[None]:
@@ -171,8 +177,9 @@ class Session:
             self.progress.noted(self._window.empty())
         return self._held_out or None
 
-    def _make_plan(self) -> Plan:
-        files = self.learner.list_lake()
+    def _make_plan(self, beside: Session | None = None) -> Plan:
+        learner = self.learner
+        files = learner.share_lake(beside.learner) if beside else learner.list_lake()
         return make_plan(
             self.model.ledger.history,
             files,
@@ -232,6 +239,8 @@ def open_session(
     *,
     creates: bool = True,
     limits: Limits = LIMITS,
+    workers: Workers | None = None,
+    today: date | None = None,
 ) -> Iterator[Session]:
     """Open a session, which is the only writer of a model until the context ends.
 
@@ -245,6 +254,10 @@ def open_session(
         Whether to create a model that does not exist.
     limits
         Sizes of blocks and partitions; only tests change them.
+    workers
+        Those of another session that trains beside this one; by default workers of its own.
+    today
+        Date by which a rolling holdout moves; by default that in UTC.
 
     Raises
     ------
@@ -262,7 +275,7 @@ def open_session(
     """
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
     store = open_store(str(given.get("model") or parse_job(given).model))
-    progress, today = progress or Progress(), utc_today()
+    progress, today = progress or Progress(), today or utc_today()
     session: Session | None = None
     try:
         created = not model_exists(store)
@@ -277,11 +290,13 @@ def open_session(
             complete = resumed(model, given)
             check_holdout(complete)
             prepare(model.ledger, complete)
-            with Workers(complete.dask, mixed=complete.mixed_workers) as workers:
+            own = None if workers else Workers(complete.dask, mixed=complete.mixed_workers)
+            with own or nullcontext(workers) as shared:
+                assert shared is not None
                 session = Session(
                     model,
                     complete,
-                    workers,
+                    shared,
                     progress,
                     created=created,
                     warnings=warnings,

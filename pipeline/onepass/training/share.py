@@ -7,9 +7,9 @@ group in one thread, and returns what it has learnt as a difference to the base.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -27,7 +27,7 @@ from onepass.stream.reading import Reading
 from onepass.stream.sources import Files, open_sources
 from onepass.stream.stop import Stop
 from onepass.stream.stream import ReadGroup, blocks_of
-from onepass.training.learnt import Lake, Learnt, learn_blocks
+from onepass.training.learnt import Lake, Learning, Learnt, learn_blocks
 from onepass.training.progress import Progress
 
 
@@ -69,6 +69,14 @@ class Base:
         Settings for reading; `Reading.whole_bytes` is the memory of one share.
     state
         State at the begin of the round. It must not change until the last share has ended.
+    horizon
+        See `onepass.training.learnt.Learning`.
+    n_shares
+        Number of groups of the round; the share of a round of one returns the new state.
+    n_rows
+        Number of rows of all groups of the round, about as many as are taken.
+    beside
+        Bases of the models that learn the same rows, in the order of `Reading.beside`.
     watch
         Sees the shares that run in this process.
     check
@@ -81,34 +89,46 @@ class Base:
         reading: Reading,
         state: ModelState,
         *,
+        horizon: tuple[int, int],
+        n_shares: int = 1,
+        n_rows: int = 0,
+        beside: Sequence[Base] = (),
         watch: Watch | None = None,
         check: ColumnCheck | None = None,
     ) -> None:
         self.file, self.reading, self.state = file, reading, state
+        self.horizon, self.n_shares, self.n_rows = horizon, n_shares, n_rows
+        self.beside = list(beside)
         self.watch = watch or Watch(Progress())
         self.check = check or ColumnCheck(file.encoder, label=True, selection=file.job.selection)
 
     def copied(self) -> ModelState:
-        """Return a copy of the state, to learn with."""
+        """Return a copy of the state that learns a share of the round; see `ModelState.hold`."""
         copy = self.file.new_state()
-        copy.load(self.state.arrays())
-        return copy
-
-    def held(self, n_shares: int, n_rows: int) -> ModelState:
-        """Return a copy that learns a share of a round; see `ModelState.hold`."""
-        copy = self.file.new_state()
+        if self.n_shares == 1:
+            copy.load(self.state.arrays())
+            return copy
         # A share counts frequent values from zero, so those of the base are not copied.
         copy.learner.restore(self.state.learner.arrays())
-        copy.hold(n_shares, n_rows)
+        copy.hold(self.n_shares, self.n_rows)
         return copy
 
+    def share(self, state: ModelState, learnt: Learnt) -> Share:
+        """Return what a copy has learnt."""
+        parts, counts = learnt.stretches.parts(), learnt.counts
+        if self.n_shares == 1:
+            return Share(arrays=state.arrays(), parts=parts, counts=counts)
+        return Share(state.difference(self.state), parts=parts, counts=counts)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "reading": self.reading, "arrays": self.state.arrays()}
+        names = ("file", "reading", "horizon", "n_shares", "n_rows", "beside")
+        return {name: getattr(self, name) for name in names} | {"arrays": self.state.arrays()}
 
     def __setstate__(self, content: Mapping[str, Any]) -> None:
-        state = content["file"].new_state()
-        state.load(content["arrays"])
-        self.__init__(content["file"], content["reading"], state)  # type: ignore[misc]
+        fields = dict(content)
+        state = fields["file"].new_state()
+        state.load(fields.pop("arrays"))
+        self.__init__(state=state, **fields)  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +138,6 @@ class Task:
     group: Group
     files: Files
     """Files of the group's partitions, as they were listed; a file that is gone is not there."""
-    horizon: tuple[int, int]
-    """See `learn_blocks`."""
-    n_shares: int = 1
-    """Number of groups of the round; the share of a round of one returns the new state."""
-    n_rows: int = 0
-    """Number of rows of all groups of the round, about as many as are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +154,8 @@ class Share:
     """Dropped rows and treated values by kind."""
     error: DataError | None = None
     """The first fault of the group's files; a value, so that all faults of a round are found."""
+    beside: tuple[Share, ...] = ()
+    """What the models beside this one have learnt."""
 
     def learnt(self, file: ModelFile) -> Learnt:
         """Return the measurements of the group."""
@@ -148,7 +164,7 @@ class Share:
 
 
 def learn_share(base: Base, task: Task) -> Share:
-    """Learn one group from a copy of the base.
+    """Learn one group from copies of the base and of those beside it.
 
     Raises
     ------
@@ -157,25 +173,21 @@ def learn_share(base: Base, task: Task) -> Share:
     Stopped
         If the watch of the base has been stopped.
     """
-    alone = task.n_shares == 1
-    state = base.copied() if alone else base.held(task.n_shares, task.n_rows)
+    bases = [base, *base.beside]
+    states = [one.copied() for one in bases]
     lake = Lake(task.files, base.check)
-    sources = partial(open_sources, task.group.partitions, lake.files, lake.check)
+    checks = [one.check for one in bases]
+    sources = partial(open_sources, task.group.partitions, lake.files, checks)
     try:
         with closing(blocks_of(ReadGroup(sources, task.group.epoch), base.reading)) as blocks:
-            learnt = learn_blocks(
-                base.file,
-                state,
-                task.group,
-                blocks,
-                lake=lake,
-                horizon=task.horizon,
-                advanced=base.watch.advanced,
-            )
+            learnings = [
+                Learning(one.file, state, one.horizon, one.watch.advanced)
+                for one, state in zip(bases, states, strict=True)
+            ]
+            learnt = learn_blocks(learnings, task.group, blocks, lake)
     except DataError as error:
         # The traceback would keep the decoded rows in memory.
         return Share(error=error.with_traceback(None))
-    parts, counts = learnt.stretches.parts(), learnt.counts
-    if alone:
-        return Share(arrays=state.arrays(), parts=parts, counts=counts)
-    return Share(state.difference(base.state), parts=parts, counts=counts)
+    found = zip(bases, states, learnt, strict=True)
+    first, *others = [one.share(state, measured) for one, state, measured in found]
+    return replace(first, beside=tuple(others))

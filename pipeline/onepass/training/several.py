@@ -1,0 +1,229 @@
+"""Train one model for each of several labels, in one pass over their lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from onepass.errors import DataError, Interrupted, JobError, ModelNotFound, OnepassError
+from onepass.job import Job
+from onepass.job_fields import parse_job
+from onepass.job_labels import fields_of_labels, parse_labels
+from onepass.job_values import absolute
+from onepass.lake.discover import LakeFile
+from onepass.lake.footer import read_footer
+from onepass.lake.tables.open import list_lake
+from onepass.lake.tables.table import TableChoice
+from onepass.ledger.store import Store, open_store
+from onepass.model.directory import model_exists, open_model
+from onepass.model.file import MODEL_KEY
+from onepass.model.labels import LABELS_KEY, MOST_LABELS, LabelModels, label_models, read_labels
+from onepass.model.table_choice import trained_choice
+from onepass.training.groups import read_alike
+from onepass.training.limits import LIMITS, Limits
+from onepass.training.lockstep import Failures, train_in_lockstep
+from onepass.training.opening import check_holdout
+from onepass.training.progress import Progress
+from onepass.training.rolling_holdout import Window, utc_today
+from onepass.training.session import Session, open_session
+
+
+def names_several(given: Mapping[str, Any]) -> bool:
+    """Return whether a job is of several labels.
+
+    A text with a comma is one label if the lake has a column of this name, or the model has it.
+    """
+    label, place = given.get("label"), given.get("model")
+    if isinstance(label, list | tuple):
+        return len(label) != 1
+    if not place or (label is not None and "," not in str(label)):
+        return False
+    store = open_store(absolute(place))
+    if label is None or store.exists(LABELS_KEY):
+        return store.exists(LABELS_KEY)
+    return not (store.exists(MODEL_KEY) or _is_column(str(label), given))
+
+
+def _is_column(name: str, given: Mapping[str, Any]) -> bool:
+    if "lake" not in given:
+        return False
+    lake = given["lake"]
+    paths = [absolute(one) for one in lake] if isinstance(lake, list) else absolute(lake)
+    choice = TableChoice(as_files=bool(given.get("as_files", False)))
+    return name in (_columns(list_lake(paths, choice)) or ())
+
+
+def _columns(files: Sequence[LakeFile]) -> list[str] | None:
+    """Return the columns of the first file; None if there is none that can be read."""
+    try:
+        return list(read_footer(files[0]).schema.names) if files else None
+    except DataError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Sessions of the models of several labels, in the order of the labels."""
+
+    root: str
+    """Directory of all models."""
+    labels: list[str]
+    sessions: list[Session]
+    failures: Failures
+    """Models that an error has stopped, while the others went on."""
+
+    def train(self) -> None:
+        """Train each model on everything in the lake that it has not seen."""
+        # The first plan of such a model is the rest of an older one. Then plan the new files.
+        again = [one for one in self.sessions if one.model.ledger.history.pending()]
+        self._train(self.sessions)
+        self._train(again)
+
+    def _train(self, sessions: Sequence[Session]) -> None:
+        planned: list[tuple[Session, Any]] = []
+        for session in sessions:
+            if session.run in self.failures:
+                continue
+            with self.failures.of(session.run):
+                planned.append((session, session.plan(planned[0][0] if planned else None)))
+        while planned:
+            first = planned[0][0].learner
+            alike = [one for one in planned if read_alike(first, one[0].learner)]
+            planned = [one for one in planned if one not in alike]
+            runs = [session.run for session, _ in alike]
+            train_in_lockstep(runs, [groups for _, groups in alike], self.failures)
+            if planned:
+                # Only models that were created together fit into memory together.
+                for run in runs:
+                    run.forget()
+
+    def failed(self) -> dict[str, OnepassError]:
+        """Return the errors by label."""
+        pairs = zip(self.labels, self.sessions, strict=True)
+        return {label: self.failures[one.run] for label, one in pairs if one.run in self.failures}
+
+
+@contextmanager
+def open_several(
+    given: Mapping[str, Any], progress: Progress, *, limits: Limits = LIMITS
+) -> Iterator[Several]:
+    """Open a session for the model of each label, until the context ends.
+
+    Models that do not exist are created, all or none of them; what a killed run has created stays.
+
+    Parameters
+    ----------
+    given
+        Fields of the job; for existing models ``{"model": directory}`` is enough.
+
+    Raises
+    ------
+    JobError
+        If a label is none, or anything else as well, or the job contradicts the models; further as
+        `open_session` does.
+    """
+    if "model" not in given:
+        raise JobError("the job needs 'model': give --model or set it in --config")
+    root = absolute(given["model"])
+    store = open_store(root)
+    if store.exists(MODEL_KEY):
+        raise JobError(
+            f"the model in {root!r} is of one label; give several labels a --model of their own"
+        )
+    today = utc_today()
+    known = read_labels(store)
+    several = _asked(given, known, root)
+    labels, places = several.labels, several.places(root)
+    fields = fields_of_labels(given, labels, places, creates=known is None)
+    if known is None:
+        _create(fields, store, several, progress, limits, today)
+    try:
+        with ExitStack() as stack:
+            sessions: list[Session] = []
+            for label, own in zip(labels, fields, strict=True):
+                opened = open_session(
+                    own,
+                    progress.of_label(label),
+                    creates=False,
+                    limits=limits,
+                    workers=sessions[0].workers if sessions else None,
+                    today=today,
+                )
+                sessions.append(stack.enter_context(opened))
+            yield Several(root, labels, sessions, Failures())
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted: what was committed is kept; go on with: "
+            f"onepass train --model {store.place}"
+        ) from None
+
+
+def _asked(given: Mapping[str, Any], known: LabelModels | None, root: str) -> LabelModels:
+    """Return the models that a run is about."""
+    asked = parse_labels(given["label"]) if "label" in given else []
+    if known is not None:
+        if asked and {*asked} != {*known.labels}:
+            raise JobError(
+                f"{known.told(root)}; this run asks for {asked}: leave --label out to go on with "
+                "them, or give another --model"
+            )
+        return known
+    if not asked or "lake" not in given:
+        raise ModelNotFound(f"no model in {root!r}; to create one, give LAKE and --label")
+    if len(asked) > MOST_LABELS:
+        raise JobError(f"expected at most {MOST_LABELS:,} labels, found {len(asked):,}")
+    return label_models(asked)
+
+
+def _create(
+    fields: Sequence[Mapping[str, Any]],
+    store: Store,
+    several: LabelModels,
+    progress: Progress,
+    limits: Limits,
+    today: date,
+) -> None:
+    """Create the models that do not exist, and then the file that names them all."""
+    # Imported here: the run of models that exist needs no survey, whose modules take 0.1 s.
+    from onepass.training.new_models import create_models
+
+    jobs = [parse_job(one) for one in fields]
+    stores = [open_store(job.model) for job in jobs]
+    missing = [i for i, one in enumerate(stores) if not model_exists(one)]
+    check_holdout(jobs[0])
+    _check_columns(several.labels, jobs[0])
+    if missing:
+        warnings = create_models(
+            [jobs[i] for i in missing],
+            [stores[i] for i in missing],
+            beside=[open_model(one).file for i, one in enumerate(stores) if i not in missing],
+            max_batch_rows=limits.max_batch_rows,
+            progress=progress,
+            window=Window.of_job(jobs[0], today),
+        )
+        _note(dict(zip([several.labels[i] for i in missing], warnings, strict=True)), progress)
+    data = several.model_dump_json(indent=2).encode() + b"\n"
+    store.create(LABELS_KEY, data)
+
+
+def _check_columns(labels: Sequence[str], job: Job) -> None:
+    """Check that the lake has the labels, which a survey would first miss as excluded columns."""
+    names = _columns(list_lake(job.lake, trained_choice(job)))
+    for label in labels:
+        if names is not None and label not in names:
+            raise JobError(f"no column {label!r} in {job.lake!r}; the columns are {sorted(names)}")
+
+
+def _note(warnings: Mapping[str, Sequence[str]], progress: Progress) -> None:
+    """Pass on warnings; those that all models have in common come once, without a label."""
+    first, *others = warnings.values()
+    common = [one for one in first if all(one in other for other in others)]
+    for one in common:
+        progress.noted(one)
+    for label, own in warnings.items():
+        for one in own:
+            if one not in common:
+                progress.of_label(label).noted(one)
