@@ -25,6 +25,9 @@ def test_one_progress_line_then_what_a_run_prints_for_each_label(lake, tmp_path,
         "amount",
     ]
     assert "9/9 partitions" in err
+    assert [
+        line for line in err.splitlines() if line.startswith("warning: churned: 'yes' is taken")
+    ]
     assert "s left, loss paid 0." in err.splitlines()[-1]
     code, out, _ = onepass("train", "--model", models)
     assert code == 0

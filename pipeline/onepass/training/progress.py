@@ -111,11 +111,16 @@ class OfLabel(Progress):
 
     def noted(self, message: str) -> None:
         """Pass on the warning, with the label."""
-        self._progress.noted(f"{self._label}: {message}")
+        self._progress.noted(self._labelled(message))
 
     def told(self, message: str) -> None:
         """Pass on what a run has found, with the label."""
-        self._progress.told(f"{self._label}: {message}")
+        self._progress.told(self._labelled(message))
+
+    def _labelled(self, message: str) -> str:
+        # Warnings about a column name it first, and this column may be the label.
+        label = f"{self._label}: "
+        return message if message.startswith(label) else label + message
 
 
 class Together(Progress):

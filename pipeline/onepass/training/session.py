@@ -282,7 +282,9 @@ def open_session(
         warnings = []
         if created:
             warnings = create(given, store, limits, progress, today, creates=creates)
-        with telling_of_compilation(progress.compiling), store.exclusive():
+        # A session beside another one leaves it to that one to tell.
+        telling = nullcontext() if workers else telling_of_compilation(progress.compiling)
+        with telling, store.exclusive():
             model = open_model(store)
             clear_up(model)
             for warning in warnings:
