@@ -8,6 +8,7 @@ from typing import Any
 from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_fields import parse_job
+from onepass.job_loss import LOSS_OF
 from onepass.job_values import assignments, comma_separated
 from onepass.text import shown
 
@@ -21,6 +22,8 @@ def parse_labels(value: Any) -> list[str]:
         If a label is no name, or is there twice.
     """
     labels = comma_separated(value)
+    if isinstance(labels, list | tuple) and not labels:
+        raise JobError("--label names no column")
     if not isinstance(labels, list | tuple):
         raise JobError(f"label: expected a column or a list of columns, found {shown(value)}")
     for label in labels:
@@ -53,9 +56,13 @@ def fields_of_labels(
         If a label has another use as well, or a field cannot be used.
     """
     losses = _losses(given.get("loss"), labels)
+    # A field of a loss that some labels name is theirs alone.
+    owned = {name: loss for name, loss in LOSS_OF.items() if loss in losses.values()}
     found = []
     for label, place in zip(labels, places, strict=True):
-        fields = {n: v for n, v in given.items() if n not in {"label", "loss", "exclude"}}
+        others = {name for name, loss in owned.items() if losses.get(label) != loss}
+        left = {"label", "loss", "exclude", *others}
+        fields = {n: v for n, v in given.items() if n not in left}
         fields |= {"model": place}
         if label in losses:
             fields["loss"] = losses[label]

@@ -19,6 +19,15 @@ LARGEST_CLASS_WEIGHT = 1e6
 """Largest factor of the weight of a class."""
 
 
+LOSS_OF: dict[str, LossName] = {
+    "quantile": "quantile",
+    "delta": "huber",
+    "power": "tweedie",
+    "overdispersion": "negative_binomial",
+}
+"""Fields that belong to a single loss, each with that loss."""
+
+
 class LossFields(ShapeFields):
     """Fields of `onepass.job.Job` about the loss."""
 

@@ -11,7 +11,7 @@ from onepass.job import Job
 from onepass.training.progress import Progress
 from onepass.training.report import PlanReport, TrainReport
 from onepass.training.session import open_session
-from onepass.training.several import names_several
+from onepass.training.several import names_several, of_one_label
 
 
 @overload
@@ -72,9 +72,7 @@ def train(
     given = job.model_dump(include=job.model_fields_set) if isinstance(job, Job) else dict(job)
     if names_several(given):
         return train_several(given, progress)
-    if isinstance(given.get("label"), list | tuple):
-        (given["label"],) = given["label"]
-    with open_session(given, progress) as session:
+    with open_session(of_one_label(given), progress) as session:
         trained = Trained.of(session, session.train())
     return trained.finish(progress)
 

@@ -30,7 +30,7 @@ class LabelsOutcome(BaseModel):
     """Outcome of each model, in the order of the labels."""
 
     def __getitem__(self, label: str) -> LabelOutcome:
-        return next(one for one in self.models if one.label == label)
+        return {one.label: one for one in self.models}[label]
 
 
 def train_several(given: Mapping[str, Any], progress: Progress | None) -> LabelsOutcome:
@@ -61,6 +61,9 @@ def train_several(given: Mapping[str, Any], progress: Progress | None) -> Labels
             outcome = one.outcome
         outcomes.append(LabelOutcome(label=label, **dict(outcome)))
     if failed:
+        for done in outcomes:
+            rows = f"trained {done.rows:,} rows" if done.partitions else "nothing to train"
+            progress.of_label(done.label).told(f"{rows}, version {done.version}")
         raise _stopped(failed, progress)
     found = LabelsOutcome(model=root, models=outcomes)
     if refusals:

@@ -85,9 +85,11 @@ def _not_published(found: Publication) -> str | None:
 def _warn(outcome: TrainOutcome, label: str) -> None:
     # The first rows are predicted by a model that knows little, so only the last ones count.
     if outcome.last_tenth is not None:
-        warn_if_worse(outcome.last_tenth.loss, outcome.last_tenth.metrics, label)
+        last = outcome.last_tenth
+        warn_if_worse(last.loss, last.metrics, label, rows=f"its last {last.rows:,} rows")
     if outcome.holdout is not None:
-        warn_if_worse(outcome.holdout.loss, outcome.holdout.metrics, label)
+        held = outcome.holdout
+        warn_if_worse(held.loss, held.metrics, label, rows=f"{held.rows:,} holdout rows")
 
 
 def _print(outcome: TrainOutcome, label: str) -> None:

@@ -26,7 +26,8 @@ _CONTRARY = {
 
 
 _SEVERAL = (
-    "\nSeveral labels are trained by the command onepass train, and in a flow for each of them."
+    "\nSeveral labels are trained by the command onepass train, and in a flow for each of them. "
+    "For one of them, --exclude the others."
 )
 
 

@@ -62,13 +62,25 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
     return max(220, sum(2 * length + 2 for length in longest))
 
 
-def warn_if_worse(loss: float | None, metrics: Mapping[str, float | None], label: str = "") -> None:
-    """Print a warning, which begins with `label`, if a best constant would predict better."""
+def warn_if_worse(
+    loss: float | None,
+    metrics: Mapping[str, float | None],
+    label: str = "",
+    *,
+    rows: str = "these rows",
+) -> None:
+    """Print a warning, which begins with `label`, if a best constant would predict better.
+
+    Parameters
+    ----------
+    rows
+        The rows of the loss, in words.
+    """
     constant = metrics.get("constant_loss")
     # Rows of one label, of which the constant knows all, tell nothing about a model.
     if loss is not None and constant and loss > constant * (1 + _SKETCH_ERROR):
         say(
             f"warning: {label}the loss {loss:.5g} is worse than {constant:.5g}, that of the best "
-            f"constant prediction: on these rows {of_no_use(metrics)}",
+            f"constant prediction: on {rows} {of_no_use(metrics)}",
             err=True,
         )

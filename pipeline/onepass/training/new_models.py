@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from onepass.encode.schema import Schema
+from onepass.errors import JobError
 from onepass.job import Job
 from onepass.lake.rotation import Counted
 from onepass.ledger.entries import FORMAT
@@ -17,6 +18,7 @@ from onepass.model.file import MODEL_KEY, ModelFile
 from onepass.model.memory import MAX_BATCH_ROWS, fit_batch_rows, fit_spread_bytes
 from onepass.model.prior import prior_of
 from onepass.survey.survey import Survey
+from onepass.text import shown
 from onepass.training.create import decide, survey_job
 from onepass.training.progress import Progress
 from onepass.training.resolve import width_warnings
@@ -112,7 +114,8 @@ def create_models(
 
     Raises as `create_model`.
     """
-    decided = [_decide(job, progress or Progress(), window) for job in jobs]
+    is_alone = len(jobs) + len(beside) == 1
+    decided = [_decide(one, progress or Progress(), window, is_alone=is_alone) for one in jobs]
     blocks = _blocks(decided, beside, max_batch_rows)
     schemas = [one.schema for one in decided] + [one.encoder for one in beside]
     for one, store in zip(decided, stores, strict=True):
@@ -123,9 +126,19 @@ def create_models(
     ]
 
 
-def _decide(job: Job, progress: Progress, window: Window | None) -> Decided:
+def _decide(
+    job: Job, progress: Progress, window: Window | None, *, is_alone: bool = True
+) -> Decided:
     found = survey_job(job, progress, window)
-    return Decided(job, found, *decide(job, found))
+    try:
+        return Decided(job, found, *decide(job, found))
+    except JobError as error:
+        if is_alone:
+            raise
+        raise JobError(
+            f"label {shown(job.label)}: {error}\nOptions hold for all labels; train a label that "
+            "needs others by itself, with --label and --exclude."
+        ) from None
 
 
 def _blocks(decided: Sequence[Decided], beside: Sequence[ModelFile], max_batch_rows: int) -> Blocks:

@@ -6,6 +6,7 @@ from onepass.encode.nested_kinds import Vector
 from onepass.encode.schema import Schema
 from onepass.errors import JobError
 from onepass.job import Job
+from onepass.job_loss import LOSS_OF
 from onepass.job_values import LossName
 from onepass.learn.firstorder.defaults import BEST, DEFAULTS, default_rate
 from onepass.learn.folds import FOLDED
@@ -21,14 +22,6 @@ WIDEST = 4 * MAX_WIDTH
 DEFAULT_HASH_BITS = 18
 """log2 of the number of hashed weights of a job that names none."""
 
-_LOSS_OF: dict[str, LossName] = {
-    "quantile": "quantile",
-    "delta": "huber",
-    "power": "tweedie",
-    "overdispersion": "negative_binomial",
-}
-"""Settings that belong to a single loss, each with that loss."""
-
 
 def implied_loss(job: Job) -> LossName:
     """Return the loss of a job, or the loss that a setting of the job implies.
@@ -41,9 +34,12 @@ def implied_loss(job: Job) -> LossName:
         If such a setting belongs to another loss than the one that the job names.
     """
     default = {name: field.get_default() for name, field in Job.model_fields.items()}
+    given = [name for name in LOSS_OF if name in job.model_fields_set and default[name]]
     implied: LossName = job.loss
-    for name, loss in _LOSS_OF.items():
-        if (getattr(job, name) or None) == (default[name] or None):
+    for name, loss in LOSS_OF.items():
+        # A default that is given asks for its loss, but not in a job that lists every field.
+        is_asked = job.loss == "auto" and given == [name]
+        if not is_asked and (getattr(job, name) or None) == (default[name] or None):
             continue
         if implied not in {"auto", loss}:
             raise JobError(f"--{name} belongs to {loss} loss, but the loss is {implied}")

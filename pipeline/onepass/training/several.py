@@ -36,15 +36,29 @@ def names_several(given: Mapping[str, Any]) -> bool:
 
     A text with a comma is one label if the lake has a column of this name, or the model has it.
     """
+    labels, place = _listed(given), given.get("model")
+    if labels is not None:
+        return len(labels) != 1
+    is_left_out = place and given.get("label") is None
+    return bool(is_left_out) and open_store(absolute(place)).exists(LABELS_KEY)
+
+
+def of_one_label(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a job of one label, which may be the only one of a list."""
+    labels = _listed(given)
+    return dict(given) if labels is None else {**given, "label": labels[0]}
+
+
+def _listed(given: Mapping[str, Any]) -> list[Any] | None:
+    """Return the labels of a list, or of a text with commas; None where a label stands alone."""
     label, place = given.get("label"), given.get("model")
     if isinstance(label, list | tuple):
-        return len(label) != 1
-    if not place or (label is not None and "," not in str(label)):
-        return False
+        return list(label)
+    if not place or not isinstance(label, str) or "," not in label:
+        return None
     store = open_store(absolute(place))
-    if label is None or store.exists(LABELS_KEY):
-        return store.exists(LABELS_KEY)
-    return not (store.exists(MODEL_KEY) or _is_column(str(label), given))
+    is_one = store.exists(MODEL_KEY) or (not store.exists(LABELS_KEY) and _is_column(label, given))
+    return None if is_one else parse_labels(label)
 
 
 def _is_column(name: str, given: Mapping[str, Any]) -> bool:
@@ -137,8 +151,14 @@ def open_several(
     known = read_labels(store)
     several = _asked(given, known, root)
     labels, places = several.labels, several.places(root)
-    fields = fields_of_labels(given, labels, places, creates=known is None)
-    if known is None:
+    gone = [one for one in places if not model_exists(open_store(one))]
+    if known is not None and gone and "lake" not in given:
+        raise ModelNotFound(
+            f"{known.told(root)}, but there is no model in {gone[0]!r}; give LAKE, --label and all "
+            "other options of the first run again to create it anew"
+        )
+    fields = fields_of_labels(given, labels, places, creates=bool(gone))
+    if gone or known is None:
         _create(fields, store, several, progress, limits, today)
     try:
         with ExitStack() as stack:
