@@ -15,6 +15,7 @@ from onepass.block import Block
 from onepass.learn.candidates import Candidates
 from onepass.learn.learner import Learner
 from onepass.learn.losses import Loss
+from onepass.learn.newton.slots import SlotFilter
 from onepass.learn.newton.slots_classes import ClassWeights
 
 WEIGHTS = (1.0, 5.0)
@@ -131,6 +132,19 @@ def test_hashed_weights_come_as_near_to_the_weighted_optimum_as_the_best_penalty
     assert found[False] < 1.005 * best
     # As if each positive were 30 rows of its shop.
     assert found[True] > 1.1 * best
+
+
+def test_refining_keeps_the_variances_of_rows_that_count_once():
+    loss = Loss("logistic")
+    classes = ClassWeights.of(loss, np.array([1.0, 30.0]), 0.0)
+    once, repeated = SlotFilter(loss, 4, classes=classes), SlotFilter(loss, 4)
+    before = once.hashed[:, 0, 1].copy()
+    for slots in (once, repeated):
+        # The curvature is that of the weighted loss.
+        slots.adopt(np.ones(4), np.full(4, 100.0))
+        np.testing.assert_array_equal(slots.hashed[:, 0, 0], 1)
+    np.testing.assert_array_equal(once.hashed[:, 0, 1], before)
+    assert (repeated.hashed[:, 0, 1] < 0.01).all()
 
 
 @pytest.mark.parametrize("loss", ["logistic", "probit", "cloglog", "hinge", "softmax"])

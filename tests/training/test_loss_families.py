@@ -18,6 +18,8 @@ from cutting import cut, trained_versions
 from onepass import Model, evaluate, refine, train
 from onepass.actions.summary import summarise
 from onepass.errors import DataError, JobError
+from onepass.job_fields import parse_job
+from onepass.training.resolve import implied_loss
 
 N_ROWS = 2500
 JOBS = {
@@ -177,6 +179,20 @@ def test_balanced_classes_are_those_of_scikit_learn_and_metrics_count_rows_as_th
 def test_what_cannot_be_learnt_is_refused_with_what_is_expected(lake, tmp_path, fields, text):
     with pytest.raises(JobError, match=text):
         train({"lake": lake, "model": str(tmp_path / "model")} | fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "loss"),
+    [
+        ({"quantile": 0.5}, "quantile"),
+        ({"power": [1.5]}, "tweedie"),
+        ({"quantile": 0.5, "power": 1.5}, "auto"),
+        ({"quantile": 0.5, "loss": "squared"}, "squared"),
+        ({}, "auto"),
+    ],
+)
+def test_default_that_is_named_asks_for_its_loss(fields, loss):
+    assert implied_loss(parse_job({"lake": "x", "label": "y", "model": "m"} | fields)) == loss
 
 
 def test_label_outside_of_the_domain_in_a_later_file_names_the_loss(lake, tmp_path):

@@ -223,6 +223,41 @@ def test_directory_of_several_models_is_none_itself(given):
         train(given | {"model": str(model_of(given, "paid"))})
 
 
+def test_model_that_is_gone_is_made_anew_by_the_whole_job(given):
+    train_small(given)
+    before = history(model_of(given, "paid"))
+    shutil.rmtree(model_of(given, "paid"))
+    with pytest.raises(ModelNotFound, match="give LAKE, --label and all other options"):
+        train({"model": given["model"]})
+    train_small(given)
+    assert history(model_of(given, "paid")) == before
+
+
+def test_options_of_a_loss_are_those_of_the_labels_that_name_it(given):
+    loss = {"amount": "tweedie", "churned": "logistic"}
+    outcome = train(given | {"loss": loss, "power": [1.3, 1.6]})
+    jobs = {label: open_model(model_of(given, label)).file.job for label in LABELS}
+    assert [jobs[label].loss for label in LABELS] == ["logistic", "logistic", "tweedie"]
+    assert [len(outcome[label].candidates) for label in LABELS] == [0, 0, 2]
+    with pytest.raises(KeyError, match="sold"):
+        outcome["sold"]
+
+
+def test_refused_option_names_the_label(given):
+    with pytest.raises(JobError, match=r"label 'paid': (.|\n)*by itself"):
+        train(
+            given | {"label": ["paid", "amount"], "class_weight": "balanced"} | {"loss": "squared"}
+        )
+    assert not Path(given["model"]).exists()
+
+
+def test_one_label_and_a_stray_comma_is_one_label(given):
+    report = train(given | {"label": "paid,"})
+    assert not isinstance(report, LabelsOutcome)
+    with pytest.raises(JobError, match="names no column"):
+        train(given | {"label": ",", "model": given["model"] + "-of-none"})
+
+
 def test_column_with_a_comma_is_one_label(given, tmp_path):
     table = rows(400, 0).rename_columns({"paid": "paid, net"})
     pq.write_table(table, tmp_path / "one.parquet")

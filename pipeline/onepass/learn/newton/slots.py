@@ -206,7 +206,8 @@ class SlotFilter:
         Parameters
         ----------
         weights, curvature
-            Weights, and the second derivatives of the loss of all rows, flat.
+            Weights, and the second derivatives of the loss of all rows, flat. The curvature is not
+            used where classes have weights that move the margins.
         """
         beliefs = self._beliefs()
         beliefs[:, 0] = weights
