@@ -169,6 +169,8 @@ def glum(lake: Path, loss: str) -> Path_:
         l1_ratio=L1_SHARE[loss],
         alpha=_penalties(x, y, L1_SHARE[loss]),
         alpha_search=True,
+        # glum 3.4.1 cannot choose a solver for several penalties of normal labels by itself.
+        solver="irls-cd",
     )
     model.fit(x, y)
     return _raw(np.array(model.coef_path_), np.array(model.intercept_path_), mean, std)
