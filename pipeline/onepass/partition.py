@@ -121,7 +121,7 @@ class UnreadFile:
 @with_config(_CLOSED)
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a listing or the disk tells of a file without reading it.
+    """Size, times of change and etag of a file, which a listing or the disk gives without a read.
 
     A file whose look is the same has not been replaced. All fields are None for a file that is not
     there.

@@ -13,11 +13,12 @@ from onepass.block import Block
 from onepass.errors import Diverged
 from onepass.learn.firstorder.solver import FirstOrder, Steps
 from onepass.learn.losses import LOG_LINK, Loss
-from onepass.learn.minimise import KINK_WIDTH, Minimum, minimise
+from onepass.learn.minimise import minimise
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
 from onepass.learn.objective import Sums
 from onepass.learn.updater import Updater
+from refining import refined
 
 every_loss = pytest.mark.parametrize("loss", [*LOSSES, SOFTMAX], ids=lambda one: one.name)
 N_SLOTS = 16
@@ -56,19 +57,6 @@ def learner(kind: str, loss: Loss, block: Block) -> Updater:
     return FirstOrder("nag", loss, block.dense.shape[1], N_SLOTS, steps, base=base)
 
 
-def refined(head: Updater, rule: str, block: Block, n_passes: int = 10) -> Minimum:
-    """Refine as `onepass refine` does, in one process."""
-    objective = head.objective()
-
-    def evaluate(point: np.ndarray, curvature: bool) -> Sums:
-        return objective.sums(point, block, width=KINK_WIDTH, curvature=curvature)
-
-    found = minimise(rule, objective, head.point(), evaluate, n_passes)
-    if found.improved or found.settled:
-        head.adopt(found.point, found.sums, trusted=found.trusted)
-    return found
-
-
 def penalised(head: Updater, block: Block) -> float:
     penalty = head.objective().penalty(float(block.weight.sum()))
     loss = head.loss.total(np.ascontiguousarray(head.predict(block)), block.label, block.weight)
@@ -94,7 +82,7 @@ def test_the_refined_learner_has_the_best_objective_that_was_measured(loss, kind
     for piece in split(block, 1000):
         head.update(piece)
     before = penalised(head, block)
-    found = refined(head, rule, block)
+    found = refined(head, rule, block, 10)
     after = penalised(head, block)
     # Slots are kept in single precision.
     assert after == pytest.approx(found.loss, rel=1e-9 if kind == "newton" else 1e-5)
@@ -130,7 +118,7 @@ def test_nearly_separable_classes_are_refined_and_trained_further_without_harm(r
     head = Newton(Loss("softmax", n_classes=5), block.dense.shape[1])
     head.update(learnt)
     before = mean_loss(head, learnt)
-    refined(head, rule, learnt)
+    refined(head, rule, learnt, 10)
     after = mean_loss(head, learnt)
     assert after <= before
     for piece in split(later[0], 1500):
@@ -146,7 +134,7 @@ def test_training_goes_on_from_a_refined_learner_as_from_a_streamed_one(loss):
     streamed, again = (learner("newton", loss, first) for _ in range(2))
     for head in (streamed, again):
         head.update(first)
-    refined(again, "newton", first)
+    refined(again, "newton", first, 10)
     for head in (streamed, again):
         for piece in split(second, 1000):
             head.update(piece)
@@ -160,7 +148,7 @@ def test_an_anchored_learner_resumes_with_the_same_bytes(loss):
     block = replace(rows(loss, "separable", 3000, 5), slots=np.empty((3000, 0), np.int32))
     head, other = (learner("newton", loss, block) for _ in range(2))
     head.update(block)
-    found = refined(head, "newton", block)
+    found = refined(head, "newton", block, 10)
     head.adopt(found.point, found.sums, trusted=False)
     other.restore(head.state())
     for one in (head, other):
@@ -215,7 +203,7 @@ def test_a_round_after_refining_is_learnt_as_well_as_by_one(loss, kind, data):
     block, probe = made(8000, 1), made(4000, 77)
     base = learner(kind, loss, block)
     base.update(block)
-    refined(base, "newton" if kind == "newton" else "lbfgs", block)
+    refined(base, "newton" if kind == "newton" else "lbfgs", block, 10)
     assert base.adds_up
     one, found = learner(kind, loss, block), []
     one.restore(base.state())

@@ -13,12 +13,10 @@ from blocks import make_block, random_block
 from elastic_nets import elastic_net_logistic
 from onepass.block import Block
 from onepass.learn.losses import Loss
-from onepass.learn.minimise import KINK_WIDTH, Minimum, minimise
 from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import Newton
-from onepass.learn.objective import Sums
 from onepass.learn.penalties import Penalties
-from onepass.learn.updater import Updater
+from refining import refined
 
 WIDTH, N_ROWS = 6, 1200
 INF = float("inf")
@@ -67,19 +65,6 @@ def rows(loss: Loss, seed: int = 0, n_rows: int = N_ROWS) -> Block:
     weight = rng.integers(1, 4, n_rows).astype(float)
     block = make_block(x * [1, 5, 0.2, 1, 3, 1], y, weight=weight)
     return replace(block, offset=offset)
-
-
-def refined(head: Updater, rule: str, block: Block, n_passes: int = 30) -> Minimum:
-    """Refine as `onepass refine` does, in one process."""
-    objective = head.objective()
-
-    def evaluate(point: np.ndarray, curvature: bool) -> Sums:
-        return objective.sums(point, block, width=KINK_WIDTH, curvature=curvature)
-
-    found = minimise(rule, objective, head.point(), evaluate, n_passes)
-    if found.improved or found.settled:
-        head.adopt(found.point, found.sums, trusted=found.trusted)
-    return found
 
 
 def learnt(loss: Loss, block: Block, given: Penalties, l2: float = 0.02) -> Newton:

@@ -33,7 +33,7 @@ class BatchObjective(Protocol):
 
     @property
     def keeps(self) -> Keeps:
-        """What the sums keep for inference."""
+        """Sums that a pass computes for standard errors and statistics of the fit."""
         ...
 
     @property

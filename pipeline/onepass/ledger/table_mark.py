@@ -64,8 +64,8 @@ class TableMark(_Brief):
     version: int
     """Version of a Delta table, snapshot of an Iceberg table."""
     exchanges: list[Exchange] = Field(default_factory=list)
-    """What the commits since the mark before have removed, oldest first. Whether a file's rows are
-    settled follows from it, whichever version comes back."""
+    """Files that each commit since the mark before has removed and written, oldest first. A plan
+    finds by them whether rows are settled, whichever version comes back."""
     rewritten: _FileNames = Field(default_factory=list)
     """Files of which all rows are in the files that they were written from, settled or planned."""
     left_out: _FileNames = Field(default_factory=list)

@@ -59,7 +59,8 @@ class TagEntry(Value):
     by: By
     reason: str = Field(default="", max_length=MAX_REASON)
     max_loss_increase: float | None = None
-    """What the guard allowed when it refused the version; None for other tags."""
+    """Relative increase of the loss that the guard allowed when it refused the version; None for
+    other tags."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> TagEntry:

@@ -57,7 +57,7 @@ class Contents:
     tags: dict[str, int] = field(default_factory=dict)
     """Names that point at versions."""
     notes: list[str] = field(default_factory=list)
-    """What could not be told, and why."""
+    """Parts that the page lacks, each with the reason."""
 
     def table(self, key: str, numbers: Sequence[str], texts: Sequence[str] = ()) -> list[Row]:
         """Return a table of the evaluation with the given columns; empty if it is not so.

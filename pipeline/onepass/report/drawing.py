@@ -1,4 +1,4 @@
-"""What the figures of the page share: Vega-Lite by altair, in one style.
+"""Draw figures of the page as Vega-Lite by altair, all in one style.
 
 Names from the data are values of the data and never part of an expression, a field or a title, so
 Vega only ever draws them. Colours are those of Okabe and Ito, which colour-blind people tell apart.

@@ -41,7 +41,7 @@ class PageReport(BaseModel):
     to_look_at: list[str]
     """Titles of what the page asks somebody to look at."""
     warnings: list[str]
-    """What could not be told, and why."""
+    """Parts that the page lacks, each with the reason."""
 
 
 def write_report(

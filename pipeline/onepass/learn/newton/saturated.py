@@ -26,7 +26,7 @@ from onepass.learn.newton.uncertainty import variance_of_margins
 from onepass.learn.pointwise import LOGISTIC, SOFTMAX
 
 Saturated = Literal["fitted", "expected", "settled"]
-"""What is done about saturated rows; see `ModelFile.saturated`."""
+"""How newton learns saturated rows; `ModelFile.saturated` describes each way."""
 
 _SATURATED = 0.1
 """Mean information of a row, as a share of that of a constant's row, from which on classes count as

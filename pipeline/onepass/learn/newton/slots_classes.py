@@ -23,7 +23,7 @@ from onepass.learn.pointwise import LOGISTIC, SOFTMAX
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassWeights:
-    """What weights of classes are to the slots."""
+    """Slots learn rows with these in place of the weights of their classes."""
 
     divisor: FloatArray
     """Divides the weight of a row of each class, shape (n_classes,)."""

@@ -26,7 +26,7 @@ _MOST_NAMED = 5
 
 
 class Dispatching(Protocol):
-    """What wants to know when workers come and go."""
+    """Receives a call when workers come or go."""
 
     def review(self) -> None:
         """Act on the new list of workers."""

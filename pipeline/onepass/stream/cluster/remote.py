@@ -1,4 +1,4 @@
-"""What runs in the processes of workers: calls, and the check of a worker."""
+"""Run calls in the process of a worker, and check the worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onepass.lake.remote import describe
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call has returned or raised. Errors are values, so that Dask does not log them."""
+    """The value that a call has returned, or its error; Dask would log an error that is raised."""
 
     value: Any = None
     error: BaseException | None = None
