@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,11 +18,20 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "WARNING",
 }
 
+SERVICES = ("CANCELLATION_CLEANUP", "CLEANUP_RECONCILER", "FOREMAN", "LATE_RUNS")
+SERVICES += ("PAUSE_EXPIRATIONS", "REPOSSESSOR", "SCHEDULER")
+"""Services of a server that look into its database every few seconds for deployments."""
+
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Start the server of Prefect's test harness."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with ExitStack() as until_the_end:
+        # These tests deploy nothing, and on a busy machine the services lock the database for long.
+        with pytest.MonkeyPatch.context() as patch:
+            for name in SERVICES:
+                patch.setenv(f"PREFECT_SERVER_SERVICES_{name}_ENABLED", "false")
+            until_the_end.enter_context(prefect_test_harness(server_startup_timeout=120))
         yield
