@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from production import python_path_of_servers
+
 # Prefect makes its home when it is imported, which test modules do while they are collected.
 _HOME = tempfile.TemporaryDirectory(prefix="prefect-", ignore_cleanup_errors=True)
 os.environ |= {
@@ -33,5 +35,17 @@ def prefect_server() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             for name in SERVICES:
                 patch.setenv(f"PREFECT_SERVER_SERVICES_{name}_ENABLED", "false")
+            patch.setenv("PYTHONPATH", python_path_of_servers())
             until_the_end.enter_context(prefect_test_harness(server_startup_timeout=120))
         yield
+
+
+@pytest.fixture
+def automations_of_one_test(prefect_server: None) -> Iterator[None]:
+    """Take the automations away again: the server would judge the runs of all later tests."""
+    from prefect.client.orchestration import get_client
+
+    yield
+    with get_client(sync_client=True) as client:
+        for one in client.read_automations():
+            client.delete_automation(one.id)

@@ -31,7 +31,7 @@ def names_and_ids():
 
 
 def test_a_second_time_changes_nothing_and_another_content_changes_the_one(
-    prefect_server, tmp_path
+    automations_of_one_test, tmp_path
 ):
     from prefect.client.orchestration import get_client
 

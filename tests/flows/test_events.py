@@ -297,7 +297,9 @@ def test_a_refused_version_and_quarantined_files_are_announced(make_lake, tmp_pa
     assert updated["payload"]["tags"] == ["current"]
 
 
-def test_the_script_creates_its_automation_once_and_keeps_the_url_in_a_block(prefect_server):
+def test_the_script_creates_its_automation_once_and_keeps_the_url_in_a_block(
+    automations_of_one_test,
+):
     import runpy
 
     from prefect.blocks.webhook import Webhook

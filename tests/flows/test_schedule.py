@@ -19,6 +19,7 @@ import yaml
 from lakes import ROOT, number_table
 from onepass import train
 from onepass.model.directory import open_model
+from production import python_path_of_servers
 
 
 def free_port() -> int:
@@ -86,7 +87,8 @@ def test_scheduled_run_trains_the_files_that_have_landed(make_lake, tmp_path):
     # A cron schedule, of whole minutes, would make the test wait for half a minute. Runs of a
     # shorter schedule than this one keep each other from starting on a busy machine.
     serve = [*onepass, "serve", str(job), "--interval", "10"]
-    with running(server, environment, tmp_path / "server.log"):
+    of_server = environment | {"PYTHONPATH": python_path_of_servers()}
+    with running(server, of_server, tmp_path / "server.log"):
         wait_for(lambda: is_healthy(url), 120, tmp_path / "server.log")
         with running(serve, environment, tmp_path / "serve.log"):
             wait_for(

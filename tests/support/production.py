@@ -27,6 +27,12 @@ _CEILING = 180.0
 """Seconds after which a condition is said never to hold; a busy machine needs many of them."""
 
 
+def python_path_of_servers() -> str:
+    """Return the ``PYTHONPATH`` of a server of Prefect, see ``server/sitecustomize.py``."""
+    there = str(Path(__file__).with_name("server"))
+    return os.pathsep.join([there, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 class Machine:
     """A Prefect server and a worker with a home of their own.
 
@@ -63,7 +69,7 @@ class Machine:
     def start_server(self) -> None:
         """Start the server, and wait until it answers."""
         command = ["server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        self._server = self._begin(command, "server.log")
+        self._server = self._begin(command, "server.log", PYTHONPATH=python_path_of_servers())
         self.wait("the server answers", self.is_up)
 
     def start_worker(self) -> None:
@@ -193,11 +199,11 @@ class Machine:
         logs = [path for path in self.folder.glob("*.log") if path.exists()]
         return "\n".join(f"-- {path.name}\n{path.read_text()[-5000:]}" for path in logs)
 
-    def _begin(self, arguments: list[str], log: str) -> subprocess.Popen[bytes]:
+    def _begin(self, arguments: list[str], log: str, **more: str) -> subprocess.Popen[bytes]:
         with open(self.folder / log, "ab") as sink:
             return subprocess.Popen(
                 [sys.executable, "-m", "prefect", *arguments],
-                env=self.environment,
+                env=self.environment | more,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
