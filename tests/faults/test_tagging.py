@@ -43,7 +43,8 @@ def test_of_taggers_on_a_barrier_exactly_one_moves_the_tag(place, n_writers):
     for name in "abc":
         ledger.commit_train(name.encode(), logged_training(name))
     n_rounds = (60 if place.is_local else 16) if REPEAT == 1 else 500
-    task = {"do": "race_tags", "place": place.root, "n_writers": n_writers, "n_rounds": n_rounds}
+    task = {"do": "race", "want": "tag", "place": place.root}
+    task |= {"n_writers": n_writers, "n_rounds": n_rounds}
     [outcome] = run(task)
     assert outcome.code == 0, outcome.err
     assert outcome.value["winners"] == [1] * n_rounds

@@ -36,7 +36,8 @@ def job(lake, tmp_path) -> dict[str, Any]:
 def test_of_writers_on_a_barrier_exactly_one_commits_each_version(place, n_writers):
     # A round of requests to the server takes far longer than one of system calls.
     n_rounds = (100 if place.is_local else 20) if REPEAT == 1 else 500
-    task = {"do": "race", "place": place.root, "n_writers": n_writers, "n_rounds": n_rounds}
+    task = {"do": "race", "want": "version", "place": place.root}
+    task |= {"n_writers": n_writers, "n_rounds": n_rounds}
     [outcome] = run(task)
     assert outcome.code == 0, outcome.err
     assert outcome.value["winners"] == [1] * n_rounds

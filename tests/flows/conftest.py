@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -49,3 +50,13 @@ def automations_of_one_test(prefect_server: None) -> Iterator[None]:
     with get_client(sync_client=True) as client:
         for one in client.read_automations():
             client.delete_automation(one.id)
+
+
+@pytest.fixture
+def log_that_caplog_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loggers of Prefect pass their records on, whichever test was first."""
+    from prefect.logging.configuration import setup_logging
+
+    # The first run of a process would set them back.
+    setup_logging()
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)

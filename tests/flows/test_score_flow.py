@@ -12,7 +12,6 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 from prefect.exceptions import ParameterTypeError
-from prefect.logging.configuration import setup_logging
 from prefect.utilities.callables import parameter_schema
 
 from lakes import number_table
@@ -27,16 +26,8 @@ from small import train
 # Prefect and its dependencies warn about themselves.
 pytestmark = [
     pytest.mark.filterwarnings("default"),
-    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.usefixtures("prefect_server", "log_that_caplog_sees"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def log_that_caplog_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the loggers of Prefect pass their records on, whichever test was first."""
-    # The first run of a process would set them back.
-    setup_logging()
-    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
 
 
 @pytest.fixture

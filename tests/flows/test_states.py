@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pyarrow.parquet as pq
 import pytest
-from prefect.logging.configuration import setup_logging
 
 from lakes import number_table
 from onepass import train
@@ -22,16 +21,8 @@ from onepass.model.directory import open_model
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
-    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.usefixtures("prefect_server", "log_that_caplog_sees"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def log_that_caplog_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the loggers of Prefect pass their records on, whichever test was first."""
-    # The first run of a process would set them back.
-    setup_logging()
-    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
 
 
 @pytest.fixture

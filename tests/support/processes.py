@@ -375,17 +375,19 @@ def _looked_at(
     return entries, faults
 
 
-def race(place: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
-    """Let writers on a barrier commit the same version, round after round.
+def race(
+    place: str, *, n_writers: int, n_rounds: int, want: Literal["version", "tag"]
+) -> dict[str, Any]:
+    """Let writers on a barrier want the same version, or move of a tag, round after round.
 
     Returns
     -------
-    Rounds won by each writer, and the outcomes of rounds that had not one winner.
+    Rounds won by each writer, and winners of each round.
     """
     context = multiprocessing.get_context("fork")
     start, answers = context.Barrier(n_writers, timeout=60), context.SimpleQueue()
     racers = [
-        context.Process(target=_racer, args=(place, n_rounds, start, answers))
+        context.Process(target=_racer, args=(place, n_rounds, want, start, answers))
         for _ in range(n_writers)
     ]
     for racer in racers:
@@ -397,7 +399,7 @@ def race(place: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
     return {"won": [sum(each) for each in wins], "winners": winners}
 
 
-def _racer(place: str, n_rounds: int, start: Any, answers: Any) -> None:
+def _racer(place: str, n_rounds: int, want: str, start: Any, answers: Any) -> None:
     from lakes import logged_training
     from onepass.errors import ModelConflict
     from onepass.ledger.ledger import Ledger
@@ -406,51 +408,14 @@ def _racer(place: str, n_rounds: int, start: Any, answers: Any) -> None:
     won = []
     for number in range(n_rounds):
         ledger = Ledger(open_store(place), "0" * 64)
-        assert ledger.version == number
+        seen = ledger.tags.get("production")
+        assert want == "tag" or ledger.version == number
         start.wait()
         try:
-            ledger.commit_train(os.urandom(64), logged_training("part"))
-            won.append(1)
-        except ModelConflict:
-            won.append(0)
-        start.wait()
-    answers.put(won)
-
-
-def race_tags(place: str, *, n_writers: int, n_rounds: int) -> dict[str, Any]:
-    """Let taggers on a barrier move the same tag from where it is, round after round.
-
-    Returns
-    -------
-    Rounds won by each tagger, and winners of each round.
-    """
-    context = multiprocessing.get_context("fork")
-    start, answers = context.Barrier(n_writers, timeout=60), context.SimpleQueue()
-    racers = [
-        context.Process(target=_tagger, args=(place, n_rounds, start, answers))
-        for _ in range(n_writers)
-    ]
-    for racer in racers:
-        racer.start()
-    wins = [answers.get() for _ in racers]
-    for racer in racers:
-        racer.join()
-    winners = [sum(each) for each in zip(*wins, strict=True)]
-    return {"won": [sum(each) for each in wins], "winners": winners}
-
-
-def _tagger(place: str, n_rounds: int, start: Any, answers: Any) -> None:
-    from onepass.errors import ModelConflict
-    from onepass.ledger.ledger import Ledger
-    from onepass.ledger.store import open_store
-
-    won = []
-    for number in range(n_rounds):
-        tags = Ledger(open_store(place), "0" * 64).tags
-        seen = tags.get("production")
-        start.wait()
-        try:
-            tags.move("production", 1 + number % 3, by="user", expect=seen)
+            if want == "tag":
+                ledger.tags.move("production", 1 + number % 3, by="user", expect=seen)
+            else:
+                ledger.commit_train(os.urandom(64), logged_training("part"))
             won.append(1)
         except ModelConflict:
             won.append(0)
