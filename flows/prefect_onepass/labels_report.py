@@ -19,7 +19,6 @@ from prefect_onepass.names import model_name
 from prefect_onepass.outcome import Outcome
 from prefect_onepass.past_runs import ratio
 from prefect_onepass.run_outcome import RunOutcome
-from prefect_onepass.run_report import warnings_of
 
 _MOST_WARNINGS = 20
 """Most warnings of a report; the reports of the labels have all."""
@@ -55,12 +54,10 @@ def describe_labels(run: RunOutcome) -> str:
 
 
 def _warnings(run: RunOutcome) -> list[str]:
-    stopped = {one.label: [f"training has stopped: {_in_a_line(one.error)}"] for one in run.stopped}
-    of_models = {one.label: warnings_of(one.finished()) for one in run.models}
-    found = stopped | of_models
-    return [
-        f"{printable(label)}: {warning}" for label in run.labels for warning in found.get(label, [])
-    ][:_MOST_WARNINGS]
+    found: dict[str, Sequence[str]] = {one.label: one.warnings for one in run.models}
+    found |= {one.label: [f"training has stopped: {_in_a_line(one.error)}"] for one in run.stopped}
+    pairs = [(label, warning) for label in run.labels for warning in found[label]]
+    return [f"{printable(label)}: {warning}" for label, warning in pairs[:_MOST_WARNINGS]]
 
 
 def _in_a_line(error: Exception) -> str:

@@ -18,6 +18,7 @@ from prefect_onepass.background import Background
 from prefect_onepass.messages import told
 from prefect_onepass.names import evaluated_name, published_name, rename_task_run
 from prefect_onepass.outcome import Outcome
+from prefect_onepass.run_report import warnings_of
 from prefect_onepass.sending import emit
 from prefect_onepass.states import EXPECTED
 from prefect_onepass.steps import RETRIES, run_task
@@ -127,7 +128,9 @@ class OneModel:
         except Exception as error:
             self._log.noted(f"the report page was not written: {in_short(error)}")
         try:
-            outcome.report = publish_pages(self._background, outcome.finished())
+            run = outcome.finished()
+            outcome.warnings = warnings_of(run)
+            outcome.report = publish_pages(self._background, run)
         except Exception as error:
             self._log.noted(f"the run is not shown: {in_short(error)}")
 

@@ -75,6 +75,8 @@ class Outcome:
     """The report page that was written, if one was asked for."""
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
+    warnings: Sequence[str] = ()
+    """What is wrong with the run, the worst first, as the report says it."""
     error: Exception | None = None
     """The error by which the evaluation or the publication has ended, if one has."""
 
