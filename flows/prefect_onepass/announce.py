@@ -49,6 +49,8 @@ class TrainedRounds(Progress):
         Least time between two events.
     clock
         Returns the time in seconds.
+    n_beside
+        Models of the run. The events of each of several are rarer, so that they take no more calls.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class TrainedRounds(Progress):
         *,
         seconds: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
+        n_beside: int = 1,
     ) -> None:
         self._subject, self._background = subject, background
-        self._seconds, self._clock = seconds, clock
+        self._seconds, self._clock = seconds * n_beside, clock
         self._waiting: list[TrainEntry] = []
         self._sent = -math.inf
 

@@ -3,7 +3,7 @@
 The model directory holds the job that created it, so a run of an existing model needs no more than
 `model`. The form is made from the fields of `Job`, with their descriptions, choices and bounds. A
 field that is left empty is not given: an existing model has its own value, and a new model gets the
-default of `Job`.
+default of `Job`. Where `Job` has one label, the form takes several as well, and a loss for each.
 """
 
 # Prefect builds the form when it loads a flow from its path, where postponed annotations cannot be
@@ -30,6 +30,7 @@ from onepass.errors import JobError
 from onepass.job import Job
 from onepass.job_fields import explained
 from onepass.job_holdout import is_rolling, parse_holdout
+from prefect_onepass.labels import OF_LABELS
 from prefect_onepass.paths import LAKE_PATTERN, PATTERN, check_absolute
 
 PATHS = ("lake", "model", "holdout")
@@ -92,7 +93,7 @@ class Form(BaseModel):
         return check_absolute(value)
 
     def given(self) -> dict[str, Any]:
-        """Return the fields that are given, as `open_session` takes them."""
+        """Return the fields that are given, as `open_sessions` takes them."""
         names = [name for name in Job.model_fields if name in self.model_fields_set]
         fields = {name: getattr(self, name) for name in names}
         # An input that was emptied is null. It means something in a few fields only: no holdout.
@@ -134,11 +135,11 @@ def _takes_none(field: FieldInfo) -> bool:
     return type(None) in get_args(field.annotation)
 
 
-def _described(field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=True)
+def _described(field: FieldInfo, more: str = "") -> str:
+    text, default = f"{field.description}{more}", field.get_default(call_default_factory=True)
     if field.is_required() or default is None or default in ([], {}):
-        return str(field.description)
-    return f"{field.description} Default: {_word(default)}."
+        return text
+    return f"{text} Default: {_word(default)}."
 
 
 def _word(value: Any) -> str:
@@ -156,19 +157,19 @@ def _word(value: Any) -> str:
             return str(value)
 
 
-def _optional(field: FieldInfo) -> Any:
-    kind: Any = field.annotation
-    if field.metadata:
+def _optional(name: str, field: FieldInfo) -> Any:
+    kind, more = OF_LABELS.get(name, (field.annotation, ""))
+    if field.metadata and name not in OF_LABELS:
         kind = Annotated[(kind, *field.metadata)]
-    return kind | None, Field(default=None, description=_described(field))
+    return kind | None, Field(default=None, description=_described(field, more))
 
 
 def _validators() -> dict[str, Callable[..., Any]]:
-    """Return the validators of a job, without the one that makes paths absolute."""
+    """Return the validators of a job, without those of paths and of a single label."""
     return {
         name: field_validator(*one.info.fields, mode=one.info.mode)(_unless_empty(one.func))
         for name, one in Job.__pydantic_decorators__.field_validators.items()
-        if not set(one.info.fields) & set(PATHS)
+        if not set(one.info.fields) & {*PATHS, *OF_LABELS}
     }
 
 
@@ -183,7 +184,7 @@ def _unless_empty(validator: Callable[..., Any]) -> Callable[..., Any]:
 def _fields() -> dict[str, Any]:
     own = Job.model_fields["model"]
     model = (str, Field(min_length=1, description=own.description))
-    rest = {name: _optional(field) for name, field in Job.model_fields.items() if name != "model"}
+    rest = {name: _optional(name, one) for name, one in Job.model_fields.items() if name != "model"}
     return {"model": model, **rest}
 
 

@@ -21,7 +21,9 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from onepass.errors import ModelNotFound
 from onepass.ledger.entries import TrainEntry
 from onepass.ledger.history import History
+from onepass.ledger.store import open_store
 from onepass.model.directory import open_model
+from onepass.model.labels import read_labels
 from onepass.text import counted, printable
 from prefect_onepass.credentials import lent
 from prefect_onepass.live_progress import remove_progress
@@ -29,6 +31,9 @@ from prefect_onepass.states import REFUSED
 
 _MOST_SECONDS = 10.0
 """Longest time that a hook takes: a worker stops the run's process group only afterwards."""
+
+_MOST_LABELS = 8
+"""Most labels of which a hook says what is kept."""
 
 
 def on_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
@@ -52,17 +57,28 @@ def on_cancellation(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> No
 def kept(model: str, credentials: str | None = None) -> str:
     """Say what a model directory holds: the newest version, its rows, and what is pending.
 
+    Of several labels it says so of each, and of the first ones if there are many.
+
     Raises
     ------
     OnepassError
         If the directory or the credentials cannot be read.
     """
+    with lent(credentials):
+        several = read_labels(open_store(model))
+        if several is None:
+            return _kept(model)
+        pairs = list(zip(several.labels, several.places(model), strict=True))
+        held = [f"{printable(label)}: {_kept(place)}" for label, place in pairs[:_MOST_LABELS]]
+    more = [f"and {len(pairs) - _MOST_LABELS:,} more"] if len(pairs) > _MOST_LABELS else []
+    return ". ".join([*held, *more])
+
+
+def _kept(model: str) -> str:
     try:
-        with lent(credentials):
-            history = open_model(model).ledger.history
+        return describe_history(open_model(model).ledger.history)
     except ModelNotFound:
         return "no model was created yet; the next run begins anew"
-    return describe_history(history)
 
 
 def describe_history(history: History) -> str:

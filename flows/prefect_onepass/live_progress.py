@@ -29,7 +29,7 @@ from prefect_onepass.names import model_name
 from prefect_onepass.pace import Pace
 
 _UPDATE_SECONDS = 3.0
-"""Least time in seconds between two updates of a ring."""
+"""Least time in seconds between two updates of the rings of a run."""
 
 _DONE = 100.0
 
@@ -49,6 +49,8 @@ class LiveProgress(Progress):
         The model that is trained.
     clock
         Returns the time in seconds.
+    n_beside
+        Rings of the run. Each of several moves more rarely, so that they take no more calls.
     """
 
     def __init__(
@@ -56,8 +58,11 @@ class LiveProgress(Progress):
         background: Background,
         model: OpenModel,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        n_beside: int = 1,
     ) -> None:
         self._background, self._clock = background, clock
+        self._seconds = _UPDATE_SECONDS * n_beside
         self._key = artifact_key("progress", model.path, model.file.id)
         self._name = model_name(model.path)
         self._pace = Pace(clock)
@@ -69,8 +74,16 @@ class LiveProgress(Progress):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is not None:
+            self.remove()
+        elif self._is_there:
+            self._background.send("the progress", self._finish)
+
+    def remove(self) -> None:
+        """Remove the ring of a model that has stopped."""
         if self._is_there:
-            self._background.send("the progress", self._finish if kind is None else self._remove)
+            self._is_there = False
+            self._background.send("the progress", self._delete)
 
     def started(self, n_partitions: int, n_rows: int) -> None:
         """Create the ring, if there is anything to train."""
@@ -84,7 +97,7 @@ class LiveProgress(Progress):
         self._pace.committed(entry)
         now = self._clock()
         # The call reads the newest numbers, so one that waits for the server is enough.
-        if self._is_waiting or now - self._last_update < _UPDATE_SECONDS:
+        if self._is_waiting or now - self._last_update < self._seconds:
             return
         self._is_waiting, self._last_update = True, now
         self._background.send("the progress", self._update)
@@ -108,7 +121,7 @@ class LiveProgress(Progress):
         if self._artifact is not None:
             update_progress_artifact(self._artifact, percent, description=self._described())
 
-    def _remove(self) -> None:
+    def _delete(self) -> None:
         if self._artifact is not None:
             with get_client(sync_client=True) as client:
                 client.delete_artifact(self._artifact)

@@ -48,7 +48,20 @@ def run_name(verb: str, model: str) -> str:
     return f"{verb} {_clipped(model_name(model))} {due:%Y-%m-%d %H:%M}"
 
 
-def before_training(n_done: int, pending: Sequence[Group]) -> str:
+def of_labels(labels: Sequence[str], run: Sequence[str]) -> str:
+    """Return which of the labels of a run a step is about; nothing where a run has one label.
+
+    Examples
+    --------
+    >>> [of_labels(*one) for one in (("a", "a"), ("b", "ab"), ("ab", "abc"))]
+    ['', ' for b', ' for 2 labels']
+    """
+    if len(run) == 1:
+        return ""
+    return f" for {_clipped(labels[0]) if len(labels) == 1 else f'{len(labels):,} labels'}"
+
+
+def before_training(n_done: int, pending: Sequence[Group], who: str = "") -> str:
     """Return the name of a task that is about to train.
 
     Parameters
@@ -58,15 +71,21 @@ def before_training(n_done: int, pending: Sequence[Group]) -> str:
     pending
         What is left of the plan. How much of it the task trains until its time is over is not known
         yet, so only the first group is named.
+    who
+        See `of_labels`.
     """
     first, total = pending[0].partitions, n_done + len(_partitions(pending))
     last = n_done + len(first)
     word = "train" if last >= total else "train from"
-    return f"{word} {_place(n_done, last, total)}: {describe(first)}"
+    return f"{word} {_place(n_done, last, total)}{who}: {describe(first)}"
 
 
 def after_training(
-    n_done: int, pending: Sequence[Group], trained: Sequence[Partition], plan: Sequence[Group]
+    n_done: int,
+    pending: Sequence[Group],
+    trained: Sequence[Partition],
+    plan: Sequence[Group],
+    who: str = "",
 ) -> str:
     """Return the name of a task that has trained some partitions.
 
@@ -76,35 +95,37 @@ def after_training(
         As they were before; see `before_training`.
     plan
         The whole plan, of which these partitions are a part.
+    who
+        See `of_labels`.
     """
     total = n_done + len(_partitions(pending))
     if not trained:
-        return f"train nothing: {n_done:,} of {total:,} done"
+        return f"train nothing{who}: {n_done:,} of {total:,} done"
     place = _place(n_done, n_done + len(trained), total)
-    return f"train {place}: {describe(trained, _partitions(plan))}"
+    return f"train {place}{who}: {describe(trained, _partitions(plan))}"
 
 
-def planned_name(planned: PlanReport) -> str:
-    """Return the name of a task that has planned."""
+def planned_name(planned: PlanReport, who: str = "") -> str:
+    """Return the name of a task that has planned; see `of_labels`."""
     if not planned.partitions:
         return "plan: nothing new"
     rows = counted(planned.rows, "row")
-    return f"plan: {counted(planned.partitions, 'partition')}, {rows}"
+    return f"plan{who}: {counted(planned.partitions, 'partition')}, {rows}"
 
 
-def evaluated_name(report: EvaluateReport) -> str:
-    """Return the name of a task that has evaluated a version."""
-    return f"evaluate version {report.version:,}: holdout loss {rounded(report.loss, 5)}"
+def evaluated_name(report: EvaluateReport, who: str = "") -> str:
+    """Return the name of a task that has evaluated a version; see `of_labels`."""
+    return f"evaluate version {report.version:,}{who}: holdout loss {rounded(report.loss, 5)}"
 
 
-def published_name(trained: TrainReport) -> str:
+def published_name(trained: TrainReport, who: str = "") -> str:
     """Return the name of a task that has published a version.
 
     The page of a key in Prefect lists its artifacts by the names of their task runs, so these names
     make it a ledger.
     """
     loss, rows = rounded(trained.loss, 5), counted(trained.rows, "row")
-    return f"publish version {trained.version:,}: loss {loss}, {rows}"
+    return f"publish version {trained.version:,}{who}: loss {loss}, {rows}"
 
 
 def rename_task_run(name: str) -> None:

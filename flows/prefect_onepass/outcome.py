@@ -1,4 +1,4 @@
-"""Keep the results of a run of the train flow, which states, artifacts and events show."""
+"""The results of a run of the train flow for one model, which artifacts and events show."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(slots=True)
 class Outcome:
-    """The results of a run so far."""
+    """The results of a run for the model of one label so far."""
 
     job: Job
     """The complete job: the fields of the form and those of the model."""
@@ -75,6 +75,15 @@ class Outcome:
     """The report page that was written, if one was asked for."""
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
+    warnings: Sequence[str] = ()
+    """What is wrong with the run, the worst first, as the report says it."""
+    error: Exception | None = None
+    """The error by which the evaluation or the publication has ended, if one has."""
+
+    @property
+    def label(self) -> str:
+        """Column that the model predicts."""
+        return self.job.label
 
     @property
     def is_quiet(self) -> bool:
@@ -114,6 +123,7 @@ class Outcome:
         """Return the outcome as plain values, as the flow returns it."""
         trained = self.trained
         return {
+            "label": self.label,
             "model": trained.model,
             "version": trained.version,
             "partitions": trained.partitions,

@@ -27,20 +27,25 @@ class RunLog(Progress):
     """Logs each group with its loss, speed and the time left; use it as a context manager.
 
     Groups that follow each other faster than a line a second are told together, with the sums of
-    their rows. The end of the context writes the line that is still due.
+    their rows. The end of the context writes the line that is still due. With several labels each
+    has lines of its own, together no more than a line a second.
 
     Parameters
     ----------
     clock
         Returns the time in seconds.
+    label
+        Label of the model, of several; empty for a single one.
 
     Notes
     -----
     A line goes to the task run that is under way, and so to the page of its flow run as well.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, label: str = "") -> None:
+        self._clock, self._label = clock, printable(label)
+        self._of_labels: list[RunLog] = []
+        """Those of all labels of the run; none for a single one."""
         self._pace = Pace(clock)
         self._due: list[TrainEntry] = []
         self._last_line, self._last_look = float("-inf"), clock()
@@ -53,6 +58,15 @@ class RunLog(Progress):
 
     def __exit__(self, *exc: object) -> None:
         self.flush()
+        for one in self._of_labels:
+            one.flush()
+
+    def of_label(self, label: str) -> RunLog:
+        """Return the log of the model of one label; the lines begin with the label."""
+        log = RunLog(self._clock, label)
+        self._of_labels.append(log)
+        log._of_labels = self._of_labels
+        return log
 
     def started(self, n_partitions: int, n_rows: int) -> None:
         """Log the size of the work, unless it was known."""
@@ -70,7 +84,8 @@ class RunLog(Progress):
         elif isinstance(entry, TrainEntry):
             self._due.append(entry)
             is_last = self._pace.n_done >= self._pace.n_total
-            if is_last or self._clock() - self._last_line >= LINE_SECONDS:
+            least = LINE_SECONDS * max(1, len(self._of_labels))
+            if is_last or self._clock() - self._last_line >= least:
                 self.flush()
 
     def looked(self, n_rows: int, total: int) -> None:
@@ -79,6 +94,9 @@ class RunLog(Progress):
         if self._clock() - self._last_look >= _LOOK_SECONDS or self._n_looked >= total:
             self._last_look = self._clock()
             self._info(f"looked at the labels of {self._n_looked:,} of {counted(total, 'row')}")
+        if self._n_looked >= total:
+            # The rows of the next label, if there are several, are counted from the beginning.
+            self._n_looked = 0
 
     def compiling(self) -> None:
         """Log why the first rows take long."""
@@ -88,13 +106,13 @@ class RunLog(Progress):
         """Log a warning, once."""
         if message not in self._noted:
             self._noted.add(message)
-            self._logger().warning("%s", printable(spoken(message)))
+            self._logger().warning("%s", self._labelled(printable(spoken(message))))
 
     def told(self, message: str) -> None:
         """Log what a run has found, once."""
         if message not in self._noted:
             self._noted.add(message)
-            self._logger().info("%s", printable(spoken(message)))
+            self._info(printable(spoken(message)))
 
     def flush(self) -> None:
         """Log the groups that have not been told yet."""
@@ -116,7 +134,12 @@ class RunLog(Progress):
         return f"{text}, about {duration(left)} left"
 
     def _info(self, message: str) -> None:
-        self._logger().info("%s", message)
+        self._logger().info("%s", self._labelled(message))
+
+    def _labelled(self, message: str) -> str:
+        # Warnings about a column name it first, and this column may be the label.
+        begins = f"{self._label}: "
+        return message if not self._label or message.startswith(begins) else begins + message
 
 
 def _describe(entries: Sequence[TrainEntry]) -> str:

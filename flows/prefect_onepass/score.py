@@ -25,10 +25,11 @@ from prefect_onepass.console import outlive_console
 from prefect_onepass.credentials import lent
 from prefect_onepass.engine import adapt_engine
 from prefect_onepass.figures import duration
+from prefect_onepass.messages import told
 from prefect_onepass.names import rename_task_run, run_name
 from prefect_onepass.pass_log import PassLog
 from prefect_onepass.paths import Lake, Place
-from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass, told
+from prefect_onepass.states import EXPECTED, NOTHING_NEW, failed, may_pass
 
 adapt_engine()
 

@@ -1,4 +1,4 @@
-"""The states in which a run of a flow ends, and what they say.
+"""The states in which a run of a flow ends.
 
 =========  ======================  ==========================================================
 type       name                    when
@@ -10,6 +10,10 @@ Completed  AnotherRunIsTraining    another process holds the model, or has commi
 Failed     Refused                 the guard of the job has refused the version
 Failed     Failed                  an error; its message is that of the state
 =========  ======================  ==========================================================
+
+A run of several labels ends in the gravest state that the model of one of them would end in alone:
+Failed, Refused, AnotherRunIsTraining, Quarantined, Completed, NothingNew. The others have been
+trained and published all the same, and the message says so.
 """
 
 from __future__ import annotations
@@ -21,127 +25,62 @@ from prefect.states import Completed, Failed
 
 from onepass.errors import (
     ClusterUnavailable,
-    ModelBusy,
     ModelConflict,
     OnepassError,
     StoreUnavailable,
     VersionRefused,
 )
-from onepass.text import counted, printable
-from onepass.training.report import TrainReport, nothing_to_train
-from onepass.wording import spoken
-from prefect_onepass.outcome import Outcome
+from prefect_onepass import messages
+from prefect_onepass.messages import told
+from prefect_onepass.run_outcome import RunOutcome
 
 NOTHING_NEW = "NothingNew"
 REFUSED = "Refused"
 QUARANTINED = "Quarantined"
 ANOTHER_RUN = "AnotherRunIsTraining"
 
-_MOST_NAMED = 8
-"""Most files that a state names."""
-
 EXPECTED = (OnepassError, OSError)
 """Errors that a run may meet, whose message says all: it is logged without a traceback."""
 
 
-def ended(outcome: Outcome) -> State[dict[str, Any]]:
+def ended(run: RunOutcome) -> State[dict[str, Any]]:
     """Return the state of a run that has come to its end."""
-    values = outcome.as_dict()
-    if outcome.is_quiet:
-        return Completed(name=NOTHING_NEW, message=nothing_new(outcome), data=values)
-    if outcome.trained.quarantined:
-        return Completed(name=QUARANTINED, message=quarantined(outcome), data=values)
-    return Completed(message=summary(outcome), data=values)
+    errors, conflicts = run.errors, run.conflicts
+    if len(errors) > len(conflicts):
+        return failed(next(iter(errors.values())), messages.failed(run))
+    if conflicts:
+        text, first = messages.failed(run), conflicts[0]
+        alone = _left(first.model, text, first.committed)
+        values = run.as_dict() if run.is_of_several else alone
+        return Completed(name=ANOTHER_RUN, message=text, data=values)
+    values = run.as_dict()
+    if run.is_quiet:
+        return Completed(name=NOTHING_NEW, message=messages.summary(run), data=values)
+    if any(one.trained.quarantined for one in run.models):
+        return Completed(name=QUARANTINED, message=messages.quarantined(run), data=values)
+    return Completed(message=messages.summary(run), data=values)
 
 
-def summary(outcome: Outcome) -> str:
-    """Return in a line what a run has trained."""
-    trained = outcome.trained
-    left_out = f", {trained.skipped:,} left out (onepass log says why)" if trained.skipped else ""
-    partitions = counted(trained.partitions, "partition")
-    return f"Trained {partitions}{left_out}: version {trained.version}{_published(outcome)}"
+def another(error: ModelConflict, model: str) -> State[dict[str, Any]]:
+    """Return the state of a run that has found another one in the model directory at its start."""
+    text = messages.another(error, model)
+    return Completed(name=ANOTHER_RUN, message=text, data=_left(model, text))
 
 
-def quarantined(outcome: Outcome) -> str:
-    """Return what a run has trained, and in a line each file that it has put in quarantine."""
-    files = outcome.trained.quarantined
-    named = [f"  {printable(one.reason)}" for one in files[:_MOST_NAMED]]
-    more = [f"  and {len(files) - _MOST_NAMED:,} more"] if len(files) > _MOST_NAMED else []
-    head = f"{summary(outcome)}; {counted(len(files), 'file')} in quarantine until replaced:"
-    return "\n".join([head, *named, *more])
+def _left(model: str, text: str, committed: int = 0) -> dict[str, Any]:
+    return {"model": model, "partitions": committed, "message": text, "report": text}
 
 
-def nothing_new(outcome: Outcome) -> str:
-    """Return in a line why a run had nothing to train."""
-    trained = outcome.trained
-    if outcome.newest is None:
-        why = nothing_to_train(trained.left_out, has_trained=False, n_pruned=trained.pruned_files)
-    else:
-        # The log has times in UTC, such as 2026-11-28T03:00:12.345+00:00.
-        since = outcome.newest[:16].replace("T", " ")
-        why = f"nothing new since {since} UTC{_left(trained)}"
-    return f"{why}: version {trained.version}{_published(outcome)}"
-
-
-def _left(trained: TrainReport) -> str:
-    """Return which partitions of the lake are not trained."""
-    numbers = {
-        "left out": trained.left_out,
-        "in quarantine": trained.in_quarantine,
-        "held out": len(trained.held_out),
-        "left out by the condition": trained.pruned_files,
-    }
-    return "".join(f", {number:,} {what}" for what, number in numbers.items() if number)
-
-
-def _published(outcome: Outcome) -> str:
-    """Return the end of a message, if predictions use another version than the newest one."""
-    publication = outcome.publication
-    if publication is None or publication.outcome in {"published", "unchanged"}:
-        return ""
-    return f"; predictions use version {publication.current} ({publication.why})"
-
-
-def another(error: OnepassError, model: str, committed: int) -> State[dict[str, Any]]:
-    """Return the state of a run that has left the model to another writer.
+def failed(error: Exception, message: str | None = None) -> State[Any]:
+    """Return the state of a run that ends with an error; its result raises the error.
 
     Parameters
     ----------
-    error
-        The conflict with the other writer.
-    model
-        The model directory.
-    committed
-        Partitions that this run has committed before.
+    message
+        What the state says; the message of the error by default.
     """
-    if isinstance(error, ModelBusy):
-        text = (
-            f"process {error.holder} is training the model in {model!r}; this run did nothing. "
-            "Files that the other run does not find any more are trained by the next run"
-        )
-    else:
-        kept = counted(committed, "partition")
-        text = (
-            f"another run trains the model in {model!r} and has committed first; "
-            f"{kept} of this run were committed before and count. The other run goes on, and the "
-            "next run trains what it leaves"
-        )
-    values = {"model": model, "partitions": committed, "message": text, "report": text}
-    return Completed(name=ANOTHER_RUN, message=text, data=values)
-
-
-def failed(error: Exception) -> State[Any]:
-    """Return the state of a run that ends with an error; its result raises the error."""
     name = REFUSED if isinstance(error, VersionRefused) else "Failed"
-    return Failed(name=name, message=told(error), data=error)
-
-
-def told(error: BaseException) -> str:
-    """Return the message of an error, in the words of whoever asked."""
-    if isinstance(error, OSError) and not isinstance(error, OnepassError):
-        where = f": {error.filename}" if error.filename else ""
-        return printable(f"{error.strerror or error}{where}")
-    return printable(spoken(str(error)), lines=True)
+    return Failed(name=name, message=message or told(error), data=error)
 
 
 def exit_code_of(state: State[Any]) -> int:

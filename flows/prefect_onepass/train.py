@@ -1,7 +1,7 @@
-"""The train flow: plan, train in groups of partitions, evaluate, publish.
+"""The train flow: plan, train in groups of partitions, evaluate, publish; for one label or several.
 
 Prefect schedules runs and shows their progress. It never decides what has been trained: a run is
-one session of the model, which reads the model directory first and holds its lock to the end of
+one session of each model, which reads the model directory first and holds its lock to the end of
 training. So a retried task, a retried run and the next run all continue from the last commit, and
 the lock of a dead run is free at once.
 
@@ -20,7 +20,9 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import MissingResult
 from prefect.runtime import flow_run
 
-from onepass.errors import Interrupted
+from onepass.errors import Interrupted, ModelConflict
+from onepass.ledger.store import open_store
+from onepass.model.labels import read_labels
 from onepass.terminal.options import JobCommand, given_job, job_options
 from onepass.terminal.printing import say
 from prefect_onepass.background import Background
@@ -30,7 +32,7 @@ from prefect_onepass.engine import adapt_engine
 from prefect_onepass.form import TrainJob, filled
 from prefect_onepass.hooks import on_cancellation, on_crashed, on_failure
 from prefect_onepass.names import run_name
-from prefect_onepass.one_run import LeftToAnother, OneRun
+from prefect_onepass.one_run import OneRun
 from prefect_onepass.paths import Place
 from prefect_onepass.states import EXPECTED, another, ended, exit_code_of, failed
 
@@ -56,26 +58,28 @@ def train(
     credentials: str | None = None,
     report: Place | None = None,
 ) -> Any:
-    """Train a model on everything in its lake that it has not seen.
+    """Train a model, or those of several labels, on everything in the lake that is new to them.
 
     Args:
-        job: The model, and for a new one its lake, label and options.
+        job: The model, and for a new one its lake, label or labels, and options.
         credentials: Prefect block for object stores, such as aws-credentials/lakes.
         report: File or URL to write the report page to, an absolute path such as
-            /srv/reports/clicks.html; empty for none.
+            /srv/reports/clicks.html; empty for none. With several labels each has a page, such as
+            /srv/reports/clicks-paid.html.
 
     Returns:
         The state of the run. Its result is a dict: sums over the run, the newest version, the
-        metrics on the holdout lake. A call in Python gives the result, and raises the error of a
-        run that has failed. A run that leaves the model to another one has a result as well.
+        metrics on the holdout lake; with several labels, models is a list of such dicts, each with
+        its label. A call in Python gives the result, and raises the error of a run that has failed.
+        A run that leaves the model to another one has a result as well.
     """
     outlive_console()
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     try:
         with lent(credentials), Background() as background:
             state = ended(OneRun(given, background, report).run())
-    except LeftToAnother as left:
-        state = another(left.conflict, given["model"], left.committed)
+    except ModelConflict as conflict:
+        state = another(conflict, given["model"])
     except EXPECTED as error:
         state = failed(error)
     logger.log(logging.ERROR if state.is_failed() else logging.INFO, "%s", state.message)
@@ -97,7 +101,9 @@ def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **f
     if code := exit_code_of(state):
         sys.exit(code)
     say(_report_of(state) or str(state.message))
-    say(f"\nLog: onepass log {job.model}\nPredict: onepass score LAKE --model {job.model}")
+    several = read_labels(open_store(job.model))
+    for model in several.places(job.model) if several else [job.model]:
+        say(f"\nLog: onepass log {model}\nPredict: onepass score LAKE --model {model}")
 
 
 def _report_of(state: State[Any]) -> str:

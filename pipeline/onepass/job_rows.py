@@ -126,8 +126,8 @@ class RowFields(BaseModel):
             if len(value) != 1:
                 raise ValueError(
                     f"expected one column, found {value}; several labels are trained by the "
-                    "command onepass train, or by the fields of a job in onepass.train({...}), and "
-                    "in a flow for each"
+                    "command onepass train, or by the fields of a job: onepass.train({...}), and "
+                    "the train flow in the same way"
                 )
             return value[0]
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +75,26 @@ def examples(subject):
         events.lake_landed("/srv/lakes/clicks", new=["a.parquet"], replaced=[], n_bytes=10),
     ]
     return {event.event: event for event in built}
+
+
+def test_models_of_a_run_send_together_no_more_events_than_one(subject):
+    from prefect_onepass.announce import TrainedRounds
+
+    sent, now = Sent(), [0.0]
+    with ExitStack() as stack:
+        rounds = [
+            stack.enter_context(
+                TrainedRounds(subject, sent, seconds=2.0, clock=lambda: now[0], n_beside=5)
+            )
+            for _ in range(5)
+        ]
+        for version in range(1, 101):
+            for one in rounds:
+                one.committed(entry(version, 10, 1.0, f"{version}.parquet"), None)
+            now[0] += 0.2
+    # 20 seconds: each model sends its first round, one event in ten seconds, and the rest.
+    assert len(sent.events) == 5 * (1 + 1 + 1)
+    assert sum(event.payload["rows"] for event in sent.events) == 5000
 
 
 def test_rounds_that_are_quick_share_an_event_and_none_is_lost(subject):

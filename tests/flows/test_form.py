@@ -102,9 +102,38 @@ def test_emptied_input_is_not_given_unless_nothing_is_a_choice(form):
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"label": "paid"},
+        {"label": "paid,churned", "loss": "paid=probit,churned=hinge"},
+        {"label": ["paid", "churned"], "loss": "probit"},
+        {"label": ["paid, net", "churned"], "loss": {"churned": "hinge"}},
+    ],
+    ids=["one", "text", "list", "losses by label"],
+)
+def test_labels_and_their_losses_are_those_of_the_library(form, schema, fields):
+    from prefect.utilities.schema_tools import validate
+
+    filled = form(model="/m", **fields)
+    assert filled.given() == {"model": "/m"} | fields
+    # As parameters of a deployment they pass the API, and fill the form again.
+    parameters = filled.model_dump(mode="json", include=set(filled.given()))
+    assert not validate({"job": parameters}, schema)
+    assert form.model_validate(parameters) == filled
+    assert validate({"job": {"model": "/m", "loss": "cubic"}}, schema)
+    assert validate({"job": {"model": "/m", "label": [""]}}, schema)
+
+
+@pytest.mark.parametrize(
     ("fields", "fault"),
     [
         ({"l2": -1}, "l2: expected a number of at least 0"),
+        ({"loss": "cubic"}, "loss: expected a loss, or LABEL=LOSS .*, found 'cubic'; the losses"),
+        ({"loss": "paid=cubic,sold=hinge"}, "found 'cubic'; the losses are auto, squared"),
+        ({"loss": {"paid": 3}}, "found 3; the losses are auto"),
+        ({"label": ["paid", "paid"]}, "label: 'label' names 'paid' more than once"),
+        ({"label": ""}, "label: 'label' names no column"),
+        ({"label": 3}, "label: expected a column or a list of columns, found 3"),
         ({"minibatch": 0}, "minibatch: Input should be greater than or equal to 1"),
         ({"solvr": "sgd"}, "'solvr' is not a field of a job"),
     ],

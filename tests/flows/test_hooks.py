@@ -61,6 +61,18 @@ def test_a_run_that_ends_early_says_what_is_kept_and_how_to_go_on(call, make_lak
     assert line.endswith(f"onepass train --model {job.model}")
 
 
+def test_what_is_kept_of_many_labels_is_told_of_the_first(tmp_path):
+    from onepass.model.labels import label_models
+    from prefect_onepass import hooks
+
+    several = label_models([f"y{i}" for i in range(20)])
+    (tmp_path / "labels.json").write_text(several.model_dump_json())
+    told = hooks.kept(str(tmp_path))
+    assert told.startswith("y0: no model was created yet")
+    assert told.count("no model was created yet") == 8
+    assert told.endswith(". and 12 more")
+
+
 def test_every_hook_tells_in_one_line_of_the_complete_model(
     call, make_lake, tmp_path, prefect_server
 ):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from onepass import Job
+from onepass.ledger.entries import TrainEntry
 from onepass.model.directory import open_model
 from onepass.training.progress import Together
 from onepass.training.session import open_session
@@ -80,6 +82,27 @@ def test_ring_moves_and_ends_at_100(job):
     assert ring.data == 100
     assert ring.id == before.id
     assert "6 of 6 partitions" in ring.description
+
+
+def test_rings_of_a_run_move_together_no_more_often_than_one():
+    from prefect_onepass.live_progress import LiveProgress
+
+    entry = TrainEntry.model_construct(version=1, partitions=[], seconds=1.0)
+    now, sent = [0.0], list[str]()
+
+    class Background:
+        def send(self, what: str, call: Any) -> None:
+            sent.append(what)
+            ring._is_waiting = False  # The call has been made.
+
+    model = SimpleNamespace(path="/m/paid", file=SimpleNamespace(id="ab" * 16))
+    for n_beside, n_moves in ((1, 20), (5, 4)):
+        ring = LiveProgress(Background(), model, lambda: now[0], n_beside=n_beside)  # type: ignore
+        sent.clear()
+        for _ in range(60):
+            now[0] += 1.0
+            ring.committed(entry, None)  # type: ignore[arg-type]
+        assert len(sent) == n_moves
 
 
 def test_quiet_run_has_no_ring(job):

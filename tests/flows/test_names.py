@@ -10,6 +10,7 @@ from prefect_onepass.names import (
     before_training,
     describe,
     model_name,
+    of_labels,
     span,
 )
 
@@ -27,6 +28,15 @@ def days(*numbers: int) -> list[Partition]:
 
 def groups(*numbers: int) -> list[Group]:
     return [Group(1, [day]) for day in days(*numbers)]
+
+
+def test_names_of_tasks_say_which_of_several_labels_they_are_about():
+    assert before_training(0, groups(1, 2)) == "train from 1 of 2: date=2026-03-01/part-0"
+    for_two = of_labels(["paid", "sold"], ["paid", "sold", "lost"])
+    name = after_training(1, groups(2, 3), days(2, 3), groups(1, 2, 3), for_two)
+    assert name == "train 2-3 of 3 for 2 labels: date=2026-03-02..03"
+    assert of_labels(["sold"], ["paid", "sold"]) == " for sold"
+    assert of_labels(["paid"], ["paid"]) == ""
 
 
 def test_days_that_follow_each_other_are_a_range():

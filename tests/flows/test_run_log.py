@@ -110,6 +110,35 @@ def test_groups_that_are_not_told_yet_are_told_when_the_run_ends_by_an_error(
     assert told[-1].partition(";")[2].startswith(" 2 of 6 partitions")
 
 
+def test_labels_share_a_line_a_second_and_each_line_begins_with_its_label(
+    make_lake, tmp_path, lines
+):
+    clock = Clock()
+
+    class Ticks(Recorder):
+        def committed(self, entry, total):
+            clock.now += 1.0
+
+    log = RunLog(clock)
+    for label, own in [(label, log.of_label(label)) for label in ("y", "other")]:
+        steps = Together(Ticks(), own)
+        with log, open_session(job(make_lake(), tmp_path / label), steps) as session:
+            session.train()
+            session.progress.noted(f"{label}: it drifts")
+    told = [line for line in lines() if "version" in line]
+    # Two labels: a line in two seconds for each, and one for the first group.
+    assert [line.split(":")[0] for line in told] == ["y"] * 4 + ["other"] * 4
+    assert "y: 6 partitions to train" in lines()[0]
+    assert [line for line in lines() if "drifts" in line] == ["y: it drifts", "other: it drifts"]
+
+
+def test_looks_at_several_labels_are_counted_one_by_one(lines):
+    log = RunLog(Clock())
+    for n_rows in (60, 40, 60, 40):
+        log.looked(n_rows, 100)
+    assert lines() == ["looked at the labels of 100 of 100 rows"] * 2
+
+
 def test_size_of_the_work_is_told_once_where_tasks_go_on_with_a_plan(make_lake, tmp_path, lines):
     with (
         RunLog(Clock()) as log,

@@ -66,3 +66,24 @@ def test_schedule_without_a_server_is_a_usage_error(tmp_path):
         result = CliRunner().invoke(command, [str(job), "--cron", "0 3 * * *"])
     assert result.exit_code == 2
     assert "PREFECT_API_URL" in result.output
+
+
+def test_job_of_several_labels_is_served_as_it_stands_in_the_file(tmp_path, monkeypatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from prefect_onepass.serve import command
+    from prefect_onepass.train import train
+
+    served = []
+    monkeypatch.setattr(train, "serve", lambda **given: served.append(given))
+    job = tmp_path / "job.yaml"
+    job.write_text("lake: x\nlabel: [paid, churned]\nloss: {paid: probit}\nmodel: z\n")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        result = CliRunner().invoke(command, [str(job), "--interval", "90"])
+    assert result.exit_code == 0, result.output
+    parameters = served[0]["parameters"]["job"]
+    assert (parameters["label"], parameters["loss"]) == (["paid", "churned"], {"paid": "probit"})
+    assert train.validate_parameters(served[0]["parameters"])["job"].given()["label"] == [
+        "paid",
+        "churned",
+    ]

@@ -18,6 +18,7 @@ from onepass import train
 from onepass.errors import BadPartition, JobError, ModelConflict, StoreUnavailable, VersionRefused
 from onepass.ledger.store import LocalStore, open_store
 from onepass.model.directory import open_model
+from onepass.training import several
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -150,10 +151,10 @@ def test_missing_model_says_what_a_new_one_needs(tmp_path):
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), StoreUnavailable("no answer")])
 def test_retry_goes_on_from_the_last_commit_in_the_same_session(job, tmp_path, monkeypatch, error):
-    from prefect_onepass import one_run
+    from prefect_onepass.steps import RETRIES
 
     whole = train(job | {"model": str(tmp_path / "whole")})
-    monkeypatch.setitem(one_run._RETRIES, "retry_delay_seconds", 0)
+    monkeypatch.setitem(RETRIES, "retry_delay_seconds", 0)
     real, count = LocalStore.put, 0
 
     def failing(self: LocalStore, key: str, data: Any, **options: Any) -> None:
@@ -164,9 +165,9 @@ def test_retry_goes_on_from_the_last_commit_in_the_same_session(job, tmp_path, m
         real(self, key, data, **options)
 
     opened = []
-    session = one_run.open_session
+    session = several.open_session
     monkeypatch.setattr(
-        one_run, "open_session", lambda *given: opened.append(given) or session(*given)
+        several, "open_session", lambda *given: opened.append(given) or session(*given)
     )
     monkeypatch.setattr(LocalStore, "put", failing)
     state = run(job)
@@ -253,5 +254,5 @@ def test_exit_code_of_a_run_that_left_the_model_to_another_is_that_of_the_confli
     from onepass.errors import ModelBusy
     from prefect_onepass import states
 
-    assert states.exit_code_of(states.another(ModelBusy("7", "/m"), "/m", 0)) == 4
-    assert states.exit_code_of(states.another(ModelConflict("x"), "/m", 2)) == 4
+    assert states.exit_code_of(states.another(ModelBusy("7", "/m"), "/m")) == 4
+    assert states.exit_code_of(states.another(ModelConflict("x"), "/m")) == 4

@@ -21,7 +21,7 @@ from onepass.actions.trained import TrainOutcome
 from onepass.errors import BadPartition, JobError
 from onepass.ledger.ledger import Ledger
 from onepass.model.directory import open_model
-from onepass.training import session
+from onepass.training import session, several
 from recording import Recorder
 from small import plan
 
@@ -34,7 +34,8 @@ def on_day(monkeypatch) -> Callable[[int], None]:
     """Let runs take place on a day of November 2026."""
 
     def set_day(day: int) -> None:
-        monkeypatch.setattr(session, "utc_today", lambda: date(2026, 11, day))
+        for module in (session, several):
+            monkeypatch.setattr(module, "utc_today", lambda: date(2026, 11, day))
 
     set_day(20)
     return set_day
@@ -320,3 +321,34 @@ def test_date_of_a_run_is_asked_once_and_in_utc(job, monkeypatch):
     monkeypatch.setattr(session, "utc_today", today)
     train(job)
     assert len(asked) == 1
+
+
+def test_holdout_of_several_labels_moves_as_that_of_each_alone(job, lake, on_day, tmp_path):
+    labels, models, copies = ["y", "b"], Path(job["model"]), tmp_path / "copies"
+
+    def check(found: dict[str, TrainOutcome], *held_out: int) -> None:
+        for label, outcome in found.items():
+            check_evaluation(outcome, lake, *held_out)
+            copy = copies / label
+            if not copy.exists():
+                copy.mkdir(parents=True)
+                shutil.copy(models / label / "model.json", copy)
+            alone = train({"model": str(copy)})
+            assert alone.holdout is not None
+            assert (alone.state_sha256, alone.rows) == (outcome.state_sha256, outcome.rows)
+            assert (alone.held_out, alone.holdout.loss) == (outcome.held_out, outcome.holdout.loss)
+
+    def run(given: dict[str, Any]) -> dict[str, TrainOutcome]:
+        outcome = train(given)
+        return {label: outcome[label] for label in labels}
+
+    check(run(job | {"label": labels}), 18, 19, 20)
+    on_day(21)
+    land(lake, 21)
+    check(run(again(job)), 19, 20, 21)
+    on_day(24)
+    land(lake, 24)
+    check(run(again(job)), 24)
+    for label in labels:
+        one = {"model": str(models / label)}
+        assert Counter(trained(one)) == dict.fromkeys(days(*range(15, 22)), 1)

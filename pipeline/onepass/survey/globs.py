@@ -26,8 +26,8 @@ _CONTRARY = {
 
 
 _SEVERAL = (
-    "\nSeveral labels are trained by the command onepass train, and in a flow for each of them. "
-    "For one of them, --exclude the others."
+    "\nSeveral labels are trained by the command onepass train and by the train flow. For one of "
+    "them, --exclude the others."
 )
 
 

@@ -10,6 +10,7 @@ train that group alone first.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,12 +36,33 @@ _MOST_AHEAD = 1024
 """Most groups that are compared at once: no round has more."""
 
 
-def train_groups(run: Run, pending: Sequence[Group], max_seconds: float | None = None) -> None:
-    """Train groups; stop after the round in which `max_seconds` have passed."""
-    with run.training(pending, max_seconds):
-        party = Party([run])
+class Deadline:
+    """The time at which training pauses, after the round that is under way.
+
+    Parameters
+    ----------
+    max_seconds
+        Seconds from now; None: never.
+    """
+
+    def __init__(self, max_seconds: float | None = None) -> None:
+        self._end = math.inf if max_seconds is None else time.perf_counter() + max_seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time has come."""
+        return time.perf_counter() >= self._end
+
+
+def train_groups(run: Run, pending: Sequence[Group], deadline: Deadline | None = None) -> None:
+    """Train groups until they or the time end."""
+    deadline = deadline or Deadline()
+    with run.training(pending):
+        party = Party([run], deadline)
         while run.n_left:
             party.step(run.n_left)
+            if deadline.is_over:
+                return
 
 
 class Failures(dict[Run, OnepassError]):
@@ -57,9 +79,14 @@ class Failures(dict[Run, OnepassError]):
 
 
 def train_in_lockstep(
-    runs: Sequence[Run], pending: Sequence[Sequence[Group]], failures: Failures
+    runs: Sequence[Run],
+    pending: Sequence[Sequence[Group]],
+    failures: Failures,
+    deadline: Deadline | None = None,
 ) -> None:
-    """Train the groups of each run, and read those once that several runs need next.
+    """Train the groups of each run until they or the time end.
+
+    Groups that several runs need next are read once.
 
     Parameters
     ----------
@@ -70,6 +97,7 @@ def train_in_lockstep(
     failures
         Receives the runs that an error has stopped; the others go on.
     """
+    deadline = deadline or Deadline()
     with ExitStack() as stack:
         for run, groups in zip(runs, pending, strict=True):
             with failures.of(run):
@@ -79,8 +107,10 @@ def train_in_lockstep(
             members, n_groups = _next_party(left)
             key = tuple(members)
             if key not in parties:
-                parties[key] = Party(members)
+                parties[key] = Party(members, deadline)
             _step(parties[key], n_groups, failures)
+            if deadline.is_over:
+                break
         for run in runs:
             with failures.of(run):
                 run.settle()
@@ -125,7 +155,7 @@ def _step(party: Party, n_groups: int, failures: Failures) -> None:
             with failures.of(run):
                 run.step_back()
                 if run.n_left:
-                    Party([run]).step(1)
+                    Party([run], Deadline()).step(1)
 
 
 class Party:
@@ -135,10 +165,12 @@ class Party:
     ----------
     runs
         One, or several of models that `read_alike`; all are in `Run.training`.
+    deadline
+        Ends a step after the round in which it is over.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.runs = list(runs)
+    def __init__(self, runs: Sequence[Run], deadline: Deadline) -> None:
+        self.runs, self._deadline = list(runs), deadline
         self._reader = Groups([run.learner for run in runs])
 
     def step(self, most: int) -> None:
@@ -164,7 +196,7 @@ class Party:
             self._round(left[:n_groups])
         else:
             # Models that differ in the rows that they have learnt may have rounds of other sizes.
-            Party(self.runs[:1]).step(n_groups)
+            Party(self.runs[:1], self._deadline).step(n_groups)
 
     def _one_by_one(self, groups: list[Group]) -> None:
         """Train rounds of one group each; stop at a bad partition, and skip it."""
@@ -177,7 +209,7 @@ class Party:
                     found = self._reader.learn(pupils, group, blocks)
                     for run, learnt in zip(self.runs, found, strict=True):
                         run.commit([group], learnt, time.perf_counter() - began)
-                    if not all(run.n_left for run in self.runs):
+                    if self._deadline.is_over or not all(run.n_left for run in self.runs):
                         return
         except (BadPartition, ChangedPartition) as error:
             if len(self.runs) > 1:

@@ -139,6 +139,10 @@ class Together(Progress):
         """Pass the steps to come on to one more receiver."""
         self._receivers.append(receiver)
 
+    def of_label(self, label: str) -> Together:
+        """Return what the receivers so far have for the model of one label, together."""
+        return Together(*(one.of_label(label) for one in self._receivers))
+
     def started(self, n_partitions: int, n_rows: int) -> None:
         """Pass on the size of the work."""
         for receiver in self._receivers:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +62,6 @@ class Run:
         self._most = model.file.job.n_parallel
         self._rounds = self._rounds_of([])
         self._horizon, self._rows = (0, 0), 0
-        self._until: float | None = None
         self._groups: list[Group] = []
         self._n_done = 0
         self.total = model.file.metrics()
@@ -93,13 +91,8 @@ class Run:
         self._state = None
 
     @contextmanager
-    def training(
-        self, pending: Sequence[Group], max_seconds: float | None = None
-    ) -> Iterator[None]:
-        """Make ready to train groups; what has been learnt is committed when the context ends.
-
-        No group is left after the round in which `max_seconds` have passed.
-        """
+    def training(self, pending: Sequence[Group]) -> Iterator[None]:
+        """Make ready to train groups; what has been learnt is committed when the context ends."""
         n_partitions = sum(len(group.partitions) for group in pending)
         self._progress.started(n_partitions, sum(group.rows for group in pending))
         self._groups, self._n_done = list(pending), 0
@@ -116,7 +109,6 @@ class Run:
         self._rounds = self._rounds_of(self._model.ledger.history.planned())
         trained = self._model.ledger.history.trained()
         self._rows = sum(one.rows for entry in trained for one in entry.partitions)
-        self._until = None if max_seconds is None else time.perf_counter() + max_seconds
         with self._committer:
             yield
 
@@ -164,8 +156,7 @@ class Run:
         # The next snapshot reuses the memory of this one, which must have been written by then.
         self._committer.wait()
         self._committer.submit(state.snapshot(), trained, learnt)
-        is_over = self._until is not None and time.perf_counter() >= self._until
-        self._n_done = len(self._groups) if is_over else self._n_done + len(groups)
+        self._n_done += len(groups)
 
     def leave_out(self, faults: Sequence[tuple[Group, DataError]], *, restores: bool) -> None:
         """Skip the partitions at fault, in later epochs as well.

@@ -27,7 +27,7 @@ from onepass.stream.workers import Workers
 from onepass.training.current import prepare
 from onepass.training.learn_group import GroupLearner
 from onepass.training.limits import LIMITS, Limits
-from onepass.training.lockstep import train_groups
+from onepass.training.lockstep import Deadline, train_groups
 from onepass.training.looks import in_quarantine
 from onepass.training.opening import check_holdout, clear_up, create, kept, resumed
 from onepass.training.plan import make_plan
@@ -88,7 +88,7 @@ class Session:
         beside
             Session of another model of the same lake, which has just listed it.
         """
-        with self._recovering():
+        with self.recovering():
             return self._plan(beside)
 
     def _plan(self, beside: Session | None) -> list[Group]:
@@ -124,12 +124,12 @@ class Session:
         """
         # After a failure the log may hold more than the caller knows.
         given = None if self._has_failed else pending
-        with self._recovering():
+        with self.recovering():
             left = self.model.ledger.history.pending() if given is None else given
-            train_groups(self.run, left, max_seconds)
+            train_groups(self.run, left, Deadline(max_seconds))
 
     @contextmanager
-    def _recovering(self) -> Iterator[None]:
+    def recovering(self) -> Iterator[None]:
         """Run a step; if the step before has failed, go back to the last commit first.
 
         A commit whose answer was lost may be in the log all the same, the state in memory may have

@@ -1,14 +1,13 @@
-"""Train one model for each of several labels, in one pass over their lake."""
+"""Open the sessions of a run: find out whose labels it is about, and create missing models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from onepass.errors import DataError, Interrupted, JobError, ModelNotFound, OnepassError
+from onepass.errors import DataError, Interrupted, JobError, ModelNotFound
 from onepass.job import Job
 from onepass.job_fields import parse_job
 from onepass.job_labels import fields_of_labels, parse_labels
@@ -22,13 +21,12 @@ from onepass.model.directory import model_exists, open_model
 from onepass.model.file import MODEL_KEY
 from onepass.model.labels import LABELS_KEY, MOST_LABELS, LabelModels, label_models, read_labels
 from onepass.model.table_choice import trained_choice
-from onepass.training.groups import read_alike
 from onepass.training.limits import LIMITS, Limits
-from onepass.training.lockstep import Failures, train_in_lockstep
 from onepass.training.opening import check_holdout
 from onepass.training.progress import Progress
 from onepass.training.rolling_holdout import Window, utc_today
 from onepass.training.session import Session, open_session
+from onepass.training.sessions import Sessions
 
 
 def names_several(given: Mapping[str, Any]) -> bool:
@@ -78,52 +76,29 @@ def _columns(files: Sequence[LakeFile]) -> list[str] | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Several:
-    """Sessions of the models of several labels, in the order of the labels."""
+@contextmanager
+def open_sessions(given: Mapping[str, Any], progress: Progress) -> Iterator[Sessions]:
+    """Open the sessions of a job of one label or of several, until the context ends.
 
-    root: str
-    """Directory of all models."""
-    labels: list[str]
-    sessions: list[Session]
-    failures: Failures
-    """Models that an error has stopped, while the others went on."""
+    Parameters
+    ----------
+    given
+        Fields of the job; for existing models ``{"model": directory}`` is enough.
 
-    def train(self) -> None:
-        """Train each model on everything in the lake that it has not seen."""
-        # The first plan of such a model is the rest of an older one. Then plan the new files.
-        again = [one for one in self.sessions if one.model.ledger.history.pending()]
-        self._train(self.sessions)
-        self._train(again)
-
-    def _train(self, sessions: Sequence[Session]) -> None:
-        planned: list[tuple[Session, Any]] = []
-        for session in sessions:
-            if session.run in self.failures:
-                continue
-            with self.failures.of(session.run):
-                planned.append((session, session.plan(planned[0][0] if planned else None)))
-        while planned:
-            first = planned[0][0].learner
-            alike = [one for one in planned if read_alike(first, one[0].learner)]
-            planned = [one for one in planned if one not in alike]
-            runs = [session.run for session, _ in alike]
-            train_in_lockstep(runs, [groups for _, groups in alike], self.failures)
-            if planned:
-                # Only models that were created together fit into memory together.
-                for run in runs:
-                    run.forget()
-
-    def failed(self) -> dict[str, OnepassError]:
-        """Return the errors by label."""
-        pairs = zip(self.labels, self.sessions, strict=True)
-        return {label: self.failures[one.run] for label, one in pairs if one.run in self.failures}
+    Raises as `open_session` and `open_several`.
+    """
+    if names_several(given):
+        with open_several(given, progress) as sessions:
+            yield sessions
+        return
+    with open_session(of_one_label(given), progress) as session:
+        yield Sessions(session.model.path, [session.job.label], [session])
 
 
 @contextmanager
 def open_several(
     given: Mapping[str, Any], progress: Progress, *, limits: Limits = LIMITS
-) -> Iterator[Several]:
+) -> Iterator[Sessions]:
     """Open a session for the model of each label, until the context ends.
 
     Models that do not exist are created, all or none of them; what a killed run has created stays.
@@ -173,7 +148,7 @@ def open_several(
                     today=today,
                 )
                 sessions.append(stack.enter_context(opened))
-            yield Several(root, labels, sessions, Failures())
+            yield Sessions(root, labels, sessions)
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted: what was committed is kept; go on with: "
