@@ -16,8 +16,6 @@ from typing import Any
 
 import click
 from prefect import flow, get_run_logger
-from prefect.client.schemas.objects import State
-from prefect.exceptions import MissingResult
 from prefect.runtime import flow_run
 
 from onepass.errors import Interrupted, ModelConflict
@@ -100,22 +98,10 @@ def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **f
     # The log of the run, on stderr, has shown the message of an error.
     if code := exit_code_of(state):
         sys.exit(code)
-    say(_report_of(state) or str(state.message))
+    say(state.result()["report"] or str(state.message))
     several = read_labels(open_store(job.model))
     for model in several.places(job.model) if several else [job.model]:
         say(f"\nLog: onepass log {model}\nPredict: onepass score LAKE --model {model}")
-
-
-def _report_of(state: State[Any]) -> str:
-    """Return the report of a run; nothing if the result is lost, which the model does not need.
-
-    A busy server may take the end of a run and answer too late. Prefect then reports it again, is
-    told that the run has ended, and keeps the state of the server, which has no result.
-    """
-    try:
-        return str(state.result()["report"] or "")
-    except MissingResult:
-        return ""
 
 
 if __name__ == "__main__":
