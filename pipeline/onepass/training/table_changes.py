@@ -16,13 +16,13 @@ and the identity of its deleted rows. The module reads no file.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from onepass.lake.tables.table import Commit
 from onepass.ledger.table_mark import FileName
 from onepass.text import counted
 from onepass.training.table_commits import Change, Settled, has_same_rows, named
+from onepass.training.table_left_out import LeftOut
 from onepass.training.table_lineage import Lineage, Rows, SettledRows, Step
 from onepass.training.table_planned import Unchanged
 from onepass.training.table_seen import SeenCommits
@@ -53,7 +53,8 @@ class TableChanges:
     ) -> None:
         self._active, self._retrains = active, retrains
         self._files, self._planned = set(settled.files), set(settled.planned)
-        self._waiting, self._known_left_out = settled.waiting, settled.left_out
+        self._waiting, self._once_left_out = settled.waiting, settled.left_out
+        self._still_left_out = settled.still_left_out
         self._lineage = Lineage(settled.exchanges)
         self._lineage.unknown |= settled.left_out - self._lineage.birth.keys()
         self._seen = SeenCommits(commits, active, self._lineage, settled)
@@ -99,20 +100,19 @@ class TableChanges:
 
     @property
     def left_out(self) -> list[FileName]:
-        """Files of changed rows that are not trained, and that no earlier plan has left out."""
-        found: set[FileName] = set()
-        seen, left = set(self._known_left_out), list(self._left_out)
-        while left:
-            name = left.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            if name in self._active or name in self._seen.brought:
-                found.add(name)
-            else:
-                # It is long gone, and its rows have come back in the files that it stands for.
-                left += self._in_place_of[name]
-        return self._seen.in_order(found)
+        """Files that are left out from now on, in the order in which the table got them."""
+        return self._seen.in_order(self._left_out.new)
+
+    @property
+    def no_longer_left_out(self) -> list[FileName]:
+        """Files that earlier plans have left out, and that no longer are."""
+        return self._seen.in_order(self._left_out.over)
+
+    @property
+    def told_left_out(self) -> list[FileName]:
+        """Files that commits have brought or changed and that are not trained, also if later ones
+        have changed them again."""
+        return self._seen.in_order(self._left_out.told)
 
     def changes(self) -> list[Change]:
         """Return the commits that have removed or changed settled rows, oldest first.
@@ -121,7 +121,7 @@ class TableChanges:
         """
         found = [one for commit in self._seen.commits for one in self._changes_of(commit)]
         told = {name for one in found for name in one.added}
-        for name in self.left_out:
+        for name in self.told_left_out:
             if name not in told and name in self._seen.brought:
                 found.append(Change(self._seen.brought[name], (), (name,)))
         return found
@@ -187,23 +187,27 @@ class TableChanges:
         planned = self._planned if self._keeps_plan else ()
         self._unchanged = Unchanged(self._lineage, self._rows, planned, self._active)
         self._needed: dict[FileName, None] = {}
-        self._left_out: dict[FileName, None] = {}
+        self._untrained: dict[FileName, None] = {}
         self._opened: dict[Step | None, list[FileName]] = {}
         self._has_guessed = False
-        self._in_place_of: defaultdict[FileName, list[FileName]] = defaultdict(list)
-        seen: set[FileName] = set()
-        left = self._first()
+        instead: dict[FileName, Collection[FileName]] = {}
+        first = self._first()
+        left = list(first)
         while left:
             name = left.pop()
-            if name not in seen:
-                seen.add(name)
-                instead = self._instead(name)
-                left += instead
-                for one in instead:
-                    self._in_place_of[one].append(name)
+            if name not in instead:
+                instead[name] = self._instead(name)
+                left += instead[name]
         self._close_gaps()
         if self._has_guessed:
             self._keep_apart()
+        self._left_out = LeftOut(
+            self._untrained,
+            first=first,
+            instead=instead,
+            present={*self._active, *self._seen.brought},
+            known=self._still_left_out,
+        )
 
     def _close_gaps(self) -> None:
         """Decide about files of which some rows would be neither trained nor left out.
@@ -212,10 +216,10 @@ class TableChanges:
         trained files too, and then can only be learnt as the file that it comes in place of.
         """
         for names in reversed(self._opened.values()):
-            decided = self._files | self._needed.keys() | self._left_out.keys()
+            decided = self._files | self._needed.keys() | self._untrained.keys()
             rows = SettledRows(self._lineage, decided)
             gaps = [one for one in names if rows.of(one) is not Rows.ALL]
-            (self._needed if self._retrains else self._left_out).update(dict.fromkeys(gaps))
+            (self._needed if self._retrains else self._untrained).update(dict.fromkeys(gaps))
 
     def _keep_apart(self) -> None:
         """Keep planned files that share no row with the others.
@@ -272,7 +276,7 @@ class TableChanges:
         if self._retrains:
             self._needed[name] = None
             return ()
-        self._left_out[name] = None
+        self._untrained[name] = None
         told = [(step, files) for step, files in steps if step is not None and not step.is_guess]
         self._has_guessed |= len(told) < len(steps)
         return [one for _, files in told for one in files]
@@ -306,7 +310,7 @@ class TableChanges:
     def _was_left_out(self, name: FileName) -> bool:
         birth = self._lineage.birth.get(name)
         is_changed = birth is not None and not birth.same_rows
-        return name not in self._files and (is_changed or name in self._known_left_out)
+        return name not in self._files and (is_changed or name in self._once_left_out)
 
     def _is_back(self, name: FileName) -> bool:
         """Return whether the version has a file, or all files that it was rewritten from."""

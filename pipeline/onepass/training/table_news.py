@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from onepass.errors import ChangedPartition, DataError, HistoryGone, first_line
 from onepass.job import Job
@@ -129,20 +130,31 @@ class _Finder:
         planned = self._known.waiting_files()
         files = self._known.settled_files() - planned
         left_out: set[FileName] = set()
+        still_left_out: set[FileName] = set()
         exchanges: list[Exchange] = []
         for one in self._marks:
             files.update(one.empty)
             left_out.update(one.left_out)
+            still_left_out.difference_update(one.no_longer_left_out)
+            still_left_out.update(one.left_out)
             exchanges += one.exchanges
             if not one.exchanges:
                 # Marks of older versions hold conclusions, and not what these follow from.
                 files.update(one.rewritten)
                 left_out.update(one.replaced)
         left_out -= files | planned
+        still_left_out &= left_out
         waiting = [] if mark is None else [*mark.past, *mark.waiting]
         rewritten = {name for one in self._marks for name in one.rewritten}
         return Settled(
-            files, left_out, planned, waiting, exchanges, rewritten, is_marked=mark is not None
+            files=files,
+            left_out=left_out,
+            still_left_out=still_left_out,
+            planned=planned,
+            waiting=waiting,
+            exchanges=exchanges,
+            rewritten=rewritten,
+            is_marked=mark is not None,
         )
 
     def _is_stored(self, name: FileName) -> bool:
@@ -162,14 +174,20 @@ class _Finder:
         if lost:
             self._give_up(folded, lost)
         news.told += folded.rewrites()
-        left_out = {*folded.left_out}
-        news.notes += [_told(one, left_out) for one in changes]
+        news.notes += [_told(one, folded.told_left_out) for one in changes]
         news.replanned.update(folded.superseded)
         if on_changed == "retrain":
             news.replanned |= {
                 name for one in changes for name in one.changed if name not in self._active
             }
-        return self._found(folded.new, folded)
+        return self._found(
+            folded.new,
+            exchanges=folded.exchanges,
+            rewritten=folded.rewritten,
+            left_out=folded.left_out,
+            no_longer_left_out=folded.no_longer_left_out,
+            empty=list(folded.empty),
+        )
 
     def _lost(self, folded: TableChanges) -> list[FileName]:
         return [
@@ -222,33 +240,22 @@ class _Finder:
             )
         if is_marked and self._job.on_changed == "skip":
             self._news.notes.append(f"{first_line(gone)}: {files} left out")
-            return self._found([], left_out=unknown)
+            still = settled.still_left_out
+            return self._found(
+                [],
+                left_out=[one for one in unknown if one not in still],
+                no_longer_left_out=[one for one in sorted(still) if one not in self._active],
+            )
         self._news.notes.append(
             f"{first_line(gone)}: {files} that the model does not know by name are taken for new"
         )
-        return self._found(unknown)
+        return self._found(unknown, no_longer_left_out=sorted(settled.still_left_out))
 
-    def _found(
-        self,
-        new: list[FileName],
-        folded: TableChanges | None = None,
-        left_out: Iterable[FileName] = (),
-    ) -> News:
-        """Return the news with these new files."""
+    def _found(self, new: list[FileName], **said: Any) -> News:
+        """Return the news with these new files, and what else their mark says."""
         table, again = self._table, self._in_quarantine()
         self._news.files = [self._file(one) for one in dict.fromkeys([*new, *again])]
-        mark = TableMark(
-            format=table.format, id=table.id, version=table.version, left_out=list(left_out)
-        )
-        if folded is not None:
-            found = {
-                "exchanges": folded.exchanges,
-                "rewritten": folded.rewritten,
-                "left_out": folded.left_out,
-                "empty": list(folded.empty),
-            }
-            mark = mark.model_copy(update=found)
-        self._news.mark = mark
+        self._news.mark = TableMark(format=table.format, id=table.id, version=table.version, **said)
         return self._news
 
     def _in_quarantine(self) -> list[FileName]:
