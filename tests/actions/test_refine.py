@@ -12,6 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from lakes import number_table
 from onepass import Model, evaluate, refine, train
+from onepass.actions.summary import summarise
+from onepass.cli import main
 from onepass.cli.refine import describe
 from onepass.errors import BadPartition, ForeignModel, JobError, ModelNotFound
 from onepass.ledger.entries import RefineEntry
@@ -102,6 +104,36 @@ def test_hashed_models_are_refined_to_the_fit_with_the_learnt_prior(tmp_path):
     assert report.rule == "lbfgs"
     assert report.losses[-1] <= report.losses[0]
     assert after < 1.01 * before < 1.2
+
+
+def test_weights_of_passes_that_have_not_converged_are_told_until_more_passes_have(
+    tmp_path, capsys
+):
+    lake, model = tmp_path / "lake", str(tmp_path / "m")
+    lake.mkdir()
+    pq.write_table(users(2000, 1), lake / "0.parquet")
+    train({"lake": str(lake), "label": "y", "model": model, "hash_bits": 12})
+
+    def told(n_passes: int) -> tuple[bool | None, bool, bool, bool]:
+        report = refine({"model": model}, n_passes=n_passes)
+        warnings = summarise(Model.load(model)).warnings
+        [*_, entry] = open_model(model).ledger.entries
+        assert (report.committed, entry.settled) == (True, report.settled)
+        return (
+            report.settled,
+            "the passes have not converged" in describe(report),
+            any("lbfgs has not converged within 4 passes" in one for one in warnings),
+            any(f"`onepass refine {model} --passes 8`" in one for one in warnings),
+        )
+
+    assert told(4) == (False, True, True, True)
+    with pytest.raises(SystemExit):
+        main(["log", model])
+    assert "4 passes of lbfgs, not converged" in capsys.readouterr().out
+    assert told(60) == (True, False, False, False)
+    before = Model.load(model).weights[0].hashed
+    assert told(60) == (True, False, False, False)
+    np.testing.assert_allclose(Model.load(model).weights[0].hashed, before, atol=1e-3)
 
 
 def separable(n_rows: int, seed: int) -> pa.Table:

@@ -80,12 +80,32 @@ def cautions(
             "hardly vary within a value of a hashed column are far too small; leave it out, and "
             "name it as --cluster, for theirs"
         )
-    if known and loss != "squared" and not _is_refined(model):
-        found.append(
-            f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "
-            f"`onepass refine {printable(model.file.job.model)}` before you draw conclusions"
-        )
-    return found
+    return found + _left_to_refine(model, has_errors=bool(known))
+
+
+def _left_to_refine(model: Model, *, has_errors: bool) -> list[str]:
+    """Say where the weights are not at the batch optimum, and how they get there."""
+    loss, refine = model.file.job.loss, f"onepass refine {printable(model.file.job.model)}"
+    match model.entry:
+        case RefineEntry(settled=False, rule=rule, n_passes=n_passes):
+            return [
+                f"{rule} has not converged within {n_passes} passes, so coefficients are those of "
+                f"no optimum; run `{refine} --passes {2 * n_passes}`, which goes on from here, "
+                "before you draw conclusions"
+            ]
+        case RefineEntry(rule="gradient_descent"):
+            return [
+                "gradient_descent does not tell whether it has converged; run "
+                f"`{refine}` before you draw conclusions"
+            ]
+        case RefineEntry():
+            return []
+    if not has_errors or loss == "squared":
+        return []
+    return [
+        f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "
+        f"`{refine}` before you draw conclusions"
+    ]
 
 
 def _few_clusters(n_clusters: int) -> list[str]:
@@ -176,10 +196,6 @@ def _flags(schema: Schema) -> list[bool]:
         for column in schema.columns
         for name in column.feature_names()
     ]
-
-
-def _is_refined(model: Model) -> bool:
-    return isinstance(model.entry, RefineEntry)
 
 
 def _listed(names: Sequence[str]) -> str:
