@@ -237,7 +237,13 @@ def test_other_runs_know_the_quarantine_of_an_earlier_one(job, lake):
     good = cut(path)
     first = train(job)
     assert train(again(job, on_bad="skip")).version == first.version
-    with pytest.raises(BadPartition, match=r"part-2.parquet"):
+    with pytest.raises(BadPartition, match=r"part-2.parquet") as found:
+        train(again(job, on_bad="error"))
+    [entry] = left_out(job)
+    assert f"in quarantine since version {entry.version}, and is as it was" in str(found.value)
+    assert "Go on with --on-bad quarantine until it is replaced, or repair" in str(found.value)
+    path.write_bytes(good[:-9])
+    with pytest.raises(BadPartition, match="Repair or remove the file, or go on without it"):
         train(again(job, on_bad="error"))
     path.write_bytes(good)
     assert train(again(job, on_bad="error")).partitions == 1
