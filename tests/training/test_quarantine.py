@@ -260,6 +260,28 @@ def test_file_that_was_skipped_before_is_put_in_quarantine_once(job, lake):
 # -- rounds, epochs and ranges of a file -----------------------------------------------------------
 
 
+class RowCount(Recorder):
+    """Adds up the rows that are reported."""
+
+    n_rows = 0
+    n_back = 0
+
+    def advanced(self, n_rows: int) -> None:
+        self.n_rows += n_rows
+        self.n_back -= min(n_rows, 0)
+
+
+@pytest.mark.parametrize("fields", [{"parallel": 4}, {"interleave": 3}])
+def test_rows_that_are_learnt_again_after_a_bad_page_are_reported_once(job, lake, fields):
+    small_blocks = Limits(max_batch_rows=64)
+    plan(job | fields, limits=small_blocks)
+    corrupt_pages(lake / "part-3.parquet")
+    count = RowCount()
+    report = train(again(job), progress=count, limits=small_blocks)
+    assert [one.path for one in report.quarantined] == ["part-3.parquet"]
+    assert (count.n_rows, count.n_back > 0) == (report.rows, True)
+
+
 @pytest.mark.parametrize("fields", [{"parallel": 4}, {"interleave": 2}, {"epochs": 2}])
 def test_files_found_bad_while_they_are_learnt_are_never_half_trained(job, lake, fields):
     plan(job | fields)
