@@ -8,12 +8,13 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.encode.scalar_kinds import Bool, OneHot
-from onepass.encode.schema import Schema
+from onepass.encode.schema import Label, Schema
 from onepass.encode.shapes import Bins
 from onepass.learn.losses import LOG_LINK, PROBABILITY, SEVERAL
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
 from onepass.model.covariance import Errors
+from onepass.model.file import ModelFile
 from onepass.model.model import Model
 from onepass.text import printable
 
@@ -57,8 +58,11 @@ def cautions(
     """
     schema, loss = model.file.encoder, model.file.job.loss
     found = _aliased(schema, known[0][1]) if known else []
-    if weights := schema.label.class_weights:
-        found.append(_weighted(schema.label.classes or [], weights, loss))
+    if schema.label.class_weights:
+        found.append(
+            f"{_weighted(schema.label, loss)}, metrics count each row as it is, and standard "
+            "errors take the weights for numbers of rows"
+        )
         repeats = model.file.weighted_slots == "repeated"
         if repeats and schema.n_hashed and model.file.job.solver == "newton":
             found.append(
@@ -120,20 +124,27 @@ def _few_clusters(n_clusters: int) -> list[str]:
     ]
 
 
-def _weighted(classes: Sequence[str], weights: Sequence[float], loss: str) -> str:
-    """Say what class weights do to predictions, metrics and standard errors."""
-    given = ", ".join(
-        f"{printable(name)} {weight:.4g}" for name, weight in zip(classes, weights, strict=True)
-    )
+def interval_cautions(file: ModelFile) -> list[str]:
+    """Return warnings about the intervals of a model's predictions."""
+    label = file.encoder.label
+    if not label.class_weights:
+        return []
+    return [
+        f"{_weighted(label, file.job.loss)}, and so are their intervals, whose width takes the "
+        "weights for numbers of rows; train without --class-weight for intervals of the lake"
+    ]
+
+
+def _weighted(label: Label, loss: str) -> str:
+    """Say what class weights do to predictions."""
+    pairs = zip(label.classes or [], label.class_weights or [], strict=True)
+    given = ", ".join(f"{printable(name)} {weight:.4g}" for name, weight in pairs)
     shift = (
         "probabilities are those of the weighted rows, not of the lake"
         if loss in PROBABILITY | SEVERAL
         else "margins are those of the weighted rows"
     )
-    return (
-        f"rows are weighted by class ({given}): {shift}, metrics count each row as it is, and "
-        "standard errors take the weights for numbers of rows"
-    )
+    return f"rows are weighted by class ({given}): {shift}"
 
 
 def _aliased(schema: Schema, known: Identified) -> list[str]:
