@@ -105,7 +105,7 @@ def test_emptied_input_is_not_given_unless_nothing_is_a_choice(form):
     ("fields", "fault"),
     [
         ({"l2": -1}, "l2: expected a number of at least 0"),
-        ({"minibatch": 0}, "minibatch: Input should be greater than or equal to 1"),
+        ({"minibatch": 0}, "minibatch: expected a number of at least 1, found 0"),
         ({"solvr": "sgd"}, "'solvr' is not a field of a job"),
     ],
 )
