@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lakes import number_table
 from onepass import Model, evaluate, refine, train
+from onepass.actions import refine_rule
 from onepass.actions.summary import summarise
 from onepass.cli import main
 from onepass.cli.refine import describe
@@ -193,14 +194,27 @@ def test_what_cannot_be_refined_is_told(job, tmp_path):
     with pytest.raises(ModelNotFound, match=r"no model in .*nothing'; create one with: onepass tr"):
         refine({"model": str(tmp_path / "nothing")})
     train(job | {"solver": "ftrl", "l1": 0.1})
-    with pytest.raises(JobError, match="no l1 penalty for --solver ftrl"):
+    with pytest.raises(JobError, match=r"--solver ftrl. Create a new model: with --solver newt"):
         refine({"model": job["model"]})
     lasso = job | {"l1": 0.1, "model": str(tmp_path / "lasso")}
     train(lasso)
-    with pytest.raises(JobError, match="only --rule newton passes"):
-        refine({"model": lasso["model"]}, rule="lbfgs")
+    for rule in ("lbfgs", "gradient_descent"):
+        with pytest.raises(JobError, match=f"{rule} steps over; use --rule newton, or leave"):
+            refine({"model": lasso["model"]}, rule=rule)
     with pytest.raises(JobError, match="at least 2"):
         refine({"model": job["model"]}, n_passes=1)
+
+
+@pytest.mark.parametrize("rule", ["auto", "newton", "lbfgs"])
+def test_l1_penalty_of_more_weights_than_newton_takes_is_refused_with_a_way_out(
+    job, rule, monkeypatch
+):
+    train(job | {"l1": 0.1})
+    monkeypatch.setattr(refine_rule, "_MOST_WEIGHTS", 3)
+    with pytest.raises(
+        JobError, match=r"up to 3 dense weights, by newton, and this model has \d+\. Create a new"
+    ):
+        refine({"model": job["model"]}, rule=rule)
 
 
 def test_changed_and_missing_files_are_noticed_before_a_pass_ends(job):
