@@ -6,11 +6,11 @@ knows, looks whether the store still has files of the past, and acts as `Job.on_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from onepass.errors import ChangedPartition, DataError, HistoryGone, first_line
+from onepass.errors import ChangedPartition, HistoryGone, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.table import Commit, Table
@@ -20,11 +20,15 @@ from onepass.ledger.table_mark import Exchange, FileName, TableMark
 from onepass.text import counted, listed, printable
 from onepass.training.known import Known
 from onepass.training.table_changes import TableChanges
-from onepass.training.table_commits import Change, Settled, named
+from onepass.training.table_commits import Settled, named
 from onepass.training.table_unchanged import only_added
-
-_MOST_NAMED = 3
-"""Most files that a message names."""
+from onepass.training.table_words import (
+    MOST_NAMED,
+    another_table,
+    changed_rows,
+    gone_before,
+    told_change,
+)
 
 
 @dataclass(slots=True)
@@ -108,7 +112,7 @@ class _Finder:
         """Return the news."""
         mark = self._marks[-1] if self._marks else None
         if mark is not None and not mark.is_same_table(self._table.format, self._table.id):
-            raise _another_table(mark, self._table)
+            raise another_table(mark, self._table)
         settled = self._settled(mark)
         if self._is_fresh:
             known = settled.files | settled.planned
@@ -167,14 +171,14 @@ class _Finder:
         folded = TableChanges(settled, commits, self._active, retrains=on_changed == "retrain")
         changes = folded.changes()
         if changes and on_changed == "error":
-            raise _changed(changes)
+            raise changed_rows(changes)
         lost = self._lost(folded)
         if lost and folded.drop_plan():
             lost = self._lost(folded)
         if lost:
             self._give_up(folded, lost)
         news.told += folded.rewrites()
-        news.notes += [_told(one, folded.told_left_out) for one in changes]
+        news.notes += [told_change(one, folded.told_left_out) for one in changes]
         news.replanned.update(folded.superseded)
         if on_changed == "retrain":
             news.replanned |= {
@@ -202,7 +206,7 @@ class _Finder:
         still = {one.key for one in commit.added}
         gone = {one.key for one in commit.removed} & self._known.quarantined.keys() - still
         if gone:
-            names = listed([printable(key) for key in sorted(gone)], _MOST_NAMED)
+            names = listed([printable(key) for key in sorted(gone)], MOST_NAMED)
             self._news.notes.append(
                 f"{named(commit)} replaced {counted(len(gone), 'file')} in quarantine, whose rows "
                 f"stay untrained: {names}"
@@ -210,7 +214,7 @@ class _Finder:
 
     def _give_up(self, folded: TableChanges, lost: Sequence[FileName]) -> None:
         """Decide what becomes of files that are to be read as they were, and are gone."""
-        told = [_gone(name, folded.remover(name)) for name in lost]
+        told = [gone_before(name, folded.remover(name)) for name in lost]
         match self._job.on_changed:
             case "error":
                 raise ChangedPartition(
@@ -266,43 +270,3 @@ class _Finder:
         found = self._active.get(name) or self._table.file(*name)
         assert found is not None
         return found
-
-
-def _gone(name: FileName, commit: Commit | None) -> str:
-    by = "a later commit" if commit is None else named(commit)
-    return f"{printable(name[0])} was not trained before {by} merged its rows with trained ones"
-
-
-def _changed(changes: Sequence[Change]) -> ChangedPartition:
-    first = changes[0]
-    names = listed([printable(key) for key, _ in first.changed or first.added], _MOST_NAMED)
-    more = f"; so did {counted(len(changes) - 1, 'later commit')}" if len(changes) > 1 else ""
-    return ChangedPartition(
-        f"{_what(first)}: {names}{more}\nTo train only what other commits have added, choose "
-        "--on-changed skip; to learn the files of such commits whole, --on-changed retrain.",
-        path=(first.changed or first.added)[0][0],
-    )
-
-
-def _what(change: Change) -> str:
-    if not change.changed:
-        files = counted(len(change.added), "file")
-        return f"{named(change.commit)} brought back {files}, whose rows may be trained already"
-    return f"{named(change.commit)} changed {counted(len(change.changed), 'trained file')}"
-
-
-def _told(change: Change, files_left_out: Collection[FileName]) -> str:
-    """Return what a change was, and what becomes of it."""
-    left_out = sum(one in files_left_out for one in change.added)
-    whole = len(change.added) - left_out
-    found = [f"{counted(left_out, 'file')} left out"] if left_out else []
-    found += [f"{counted(whole, 'file')} trained whole"] if whole else []
-    return f"{_what(change)}: {', '.join(found) or 'their rows stay learnt'}"
-
-
-def _another_table(mark: TableMark, table: Table) -> DataError:
-    return DataError(
-        f"the lake holds another table than the one that the model has learnt: expected the "
-        f"{mark.format} table {mark.id}, found the {table.format} table {table.id}\n"
-        "Put the old table back, or create a new model with another --model."
-    )
