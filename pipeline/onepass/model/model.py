@@ -52,7 +52,9 @@ class Model:
         self.learner: Learns = state.learner
         self.frequent = state.frequent
         """Counts of frequent values of the hashed columns."""
-        self.counted_rows = CountedRows.of(opened.file.batch_rows, trained)
+        # A log may have very many partitions, and most models count nothing.
+        counted = trained if opened.file.encoder.counted_names() else []
+        self.counted_rows = CountedRows.of(opened.file.batch_rows, counted)
         """How many rows these counts stand for."""
 
     @classmethod
