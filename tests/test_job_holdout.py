@@ -63,8 +63,8 @@ def test_a_later_run_may_change_it():
     [
         ("where: date > monday", "holdout: where: expected a number, a date, .* at character 8"),
         ({"where": "date"}, "holdout: where: expected one of = != < <= > >= at character 5"),
-        ("last: 0", "holdout: last: Input should be greater than or equal to 1"),
-        ("last: many", "holdout: last: Input should be a valid integer"),
+        ("last: 0", "holdout: last: expected a number of at least 1, found '0'"),
+        ("last: many", "holdout: last: expected a whole number, found 'many'"),
         ({"where": "a = 1", "last": 3}, "holdout: expected either 'where' or 'last'"),
         ({}, "holdout: expected either 'where' or 'last'"),
         ({"lst": 3}, "holdout: expected either 'where' or 'last', found 'lst'"),

@@ -28,7 +28,8 @@ from pydantic.fields import FieldInfo
 from onepass.cloud.url import is_url
 from onepass.errors import JobError
 from onepass.job import Job
-from onepass.job_fields import explained
+from onepass.job_faults import explained
+from onepass.job_fields import field_names
 from onepass.job_holdout import is_rolling, parse_holdout
 from prefect_onepass.labels import OF_LABELS
 from prefect_onepass.paths import LAKE_PATTERN, PATTERN, check_absolute
@@ -121,7 +122,7 @@ def filled(given: Mapping[str, Any]) -> Form:
     try:
         return TrainJob.model_validate({**given, **paths})
     except ValidationError as error:
-        raise JobError(explained(error)) from None
+        raise JobError(explained(error, field_names())) from None
 
 
 def _absolute(value: Any) -> Any:

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from onepass.errors import JobError
 from onepass.job import Job
+from onepass.job_faults import as_written, explained
 from onepass.jobfile import unfolded
-from onepass.text import clipped, shown
+from onepass.text import clipped
 
 PER_RUN = frozenset(
     {
@@ -34,9 +35,6 @@ PER_RUN = frozenset(
 _AUTOMATIC = frozenset({"learning_rate", "classes"})
 """Fields in which an empty list asks for the choice that creating the model makes."""
 
-_FAULTS = 20
-"""Maximum number of faults that one message lists."""
-
 
 def parse_job(values: Mapping[str, Any]) -> Job:
     """Validate fields as a job.
@@ -49,7 +47,7 @@ def parse_job(values: Mapping[str, Any]) -> Job:
     try:
         return Job.model_validate(_unfolded(values))
     except ValidationError as error:
-        raise JobError(explained(error)) from None
+        raise JobError(explained(error, field_names())) from None
 
 
 def resume_job(frozen: Job, given: Mapping[str, Any]) -> Job:
@@ -102,29 +100,7 @@ def _unfolded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return shown(value[0] if isinstance(value, list) and len(value) == 1 else value)
-
-
-def explained(error: ValidationError) -> str:
-    """Return what is wrong with the fields of a job, with a clause for each faulty field."""
-    faults = error.errors()
-    more = [f"and {len(faults) - _FAULTS:,} more"] if len(faults) > _FAULTS else []
-    return "; ".join([*map(_explain_one, faults[:_FAULTS]), *more])
-
-
-def _explain_one(item: Any) -> str:
-    name = clipped(".".join(str(part) for part in item["loc"][:1]))
-    flag = f"--{name.replace('_', '-')}" if name not in {"", "lake"} else name.upper()
-    if item["type"] == "missing":
-        return f"the job needs {name!r}: give {flag} or set it in --config"
-    if item["type"] == "extra_forbidden":
-        return f"{name!r} is not a field of a job; the fields are {', '.join(field_names())}"
-    if item["type"] in {"byte_size", "byte_size_unit"}:
-        return f"{name}: expected a size such as 800MB or 2GiB, found {shown(item['input'])}"
-    message = clipped(item["msg"].removeprefix("Value error, "))
-    shows_input = not name or "found" in message
-    found = "" if shows_input else f" (found {shown(item['input'])})"
-    return f"{name or 'job'}: {message}{found}"
+    return as_written(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 
 def field_names() -> Iterable[str]:

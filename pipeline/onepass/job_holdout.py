@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from onepass.conditions import parse_conditions
+from onepass.job_faults import explained
 
 _TEXT = re.compile(r"\s*(where|last)\s*:(.*)", re.DOTALL)
 
@@ -94,5 +95,4 @@ def parse_holdout(value: Any) -> Any:
         name = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             raise ValueError(f"expected either 'where' or 'last', found {name!r}") from None
-        message = fault["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{name}: {message}" if name else message) from None
+        raise ValueError(explained(error).removeprefix("job: ")) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -147,9 +148,11 @@ def parse_class_weight(value: Any) -> Any:
         If a part of a text is not a class and a weight with ``=`` between them.
     """
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple):
+    if value is None or isinstance(value, Mapping):
         # The classes of a mapping in YAML may be numbers or truth values.
-        return {_class_name(name): one for name, one in dict(value or {}).items()}
+        return {_class_name(name): one for name, one in (value or {}).items()}
+    if not isinstance(texts, list | tuple):
+        return value
     parts = [part for text in texts for part in str(text).split(",") if part.strip()]
     if [part.strip() for part in parts] == ["balanced"]:
         return "balanced"

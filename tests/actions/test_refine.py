@@ -12,6 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from lakes import number_table
 from onepass import Model, evaluate, refine, train
+from onepass.actions import refine_rule
+from onepass.actions.summary import summarise
+from onepass.cli import main
 from onepass.cli.refine import describe
 from onepass.errors import BadPartition, ForeignModel, JobError, ModelNotFound
 from onepass.ledger.entries import RefineEntry
@@ -104,6 +107,36 @@ def test_hashed_models_are_refined_to_the_fit_with_the_learnt_prior(tmp_path):
     assert after < 1.01 * before < 1.2
 
 
+def test_weights_of_passes_that_have_not_converged_are_told_until_more_passes_have(
+    tmp_path, capsys
+):
+    lake, model = tmp_path / "lake", str(tmp_path / "m")
+    lake.mkdir()
+    pq.write_table(users(2000, 1), lake / "0.parquet")
+    train({"lake": str(lake), "label": "y", "model": model, "hash_bits": 12})
+
+    def told(n_passes: int) -> tuple[bool | None, bool, bool, bool]:
+        report = refine({"model": model}, n_passes=n_passes)
+        warnings = summarise(Model.load(model)).warnings
+        [*_, entry] = open_model(model).ledger.entries
+        assert (report.committed, entry.settled) == (True, report.settled)
+        return (
+            report.settled,
+            "the passes have not converged" in describe(report),
+            any("lbfgs has not converged within 4 passes" in one for one in warnings),
+            any(f"`onepass refine {model} --passes 8`" in one for one in warnings),
+        )
+
+    assert told(4) == (False, True, True, True)
+    with pytest.raises(SystemExit):
+        main(["log", model])
+    assert "4 passes of lbfgs, not converged" in capsys.readouterr().out
+    assert told(60) == (True, False, False, False)
+    before = Model.load(model).weights[0].hashed
+    assert told(60) == (True, False, False, False)
+    np.testing.assert_allclose(Model.load(model).weights[0].hashed, before, atol=1e-3)
+
+
 def separable(n_rows: int, seed: int) -> pa.Table:
     """Five classes that hardly overlap, one of them rare, with collinear and rare columns."""
     rng = np.random.default_rng(seed)
@@ -158,17 +191,30 @@ def test_a_model_at_its_optimum_keeps_its_weights(job):
 
 
 def test_what_cannot_be_refined_is_told(job, tmp_path):
-    with pytest.raises(ModelNotFound, match="no model"):
+    with pytest.raises(ModelNotFound, match=r"no model in .*nothing'; create one with: onepass tr"):
         refine({"model": str(tmp_path / "nothing")})
     train(job | {"solver": "ftrl", "l1": 0.1})
-    with pytest.raises(JobError, match="no l1 penalty for --solver ftrl"):
+    with pytest.raises(JobError, match=r"--solver ftrl. Create a new model: with --solver newt"):
         refine({"model": job["model"]})
     lasso = job | {"l1": 0.1, "model": str(tmp_path / "lasso")}
     train(lasso)
-    with pytest.raises(JobError, match="only --rule newton passes"):
-        refine({"model": lasso["model"]}, rule="lbfgs")
+    for rule in ("lbfgs", "gradient_descent"):
+        with pytest.raises(JobError, match=f"{rule} steps over; use --rule newton, or leave"):
+            refine({"model": lasso["model"]}, rule=rule)
     with pytest.raises(JobError, match="at least 2"):
         refine({"model": job["model"]}, n_passes=1)
+
+
+@pytest.mark.parametrize("rule", ["auto", "newton", "lbfgs"])
+def test_l1_penalty_of_more_weights_than_newton_takes_is_refused_with_a_way_out(
+    job, rule, monkeypatch
+):
+    train(job | {"l1": 0.1})
+    monkeypatch.setattr(refine_rule, "_MOST_WEIGHTS", 3)
+    with pytest.raises(
+        JobError, match=r"up to 3 dense weights, by newton, and this model has \d+\. Create a new"
+    ):
+        refine({"model": job["model"]}, rule=rule)
 
 
 def test_changed_and_missing_files_are_noticed_before_a_pass_ends(job):

@@ -134,7 +134,7 @@ def test_labels_and_their_losses_are_those_of_the_library(form, schema, fields):
         ({"label": ["paid", "paid"]}, "label: 'label' names 'paid' more than once"),
         ({"label": ""}, "label: 'label' names no column"),
         ({"label": 3}, "label: expected a column or a list of columns, found 3"),
-        ({"minibatch": 0}, "minibatch: Input should be greater than or equal to 1"),
+        ({"minibatch": 0}, "minibatch: expected a number of at least 1, found 0"),
         ({"solvr": "sgd"}, "'solvr' is not a field of a job"),
     ],
 )

@@ -233,6 +233,7 @@ class Walk:
         assert not self.model.history.pending()
         if not self.vacuums:
             self.check_all_is_learnt()
+            self.check_what_counts_as_left_out()
         before = self.model.history.version
         self.model.run(on_changed=self.on_changed, on_bad=self.on_bad)
         assert self.model.history.version == before, "a run without news has committed"
@@ -256,6 +257,14 @@ class Walk:
             assert missing <= self.told, f"left out in silence: {sorted(missing - self.told)}"
             missing -= self.mixed
         assert not missing, f"never learnt: {sorted(missing)}"
+
+    def check_what_counts_as_left_out(self) -> None:
+        n, learnt = self.model.history.n_left_out(), self.model.learnt()
+        if any(one not in learnt for one in self.table.rows().items()):
+            assert n, "rows that are not learnt do not count as left out"
+        names = {file_of(one) for entry in self.model.history.trained() for one in entry.partitions}
+        if self.on_changed == "retrain" or names.issuperset(self.table.active):
+            assert not n, f"{n} files count as left out, and none is"
 
     def check_nothing_is_learnt_twice(self) -> None:
         if self.on_changed == "retrain":
@@ -330,6 +339,25 @@ def test_plan_without_the_lineage_is_the_one_that_the_lineage_gives(
 
     monkeypatch.setattr(Model, "_made", made_both_ways)
     assert faults_of(tmp_path, range(SEED, SEED + WALKS // 2), on_changed) == []
+
+
+@pytest.mark.parametrize("on_changed", ["skip", "retrain"])
+def test_no_more_counts_as_left_out_than_the_table_has_and_the_model_has_not_learnt(
+    table, on_changed
+):
+    model = Model(table, on_changed="skip")
+    table.append({0: 0, 1: 0, 2: 0})
+    model.run()
+    for gone in (0, 1):
+        table.delete([gone])
+        model.run()
+        assert model.history.n_left_out() == 1
+    if on_changed == "skip":
+        table.overwrite(table.active, {})
+    model.run(on_changed=on_changed)
+    table.append({3: 0})
+    model.run()
+    assert model.history.n_left_out() == 0
 
 
 @pytest.fixture

@@ -77,6 +77,21 @@ def test_every_rule_ends_at_scikit_learns_optimum(rule, name):
         assert (np.diff(losses) <= 1e-12).all()
 
 
+@pytest.mark.parametrize("rule", ["newton", "lbfgs"])
+def test_passes_are_settled_if_more_of_them_would_gain_hardly_anything(rule):
+    block = random_block(2000, 4, seed=2, loss=Loss("logistic"))
+    what = objective(Loss("logistic"), 4, 0.1)
+
+    def evaluate(point: np.ndarray, curvature: bool) -> Sums:
+        return what.sums(point, block, curvature=curvature)
+
+    best = minimise("newton", what, np.zeros(5), evaluate, 40).loss
+    found = [minimise(rule, what, np.zeros(5), evaluate, n) for n in range(2, 20)]
+    assert {one.settled for one in found} == {True, False}
+    assert all(one.loss - best < 1e-8 for one in found if one.settled)
+    assert all(one.loss - best > 1e-12 for one in found if not one.settled)
+
+
 @pytest.mark.parametrize("loss", [*LOSSES, SOFTMAX], ids=str)
 @pytest.mark.parametrize("rule", ["newton", "lbfgs"])
 def test_any_loss_is_minimised_from_far_away(loss, rule):

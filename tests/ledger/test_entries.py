@@ -13,11 +13,13 @@ from lakes import logged_partition, logged_training
 from onepass.errors import ForeignModel
 from onepass.ledger.entries import (
     PlanEntry,
+    RefineEntry,
     SkipEntry,
     StateRef,
     TrainEntry,
     dump_entry,
     load_entry,
+    state_key,
 )
 from onepass.ledger.table_mark import TableMark
 from onepass.ledger.trained import Trained
@@ -146,6 +148,18 @@ def test_groups_of_a_round_are_in_their_order():
         Group(2, partitions[:1]),
         Group(2, partitions[1:]),
     ]
+
+
+@pytest.mark.parametrize("settled", [True, False, None])
+def test_refinement_says_whether_it_has_converged_and_is_written_as_ever_if_it_cannot(settled):
+    fields = {"rule": "lbfgs", "n_passes": 9, "learning_rate": None, "losses": [1.0]}
+    measured = {"rows": 1, "seconds": 0.1, "peak_rss_bytes": 1, "environment": {}}
+    state = StateRef(key=state_key(7, HEADER["attempt"]), size=1, sha256="0" * 64)
+    head = {**HEADER, "version": 7}
+    entry = RefineEntry(**head, **fields, **measured, state=state, settled=settled)
+    data = dump_entry(entry)
+    assert (b"settled" in data) == (settled is not None)
+    assert load_entry(data, "log/7") == entry
 
 
 def test_plan_names_a_version_of_a_table_and_is_written_as_ever_without_one():

@@ -16,6 +16,7 @@ from onepass import Model, refine, score, train
 from onepass.errors import JobError
 from onepass.model import spread
 from onepass.model.intervals import AskedInterval
+from recording import Recorder
 
 N_ROWS = 4000
 
@@ -188,6 +189,24 @@ def test_scores_have_the_intervals_of_the_model_as_columns(
     # The same once more is there already, and another level is not.
     assert score(lake, path, out, keep=["user"], interval=0.9).partitions == 0
     assert score(lake, path, out, keep=["user"], interval=0.8).partitions == 1
+
+
+def test_intervals_of_a_model_with_class_weights_are_told_to_be_those_of_the_weighted_rows(
+    trained, lake, tmp_path
+):
+    told = {}
+    for weights in ({}, {"class_weight": {"1": 5.0}}):
+        model = trained("sold", **weights)
+        for level in (None, 0.9):
+            recorder = Recorder()
+            out = tmp_path / f"{len(told)}"
+            score(lake, model.file.job.model, out, interval=level, progress=recorder)
+            told[bool(weights), level] = recorder.notes
+    assert not any(notes for case, notes in told.items() if case != (True, 0.9))
+    (note,) = told[True, 0.9]
+    assert note.startswith("rows are weighted by class (0 1, 1 5): probabilities are those of the")
+    assert "so are their intervals" in note
+    assert "train without --class-weight" in note
 
 
 REFUSED = {

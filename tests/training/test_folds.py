@@ -132,14 +132,24 @@ def test_a_model_without_folds_has_no_cross_validation(job):
     assert train(job | {"folds": 0}).cross_validation == []
 
 
+HELD = [
+    ("l1", 0.1, "l1"),
+    ("penalty_factor", "a=2", "penalty-factor"),
+    ("constraint", "a=positive", "constraint"),
+    ("prior", "/models/old", "prior"),
+]
+"""Penalties other than ridge, with the flags of their fields."""
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
         ({"solver": "nag"}, "needs the curvature that only newton keeps"),
-        ({"loss": "quantile"}, "cannot be used with quantile loss"),
+        ({"loss": "quantile"}, "cannot be used with quantile loss, which"),
         ({"categorical": ["shop"], "features": []}, r"cannot be used with hashed columns \(shop\)"),
+        *(({name: given}, f"cannot be used with --{flag}: weights") for name, given, flag in HELD),
     ],
-    ids=["solver", "loss", "hashed"],
+    ids=str,
 )
 def test_what_no_quadratic_of_dense_weights_tells_is_refused(job, lake, given, why):
     for i in range(4):
@@ -147,8 +157,9 @@ def test_what_no_quadratic_of_dense_weights_tells_is_refused(job, lake, given, w
         names = [f"{name}-{n}" for n, name in enumerate(table["shop"].to_pylist())]
         table = table.set_column(3, "shop", pa.array(names))
         pq.write_table(table, lake / f"part-{i}.parquet")
-    with pytest.raises(JobError, match=f"--folds {why}"):
+    with pytest.raises(JobError, match=f"--folds {why}") as caught:
         train(job | given)
+    assert "compare models on a --holdout" in str(caught.value)
 
 
 def test_a_row_without_a_value_to_fold_by_is_an_error(job, lake):

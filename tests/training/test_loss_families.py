@@ -17,6 +17,7 @@ from blocks import compound
 from cutting import cut, trained_versions
 from onepass import Model, evaluate, refine, train
 from onepass.actions.summary import summarise
+from onepass.cli import main
 from onepass.errors import DataError, JobError
 from onepass.job_fields import parse_job
 from onepass.training.resolve import implied_loss
@@ -106,16 +107,22 @@ def test_evaluation_has_the_deviances_of_scikit_learn(lake, tmp_path):
         expected = mean_tweedie_deviance(label, model.predict(rows), power=power)
         assert found.loss == pytest.approx(expected, rel=1e-6)
         assert found.metrics["deviance"] == found.loss
+        assert not [name for name in found.metrics if name.startswith("loss_")]
         constant = mean_tweedie_deviance(label, np.full(len(label), label.mean()), power=power)
         assert found.metrics["constant_loss"] == pytest.approx(constant, rel=1e-9)
 
 
-def test_evaluation_has_the_deviance_at_the_power_or_overdispersion_of_the_version(lake, tmp_path):
+def test_evaluation_says_at_which_power_or_overdispersion_its_deviance_and_its_loss_are(
+    lake, tmp_path, capsys
+):
     rows = pa.concat_tables([pq.read_table(f"{lake}/part-{i}.parquet") for i in range(6)])
     train(job_of("tweedie", lake, tmp_path / "t", power=[1.3, 1.4, 1.6]))
     mean, found = Model.load(tmp_path / "t").predict(rows), evaluate(lake, tmp_path / "t")
     cost = rows["cost"].to_numpy()
-    assert found.metrics["power"] == 1.6
+    assert (found.metrics["power"], found.metrics["loss_power"]) == (1.6, 1.4)
+    with pytest.raises(SystemExit):
+        main(["evaluate", lake, "--model", str(tmp_path / "t")])
+    assert f"loss {found.loss:.6g} at power 1.4\n" in capsys.readouterr().out
     for value, power in ((found.metrics["deviance"], 1.6), (found.loss, 1.4)):
         assert value == pytest.approx(mean_tweedie_deviance(cost, mean, power=power), rel=1e-6)
     train(job_of("negative_binomial", lake, tmp_path / "n"))
@@ -123,6 +130,7 @@ def test_evaluation_has_the_deviance_at_the_power_or_overdispersion_of_the_versi
     y, m, a = rows["claims"].to_numpy(), model.predict(rows), model.loss_shape
     own = xlogy(y, y / m) - (y + 1 / a) * np.log((1 + a * y) / (1 + a * m))
     assert found.metrics["overdispersion"] == a
+    assert found.metrics["loss_overdispersion"] != a
     assert found.metrics["deviance"] == pytest.approx(2 * own.mean(), rel=1e-9)
     assert found.loss != found.metrics["deviance"]
 

@@ -237,7 +237,13 @@ def test_other_runs_know_the_quarantine_of_an_earlier_one(job, lake):
     good = cut(path)
     first = train(job)
     assert train(again(job, on_bad="skip")).version == first.version
-    with pytest.raises(BadPartition, match=r"part-2.parquet"):
+    with pytest.raises(BadPartition, match=r"part-2.parquet") as found:
+        train(again(job, on_bad="error"))
+    [entry] = left_out(job)
+    assert f"in quarantine since version {entry.version}, and is as it was" in str(found.value)
+    assert "Go on with --on-bad quarantine until it is replaced, or repair" in str(found.value)
+    path.write_bytes(good[:-9])
+    with pytest.raises(BadPartition, match="Repair or remove the file, or go on without it"):
         train(again(job, on_bad="error"))
     path.write_bytes(good)
     assert train(again(job, on_bad="error")).partitions == 1
@@ -252,6 +258,28 @@ def test_file_that_was_skipped_before_is_put_in_quarantine_once(job, lake):
 
 
 # -- rounds, epochs and ranges of a file -----------------------------------------------------------
+
+
+class RowCount(Recorder):
+    """Adds up the rows that are reported."""
+
+    n_rows = 0
+    n_back = 0
+
+    def advanced(self, n_rows: int) -> None:
+        self.n_rows += n_rows
+        self.n_back -= min(n_rows, 0)
+
+
+@pytest.mark.parametrize("fields", [{"parallel": 4}, {"interleave": 3}])
+def test_rows_that_are_learnt_again_after_a_bad_page_are_reported_once(job, lake, fields):
+    small_blocks = Limits(max_batch_rows=64)
+    plan(job | fields, limits=small_blocks)
+    corrupt_pages(lake / "part-3.parquet")
+    count = RowCount()
+    report = train(again(job), progress=count, limits=small_blocks)
+    assert [one.path for one in report.quarantined] == ["part-3.parquet"]
+    assert (count.n_rows, count.n_back > 0) == (report.rows, True)
 
 
 @pytest.mark.parametrize("fields", [{"parallel": 4}, {"interleave": 2}, {"epochs": 2}])

@@ -227,7 +227,7 @@ def test_model_that_is_gone_is_made_anew_by_the_whole_job(given):
     train_small(given)
     before = history(model_of(given, "paid"))
     shutil.rmtree(model_of(given, "paid"))
-    with pytest.raises(ModelNotFound, match="give LAKE, --label and all other options"):
+    with pytest.raises(ModelNotFound, match="or is gone; run the first command again, with LAKE"):
         train({"model": given["model"]})
     train_small(given)
     assert history(model_of(given, "paid")) == before
@@ -300,13 +300,45 @@ def test_models_in_an_object_store_are_those_of_a_disk(given, tmp_path, bucket, 
     train_small({"model": f"{bucket}/models"})
 
 
-def test_run_goes_on_where_creation_was_killed_half_way(given, tmp_path):
+CALLS_OF_CREATION = range(2, 26, 3)
+"""Steps of commits while two models and the file that names them are created."""
+
+
+def test_directory_whose_creation_was_killed_says_so_and_the_first_command_goes_on(given, tmp_path):
+    given |= {"label": LABELS[:2]}
+    train_small(given)
+    jobs = [given | {"model": str(tmp_path / f"killed-{call}")} for call in CALLS_OF_CREATION]
+    outcomes = run(
+        *(
+            {"do": "train_several_or_die", "job": job, "die_at": "commit", "call": call}
+            for call, job in zip(CALLS_OF_CREATION, jobs, strict=True)
+        ),
+        together=True,
+    )
+    assert [one.code for one in outcomes] == [-signal.SIGKILL] * len(jobs)
+    n_created = set()
+    for job in jobs:
+        there = [(model_of(job, label) / "model.json").exists() for label in job["label"]]
+        n_created.add(sum(there))
+        if (Path(job["model"]) / "labels.json").exists() and not all(there):
+            gone = model_of(job, job["label"][there.index(False)])
+            with pytest.raises(
+                ModelNotFound, match=rf"of several labels .*no model in '{gone}': .* first command"
+            ):
+                train({"model": job["model"]})
+        else:
+            assert sum(there) in {0, 2}
+        train_small(job)
+        for label in job["label"]:
+            assert history(model_of(job, label)) == history(model_of(given, label))
+    assert n_created == {0, 1, 2}
+
+
+def test_models_that_an_earlier_version_left_without_their_labels_are_taken_up(given, tmp_path):
     train_small(given)
     half = given | {"model": str(tmp_path / "half")}
     (tmp_path / "half" / "paid").mkdir(parents=True)
     shutil.copy(model_of(given, "paid") / "model.json", tmp_path / "half" / "paid")
-    with pytest.raises(ModelNotFound):
-        train({"model": half["model"]})
     train_small(half)
     for label in LABELS:
         assert history(model_of(half, label)) == history(model_of(given, label))

@@ -8,12 +8,13 @@ import numpy as np
 
 from onepass.block import FloatArray
 from onepass.encode.scalar_kinds import Bool, OneHot
-from onepass.encode.schema import Schema
+from onepass.encode.schema import Label, Schema
 from onepass.encode.shapes import Bins
 from onepass.learn.losses import LOG_LINK, PROBABILITY, SEVERAL
 from onepass.learn.updater import Identified
 from onepass.ledger.entries import RefineEntry
 from onepass.model.covariance import Errors
+from onepass.model.file import ModelFile
 from onepass.model.model import Model
 from onepass.text import printable
 
@@ -57,8 +58,11 @@ def cautions(
     """
     schema, loss = model.file.encoder, model.file.job.loss
     found = _aliased(schema, known[0][1]) if known else []
-    if weights := schema.label.class_weights:
-        found.append(_weighted(schema.label.classes or [], weights, loss))
+    if schema.label.class_weights:
+        found.append(
+            f"{_weighted(schema.label, loss)}, metrics count each row as it is, and standard "
+            "errors take the weights for numbers of rows"
+        )
         repeats = model.file.weighted_slots == "repeated"
         if repeats and schema.n_hashed and model.file.job.solver == "newton":
             found.append(
@@ -80,12 +84,32 @@ def cautions(
             "hardly vary within a value of a hashed column are far too small; leave it out, and "
             "name it as --cluster, for theirs"
         )
-    if known and loss != "squared" and not _is_refined(model):
-        found.append(
-            f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "
-            f"`onepass refine {printable(model.file.job.model)}` before you draw conclusions"
-        )
-    return found
+    return found + _left_to_refine(model, has_errors=bool(known))
+
+
+def _left_to_refine(model: Model, *, has_errors: bool) -> list[str]:
+    """Say where the weights are not at the batch optimum, and how they get there."""
+    loss, refine = model.file.job.loss, f"onepass refine {printable(model.file.job.model)}"
+    match model.entry:
+        case RefineEntry(settled=False, rule=rule, n_passes=n_passes):
+            return [
+                f"{rule} has not converged within {n_passes} passes, so coefficients are those of "
+                f"no optimum; run `{refine} --passes {2 * n_passes}`, which goes on from here, "
+                "before you draw conclusions"
+            ]
+        case RefineEntry(rule="gradient_descent"):
+            return [
+                "gradient_descent does not tell whether it has converged; run "
+                f"`{refine}` before you draw conclusions"
+            ]
+        case RefineEntry():
+            return []
+    if not has_errors or loss == "squared":
+        return []
+    return [
+        f"one pass ends near the optimum of {loss} loss, up to 0.1 standard errors off; run "
+        f"`{refine}` before you draw conclusions"
+    ]
 
 
 def _few_clusters(n_clusters: int) -> list[str]:
@@ -100,20 +124,27 @@ def _few_clusters(n_clusters: int) -> list[str]:
     ]
 
 
-def _weighted(classes: Sequence[str], weights: Sequence[float], loss: str) -> str:
-    """Say what class weights do to predictions, metrics and standard errors."""
-    given = ", ".join(
-        f"{printable(name)} {weight:.4g}" for name, weight in zip(classes, weights, strict=True)
-    )
+def interval_cautions(file: ModelFile) -> list[str]:
+    """Return warnings about the intervals of a model's predictions."""
+    label = file.encoder.label
+    if not label.class_weights:
+        return []
+    return [
+        f"{_weighted(label, file.job.loss)}, and so are their intervals, whose width takes the "
+        "weights for numbers of rows; train without --class-weight for intervals of the lake"
+    ]
+
+
+def _weighted(label: Label, loss: str) -> str:
+    """Say what class weights do to predictions."""
+    pairs = zip(label.classes or [], label.class_weights or [], strict=True)
+    given = ", ".join(f"{printable(name)} {weight:.4g}" for name, weight in pairs)
     shift = (
         "probabilities are those of the weighted rows, not of the lake"
         if loss in PROBABILITY | SEVERAL
         else "margins are those of the weighted rows"
     )
-    return (
-        f"rows are weighted by class ({given}): {shift}, metrics count each row as it is, and "
-        "standard errors take the weights for numbers of rows"
-    )
+    return f"rows are weighted by class ({given}): {shift}"
 
 
 def _aliased(schema: Schema, known: Identified) -> list[str]:
@@ -176,10 +207,6 @@ def _flags(schema: Schema) -> list[bool]:
         for column in schema.columns
         for name in column.feature_names()
     ]
-
-
-def _is_refined(model: Model) -> bool:
-    return isinstance(model.entry, RefineEntry)
 
 
 def _listed(names: Sequence[str]) -> str:

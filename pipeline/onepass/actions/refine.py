@@ -52,10 +52,11 @@ class RefineReport(BaseModel):
     """Whether the passes found better weights than those of the model."""
     committed: bool
     """Whether there is a new version. Where no better weights are found there is none, unless
-    newton finds that the model was at its optimum: then the curvature of all rows at once is
+    the passes find that the model was at its optimum: then the curvature of all rows at once is
     committed, from which standard errors follow."""
     settled: bool | None
-    """Whether newton ended at the optimum; None for rules that cannot tell."""
+    """Whether the passes have ended at the optimum; None for gradient descent, which cannot tell.
+    If not, more passes go on from the result."""
     rule: str
     """Rule of the passes: newton, lbfgs or gradient_descent."""
     losses: list[float]
@@ -91,8 +92,8 @@ def refine(
         The job, or ``{"model": directory}``.
     n_passes
         Maximum number of passes, at least 2; each of several quantiles has as many of its own.
-        newton and lbfgs stop earlier at the optimum. gradient_descent takes one more if its
-        last steps overshoot.
+        newton and lbfgs stop earlier at the optimum, and tell whether they have reached it.
+        gradient_descent takes one more if its last steps overshoot.
     rule
         ``newton`` takes up to 1,024 dense weights and no hashed column; ``lbfgs`` takes all models
         but those with an l1 penalty; ``gradient_descent`` is for comparison, and takes no l1
@@ -144,16 +145,18 @@ class _Refinement:
         seconds = time.perf_counter() - began
         passes = [one for minimum in found for one in minimum.passes]
         n_rows, losses = found[0].sums.n_rows, [one.loss for one in passes]
+        is_told = self._rule != "gradient_descent"
+        settled = all(one.settled for one in found) if is_told else None
         adopted = any(map(_is_adopted, found))
         if adopted:
-            self._commit(n_rows, losses, seconds)
+            self._commit(n_rows, losses, settled, seconds)
         entry = self._newest()
         return RefineReport(
             model=self._session.model.path,
             version=entry.version,
             improved=any(one.improved for one in found),
             committed=adopted,
-            settled=all(one.settled for one in found) if self._rule == "newton" else None,
+            settled=settled,
             rule=self._rule,
             losses=losses,
             slopes=[one.slope for one in passes],
@@ -181,12 +184,15 @@ class _Refinement:
     def _newest(self) -> LearntEntry:
         return self._session.model.ledger.history.newest_states(1)[-1]
 
-    def _commit(self, n_rows: int, losses: list[float], seconds: float) -> None:
+    def _commit(
+        self, n_rows: int, losses: list[float], settled: bool | None, seconds: float
+    ) -> None:
         refined = Refined(
             rule=self._rule,
             n_passes=self._n_passes,
             learning_rate=self._learning_rate,
             losses=losses,
+            settled=settled,
             rows=n_rows,
             seconds=seconds,
             peak_rss_bytes=peak_rss_bytes(),

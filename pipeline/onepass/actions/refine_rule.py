@@ -12,6 +12,9 @@ from onepass.learn.newton.hybrid import Hybrid
 from onepass.learn.newton.newton import MAX_WIDTH, Newton
 from onepass.learn.updater import Updater
 
+_MOST_WEIGHTS = 2 * MAX_WIDTH
+"""Most dense weights of newton in batch passes, whose matrix grows with their square."""
+
 
 def chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
     """Return the rule of the batch passes over what a learner has learnt.
@@ -26,9 +29,11 @@ def chosen_rule(rule: str, learner: Learner, job: Job) -> Rule:
     JobError
         If the rule does not suit the model.
     """
-    found = _fitting_rule(rule, learner)
     for head in learner.heads:
-        _check_kinks(found, head, job)
+        _check_l1(rule, head, job)
+    found = _fitting_rule(rule, learner)
+    if found == "gradient_descent" and any(map(_has_kinks, learner.heads)):
+        raise JobError("gradient_descent steps over constraints; use --rule newton or lbfgs")
     return found
 
 
@@ -36,7 +41,7 @@ def _fitting_rule(rule: str, learner: Learner) -> Rule:
     settings = learner.settings
     n_weights = learner.heads[0].objective().n_dense_weights
     is_ordered = learner.losses[0].is_ordered
-    fits = not settings.n_slots and (n_weights <= 2 * MAX_WIDTH or is_ordered)
+    fits = not settings.n_slots and (n_weights <= _MOST_WEIGHTS or is_ordered)
     match rule:
         case "auto":
             return "newton" if fits else "lbfgs"
@@ -54,19 +59,31 @@ def _fitting_rule(rule: str, learner: Learner) -> Rule:
     raise JobError(f"--rule must be auto or one of {', '.join(get_args(Rule))}, found {rule!r}")
 
 
-def _check_kinks(rule: Rule, head: Updater, job: Job) -> None:
+def _check_l1(rule: str, head: Updater, job: Job) -> None:
+    """Refuse an l1 penalty that the rule cannot minimise; its value has a kink at weights of 0."""
     if not isinstance(head, Newton | Hybrid):
         if job.l1:
             raise JobError(
-                f"refine has no l1 penalty for --solver {job.solver}; --epochs 2 takes another "
-                "pass, and --solver newton can be refined"
+                f"refine does not minimise the l1 penalty of --solver {job.solver}. Create a new "
+                "model: with --solver newton, which refine takes, or with more --epochs, which "
+                "need no refine"
             )
         return
-    solution = head.solution
-    if solution.l1 and rule != "newton":
+    if not head.solution.l1:
+        return
+    n_weights = head.objective().n_dense_weights
+    if n_weights > _MOST_WEIGHTS:
         raise JobError(
-            "an l1 penalty has a kink at 0, which only --rule newton passes; it takes up to "
-            f"{2 * MAX_WIDTH:,} dense weights"
+            f"refine takes an l1 penalty of up to {_MOST_WEIGHTS:,} dense weights, by newton, and "
+            f"this model has {n_weights:,}. Create a new model: with fewer columns (--exclude), or "
+            "with --l2 in place of --l1"
         )
-    if solution.has_kinks and rule == "gradient_descent":
-        raise JobError("gradient_descent steps over constraints; use --rule newton or lbfgs")
+    if rule in {"lbfgs", "gradient_descent"}:
+        raise JobError(
+            f"an l1 penalty has a kink at 0, which {rule} steps over; use --rule newton, or leave "
+            "--rule out"
+        )
+
+
+def _has_kinks(head: Updater) -> bool:
+    return isinstance(head, Newton | Hybrid) and head.solution.has_kinks

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from onepass.actions.cautions import interval_cautions
 from onepass.actions.output_checks import refuse_output
 from onepass.actions.outputs import open_output
 from onepass.actions.planned_files import Wanted
@@ -113,7 +114,8 @@ def score(
         Name of a column to write that holds the version of the model.
     interval
         Coverage, such as 0.95, of intervals to write as further columns, ``prediction_low`` and
-        ``prediction_high``. They are null where a row has a value that no row learnt had.
+        ``prediction_high``. They are null where a row has a value that no row learnt had. Those of
+        a model with class weights are not those of the lake, and `progress` is warned.
     interval_of, interval_errors
         See `Model.predict_interval`.
     lake_version, lake_timestamp, as_files
@@ -145,6 +147,9 @@ def score(
         # A wait may take hours, in which files land and versions are trained.
         files = list_lake(source, choice) if waited else files
         wanted = _wanted(model, _kept(keep, files), version, version_column, asked)
+        if asked is not None:
+            for caution in interval_cautions(wanted.predictor.file):
+                progress.noted(caution)
         run = ScoreRun(output, wanted, any_version=new_only, progress=progress)
         written = run.write(files, dask)
         pruned = run.prune() if prune else []

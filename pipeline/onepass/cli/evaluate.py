@@ -15,7 +15,7 @@ from onepass.terminal.options import (
     table_options,
     version_option,
 )
-from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
+from onepass.terminal.printing import loss_text, print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
 
 
@@ -51,7 +51,8 @@ def command(
     if as_json:
         print_json(report)
         return
-    say(f"{report.rows:,} rows, version {report.version}, loss {report.loss:.6g}")
+    loss = loss_text(report.loss, report.metrics, 6)
+    say(f"{report.rows:,} rows, version {report.version}, {loss}")
     for name, value in report.metrics.items():
         say(f"  {name:<18} {'-' if value is None else f'{value:.6g}'}")
     for kind, n in report.counts.items():

@@ -107,7 +107,8 @@ def _cells(entry: AnyEntry) -> list[str]:
             noticed = f"the quadratic model of the loss rises by {entry.losses[-1]:.5g}"
             return [*head, f"chosen from the {entry.rule}", "", "", "", "", noticed]
         case RefineEntry():
-            text = f"{len(entry.losses)} passes of {entry.rule}"
+            ended = ", not converged" if entry.settled is False else ""
+            text = f"{len(entry.losses)} passes of {entry.rule}{ended}"
             first, last = (f"{loss:.5g}" for loss in (entry.losses[0], entry.losses[-1]))
             noticed = f"objective {first} -> {last}"
             return [*head, text, f"{entry.rows:,}", "", "", f"{entry.seconds:.3f}", noticed]

@@ -10,6 +10,13 @@ from onepass.terminal.printing import print_json, say
 from onepass.terminal.progress import Display
 from onepass.text import megabytes
 
+_LEFT = {
+    True: "",
+    False: "\nthe passes have not converged: refine again with more of them (--passes)",
+    None: "\ngradient_descent does not tell whether it has converged; newton and lbfgs do (--rule)",
+}
+"""The line that follows the outcome, by `RefineReport.settled`."""
+
 
 @click.command("refine")
 @click.argument("model", metavar="DIR")
@@ -55,13 +62,10 @@ def command(
 
 def _outcome(report: RefineReport) -> str:
     if report.improved:
-        more = (
-            "" if report.settled is not False else "; more passes (--passes) would go on from here"
-        )
-        return f"better weights were found{more}"
+        return f"better weights were found{_LEFT[report.settled]}"
     if report.committed:
         return "the model was at its optimum; the new version has the curvature of all rows at it"
-    return "no better weights were found; the model stays as it is"
+    return f"no better weights were found; the model stays as it is{_LEFT[report.settled]}"
 
 
 def describe(report: RefineReport) -> str:

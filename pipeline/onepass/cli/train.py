@@ -17,7 +17,7 @@ from onepass.errors import Interrupted, VersionRefused
 from onepass.ledger.trained import CandidateEntry
 from onepass.model.cross_validated import told
 from onepass.terminal.options import JobCommand, given_job, job_options, json_option
-from onepass.terminal.printing import print_json, print_table, say, warn_if_worse
+from onepass.terminal.printing import loss_text, print_json, print_table, say, warn_if_worse
 from onepass.terminal.progress import Display
 from onepass.text import counted, megabytes, printable
 from onepass.training.report import in_rounds, not_taken, nothing_to_train
@@ -179,9 +179,9 @@ def _losses(loss: float | None, metrics: dict[str, float | None]) -> str:
     constant = metrics.get("constant_loss")
     shown = {name: metrics[name] for name in _SHOWN if name in metrics}
     rest = "".join(f", {k} {v:.4g}" for k, v in shown.items() if v is not None)
-    loss_text = "-" if loss is None else f"{loss:.5g}"
+    text = "loss -" if loss is None else loss_text(loss, metrics, 5)
     constant_text = "-" if constant is None else f"{constant:.5g}"
-    return f"loss {loss_text} (best constant: {constant_text}){rest}"
+    return f"{text} (best constant: {constant_text}){rest}"
 
 
 def _short(path: str) -> str:

@@ -26,7 +26,7 @@ PER_BATCH = 64
 KEPT = 500
 """Number of values of a column that the sketch keeps when it is pruned."""
 
-_LOOKED_AT = 256
+LOOKED_AT = 256
 """Approximate number of rows that represent a long batch."""
 
 LONG = 8192
@@ -41,7 +41,7 @@ _LONGEST = 200
 
 def looked_at(n_rows: int) -> IntArray:
     """Return the rows of a batch whose values are counted; see `commonest`."""
-    step = _step(n_rows)
+    step = rows_each(n_rows)
     return np.arange(step // 2, n_rows, step)
 
 
@@ -60,7 +60,7 @@ def commonest(values: pa.Array, times: int = 1, *, step: int | None = None) -> d
         If set, the values are those of every so many rows, the rows `looked_at`.
     """
     is_taken = step is not None
-    step = _step(len(values)) if step is None else step
+    step = rows_each(len(values)) if step is None else step
     is_coded = pa.types.is_dictionary(values.type)
     few = values.indices if is_coded else values
     if step > 1 and not is_taken:
@@ -81,8 +81,9 @@ def commonest(values: pa.Array, times: int = 1, *, step: int | None = None) -> d
     }
 
 
-def _step(n_rows: int) -> int:
-    return n_rows // _LOOKED_AT if n_rows > LONG else 1
+def rows_each(n_rows: int) -> int:
+    """Return how many rows of a batch each row that is looked at stands for."""
+    return n_rows // LOOKED_AT if n_rows > LONG else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ class Minimum:
     improved: bool
     """Whether `loss` is less than at the point from which the rule began."""
     settled: bool
-    """Whether newton predicts no further decrease that matters."""
+    """Whether the rule ended because hardly any decrease was left: newton predicts none that
+    matters, or the last step of lbfgs gave less than 1e-9 of the objective. False for gradient
+    descent, which cannot tell."""
     trusted: bool
     """Whether the curvature at the point has predicted what the last full step of newton gave.
 
@@ -91,7 +93,7 @@ def minimise(
         case "newton":
             settled, trusted = newton(walk, start, n_passes)
         case "lbfgs":
-            _lbfgs(walk, start, n_passes)
+            settled = _lbfgs(walk, start, n_passes)
         case "gradient_descent":
             _gradient_descent(walk, start, n_passes, learning_rate)
     best = walk.result()
@@ -106,7 +108,8 @@ def minimise(
     )
 
 
-def _lbfgs(walk: Walk, start: Place, n_passes: int) -> None:
+def _lbfgs(walk: Walk, start: Place, n_passes: int) -> bool:
+    """Walk to the minimum; return whether the passes have sufficed for it."""
     assert start.sums.curvature is not None
     assert start.sums.slot_curvature is not None
     # Scale the weights so that each has curvature 1. Otherwise a level with few rows beside one
@@ -127,7 +130,7 @@ def _lbfgs(walk: Walk, start: Place, n_passes: int) -> None:
 
     options = {"maxcor": _MEMORY, "maxiter": n_passes, "ftol": _SETTLED, "gtol": 0.0}
     with suppress(_Exhausted):
-        minimize(
+        found = minimize(
             mean,
             within.place(start.point),
             jac=True,
@@ -135,6 +138,8 @@ def _lbfgs(walk: Walk, start: Place, n_passes: int) -> None:
             bounds=within.bounds(),
             options=options,
         )
+        return bool(found.success)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

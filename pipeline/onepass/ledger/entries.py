@@ -115,6 +115,9 @@ class Refined(Value):
     """Learning rate of gradient descent that the user gave; None if it was found from the data."""
     losses: Annotated[list[float], FailFast()]
     """Penalised mean loss per row that each pass found, on scaled labels."""
+    settled: bool | None = None
+    """Whether the passes have ended at the optimum; None if the rule cannot tell, for weights that
+    are chosen from a path, and in logs that were written before this was recorded."""
     rows: int
     """Rows of one pass."""
     seconds: float
@@ -123,6 +126,14 @@ class Refined(Value):
     """Highest resident memory of the process so far."""
     environment: dict[str, str]
     """Versions and machine kind, on which the bytes of the state may depend."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_settled(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A choice from a path is written as ever, so an older onepass reads logs that have one.
+        fields: dict[str, Any] = handler(self)
+        if self.settled is None:
+            del fields["settled"]
+        return fields
 
 
 class RefineEntry(Refined, Header):

@@ -17,7 +17,7 @@ from onepass.ledger.entries import (
     SkipEntry,
     TrainEntry,
 )
-from onepass.ledger.table_mark import TableMark
+from onepass.ledger.table_mark import FileName, TableMark
 from onepass.partition import Group, Partition, UnreadFile
 
 
@@ -173,18 +173,24 @@ class History:
     def n_left_out(self) -> int:
         """Return the number of partitions that are left out and have not been trained since.
 
-        A file that a table's commit has changed counts as one.
+        A file that a table's commit has changed counts as one, until it is trained or gone.
         """
-        is_out: dict[tuple[str, int], bool] = {}
+        out: dict[tuple[str, int], Partition | UnreadFile | FileName] = {}
         for entry in self.line():
             if isinstance(entry, PlanEntry) and entry.table is not None:
-                is_out |= {(path, 0): True for path, _ in entry.table.left_out}
+                for name in entry.table.no_longer_left_out:
+                    if out.get((name[0], 0)) == name:
+                        del out[name[0], 0]
+                out |= {(name[0], 0): name for name in entry.table.left_out}
             if not isinstance(entry, TrainEntry | SkipEntry):
                 continue
             for one in entry.all_partitions():
-                first = one.first_row_group if isinstance(one, Partition) else 0
-                is_out[one.path, first] = isinstance(entry, SkipEntry)
-        return sum(is_out.values())
+                place = (one.path, one.first_row_group if isinstance(one, Partition) else 0)
+                if isinstance(entry, SkipEntry):
+                    out[place] = one
+                else:
+                    out.pop(place, None)
+        return len(out)
 
     def quarantined(self) -> dict[str, dict[Partition | UnreadFile, SkipEntry]]:
         """Return the newest quarantine of each partition or unread file, by path.

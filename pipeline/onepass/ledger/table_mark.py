@@ -70,6 +70,9 @@ class TableMark(_Brief):
     """Files of which all rows are in the files that they were written from, settled or planned."""
     left_out: _FileNames = Field(default_factory=list)
     """Files of commits that changed trained rows, which are not trained."""
+    no_longer_left_out: _FileNames = Field(default_factory=list)
+    """Files that earlier plans left out, and that do not count as left out any more: they are to be
+    trained, the table has removed their rows, or another file that is left out has these."""
     empty: _FileNames = Field(default_factory=list)
     """Files without a row to learn: none that the job selects, or the file is gone."""
     replaced: _FileNames = Field(default_factory=list)

@@ -109,17 +109,22 @@ def open_model(path: str | Path | Store, *, strict: bool = True) -> OpenModel:
         data = store.get(MODEL_KEY, most_bytes=MAX_MODEL_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         _refuse_log_without_model(store)
-        if (several := read_labels(store)) is not None:
-            raise ModelNotFound(f"{several.told(store.place)}; name one of them") from None
-        raise ModelNotFound(
-            f"no model in {store.place!r}; create one with: "
-            "onepass train LAKE --label COLUMN --model DIR"
-        ) from None
+        raise no_model(store) from None
     store.check_folders("log", "state", "tags", "evaluations")
     file = parse_model_file(data, store.place)
     ledger = Ledger(store, digest(data), most_bytes=file.max_state_bytes(), strict=strict)
     ledger.retention.keep_newest = ledger.retention.own = file.job.keep_states
     return OpenModel(file, ledger, store)
+
+
+def no_model(store: Store) -> ModelNotFound:
+    """Return the error of a command that needs a model and finds none in a store."""
+    if (several := read_labels(store)) is not None:
+        return ModelNotFound(f"{several.told(store.place)}; name one of them")
+    return ModelNotFound(
+        f"no model in {store.place!r}; create one with: "
+        "onepass train LAKE --label COLUMN --model DIR"
+    )
 
 
 def warn_if_elsewhere(entry: LearntEntry | None) -> None:

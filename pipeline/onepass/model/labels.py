@@ -1,6 +1,6 @@
 """The directory of the models of several labels: `labels.json`, beside a model directory for each.
 
-The file is created once, after the models. Nothing of a model depends on it.
+The file is created once, before the models. Nothing of a model depends on it.
 """
 
 from __future__ import annotations

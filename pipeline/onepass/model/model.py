@@ -17,6 +17,7 @@ from onepass.learn.learns import Learns
 from onepass.learn.losses import PROBABILITY, SEVERAL
 from onepass.learn.updater import Weights
 from onepass.ledger.entries import LearntEntry
+from onepass.model.counted_rows import CountedRows
 from onepass.model.covariance import Errors
 from onepass.model.directory import OpenModel, open_model
 from onepass.model.intervals import AskedInterval, IntervalOf, Intervals
@@ -43,13 +44,18 @@ class Model:
         self.entry = entry
         """Log entry of the version that was loaded."""
         history = opened.ledger.history
-        self.rows = sum(one.rows for one in history.trained(entry.version))
+        trained = history.trained(entry.version)
+        self.rows = sum(one.rows for one in trained)
         """Number of rows that the version has learnt."""
         self.repeats = history.repeats(entry.version)
         """How often each row was learnt, on average; a row gives its information once."""
         self.learner: Learns = state.learner
         self.frequent = state.frequent
         """Counts of frequent values of the hashed columns."""
+        # A log may have very many partitions, and most models count nothing.
+        counted = trained if opened.file.encoder.counted_names() else []
+        self.counted_rows = CountedRows.of(opened.file.batch_rows, counted)
+        """How many rows these counts stand for."""
 
     @classmethod
     def load(cls, path: str | Path, version: int | str | None = None) -> Model:

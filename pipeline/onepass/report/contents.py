@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from onepass.actions.evaluate import EvaluateReport
 from onepass.actions.summary import Summary, summarise
-from onepass.ledger.entries import AnyEntry, RefineEntry, SkipEntry, TrainEntry
+from onepass.ledger.entries import AnyEntry, SkipEntry, TrainEntry
 from onepass.ledger.history import History
 from onepass.model.evaluations import Evaluation
 from onepass.model.model import Model
@@ -84,11 +84,6 @@ class Contents:
                 for partition in entry.partitions if out else ():
                     out.pop(partition.path, None)
         return list(out.values())
-
-    @property
-    def refined(self) -> list[RefineEntry]:
-        """Batch passes that count, oldest first."""
-        return [entry for entry in self.line if isinstance(entry, RefineEntry)]
 
     @property
     def noticed(self) -> Counter[str]:

@@ -163,6 +163,7 @@ def hashed_table(found: Summary, wanted: Wanted) -> Table | None:
     shown = found.hashed_values[: wanted.top]
     several = any(one.output is not None for one in found.hashed_values)
     has_errors = any(one.std_error is not None for one in shown)
+    has_rows = any(one.rows is not None for one in shown)
     rows = [
         [
             *([one.output or ""] if several else []),
@@ -170,13 +171,14 @@ def hashed_table(found: Summary, wanted: Wanted) -> Table | None:
             one.value,
             f"{one.weight:.4g}",
             *(map(_number, (one.std_error, one.low, one.high)) if has_errors else []),
-            f"{one.rows:,}",
+            *([_counted(one.rows)] if has_rows else []),
         ]
         for one in shown
     ]
     errors = ["std error", "low", "high"] if has_errors else []
     first = ["of"] if several else []
-    header = [*first, "column", "value", "weight", *errors, "rows, about"]
+    header = [*first, "column", "value", "weight", *errors]
+    header += ["rows, about"] if has_rows else []
     return Table(header, rows, right=frozenset(range(len(first) + 2, len(header))))
 
 
@@ -189,11 +191,15 @@ def profile_table(profile: Profile, wanted: Wanted, ratio: str | None) -> Table:
         ends: tuple[float | None, ...] = (one.effect, one.low, one.high)
         if wanted.ratios:
             ends = (one.ratio, one.ratio_low, one.ratio_high)
-        counted = [_NONE if one.rows is None else f"{one.rows:,}"] if has_rows else []
+        counted = [_counted(one.rows)] if has_rows else []
         rows.append([one.value, *map(_number, ends), *counted, plot])
     name = ratio if wanted.ratios and ratio else "effect"
     header = ["value", name, "low", "high", *(["rows, about"] if has_rows else []), ""]
     return Table(header, rows, right=frozenset(range(1, len(header) - 1)))
+
+
+def _counted(rows: int | None) -> str:
+    return _NONE if rows is None else f"{rows:,}"
 
 
 def profile_title(profile: Profile) -> str:

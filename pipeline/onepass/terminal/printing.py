@@ -62,6 +62,13 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
     return max(220, sum(2 * length + 2 for length in longest))
 
 
+def loss_text(loss: float, metrics: Mapping[str, float | None], digits: int) -> str:
+    """Return a loss, with its power or overdispersion if the version has another one."""
+    shapes = {name: metrics.get(f"loss_{name}") for name in ("power", "overdispersion")}
+    at = "".join(f" at {name} {value:.4g}" for name, value in shapes.items() if value is not None)
+    return f"loss {loss:.{digits}g}{at}"
+
+
 def warn_if_worse(
     loss: float | None,
     metrics: Mapping[str, float | None],

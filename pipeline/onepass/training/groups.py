@@ -31,7 +31,7 @@ class Pupil:
     def learning(self) -> Learning:
         """Begin to learn a group."""
         learner = self.learner
-        return Learning(learner.file, self.state, self.horizon, learner.progress.advanced)
+        return Learning(learner.file, self.state, self.horizon, learner.rows.advanced)
 
 
 class Groups:

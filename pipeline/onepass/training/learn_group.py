@@ -17,6 +17,7 @@ from onepass.stream.check_columns import ColumnCheck
 from onepass.stream.reading import Reading
 from onepass.stream.sources import Files, past_key
 from onepass.stream.workers import Workers
+from onepass.training.learnt_rows import LearntRows
 from onepass.training.progress import Progress
 from onepass.training.table_news import name_of
 
@@ -44,6 +45,8 @@ class GroupLearner:
         limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         self.file, self.job, self.workers, self.progress = file, job, workers, progress
+        self.rows = LearntRows(progress)
+        """Receives the rows that are learnt."""
         self.selection = file.job.selection
         self.check = ColumnCheck(file.encoder, label=True, selection=self.selection)
         self.reading = Reading(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -93,6 +93,7 @@ def create_models(
     stores: Sequence[Store],
     *,
     beside: Sequence[ModelFile] = (),
+    decided: Callable[[], object] = lambda: None,
     max_batch_rows: int = MAX_BATCH_ROWS,
     progress: Progress | None = None,
     window: Window | None = None,
@@ -107,6 +108,8 @@ def create_models(
         Of each model, with the same lake and memory limit.
     beside
         Models of the same set that an earlier run has created.
+    decided
+        Called when all of them are decided, and none is created.
 
     Returns
     -------
@@ -115,14 +118,15 @@ def create_models(
     Raises as `create_model`.
     """
     is_alone = len(jobs) + len(beside) == 1
-    decided = [_decide(one, progress or Progress(), window, is_alone=is_alone) for one in jobs]
-    blocks = _blocks(decided, beside, max_batch_rows)
-    schemas = [one.schema for one in decided] + [one.encoder for one in beside]
-    for one, store in zip(decided, stores, strict=True):
+    models = [_decide(one, progress or Progress(), window, is_alone=is_alone) for one in jobs]
+    blocks = _blocks(models, beside, max_batch_rows)
+    schemas = [one.schema for one in models] + [one.encoder for one in beside]
+    decided()
+    for one, store in zip(models, stores, strict=True):
         _create(one, blocks, _counted(one.schema, schemas), store)
     return [
         [*one.survey.warnings, *map(spoken, width_warnings(one.asked, one.job, one.schema))]
-        for one in decided
+        for one in models
     ]
 
 

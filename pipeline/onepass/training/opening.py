@@ -15,7 +15,7 @@ from onepass.lake.tables.table import TableChoice
 from onepass.ledger.entries import RewindEntry
 from onepass.ledger.leftovers import sweep
 from onepass.ledger.store import Store
-from onepass.model.directory import OpenModel, model_exists
+from onepass.model.directory import OpenModel, model_exists, no_model
 from onepass.model.labels import read_labels
 from onepass.training.limits import Limits
 from onepass.training.progress import Progress
@@ -41,11 +41,13 @@ def create(
     Raises
     ------
     ModelNotFound
-        If the job has no lake, or the caller does not create models.
+        If the job has no lake, or the caller creates no models.
     """
+    if not creates:
+        raise no_model(store)
     if (several := read_labels(store)) is not None:
         raise ModelNotFound(f"{several.told(store.place)}; name one of them, or another directory")
-    if "lake" not in given or not creates:
+    if "lake" not in given:
         raise ModelNotFound(f"no model in {store.place!r}; to create one, give LAKE and --label")
     # Imported here: the run of a model that exists needs no survey, whose modules take 0.1 s.
     from onepass.training.new_models import create_model

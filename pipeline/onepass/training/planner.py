@@ -77,7 +77,7 @@ class Planner:
                     self._settle(one, comparison)
                 except BadPartition as error:
                     if self.job.on_bad == "error":
-                        raise
+                        raise self._bad(error, one) from error
                     self._leave_out(one.file, first_line(error), one.look)
                 advanced(len(asked))
 
@@ -112,6 +112,23 @@ class Planner:
         self.looks.note(asked.file, asked.look, content)
         if found is not None:
             self.decide(asked.file, found)
+
+    def _bad(self, error: BadPartition, asked: Asked) -> BadPartition:
+        """Return the error of a bad file, which says so if an earlier run has set the file aside.
+
+        A run that is to fail for bad files reads one in quarantine again, as it may be repaired.
+        """
+        if not self.known.is_kept(asked.file.key, asked.look):
+            return error
+        version = max(one.version for one in self.known.quarantined[asked.file.key].values())
+        return BadPartition(
+            error.reason,
+            path=error.path,
+            row_group=error.row_group,
+            column=error.column,
+            advice=f"The file is in quarantine since version {version}, and is as it was. Go on "
+            "with --on-bad quarantine until it is replaced, or repair or remove it.",
+        )
 
     def _leave_out(self, file: LakeFile, reason: str, look: Look) -> None:
         """Leave a bad file out, unless the log says so already."""

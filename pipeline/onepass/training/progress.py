@@ -27,7 +27,10 @@ class Progress:
         """
 
     def advanced(self, n_rows: int) -> None:
-        """Receive the number of rows learnt, evaluated, scored or compared since the last call."""
+        """Receive the number of rows learnt, evaluated, scored or compared since the last call.
+
+        It is negative where rows are to be learnt again, because a bad page came after them.
+        """
 
     def committed(self, entry: AnyEntry, total: Metrics) -> None:
         """Receive an entry that trains or skips partitions, once it is durable.

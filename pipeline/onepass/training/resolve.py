@@ -103,7 +103,7 @@ def _refuse_folds(job: Job, solver: str, loss: str, schema: Schema) -> None:
     if flags := [f"--{name.replace('_', '-')}" for name in _given(job, held)]:
         raise JobError(
             f"--folds cannot be used with {', '.join(flags)}: weights without a fold are those of "
-            "a ridge penalty; compare models on a --holdout"
+            "a ridge penalty; use --l2 in their place, or compare models on a --holdout"
         )
     if loss not in FOLDED:
         raise JobError(

@@ -111,7 +111,7 @@ def learn_groups_again(pupil: Pupil, groups: Sequence[Group]) -> Learnt:
 def _shares(reader: Groups, pupils: Sequence[Pupil], groups: Sequence[Group]) -> Iterator[Share]:
     """Yield the share of each group, in the order of the groups."""
     workers = reader.workers
-    watches = [Watch(one.learner.progress) for one in pupils]
+    watches = [Watch(one.learner.rows) for one in pupils]
     n_at_once, whole_bytes = reader.share_memory
     reading = replace(reader.reading, whole_bytes=whole_bytes)
     first, *others = [
@@ -145,7 +145,7 @@ def _shares(reader: Groups, pupils: Sequence[Pupil], groups: Sequence[Group]) ->
                 if workers.is_cluster:
                     # The watches are of this process alone.
                     for pupil, one in zip(pupils, (share, *share.beside), strict=True):
-                        pupil.learner.progress.advanced(sum(part.n_rows for part in one.parts))
+                        pupil.learner.rows.advanced(sum(part.n_rows for part in one.parts))
                 yield share
     finally:
         # After an error or an interrupt, shares may be running whose results nobody wants.

@@ -101,6 +101,8 @@ class Run:
             return
         if self._state is None:
             self._state = self._restorer.newest()
+        # Those of an attempt that has failed, and of versions whose state was learnt again.
+        self.learner.rows.undo()
         if self._job.on_bad == "quarantine":
             self._looks.take(pending)
         # Allocate the snapshot buffer before reader tasks start; later it competes with them.
@@ -153,6 +155,7 @@ class Run:
         state = self.pupil().state
         trained = _record(groups, learnt, state, seconds)
         self._rows += rows_of(groups)
+        self.learner.rows.commit()
         # The next snapshot reuses the memory of this one, which must have been written by then.
         self._committer.wait()
         self._committer.submit(state.snapshot(), trained, learnt)
@@ -174,6 +177,7 @@ class Run:
             The first fault that the job does not skip.
         """
         at_fault = self._at_fault(faults)
+        self.learner.rows.undo()
         if restores:
             self._restore()
         self._skip(at_fault)
@@ -183,6 +187,7 @@ class Run:
 
         The log is read on, as an earlier commit may have failed.
         """
+        self.learner.rows.undo()
         self._restore()
         self._groups, self._n_done = list(self._model.ledger.history.pending()), 0
         trained = self._model.ledger.history.trained()

@@ -129,8 +129,8 @@ def open_several(
     gone = [one for one in places if not model_exists(open_store(one))]
     if known is not None and gone and "lake" not in given:
         raise ModelNotFound(
-            f"{known.told(root)}, but there is no model in {gone[0]!r}; give LAKE, --label and all "
-            "other options of the first run again to create it anew"
+            f"{known.told(root)}, but there is no model in {gone[0]!r}: it was never created, or "
+            "is gone; run the first command again, with LAKE, --label and all its other options"
         )
     fields = fields_of_labels(given, labels, places, creates=bool(gone))
     if gone or known is None:
@@ -181,7 +181,10 @@ def _create(
     limits: Limits,
     today: date,
 ) -> None:
-    """Create the models that do not exist, and then the file that names them all."""
+    """Create the file that names all models, and those that do not exist.
+
+    The file comes first: a run that is killed in between leaves a directory that says what it is.
+    """
     # Imported here: the run of models that exist needs no survey, whose modules take 0.1 s.
     from onepass.training.new_models import create_models
 
@@ -190,18 +193,20 @@ def _create(
     missing = [i for i, one in enumerate(stores) if not model_exists(one)]
     check_holdout(jobs[0])
     _check_columns(several.labels, jobs[0])
+    data = several.model_dump_json(indent=2).encode() + b"\n"
     if missing:
         warnings = create_models(
             [jobs[i] for i in missing],
             [stores[i] for i in missing],
+            decided=lambda: store.create(LABELS_KEY, data),
             beside=[open_model(one).file for i, one in enumerate(stores) if i not in missing],
             max_batch_rows=limits.max_batch_rows,
             progress=progress,
             window=Window.of_job(jobs[0], today),
         )
         _note(dict(zip([several.labels[i] for i in missing], warnings, strict=True)), progress)
-    data = several.model_dump_json(indent=2).encode() + b"\n"
-    store.create(LABELS_KEY, data)
+    else:
+        store.create(LABELS_KEY, data)
 
 
 def _check_columns(labels: Sequence[str], job: Job) -> None:

@@ -28,6 +28,7 @@ from onepass.stream.sources import Files, open_sources
 from onepass.stream.stop import Stop
 from onepass.stream.stream import ReadGroup, blocks_of
 from onepass.training.learnt import Lake, Learning, Learnt, learn_blocks
+from onepass.training.learnt_rows import LearntRows
 from onepass.training.progress import Progress
 
 
@@ -36,18 +37,18 @@ class Watch:
 
     Parameters
     ----------
-    progress
+    rows
         Receives the rows of all shares, one call at a time, from the threads of the shares.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._lock, self._stop = progress, Lock(), Stop()
+    def __init__(self, rows: LearntRows) -> None:
+        self._rows, self._lock, self._stop = rows, Lock(), Stop()
 
     def advanced(self, n_rows: int) -> None:
         """Report rows of a share; raise `Stopped` after `stop`."""
         with self._lock:
             self._stop.check()
-            self._progress.advanced(n_rows)
+            self._rows.advanced(n_rows)
 
     def stop(self) -> None:
         """Let every share end at its next block."""
@@ -99,7 +100,7 @@ class Base:
         self.file, self.reading, self.state = file, reading, state
         self.horizon, self.n_shares, self.n_rows = horizon, n_shares, n_rows
         self.beside = list(beside)
-        self.watch = watch or Watch(Progress())
+        self.watch = watch or Watch(LearntRows(Progress()))
         self.check = check or ColumnCheck(file.encoder, label=True, selection=file.job.selection)
 
     def copied(self) -> ModelState:

@@ -1,30 +1,22 @@
 """What the commits of a table have changed since the version that a model has settled.
 
 A table replaces files by others, so what is new does not follow from the names of its files. This
-module keeps one invariant: each row of the present version is settled once. It goes from each file
-of that version back to files of which nothing is settled, through the steps in which files were
-written from others (see `onepass.training.table_lineage`):
-
-- a file of which all rows are settled needs nothing;
-- one of which nothing is settled is trained;
-- one of which some rows are settled is rewritten from files that are looked at in its place, or a
-  commit has changed it, and then `Job.on_changed` decides.
-
-What an earlier plan has concluded does not count, only what is trained. A file is named by its key
-and the identity of its deleted rows. The module reads no file.
+module adds the commits to the lineage of the files, lets `onepass.training.table_decision` decide
+by it, and says what was decided. What an earlier plan has concluded does not count, only what is
+trained. A file is named by its key and the identity of its deleted rows. The module reads no file.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from onepass.lake.tables.table import Commit
 from onepass.ledger.table_mark import FileName
 from onepass.text import counted
 from onepass.training.table_commits import Change, Settled, has_same_rows, named
-from onepass.training.table_lineage import Lineage, Rows, SettledRows, Step
-from onepass.training.table_planned import Unchanged
+from onepass.training.table_decision import Decision
+from onepass.training.table_left_out import LeftOut
+from onepass.training.table_lineage import Lineage, Rows, SettledRows
 from onepass.training.table_seen import SeenCommits
 
 
@@ -53,7 +45,8 @@ class TableChanges:
     ) -> None:
         self._active, self._retrains = active, retrains
         self._files, self._planned = set(settled.files), set(settled.planned)
-        self._waiting, self._known_left_out = settled.waiting, settled.left_out
+        self._waiting, self._once_left_out = settled.waiting, settled.left_out
+        self._still_left_out = settled.still_left_out
         self._lineage = Lineage(settled.exchanges)
         self._lineage.unknown |= settled.left_out - self._lineage.birth.keys()
         self._seen = SeenCommits(commits, active, self._lineage, settled)
@@ -99,20 +92,19 @@ class TableChanges:
 
     @property
     def left_out(self) -> list[FileName]:
-        """Files of changed rows that are not trained, and that no earlier plan has left out."""
-        found: set[FileName] = set()
-        seen, left = set(self._known_left_out), list(self._left_out)
-        while left:
-            name = left.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            if name in self._active or name in self._seen.brought:
-                found.add(name)
-            else:
-                # It is long gone, and its rows have come back in the files that it stands for.
-                left += self._in_place_of[name]
-        return self._seen.in_order(found)
+        """Files that are left out from now on, in the order in which the table got them."""
+        return self._seen.in_order(self._left_out.new)
+
+    @property
+    def no_longer_left_out(self) -> list[FileName]:
+        """Files that earlier plans have left out, and that no longer are."""
+        return self._seen.in_order(self._left_out.over)
+
+    @property
+    def told_left_out(self) -> list[FileName]:
+        """Files that commits have brought or changed and that are not trained, also if later ones
+        have changed them again."""
+        return self._seen.in_order(self._left_out.told)
 
     def changes(self) -> list[Change]:
         """Return the commits that have removed or changed settled rows, oldest first.
@@ -121,7 +113,7 @@ class TableChanges:
         """
         found = [one for commit in self._seen.commits for one in self._changes_of(commit)]
         told = {name for one in found for name in one.added}
-        for name in self.left_out:
+        for name in self.told_left_out:
             if name not in told and name in self._seen.brought:
                 found.append(Change(self._seen.brought[name], (), (name,)))
         return found
@@ -162,8 +154,6 @@ class TableChanges:
         self._whole.update(found.intersection(self._active) - self._files)
         self.leave_out(names)
 
-    # -- the decision ----------------------------------------------------------------------------
-
     def _never_planned(self, rewritten: Collection[FileName]) -> list[FileName]:
         """Return the files of the version before the commits that have no row to learn.
 
@@ -183,99 +173,24 @@ class TableChanges:
 
     def _decide(self) -> None:
         """Find the files that are needed to settle each row of the version."""
-        self._rows = SettledRows(self._lineage, self._files)
-        planned = self._planned if self._keeps_plan else ()
-        self._unchanged = Unchanged(self._lineage, self._rows, planned, self._active)
-        self._needed: dict[FileName, None] = {}
-        self._left_out: dict[FileName, None] = {}
-        self._opened: dict[Step | None, list[FileName]] = {}
-        self._has_guessed = False
-        self._in_place_of: defaultdict[FileName, list[FileName]] = defaultdict(list)
-        seen: set[FileName] = set()
-        left = self._first()
-        while left:
-            name = left.pop()
-            if name not in seen:
-                seen.add(name)
-                instead = self._instead(name)
-                left += instead
-                for one in instead:
-                    self._in_place_of[one].append(name)
-        self._close_gaps()
-        if self._has_guessed:
-            self._keep_apart()
-
-    def _close_gaps(self) -> None:
-        """Decide about files of which some rows would be neither trained nor left out.
-
-        In the place of a file come those that were written from it. One of these may have rows of
-        trained files too, and then can only be learnt as the file that it comes in place of.
-        """
-        for names in reversed(self._opened.values()):
-            decided = self._files | self._needed.keys() | self._left_out.keys()
-            rows = SettledRows(self._lineage, decided)
-            gaps = [one for one in names if rows.of(one) is not Rows.ALL]
-            (self._needed if self._retrains else self._left_out).update(dict.fromkeys(gaps))
-
-    def _keep_apart(self) -> None:
-        """Keep planned files that share no row with the others.
-
-        Files that were left out may have their rows, and no step tells.
-        """
-        others = SettledRows(self._lineage, self._files | self._needed.keys())
-        kept = [one for one in self._planned if others.of(one) is Rows.NONE]
-        self._needed |= dict.fromkeys(kept)
-
-    def _first(self) -> list[FileName]:
-        """Return the files to begin with: those of the version that a commit has touched."""
-        touched = {*self._lineage.known, *self._planned, *self._waiting, *self._lineage.unknown}
-        # Of files that the version does not have, the lineage tells where their rows are.
-        lost = [*self._planned, *self._waiting]
-        return [
-            *(one for one in self._active if one in touched),
-            *(one for one in lost if one not in self._active and one not in self._lineage.known),
-        ]
-
-    def _instead(self, name: FileName) -> Collection[FileName]:
-        """Decide about a file; return those to look at in its place."""
-        if name in self._files:
-            return ()
-        if name in self._whole or name in self._planned:
-            self._needed[name] = None
-            return ()
-        match self._rows.of(name):
-            case Rows.ALL:
-                return ()
-            case Rows.SOME:
-                return self._parts(name)
-            case Rows.NONE:
-                step = self._lineage.birth.get(name)
-                if step is not None and self._unchanged.is_planned(step):
-                    return step.removed
-                self._needed[name] = None
-                return ()
-
-    def _parts(self, name: FileName) -> Collection[FileName]:
-        """Return the files to look at in the place of one of which some rows are settled."""
-        rows, birth = self._rows, self._lineage.birth.get(name)
-        steps: list[tuple[Step | None, Collection[FileName]]] = []
-        if rows.before(name) is not Rows.NONE:
-            steps.append((birth, () if birth is None else birth.sources(name)))
-        for step, found in rows.after(name).items():
-            if found is not Rows.NONE:
-                steps.append((step, step.targets(name)))
-        if all(step is not None and step.same_rows for step, _ in steps):
-            if steps[-1][0] is not birth:
-                self._opened.setdefault(steps[-1][0], []).append(name)
-            return [one for _, files in steps for one in files]
-        # A commit does not tell which of the removed rows the files have that it wrote.
-        if self._retrains:
-            self._needed[name] = None
-            return ()
-        self._left_out[name] = None
-        told = [(step, files) for step, files in steps if step is not None and not step.is_guess]
-        self._has_guessed |= len(told) < len(steps)
-        return [one for _, files in told for one in files]
+        found = Decision(
+            self._lineage,
+            self._active,
+            files=self._files,
+            planned=self._planned,
+            waiting=self._waiting,
+            whole=self._whole,
+            keeps_plan=self._keeps_plan,
+            retrains=self._retrains,
+        )
+        self._needed, self._rows = found.needed, found.rows
+        self._left_out = LeftOut(
+            found.left_out,
+            first=found.first,
+            instead=found.instead,
+            present={*self._active, *self._seen.brought},
+            known=self._still_left_out,
+        )
 
     # -- what is told ----------------------------------------------------------------------------
 
@@ -306,7 +221,7 @@ class TableChanges:
     def _was_left_out(self, name: FileName) -> bool:
         birth = self._lineage.birth.get(name)
         is_changed = birth is not None and not birth.same_rows
-        return name not in self._files and (is_changed or name in self._known_left_out)
+        return name not in self._files and (is_changed or name in self._once_left_out)
 
     def _is_back(self, name: FileName) -> bool:
         """Return whether the version has a file, or all files that it was rewritten from."""

@@ -26,7 +26,9 @@ class Settled:
     files: set[FileName] = field(default_factory=set)
     """Files of which anything is trained, and those of which nothing is to be."""
     left_out: set[FileName] = field(default_factory=set)
-    """Files of commits that changed trained rows, which were left out."""
+    """Files of commits that changed trained rows, which were left out at some time."""
+    still_left_out: set[FileName] = field(default_factory=set)
+    """Those of them that still are."""
     planned: set[FileName] = field(default_factory=set)
     """Files of an unfinished plan of which nothing has been trained."""
     waiting: list[FileName] = field(default_factory=list)

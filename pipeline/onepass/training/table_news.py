@@ -6,10 +6,11 @@ knows, looks whether the store still has files of the past, and acts as `Job.on_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from onepass.errors import ChangedPartition, DataError, HistoryGone, first_line
+from onepass.errors import ChangedPartition, HistoryGone, first_line
 from onepass.job import Job
 from onepass.lake.discover import LakeFile
 from onepass.lake.tables.table import Commit, Table
@@ -19,11 +20,15 @@ from onepass.ledger.table_mark import Exchange, FileName, TableMark
 from onepass.text import counted, listed, printable
 from onepass.training.known import Known
 from onepass.training.table_changes import TableChanges
-from onepass.training.table_commits import Change, Settled, named
+from onepass.training.table_commits import Settled, named
 from onepass.training.table_unchanged import only_added
-
-_MOST_NAMED = 3
-"""Most files that a message names."""
+from onepass.training.table_words import (
+    MOST_NAMED,
+    another_table,
+    changed_rows,
+    gone_before,
+    told_change,
+)
 
 
 @dataclass(slots=True)
@@ -107,7 +112,7 @@ class _Finder:
         """Return the news."""
         mark = self._marks[-1] if self._marks else None
         if mark is not None and not mark.is_same_table(self._table.format, self._table.id):
-            raise _another_table(mark, self._table)
+            raise another_table(mark, self._table)
         settled = self._settled(mark)
         if self._is_fresh:
             known = settled.files | settled.planned
@@ -129,20 +134,31 @@ class _Finder:
         planned = self._known.waiting_files()
         files = self._known.settled_files() - planned
         left_out: set[FileName] = set()
+        still_left_out: set[FileName] = set()
         exchanges: list[Exchange] = []
         for one in self._marks:
             files.update(one.empty)
             left_out.update(one.left_out)
+            still_left_out.difference_update(one.no_longer_left_out)
+            still_left_out.update(one.left_out)
             exchanges += one.exchanges
             if not one.exchanges:
                 # Marks of older versions hold conclusions, and not what these follow from.
                 files.update(one.rewritten)
                 left_out.update(one.replaced)
         left_out -= files | planned
+        still_left_out &= left_out
         waiting = [] if mark is None else [*mark.past, *mark.waiting]
         rewritten = {name for one in self._marks for name in one.rewritten}
         return Settled(
-            files, left_out, planned, waiting, exchanges, rewritten, is_marked=mark is not None
+            files=files,
+            left_out=left_out,
+            still_left_out=still_left_out,
+            planned=planned,
+            waiting=waiting,
+            exchanges=exchanges,
+            rewritten=rewritten,
+            is_marked=mark is not None,
         )
 
     def _is_stored(self, name: FileName) -> bool:
@@ -155,21 +171,27 @@ class _Finder:
         folded = TableChanges(settled, commits, self._active, retrains=on_changed == "retrain")
         changes = folded.changes()
         if changes and on_changed == "error":
-            raise _changed(changes)
+            raise changed_rows(changes)
         lost = self._lost(folded)
         if lost and folded.drop_plan():
             lost = self._lost(folded)
         if lost:
             self._give_up(folded, lost)
         news.told += folded.rewrites()
-        left_out = {*folded.left_out}
-        news.notes += [_told(one, left_out) for one in changes]
+        news.notes += [told_change(one, folded.told_left_out) for one in changes]
         news.replanned.update(folded.superseded)
         if on_changed == "retrain":
             news.replanned |= {
                 name for one in changes for name in one.changed if name not in self._active
             }
-        return self._found(folded.new, folded)
+        return self._found(
+            folded.new,
+            exchanges=folded.exchanges,
+            rewritten=folded.rewritten,
+            left_out=folded.left_out,
+            no_longer_left_out=folded.no_longer_left_out,
+            empty=list(folded.empty),
+        )
 
     def _lost(self, folded: TableChanges) -> list[FileName]:
         return [
@@ -184,7 +206,7 @@ class _Finder:
         still = {one.key for one in commit.added}
         gone = {one.key for one in commit.removed} & self._known.quarantined.keys() - still
         if gone:
-            names = listed([printable(key) for key in sorted(gone)], _MOST_NAMED)
+            names = listed([printable(key) for key in sorted(gone)], MOST_NAMED)
             self._news.notes.append(
                 f"{named(commit)} replaced {counted(len(gone), 'file')} in quarantine, whose rows "
                 f"stay untrained: {names}"
@@ -192,7 +214,7 @@ class _Finder:
 
     def _give_up(self, folded: TableChanges, lost: Sequence[FileName]) -> None:
         """Decide what becomes of files that are to be read as they were, and are gone."""
-        told = [_gone(name, folded.remover(name)) for name in lost]
+        told = [gone_before(name, folded.remover(name)) for name in lost]
         match self._job.on_changed:
             case "error":
                 raise ChangedPartition(
@@ -222,33 +244,22 @@ class _Finder:
             )
         if is_marked and self._job.on_changed == "skip":
             self._news.notes.append(f"{first_line(gone)}: {files} left out")
-            return self._found([], left_out=unknown)
+            still = settled.still_left_out
+            return self._found(
+                [],
+                left_out=[one for one in unknown if one not in still],
+                no_longer_left_out=[one for one in sorted(still) if one not in self._active],
+            )
         self._news.notes.append(
             f"{first_line(gone)}: {files} that the model does not know by name are taken for new"
         )
-        return self._found(unknown)
+        return self._found(unknown, no_longer_left_out=sorted(settled.still_left_out))
 
-    def _found(
-        self,
-        new: list[FileName],
-        folded: TableChanges | None = None,
-        left_out: Iterable[FileName] = (),
-    ) -> News:
-        """Return the news with these new files."""
+    def _found(self, new: list[FileName], **said: Any) -> News:
+        """Return the news with these new files, and what else their mark says."""
         table, again = self._table, self._in_quarantine()
         self._news.files = [self._file(one) for one in dict.fromkeys([*new, *again])]
-        mark = TableMark(
-            format=table.format, id=table.id, version=table.version, left_out=list(left_out)
-        )
-        if folded is not None:
-            found = {
-                "exchanges": folded.exchanges,
-                "rewritten": folded.rewritten,
-                "left_out": folded.left_out,
-                "empty": list(folded.empty),
-            }
-            mark = mark.model_copy(update=found)
-        self._news.mark = mark
+        self._news.mark = TableMark(format=table.format, id=table.id, version=table.version, **said)
         return self._news
 
     def _in_quarantine(self) -> list[FileName]:
@@ -259,43 +270,3 @@ class _Finder:
         found = self._active.get(name) or self._table.file(*name)
         assert found is not None
         return found
-
-
-def _gone(name: FileName, commit: Commit | None) -> str:
-    by = "a later commit" if commit is None else named(commit)
-    return f"{printable(name[0])} was not trained before {by} merged its rows with trained ones"
-
-
-def _changed(changes: Sequence[Change]) -> ChangedPartition:
-    first = changes[0]
-    names = listed([printable(key) for key, _ in first.changed or first.added], _MOST_NAMED)
-    more = f"; so did {counted(len(changes) - 1, 'later commit')}" if len(changes) > 1 else ""
-    return ChangedPartition(
-        f"{_what(first)}: {names}{more}\nTo train only what other commits have added, choose "
-        "--on-changed skip; to learn the files of such commits whole, --on-changed retrain.",
-        path=(first.changed or first.added)[0][0],
-    )
-
-
-def _what(change: Change) -> str:
-    if not change.changed:
-        files = counted(len(change.added), "file")
-        return f"{named(change.commit)} brought back {files}, whose rows may be trained already"
-    return f"{named(change.commit)} changed {counted(len(change.changed), 'trained file')}"
-
-
-def _told(change: Change, files_left_out: Collection[FileName]) -> str:
-    """Return what a change was, and what becomes of it."""
-    left_out = sum(one in files_left_out for one in change.added)
-    whole = len(change.added) - left_out
-    found = [f"{counted(left_out, 'file')} left out"] if left_out else []
-    found += [f"{counted(whole, 'file')} trained whole"] if whole else []
-    return f"{_what(change)}: {', '.join(found) or 'their rows stay learnt'}"
-
-
-def _another_table(mark: TableMark, table: Table) -> DataError:
-    return DataError(
-        f"the lake holds another table than the one that the model has learnt: expected the "
-        f"{mark.format} table {mark.id}, found the {table.format} table {table.id}\n"
-        "Put the old table back, or create a new model with another --model."
-    )

@@ -120,4 +120,5 @@ def _held(names: list[FileName], active: set[FileName]) -> dict[str, list[FileNa
 def _says_more(mark: TableMark, before: TableMark) -> bool:
     """Return whether a mark says anything that the one before it does not."""
     now, then = ((one.version, one.waiting, one.past) for one in (mark, before))
-    return bool(mark.exchanges or mark.left_out or mark.empty) or now != then
+    says_files = mark.exchanges or mark.left_out or mark.no_longer_left_out or mark.empty
+    return bool(says_files) or now != then

@@ -27,9 +27,9 @@ class HashedValue(BaseModel):
     """Change of the prediction for rows with this value, or with any other that shares its slot.
     It is per unit of its number if the value is a key of a map or an index, and per standard
     deviation of the number if the column is crossed with one."""
-    rows: int
-    """Number of rows counted with this value. It may be far too low: a batch counts only its
-    commonest values, and long batches are sampled; see `Frequent`."""
+    rows: int | None
+    """Approximate number of rows with this value; None if the rows that were looked at are too few
+    to tell it within a factor of two and a half, see `CountedRows`."""
     std_error: float | None = None
     """Standard error, given the other weights; None if the solver does not keep it. The weight is
     drawn towards 0 by a prior, and so is its interval."""
@@ -50,7 +50,8 @@ def hashed_values(model: Model, margin: Margin, level: float) -> Iterator[Hashed
         else:
             slots, names = slots_of(texts, column.name, schema.hash_bits), texts
         unit = column.scale if isinstance(column, WeightMap | Pairs) else 1.0
-        for (_, n), name, slot in zip(values, names, slots, strict=True):
+        rows = _rows(model, column.name, [n for _, n in values])
+        for n, name, slot in zip(rows, names, slots, strict=True):
             weight, error = float(margin.hashed[slot]) / unit, None
             if margin.hashed_variance is not None:
                 error = math.sqrt(max(0.0, float(margin.hashed_variance[slot]))) / unit
@@ -64,3 +65,11 @@ def hashed_values(model: Model, margin: Margin, level: float) -> Iterator[Hashed
                 low=None if error is None else weight - reach * error,
                 high=None if error is None else weight + reach * error,
             )
+
+
+def _rows(model: Model, column: str, counts: list[int]) -> list[int | None]:
+    """Return the rows of the values of a column, whose counts fall."""
+    counted = model.counted_rows
+    if column in model.file.encoder.hive:
+        return [counted.exact(n) for n in counts]
+    return [counted.estimate(place, n) for place, n in enumerate(counts)]

@@ -65,7 +65,8 @@ class TweedieMetrics(RegressionMetrics):
     def _named_loss(self) -> dict[str, float]:
         if self.of_version is None:
             return {"deviance": self.loss()}
-        return {"deviance": self._mean("deviance_of_version"), "power": self.of_version}
+        own = self._mean("deviance_of_version")
+        return {"deviance": own} | _shapes("power", self.of_version, self.power)
 
 
 class InverseGaussianMetrics(RegressionMetrics):
@@ -146,4 +147,10 @@ class NegativeBinomialMetrics(RegressionMetrics):
     def _named_loss(self) -> dict[str, float]:
         if self.of_version is None:
             return {"deviance": self.loss()}
-        return {"deviance": self._mean("deviance_of_version"), "overdispersion": self.of_version}
+        own = self._mean("deviance_of_version")
+        return {"deviance": own} | _shapes("overdispersion", self.of_version, self.overdispersion)
+
+
+def _shapes(name: str, of_version: float, of_loss: float) -> dict[str, float]:
+    """Return the parameter of a version, and that of the loss if it is another one."""
+    return {name: of_version} | ({} if of_version == of_loss else {f"loss_{name}": of_loss})
