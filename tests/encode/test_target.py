@@ -68,7 +68,7 @@ STRANGE = [
     ([1, 2, 3], "softmax", ["1"], "must be a number or a bool, found type string"),
     ([0, 2], "poisson", [1.0, -0.5], "poisson loss needs labels of at least 0, found -0.5"),
     ([1, 2], "gamma", [1.0, 0.0], "gamma loss needs labels above 0, found 0"),
-    ([1.5, 2], "squared", [1.0, math.inf], "1 labels are infinite"),
+    ([1.5, 2], "squared", [1.0, math.inf], "1 label is infinite"),
     ([1.5, 2], "quantile", [1.0, 1e200], "labels beyond 1e"),
     ([1.5, 2], "huber", ["x"], "must be a number or a bool, found type string"),
     ([1.5, 2], "squared", [dt.date(2026, 1, 1)], "a number, a bool or text, found type date32"),

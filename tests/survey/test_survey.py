@@ -321,8 +321,8 @@ def test_text_that_is_not_utf8_is_a_bad_partition_naming_file_and_column(tmp_pat
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ([np.inf] + [1.0] * (N - 1), "1 labels are infinite"),
-        ([-np.inf] * N, f"{N} labels are infinite"),
+        ([np.inf] + [1.0] * (N - 1), "1 label is infinite"),
+        ([-np.inf] * N, f"{N:,} labels are infinite"),
         ([1e200, 1.0] * (N // 2), r"labels beyond 1e\+100"),
     ],
 )

@@ -13,6 +13,7 @@ from onepass.arrays import has_codes, without_codes
 from onepass.block import FloatArray
 from onepass.encode.schema import HiveType, family
 from onepass.errors import BadColumn
+from onepass.text import counted
 
 LARGEST_LABEL = 1e100
 """Largest magnitude of a label; beyond it, sums of squares would overflow."""
@@ -106,8 +107,9 @@ def label_values(values: pa.Array, name: str, missing: Sequence[str] = ()) -> Fl
         target = np.where(np.isin(target, marks), np.nan, target)
     if np.nanmax(np.abs(target), initial=0.0) > LARGEST_LABEL and not np.isinf(target).any():
         raise BadColumn(f"labels beyond {LARGEST_LABEL:g} cannot be squared and summed", name)
-    if np.isinf(target).any():
-        raise BadColumn(f"{int(np.isinf(target).sum())} labels are infinite", name)
+    if n_infinite := int(np.isinf(target).sum()):
+        are = "is" if n_infinite == 1 else "are"
+        raise BadColumn(f"{counted(n_infinite, 'label')} {are} infinite", name)
     return target
 
 
