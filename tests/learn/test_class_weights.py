@@ -123,7 +123,7 @@ def test_hashed_weights_come_as_near_to_the_weighted_optimum_as_the_best_penalty
         one = Learner(
             settings(
                 loss="logistic", n_dense=1, n_slots=1000, class_weights=(1.0, heavy), base=base,
-                careful=True, widens=True, repeats=repeats,
+                careful=True, slot_prior="widened", repeats=repeats,
             )
         )  # fmt: skip
         for piece in split(learnt, 4096):
@@ -150,7 +150,7 @@ def test_refining_keeps_the_variances_of_rows_that_count_once():
 @pytest.mark.parametrize("loss", ["logistic", "probit", "cloglog", "hinge", "softmax"])
 def test_weights_of_1_change_no_hashed_weight(loss):
     n_classes = 3 if loss == "softmax" else 0
-    plain = settings(loss=loss, n_classes=n_classes, n_slots=64, widens=True)
+    plain = settings(loss=loss, n_classes=n_classes, n_slots=64, slot_prior="widened")
     ones = (1.0,) * (n_classes or 2)
     one, other = Learner(replace(plain, class_weights=ones, repeats=False)), Learner(plain)
     block = random_block(6000, 3, seed=5, loss=loss, n_hashed=2, n_slots=64)

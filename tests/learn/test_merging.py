@@ -32,10 +32,16 @@ KINDS = {
     "softmax": {"loss": "softmax", "n_classes": 3},
     "half-life in rows": {"loss": "logistic", "half_life_rows": 3000.0},
     "half-life in partitions": {"half_life_partitions": 2.0},
-    "slots": {"loss": "logistic", "widens": True, **SLOTS},
+    "slots": {"loss": "logistic", "slot_prior": "bounded", "uncertain": True, **SLOTS},
     "slots, squared": {**SLOTS, "clip": True},
-    "slots, softmax": {"loss": "softmax", "n_classes": 3, "widens": True, **SLOTS},
-    "slots, half-life": {"half_life_rows": 3000.0, "widens": True, **SLOTS},
+    "slots, softmax": {
+        "loss": "softmax",
+        "n_classes": 3,
+        "slot_prior": "bounded",
+        "uncertain": True,
+        **SLOTS,
+    },
+    "slots, half-life": {"half_life_rows": 3000.0, "slot_prior": "widened", **SLOTS},
     "candidates": {"loss": "logistic"},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)

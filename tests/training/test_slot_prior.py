@@ -48,14 +48,26 @@ def test_model_of_an_earlier_version_believes_its_weights(lake, tmp_path):
     new, earlier = tmp_path / "new", tmp_path / "earlier"
     train(job(lake, new))
     text = (new / "model.json").read_text()
-    assert '"slot_prior": "widened"' in text
+    assert '"slot_prior": "bounded"' in text
     earlier.mkdir()
-    (earlier / "model.json").write_text(text.replace(',\n  "slot_prior": "widened"', ""))
+    (earlier / "model.json").write_text(text.replace(',\n  "slot_prior": "bounded"', ""))
     train({"model": str(earlier)})
     assert states(earlier) != states(new)
     for model in (new, earlier):
         report = verify(str(model), retrain=True)
         assert (report.sound, report.findings) == (True, [])
+
+
+def test_dense_weights_of_an_earlier_version_take_hashed_ones_for_known(lake, tmp_path):
+    new, earlier = tmp_path / "new", tmp_path / "earlier"
+    train(job(lake, new))
+    text = (new / "model.json").read_text()
+    assert '"slot_margins": "uncertain"' in text
+    earlier.mkdir()
+    (earlier / "model.json").write_text(text.replace(',\n  "slot_margins": "uncertain"', ""))
+    train({"model": str(earlier)})
+    assert states(earlier) != states(new)
+    assert verify(str(earlier), retrain=True).sound
 
 
 def test_model_of_an_earlier_version_repeats_the_rows_of_weighted_classes(lake, tmp_path):

@@ -50,7 +50,7 @@ def head_bytes(settings: Settings) -> tuple[int, int]:
     if s.n_slots:
         sizes = (loss, s.n_dense, s.n_slots)
         return (
-            Hybrid.nbytes(*sizes, keeps=s.keeps, widens=s.widens),
+            Hybrid.nbytes(*sizes, keeps=s.keeps, slot_prior=s.slot_prior),
             Hybrid.working_bytes(*sizes, keeps=s.keeps),
         )
     return (
@@ -98,5 +98,6 @@ def make_updater(settings: Settings, loss: Loss) -> Updater:
     }
     if s.n_slots:
         classes = () if s.repeats else s.class_weights
-        return Hybrid(loss, s.n_dense, s.n_slots, widens=s.widens, class_weights=classes, **shared)
+        shared |= {"slot_prior": s.slot_prior, "uncertain": s.uncertain, "class_weights": classes}
+        return Hybrid(loss, s.n_dense, s.n_slots, **shared)
     return Newton(loss, s.n_dense, has_offset=s.has_offset, **shared)

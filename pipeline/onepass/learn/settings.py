@@ -12,6 +12,7 @@ from onepass.learn.known import scaled
 from onepass.learn.losses import SEVERAL, Loss
 from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.saturated import Saturated
+from onepass.learn.newton.slots_prior import SlotPrior
 from onepass.learn.penalties import NONE, Penalties
 
 
@@ -71,8 +72,10 @@ class Settings:
     """Sums that newton keeps for standard errors; see `ModelFile.keeps`."""
     penalties: Penalties = NONE
     """Penalties and constraints of newton beside `l2`."""
-    widens: bool = False
-    """Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`."""
+    slot_prior: SlotPrior = "believed"
+    """How newton finds the prior of hashed weights; see `ModelFile.slot_prior`."""
+    uncertain: bool = False
+    """Whether dense weights learn beside uncertain hashed ones; see `ModelFile.slot_margins`."""
     repeats: bool = True
     """Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`."""
     saturated: Saturated = "fitted"

@@ -19,6 +19,7 @@ from onepass.learn.learner import Learner
 from onepass.learn.metrics import Metrics, make_metrics
 from onepass.learn.metrics.beside import beside_offset
 from onepass.learn.newton.saturated import Saturated
+from onepass.learn.newton.slots_prior import SlotPrior
 from onepass.learn.settings import Settings
 from onepass.ledger.entries import FORMAT, first_fault
 from onepass.model.settings import candidate_settings, first_overdispersion
@@ -79,11 +80,20 @@ class ModelFile(BaseModel):
 
     Both compute the same up to rounding. Models without this field keep their order of operations.
     """
-    slot_prior: Literal["believed", "widened"] = "believed"
+    slot_prior: SlotPrior = "believed"
     """How newton finds the prior of hashed weights.
 
     - believed: from the weights and their variances
     - widened: that prior times a factor, which the loss of rows before they are learnt decides on
+    - bounded: so it is, and it grows by a bounded factor as the rows double
+    """
+
+    slot_margins: Literal["known", "uncertain"] = "known"
+    """How the dense weights of newton learn beside the margins of hashed weights.
+
+    - known: as if rows to come told nothing about the hashed weights
+    - uncertain: at margins that expect the positives that rows to come will explain by hashed
+      weights, for losses that predict probabilities
     """
 
     keeps: Literal["curvature", "likelihood", "ordered_likelihood"] = "curvature"
@@ -144,7 +154,8 @@ class ModelFile(BaseModel):
             by_columns=self.pass_over == "columns",
             likelihood=self.keeps == _likelihood_of(self.job.loss),
             prior=self.prior,
-            widens=self.slot_prior == "widened",
+            slot_prior=self.slot_prior,
+            uncertain=self.slot_margins == "uncertain",
             repeats=self.weighted_slots == "repeated",
             saturated=self.saturated,
         )

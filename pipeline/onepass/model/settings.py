@@ -10,6 +10,7 @@ from onepass.encode.schema import Label, Schema
 from onepass.job import Job
 from onepass.learn.newton.keeps import Keeps, ScoreKind
 from onepass.learn.newton.saturated import Saturated
+from onepass.learn.newton.slots_prior import SlotPrior
 from onepass.learn.settings import Settings
 from onepass.model.penalties import dense_penalties
 
@@ -22,7 +23,8 @@ def candidate_settings(
     by_columns: bool = False,
     likelihood: bool = False,
     prior: Mapping[str, float] | None = None,
-    widens: bool = False,
+    slot_prior: SlotPrior = "believed",
+    uncertain: bool = False,
     repeats: bool = True,
     saturated: Saturated = "fitted",
 ) -> list[Settings]:
@@ -42,8 +44,10 @@ def candidate_settings(
         Whether newton keeps the sums of the likelihood; see `ModelFile.keeps`.
     prior
         See `ModelFile.prior`.
-    widens
-        Whether the prior of hashed weights has a factor; see `ModelFile.slot_prior`.
+    slot_prior
+        How newton finds the prior of hashed weights; see `ModelFile.slot_prior`.
+    uncertain
+        Whether dense weights learn beside uncertain hashed ones; see `ModelFile.slot_margins`.
     repeats
         Whether class weights are numbers of rows to slots; see `ModelFile.weighted_slots`.
     saturated
@@ -88,7 +92,8 @@ def candidate_settings(
             class_weights=tuple(label.class_weights or ()),
             keeps=Keeps(likelihood, scores),
             penalties=penalties,
-            widens=widens,
+            slot_prior=slot_prior,
+            uncertain=uncertain,
             repeats=repeats,
             # The information of a constant beside offsets is not known: with an offset of log odds
             # far from 0, every block of a rare class would count as nearly separable.

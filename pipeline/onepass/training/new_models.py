@@ -184,7 +184,8 @@ def _create(one: Decided, blocks: Blocks, counted: Counted, store: Store) -> Non
         pass_over="columns",
         keeps="ordered_likelihood" if job.loss == "ordinal" else "likelihood",
         # Rows that were learnt before tell nothing about the loss of new ones.
-        slot_prior="widened" if job.epochs == 1 else "believed",
+        slot_prior="bounded" if job.epochs == 1 else "believed",
+        slot_margins="uncertain",
         weighted_slots="once",
         saturated="settled",
         taken=one.survey.taken,

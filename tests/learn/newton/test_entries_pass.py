@@ -19,12 +19,12 @@ from onepass.block import Block
 from onepass.learn.losses import Loss
 from onepass.learn.newton.dispersion import noise_and_bend
 from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots import Margins, SlotFilter
 from onepass.learn.newton.slots_prior import FIRST_PRIOR
 
 
 def learn(filter_: SlotFilter, x: np.ndarray, label: np.ndarray) -> None:
-    nothing = DenseMargins(np.zeros((len(x), 1)), np.zeros((len(x), 1)))
+    nothing = Margins(np.zeros((len(x), 1)), np.zeros((len(x), 1)))
     no_slots = np.empty((len(x), 0), np.int32)
     filter_.learn(no_slots, nothing, label, np.ones(len(x)), 0.0, entries_of(x))
 

@@ -13,7 +13,7 @@ from onepass.block import Block
 from onepass.learn.losses import LOG_LINK, Loss
 from onepass.learn.minimise import minimise
 from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots import Margins, SlotFilter
 from onepass.learn.newton.slots_prior import FIRST_PRIOR
 from onepass.learn.objective import Sums
 
@@ -22,7 +22,7 @@ NOTHING = np.zeros
 
 def learn_slots(filter_: SlotFilter, slots: np.ndarray, label: np.ndarray, weight=None) -> None:
     n = len(label)
-    other = DenseMargins(NOTHING((n, 1)), NOTHING((n, 1)))
+    other = Margins(NOTHING((n, 1)), NOTHING((n, 1)))
     weight = np.ones(n) if weight is None else weight
     filter_.learn(slots.astype(np.int32), other, label, weight, 0.0)
 

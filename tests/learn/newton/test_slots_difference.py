@@ -9,7 +9,7 @@ from blocks import make_block, random_block
 from onepass.jit import compiled
 from onepass.learn.losses import Loss
 from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots import Margins, SlotFilter
 from onepass.learn.newton.slots_tempered import Tempering, counted_once
 
 
@@ -19,7 +19,7 @@ def counted_once_here(before, after, rate, n_shares):
 
 
 def learn(filter_: SlotFilter, slots: np.ndarray, label: np.ndarray) -> SlotFilter:
-    nothing = DenseMargins(np.zeros((len(label), 1)), np.zeros((len(label), 1)))
+    nothing = Margins(np.zeros((len(label), 1)), np.zeros((len(label), 1)))
     filter_.learn(slots.astype(np.int32), nothing, label, np.ones(len(label)), 0.0)
     return filter_
 
@@ -41,12 +41,12 @@ def test_one_slot_a_row_and_squared_loss_give_the_posterior_of_all_shares(n_shar
     found = []
     for rows in np.array_split(np.arange(1000, 3000), n_shares):
         share = held_copy(base, n_shares, 2000)
-        nothing = DenseMargins(np.zeros((len(rows), 1)), np.zeros((len(rows), 1)))
+        nothing = Margins(np.zeros((len(rows), 1)), np.zeros((len(rows), 1)))
         for row in rows:
             # One row at a time with the dispersion of the base, which has a closed form.
             share.dispersion = np.ones(2)
             one = slice(row, row + 1)
-            nothing = DenseMargins(np.zeros((1, 1)), np.zeros((1, 1)))
+            nothing = Margins(np.zeros((1, 1)), np.zeros((1, 1)))
             share.learn(slots[one].astype(np.int32), nothing, label[one], np.ones(1), 0.0)
         share.dispersion = np.ones(2)
         found.append(share.difference(base))

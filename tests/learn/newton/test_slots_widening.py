@@ -9,7 +9,7 @@ from blocks import LOSSES, SOFTMAX, entries_of_slots, labels_for, make_block, sp
 from onepass.block import Block
 from onepass.learn.losses import Loss
 from onepass.learn.newton.hybrid import Hybrid
-from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots import Margins, SlotFilter
 from onepass.learn.newton.slots_prior import reweigh
 from onepass.learn.newton.slots_widening import derivatives_by_prior, slope_and_bend, widened
 from onepass.learn.pointwise import SOFTMAX as SOFTMAX_CODE
@@ -21,7 +21,7 @@ def known_filter(loss: Loss, rng: np.random.Generator) -> SlotFilter:
     label = labels_for(loss, rng.normal(size=60)[slots].sum(axis=1), rng)
     filter_ = SlotFilter(loss, 60)
     nothing = np.zeros((1500, loss.n_outputs))
-    filter_.learn(slots, DenseMargins(nothing, nothing), label, np.ones(1500), 0.05)
+    filter_.learn(slots, Margins(nothing, nothing), label, np.ones(1500), 0.05)
     return filter_
 
 
@@ -88,14 +88,14 @@ def together(n_rows: int, seed: int) -> Block:
 def test_prior_of_ids_that_occur_together_is_widened_and_new_rows_lose_less():
     learnt, new = together(40_000, 3), together(20_000, 4)
     losses, priors = {}, {}
-    for widens in (False, True):
-        hybrid = Hybrid(Loss("logistic"), 0, 1700, widens=widens)
+    for slot_prior in ("believed", "widened"):
+        hybrid = Hybrid(Loss("logistic"), 0, 1700, slot_prior=slot_prior)
         for piece in split(learnt, 4000):
             hybrid.update(piece)
-        losses[widens] = hybrid.loss.total(hybrid.predict(new), new.label, new.weight)
-        priors[widens] = float(hybrid.state()["slots.prior"])
-    assert priors[True] > 1.5 * priors[False]
-    assert losses[True] < 0.995 * losses[False]
+        losses[slot_prior] = hybrid.loss.total(hybrid.predict(new), new.label, new.weight)
+        priors[slot_prior] = float(hybrid.state()["slots.prior"])
+    assert priors["widened"] > 1.5 * priors["believed"]
+    assert losses["widened"] < 0.995 * losses["believed"]
 
 
 def test_prior_that_the_beliefs_tell_right_stays():
@@ -104,7 +104,7 @@ def test_prior_that_the_beliefs_tell_right_stays():
     block = make_block(
         np.empty((60_000, 0)), rng.logistic(size=60_000) < effects[slots[:, 0]], slots=slots
     )
-    hybrid = Hybrid(Loss("logistic"), 0, 500, widens=True)
+    hybrid = Hybrid(Loss("logistic"), 0, 500, slot_prior="widened")
     for piece in split(block, 4000):
         hybrid.update(piece)
     assert 0.8 < float(hybrid.state()["slots.widening"]) < 1.25
@@ -113,11 +113,11 @@ def test_prior_that_the_beliefs_tell_right_stays():
 
 def test_a_learner_goes_on_from_its_state_to_the_same_bytes():
     block = together(20_000, 6)
-    whole, resumed = (Hybrid(Loss("logistic"), 0, 1700, widens=True) for _ in range(2))
+    whole, resumed = (Hybrid(Loss("logistic"), 0, 1700, slot_prior="widened") for _ in range(2))
     pieces = list(split(block, 2500))
     for piece in pieces:
         whole.update(piece)
-    first = Hybrid(Loss("logistic"), 0, 1700, widens=True)
+    first = Hybrid(Loss("logistic"), 0, 1700, slot_prior="widened")
     for piece in pieces[:3]:
         first.update(piece)
     resumed.restore(first.state())
@@ -130,16 +130,16 @@ def test_a_learner_goes_on_from_its_state_to_the_same_bytes():
 
 def test_shares_of_a_round_add_up_their_slopes():
     base = known_filter(Loss("logistic"), np.random.default_rng(7))
-    base.widens = True
+    base.slot_prior = "widened"
     rng, shares = np.random.default_rng(8), []
     for _ in range(3):
-        share = SlotFilter(base.loss, 60, widens=True)
+        share = SlotFilter(base.loss, 60, slot_prior="widened")
         for name, array in base.arrays().items():
             setattr(share, name, array.copy())
         share.hold(3, 900, int(base.n_rows))
         slots, nothing = rng.integers(0, 60, (300, 3)).astype(np.int32), np.zeros((300, 1))
         label = (rng.random(300) < 0.3).astype(float)
-        share.learn(slots, DenseMargins(nothing, nothing), label, np.ones(300), 0.0)
+        share.learn(slots, Margins(nothing, nothing), label, np.ones(300), 0.0)
         shares.append(share)
     expected = base.slope + sum(share.slope - base.slope for share in shares)
     found = shares[0].difference(base).then(shares[1].difference(base))

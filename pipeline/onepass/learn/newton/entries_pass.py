@@ -38,6 +38,7 @@ def entries_pass(
     weight: FloatArray,
     hashed: Float32Array,
     margin: FloatArray,
+    variance_of_own: FloatArray,
     variance_of_margin: FloatArray,
 ) -> None:
     """Learn sparse rows in order, each several times over if asked to.
@@ -49,7 +50,9 @@ def entries_pass(
         0 each row counts once.
     start, slot, value
         Arrays of `onepass.block.Entries`.
-    loss, a, width, dispersion, slots, offset, variance_of_offset, label, weight, hashed, margin
+    loss, a, width, dispersion, slots, offset, variance_of_offset, label, weight
+        As for `slots_pass.filter_pass`.
+    hashed, margin, variance_of_own
         As for `slots_pass.filter_pass`.
     variance_of_margin
         Output: variance of the first margin before its row is learnt, shape (n_rows,).
@@ -83,8 +86,12 @@ def entries_pass(
                     variance = np.float64(flat[at[k] + np.uint64(2 * o + 1)])
                     hits = rate * (1.0 / variance - unknown)
                     times[k] = max(1.0, 0.5 * hits / (1.0 + hits / n_shares))
+            own_variance = 0.0
             for k in range(n):
+                variance = np.float64(flat[at[k] + np.uint64(2 * o + 1)])
+                own_variance += x[k] * x[k] * variance
                 v += times[k] * x[k] * x[k] * flat[at[k] + np.uint64(2 * o + 1)]
+            variance_of_own[i, o] = own_variance
             if o == 0:
                 variance_of_margin[i] = v
             if loss == SOFTMAX:

@@ -22,10 +22,11 @@ from onepass.learn.newton.keeps import NOTHING, Keeps
 from onepass.learn.newton.newton import Newton
 from onepass.learn.newton.proximal import shaped
 from onepass.learn.newton.saturated import Saturated
-from onepass.learn.newton.slots import DenseMargins, SlotFilter
+from onepass.learn.newton.slots import Margins, SlotFilter
 from onepass.learn.newton.slots_classes import ClassWeights
 from onepass.learn.newton.slots_difference import SlotsDifference
-from onepass.learn.newton.slots_prior import variances
+from onepass.learn.newton.slots_prior import SlotPrior, variances
+from onepass.learn.newton.slots_uncertain import expected_shift
 from onepass.learn.newton.solution import Solution
 from onepass.learn.objective import Objective, Sums
 from onepass.learn.penalties import NONE, Penalties
@@ -65,8 +66,11 @@ class Hybrid:
         As for `Newton`, but no likelihood: slots predict rows before they learn them.
     n_slots
         Number of slots.
-    widens
+    slot_prior
         As for `SlotFilter`.
+    uncertain
+        Whether the dense weights learn beside what rows have still to tell about the slots; see
+        `slots_uncertain`.
     class_weights
         Factors of the weights of rows by class that are no evidence to the slots; see
         `slots_classes`. Empty if rows count as often as they weigh.
@@ -85,11 +89,12 @@ class Hybrid:
         by_columns: bool = False,
         keeps: Keeps = NOTHING,
         penalties: Penalties = NONE,
-        widens: bool = False,
+        slot_prior: SlotPrior = "believed",
+        uncertain: bool = False,
         saturated: Saturated = "fitted",
         class_weights: tuple[float, ...] = (),
     ) -> None:
-        self.loss, self.half_life = loss, half_life
+        self.loss, self.half_life, self._uncertain = loss, half_life, uncertain
         self._newton = Newton(
             loss,
             n_dense,
@@ -104,15 +109,20 @@ class Hybrid:
             saturated=saturated,
         )
         classes = ClassWeights.of(loss, np.array(class_weights), base) if class_weights else None
-        self._slots = SlotFilter(loss, n_slots, l2=l2, widens=widens, classes=classes)
+        self._slots = SlotFilter(loss, n_slots, l2=l2, slot_prior=slot_prior, classes=classes)
 
     @staticmethod
     def nbytes(
-        loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING, widens: bool = False
+        loss: Loss,
+        n_dense: int,
+        n_slots: int,
+        *,
+        keeps: Keeps = NOTHING,
+        slot_prior: SlotPrior = "believed",
     ) -> int:
         """Return the most bytes that `arrays` take, without making them."""
         dense = Newton.nbytes(loss, n_dense, cautious=True, keeps=keeps)
-        return dense + SlotFilter.nbytes(loss, n_slots, widens=widens)
+        return dense + SlotFilter.nbytes(loss, n_slots, slot_prior=slot_prior)
 
     @staticmethod
     def working_bytes(loss: Loss, n_dense: int, n_slots: int, *, keeps: Keeps = NOTHING) -> int:
@@ -254,10 +264,17 @@ class Hybrid:
         by_slots = self._slots.learn(
             block.slots, dense, block.label, block.weight, width, block.entries
         )
-        self._newton.learn(block, by_slots)
-        return shaped(self.loss, before + by_slots)
+        self._newton.learn(block, self._offset_of_dense(before, by_slots))
+        return shaped(self.loss, before + by_slots.margin)
 
-    def _offset_of_slots(self, block: Block, before: FloatArray) -> DenseMargins:
+    def _offset_of_dense(self, before: FloatArray, by_slots: Margins) -> FloatArray:
+        """Return the slots' margins from before a block was learnt, as offset for Newton."""
+        if not self._uncertain:
+            return by_slots.margin
+        z = self._slots.unweighted(before + by_slots.margin)
+        return by_slots.margin + expected_shift(self.loss, z, by_slots.variance)
+
+    def _offset_of_slots(self, block: Block, before: FloatArray) -> Margins:
         """Return the dense margins, with their variance, as offset for the slots.
 
         While the dense weights are uncertain, the rows of a block may share one large error, such
@@ -266,12 +283,10 @@ class Hybrid:
         """
         probe = self._newton.margin_variance(block.take(np.arange(min(_PROBE, block.n_rows))))
         if float(probe.mean()) < _UNCERTAIN:
-            return DenseMargins(before, np.zeros_like(before))
+            return Margins(before, np.zeros_like(before))
         scout = self._newton.scout()
         scout.learn(block, self._slots.margins(block.slots, block.entries))
-        return DenseMargins(
-            scout.predict(block).reshape(before.shape), scout.margin_variance(block)
-        )
+        return Margins(scout.predict(block).reshape(before.shape), scout.margin_variance(block))
 
     def _dense_margins(self, block: Block) -> FloatArray:
         return self._newton.predict(block).reshape(block.n_rows, self.loss.n_outputs)

@@ -32,7 +32,14 @@ from onepass.learn.newton.entries_pass import add_up_entries, entries_pass
 from onepass.learn.newton.slots_classes import ClassWeights
 from onepass.learn.newton.slots_difference import Evidence, SlotsDifference
 from onepass.learn.newton.slots_pass import add_up, filter_pass
-from onepass.learn.newton.slots_prior import FIRST_PRIOR, bounded, learnt_prior, reweigh
+from onepass.learn.newton.slots_prior import (
+    FIRST_PRIOR,
+    SlotPrior,
+    bounded,
+    learnt_prior,
+    reweigh,
+    steadied,
+)
 from onepass.learn.newton.slots_tempered import Round, tempered_pass
 from onepass.learn.newton.slots_widening import derivatives_by_prior, slope_and_bend, widened
 
@@ -43,15 +50,14 @@ _LEAST_DISPERSION = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class DenseMargins:
-    """Dense margins, with their variance, used as offset for the slots.
+class Margins:
+    """The dense part of the margins or that of the slots, with its variance.
 
     Both have shape (n_rows, n_outputs).
     """
 
     margin: FloatArray
     variance: FloatArray
-    """The larger it is, the less a row changes its slots."""
 
 
 class SlotFilter:
@@ -66,8 +72,8 @@ class SlotFilter:
     l2
         Ridge penalty per row. It bounds the learnt prior: a ridge penalty is a normal prior whose
         variance is the inverse of the penalty.
-    widens
-        Whether the loss before learning decides on a factor of the prior; see `slots_widening`.
+    slot_prior
+        How the prior is found; see `ModelFile.slot_prior`.
     classes
         Weights of classes that are no evidence; None if rows count as often as they weigh.
     """
@@ -78,10 +84,10 @@ class SlotFilter:
         n_slots: int,
         *,
         l2: float = 0.0,
-        widens: bool = False,
+        slot_prior: SlotPrior = "believed",
         classes: ClassWeights | None = None,
     ) -> None:
-        self.loss, self.l2, self.widens, self._classes = loss, l2, widens, classes
+        self.loss, self.l2, self.slot_prior, self._classes = loss, l2, slot_prior, classes
         self.hashed = np.zeros((n_slots, loss.n_outputs, 2), np.float32)
         self.hashed[:, :, 1] = FIRST_PRIOR
         self.prior = np.array(FIRST_PRIOR)
@@ -103,14 +109,20 @@ class SlotFilter:
         self._round = Round()
 
     @staticmethod
-    def nbytes(loss: Loss, n_slots: int, *, widens: bool = False) -> int:
+    def nbytes(loss: Loss, n_slots: int, *, slot_prior: SlotPrior = "believed") -> int:
         """Return the bytes of `arrays`, without making them."""
-        return _slot_bytes(loss, n_slots) + 8 + 2 * 8 + 2 * 8 + (4 * 8 if widens else 0)
+        widening = 0 if slot_prior == "believed" else 4 * 8
+        return _slot_bytes(loss, n_slots) + 8 + 2 * 8 + 2 * 8 + widening
 
     @staticmethod
     def working_bytes(loss: Loss, n_slots: int) -> int:
         """Return the bytes to set aside: the beliefs, a copy for the commit, and temporaries."""
         return 3 * _slot_bytes(loss, n_slots)
+
+    @property
+    def widens(self) -> bool:
+        """Whether the loss before learning decides on a factor of the prior."""
+        return self.slot_prior != "believed"
 
     @property
     def weights(self) -> FloatArray:
@@ -129,38 +141,34 @@ class SlotFilter:
     def learn(
         self,
         slots: SlotArray,
-        dense: DenseMargins,
+        dense: Margins,
         label: FloatArray,
         weight: FloatArray,
         width: float,
         entries: Entries | None = None,
-    ) -> FloatArray:
+    ) -> Margins:
         """Learn rows in order; return the slots' part of each margin before its row is learnt.
 
         Parameters
         ----------
         dense
-            Dense margins, used as offset.
+            Dense margins, used as offset. The larger their variance is, the less a row changes its
+            slots.
         width
             Width over which a kink of the loss is rounded.
         entries
             Sparse rows, which select slots beside those of `slots`.
-
-        Returns
-        -------
-        Shape (n_rows, n_outputs).
         """
         if entries is not None and int(self.n_rows) == 0:
             self._narrow(entries)
-        margin = np.empty_like(dense.margin)
+        margin, variance = np.empty_like(dense.margin), np.zeros_like(dense.margin)
         known = None if entries is None else np.empty(len(label))
         dispersion, by_prior = self._dispersion(), None
         if self.widens:
             by_prior = derivatives_by_prior(self.hashed, float(self.prior), slots, entries)
         learn_rows = self._pass(slots, entries)
-        offset, evidence = dense.margin, weight
+        offset, evidence = self.unweighted(dense.margin), weight
         if self._classes is not None:
-            offset = offset - self._classes.shift
             evidence = self._classes.evidence(label, weight)
         learn_rows(
             self.loss.code,
@@ -175,6 +183,7 @@ class SlotFilter:
             evidence,
             self.hashed,
             margin,
+            variance,
             *(() if known is None else (known,)),
         )
         z = dense.margin + margin
@@ -187,7 +196,11 @@ class SlotFilter:
             self.dispersion += 0.1 * noise_and_bend(self.loss, z, label, evidence, width, known)
         self.n_rows += np.count_nonzero(weight)
         self._refresh_if_due()
-        return margin
+        return Margins(margin, variance)
+
+    def unweighted(self, margins: FloatArray) -> FloatArray:
+        """Return margins without what weights of classes have moved them by."""
+        return margins if self._classes is None else margins - self._classes.shift
 
     def fade(self, factor: float) -> None:
         """Multiply the weight of all rows so far by a factor; beliefs widen towards the prior."""
@@ -306,6 +319,8 @@ class SlotFilter:
             self.widening[()] = widened(float(self.widening), self.slope)
             self.slope[:] = 0.0
             prior = bounded(prior * float(self.widening))
+        if self.slot_prior == "bounded":
+            prior = steadied(prior, before)
         if self.l2:
             penalty = self.l2 * float(self.n_rows)
             prior = min(prior, (self._classes.dispersion if self._classes else 1.0) / penalty)

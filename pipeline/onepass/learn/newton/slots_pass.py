@@ -29,6 +29,7 @@ def filter_pass(
     weight: FloatArray,
     hashed: Float32Array,
     margin: FloatArray,
+    variance_of_own: FloatArray,
 ) -> None:
     """Learn rows in order, as described in `slots`.
 
@@ -44,8 +45,9 @@ def filter_pass(
         Dense part of each margin, and its variance, shape (n_rows, n_outputs).
     hashed
         Weight and variance of each slot, shape (n_slots, n_outputs, 2), updated in place.
-    margin
-        Output: the slots' part of each margin before its row is learnt, shape (n_rows, n_outputs).
+    margin, variance_of_own
+        Output: the slots' part of each margin before its row is learnt, and the variance of this
+        part, shape (n_rows, n_outputs). The variance of rows without weight is not written.
     """
     n_rows, n_columns = slots.shape
     n_outputs = offset.shape[1]
@@ -71,6 +73,7 @@ def filter_pass(
             v = variance_of_offset[i, o]
             for k in range(n_columns):
                 v += flat[at[k] + np.uint64(2 * o + 1)]
+            variance_of_own[i, o] = v - variance_of_offset[i, o]
             if loss == SOFTMAX:
                 c = share * p[o] * (1.0 - p[o])
                 s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)

@@ -153,6 +153,7 @@ def tempered_pass(
     weight: FloatArray,
     hashed: Float32Array,
     margin: FloatArray,
+    variance_of_own: FloatArray,
 ) -> None:
     """Learn rows in order as `filter_pass` does, each several times over.
 
@@ -162,7 +163,9 @@ def tempered_pass(
         See `Tempering`.
     unknown
         Precision of a slot that no row has hit.
-    loss, a, width, dispersion, slots, offset, variance_of_offset, label, weight, hashed, margin
+    loss, a, width, dispersion, slots, offset, variance_of_offset, label, weight
+        As for `filter_pass`.
+    hashed, margin, variance_of_own
         As for `filter_pass`.
     """
     n_rows, n_columns = slots.shape
@@ -186,12 +189,14 @@ def tempered_pass(
         if loss == SOFTMAX:
             softmax(z, p)
         for o in range(n_outputs):
-            v = variance_of_offset[i, o]
+            v, known_once = variance_of_offset[i, o], 0.0
             for k in range(n_columns):
                 variance = float(flat[at[k] + np.uint64(2 * o + 1)])
+                known_once += variance
                 hits = rate * (1.0 / variance - unknown)
                 times[k] = max(1.0, 0.5 * hits / (1.0 + hits / n_shares))
                 v += times[k] * variance
+            variance_of_own[i, o] = known_once
             if loss == SOFTMAX:
                 c = share * p[o] * (1.0 - p[o])
                 s = share * (p[o] - (1.0 if label[i] == o else 0.0)) / (1.0 + c * v)
