@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -60,3 +61,12 @@ def log_that_caplog_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     # The first run of a process would set them back.
     setup_logging()
     monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs wait a minute for the server, which may be slow on a busy machine."""
+    from prefect_onepass import train
+    from prefect_onepass.background import Background
+
+    monkeypatch.setattr(train, "Background", partial(Background, grace=60.0))

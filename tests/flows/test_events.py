@@ -223,17 +223,6 @@ def events_of(prefix, at_least, mine):
     return found
 
 
-@pytest.fixture
-def patient(monkeypatch):
-    """Let runs wait a minute for the server, which may be slow on a busy machine."""
-    from functools import partial
-
-    from prefect_onepass import train
-    from prefect_onepass.background import Background
-
-    monkeypatch.setattr(train, "Background", partial(Background, grace=60.0))
-
-
 @pytest.mark.usefixtures("prefect_server", "patient")
 def test_a_run_announces_its_rounds_the_version_and_the_asset(make_lake, tmp_path):
     from onepass import Job
