@@ -90,6 +90,12 @@ def test_a_model_of_several_epochs_believes_its_weights(lake, tmp_path):
     assert '"slot_prior": "believed"' in (tmp_path / "model" / "model.json").read_text()
 
 
+def test_the_prior_is_bounded_for_losses_of_probabilities_alone(lake, tmp_path):
+    for loss, told in {"probit": "bounded", "softmax": "bounded", "poisson": "widened"}.items():
+        plan(job(lake, tmp_path / loss, loss=loss))
+        assert f'"slot_prior": "{told}"' in (tmp_path / loss / "model.json").read_text()
+
+
 @pytest.mark.parametrize("parallel", ["1", "2"])
 def test_bytes_do_not_depend_on_where_a_run_stopped(lake, tmp_path, parallel):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
