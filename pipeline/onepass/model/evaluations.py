@@ -86,7 +86,7 @@ def record(store: Store, evaluation: Evaluation) -> str | None:
     None, after a warning, if the model cannot be written or the record is too long: the evaluation
     itself has succeeded.
     """
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
     data = sealed(evaluation.model_copy(update={"time": now}).model_dump_json().encode())
     key = f"evaluations/{evaluation.version:08d}-{uuid.uuid4().hex}.json"
     try:
