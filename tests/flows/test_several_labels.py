@@ -266,6 +266,8 @@ def test_version_of_one_label_is_refused_and_the_others_are_published(job, tmp_p
     lines = state.message.splitlines()
     assert lines[0].startswith("paid: version 7 ")
     assert lines[-1] == "Trained 1 partition: churned version 7, amount version 7"
+    described = of_all_labels(job)[-1].description
+    assert described == "paid version 7 refused, churned version 7, amount version 7"
     with pytest.raises(VersionRefused):
         state.result()
     named = sorted((one.event, one.resource["prefect.resource.name"]) for one in events)
