@@ -398,10 +398,10 @@ def test_what_is_kept_is_told_of_each_label(job, tmp_path):
     from prefect_onepass.hooks import kept
 
     run(job)
-    told = kept(job["model"])
+    told = kept(job["model"]).text
     parts = re.findall(r"(\w+): version 5 of [^;]* is kept, with 4 partitions and 1,630 rows", told)
     assert parts == LABELS
-    assert kept(str(tmp_path / "none")) == "no model was created yet; the next run begins anew"
+    assert kept(str(tmp_path / "none")).text == "no model was created yet"
 
 
 def test_command_prints_the_report_of_all_labels(job, tmp_path):
