@@ -291,6 +291,12 @@ def test_run_leaves_all_models_to_a_run_that_holds_one_of_them(job):
     assert f"process {os.getpid()} is training the model in" in state.message
     assert "/churned'; this run did nothing" in state.message
     assert {len(history(f"{job['model']}/{label}")) for label in LABELS} == {5}
+    result = state.result()
+    assert [one["label"] for one in result["models"]] == LABELS
+    for one in result["models"]:
+        assert (one["model"], one["partitions"]) == (f"{job['model']}/{one['label']}", 0)
+        assert "/churned'" in one["message"]
+    assert (result["model"], result["report"]) == (job["model"], state.message)
 
 
 def test_writer_who_is_first_in_one_model_stops_that_model_alone(job, monkeypatch):
