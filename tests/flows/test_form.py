@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from onepass import Job
 from onepass.errors import JobError
+from onepass.job_values import LossName
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -143,6 +144,16 @@ def test_command_says_which_field_is_wrong(fields, fault):
 
     with pytest.raises(JobError, match=fault):
         filled({"model": "m", **fields})
+
+
+@pytest.mark.parametrize("loss", ["cubic", "paid=" + "x" * 10_000], ids=["short", "long"])
+def test_message_about_an_unknown_loss_names_all_losses(loss):
+    from prefect_onepass.form import filled
+
+    with pytest.raises(JobError) as caught:
+        filled({"model": "m", "loss": loss})
+    names = str(caught.value).partition("; the losses are ")[2].split(", ")
+    assert names == list(get_args(LossName))
 
 
 def test_command_makes_paths_absolute(tmp_path, monkeypatch):
