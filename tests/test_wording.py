@@ -38,6 +38,7 @@ MESSAGES = {
     "--implicit, --averaging cannot be used": "'implicit', 'averaging' cannot be used",
     "--categorical names 'x', but": "'categorical' names 'x', but",
     "give --label or set it in --config": "give 'label'",
+    "--label: expected a column": "label: expected a column",
     "--passes must be at least 1": "'n_passes' must be at least 1",
     "--out '/x' lies in the lake": "out: '/x' lies in the lake",
     "see: onepass inspect LAKE --label COLUMN": "see: onepass inspect LAKE --label COLUMN",

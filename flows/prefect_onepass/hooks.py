@@ -11,6 +11,7 @@ import shlex
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from prefect.client.schemas.objects import FlowRun, State
@@ -31,6 +32,8 @@ from prefect_onepass.states import REFUSED
 
 _MOST_SECONDS = 10.0
 """Longest time that a hook takes: a worker stops the run's process group only afterwards."""
+
+_NONE = "no model was created yet"
 
 _MOST_LABELS = 8
 """Most labels of which a hook says what is kept."""
@@ -54,7 +57,18 @@ def on_cancellation(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> No
     _remove_ring(flow_run)
 
 
-def kept(model: str, credentials: str | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a model directory holds."""
+
+    text: str
+    n_models: int
+    """Models that the text is about."""
+    n_created: int
+    """Those of them that exist."""
+
+
+def kept(model: str, credentials: str | None = None) -> Kept:
     """Say what a model directory holds: the newest version, its rows, and what is pending.
 
     Of several labels it says so of each, and of the first ones if there are many.
@@ -67,18 +81,22 @@ def kept(model: str, credentials: str | None = None) -> str:
     with lent(credentials):
         several = read_labels(open_store(model))
         if several is None:
-            return _kept(model)
+            held = _held(model)
+            return Kept(held or _NONE, 1, int(held is not None))
         pairs = list(zip(several.labels, several.places(model), strict=True))
-        held = [f"{printable(label)}: {_kept(place)}" for label, place in pairs[:_MOST_LABELS]]
+        found = {label: _held(place) for label, place in pairs[:_MOST_LABELS]}
+    lines = [f"{printable(label)}: {held or _NONE}" for label, held in found.items()]
     more = [f"and {len(pairs) - _MOST_LABELS:,} more"] if len(pairs) > _MOST_LABELS else []
-    return ". ".join([*held, *more])
+    n_created = sum(held is not None for held in found.values())
+    return Kept(". ".join([*lines, *more]), len(found), n_created)
 
 
-def _kept(model: str) -> str:
+def _held(model: str) -> str | None:
+    """Describe the model in a directory; return None if there is none."""
     try:
         return describe_history(open_model(model).ledger.history)
     except ModelNotFound:
-        return "no model was created yet; the next run begins anew"
+        return None
 
 
 def describe_history(history: History) -> str:
@@ -109,27 +127,32 @@ def _tell(what: str, flow: Flow[..., Any], flow_run: FlowRun) -> None:
         model, credentials = _model_of(flow_run.parameters)
         if model is None:
             return
-        lines: list[str] = []
+        found: list[Kept] = []
         reading = threading.Thread(
-            target=_read, args=(model, credentials, lines), name="onepass-kept", daemon=True
+            target=_read, args=(model, credentials, found), name="onepass-kept", daemon=True
         )
         reading.start()
         reading.join(_MOST_SECONDS)
-        held = lines[0] if lines else f"the model could not be read in {_MOST_SECONDS:.0f} s"
-        again = (
-            "The next run of this deployment goes on from there"
-            if flow_run.deployment_id
-            else "The next run goes on from there"
-        )
+        unread = Kept(f"the model could not be read in {_MOST_SECONDS:.0f} s", 0, 0)
+        held = found[0] if found else unread
+        run = "The next run of this deployment" if flow_run.deployment_id else "The next run"
         logger.log(
             logging.WARNING,
-            "This run %s. Model %s: %s. %s, as does: onepass train --model %s",
+            "This run %s. Model %s: %s. %s %s",
             what,
             printable(model),
-            held,
-            again,
-            printable(shlex.quote(model)),
+            held.text,
+            run,
+            _next(held, model),
         )
+
+
+def _next(held: Kept, model: str) -> str:
+    """Return what the next run does: the end of a sentence."""
+    if held.n_created == held.n_models:
+        return f"goes on from there, as does: onepass train --model {printable(shlex.quote(model))}"
+    # The command alone cannot create a model: it does not know the lake.
+    return "goes on from there" if held.n_created else "begins anew"
 
 
 def _remove_ring(flow_run: FlowRun) -> None:
@@ -138,12 +161,12 @@ def _remove_ring(flow_run: FlowRun) -> None:
         remove_progress(flow_run_id=flow_run.id)
 
 
-def _read(model: str, credentials: str | None, lines: list[str]) -> None:
+def _read(model: str, credentials: str | None, found: list[Kept]) -> None:
     try:
-        lines.append(kept(model, credentials))
+        found.append(kept(model, credentials))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        lines.append(f"it cannot be read: {printable(reason)}")
+        found.append(Kept(f"it cannot be read: {printable(reason)}", 0, 0))
 
 
 def _model_of(parameters: Mapping[str, Any]) -> tuple[str | None, str | None]:

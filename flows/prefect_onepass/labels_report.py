@@ -29,13 +29,18 @@ def publish_labels(background: Background, run: RunOutcome) -> str:
     report = describe_labels(run)
     # The id of the first model tells folders of the same name apart.
     key = artifact_key("labels", run.model, run.model_id)
-    done = listed([f"{one.label} version {one.trained.version:,}" for one in run.models], 8)
+    done = listed([_ended(one) for one in run.models], 8)
     description = printable(done) or "no label was trained to the end"
     background.send(
         "the report of all labels",
         lambda: create_markdown_artifact(report, key=key, description=description),
     )
     return report
+
+
+def _ended(outcome: Outcome) -> str:
+    refused = " refused" if isinstance(outcome.error, VersionRefused) else ""
+    return f"{outcome.label} version {outcome.trained.version:,}{refused}"
 
 
 def describe_labels(run: RunOutcome) -> str:

@@ -21,6 +21,11 @@ class Stopped:
     """Partitions that the run has committed before."""
     error: OnepassError
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a result says of the model."""
+        values = {"label": self.label, "model": self.model, "partitions": self.committed}
+        return values | {"message": str(self.error)}
+
 
 @dataclass(slots=True)
 class RunOutcome:
@@ -72,11 +77,12 @@ class RunOutcome:
         if not self.is_of_several:
             return self.models[0].as_dict()
         models = {one.label: one.as_dict() for one in self.models}
-        for one in self.stopped:
-            values = {"label": one.label, "model": one.model, "partitions": one.committed}
-            models[one.label] = values | {"message": str(one.error)}
-        return {
-            "model": self.model,
-            "models": [models[label] for label in self.labels],
-            "report": self.report,
-        }
+        models |= {one.label: one.as_dict() for one in self.stopped}
+        return of_several(self.model, [models[label] for label in self.labels], self.report)
+
+
+def of_several(
+    model: str, models: Sequence[Mapping[str, Any]], report: str | None
+) -> dict[str, Any]:
+    """Return the result of a run of several labels, with a dict for each of them."""
+    return {"model": model, "models": models, "report": report}

@@ -18,6 +18,7 @@ trained and published all the same, and the message says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from prefect.client.schemas.objects import State
@@ -32,7 +33,7 @@ from onepass.errors import (
 )
 from prefect_onepass import messages
 from prefect_onepass.messages import told
-from prefect_onepass.run_outcome import RunOutcome
+from prefect_onepass.run_outcome import RunOutcome, Stopped, of_several
 
 NOTHING_NEW = "NothingNew"
 REFUSED = "Refused"
@@ -61,10 +62,24 @@ def ended(run: RunOutcome) -> State[dict[str, Any]]:
     return Completed(message=messages.summary(run), data=values)
 
 
-def another(error: ModelConflict, model: str) -> State[dict[str, Any]]:
-    """Return the state of a run that has found another one in the model directory at its start."""
+def another(
+    error: ModelConflict, model: str, places: Mapping[str, str] | None = None
+) -> State[dict[str, Any]]:
+    """Return the state of a run that has found another one in the model directory at its start.
+
+    Parameters
+    ----------
+    model
+        The directory that the run names.
+    places
+        Model directories by label, if the run is of several labels.
+    """
     text = messages.another(error, model)
-    return Completed(name=ANOTHER_RUN, message=text, data=_left(model, text))
+    values = _left(model, text)
+    if places is not None:
+        left = [Stopped(label, place, 0, error).as_dict() for label, place in places.items()]
+        values = of_several(model, left, text)
+    return Completed(name=ANOTHER_RUN, message=text, data=values)
 
 
 def _left(model: str, text: str, committed: int = 0) -> dict[str, Any]:

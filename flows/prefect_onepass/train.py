@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from onepass.errors import Interrupted, ModelConflict
@@ -69,19 +70,32 @@ def train(
         The state of the run. Its result is a dict: sums over the run, the newest version, the
         metrics on the holdout lake; with several labels, models is a list of such dicts, each with
         its label. A call in Python gives the result, and raises the error of a run that has failed.
-        A run that leaves the model to another one has a result as well.
+        A run that leaves models to another one has a result as well.
     """
     outlive_console()
     logger, given = get_run_logger(), job.given()  # type: ignore[attr-defined]
     try:
         with lent(credentials), Background() as background:
-            state = ended(OneRun(given, background, report).run())
-    except ModelConflict as conflict:
-        state = another(conflict, given["model"])
+            state = _run(given, background, report)
     except EXPECTED as error:
         state = failed(error)
     logger.log(logging.ERROR if state.is_failed() else logging.INFO, "%s", state.message)
     return state
+
+
+def _run(given: dict[str, Any], background: Background, report: str | None) -> State[Any]:
+    try:
+        return ended(OneRun(given, background, report).run())
+    except ModelConflict as conflict:
+        return another(conflict, given["model"], _places(given["model"]))
+
+
+def _places(model: str) -> dict[str, str] | None:
+    """Return the model directories by label; None if the model is of one label."""
+    several = read_labels(open_store(model))
+    return (
+        None if several is None else dict(zip(several.labels, several.places(model), strict=True))
+    )
 
 
 @click.command("train", cls=JobCommand)
@@ -99,8 +113,9 @@ def main(lake: tuple[str, ...], config: str | None, credentials: str | None, **f
     if code := exit_code_of(state):
         sys.exit(code)
     say(state.result()["report"] or str(state.message))
-    several = read_labels(open_store(job.model))
-    for model in several.places(job.model) if several else [job.model]:
+    with lent(credentials):
+        places = _places(job.model)
+    for model in [job.model] if places is None else places.values():
         say(f"\nLog: onepass log {model}\nPredict: onepass score LAKE --model {model}")
 
 

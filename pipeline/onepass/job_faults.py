@@ -16,6 +16,9 @@ from onepass.text import clipped, shown
 _FAULTS = 20
 """Maximum number of faults that one message lists."""
 
+_MESSAGE = 600
+"""Maximum number of characters of a message: a list of all choices fits, with the value."""
+
 _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda _: "text",
     "string_too_short": lambda _: "text that is not empty",
@@ -85,7 +88,7 @@ def _clause(name: str, faults: list[Any], names: Iterable[str]) -> str:
     expected = dict.fromkeys(map(_expected, faults))
     if None not in expected:
         return f"{name}: expected {_either(list(map(str, expected)))}, found {found}"
-    message = clipped(fault["msg"].removeprefix("Value error, "))
+    message = clipped(fault["msg"].removeprefix("Value error, "), _MESSAGE)
     shows_input = not name or "found" in message
     return f"{name or 'job'}: {message}" + ("" if shows_input else f" (found {found})")
 

@@ -18,19 +18,18 @@ def parse_labels(value: Any) -> list[str]:
 
     Raises
     ------
-    JobError
-        If a label is no name, or is there twice.
+    ValueError
+        If a label is no name, or is there twice. The message does not name the field: the form puts
+        the name before it.
     """
     labels = comma_separated(value)
-    if isinstance(labels, list | tuple) and not labels:
-        raise JobError("--label names no column")
-    if not isinstance(labels, list | tuple):
-        raise JobError(f"label: expected a column or a list of columns, found {shown(value)}")
+    if not isinstance(labels, list | tuple) or not labels:
+        raise ValueError(f"expected a column or a list of columns, found {shown(value)}")
     for label in labels:
         if not isinstance(label, str) or not label:
-            raise JobError(f"label: expected names of columns, found {shown(label)}")
+            raise ValueError(f"expected names of columns, found {shown(label)}")
         if labels.count(label) > 1:
-            raise JobError(f"--label names {label!r} more than once")
+            raise ValueError(f"expected each column once, found {shown(label)} more than once")
     return list(labels)
 
 

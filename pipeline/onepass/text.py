@@ -12,7 +12,7 @@ _STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 _SHOWN = 200
-"""Maximum number of characters that `clipped` keeps."""
+"""Number of characters that `clipped` keeps by default."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -40,9 +40,9 @@ def shown(value: Any) -> str:
     return clipped(repr(value))
 
 
-def clipped(text: str) -> str:
-    """Return a text, cut after 200 characters."""
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def clipped(text: str, most: int = _SHOWN) -> str:
+    """Return a text, cut after `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def listed(items: Sequence[str], most: int, separator: str = ", ") -> str:

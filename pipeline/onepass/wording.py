@@ -118,7 +118,8 @@ def _field(found: re.Match[str]) -> str:
     if value is None:
         # The next word is no value of the option, and may be a flag of its own.
         prose = in_fields(f" {following}") if following is not None else ""
-        return f"{name!r}{prose}{more}"
+        is_before_colon = following is None and found.string.startswith(":", found.end())
+        return f"{name if is_before_colon else repr(name)}{prose}{more}"
     if name in _MAPS:
         return f"{name}: {_map(value)}{rest}{more}"
     return f"{name}: {_list(value) if name in _LISTS else value}{rest}{more}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from onepass import Job
 from onepass.errors import JobError
+from onepass.job_values import LossName
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -131,9 +132,11 @@ def test_labels_and_their_losses_are_those_of_the_library(form, schema, fields):
         ({"loss": "cubic"}, "loss: expected a loss, or LABEL=LOSS .*, found 'cubic'; the losses"),
         ({"loss": "paid=cubic,sold=hinge"}, "found 'cubic'; the losses are auto, squared"),
         ({"loss": {"paid": 3}}, "found 3; the losses are auto"),
-        ({"label": ["paid", "paid"]}, "label: 'label' names 'paid' more than once"),
-        ({"label": ""}, "label: 'label' names no column"),
-        ({"label": 3}, "label: expected a column or a list of columns, found 3"),
+        ({"label": ["paid", "paid"]}, "^label: expected each column once, found 'paid' more than"),
+        ({"label": ""}, "^label: expected a column or a list of columns, found ''$"),
+        ({"label": []}, r"^label: expected a column or a list of columns, found \[\]$"),
+        ({"label": 3}, "^label: expected a column or a list of columns, found 3$"),
+        ({"label": ["paid", 3]}, "^label: expected names of columns, found 3$"),
         ({"minibatch": 0}, "minibatch: expected a number of at least 1, found 0"),
         ({"solvr": "sgd"}, "'solvr' is not a field of a job"),
     ],
@@ -143,6 +146,16 @@ def test_command_says_which_field_is_wrong(fields, fault):
 
     with pytest.raises(JobError, match=fault):
         filled({"model": "m", **fields})
+
+
+@pytest.mark.parametrize("loss", ["cubic", "paid=" + "x" * 10_000], ids=["short", "long"])
+def test_message_about_an_unknown_loss_names_all_losses(loss):
+    from prefect_onepass.form import filled
+
+    with pytest.raises(JobError) as caught:
+        filled({"model": "m", "loss": loss})
+    names = str(caught.value).partition("; the losses are ")[2].split(", ")
+    assert names == list(get_args(LossName))
 
 
 def test_command_makes_paths_absolute(tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def test_what_is_kept_of_many_labels_is_told_of_the_first(tmp_path):
 
     several = label_models([f"y{i}" for i in range(20)])
     (tmp_path / "labels.json").write_text(several.model_dump_json())
-    told = hooks.kept(str(tmp_path))
+    told = hooks.kept(str(tmp_path)).text
     assert told.startswith("y0: no model was created yet")
     assert told.count("no model was created yet") == 8
     assert told.endswith(". and 12 more")
@@ -121,7 +121,25 @@ def test_a_model_that_does_not_exist_yet_is_said_to_be_none(call, tmp_path):
     from prefect_onepass.hooks import on_crashed
 
     (line,) = call(on_crashed, {"job": {"model": str(tmp_path / "none")}})
-    assert "no model was created yet" in line
+    assert line.endswith("/none: no model was created yet. The next run begins anew")
+
+
+def test_only_a_command_that_can_go_on_is_named(call, make_lake, tmp_path):
+    from onepass.model.labels import label_models
+    from prefect_onepass.hooks import on_failure
+
+    several = label_models(["paid", "sold"])
+    (tmp_path / "labels.json").write_text(several.model_dump_json())
+    (line,) = call(on_failure, {"job": {"model": str(tmp_path)}})
+    assert line.endswith("sold: no model was created yet. The next run begins anew")
+    lake = str(make_lake(1, 400))
+    for label, end in (
+        ("paid", "sold: no model was created yet. The next run goes on from there"),
+        ("sold", f"The next run goes on from there, as does: onepass train --model {tmp_path}"),
+    ):
+        plan(Job(lake=lake, label="y", model=str(tmp_path / label)))
+        (line,) = call(on_failure, {"job": {"model": str(tmp_path)}})
+        assert line.endswith(end)
 
 
 def test_a_disk_that_hangs_does_not_hold_up_the_worker(call, monkeypatch):

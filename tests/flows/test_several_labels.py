@@ -266,6 +266,8 @@ def test_version_of_one_label_is_refused_and_the_others_are_published(job, tmp_p
     lines = state.message.splitlines()
     assert lines[0].startswith("paid: version 7 ")
     assert lines[-1] == "Trained 1 partition: churned version 7, amount version 7"
+    described = of_all_labels(job)[-1].description
+    assert described == "paid version 7 refused, churned version 7, amount version 7"
     with pytest.raises(VersionRefused):
         state.result()
     named = sorted((one.event, one.resource["prefect.resource.name"]) for one in events)
@@ -289,6 +291,12 @@ def test_run_leaves_all_models_to_a_run_that_holds_one_of_them(job):
     assert f"process {os.getpid()} is training the model in" in state.message
     assert "/churned'; this run did nothing" in state.message
     assert {len(history(f"{job['model']}/{label}")) for label in LABELS} == {5}
+    result = state.result()
+    assert [one["label"] for one in result["models"]] == LABELS
+    for one in result["models"]:
+        assert (one["model"], one["partitions"]) == (f"{job['model']}/{one['label']}", 0)
+        assert "/churned'" in one["message"]
+    assert (result["model"], result["report"]) == (job["model"], state.message)
 
 
 def test_writer_who_is_first_in_one_model_stops_that_model_alone(job, monkeypatch):
@@ -396,10 +404,10 @@ def test_what_is_kept_is_told_of_each_label(job, tmp_path):
     from prefect_onepass.hooks import kept
 
     run(job)
-    told = kept(job["model"])
+    told = kept(job["model"]).text
     parts = re.findall(r"(\w+): version 5 of [^;]* is kept, with 4 partitions and 1,630 rows", told)
     assert parts == LABELS
-    assert kept(str(tmp_path / "none")) == "no model was created yet; the next run begins anew"
+    assert kept(str(tmp_path / "none")).text == "no model was created yet"
 
 
 def test_command_prints_the_report_of_all_labels(job, tmp_path):

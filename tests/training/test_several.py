@@ -194,7 +194,12 @@ def test_columns_of_other_labels_count_where_memory_decides_on_the_order_of_rows
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"label": ["paid", "paid"]}, "names 'paid' more than once"),
+        (
+            {"label": ["paid", "paid"]},
+            "^--label: expected each column once, found 'paid' more than",
+        ),
+        ({"label": []}, r"^--label: expected a column or a list of columns, found \[\]$"),
+        ({"label": ["paid", 3]}, "^--label: expected names of columns, found 3$"),
         ({"label": ["paid", "sold"]}, "no column 'sold'"),
         ({"weight": "amount"}, "the label 'amount' cannot be the weight as well"),
         ({"features": ["x1", "paid"]}, "the label 'paid' cannot be a feature as well"),
@@ -254,7 +259,9 @@ def test_refused_option_names_the_label(given):
 def test_one_label_and_a_stray_comma_is_one_label(given):
     report = train(given | {"label": "paid,"})
     assert not isinstance(report, LabelsOutcome)
-    with pytest.raises(JobError, match="names no column"):
+    with pytest.raises(
+        JobError, match=r"^--label: expected a column or a list of columns, found ','"
+    ):
         train(given | {"label": ",", "model": given["model"] + "-of-none"})
 
 

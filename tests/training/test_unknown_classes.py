@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -179,13 +180,24 @@ def test_empty_text_is_a_missing_label(lake):
     assert counts(given) == [{"null_label": 3}] * 3
 
 
-def test_empty_text_that_comes_later_names_the_way_out(lake):
+def test_each_way_out_that_the_error_of_a_later_null_label_names_can_be_gone(lake):
     given = job(lake)
     train(given)
     pq.write_table(table(9, spoilt=[""]), lake / "p9.parquet")
-    says = r"1 of \d+ labels are null or empty\n.*--on-null-label drop"
-    with pytest.raises(BadPartition, match=says):
+    says = (
+        r"1 of \d+ labels are null or empty\n.*go on without it: --on-bad skip\. "
+        r".*create a new model with --on-null-label drop\."
+    )
+    with pytest.raises(BadPartition) as caught:
         train(given)
+    assert re.search(says, str(caught.value))
+    drops = given | {"on_null_label": "drop"}
+    with pytest.raises(JobError, match="the model has 'error', this run asks for 'drop'"):
+        train(drops)
+    assert train(given | {"on_bad": "skip"}).skipped == 1
+    new = drops | {"model": str(lake.with_name("new"))}
+    train(new)
+    assert sum(one.get("null_label", 0) for one in counts(new)) == 1
 
 
 def test_empty_text_that_the_job_names_is_a_class(lake):

@@ -50,7 +50,8 @@ class Targets:
                 f"{missing} of {len(rows)} labels are null or "
                 + ("empty" if label.family == "text" else "NaN"),
                 label.name,
-                "Drop such rows with --on-null-label drop (they are counted), or repair the file."
+                "Repair or remove the file, or go on without it: --on-bad skip. To drop such rows "
+                "(they are counted), create a new model with --on-null-label drop."
                 + _about_words(label),
             )
         found = {"null_label": missing, "unknown_class": dropped}

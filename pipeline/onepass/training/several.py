@@ -56,7 +56,14 @@ def _listed(given: Mapping[str, Any]) -> list[Any] | None:
         return None
     store = open_store(absolute(place))
     is_one = store.exists(MODEL_KEY) or (not store.exists(LABELS_KEY) and _is_column(label, given))
-    return None if is_one else parse_labels(label)
+    return None if is_one else _parsed(label)
+
+
+def _parsed(label: Any) -> list[str]:
+    try:
+        return parse_labels(label)
+    except ValueError as error:
+        raise JobError(f"--label: {error}") from None
 
 
 def _is_column(name: str, given: Mapping[str, Any]) -> bool:
@@ -158,7 +165,7 @@ def open_several(
 
 def _asked(given: Mapping[str, Any], known: LabelModels | None, root: str) -> LabelModels:
     """Return the models that a run is about."""
-    asked = parse_labels(given["label"]) if "label" in given else []
+    asked = _parsed(given["label"]) if "label" in given else []
     if known is not None:
         if asked and {*asked} != {*known.labels}:
             raise JobError(
