@@ -6,11 +6,13 @@ good, must not fail or delay the training that they tell about.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import logging
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +39,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _LINGER_SECONDS = 600.0
 """Longest time that calls are tried again after the end of the run."""
 
+_STOP_SECONDS = 5.0
+"""Longest time that the end of the process waits for the calls that are being made."""
+
 
 @dataclass(slots=True)
 class _Call:
@@ -53,7 +58,8 @@ class Background:
     is told in the log of the run; the others are not.
 
     The end of the context waits for a short time. Calls that are not done then are tried on: a run
-    whose server is away lives until it has reported its end. The end of the process drops them.
+    whose server is away lives until it has reported its end. The end of the process drops them. It
+    waits for the call that is being made, a few seconds at most.
 
     Parameters
     ----------
@@ -95,6 +101,7 @@ class Background:
 
     def __enter__(self) -> Background:
         self._thread.start()
+        _started.add(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -135,6 +142,13 @@ class Background:
                 "it is tried again while the run reports its end"
             )
 
+    def _stop(self) -> None:
+        """Drop all calls but the one that is being made; return at once."""
+        with self._changed:
+            self._is_closing = True
+            self._ends_at = -math.inf
+            self._changed.notify_all()
+
     def _work(self) -> None:
         while (call := self._next()) is not None:
             self._make(call)
@@ -168,10 +182,11 @@ class Background:
     def _sleep(self, pause: float) -> None:
         """Pause between two tries; try more often once the context has ended."""
         with self._changed:
-            if not self._is_closing:
+            if self._is_closing:
+                pause = min(pause, _FIRST_PAUSE)
+                self._changed.wait_for(lambda: time.monotonic() >= self._ends_at, pause)
+            else:
                 self._changed.wait_for(lambda: self._is_closing, pause)
-                return
-        time.sleep(min(pause, _FIRST_PAUSE))
 
     def _drop(self, what: str, why: str) -> None:
         self._warn(
@@ -183,6 +198,28 @@ class Background:
             is_first, self._has_warned = not self._has_warned, True
         if is_first:
             self._logger.warning("%s", text)
+
+
+_started: weakref.WeakSet[Background] = weakref.WeakSet()
+"""Those whose threads may be at work: a thread refers to its own."""
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Stop the threads before the interpreter ends.
+
+    The interpreter ends a daemon thread when the thread next waits for the lock of the interpreter.
+    Pydantic, which Prefect uses for settings and requests, validates in Rust and calls Python from
+    there. A thread that is ended within such a call aborts the process, whose exit code is then 134
+    and no longer that of the run.
+    """
+    # A fork has none of the threads, but may have copied their locks while they were held.
+    alive = [one for one in _started if one._thread.is_alive()]
+    for one in alive:
+        one._stop()
+    until = time.monotonic() + _STOP_SECONDS
+    for one in alive:
+        one._thread.join(max(0.0, until - time.monotonic()))
 
 
 def _once(call: Callable[[], object]) -> None:

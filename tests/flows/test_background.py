@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -46,6 +49,59 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list]:
     monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
     return lambda: warnings_of(caplog)
+
+
+_ENDING = """
+import json, os, signal, sys, threading, time
+import httpx
+from pydantic import BaseModel, Field
+from prefect_onepass import background
+
+is_called = threading.Event()
+
+def default():
+    return sum(range(300))
+
+class Model(BaseModel):
+    field: int = Field(default_factory=default)
+
+def validate():
+    # The server is away: the call is made again at once.
+    is_called.set()
+    until = time.monotonic() + 0.05
+    while time.monotonic() < until:
+        Model()
+    raise httpx.ConnectError("connection refused")
+
+def hang():
+    is_called.set()
+    time.sleep(1000)
+
+calls = {"validate": [validate] * 3, "hang": [hang] * 3, "nothing": []}[sys.argv[1]]
+background._STOP_SECONDS = float(sys.argv[3])
+codes = []
+for _ in range(int(sys.argv[2])):
+    pid = os.fork()
+    if not pid:
+        signal.alarm(60)
+        one = background.Background(grace=0, pause=0)
+        one.__enter__()
+        for call in calls:
+            one.send("the table", call)
+        assert not calls or is_called.wait(60)
+        if calls:
+            one.close()
+        sys.exit(3)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(json.dumps(codes))
+"""
+"""Processes that end while calls are made; the numbers are those of processes and of seconds."""
+
+
+def codes_of_ending(call: str, n_processes: int, seconds: float) -> list[int]:
+    command = [sys.executable, "-c", _ENDING, call, str(n_processes), str(seconds)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
 
 
 def test_what_a_server_misses_for_a_while_arrives_late_and_in_order(told):
@@ -156,3 +212,15 @@ def test_call_runs_in_the_context_of_its_sender():
             background.send("x", lambda: found.append(task.get()))
             task.reset(token)
     assert found == ["plan", "train"]
+
+
+def test_process_that_ends_while_pydantic_calls_python_keeps_its_exit_code():
+    assert codes_of_ending("validate", 8, 60) == [3] * 8
+
+
+def test_end_of_the_process_waits_for_a_call_that_hangs_for_a_bounded_time():
+    assert codes_of_ending("hang", 2, 0.1) == [3, 3]
+
+
+def test_end_of_the_process_does_not_wait_for_a_run_that_sends_nothing():
+    assert codes_of_ending("nothing", 2, 1000) == [3, 3]
