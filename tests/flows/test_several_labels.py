@@ -20,10 +20,9 @@ from onepass import train
 from onepass.errors import BadPartition, JobError, VersionRefused
 from onepass.ledger.store import LocalStore, open_store
 from onepass.model.directory import open_model
-from onepass.stream import blocks, stream
 from prefect_artifacts import artifacts
 from processes import run as run_process
-from several import LABELS, history, rows, write_lake
+from several import LABELS, count_rows_read, fill_disk, history, rows, write_lake
 
 # Prefect and its dependencies warn about themselves.
 pytestmark = [
@@ -43,14 +42,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def n_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of rows of the blocks that have been read."""
-    found = list[int]()
-
-    def counted(task: blocks.BlockTask, reading: Any) -> Any:
-        found.append(task.n_rows)
-        return blocks.make_block(task, reading)
-
-    monkeypatch.setattr(stream, "make_block", counted)
-    return found
+    return count_rows_read(monkeypatch)
 
 
 @pytest.fixture
@@ -328,23 +320,13 @@ def test_retry_goes_on_from_the_last_commits_in_the_same_sessions(
     from prefect_onepass.steps import RETRIES
 
     monkeypatch.setitem(RETRIES, "retry_delay_seconds", 0)
-    real, count = LocalStore.put, 0
-
-    def failing(self: LocalStore, key: str, data: Any, **options: Any) -> None:
-        nonlocal count
-        count += key.startswith("state") and str(self.root).endswith(label)
-        if count in {2, 4}:
-            count += 1
-            raise OSError(28, "No space left")
-        real(self, key, data, **options)
-
     opened = []
     session = several.open_session
     monkeypatch.setattr(
         several, "open_session", lambda *a, **b: opened.append(a) or session(*a, **b)
     )
     with monkeypatch.context() as patch:
-        patch.setattr(LocalStore, "put", failing)
+        fill_disk(patch, label)
         state = run(job)
     assert (state.name, len(opened)) == ("Completed", 3)
     assert {one["rows"] for one in by_label(state).values()} == {1630}

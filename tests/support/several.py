@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 import small
 from onepass.errors import OnepassError
+from onepass.ledger.store import LocalStore
 from onepass.model.directory import open_model
+from onepass.stream import blocks, stream
 from onepass.training.progress import Progress
 from onepass.training.several import open_several
 
@@ -87,3 +90,30 @@ def history(model: str | Path) -> list[dict[str, Any]]:
         kept = {name: value for name, value in fields.items() if name not in _OF_A_RUN}
         found.append(kept | {"sha256": state.get("sha256")})
     return found
+
+
+def count_rows_read(patch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of rows of each block that is read from now on."""
+    found = list[int]()
+
+    def counted(task: blocks.BlockTask, reading: Any) -> Any:
+        found.append(task.n_rows)
+        return blocks.make_block(task, reading)
+
+    patch.setattr(stream, "make_block", counted)
+    return found
+
+
+def fill_disk(patch: pytest.MonkeyPatch, label: str) -> None:
+    """Let the disk be full twice when the second state of a label's model is written."""
+    real, count = LocalStore.put, 0
+
+    def failing(self: LocalStore, key: str, data: Any, **options: Any) -> None:
+        nonlocal count
+        count += key.startswith("state") and str(self.root).endswith(label)
+        if count in {2, 4}:
+            count += 1
+            raise OSError(28, "No space left")
+        real(self, key, data, **options)
+
+    patch.setattr(LocalStore, "put", failing)

@@ -11,11 +11,10 @@ import pytest
 
 import small
 from onepass.errors import BadPartition
-from onepass.ledger.store import LocalStore
 from onepass.stream import blocks, stream
 from onepass.training.progress import Progress
 from onepass.training.several import open_sessions, open_several
-from several import LABELS, history, rows, train, write_lake
+from several import LABELS, fill_disk, history, rows, train, write_lake
 
 
 @pytest.fixture
@@ -67,17 +66,7 @@ def test_models_that_are_read_apart_pause_as_well(given):
 def test_step_that_fails_is_repeated_from_the_last_commits_of_all_models(
     given, tmp_path, monkeypatch, label
 ):
-    real, count = LocalStore.put, 0
-
-    def failing(self: LocalStore, key: str, data: Any, **options: Any) -> None:
-        nonlocal count
-        count += key.startswith("state") and str(self.root).endswith(label)
-        if count in {2, 4}:
-            count += 1
-            raise OSError(28, "No space left")
-        real(self, key, data, **options)
-
-    monkeypatch.setattr(LocalStore, "put", failing)
+    fill_disk(monkeypatch, label)
     n_failed = 0
     with open_several(given, Progress(), limits=small.SMALL) as sessions:
         sessions.plan()

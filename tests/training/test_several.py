@@ -20,10 +20,17 @@ from onepass.errors import BadPartition, JobError, ModelNotFound, VersionRefused
 from onepass.ledger.entries import SkipEntry
 from onepass.model.directory import open_model
 from onepass.model.file import ModelFile
-from onepass.stream import blocks, stream
 from processes import run
 from recording import Recorder
-from several import LABELS, history, rows, train_alone, train_copy, write_lake
+from several import (
+    LABELS,
+    count_rows_read,
+    history,
+    rows,
+    train_alone,
+    train_copy,
+    write_lake,
+)
 from several import train as train_small
 
 
@@ -36,14 +43,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def n_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of rows of the blocks that have been read."""
-    found = list[int]()
-
-    def counted(task: blocks.BlockTask, reading: Any) -> Any:
-        found.append(task.n_rows)
-        return blocks.make_block(task, reading)
-
-    monkeypatch.setattr(stream, "make_block", counted)
-    return found
+    return count_rows_read(monkeypatch)
 
 
 def model_of(given: dict[str, Any], label: str) -> Path:
