@@ -59,7 +59,7 @@ def on_cancellation(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> No
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a model directory holds."""
+    """Text about the models of a directory, and how many of them exist."""
 
     text: str
     n_models: int

@@ -1,4 +1,4 @@
-"""What the state of a run says: what was trained for which labels, or why nothing was.
+"""Messages of states: they tell what a run has trained for which labels, or why it has not.
 
 The labels of which the same is true stand together. Where a run has one label, it is left out:
 ``Trained 6 partitions: version 7``, ``Trained 6 partitions: paid version 7, churned version 7``.

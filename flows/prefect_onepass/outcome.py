@@ -76,7 +76,7 @@ class Outcome:
     report: str | None = None
     """The markdown report of the run; None for a quiet run."""
     warnings: Sequence[str] = ()
-    """What is wrong with the run, the worst first, as the report says it."""
+    """Warnings that the report shows, the worst first."""
     error: Exception | None = None
     """The error by which the evaluation or the publication has ended, if one has."""
 

@@ -43,7 +43,7 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "too_long": lambda of: f"a list of at most {of['max_length']}",
     "invalid_key": lambda _: "names that are text",
 }
-"""What was expected, by the type of pydantic's error."""
+"""Words for the expected value, by the type of pydantic's error; they get the error's context."""
 
 
 def explained(error: ValidationError, names: Iterable[str] = ()) -> str:

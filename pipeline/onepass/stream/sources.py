@@ -83,7 +83,8 @@ def _left(
     node = None if selection is None else selection.node
     if node is None:
         return None
-    # Of a planned partition one is read at least: a later version may prove more.
+    # When the partition was planned, rows of it might meet the condition. A later version of
+    # onepass may prove that none do: it then reads the first row group, whose rows decide.
     found = row_groups(node, file, footer, partition)
     return tuple(found or filled_groups(footer, partition)[:1])
 

@@ -63,7 +63,7 @@ class LabelProfile:
     between_files: float = 0.0
     """Share of its variance between files."""
     null: str = "null"
-    """What null labels are, in words."""
+    """Words for a missing label in messages, such as "null or NaN"."""
 
 
 def profile_label(

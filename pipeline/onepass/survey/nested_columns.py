@@ -33,7 +33,7 @@ NESTED = frozenset({"integers", "reals", "texts", "nulls", "weights", "entries"}
 """Families of lists and maps."""
 
 ListUse: TypeAlias = Literal["auto", "vector", "bag"]
-"""What the user says of a list."""
+"""Use of a list column that the job asks for; auto leaves it to the sample."""
 
 Decision: TypeAlias = tuple[Column | None, str, str | None]
 """The use of a column, the reason, and a warning."""

@@ -56,7 +56,7 @@ _SHOWN = 3
 _DIGITS_OR_MONTH = (
     r"(?i)^\s*([0-9]{1,4}[-/.:][0-9]|[0-9]{8}|[0-9]{1,2}[ -][a-z]{3}|[a-z]{3,9},? [0-9])"
 )
-"""What dates and times of day in formats other than ISO 8601 begin with."""
+"""Pattern of the first characters of dates and times of day, in formats other than ISO 8601."""
 
 _Kind: TypeAlias = Literal["number", "time"]
 

@@ -40,7 +40,7 @@ Decision: TypeAlias = tuple[Column | None, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """What is known about the sampled rows, by which columns are judged."""
+    """Facts about the sampled rows, by which the use of a column is decided."""
 
     target: Target | None = None
     """The label of each row; None if the job has none."""

@@ -18,14 +18,14 @@ class Asked:
 
     file: LakeFile
     look: Look
-    """What it looked like before that."""
+    """Size and times or etag of the file, as listed before its footer is read."""
     settled: Fingerprint | None
     """Content of which everything is trained, planned or skipped; None if there is no such."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What all files are compared with."""
+    """Columns and settings that all files of a plan are compared with."""
 
     check: ColumnCheck
     split_bytes: int

@@ -54,7 +54,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker has and sees."""
+    """Answer of a worker: its libraries and processor, and the first file that it does not see."""
 
     environment: dict[str, str]
     unseen: str | None = None
